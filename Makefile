@@ -1,0 +1,45 @@
+# make demo   the whole pipeline on MovieLens, from a fresh clone to a report
+# make test   lint, types and all tests
+# TORCH_FLAGS  extra pip flags for torch alone, such as the index of its CPU build (see the README)
+
+PYTHON ?= python3
+TORCH_FLAGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: setup demo test test-fast lint types clean
+
+setup: .venv/setup.done
+test-setup: .venv/test.done
+
+.venv/setup.done: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "KnowFlow needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing torch, then the rest (about two minutes)"
+	$(PIP) $(TORCH_FLAGS) torch==2.13.0
+	$(PIP) --requirement requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/test.done: .venv/setup.done requirements-test.lock
+	$(PIP) --requirement requirements-test.lock
+	@touch $@
+
+demo: setup
+	$(BIN)/knowflow demo
+
+lint: test-setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: test-setup
+	$(BIN)/pyright
+
+test: lint types
+	$(BIN)/pytest
+
+test-fast: test-setup
+	$(BIN)/pytest -m "not slow"
+
+clean:
+	rm -rf .venv runs build *.egg-info

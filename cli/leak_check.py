@@ -1,0 +1,38 @@
+"""knowflow leak-check: proves that no sample sees knowledge it could not have had."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cli.output import AsJson, ConfigPath, print_json, print_table, say
+from flows.config import load_config
+from flows.publish import check_release
+from flows.workplace import open_store, open_workplace
+
+
+def leak_check(
+    config: ConfigPath = "knowflow.yaml",
+    release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
+    json: AsJson = False,
+) -> int:
+    """Walk a whole release and print every counter-example; leaves with 1 when there is one.
+
+    Example: knowflow leak-check --release rel-000003
+    """
+    settings = load_config(config)
+    chosen, found = check_release(settings, open_workplace(settings), open_store(settings), release)
+    if json:
+        print_json({"release": chosen.name, **found})
+        return 1 if found["leaks"] else 0
+    say(f"{chosen.name}: {found['rows']:,} rows, {found['samples']:,} samples, {found['pairs']:,} pairs of both")
+    if found["leaks"]:
+        print_table(
+            f"{found['leaks']:,} leaks; the first:",
+            ["what", "row", "as_of", "event", "time"],
+            [[e["question"], e["row"], e["as_of"], e["event"], e["time"]] for e in found["counter_examples"]],
+            text_columns=5,
+        )
+        say("do not train on this release: knowflow release rollback NAME, or mend the technique and refresh")
+        return 1
+    say("no leak: every sample sees only knowledge made strictly before it")
+    return 0

@@ -1,0 +1,19 @@
+"""Prefect's settings for runs that start a temporary server of their own; what the user has set stays."""
+
+import os
+from pathlib import Path
+
+
+def set_defaults() -> None:
+    """Give the temporary server time on a busy machine, and let nothing be sent anywhere."""
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+def keep_in(home: Path) -> None:
+    """Use a temporary server that keeps its database under a folder, whatever server the user has elsewhere."""
+    os.environ.pop("PREFECT_API_URL", None)
+    os.environ["PREFECT_HOME"] = str(home / "prefect")
+    os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"] = str(home / "prefect" / "results")
+    os.environ["PREFECT_SERVER_MEMO_STORE_PATH"] = str(home / "prefect" / "memo.toml")

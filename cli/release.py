@@ -1,0 +1,80 @@
+"""knowflow release: list, show, roll back."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from cli.output import AsJson, ConfigPath, print_json, print_table, say
+from feature_store.database import command_line
+from feature_store.releases import Release, get_release, list_releases, roll_back
+from flows.config import load_config
+from flows.workplace import open_store
+
+app = App(name="release", help="Look at releases, or make an older one current again.", help_format="plaintext")
+Name = Annotated[str, Parameter(help="Name of a release, such as rel-000003.")]
+
+
+def _facts(release: Release) -> dict:
+    return {**vars(release), "versions": dict(release.versions), "facts": dict(release.facts)}
+
+
+@app.command(name="list")
+def list_all(config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
+    """List all releases, oldest first; the last one is current.
+
+    Example: knowflow release list
+    """
+    releases = list_releases(open_store(load_config(config)))
+    if json:
+        print_json({"releases": [_facts(release) for release in releases]})
+        return 0
+    print_table(
+        "releases, the last one is current",
+        ["name", "made at (UTC)", "rolled back to", "tasks"],
+        [
+            [r.name, f"{r.created_at:%Y-%m-%d %H:%M:%S}", r.rolled_back_to or "", ", ".join(r.facts.get("tasks", []))]
+            for r in releases
+        ],
+        text_columns=4,
+    )
+    if not releases:
+        say("nothing has been released yet; make one: knowflow refresh")
+    return 0
+
+
+@app.command
+def show(name: Name, config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
+    """Show what a release was made from: data, tasks, encoders, gates, table versions.
+
+    Example: knowflow release show rel-000003
+    """
+    release = get_release(open_store(load_config(config)), name)
+    if json:
+        print_json(_facts(release))
+        return 0
+    say(f"{release.name}, made {release.created_at:%Y-%m-%d %H:%M:%S} UTC"
+        + (f", points to the tables of {release.rolled_back_to}" if release.rolled_back_to else ""))  # fmt: skip
+    say(f"data {release.facts.get('data_version', '')[:12]}   model {release.facts.get('model', '')}")
+    print_table("table versions", ["table", "version"], [[k, v] for k, v in release.versions.items()])
+    print_table(
+        "gates", ["gate", "holds", "found"],
+        [[g["name"], "yes" if g["holds"] else "no", g["found"]] for g in release.facts.get("gates", [])], text_columns=3,
+    )  # fmt: skip
+    return 0
+
+
+@app.command
+def rollback(name: Name, config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
+    """Make an older release current again; nothing is deleted.
+
+    Example: knowflow release rollback rel-000003
+    """
+    store = open_store(load_config(config))
+    get_release(store, name)
+    with store.writer(command_line()) as writer:
+        release = roll_back(writer, name)
+    if json:
+        print_json(_facts(release))
+    else:
+        say(f"{release.name} is current now and points to the tables of {release.rolled_back_to}")
+    return 0

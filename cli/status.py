@@ -1,0 +1,56 @@
+"""knowflow status: what is in the store, what is current, where the newest report lies."""
+
+import polars as pl
+
+from cli.output import AsJson, ConfigPath, print_json, print_table, say
+from feature_store.lineage import read_lineage
+from feature_store.releases import list_releases
+from flows.config import load_config
+from flows.train_runs import list_runs
+from flows.workplace import open_store
+
+
+def status(config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
+    """Show the current release, the rows of knowledge by task, and the newest training run.
+
+    Example: knowflow status --json
+    """
+    settings = load_config(config)
+    store = open_store(settings)
+    releases, runs = list_releases(store), list_runs(settings.home_folder)
+    rows = (
+        read_lineage(store, columns=["task", "entity", "text_key", "as_of"])
+        .group_by("task")
+        .agg(
+            pl.len().alias("rows"),
+            pl.col("entity").n_unique().alias("entities"),
+            pl.col("text_key").null_count().alias("without_text"),
+            pl.col("as_of").max().alias("newest_as_of"),
+        )
+        .sort("task")
+        .to_dicts()
+    )
+    report = settings.home_folder / "report.html"
+    found = {
+        "store": str(store.folder),
+        "release": releases[-1].name if releases else None,
+        "releases": len(releases),
+        "tasks": rows,
+        "train_run": runs[-1].name if runs else None,
+        "report": str(report) if report.is_file() else None,
+    }
+    if json:
+        print_json(found)
+        return 0
+    say(f"store            {found['store']}")
+    say(f"current release  {found['release'] or 'none; make one: knowflow refresh'}")
+    say(f"newest training  {found['train_run'] or 'none; make one: knowflow train'}")
+    say(f"report           {found['report'] or 'none; make one: knowflow report'}")
+    if rows:
+        print_table(
+            "knowledge by task",
+            ["task", "newest as_of", "rows", "entities", "without text"],
+            [[r["task"], f"{r['newest_as_of']:%Y-%m-%d}", r["rows"], r["entities"], r["without_text"]] for r in rows],
+            text_columns=2,
+        )
+    return 0

@@ -1,0 +1,1 @@
+"""Evaluation: metrics, intervals, segments and the report."""

@@ -1,0 +1,176 @@
+"""The LanceDB database: one folder, reads pinned to a version, one writer at a time."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import lance
+import lancedb
+import pyarrow as pa
+import pyarrow.compute as pc
+from filelock import FileLock, Timeout
+
+KEEP_UNTAGGED = timedelta(days=7)
+COMPACT_EVERY = 20
+"""Commits between two compactions: thousands of small files make reads several times slower."""
+LARGEST_MERGE = 64 << 20
+"""Bytes in one merge; the merge path of LanceDB has a pool of 150 MB."""
+
+
+class StoreBusy(Exception):
+    """Another process is writing to the store; the text says which."""
+
+
+class DuplicateKeys(Exception):
+    """A table or a batch holds one key more than once; the text says which table and how many."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store in a folder. Reading never creates anything; writing needs `writer`."""
+
+    folder: Path
+    """Absolute folder of the database."""
+
+    def path(self, table: str) -> Path:
+        """Folder of one table."""
+        return self.folder / f"{table}.lance"
+
+    def has(self, table: str) -> bool:
+        """Say whether a table is there."""
+        return self.path(table).is_dir()
+
+    def tables(self) -> list[str]:
+        """Names of all tables."""
+        return sorted(path.stem for path in self.folder.glob("*.lance")) if self.folder.is_dir() else []
+
+    def version(self, table: str) -> int:
+        """Newest version of a table."""
+        return lance.dataset(str(self.path(table))).version
+
+    def read(
+        self, table: str, schema: pa.Schema, columns: list[str] | None = None, where: str | None = None,
+        version: int | None = None,
+    ) -> pa.Table:  # fmt: skip
+        """Read rows of a table, of its newest version or of a pinned one.
+
+        Args:
+            table: Name of the table; a missing table reads as an empty one.
+            schema: Its schema.
+            columns: Columns to read; all when left out.
+            where: SQL condition.
+            version: Version to read.
+        """
+        if not self.has(table):
+            return schema.empty_table() if columns is None else schema.empty_table().select(columns)
+        return lance.dataset(str(self.path(table)), version=version).to_table(columns=columns, filter=where)
+
+    @contextmanager
+    def writer(self, purpose: str) -> Iterator["Writer"]:
+        """Become the one writer of the store.
+
+        Args:
+            purpose: What for, shown to whoever is refused meanwhile.
+
+        Raises:
+            StoreBusy: Another process writes.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock, holder = FileLock(self.folder / "writer.lock"), self.folder / "writer.json"
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            who = json.loads(holder.read_text()) if holder.is_file() else {}
+            raise StoreBusy(
+                f"{self.folder}: another process is writing: {who.get('purpose', 'unknown')}, process {who.get('process')}"
+                f" on {who.get('host')} since {who.get('since')}\n  wait for it to end, or stop it, and run this again"
+            ) from None
+        try:
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            about = {"purpose": purpose, "process": os.getpid(), "host": socket.gethostname(), "since": since}
+            holder.write_text(json.dumps(about))
+            yield Writer(self)
+            holder.unlink(missing_ok=True)
+        finally:
+            lock.release()
+
+
+class Writer:
+    """Writes to a store; get one from `Store.writer`.
+
+    Args:
+        store: The store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """See the class."""
+        self.store = store
+        # Interval 0: a stale handle would insert keys that are already there.
+        self._connection = lancedb.connect(str(store.folder), read_consistency_interval=timedelta(0))
+        self._commits: dict[str, int] = {}
+
+    def upsert(self, table: str, data: pa.Table, schema: pa.Schema) -> int:
+        """Insert new keys and replace known ones.
+
+        Args:
+            table: Name of the table; created when it is missing.
+            data: Rows with the columns of `schema`.
+            schema: Schema whose first column is the key.
+
+        Returns:
+            Rows inserted or replaced.
+
+        Raises:
+            DuplicateKeys: The rows hold one key twice, which LanceDB would insert twice without a word.
+        """
+        key = schema.names[0]
+        if len(pc.unique(data[key])) != len(data):
+            raise DuplicateKeys(f"{table}: a batch of {len(data):,} rows holds a key twice")
+        handle = self._connection.create_table(table, schema=schema, exist_ok=True)
+        rows = data.select(schema.names).cast(schema)
+        step = max(1, int(len(rows) * LARGEST_MERGE / max(rows.nbytes, 1)))
+        for start in range(0, len(rows), step):
+            merge = handle.merge_insert(key).when_matched_update_all().when_not_matched_insert_all()
+            merge.use_index(False).execute(rows.slice(start, step))
+            self._commits[table] = self._commits.get(table, 0) + 1
+            if self._commits[table] % COMPACT_EVERY == 0:
+                self.compact(table)
+        return len(rows)
+
+    def compact(self, table: str) -> None:
+        """Join small files and drop old versions that no release names."""
+        self._connection.open_table(table).optimize(cleanup_older_than=timedelta(days=365_000))
+        # lancedb's own clean-up stops at a tagged version; this one passes over it and sweeps a killed writer's files.
+        lance.dataset(str(self.store.path(table))).cleanup_old_versions(KEEP_UNTAGGED, error_if_tagged_old_versions=False)
+
+    def tag(self, table: str, name: str, version: int) -> None:
+        """Keep a version of a table for ever, under a name."""
+        tags = self._connection.open_table(table).tags
+        if name in tags.list():
+            tags.update(name, version)
+        else:
+            tags.create(name, version)
+
+
+def check_keys(store: Store, table: str, key: str) -> int:
+    """Count a table's rows and make sure that no key stands twice.
+
+    Raises:
+        DuplicateKeys: A key stands twice.
+    """
+    keys = lance.dataset(str(store.path(table))).to_table(columns=[key])[key]
+    doubled = len(keys) - len(pc.unique(keys))
+    if doubled:
+        raise DuplicateKeys(f"{table}: {doubled:,} of {len(keys):,} rows repeat a key")
+    return len(keys)
+
+
+def command_line() -> str:
+    """The command this process runs, as `Store.writer` shows it."""
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])

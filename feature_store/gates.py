@@ -1,0 +1,121 @@
+"""Gates: what must hold before a release is published."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from feature_store.database import Store, check_keys
+from feature_store.leak_check import LeakReport
+from feature_store.lineage import read_lineage
+from feature_store.releases import TABLE as RELEASES_TABLE
+from feature_store.vectors import known_vectors
+
+
+class GatesConfig(BaseModel):
+    """Thresholds, as knowflow.yaml says them under `gates:`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    answered: float = Field(default=0.9, ge=0, le=1)
+    """Share of a task's rows that must have a text."""
+    parse_failures: float = Field(default=0.02, ge=0, le=1)
+    """Share of a task's rows that may fail to parse."""
+    drift: float = Field(default=1.0, ge=0, le=1)
+    """Share of a task's rows whose text may differ from the current release; 1 = any."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One gate and what it found."""
+
+    name: str
+    """What was checked."""
+    holds: bool
+    """Whether it holds."""
+    found: str
+    """What was found, in words with numbers."""
+
+
+class GatesClosed(Exception):
+    """A release was not published.
+
+    Args:
+        gates: All gates, those that hold and those that do not.
+    """
+
+    def __init__(self, gates: Sequence[Gate]) -> None:
+        self.gates = tuple(gates)
+        lines = [f"  {'holds ' if gate.holds else 'FAILED'}  {gate.name}: {gate.found}" for gate in gates]
+        super().__init__(
+            "nothing was released, the current release is unharmed\n" + "\n".join(lines) + "\n"
+            "mend the cause (knowflow plan shows failed rows), or change gates: in knowflow.yaml, and run: knowflow refresh"
+        )
+
+
+def check_gates(
+    store: Store,
+    tasks: Sequence[str],
+    vectors: Mapping[str, Mapping[str, Any]],
+    config: GatesConfig,
+    leaks: LeakReport,
+    before: pl.DataFrame | None,
+) -> list[Gate]:
+    """Check all gates.
+
+    Args:
+        store: The store, with everything written.
+        tasks: Tasks of the release.
+        vectors: "task/encoder" -> fingerprint and dimension.
+        config: Thresholds.
+        leaks: Result of the leak check over the candidate.
+        before: row and text_key of the current release; None when there is none.
+    """
+    rows = read_lineage(store, tasks, ["row", "task", "text_key", "error"])
+    gates = [_unique(store)]
+    for task in tasks:
+        part = rows.filter(pl.col("task") == task)
+        gates += [_answered(task, part, config.answered), _parsed(task, part, config.parse_failures)]
+        gates.append(_drift(task, part, before, config.drift))
+        for name, made in vectors.items():
+            if name.startswith(f"{task}/"):
+                gates.append(_encoded(store, name, part, made))
+    found = f"{leaks.leaks:,} leaks in {leaks.pairs:,} pairs of a sample and a row"
+    return [*gates, Gate("no leak", leaks.leaks == 0, found)]
+
+
+def _unique(store: Store) -> Gate:
+    counts = {t: check_keys(store, t, _key_column(t)) for t in store.tables() if t != RELEASES_TABLE}
+    return Gate("every key once", True, f"{sum(counts.values()):,} rows in {len(counts)} tables")
+
+
+def _key_column(table: str) -> str:
+    return {"lineage": "row", "encoder_states": "fingerprint"}.get(table, "key")
+
+
+def _answered(task: str, rows: pl.DataFrame, least: float) -> Gate:
+    share = 1 - rows["text_key"].null_count() / max(len(rows), 1)
+    reasons = rows["error"].drop_nulls().value_counts(sort=True).head(1)
+    example = f"; most often: {reasons['error'][0]}" if len(reasons) else ""
+    return Gate(f"{task} answered", share >= least, f"{share:.1%} of {len(rows):,} rows, at least {least:.1%}{example}")
+
+
+def _parsed(task: str, rows: pl.DataFrame, most: float) -> Gate:
+    failed = rows["error"].str.starts_with("parse").sum() / max(len(rows), 1)
+    return Gate(f"{task} parsed", failed <= most, f"{failed:.1%} failed to parse, at most {most:.1%}")
+
+
+def _drift(task: str, rows: pl.DataFrame, before: pl.DataFrame | None, most: float) -> Gate:
+    if before is None:
+        return Gate(f"{task} drift", True, "first release")
+    both = rows.join(before.rename({"text_key": "old_key"}), on="row").drop_nulls(["text_key", "old_key"])
+    share = (both["text_key"] != both["old_key"]).sum() / max(len(both), 1)
+    return Gate(f"{task} drift", share <= most, f"{share:.1%} of {len(both):,} texts changed, at most {most:.1%}")
+
+
+def _encoded(store: Store, name: str, rows: pl.DataFrame, made: Mapping[str, Any]) -> Gate:
+    known = known_vectors(store, name.split("/")[1], made["dimension"], made["fingerprint"])
+    missing = len(set(rows["text_key"].drop_nulls()) - known)
+    return Gate(f"{name} encoded", missing == 0, f"{missing:,} texts without a vector")

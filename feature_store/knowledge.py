@@ -1,0 +1,56 @@
+"""Knowledge as a model reads it: vectors with two clocks, and the strict as-of read."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """Vectors of one task under one encoder, as one release holds them."""
+
+    task: str
+    """Name of the technique, such as `kar_item`."""
+    encoder: str
+    """Name of the encoder, such as `dense` or `lexical`."""
+    entity: str
+    """What a row is about: `item` or `user`."""
+    entities: np.ndarray
+    """[M] str, the id of each row's entity."""
+    as_of: np.ndarray
+    """[M] datetime64[us], UTC: the newest event the row may have seen."""
+    vectors: np.ndarray
+    """[M, d] float32."""
+
+
+def as_of_rows(entity: np.ndarray, time: np.ndarray, row_entity: np.ndarray, row_as_of: np.ndarray) -> np.ndarray:
+    """Find for each sample the newest row of its entity that was known strictly before the sample's time.
+
+    A row whose `as_of` equals the sample's time is not seen: many logs hold several events of one second.
+
+    Args:
+        entity: [N] int64, code of the entity each sample asks about.
+        time: [N] datetime64[us], when each sample happened.
+        row_entity: [M] int64, code of the entity each row is about.
+        row_as_of: [M] datetime64[us], the newest event each row may have seen.
+
+    Returns:
+        [N] int64: index into the rows, -1 where no row was known yet.
+
+    Example:
+        >>> second = np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[us]")
+        >>> as_of_rows(np.array([7, 7]), second, np.array([7]), second[:1]).tolist()
+        [-1, 0]
+    """
+    if len(row_entity) == 0:
+        return np.full(len(entity), -1, dtype=np.int64)
+    order = np.lexsort((row_as_of, row_entity))
+    sorted_entity, sorted_time = row_entity[order], row_as_of[order]
+    # One sortable integer per (entity, time): times become ranks, so that no date can overflow it.
+    moments = np.unique(np.concatenate([sorted_time, time]))
+    width = np.int64(len(moments) + 1)
+    row_key = sorted_entity.astype(np.int64) * width + np.searchsorted(moments, sorted_time)
+    sample_key = entity.astype(np.int64) * width + np.searchsorted(moments, time)
+    newest = np.searchsorted(row_key, sample_key, side="left") - 1  # side=left: strictly earlier
+    found = (newest >= 0) & (sorted_entity[np.maximum(newest, 0)] == entity)
+    return np.where(found, order[np.maximum(newest, 0)], -1)

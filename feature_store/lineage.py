@@ -1,0 +1,37 @@
+"""The lineage table: which row of knowledge came from which answer, with both clocks."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import polars as pl
+import pyarrow as pa
+
+from feature_store.database import Store, Writer
+from feature_store.schemas import LINEAGE
+
+TABLE = "lineage"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def row_key(task: str, entity: str, as_of: datetime) -> str:
+    """Name a row of knowledge: at most one per task, entity and as_of.
+
+    Example:
+        >>> row_key("kar_user", "7", datetime(1970, 1, 2, tzinfo=UTC))
+        'kar_user/7/86400000000'
+    """
+    elapsed = as_of - EPOCH
+    return f"{task}/{entity}/{(elapsed.days * 86_400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds}"
+
+
+def read_lineage(
+    store: Store, tasks: Iterable[str] | None = None, columns: list[str] | None = None, version: int | None = None
+) -> pl.DataFrame:
+    """Read lineage rows, of all tasks or of some."""
+    where = None if tasks is None else "task IN (" + ", ".join(f"'{name}'" for name in tasks) + ")"
+    return pl.DataFrame(pl.from_arrow(store.read(TABLE, LINEAGE, columns=columns, where=where, version=version)))
+
+
+def write_lineage(writer: Writer, rows: list[dict]) -> int:
+    """Commit lineage rows, given as one dict a row with the columns of `schemas.LINEAGE`."""
+    return writer.upsert(TABLE, pa.Table.from_pylist(rows, schema=LINEAGE), LINEAGE) if rows else 0

@@ -1,0 +1,147 @@
+"""Releases: an atomic pointer to one version of every table, and the reads that go through it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from feature_store.answers import TABLE as ANSWERS_TABLE
+from feature_store.answers import read_answers
+from feature_store.database import Store, Writer
+from feature_store.knowledge import Knowledge
+from feature_store.lineage import TABLE as LINEAGE_TABLE
+from feature_store.lineage import read_lineage
+from feature_store.schemas import RELEASES
+from feature_store.vectors import read_vectors, vectors_table
+
+TABLE = "releases"
+
+
+class NoRelease(Exception):
+    """The store holds no release, or none of that name; the text says what to run."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One published state of the whole store."""
+
+    name: str
+    """rel-000001 and so on, in order of publication."""
+    created_at: datetime
+    """When it was published."""
+    rolled_back_to: str | None
+    """The older release whose tables it points to; None for a new one."""
+    versions: Mapping[str, int]
+    """Table -> version."""
+    facts: Mapping[str, Any]
+    """What it was made from: data version, tasks, encoders (fingerprint and dimension), gates, software."""
+
+
+def list_releases(store: Store) -> list[Release]:
+    """All releases, oldest first; the last one is current."""
+    rows = store.read(TABLE, RELEASES).to_pylist()
+    return [
+        Release(r["name"], r["created_at"], r["rolled_back_to"], json.loads(r["versions"]), json.loads(r["facts"]))
+        for r in sorted(rows, key=lambda row: row["name"])
+    ]
+
+
+def get_release(store: Store, name: str | None = None) -> Release:
+    """Take a release by name, or the current one.
+
+    Raises:
+        NoRelease: There is none.
+    """
+    releases = list_releases(store)
+    chosen = releases if name is None else [release for release in releases if release.name == name]
+    if chosen:
+        return chosen[-1]
+    there = ", ".join(release.name for release in releases[-5:])
+    if there:
+        raise NoRelease(f"{store.folder}: there is no release '{name}'; the newest are {there}\n  see: knowflow release list")
+    raise NoRelease(f"{store.folder}: nothing has been released yet\n  make one: knowflow refresh")
+
+
+def publish(writer: Writer, facts: Mapping[str, Any]) -> Release:
+    """Publish the present state of all tables under the next name.
+
+    Every table's version is tagged first; then one row is inserted, and that commit is the swap: a reader sees the
+    old release or the new one, never a mixture, whenever the writer is killed.
+    """
+    store = writer.store
+    versions = {table: store.version(table) for table in store.tables() if table != TABLE}
+    name = _next_name(store)
+    for table, version in versions.items():
+        writer.tag(table, name, version)
+    return _insert(writer, Release(name, datetime.now(UTC), None, versions, dict(facts)))
+
+
+def roll_back(writer: Writer, name: str) -> Release:
+    """Make an older release current again, by a new row that points to its tables.
+
+    Raises:
+        NoRelease: There is no release of that name.
+    """
+    old = get_release(writer.store, name)
+    target = old.rolled_back_to or old.name
+    return _insert(writer, Release(_next_name(writer.store), datetime.now(UTC), target, old.versions, old.facts))
+
+
+def _next_name(store: Store) -> str:
+    releases = list_releases(store)
+    return f"rel-{int(releases[-1].name.removeprefix('rel-')) + 1 if releases else 1:06d}"
+
+
+def _insert(writer: Writer, release: Release) -> Release:
+    row = {
+        "name": release.name,
+        "created_at": release.created_at,
+        "rolled_back_to": release.rolled_back_to,
+        "versions": json.dumps(dict(release.versions)),
+        "facts": json.dumps(dict(release.facts)),
+    }
+    writer.upsert(TABLE, pa.Table.from_pylist([row], schema=RELEASES), RELEASES)
+    return release
+
+
+def released_lineage(store: Store, release: Release, tasks: list[str] | None = None) -> pl.DataFrame:
+    """Lineage as the release holds it."""
+    return read_lineage(store, tasks, version=release.versions.get(LINEAGE_TABLE))
+
+
+def released_answers(store: Store, release: Release, keys: list[str]) -> pl.DataFrame:
+    """Answers as the release holds them."""
+    return read_answers(store, keys, version=release.versions.get(ANSWERS_TABLE))
+
+
+def released_knowledge(store: Store, release: Release, task: str, encoder: str) -> Knowledge:
+    """Read the vectors of one task under one encoder through a release.
+
+    Raises:
+        NoRelease: The release holds no such vectors.
+    """
+    made = release.facts.get("vectors", {}).get(f"{task}/{encoder}")
+    if made is None:
+        there = ", ".join(release.facts.get("vectors", {})) or "none"
+        raise NoRelease(
+            f"{release.name}: holds no vectors of {task} under {encoder}; there are: {there}\n"
+            f"  name the task and the encoder in knowflow.yaml and run: knowflow refresh"
+        )
+    rows = released_lineage(store, release, [task]).filter(pl.col("text").is_not_null()).sort("row")
+    table = vectors_table(encoder, made["dimension"])
+    vectors = read_vectors(
+        store, encoder, made["dimension"], made["fingerprint"], rows["text_key"].to_list(), release.versions.get(table)
+    )
+    return Knowledge(
+        task=task,
+        encoder=encoder,
+        entity=rows["entity_type"][0] if len(rows) else "item",
+        entities=rows["entity"].to_numpy().astype(str) if len(rows) else np.array([], dtype=str),
+        as_of=rows["as_of"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]"),
+        vectors=vectors,
+    )

@@ -1,0 +1,81 @@
+"""The tables of the store, column by column. Every key is one text column, declared as primary key."""
+
+import pyarrow as pa
+
+PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}
+MOMENT = pa.timestamp("us", "UTC")
+
+
+def key_field(name: str) -> pa.Field:
+    """A text column declared as the primary key, without which two writers would silently double rows."""
+    return pa.field(name, pa.utf8(), nullable=False, metadata=PRIMARY_KEY)
+
+
+ANSWERS = pa.schema(
+    [
+        key_field("key"),  # answer key: hash of messages, model, revision, adapter, sampling, schema
+        pa.field("text", pa.utf8()),  # the raw answer; null on an error
+        pa.field("error", pa.utf8()),  # kind of the error; null when answered
+        pa.field("detail", pa.utf8()),  # the error in a sentence
+        pa.field("prompt", pa.utf8()),  # task and version of the prompt that asked first
+        pa.field("messages", pa.utf8()),  # the rendered prompt, JSON
+        pa.field("model", pa.utf8()),
+        pa.field("revision", pa.utf8()),
+        pa.field("adapter", pa.utf8()),
+        pa.field("sampling", pa.utf8()),  # JSON
+        pa.field("answer_schema", pa.utf8()),  # JSON
+        pa.field("input_tokens", pa.int32()),
+        pa.field("output_tokens", pa.int32()),
+        pa.field("created_at", MOMENT),
+    ]
+)
+LINEAGE = pa.schema(
+    [
+        key_field("row"),  # task, entity and as_of in one
+        pa.field("task", pa.utf8()),
+        pa.field("entity_type", pa.utf8()),
+        pa.field("entity", pa.utf8()),
+        pa.field("as_of", MOMENT),  # first clock: the newest event the row may have seen
+        pa.field("seen_until", MOMENT),  # the newest event that really stands in the prompt; null = none
+        pa.field("created_at", MOMENT),  # second clock: when the row was made
+        pa.field("answer_key", pa.utf8()),  # null when no model was asked
+        pa.field("prompt", pa.utf8()),
+        pa.field("prompt_digest", pa.utf8()),
+        pa.field("input_digest", pa.utf8()),
+        pa.field("model", pa.utf8()),  # model, revision and adapter
+        pa.field("text", pa.utf8()),  # what is encoded; null on an error
+        pa.field("text_key", pa.utf8()),  # hash of the text; vectors hang on it
+        pa.field("error", pa.utf8()),
+    ]
+)
+STATES = pa.schema(
+    [
+        key_field("fingerprint"),  # everything that shapes a vector
+        pa.field("encoder", pa.utf8()),
+        pa.field("space", pa.utf8()),  # task on whose texts it was fitted
+        pa.field("text_keys", pa.list_(pa.utf8())),  # the texts it was fitted on
+        pa.field("state", pa.large_binary()),
+        pa.field("created_at", MOMENT),
+    ]
+)
+RELEASES = pa.schema(
+    [
+        key_field("name"),  # rel-000001, rel-000002, ...: the last row is the current release
+        pa.field("created_at", MOMENT),
+        pa.field("rolled_back_to", pa.utf8()),  # the release whose tables this one points to again
+        pa.field("versions", pa.utf8()),  # JSON: table -> version
+        pa.field("facts", pa.utf8()),  # JSON: data version, tasks, encoders, gates
+    ]
+)
+
+
+def vectors_schema(dimension: int) -> pa.Schema:
+    """Schema of the vectors of one encoder: half precision, which halves the size and doubles the speed of a scan."""
+    return pa.schema(
+        [
+            key_field("key"),  # hash of text key and fingerprint
+            pa.field("text_key", pa.utf8()),
+            pa.field("fingerprint", pa.utf8()),
+            pa.field("vector", pa.list_(pa.float16(), dimension)),
+        ]
+    )

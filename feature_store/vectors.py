@@ -1,0 +1,103 @@
+"""Vectors, content-addressed by text and encoder, and the fitted state of encoders that have one."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from feature_store.database import Store, Writer
+from feature_store.schemas import STATES, vectors_schema
+
+STATES_TABLE = "encoder_states"
+
+
+def text_key(text: str) -> str:
+    """Name a text by its content."""
+    return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
+
+
+def vector_key(text: str, fingerprint: str) -> str:
+    """Name a vector by the key of its text and the fingerprint of its encoder."""
+    return hashlib.sha256(f"{text}/{fingerprint}".encode()).hexdigest()
+
+
+def vectors_table(encoder: str, dimension: int) -> str:
+    """Name of the table that holds one encoder's vectors of one length."""
+    return f"vectors_{encoder}_{dimension}"
+
+
+def known_vectors(store: Store, encoder: str, dimension: int, fingerprint: str) -> set[str]:
+    """Text keys that already have a vector of this encoder."""
+    table = vectors_table(encoder, dimension)
+    where = f"fingerprint = '{fingerprint}'"
+    rows = store.read(table, vectors_schema(dimension), columns=["text_key"], where=where)
+    return set(rows["text_key"].to_pylist())
+
+
+def write_vectors(writer: Writer, encoder: str, fingerprint: str, keys: Sequence[str], vectors: np.ndarray) -> int:
+    """Commit vectors.
+
+    Args:
+        writer: The store's writer.
+        encoder: Name of the encoder.
+        fingerprint: Everything that shapes its vectors.
+        keys: [n] text keys.
+        vectors: [n, d] float32; stored in half precision.
+    """
+    dimension = vectors.shape[1]
+    flat = pa.array(vectors.astype(np.float16).ravel())
+    rows = pa.table(
+        {
+            "key": [vector_key(key, fingerprint) for key in keys],
+            "text_key": list(keys),
+            "fingerprint": [fingerprint] * len(keys),
+            "vector": pa.FixedSizeListArray.from_arrays(flat, dimension),
+        }
+    )
+    return writer.upsert(vectors_table(encoder, dimension), rows, vectors_schema(dimension))
+
+
+def read_vectors(
+    store: Store, encoder: str, dimension: int, fingerprint: str, keys: Sequence[str], version: int | None = None
+) -> np.ndarray:
+    """Read the vectors of some texts, in the order of `keys`.
+
+    Returns:
+        [n, d] float32.
+
+    Raises:
+        KeyError: A text has no vector of this encoder; a release never lets that happen.
+    """
+    table = vectors_table(encoder, dimension)
+    where = f"fingerprint = '{fingerprint}'"
+    rows = store.read(table, vectors_schema(dimension), columns=["text_key", "vector"], where=where, version=version)
+    place = pl.DataFrame({"text_key": pl.Series(rows["text_key"].to_pylist(), dtype=pl.String)}).with_row_index("place")
+    found = pl.DataFrame({"text_key": pl.Series(list(keys), dtype=pl.String)}).join(
+        place, on="text_key", how="left", maintain_order="left"
+    )
+    if found["place"].null_count():
+        raise KeyError(f"{found['place'].null_count():,} texts have no vector in {table}: run `knowflow refresh`")
+    matrix = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, dimension)
+    return matrix[found["place"].to_numpy()].astype(np.float32)
+
+
+def newest_state(store: Store, encoder: str, space: str) -> dict | None:
+    """The newest fitted state of an encoder for a space: fingerprint, text_keys, state (bytes); None when none."""
+    rows = store.read(STATES_TABLE, STATES, where=f"encoder = '{encoder}' AND space = '{space}'")
+    return max(rows.to_pylist(), key=lambda row: row["created_at"], default=None)
+
+
+def write_state(writer: Writer, encoder: str, space: str, fingerprint: str, keys: Sequence[str], state: bytes) -> None:
+    """Commit a fitted state with the text keys it was fitted on."""
+    row = {
+        "fingerprint": fingerprint,
+        "encoder": encoder,
+        "space": space,
+        "text_keys": list(keys),
+        "state": state,
+        "created_at": datetime.now(UTC),
+    }
+    writer.upsert(STATES_TABLE, pa.Table.from_pylist([row], schema=STATES), STATES)

@@ -1,0 +1,128 @@
+"""knowflow.yaml as one frozen object, put together from the rooms' own configs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ctr.config import TrainConfig
+from feature_store.gates import GatesConfig
+from llm_tasks.encoders.protocol import EncoderConfig
+from llm_tasks.engine.protocol import EngineConfig
+from llm_tasks.pipeline.task import TaskOptions
+from sources.config import SourceConfig, parse_source_config
+from sources.faults import Fault, SourceFaults
+
+SOURCE_KEYS = ("events", "items", "users", "queries", "label", "split", "history")
+
+
+class Prices(BaseModel):
+    """What the model costs, for the plan and the report."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    input_per_million: float = Field(default=0.0, ge=0)
+    """Price of a million input tokens."""
+    output_per_million: float = Field(default=0.0, ge=0)
+    """Price of a million output tokens."""
+    currency: str = "USD"
+    """Shown beside every sum."""
+
+    def cost(self, input_tokens: int, output_tokens: int) -> float:
+        """Price of some tokens."""
+        return (input_tokens * self.input_per_million + output_tokens * self.output_per_million) / 1e6
+
+
+class Config(BaseModel):
+    """Everything knowflow.yaml says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    path: Path
+    """The file itself."""
+    home: Path = Path("runs")
+    """Folder of the store, the training runs and the reports, relative to the file."""
+    domain: str = "generic"
+    """Name of a domain (films, books, news, generic), or the path of a YAML file of your own."""
+    source: SourceConfig
+    """The mapping of the data: events, items, users, queries, label, split, history."""
+    engine: EngineConfig = EngineConfig()
+    """Who answers."""
+    tasks: dict[str, TaskOptions | None] = Field(default_factory=dict)
+    """Tasks to run, with their options; all there are when left out."""
+    encoders: dict[str, EncoderConfig] = Field(default_factory=lambda: dict(DEFAULT_ENCODERS))
+    """Encoders by name."""
+    gates: GatesConfig = GatesConfig()
+    """What must hold before a release is published."""
+    train: TrainConfig = TrainConfig()
+    """How models are trained."""
+    prices: Prices = Prices()
+    """What tokens cost."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of knowflow.yaml: what its relative paths are relative to."""
+        return self.path.parent
+
+    @property
+    def home_folder(self) -> Path:
+        """Absolute folder of the store and the reports."""
+        return (self.folder / self.home).resolve()
+
+    @property
+    def store_folder(self) -> Path:
+        """Absolute folder of the store."""
+        return self.home_folder / "store"
+
+
+DEFAULT_ENCODERS = {"dense": EncoderConfig(kind="dense"), "lexical": EncoderConfig(kind="lexical")}
+
+
+def load_config(path: Path) -> Config:
+    """Read knowflow.yaml.
+
+    Raises:
+        SourceFaults: With everything that is wrong in the file, all at once.
+    """
+    path = Path(path).resolve()
+    content = _read_yaml(path)
+    faults: list[Fault] = []
+    source: SourceConfig | None = None
+    try:
+        source = parse_source_config({key: content[key] for key in SOURCE_KEYS if key in content}, path)
+    except SourceFaults as error:
+        faults += error.faults
+    rest = {key: value for key, value in content.items() if key not in SOURCE_KEYS}
+    try:
+        # A stand-in mapping lets the rest be checked even when the mapping itself is wrong: all faults at once.
+        config = Config.model_validate({**rest, "path": path, "source": source or _STAND_IN})
+    except ValidationError as error:
+        faults += [_fault(path, detail) for detail in error.errors()]
+    if faults:
+        raise SourceFaults(tuple(faults))
+    return config
+
+
+_STAND_IN = SourceConfig.model_validate(
+    {"events": {"path": "e", "user": "u", "item": "i", "time": "t", "label": "l"}, "items": {"path": "i", "id": "i", "title": "t"}}
+)
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise SourceFaults((Fault(str(path), None, None, None, "there is no such file", "make one: knowflow init"),))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SourceFaults((Fault(str(path), None, None, None, f"is not YAML: {error}", "mend the file"),)) from None
+    if not isinstance(content, dict):
+        raise SourceFaults((Fault(str(path), None, None, None, "holds no settings", "make one: knowflow init"),))
+    return content
+
+
+def _fault(path: Path, detail: Mapping[str, Any]) -> Fault:
+    where = ".".join(str(part) for part in detail["loc"])
+    known = "" if detail["type"] != "extra_forbidden" else "; take it out, or mend its name"
+    return Fault(path.name, None, where, None, f"{detail['msg']}{known}", "see docs/reference/knowflow-yaml.md")

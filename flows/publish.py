@@ -1,0 +1,80 @@
+"""Publishing: the gates over what has been written, then the atomic pointer."""
+
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from feature_store.database import Store, command_line
+from feature_store.gates import GatesClosed, check_gates
+from feature_store.leak_check import leak_check
+from feature_store.lineage import read_lineage
+from feature_store.releases import TABLE, Release, get_release, list_releases, publish
+from flows.config import Config
+from flows.workplace import shown_events
+from llm_tasks.pipeline.plan import Workplace, model_name
+
+SOFTWARE = ("knowflow", "torch", "sentence-transformers", "scikit-learn", "lancedb", "polars", "prefect")
+
+
+def publish_release(
+    config: Config, place: Workplace, names: Sequence[str], asked: Sequence[dict], vectors: Sequence[dict]
+) -> str:
+    """Publish what the tables hold now, unless nothing changed or a gate is closed.
+
+    Args:
+        config: The config.
+        place: Data and store.
+        names: Tasks that were refreshed.
+        asked: What generation did, one dict a task.
+        vectors: What encoding did, one dict a task and encoder.
+
+    Returns:
+        Name of the release that is current afterwards.
+
+    Raises:
+        GatesClosed: A gate does not hold; nothing was published.
+    """
+    store = place.store
+    before = list_releases(store)[-1] if list_releases(store) else None
+    made = {**_kept(before, names), **{f"{v['task']}/{v['encoder']}": _made(v) for v in vectors}}
+    tasks = sorted({name.split("/")[0] for name in made} | set(names))
+    versions = {table: store.version(table) for table in store.tables() if table != TABLE}
+    same_data = before is not None and before.facts.get("data_version") == place.dataset.version
+    if before and same_data and dict(before.versions) == versions and before.facts.get("vectors") == made:
+        return before.name
+    old = read_lineage(store, tasks, ["row", "text_key"], before.versions.get("lineage")) if before else None
+    candidate = Release("the candidate", datetime.now(UTC), None, versions, {})
+    leaks = leak_check(store, candidate, shown_events(place.dataset, place.domain))
+    gates = check_gates(store, tasks, made, config.gates, leaks, old)
+    if not all(gate.holds for gate in gates):
+        raise GatesClosed(gates)
+    facts = {
+        "data_version": place.dataset.version,
+        "tasks": tasks,
+        "model": model_name(place.engine.identity),
+        "domain": config.domain,
+        "vectors": made,
+        "asked": list(asked),
+        "gates": [vars(gate) for gate in gates],
+        "software": {name: version(name) for name in SOFTWARE} | {"python": platform.python_version()},
+    }
+    with store.writer(command_line()) as writer:
+        return publish(writer, facts).name
+
+
+def _kept(before: Release | None, names: Sequence[str]) -> dict[str, Any]:
+    """Vectors of tasks that this run did not touch stay in the release."""
+    old = before.facts.get("vectors", {}) if before else {}
+    return {key: made for key, made in old.items() if key.split("/")[0] not in names}
+
+
+def _made(vectors: dict) -> dict[str, Any]:
+    return {"fingerprint": vectors["fingerprint"], "dimension": vectors["dimension"]}
+
+
+def check_release(config: Config, place: Workplace, store: Store, name: str | None) -> tuple[Release, dict]:
+    """Walk a published release for leaks; returns the release and the findings."""
+    release = get_release(store, name)
+    return release, leak_check(store, release, shown_events(place.dataset, place.domain)).to_dict()

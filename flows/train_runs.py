@@ -1,0 +1,67 @@
+"""Training runs on disk: one numbered folder each, with what it was made from and what came out."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class NoTrainRun(Exception):
+    """There is no training run, or none of that name; the text says what to run."""
+
+
+@dataclass(frozen=True)
+class TrainRun:
+    """One training run."""
+
+    folder: Path
+    """Its folder."""
+
+    @property
+    def name(self) -> str:
+        """train-000001 and so on."""
+        return self.folder.name
+
+    def read(self, part: str) -> dict[str, Any]:
+        """Read one of its JSON files: `run` or `result`.
+
+        Raises:
+            NoTrainRun: The run has not come that far.
+        """
+        path = self.folder / f"{part}.json"
+        if not path.is_file():
+            raise NoTrainRun(f"{self.name}: did not finish (it has no {path.name})\n  train again: knowflow train")
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def write(self, part: str, content: Mapping[str, Any]) -> None:
+        """Write one of its JSON files, whole or not at all."""
+        path = self.folder / f"{part}.json"
+        half = path.with_suffix(".half")
+        half.write_text(json.dumps(content, default=str), encoding="utf-8")
+        half.replace(path)
+
+
+def list_runs(home: Path) -> list[TrainRun]:
+    """All runs that finished, oldest first."""
+    return [TrainRun(path.parent) for path in sorted(home.glob("train/train-*/result.json"))]
+
+
+def get_run(home: Path, name: str | None = None) -> TrainRun:
+    """Take a run by name, or the newest finished one.
+
+    Raises:
+        NoTrainRun: There is none.
+    """
+    runs = list_runs(home) if name is None else [TrainRun(home / "train" / name)]
+    if runs and runs[-1].folder.is_dir():
+        return runs[-1]
+    raise NoTrainRun(f"{home}: there is no finished training run{f' {name}' if name else ''}\n  train first: knowflow train")
+
+
+def new_run(home: Path) -> TrainRun:
+    """Make the folder of the next run."""
+    taken = [int(path.name.removeprefix("train-")) for path in home.glob("train/train-*")]
+    folder = home / "train" / f"train-{max(taken, default=0) + 1:06d}"
+    folder.mkdir(parents=True)
+    return TrainRun(folder)

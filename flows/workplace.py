@@ -1,0 +1,71 @@
+"""Opens what a stage needs from the path of knowflow.yaml, so that only paths and ids go between Prefect tasks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from feature_store.database import Store
+from flows.config import Config, load_config
+from llm_tasks.engine.choose import build_engine
+from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks
+from llm_tasks.pipeline.plan import TaskPlan, Workplace, plan_task
+from llm_tasks.pipeline.task import Task, TaskOptions
+from prompts.domain import Domain, load_domain
+from sources.load import load
+from sources.tables import Dataset
+
+
+def open_store(config: Config) -> Store:
+    """The store of a config; nothing is created by opening it."""
+    return Store(config.store_folder)
+
+
+def open_workplace(config: Config) -> Workplace:
+    """Load data, domain and engine.
+
+    Raises:
+        SourceFaults: With all faults of the data at once.
+        PromptFault: The domain cannot be used.
+        EngineFault: The engine cannot be built.
+    """
+    domain = load_domain(config.domain, config.folder)
+    return Workplace(
+        dataset=load(config.source, config.folder),
+        domain=domain,
+        engine=build_engine(config.engine, domain, config.folder),
+        store=open_store(config),
+        options={name: options or TaskOptions() for name, options in config.tasks.items()},
+        folder=config.folder,
+    )
+
+
+def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...]:
+    """The tasks named by the caller, else those of knowflow.yaml, else all.
+
+    Raises:
+        UnknownTask: A name is no technique.
+    """
+    return choose_tasks(names or list(config.tasks) or None)
+
+
+def plan(path: str | Path, tasks: Sequence[str] | None = None, *, retry_failed: bool = False) -> list[TaskPlan]:
+    """Plan a refresh without writing anything."""
+    config = load_config(Path(path))
+    chosen = chosen_tasks(config, tasks)
+    place = open_workplace(config)
+    return [plan_task(task, place, retry_failed=retry_failed) for task in chosen]
+
+
+def shown_events(dataset: Dataset, domain: Domain) -> pl.DataFrame:
+    """Events with the text by which a history shows them, as the leak check reads them."""
+    names = {item["item"]: domain.item_name(item) for item in dataset.items.iter_rows(named=True)}
+    shown = [
+        domain.event(names[item], rating) for item, rating in dataset.events.select("item", "rating").iter_rows()
+    ]
+    return dataset.events.select("user", "item", "time").with_columns(pl.Series("shown", shown, dtype=pl.String))
+
+
+def entity_of(task: str) -> str:
+    """What a task's rows are about."""
+    return find_tasks()[task].entity

@@ -1,0 +1,1 @@
+"""Encoders: text to vector, dense and lexical, content-addressed like answers."""

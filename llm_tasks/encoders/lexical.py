@@ -1,0 +1,98 @@
+"""The lexical encoder: TF-IDF over words and word pairs, then truncated SVD.
+
+Idea:      an answer names directors, actors, subgenres and reception; word counts keep these, mean pooling does not
+           (measured.md: ridge regression from the text to an unseen film's rating, R2 0.38 against 0.22).
+Relations: dense generalises over wording; both vectors may stand beside each other in one arm.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import csr_matrix, diags
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.preprocessing import normalize
+
+from sources.progress import Progress
+
+FORM = "tfidf 1-2 grams, sublinear, truncated svd, unit length, v1"
+FEW_TEXTS = 200
+
+
+class LexicalEncoder:
+    """Encodes with a fitted state; `fit` makes one, `state` and `from_state` keep it.
+
+    Args:
+        terms: [V] words and word pairs.
+        inverse_frequency: [V] float32.
+        components: [d, V] float32, the right singular vectors.
+        fingerprint: Hash of the texts and the parameters of the fit.
+    """
+
+    def __init__(
+        self, terms: Sequence[str], inverse_frequency: np.ndarray, components: np.ndarray, fingerprint: str
+    ) -> None:
+        """See the class."""
+        self._terms, self._inverse_frequency, self._components = list(terms), inverse_frequency, components
+        self.fingerprint = fingerprint
+        self.dimension = int(components.shape[0])
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], dimension: int) -> "LexicalEncoder":
+        """Fit on texts; the order of the texts does not matter.
+
+        Args:
+            texts: At least two different texts.
+            dimension: Length of the vectors; fewer when the texts do not span as many.
+
+        Raises:
+            ValueError: The texts hold no two words.
+        """
+        texts = sorted(set(texts))
+        # A word of one text alone says nothing about another, but few texts cannot afford to lose any.
+        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2 if len(texts) >= FEW_TEXTS else 1)
+        weights = vectorizer.fit_transform(texts)  # [n, V]
+        span = min(dimension, *(size - 1 for size in weights.shape))
+        if span < 1:
+            raise ValueError(f"the lexical encoder cannot be fitted on {len(texts)} texts: they hold too few words")
+        svd = TruncatedSVD(n_components=span, random_state=0).fit(weights)
+        digest = hashlib.sha256(json.dumps([FORM, dimension, texts]).encode()).hexdigest()[:32]
+        terms = vectorizer.get_feature_names_out().tolist()
+        return cls(terms, vectorizer.idf_.astype(np.float32), svd.components_.astype(np.float32), digest)
+
+    def state(self) -> bytes:
+        """The fitted state as bytes: plain arrays and JSON, no pickle."""
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            terms=np.frombuffer(json.dumps(self._terms).encode(), dtype=np.uint8),
+            inverse_frequency=self._inverse_frequency,
+            components=self._components,
+            fingerprint=np.frombuffer(self.fingerprint.encode(), dtype=np.uint8),
+        )
+        return buffer.getvalue()
+
+    @classmethod
+    def from_state(cls, state: bytes) -> "LexicalEncoder":
+        """Take up a fitted state."""
+        with np.load(io.BytesIO(state), allow_pickle=False) as arrays:
+            terms = json.loads(arrays["terms"].tobytes())
+            fingerprint = arrays["fingerprint"].tobytes().decode()
+            return cls(terms, arrays["inverse_frequency"], arrays["components"], fingerprint)
+
+    @cached_property
+    def _counter(self) -> CountVectorizer:
+        return CountVectorizer(ngram_range=(1, 2), vocabulary={term: i for i, term in enumerate(self._terms)})
+
+    def encode(self, texts: Sequence[str], progress: Progress) -> np.ndarray:
+        """Encode texts: [n] -> [n, d] float32, each of length one (zeros when no word is known)."""
+        counts = csr_matrix(self._counter.transform(texts), dtype=np.float32)  # [n, V]
+        counts.data = 1 + np.log(counts.data)  # sublinear term frequency
+        weights = normalize(counts @ diags(self._inverse_frequency))
+        vectors = normalize(weights @ self._components.T)  # [n, d]
+        progress("encoding (lexical)", len(texts), len(texts))
+        return vectors.astype(np.float32)

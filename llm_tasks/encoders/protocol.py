@@ -1,0 +1,50 @@
+"""The seam of an encoder: texts in, vectors out, and a fingerprint of everything that shapes a vector."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from sources.progress import Progress
+
+PoolingName = Literal["mean", "cls", "last_token", "first_last_mean", "top_two_mean", "position_weighted_mean"]
+
+
+class EncoderConfig(BaseModel):
+    """One encoder, as knowflow.yaml says it under `encoders:`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    kind: Literal["dense", "lexical"]
+    """dense: a sentence-transformers model; lexical: TF-IDF, then truncated SVD."""
+    model: str = "all-MiniLM-L6-v2"
+    """dense: `all-MiniLM-L6-v2` (in a package, no download), or a folder of a sentence-transformers model."""
+    pooling: PoolingName = "mean"
+    """dense: how token states become one vector (methods.md, section 1, Encoding)."""
+    max_tokens: int = Field(default=256, ge=8)
+    """dense: longer texts are cut here."""
+    batch_size: int = Field(default=32, ge=1)
+    """dense: texts in one forward pass; never changes a vector."""
+    dimension: int = Field(default=384, ge=2)
+    """lexical: length of the vectors."""
+    refit_share: float = Field(default=0.2, ge=0, le=1)
+    """lexical: fit anew when this share of the texts was not there at the last fit; 0 = with every new text."""
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors; the same text and fingerprint always give the same vector."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that shapes a vector."""
+        ...
+
+    def encode(self, texts: Sequence[str], progress: Progress) -> np.ndarray:
+        """Encode texts: [n] -> [n, dimension] float32, each of length one."""
+        ...

@@ -1,0 +1,42 @@
+"""Builds the engine that knowflow.yaml names."""
+
+import importlib
+from pathlib import Path
+
+from llm_tasks.engine.protocol import Engine, EngineConfig
+from llm_tasks.engine.recorded import RecordedEngine
+from prompts.domain import Domain
+
+
+class EngineFault(Exception):
+    """The engine that knowflow.yaml names cannot be built; the text says why and what to change."""
+
+
+def build_engine(config: EngineConfig, domain: Domain, folder: Path) -> Engine:
+    """Build an engine.
+
+    Args:
+        config: The `engine:` part of knowflow.yaml.
+        domain: The words of the domain, for engines that render prompts.
+        folder: What relative paths are relative to; the folder of knowflow.yaml.
+
+    Raises:
+        EngineFault: No such engine, or its options are wrong.
+    """
+    if config.name == "recorded":
+        files = config.options.get("files", {})
+        missing = [f"{name}: {folder / file}" for name, file in files.items() if not (folder / file).is_file()]
+        if missing:
+            raise EngineFault("engine.options.files: no such file\n  " + "\n  ".join(missing) + "\nmend the paths")
+        return RecordedEngine(config.model, config.revision, {n: folder / f for n, f in files.items()}, domain)
+    if ":" not in config.name:
+        raise EngineFault(f"engine.name: there is no engine '{config.name}'\n  use recorded, or package.module:Class")
+    module_name, class_name = config.name.split(":", 1)
+    try:
+        factory = getattr(importlib.import_module(module_name), class_name)
+        return factory(config=config, domain=domain, folder=folder)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise EngineFault(
+            f"engine.name: cannot build '{config.name}': {error}\n"
+            "  it must be importable and take config=, domain= and folder=; docs/how-to/own-engine.md shows one"
+        ) from error

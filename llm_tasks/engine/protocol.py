@@ -1,0 +1,45 @@
+"""The seam of an engine: a stream of requests in, a stream of answers out as they finish."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from llm_tasks.pipeline.request import Answer, ModelIdentity, Request
+
+
+class EngineConfig(BaseModel):
+    """Which engine answers, as knowflow.yaml says it under `engine:`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: str = "recorded"
+    """`recorded`, or `package.module:Class` for an engine of your own."""
+    model: str = "recorded"
+    """Name or path of the model, part of every answer's key."""
+    revision: str = ""
+    """Revision of the model's weights, part of every answer's key."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of that engine alone; for `recorded`: `files`, prompt name -> Parquet file of its answers."""
+
+
+class Engine(Protocol):
+    """Answers requests. Answers may come in any order; each request gets exactly one, if only an error."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model answers."""
+        ...
+
+    @property
+    def token_counter(self) -> str:
+        """How tokens are counted, in plain words for the report."""
+        ...
+
+    def count_tokens(self, messages: Sequence[Mapping[str, str]]) -> int:
+        """Count the tokens of a rendered prompt as the engine will."""
+        ...
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
+        """Answer a stream of requests, yielding each answer as it finishes."""
+        ...

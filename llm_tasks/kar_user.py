@@ -1,0 +1,47 @@
+"""KAR user preferences: what a large language model reads out of a user's history.
+
+Paper:     Xi et al. 2023, "Towards Open-World Recommendation with Knowledge Augmentation from LLMs", section 4.1.
+Idea:      reasoning over the factors that matter in the domain, grounded in the rated history.
+Consumes:  events (the newest `history_length` of a user's first events, oldest first, with ratings) and item names.
+Produces:  one text and its vectors per user and snapshot; as_of = the newest event shown.
+Cost:      1 call a snapshot, about 330 tokens in, 130 out; a new event changes only this user's prompts.
+Relations: kar_item is its other half; its lexical vectors lie in kar_item's space, so that both can be compared.
+Example:   knowflow plan --task kar_user
+"""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from llm_tasks.pipeline.task import Inputs, Row, llm_task
+from prompts.domain import Domain
+
+
+@llm_task(entity="user", prompt="kar_user", lexical_space="kar_item")
+def kar_user(inputs: Inputs) -> Iterator[Row]:
+    """One row a user and snapshot; a snapshot of no event at all is left out."""
+    names = {item["item"]: inputs.domain.item_name(item) for item in inputs.dataset.items.iter_rows(named=True)}
+    users = inputs.dataset.events.select("user", "item", "time", "rating", "position").sort("user", "position")
+    for (user,), log in users.group_by("user", maintain_order=True):
+        if not inputs.wanted(str(user)):
+            continue
+        for position in snapshot_positions(len(log), inputs.options.snapshots):
+            seen = log.slice(max(0, position - inputs.options.history_length), min(position, inputs.options.history_length))
+            newest = seen["time"][-1]
+            yield Row(str(user), newest, {"input": show_history(seen, names, inputs.domain)}, seen_until=newest)
+
+
+def snapshot_positions(events: int, shares: tuple[float, ...]) -> list[int]:
+    """Turn shares of a log into numbers of first events, rounded down, without doubles and zeros.
+
+    Example:
+        >>> snapshot_positions(232, (0.4, 0.8))
+        [92, 185]
+    """
+    # A whole multiple such as 0.7 * 10 must not fall to 6 because of its binary rest.
+    return sorted({int(share * events + 1e-9) for share in shares} - {0})
+
+
+def show_history(seen: pl.DataFrame, names: dict[str, str], domain: Domain) -> str:
+    """Show events oldest first: `Heat (1995): 4; Fargo (1996): 5`."""
+    return "; ".join(domain.event(names[item], rating) for item, rating in seen.select("item", "rating").iter_rows())

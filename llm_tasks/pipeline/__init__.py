@@ -1,0 +1,1 @@
+"""The machinery every technique shares: rows, requests, the plan, generation, parsing, encoding."""

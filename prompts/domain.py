@@ -1,0 +1,90 @@
+"""A domain: the words by which items, users and their aspects are named. Films, books and news differ only in these."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Template, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from prompts.faults import PromptFault
+
+FOLDER = Path(__file__).parent / "domains"
+
+
+class Domain(BaseModel):
+    """The words of one domain, read from a YAML file in `prompts/domains/` or from a path of the user's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    noun: str
+    """What one item is called: `movie`."""
+    plural: str
+    """What several are called: `films`."""
+    history: str
+    """What a user's past is called: `viewing history`."""
+    item_factors: tuple[str, ...]
+    """The aspects an answer about an item must cover (KAR, section 4.1: factorised prompting)."""
+    user_factors: tuple[str, ...]
+    """The aspects an answer about a user may draw on."""
+    name: str
+    """Jinja2 text: how an item is called inside a history."""
+    description: str
+    """Jinja2 text: how an item is shown when it is the subject of a prompt."""
+
+    @cached_property
+    def _templates(self) -> tuple[Template, Template]:
+        environment = SandboxedEnvironment(autoescape=False)
+        return environment.from_string(self.name), environment.from_string(self.description)
+
+    def item_name(self, item: Mapping[str, Any]) -> str:
+        """Name an item as a history shows it, such as `Heat (1995)`."""
+        return self._templates[0].render(**shown(item))
+
+    def item_description(self, item: Mapping[str, Any]) -> str:
+        """Show an item as the subject of a prompt, such as `Heat (1995) [Action, Crime, Thriller]`."""
+        return self._templates[1].render(**shown(item))
+
+    def event(self, name: str, rating: float | None) -> str:
+        """Show one event of a history: `Heat (1995): 4.5`, or the name alone where events carry no rating."""
+        return name if rating is None else f"{name}: {rating:g}"
+
+
+def shown(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn an item's fields into what templates print: whole numbers lose their `.0`, missing numbers vanish.
+
+    Example:
+        >>> shown({"title": "Heat", "year": 1995.0, "length": 2.5, "price": None})
+        {'title': 'Heat', 'year': '1995', 'length': '2.5', 'price': None}
+    """
+    return {name: f"{value:.15g}" if isinstance(value, float) else value for name, value in item.items()}
+
+
+def load_domain(name: str, folder: Path | None = None) -> Domain:
+    """Read a domain by its name (`films`) or by the path of a YAML file.
+
+    Args:
+        name: A name in `prompts/domains/`, or a path ending in `.yaml`.
+        folder: What a relative path is relative to; the folder of knowflow.yaml.
+
+    Raises:
+        PromptFault: No such domain, or the file is not a valid one.
+    """
+    path = (folder or Path()) / name if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
+        raise PromptFault(str(path), "there is no such domain file", f"use one of {known}, or the path of your own file")
+    try:
+        domain = Domain.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        _ = domain._templates
+    except yaml.YAMLError as error:
+        raise PromptFault(str(path), f"is not YAML: {error}", "mend the file; prompts/domains/films.yaml shows the form")
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise PromptFault(str(path), faults, "mend the file; prompts/domains/films.yaml shows the form") from None
+    except TemplateError as error:
+        raise PromptFault(str(path), f"a template does not parse: {error}", "mend `name` or `description`") from None
+    return domain

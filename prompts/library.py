@@ -1,0 +1,44 @@
+"""All prompt files: found by walking the folder, so that a new file needs no registration."""
+
+from pathlib import Path
+
+from prompts.faults import PromptFault
+from prompts.prompt import Prompt, read_prompt
+
+FOLDER = Path(__file__).parent
+
+
+def find_prompts(folder: Path = FOLDER) -> dict[str, dict[int, Prompt]]:
+    """Read every prompt file under a folder.
+
+    Returns:
+        Task name -> version -> prompt.
+
+    Raises:
+        PromptFault: A file is no prompt, or two files hold the same version of one task.
+    """
+    found: dict[str, dict[int, Prompt]] = {}
+    for path in sorted(folder.rglob("*.v*.md")):
+        prompt = read_prompt(path)
+        versions = found.setdefault(prompt.front.task, {})
+        if prompt.front.version in versions:
+            raise PromptFault(path.name, "stands twice under prompts/", "delete one, or give it the next version")
+        versions[prompt.front.version] = prompt
+    return found
+
+
+def choose_prompt(task: str, version: int | None = None, folder: Path = FOLDER) -> Prompt:
+    """Take a named version of a task's prompt, or the newest active one.
+
+    Raises:
+        PromptFault: There is no such prompt.
+    """
+    versions = find_prompts(folder).get(task, {})
+    if version is not None and version in versions:
+        return versions[version]
+    active = [v for v, prompt in versions.items() if prompt.front.status == "active"]
+    if version is None and active:
+        return versions[max(active)]
+    wanted = f"{task}.v{version}.md" if version is not None else f"an active {task}.v*.md"
+    there = ", ".join(prompt.name for prompt in versions.values()) or "none"
+    raise PromptFault(wanted, f"is not under prompts/; there: {there}", "write it, or name another version under tasks:")

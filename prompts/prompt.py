@@ -1,0 +1,122 @@
+"""A prompt file: YAML front matter and Jinja2 text, one file a version."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError, meta
+from jinja2.sandbox import SandboxedEnvironment
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from prompts.domain import Domain
+from prompts.faults import PromptFault
+
+FORM = "prompts/kar/kar_item.v1.md shows the form"
+Message = dict[str, str]
+
+
+class FrontMatter(BaseModel):
+    """What stands between the two `---` lines of a prompt file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True)
+
+    task: str
+    """Name of the technique the prompt belongs to."""
+    version: int = Field(ge=1)
+    """Grows by one with every change of the text; old files stay, so that old answers keep their provenance."""
+    status: Literal["active", "draft", "retired"]
+    """The newest active version is used unless knowflow.yaml names another."""
+    answer_schema: dict[str, Any] = Field(alias="schema")
+    """Form of the answer; `{type: text}` is plain text."""
+    sampling: dict[str, Any]
+    """Sampling parameters, part of the answer key."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One version of one prompt, ready to render."""
+
+    file: str
+    """File name, for messages."""
+    front: FrontMatter
+    """Its front matter."""
+    parts: tuple[tuple[str, str], ...]
+    """(role, Jinja2 text) of each message, in order."""
+
+    @property
+    def name(self) -> str:
+        """Task and version, as in the file's name: `kar_item.v1`."""
+        return f"{self.front.task}.v{self.front.version}"
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of everything that shapes the messages and the answer; tells why a row changed."""
+        content = [self.parts, self.front.sampling, self.front.answer_schema]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """Names the text needs besides `domain`."""
+        environment = SandboxedEnvironment()
+        names = set().union(*(meta.find_undeclared_variables(environment.parse(text)) for _, text in self.parts))
+        return frozenset(names - {"domain"})
+
+    @cached_property
+    def _templates(self) -> tuple[tuple[str, Template], ...]:
+        environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+        return tuple((role, environment.from_string(text)) for role, text in self.parts)
+
+    def render(self, variables: Mapping[str, Any], domain: Domain) -> list[Message]:
+        """Fill the text with a row's variables.
+
+        Args:
+            variables: What the row shows; must hold every name of `self.variables`.
+            domain: The words of the domain.
+
+        Returns:
+            Chat messages, `{"role": ..., "content": ...}` each.
+
+        Raises:
+            PromptFault: The text needs a variable the row does not give.
+        """
+        try:
+            return [{"role": role, "content": t.render(domain=domain, **variables)} for role, t in self._templates]
+        except UndefinedError as error:
+            raise PromptFault(self.file, str(error), "give it in the task's Row(variables=...), or take it out") from None
+
+
+def read_prompt(path: Path) -> Prompt:
+    """Read and check one prompt file.
+
+    Raises:
+        PromptFault: The file is no prompt: front matter, roles or Jinja2 text are wrong.
+    """
+    text = path.read_text(encoding="utf-8")
+    match = re.fullmatch(r"---\n(.*?)\n---\n(.*)", text, flags=re.DOTALL)
+    if not match:
+        raise PromptFault(path.name, "has no front matter between two lines of ---", FORM)
+    try:
+        front = FrontMatter.model_validate(yaml.safe_load(match[1]))
+    except yaml.YAMLError as error:
+        raise PromptFault(path.name, f"its front matter is not YAML: {error}", FORM) from None
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'front matter'}: {e['msg']}" for e in error.errors())
+        raise PromptFault(path.name, faults, FORM) from None
+    if path.name != f"{front.task}.v{front.version}.md":
+        raise PromptFault(path.name, f"names task {front.task}, version {front.version} inside", "rename the file")
+    pieces = re.split(r"^# (system|user|assistant)\n", match[2], flags=re.MULTILINE)
+    if pieces[0].strip() or len(pieces) < 3:
+        raise PromptFault(path.name, "its text must begin with a line `# user` or `# system`", FORM)
+    parts = tuple((pieces[i], pieces[i + 1].strip()) for i in range(1, len(pieces), 2))
+    prompt = Prompt(file=path.name, front=front, parts=parts)
+    try:
+        _ = prompt.variables, prompt._templates
+    except TemplateError as error:
+        raise PromptFault(path.name, f"its text does not parse: {error}", "mend the Jinja2 text") from None
+    return prompt

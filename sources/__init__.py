@@ -1,0 +1,1 @@
+"""Sources: the user's own events, items, users and queries as documented tables."""

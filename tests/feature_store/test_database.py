@@ -1,0 +1,112 @@
+"""The store: keys stand once, reads are pinned, one writer at a time."""
+
+import subprocess
+import sys
+from datetime import timedelta
+
+import lance
+import pyarrow as pa
+import pytest
+
+from feature_store.database import COMPACT_EVERY, DuplicateKeys, Store, StoreBusy, check_keys
+from feature_store.schemas import key_field
+
+SCHEMA = pa.schema([key_field("key"), pa.field("value", pa.int64())])
+
+
+def rows(**values: int) -> pa.Table:
+    return pa.table({"key": list(values), "value": list(values.values())})
+
+
+def test_reading_a_store_that_is_not_there_creates_nothing(tmp_path):
+    store = Store(tmp_path / "store")
+
+    found = store.read("things", SCHEMA)
+
+    assert found.num_rows == 0
+    assert store.tables() == []
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_upsert_replaces_known_keys_and_adds_new_ones(tmp_path):
+    store = Store(tmp_path / "store")
+    with store.writer("test") as writer:
+        writer.upsert("things", rows(a=1, b=2), SCHEMA)
+        writer.upsert("things", rows(b=3, c=4), SCHEMA)
+
+    found = store.read("things", SCHEMA).sort_by("key").to_pydict()
+
+    assert found == {"key": ["a", "b", "c"], "value": [1, 3, 4]}
+
+
+def test_a_key_twice_in_one_batch_is_refused_and_nothing_is_written(tmp_path):
+    store = Store(tmp_path / "store")
+    doubled = pa.table({"key": ["a", "a"], "value": [1, 2]})
+
+    with store.writer("test") as writer, pytest.raises(DuplicateKeys, match="holds a key twice"):
+        writer.upsert("things", doubled, SCHEMA)
+
+    assert store.tables() == []
+
+
+def test_doubled_keys_that_came_from_elsewhere_are_found(tmp_path):
+    store = Store(tmp_path / "store")
+    with store.writer("test") as writer:
+        writer.upsert("things", rows(a=1), SCHEMA)
+    lance.write_dataset(rows(a=2), str(store.path("things")), mode="append")
+
+    with pytest.raises(DuplicateKeys, match="1 of 2 rows"):
+        check_keys(store, "things", "key")
+
+
+def test_a_pinned_version_does_not_see_later_rows(tmp_path):
+    store = Store(tmp_path / "store")
+    with store.writer("test") as writer:
+        writer.upsert("things", rows(a=1), SCHEMA)
+        pinned = store.version("things")
+        writer.upsert("things", rows(a=9, b=2), SCHEMA)
+
+    assert store.read("things", SCHEMA, version=pinned).to_pydict() == {"key": ["a"], "value": [1]}
+
+
+def test_a_tagged_version_outlives_compaction_and_clean_up(tmp_path):
+    store = Store(tmp_path / "store")
+    with store.writer("test") as writer:
+        writer.upsert("things", rows(a=1), SCHEMA)
+        tagged = store.version("things")
+        writer.tag("things", "rel-000001", tagged)
+        for value in range(COMPACT_EVERY + 1):
+            writer.upsert("things", rows(a=value, **{f"k{value}": value}), SCHEMA)
+    lance.dataset(str(store.path("things"))).cleanup_old_versions(timedelta(0), error_if_tagged_old_versions=False)
+
+    assert store.read("things", SCHEMA, version=tagged).to_pydict() == {"key": ["a"], "value": [1]}
+    assert check_keys(store, "things", "key") == COMPACT_EVERY + 2
+
+
+def test_a_large_batch_is_merged_in_parts_without_losing_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("feature_store.database.LARGEST_MERGE", 256)
+    store = Store(tmp_path / "store")
+    with store.writer("test") as writer:
+        writer.upsert("things", pa.table({"key": [f"k{i}" for i in range(100)], "value": list(range(100))}), SCHEMA)
+
+    assert check_keys(store, "things", "key") == 100
+
+
+def test_a_second_writing_process_is_refused_and_told_who_holds_the_store(tmp_path):
+    store = Store(tmp_path / "store")
+    program = (
+        "import sys; from pathlib import Path; from feature_store.database import Store\n"
+        "with Store(Path(sys.argv[1])).writer('the first writer'):\n    print('held', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program, str(store.folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StoreBusy, match=f"the first writer, process {holder.pid}"), store.writer("the second"):
+            pass
+    finally:
+        holder.communicate(input="")
+    with store.writer("the third") as writer:
+        assert writer.store == store

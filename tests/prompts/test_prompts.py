@@ -1,0 +1,155 @@
+"""Prompt files: found by walking, checked when read, rendered character by character as the answers were asked for."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prompts.domain import Domain, load_domain
+from prompts.faults import PromptFault
+from prompts.library import choose_prompt, find_prompts
+from prompts.prompt import read_prompt
+
+FILMS = load_domain("films")
+ALL = [prompt for versions in find_prompts().values() for prompt in versions.values()]
+GOOD = "---\ntask: toy\nversion: 1\nstatus: active\nschema: {type: text}\nsampling: {max_tokens: 9}\n---\n# user\nSay {{ word }}\n"
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_item_prompt_is_the_recorded_one_character_by_character():
+    messages = choose_prompt("kar_item", 1).render({"input": "Heat (1995) [Action, Crime, Thriller]"}, FILMS)
+
+    assert messages == [
+        {
+            "role": "user",
+            "content": "Introduce this movie and describe its attributes precisely: genre and subgenre, director, main cast, "
+            "plot and theme, mood and tone, visual or production style, critical reception.\n"
+            "45-65 words. Answers in English, plain text, one paragraph, no markdown.\n\n"
+            "Heat (1995) [Action, Crime, Thriller]",
+        }
+    ]
+
+
+def test_the_user_prompt_is_the_recorded_one_character_by_character():
+    messages = choose_prompt("kar_user", 1).render({"input": "Heat (1995): 4; Fargo (1996): 5"}, FILMS)
+
+    assert messages == [
+        {
+            "role": "user",
+            "content": "Given this user's viewing history, analyse the user's preferences with reasons drawn from it, over the "
+            "aspects that apply: genre, period and country, theme and plot, character, mood and tone, director and cast, "
+            "production quality, critical acclaim. Likes first, then dislikes.\n"
+            "75-105 words, at most four films named, generalising to what such a user would like or avoid next, noting how "
+            "generous or harsh the user rates. Answers in English, plain text, one paragraph, no markdown.\n\n"
+            "Heat (1995): 4; Fargo (1996): 5",
+        }
+    ]
+
+
+@pytest.mark.parametrize("prompt", ALL, ids=lambda prompt: prompt.name)
+def test_every_prompt_puts_what_all_rows_share_before_what_one_row_shows(prompt):
+    text = "".join(text for _, text in prompt.parts)
+    first_variable = min(text.index(match[0]) for match in re.finditer(r"{{\s*(\w+)", text) if match[1] != "domain")
+
+    assert "{{ domain" not in text[first_variable:]
+    assert len(text[first_variable:]) < len(text) / 4
+
+
+@pytest.mark.parametrize("prompt", ALL, ids=lambda prompt: prompt.name)
+@pytest.mark.parametrize("domain", ["films", "books", "news", "generic"])
+def test_every_prompt_renders_in_every_domain_without_code(prompt, domain):
+    messages = prompt.render(dict.fromkeys(prompt.variables, "SHOWN"), load_domain(domain))
+
+    assert all("{{" not in message["content"] and "SHOWN" in message["content"] for message in messages)
+
+
+def test_a_new_domain_needs_a_new_list_and_no_code(tmp_path):
+    write(
+        tmp_path, "wine.yaml",
+        "noun: wine\nplural: wines\nhistory: tasting history\nitem_factors: [grape, soil]\nuser_factors: [body]\n"
+        "name: '{{ title }}'\ndescription: '{{ title }} from {{ region }}'\n",
+    )  # fmt: skip
+    wine = load_domain("wine.yaml", tmp_path)
+
+    content = choose_prompt("kar_item").render({"input": wine.item_description({"title": "A", "region": "B"})}, wine)[0]["content"]
+
+    assert content.startswith("Introduce this wine and describe its attributes precisely: grape, soil.")
+    assert content.endswith("A from B")
+
+
+@pytest.mark.parametrize(
+    ("item", "name", "description"),
+    [
+        ({"title": "Heat", "year": 1995.0, "genres": ["Action", "Crime"]}, "Heat (1995)", "Heat (1995) [Action, Crime]"),
+        ({"title": "Babylon 5", "year": None, "genres": ["Sci-Fi"]}, "Babylon 5 (None)", "Babylon 5 (None) [Sci-Fi]"),
+        ({"title": "La cravate", "year": 1957.0, "genres": []}, "La cravate (1957)", "La cravate (1957) []"),
+        ({"title": "No other field"}, "No other field", "No other field"),
+        ({"title": "{{ 7 * 7 }}"}, "{{ 7 * 7 }}", "{{ 7 * 7 }}"),
+    ],
+)
+def test_films_are_shown_as_recorded_and_titles_are_never_run_as_templates(item, name, description):
+    assert FILMS.item_name(item) == name
+    assert FILMS.item_description(item) == description
+
+
+def test_ratings_are_shown_without_trailing_zeros():
+    assert FILMS.event("Heat (1995)", 4.0) == "Heat (1995): 4"
+    assert FILMS.event("Heat (1995)", 3.5) == "Heat (1995): 3.5"
+    assert FILMS.event("Heat (1995)", None) == "Heat (1995)"
+
+
+@given(st.text())
+def test_what_a_row_shows_is_never_read_as_a_template(text):
+    content = choose_prompt("kar_item").render({"input": "{{ domain.noun }}" + text}, FILMS)[0]["content"]
+
+    assert content.endswith("{{ domain.noun }}" + text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("toy.v1.md", "no front matter", "has no front matter"),
+        ("toy.v1.md", GOOD.replace("task: toy", "task: ["), "not YAML"),
+        ("toy.v1.md", GOOD.replace("status: active", "status: maybe"), "status"),
+        ("toy.v1.md", GOOD.replace("schema: {type: text}\n", ""), "schema"),
+        ("toy.v2.md", GOOD, "rename the file"),
+        ("toy.v1.md", GOOD.replace("# user\n", ""), "must begin with a line"),
+        ("toy.v1.md", GOOD.replace("{{ word }}", "{{ word"), "does not parse"),
+    ],
+)
+def test_a_wrong_prompt_file_is_refused_in_words(tmp_path, name, text, message):
+    with pytest.raises(PromptFault, match=message):
+        read_prompt(write(tmp_path, name, text))
+
+
+def test_a_missing_variable_names_the_file_and_the_variable(tmp_path):
+    prompt = read_prompt(write(tmp_path, "toy.v1.md", GOOD))
+
+    with pytest.raises(PromptFault, match=r"toy\.v1\.md: 'word' is undefined"):
+        prompt.render({}, FILMS)
+
+
+def test_the_newest_active_version_is_chosen_unless_another_is_named(tmp_path):
+    for version, status in ((1, "active"), (2, "active"), (3, "draft")):
+        write(tmp_path, f"toy.v{version}.md", GOOD.replace("version: 1", f"version: {version}").replace("active", status))
+
+    assert choose_prompt("toy", folder=tmp_path).name == "toy.v2"
+    assert choose_prompt("toy", 3, tmp_path).name == "toy.v3"
+    with pytest.raises(PromptFault, match=r"toy\.v9\.md: is not under prompts/; there: toy\.v1, toy\.v2, toy\.v3"):
+        choose_prompt("toy", 9, tmp_path)
+
+
+def test_a_domain_that_is_not_there_names_those_that_are():
+    with pytest.raises(PromptFault, match="use one of books, films, generic, news"):
+        load_domain("music")
+
+
+def test_domain_keys_are_documented():
+    assert all(field.description for field in Domain.model_fields.values())
