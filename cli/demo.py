@@ -24,8 +24,9 @@ def demo(
     """
     settings = load_config(CONFIG)
     keep_in(settings.home_folder)
-    from cli.train import print_arms, split_arms  # noqa: PLC0415 - Prefect reads its settings when it is imported
     from flows.nightly import nightly  # noqa: PLC0415
+
+    from cli.train import print_arms, split_arms  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
     with bars():
         done = nightly(config=str(settings.path), arms=split_arms(arms))

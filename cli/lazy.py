@@ -1,13 +1,56 @@
-"""The commands by name, each as an import path: importing them all would take seconds of every call."""
+"""The commands by name: an import path, a line of help and an example. Importing them all would take seconds a call."""
 
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """One command."""
+
+    target: str
+    """Import path of its function."""
+    summary: str
+    """What it does, in a line."""
+    example: str
+    """A call that works."""
+
+
+MOVIELENS = "--config examples/movielens/knowflow.yaml"
 COMMANDS = {
-    "demo": "cli.demo:demo",
-    "init": "cli.init:init",
-    "plan": "cli.plan:plan",
-    "refresh": "cli.refresh:refresh",
-    "train": "cli.train:train",
-    "report": "cli.report:report",
-    "leak-check": "cli.leak_check:leak_check",
-    "release": "cli.release:app",
-    "status": "cli.status:status",
+    "demo": Command(
+        "cli.demo:demo", "The whole pipeline on MovieLens small, from events to a report.", "knowflow demo"
+    ),
+    "init": Command(
+        "cli.init:init",
+        "Write a commented knowflow.yaml for data of your own, by looking at its columns.",
+        "knowflow init shop --events events.csv --items items.csv",
+    ),
+    "plan": Command(
+        "cli.plan:plan", "What a refresh would ask, why, and its cost. Writes nothing.", f"knowflow plan {MOVIELENS}"
+    ),
+    "refresh": Command(
+        "cli.refresh:refresh",
+        "Ask what is new, encode it, publish a release. Killed, it goes on where it stopped.",
+        f"knowflow refresh {MOVIELENS} --task kar_user",
+    ),
+    "train": Command(
+        "cli.train:train",
+        "Train arms on a release, several seeds each, and compare them.",
+        f"knowflow train {MOVIELENS} --arms base,facts,knowledge",
+    ),
+    "report": Command(
+        "cli.report:report", "Write report.html and report.json of a training run.", f"knowflow report {MOVIELENS}"
+    ),
+    "leak-check": Command(
+        "cli.leak_check:leak_check",
+        "Walk a whole release; leave with 1 when a sample sees what it could not have known.",
+        f"knowflow leak-check {MOVIELENS} --release rel-000001",
+    ),
+    "release": Command(
+        "cli.release:app",
+        "List and show releases, or make an older one current again.",
+        f"knowflow release list {MOVIELENS}",
+    ),
+    "status": Command(
+        "cli.status:status", "What is in the store, and where the newest report lies.", f"knowflow status {MOVIELENS}"
+    ),
 }

@@ -11,6 +11,7 @@ from flows.workplace import open_store, open_workplace
 
 
 def leak_check(
+    *,
     config: ConfigPath = "knowflow.yaml",
     release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
     json: AsJson = False,

@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from cli.lazy import COMMANDS
+from cli.prefect_settings import set_defaults
 
 HELP = """A large language model's knowledge in your click-through-rate model, without calling a model online.
 
@@ -21,8 +22,8 @@ Exit codes: 0 all well, 1 a check failed, 2 wrong use or wrong input.
 def build_app() -> App:
     """Put the commands together; each is imported only when it is called, so that `--help` is quick."""
     app = App(name="knowflow", help=HELP, version_flags=["--version"], help_format="plaintext")
-    for name, target in COMMANDS.items():
-        app.command(target, name=name)
+    for name, command in COMMANDS.items():
+        app.command(command.target, name=name, help=f"{command.summary}\n\nExample: {command.example}")
     return app
 
 
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
+    set_defaults()
     if not debug:
         # Prefect prints the traceback of a failed task; a user gets the sentence instead.
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
@@ -38,7 +40,9 @@ def main(arguments: list[str] | None = None) -> None:
     except CycloptsError:
         sys.exit(2)
     except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; what was answered is kept, the same command goes on from there", style="bold")
+        Console(stderr=True).print(
+            "stopped; what was answered is kept, the same command goes on from there", style="bold"
+        )
         sys.exit(130)
     except Exception as error:
         from cli.errors import describe  # noqa: PLC0415 - imports every room, which only an error needs

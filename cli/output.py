@@ -14,10 +14,14 @@ from rich.table import Table
 from flows.progress import reporting_to
 
 ConfigPath = Annotated[str, Parameter(name=["--config", "-c"], help="The knowflow.yaml to work with.")]
-AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object instead of a table.")]
+AsJson = Annotated[
+    bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON object instead of a table.")
+]
 TaskNames = Annotated[
     list[str] | None,
-    Parameter(name="--task", negative="", help="A technique; may be given several times. All of knowflow.yaml if left out."),
+    Parameter(
+        name="--task", negative="", help="A technique; may be given several times. All of knowflow.yaml if left out."
+    ),
 ]
 
 
@@ -45,7 +49,13 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 def bars() -> Iterator[None]:
     """Draw a bar for every long step that runs inside; plain lines where there is no terminal."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, refresh_per_second=4) as progress:
         known: dict[str, Any] = {}
 

@@ -10,9 +10,12 @@ from flows.workplace import plan as make_plan
 
 
 def plan(
+    *,
     config: ConfigPath = "knowflow.yaml",
     task: TaskNames = None,
-    retry_failed: Annotated[bool, Parameter(negative="", help="Count rows whose error is on record as to be asked.")] = False,
+    retry_failed: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Count rows whose error is on record as to be asked.")
+    ] = False,
     json: AsJson = False,
 ) -> int:
     """Show what a refresh would ask, why, and what it would cost. Writes nothing.
@@ -29,17 +32,25 @@ def plan(
         return 0
     print_table(
         "plan (nothing is written)",
-        ["task", "prompt", "rows", "cached", "new", "changed", "failed", "calls", "tokens in", "tokens out, at most"],
+        ["task", "rows", "cached", "new", "changed", "failed", "calls", "tokens in", "out, at most"],
         [
-            [r["task"], r["prompt"] or "none: no model is asked", r["rows"], r["cached"], r["new"], r["changed"],
-             r["failed"], r["calls"], r["input_tokens"], r["output_tokens_at_most"]]
+            [
+                r["task"],
+                r["rows"],
+                r["cached"],
+                r["new"],
+                r["changed"],
+                r["failed"],
+                r["calls"],
+                r["input_tokens"],
+                r["output_tokens_at_most"],
+            ]
             for r in rows
         ],
-        text_columns=2,
-    )  # fmt: skip
+    )
     for row in rows:
         for why, count in row["why"].items():
-            say(f"  {row['task']}: {count:,} rows: {why}")
+            say(f"  {row['task']}: {count:,} rows {why}")
     cost = sum(row["cost_at_most"] for row in rows)
     if cost:
         say(f"at most {cost:,.2f} {prices.currency}")

@@ -12,9 +12,12 @@ from flows.workplace import chosen_tasks, open_store, open_workplace
 
 
 def refresh(
+    *,
     config: ConfigPath = "knowflow.yaml",
     task: TaskNames = None,
-    retry_failed: Annotated[bool, Parameter(negative="", help="Ask again for rows whose error is on record.")] = False,
+    retry_failed: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Ask again for rows whose error is on record.")
+    ] = False,
     json: AsJson = False,
 ) -> int:
     """Ask what is new, encode it and publish a release when all gates hold.
@@ -41,11 +44,19 @@ def refresh(
         f"released {name}",
         ["task", "rows", "cached", "calls", "answered", "without text", "tokens in", "tokens out"],
         [
-            [a["task"], a["rows"], a["cached"], a["calls"], a["answered"], sum(a["errors"].values()), a["input_tokens"],
-             a["output_tokens"]]
+            [
+                a["task"],
+                a["rows"],
+                a["cached"],
+                a["calls"],
+                a["answered"],
+                sum(a["errors"].values()),
+                a["input_tokens"],
+                a["output_tokens"],
+            ]
             for a in release.facts["asked"]
         ],
-    )  # fmt: skip
+    )
     for asked in release.facts["asked"]:
         for kind, count in asked["errors"].items():
             say(f"  {asked['task']}: {count:,} rows without text: {kind}")

@@ -19,7 +19,7 @@ def _facts(release: Release) -> dict:
 
 
 @app.command(name="list")
-def list_all(config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
+def list_all(*, config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
     """List all releases, oldest first; the last one is current.
 
     Example: knowflow release list
@@ -43,7 +43,7 @@ def list_all(config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
 
 
 @app.command
-def show(name: Name, config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
+def show(name: Name, *, config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
     """Show what a release was made from: data, tasks, encoders, gates, table versions.
 
     Example: knowflow release show rel-000003
@@ -52,19 +52,23 @@ def show(name: Name, config: ConfigPath = "knowflow.yaml", json: AsJson = False)
     if json:
         print_json(_facts(release))
         return 0
-    say(f"{release.name}, made {release.created_at:%Y-%m-%d %H:%M:%S} UTC"
-        + (f", points to the tables of {release.rolled_back_to}" if release.rolled_back_to else ""))  # fmt: skip
+    say(
+        f"{release.name}, made {release.created_at:%Y-%m-%d %H:%M:%S} UTC"
+        + (f", points to the tables of {release.rolled_back_to}" if release.rolled_back_to else "")
+    )
     say(f"data {release.facts.get('data_version', '')[:12]}   model {release.facts.get('model', '')}")
     print_table("table versions", ["table", "version"], [[k, v] for k, v in release.versions.items()])
     print_table(
-        "gates", ["gate", "holds", "found"],
-        [[g["name"], "yes" if g["holds"] else "no", g["found"]] for g in release.facts.get("gates", [])], text_columns=3,
-    )  # fmt: skip
+        "gates",
+        ["gate", "holds", "found"],
+        [[g["name"], "yes" if g["holds"] else "no", g["found"]] for g in release.facts.get("gates", [])],
+        text_columns=3,
+    )
     return 0
 
 
 @app.command
-def rollback(name: Name, config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
+def rollback(name: Name, *, config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
     """Make an older release current again; nothing is deleted.
 
     Example: knowflow release rollback rel-000003

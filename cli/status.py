@@ -10,7 +10,7 @@ from flows.train_runs import list_runs
 from flows.workplace import open_store
 
 
-def status(config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
+def status(*, config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
     """Show the current release, the rows of knowledge by task, and the newest training run.
 
     Example: knowflow status --json

@@ -13,7 +13,6 @@ from pathlib import Path
 import lance
 import lancedb
 import pyarrow as pa
-import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 KEEP_UNTAGGED = timedelta(days=7)
@@ -55,9 +54,13 @@ class Store:
         return lance.dataset(str(self.path(table))).version
 
     def read(
-        self, table: str, schema: pa.Schema, columns: list[str] | None = None, where: str | None = None,
+        self,
+        table: str,
+        schema: pa.Schema,
+        columns: list[str] | None = None,
+        where: str | None = None,
         version: int | None = None,
-    ) -> pa.Table:  # fmt: skip
+    ) -> pa.Table:
         """Read rows of a table, of its newest version or of a pinned one.
 
         Args:
@@ -88,8 +91,9 @@ class Store:
         except Timeout:
             who = json.loads(holder.read_text()) if holder.is_file() else {}
             raise StoreBusy(
-                f"{self.folder}: another process is writing: {who.get('purpose', 'unknown')}, process {who.get('process')}"
-                f" on {who.get('host')} since {who.get('since')}\n  wait for it to end, or stop it, and run this again"
+                f"{self.folder}: another process is writing: {who.get('purpose', 'unknown')},"
+                f" process {who.get('process')} on {who.get('host')} since {who.get('since')}\n"
+                "  wait for it to end, or stop it, and run this again"
             ) from None
         try:
             since = datetime.now(UTC).isoformat(timespec="seconds")
@@ -109,7 +113,6 @@ class Writer:
     """
 
     def __init__(self, store: Store) -> None:
-        """See the class."""
         self.store = store
         # Interval 0: a stale handle would insert keys that are already there.
         self._connection = lancedb.connect(str(store.folder), read_consistency_interval=timedelta(0))
@@ -130,7 +133,7 @@ class Writer:
             DuplicateKeys: The rows hold one key twice, which LanceDB would insert twice without a word.
         """
         key = schema.names[0]
-        if len(pc.unique(data[key])) != len(data):
+        if len(data[key].unique()) != len(data):
             raise DuplicateKeys(f"{table}: a batch of {len(data):,} rows holds a key twice")
         handle = self._connection.create_table(table, schema=schema, exist_ok=True)
         rows = data.select(schema.names).cast(schema)
@@ -147,7 +150,9 @@ class Writer:
         """Join small files and drop old versions that no release names."""
         self._connection.open_table(table).optimize(cleanup_older_than=timedelta(days=365_000))
         # lancedb's own clean-up stops at a tagged version; this one passes over it and sweeps a killed writer's files.
-        lance.dataset(str(self.store.path(table))).cleanup_old_versions(KEEP_UNTAGGED, error_if_tagged_old_versions=False)
+        lance.dataset(str(self.store.path(table))).cleanup_old_versions(
+            KEEP_UNTAGGED, error_if_tagged_old_versions=False
+        )
 
     def tag(self, table: str, name: str, version: int) -> None:
         """Keep a version of a table for ever, under a name."""
@@ -165,7 +170,7 @@ def check_keys(store: Store, table: str, key: str) -> int:
         DuplicateKeys: A key stands twice.
     """
     keys = lance.dataset(str(store.path(table))).to_table(columns=[key])[key]
-    doubled = len(keys) - len(pc.unique(keys))
+    doubled = len(keys) - len(keys.unique())
     if doubled:
         raise DuplicateKeys(f"{table}: {doubled:,} of {len(keys):,} rows repeat a key")
     return len(keys)

@@ -51,7 +51,8 @@ class GatesClosed(Exception):
         lines = [f"  {'holds ' if gate.holds else 'FAILED'}  {gate.name}: {gate.found}" for gate in gates]
         super().__init__(
             "nothing was released, the current release is unharmed\n" + "\n".join(lines) + "\n"
-            "mend the cause (knowflow plan shows failed rows), or change gates: in knowflow.yaml, and run: knowflow refresh"
+            "mend the cause (knowflow plan shows failed rows), or change gates: in knowflow.yaml,"
+            " and run: knowflow refresh"
         )
 
 

@@ -85,8 +85,15 @@ def leak_check(store: Store, release: Release, events: pl.DataFrame) -> LeakRepo
         pairs += len(joined)
         late = joined.filter((pl.col("as_of") >= pl.col("time")) | (pl.col("seen_until") >= pl.col("time")))
         for row in late.iter_rows(named=True):
-            leaks.append(CounterExample("a sample sees a row that has seen its time or later", row["row"], row["as_of"],
-                                        f"sample of user {row['user']} on item {row['item']}", row["time"]))  # fmt: skip
+            leaks.append(
+                CounterExample(
+                    "a sample sees a row that has seen its time or later",
+                    row["row"],
+                    row["as_of"],
+                    f"sample of user {row['user']} on item {row['item']}",
+                    row["time"],
+                )
+            )
     leaks += _named_in_prompts(store, release, rows, events)
     return LeakReport(len(rows), len(events), pairs, len(leaks), tuple(leaks[:SHOW]))
 
@@ -94,7 +101,11 @@ def leak_check(store: Store, release: Release, events: pl.DataFrame) -> LeakRepo
 def _later_than_as_of(rows: pl.DataFrame) -> Iterator[CounterExample]:
     for row in rows.filter(pl.col("seen_until") > pl.col("as_of")).iter_rows(named=True):
         yield CounterExample(
-            "a prompt shows an event later than its as_of", row["row"], row["as_of"], "newest event shown", row["seen_until"]
+            "a prompt shows an event later than its as_of",
+            row["row"],
+            row["as_of"],
+            "newest event shown",
+            row["seen_until"],
         )
 
 
@@ -103,9 +114,15 @@ def _join(rows: pl.DataFrame, events: pl.DataFrame, entity: str) -> pl.DataFrame
     left = events.select("user", "item", "time", pl.col(entity).alias("entity")).sort("time")
     right = rows.select("entity", "as_of", "seen_until", "row").sort("as_of")
     return left.join_asof(
-        right, left_on="time", right_on="as_of", by="entity", strategy="backward", allow_exact_matches=False,
-        check_sortedness=False, coalesce=False,
-    ).filter(pl.col("row").is_not_null())  # fmt: skip
+        right,
+        left_on="time",
+        right_on="as_of",
+        by="entity",
+        strategy="backward",
+        allow_exact_matches=False,
+        check_sortedness=False,
+        coalesce=False,
+    ).filter(pl.col("row").is_not_null())
 
 
 def _named_in_prompts(
@@ -125,4 +142,6 @@ def _named_in_prompts(
             named = prompt.count(later["shown"])
             # A rewatched film, or a title inside another title, may stand there rightly.
             if named and named > sum(text.count(later["shown"]) for text in earlier):
-                yield CounterExample("a prompt names a later event", row["row"], row["as_of"], later["shown"], later["time"])
+                yield CounterExample(
+                    "a prompt names a later event", row["row"], row["as_of"], later["shown"], later["time"]
+                )

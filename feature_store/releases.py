@@ -63,7 +63,9 @@ def get_release(store: Store, name: str | None = None) -> Release:
         return chosen[-1]
     there = ", ".join(release.name for release in releases[-5:])
     if there:
-        raise NoRelease(f"{store.folder}: there is no release '{name}'; the newest are {there}\n  see: knowflow release list")
+        raise NoRelease(
+            f"{store.folder}: there is no release '{name}'; the newest are {there}\n  see: knowflow release list"
+        )
     raise NoRelease(f"{store.folder}: nothing has been released yet\n  make one: knowflow refresh")
 
 

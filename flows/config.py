@@ -80,7 +80,7 @@ class Config(BaseModel):
 DEFAULT_ENCODERS = {"dense": EncoderConfig(kind="dense"), "lexical": EncoderConfig(kind="lexical")}
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: str | Path) -> Config:
     """Read knowflow.yaml.
 
     Raises:
@@ -99,14 +99,17 @@ def load_config(path: Path) -> Config:
         # A stand-in mapping lets the rest be checked even when the mapping itself is wrong: all faults at once.
         config = Config.model_validate({**rest, "path": path, "source": source or _STAND_IN})
     except ValidationError as error:
-        faults += [_fault(path, detail) for detail in error.errors()]
+        raise SourceFaults([*faults, *(_fault(path, dict(detail)) for detail in error.errors())]) from None
     if faults:
-        raise SourceFaults(tuple(faults))
+        raise SourceFaults(faults)
     return config
 
 
 _STAND_IN = SourceConfig.model_validate(
-    {"events": {"path": "e", "user": "u", "item": "i", "time": "t", "label": "l"}, "items": {"path": "i", "id": "i", "title": "t"}}
+    {
+        "events": {"path": "e", "user": "u", "item": "i", "time": "t", "label": "l"},
+        "items": {"path": "i", "id": "i", "title": "t"},
+    }
 )
 
 

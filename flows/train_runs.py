@@ -56,7 +56,9 @@ def get_run(home: Path, name: str | None = None) -> TrainRun:
     runs = list_runs(home) if name is None else [TrainRun(home / "train" / name)]
     if runs and runs[-1].folder.is_dir():
         return runs[-1]
-    raise NoTrainRun(f"{home}: there is no finished training run{f' {name}' if name else ''}\n  train first: knowflow train")
+    raise NoTrainRun(
+        f"{home}: there is no finished training run{f' {name}' if name else ''}\n  train first: knowflow train"
+    )
 
 
 def new_run(home: Path) -> TrainRun:

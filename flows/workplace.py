@@ -60,9 +60,7 @@ def plan(path: str | Path, tasks: Sequence[str] | None = None, *, retry_failed: 
 def shown_events(dataset: Dataset, domain: Domain) -> pl.DataFrame:
     """Events with the text by which a history shows them, as the leak check reads them."""
     names = {item["item"]: domain.item_name(item) for item in dataset.items.iter_rows(named=True)}
-    shown = [
-        domain.event(names[item], rating) for item, rating in dataset.events.select("item", "rating").iter_rows()
-    ]
+    shown = [domain.event(names[item], rating) for item, rating in dataset.events.select("item", "rating").iter_rows()]
     return dataset.events.select("user", "item", "time").with_columns(pl.Series("shown", shown, dtype=pl.String))
 
 

@@ -26,7 +26,9 @@ def kar_user(inputs: Inputs) -> Iterator[Row]:
         if not inputs.wanted(str(user)):
             continue
         for position in snapshot_positions(len(log), inputs.options.snapshots):
-            seen = log.slice(max(0, position - inputs.options.history_length), min(position, inputs.options.history_length))
+            seen = log.slice(
+                max(0, position - inputs.options.history_length), min(position, inputs.options.history_length)
+            )
             newest = seen["time"][-1]
             yield Row(str(user), newest, {"input": show_history(seen, names, inputs.domain)}, seen_until=newest)
 

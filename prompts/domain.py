@@ -76,12 +76,16 @@ def load_domain(name: str, folder: Path | None = None) -> Domain:
     path = (folder or Path()) / name if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
-        raise PromptFault(str(path), "there is no such domain file", f"use one of {known}, or the path of your own file")
+        raise PromptFault(
+            str(path), "there is no such domain file", f"use one of {known}, or the path of your own file"
+        )
     try:
         domain = Domain.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         _ = domain._templates
     except yaml.YAMLError as error:
-        raise PromptFault(str(path), f"is not YAML: {error}", "mend the file; prompts/domains/films.yaml shows the form")
+        raise PromptFault(
+            str(path), f"is not YAML: {error}", "mend the file; prompts/domains/films.yaml shows the form"
+        ) from None
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise PromptFault(str(path), faults, "mend the file; prompts/domains/films.yaml shows the form") from None

@@ -41,4 +41,6 @@ def choose_prompt(task: str, version: int | None = None, folder: Path = FOLDER) 
         return versions[max(active)]
     wanted = f"{task}.v{version}.md" if version is not None else f"an active {task}.v*.md"
     there = ", ".join(prompt.name for prompt in versions.values()) or "none"
-    raise PromptFault(wanted, f"is not under prompts/; there: {there}", "write it, or name another version under tasks:")
+    raise PromptFault(
+        wanted, f"is not under prompts/; there: {there}", "write it, or name another version under tasks:"
+    )

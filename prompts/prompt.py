@@ -88,7 +88,9 @@ class Prompt:
         try:
             return [{"role": role, "content": t.render(domain=domain, **variables)} for role, t in self._templates]
         except UndefinedError as error:
-            raise PromptFault(self.file, str(error), "give it in the task's Row(variables=...), or take it out") from None
+            raise PromptFault(
+                self.file, str(error), "give it in the task's Row(variables=...), or take it out"
+            ) from None
 
 
 def read_prompt(path: Path) -> Prompt:

@@ -25,7 +25,9 @@ def to_time(column: pl.Series) -> tuple[pl.Series, pl.Series]:
         The times, and a mask of values that are no time.
     """
     if isinstance(column.dtype, pl.Datetime):
-        zoned = column.dt.replace_time_zone("UTC") if column.dtype.time_zone is None else column.dt.convert_time_zone("UTC")
+        zoned = (
+            column.dt.replace_time_zone("UTC") if column.dtype.time_zone is None else column.dt.convert_time_zone("UTC")
+        )
         return zoned.cast(MICROSECONDS), column.is_null() & False
     if column.dtype == pl.Date:
         return column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"), column.is_null() & False
@@ -53,16 +55,17 @@ def _from_number(column: pl.Series) -> pl.Series:
     frame = column.alias("n").to_frame()
     size = pl.col("n").abs()
     factor = pl.when(size < SECONDS_UNTIL).then(1_000_000).when(size < MILLISECONDS_UNTIL).then(1_000).otherwise(1)
-    return frame.select(
-        pl.when(pl.col("n").is_finite() & (size < 10**17)).then((pl.col("n") * factor).round(0)).cast(pl.Int64).cast(MICROSECONDS)
-    ).to_series()  # fmt: skip
+    moment = pl.when(pl.col("n").is_finite() & (size < 10**17)).then((pl.col("n") * factor).round(0))
+    return frame.select(moment.cast(pl.Int64).cast(MICROSECONDS)).to_series()
 
 
 def to_number(column: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Numbers as Float64, and a mask of values that are no finite number."""
-    numbers = column.cast(pl.Float64, strict=False) if column.dtype != pl.String else (
-        column.str.strip_chars().cast(pl.Float64, strict=False)
-    )  # fmt: skip
+    numbers = (
+        column.cast(pl.Float64, strict=False)
+        if column.dtype != pl.String
+        else (column.str.strip_chars().cast(pl.Float64, strict=False))
+    )
     finite = numbers.is_finite().fill_null(value=False)
     return numbers.set(~finite, None), ~finite & column.is_not_null() & (column.cast(pl.String) != "")
 

@@ -146,7 +146,9 @@ class SourceConfig(BaseModel):
     @model_validator(mode="after")
     def _rating_has_a_rule(self) -> "SourceConfig":
         if self.events.rating is not None and self.label.rating_at_least is None:
-            raise ValueError("events.rating is given: say from which rating on an event is liked, label.rating_at_least")
+            raise ValueError(
+                "events.rating is given: say from which rating on an event is liked, label.rating_at_least"
+            )
         return self
 
 
@@ -166,5 +168,7 @@ def config_fault(file: Path, detail: Mapping[str, Any]) -> Fault:
     """Turn one of pydantic's findings into words."""
     where = ".".join(str(part) for part in detail["loc"]) or None
     words = {"missing": "is missing", "extra_forbidden": "is not a setting there"}
-    what = words.get(detail["type"], detail["msg"].removeprefix("Value error, "))
-    return Fault(file.name, None, where, None, what, f"edit {file.name}; docs/reference/knowflow-yaml.md names every setting")
+    what = words.get(detail["type"]) or str(detail["msg"]).removeprefix("Value error, ")
+    return Fault(
+        file.name, None, where, None, what, f"edit {file.name}; docs/reference/knowflow-yaml.md names every setting"
+    )

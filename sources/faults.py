@@ -14,7 +14,7 @@ class Fault:
     file: str
     """File it is in."""
     row: int | None
-    """Row it is in: the N-th row of a Parquet file, the line of a CSV or JSONL file; None when the whole file is meant."""
+    """Row it is in: the N-th row of a Parquet file, the line of a CSV or JSONL file; None = the whole file."""
     column: str | None
     """Column it is in."""
     value: str | None

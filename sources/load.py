@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from sources.columns import to_categories, to_id, to_number, to_time
-from sources.config import EventsConfig, Fields, ItemsConfig, LabelConfig, QueriesConfig, SourceConfig
+from sources.config import EventsConfig, Fields, LabelConfig, QueriesConfig, SourceConfig
 from sources.faults import Fault, SourceFaults
 from sources.read import ROW, read_columns
 from sources.tables import Dataset, content_hash
@@ -34,7 +34,9 @@ class _Table:
             self.faults.append(Fault(self.path.name, row[0], column, value, what, mend))
             self.bad.add(row[0])
 
-    def take(self, name: str, column: str, convert: Callable[[pl.Series], tuple[pl.Series, pl.Series]], what: str) -> None:
+    def take(
+        self, name: str, column: str, convert: Callable[[pl.Series], tuple[pl.Series, pl.Series]], what: str
+    ) -> None:
         """Convert a column, rejecting values the conversion cannot take."""
         self.columns[name], bad = convert(self.raw[column])
         self.reject(bad, column, what, "mend the value, or leave it empty where a value may be missing")
@@ -66,7 +68,7 @@ def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dat
         SourceFaults: Everything that is wrong with all files, at once.
     """
     faults: list[Fault] = []
-    items = _open(folder / config.items.path, _field_columns(config.items) + [config.items.title], "items", faults)
+    items = _open(folder / config.items.path, [*_field_columns(config.items), config.items.title], "items", faults)
     events = _open(folder / config.events.path, _event_columns(config.events), "events", faults)
     users = queries = None
     if config.users:
@@ -93,8 +95,8 @@ def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dat
     for table in tables:
         if table.bad:
             logger.warning("%s: %s rows with faults were left out", table.path.name, f"{len(table.bad):,}")
-    assert events is not None  # noqa: S101 - a missing file is a fault, raised above
-    assert items is not None  # noqa: S101
+    assert events is not None
+    assert items is not None
     return _dataset(config, events.finish(), items.finish(), users, queries)
 
 
@@ -148,8 +150,12 @@ def _fill_events(table: _Table, config: EventsConfig, rule: LabelConfig) -> None
         table.columns["rating"] = pl.Series([None] * len(raw), dtype=pl.Float32)
         table.columns["label"] = label.cast(pl.Float32)
     doubled = pl.DataFrame([table.columns[k].alias(k) for k in ("user", "item", "time")]).is_duplicated()
-    table.reject(doubled & table.columns["time"].is_not_null(), config.item, "stands more than once with this user and time",
-                 "keep one row of each user, item and time")  # fmt: skip
+    table.reject(
+        doubled & table.columns["time"].is_not_null(),
+        config.item,
+        "stands more than once with this user and time",
+        "keep one row of each user, item and time",
+    )
 
 
 def _check_known(events: _Table, key: str, column: str, known: _Table | None, path: str) -> None:
@@ -157,7 +163,12 @@ def _check_known(events: _Table, key: str, column: str, known: _Table | None, pa
         return
     ids = events.columns[key].cast(pl.String)
     there = ids.is_in(known.columns[key].cast(pl.String).drop_nulls().unique().to_list())
-    events.reject(~there & ids.is_not_null(), column, f"is not in {Path(path).name}", f"add it to {Path(path).name}, or drop the row")
+    events.reject(
+        ~there & ids.is_not_null(),
+        column,
+        f"is not in {Path(path).name}",
+        f"add it to {Path(path).name}, or drop the row",
+    )
 
 
 def _fill_queries(table: _Table, config: QueriesConfig) -> None:
@@ -175,9 +186,12 @@ def _dataset(
     config: SourceConfig, events: pl.DataFrame, items: pl.DataFrame, users: _Table | None, queries: _Table | None
 ) -> Dataset:
     text = pl.col("user", "item").cast(pl.String)
-    events = events.sort("time", "item", "user").with_columns(text).with_columns(
-        pl.int_range(pl.len(), dtype=pl.UInt32).over("user").alias("position")
-    ).select("user", "item", "time", "rating", "label", "position")  # fmt: skip
+    events = (
+        events.sort("time", "item", "user")
+        .with_columns(text)
+        .with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).over("user").alias("position"))
+        .select("user", "item", "time", "rating", "label", "position")
+    )
     fields = [*config.items.texts, *config.items.categories, *config.items.numbers]
     items = items.sort("item").with_columns(pl.col("item").cast(pl.String)).select("item", "title", *fields)
     people = users.finish().sort("user").with_columns(pl.col("user").cast(pl.String)) if users else None

@@ -37,7 +37,9 @@ def read_columns(path: Path, columns: Sequence[str], section: str) -> tuple[pl.D
         table = lazy.select(list(dict.fromkeys(columns))).with_row_index(ROW, offset=first).collect()
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        return None, [_file(path, f"cannot be read as {SUFFIXES[path.suffix.lower()]}: {reason}", "mend or replace the file")]
+        return None, [
+            _file(path, f"cannot be read as {SUFFIXES[path.suffix.lower()]}: {reason}", "mend or replace the file")
+        ]
     if table.is_empty():
         return None, [_file(path, "holds no rows", "give a file with data")]
     return table, []
@@ -58,4 +60,6 @@ def _file(path: Path, what: str, mend: str) -> Fault:
 def _missing(path: Path, column: str, there: Sequence[str], section: str) -> Fault:
     close = get_close_matches(column, there, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(there)}"
-    return Fault(path.name, None, column, None, f"is missing; {hint}", f"name the right column in knowflow.yaml under {section}")
+    return Fault(
+        path.name, None, column, None, f"is missing; {hint}", f"name the right column in knowflow.yaml under {section}"
+    )

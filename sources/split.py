@@ -24,7 +24,8 @@ def split(events: pl.DataFrame, config: SplitConfig) -> pl.Series:
         return events.select(_name(place < first, place < second))["part"]
     times = events["time"].sort()
     first_cut, second_cut = (
-        times[min(int(len(times) * share + 1e-9), len(times) - 1)] for share in (config.train, config.train + config.validation)
+        times[min(int(len(times) * share + 1e-9), len(times) - 1)]
+        for share in (config.train, config.train + config.validation)
     )
     return events.select(_name(pl.col("time") < first_cut, pl.col("time") < second_cut))["part"]
 

@@ -32,29 +32,28 @@ class DenseEncoder:
     """
 
     def __init__(self, model: str, pooling: PoolingName, max_tokens: int, batch_size: int) -> None:
-        """See the class."""
         self._folder = minilm_folder() if model == "all-MiniLM-L6-v2" else Path(model)
-        self._pooling, self._max_tokens, self._batch_size = pooling, max_tokens, batch_size
+        self._pooling: PoolingName = pooling
+        self._max_tokens, self._batch_size = max_tokens, batch_size
         if not any(self._folder.rglob("*.safetensors")):
             raise FileNotFoundError(f"encoder model '{model}': {self._folder} holds no .safetensors weights")
+        # From the model's files, so that nothing is loaded when nothing is new.
+        self.dimension = int(json.loads((self._folder / "config.json").read_text())["hidden_size"])
+        self.fingerprint = self._hash()
 
     @cached_property
     def _transformer(self) -> Any:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the folder holds everything: no model hub is asked
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - takes seconds, and a plan needs none
+        from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
 
+        disable_progress_bar()  # the caller draws its own bars
         model = SentenceTransformer(str(self._folder))
-        module = model[0]
+        module: Any = model[0]
         module.auto_model.eval()
         return module
 
-    @cached_property
-    def dimension(self) -> int:
-        """Length of a vector, read from the model's config so that nothing is loaded when nothing is new."""
-        return int(json.loads((self._folder / "config.json").read_text())["hidden_size"])
-
-    @cached_property
-    def fingerprint(self) -> str:
+    def _hash(self) -> str:
         """Hash of the weights, the tokenizer and the pooling; the batch size is no part of it."""
         digest = hashlib.sha256(f"{self._pooling}/{self._max_tokens}".encode())
         for path in sorted([*self._folder.rglob("*.safetensors"), *self._folder.rglob("tokenizer.json")]):

@@ -36,7 +36,6 @@ class LexicalEncoder:
     def __init__(
         self, terms: Sequence[str], inverse_frequency: np.ndarray, components: np.ndarray, fingerprint: str
     ) -> None:
-        """See the class."""
         self._terms, self._inverse_frequency, self._components = list(terms), inverse_frequency, components
         self.fingerprint = fingerprint
         self.dimension = int(components.shape[0])
@@ -62,7 +61,7 @@ class LexicalEncoder:
         svd = TruncatedSVD(n_components=span, random_state=0).fit(weights)
         digest = hashlib.sha256(json.dumps([FORM, dimension, texts]).encode()).hexdigest()[:32]
         terms = vectorizer.get_feature_names_out().tolist()
-        return cls(terms, vectorizer.idf_.astype(np.float32), svd.components_.astype(np.float32), digest)
+        return cls(terms, np.asarray(vectorizer.idf_, np.float32), np.asarray(svd.components_, np.float32), digest)
 
     def state(self) -> bytes:
         """The fitted state as bytes: plain arrays and JSON, no pickle."""
@@ -93,6 +92,6 @@ class LexicalEncoder:
         counts = csr_matrix(self._counter.transform(texts), dtype=np.float32)  # [n, V]
         counts.data = 1 + np.log(counts.data)  # sublinear term frequency
         weights = normalize(counts @ diags(self._inverse_frequency))
-        vectors = normalize(weights @ self._components.T)  # [n, d]
+        vectors = np.asarray(normalize(weights @ self._components.T), dtype=np.float32)  # [n, d]
         progress("encoding (lexical)", len(texts), len(texts))
-        return vectors.astype(np.float32)
+        return vectors

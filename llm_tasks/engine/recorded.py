@@ -28,10 +28,11 @@ class RecordedEngine:
         domain: The words of the domain the answers were asked in.
     """
 
-    token_counter = "counted with the word pieces of all-MiniLM-L6-v2, because recorded answers have no tokenizer of their own"
+    token_counter = (
+        "counted with the word pieces of all-MiniLM-L6-v2, because recorded answers have no tokenizer of their own"
+    )
 
     def __init__(self, model: str, revision: str, files: Mapping[str, Path], domain: Domain) -> None:
-        """See the class."""
         self.identity = ModelIdentity(model, revision)
         self._files, self._domain = dict(files), domain
 

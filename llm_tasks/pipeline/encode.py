@@ -85,9 +85,7 @@ def _build(name: str, config: EncoderConfig, task: Task, store: Store, writer: W
     return _lexical(name, config, task.lexical_space, store, writer)
 
 
-def _lexical(
-    name: str, config: EncoderConfig, space: str, store: Store, writer: Writer
-) -> tuple[LexicalEncoder, str]:
+def _lexical(name: str, config: EncoderConfig, space: str, store: Store, writer: Writer) -> tuple[LexicalEncoder, str]:
     """Take up the fitted state of a space, or fit it anew when too many of its texts are new."""
     texts = task_texts(store, space)
     state = newest_state(store, name, space)
@@ -104,4 +102,3 @@ def _lexical(
     encoder = LexicalEncoder.fit(list(texts.values()), config.dimension)
     write_state(writer, name, space, encoder.fingerprint, sorted(texts), encoder.state())
     return encoder, f"fitted on {len(texts):,} texts"
-

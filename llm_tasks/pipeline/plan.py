@@ -130,7 +130,9 @@ def plan_task(task: Task, place: Workplace, *, retry_failed: bool = False) -> Ta
             known = request.key in answers
         status, why = before.judge(key, row.entity, digest, prompt, place.engine.identity, known=known)
         if request is not None and known and answers[request.key] is not None:
-            status, why = ("changed", "the error is to be retried") if retry_failed else ("failed", answers[request.key] or "")
+            status, why = (
+                ("changed", "the error is to be retried") if retry_failed else ("failed", answers[request.key] or "")
+            )
         if request is not None and status in ("new", "changed") and request.key not in tokens:
             tokens[request.key] = place.engine.count_tokens(request.messages)
         # Two snapshots of one second are one row of knowledge; the later one has seen more.
@@ -203,11 +205,10 @@ class _Before:
             changed = [what for what, differs in reasons if differs]
             return "changed", " and ".join(changed) + " changed" if changed else "its answer is missing"
         if entity in self.entities:
-            return "changed", "new events"
-        return "new", "never asked"
+            return "changed", "have new events"
+        return "new", "were never asked"
 
 
 def model_name(identity: ModelIdentity) -> str:
     """Model, revision and adapter in one text."""
     return "@".join(part for part in (identity.model, identity.revision, identity.adapter) if part)
-

@@ -52,7 +52,10 @@ class Answer:
 
 
 def answer_key(
-    messages: Sequence[Mapping[str, str]], identity: ModelIdentity, sampling: Mapping[str, Any], schema: Mapping[str, Any]
+    messages: Sequence[Mapping[str, str]],
+    identity: ModelIdentity,
+    sampling: Mapping[str, Any],
+    schema: Mapping[str, Any],
 ) -> str:
     """Name an answer by everything that can change it, and by nothing else.
 

@@ -91,7 +91,7 @@ class Task:
     rows: Callable[[Inputs], Iterator[Row]]
     """Yields the rows."""
     lexical_space: str
-    """Name of the task on whose texts the lexical encoder is fitted; its own unless it must be comparable to another."""
+    """Name of the task on whose texts the lexical encoder is fitted; its own unless it must match another's."""
     doc: str = field(repr=False, default="")
     """The docstring of the technique's file."""
 

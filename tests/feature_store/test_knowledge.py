@@ -39,8 +39,10 @@ def test_the_fast_join_equals_a_loop_over_all_rows(samples, rows):
         expected.append(max(earlier)[1] if earlier else -1)
 
     found = as_of_rows(
-        np.array([who for who, _ in samples], dtype=np.int64), microseconds([when for _, when in samples]),
-        np.array([who for who, _ in listed], dtype=np.int64), microseconds([as_of for _, as_of in listed]),
-    )  # fmt: skip
+        np.array([who for who, _ in samples], dtype=np.int64),
+        microseconds([when for _, when in samples]),
+        np.array([who for who, _ in listed], dtype=np.int64),
+        microseconds([as_of for _, as_of in listed]),
+    )
 
     assert found.tolist() == expected

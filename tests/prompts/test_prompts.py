@@ -72,13 +72,16 @@ def test_every_prompt_renders_in_every_domain_without_code(prompt, domain):
 
 def test_a_new_domain_needs_a_new_list_and_no_code(tmp_path):
     write(
-        tmp_path, "wine.yaml",
+        tmp_path,
+        "wine.yaml",
         "noun: wine\nplural: wines\nhistory: tasting history\nitem_factors: [grape, soil]\nuser_factors: [body]\n"
         "name: '{{ title }}'\ndescription: '{{ title }} from {{ region }}'\n",
-    )  # fmt: skip
+    )
     wine = load_domain("wine.yaml", tmp_path)
 
-    content = choose_prompt("kar_item").render({"input": wine.item_description({"title": "A", "region": "B"})}, wine)[0]["content"]
+    content = choose_prompt("kar_item").render({"input": wine.item_description({"title": "A", "region": "B"})}, wine)[
+        0
+    ]["content"]
 
     assert content.startswith("Introduce this wine and describe its attributes precisely: grape, soil.")
     assert content.endswith("A from B")
@@ -87,7 +90,11 @@ def test_a_new_domain_needs_a_new_list_and_no_code(tmp_path):
 @pytest.mark.parametrize(
     ("item", "name", "description"),
     [
-        ({"title": "Heat", "year": 1995.0, "genres": ["Action", "Crime"]}, "Heat (1995)", "Heat (1995) [Action, Crime]"),
+        (
+            {"title": "Heat", "year": 1995.0, "genres": ["Action", "Crime"]},
+            "Heat (1995)",
+            "Heat (1995) [Action, Crime]",
+        ),
         ({"title": "Babylon 5", "year": None, "genres": ["Sci-Fi"]}, "Babylon 5 (None)", "Babylon 5 (None) [Sci-Fi]"),
         ({"title": "La cravate", "year": 1957.0, "genres": []}, "La cravate (1957)", "La cravate (1957) []"),
         ({"title": "No other field"}, "No other field", "No other field"),
@@ -138,7 +145,9 @@ def test_a_missing_variable_names_the_file_and_the_variable(tmp_path):
 
 def test_the_newest_active_version_is_chosen_unless_another_is_named(tmp_path):
     for version, status in ((1, "active"), (2, "active"), (3, "draft")):
-        write(tmp_path, f"toy.v{version}.md", GOOD.replace("version: 1", f"version: {version}").replace("active", status))
+        write(
+            tmp_path, f"toy.v{version}.md", GOOD.replace("version: 1", f"version: {version}").replace("active", status)
+        )
 
     assert choose_prompt("toy", folder=tmp_path).name == "toy.v2"
     assert choose_prompt("toy", 3, tmp_path).name == "toy.v3"

@@ -1,0 +1,1 @@
+"""Adapters: ways by which knowledge enters a backbone."""

@@ -1,0 +1,1 @@
+"""Backbones: models that score a sample from its fields."""

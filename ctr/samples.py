@@ -1,0 +1,140 @@
+"""Samples: everything a model reads, as arrays in memory, built once from a dataset, its split and its histories."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from ctr.statistics import statistics
+
+if TYPE_CHECKING:
+    from sources.tables import Dataset
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One row an event, in the order of the dataset's events; N events, I items, U users, H history length."""
+
+    user: np.ndarray
+    """[N] int64, index into `user_ids`."""
+    item: np.ndarray
+    """[N] int64, index into `item_ids`."""
+    time: np.ndarray
+    """[N] datetime64[us], UTC."""
+    rating: np.ndarray
+    """[N] float32: the rating, or the label where the data has no ratings."""
+    label: np.ndarray
+    """[N] float32, 0 or 1."""
+    part: np.ndarray
+    """[N] int8, index into `PARTS`."""
+    history: np.ndarray
+    """[N, H] int32: rows of the same user's strictly earlier events, the newest last, -1 = none."""
+    statistics: np.ndarray
+    """[N, F] float32: leak-free statistics, standardised on the training rows."""
+    item_categories: np.ndarray
+    """[I, C] float32: each item's categories as shares that sum to 1 within a field (0 where it has none)."""
+    item_numbers: np.ndarray
+    """[I, M] float32: the items' numbers, standardised over the training rows, 0 where unknown."""
+    user_ids: np.ndarray
+    """[U] str."""
+    item_ids: np.ndarray
+    """[I] str, in the order of the dataset's items."""
+
+
+def build_samples(dataset: "Dataset", split: Sequence[str], histories: np.ndarray, folds: int = 5) -> Samples:
+    """Turn a dataset into the arrays that models read.
+
+    Args:
+        dataset: Events sorted by time, and items.
+        split: [N] the part of each event: `train`, `validation` or `test`.
+        histories: [N, H] rows of the same user's strictly earlier events, the newest last, -1 = none.
+        folds: Folds of users from which item statistics are taken, a user's own fold left out.
+
+    Returns:
+        The samples, aligned with `dataset.events`.
+    """
+    events = dataset.events
+    user_ids, user = np.unique(events["user"].to_numpy().astype(str), return_inverse=True)
+    item_ids = dataset.items["item"].to_numpy().astype(str)
+    item = codes_of(events["item"].to_numpy().astype(str), item_ids)
+    label = events["label"].to_numpy().astype(np.float32)
+    rating = events["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    rating = np.where(np.isnan(rating), label, rating).astype(np.float32)
+    time = events["time"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
+    part = np.searchsorted(np.sort(PARTS), np.asarray(split, dtype=str))
+    part = np.argsort(PARTS)[part].astype(np.int8)
+    item_categories = category_shares(dataset.items, dataset.category_fields)
+    train = part == 0
+    raw = statistics(user, item, time, rating, label, train, item_categories, folds)
+    numbers = dataset.items.select(dataset.number_fields).cast(pl.Float32).to_numpy()
+    return Samples(
+        user=user.astype(np.int64),
+        item=item,
+        time=time,
+        rating=rating,
+        label=label,
+        part=part,
+        history=np.asarray(histories, dtype=np.int32),
+        statistics=standardise(raw, raw[train]),
+        item_categories=item_categories,
+        item_numbers=standardise(numbers, numbers[item[train]]),
+        user_ids=user_ids,
+        item_ids=item_ids,
+    )
+
+
+def codes_of(values: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Give each value its index in `ids`, -1 where it is not there.
+
+    Args:
+        values: [N] str.
+        ids: [M] str, distinct.
+
+    Returns:
+        [N] int64.
+    """
+    if len(ids) == 0:
+        return np.full(len(values), -1, dtype=np.int64)
+    order = np.argsort(ids, kind="stable")
+    place = np.minimum(np.searchsorted(ids[order], values), len(ids) - 1)
+    return np.where(ids[order][place] == values, order[place], -1).astype(np.int64)
+
+
+def category_shares(items: pl.DataFrame, fields: Sequence[str]) -> np.ndarray:
+    """Lay out the items' categories as one dense table.
+
+    Args:
+        items: One row an item, the fields as lists of strings.
+        fields: Names of the category fields.
+
+    Returns:
+        [I, C] float32, every field's categories in alphabetical order; an item's entries of one field sum to 1.
+    """
+    blocks = [np.zeros((len(items), 0), dtype=np.float32)]
+    for field in fields:
+        long = items.select(pl.int_range(pl.len()).alias("row"), pl.col(field)).explode(field).drop_nulls().unique()
+        names, column = np.unique(long[field].to_numpy().astype(str), return_inverse=True)
+        block = np.zeros((len(items), len(names)), dtype=np.float32)
+        block[long["row"].to_numpy(), column] = 1
+        blocks.append(block / np.maximum(block.sum(1, keepdims=True), 1))
+    return np.concatenate(blocks, axis=1)
+
+
+def standardise(values: np.ndarray, fitted_on: np.ndarray) -> np.ndarray:
+    """Shift and scale columns to mean 0 and deviation 1; what is unknown (NaN) becomes 0.
+
+    Args:
+        values: [N, F].
+        fitted_on: [T, F], the rows from which mean and deviation are taken (training rows).
+
+    Returns:
+        [N, F] float32.
+    """
+    if values.shape[1] == 0 or len(fitted_on) == 0:
+        return np.nan_to_num(values).astype(np.float32)
+    mean, deviation = np.nanmean(fitted_on, axis=0), np.nanstd(fitted_on, axis=0)
+    return np.nan_to_num((values - mean) / np.where(deviation > 1e-8, deviation, 1)).astype(np.float32)
