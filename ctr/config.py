@@ -16,14 +16,14 @@ class TrainConfig(BaseModel):
     """Model that scores a sample from its fields."""
     embedding_dim: int = Field(default=8, ge=1)
     """Width of every embedding; on small data 8 is at least as good as 32 and twice as fast."""
-    learning_rate: float = Field(default=4e-3, gt=0)
+    learning_rate: float = Field(default=6e-3, gt=0)
     """Rate of the first optimiser step; it falls linearly to about 0 at the last."""
     weight_decay: float = Field(default=1e-2, ge=0)
     """Decoupled weight decay of AdamW."""
-    batch_size: int = Field(default=1024, ge=1)
+    batch_size: int = Field(default=512, ge=1)
     """Samples in one optimiser step."""
-    epochs: int = Field(default=3, ge=1)
-    """Passes over the training samples at most."""
+    epochs: int = Field(default=1, ge=1)
+    """Passes over the training samples at most; on small data a second one only learns ids by heart."""
     patience: int = Field(default=1, ge=1)
     """Epochs without a better validation AUC after which training stops."""
     folds: int = Field(default=5, ge=2)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from ctr.statistics import statistics
+from ctr.statistics import Log, count_statistics
 
 if TYPE_CHECKING:
     from sources.tables import Dataset
@@ -35,6 +35,12 @@ class Samples:
     """[N, H] int32: rows of the same user's strictly earlier events, the newest last, -1 = none."""
     statistics: np.ndarray
     """[N, F] float32: leak-free statistics, standardised on the training rows."""
+    user_mean: np.ndarray
+    """[N] float32: the user's shrunk mean rating over strictly earlier events."""
+    surprise: np.ndarray
+    """[N] float32: the rating minus what the item usually gets from users of other folds."""
+    residual: np.ndarray
+    """[N] float32: the rating minus the mean of its user over the training rows; only for fitting on training rows."""
     item_categories: np.ndarray
     """[I, C] float32: each item's categories as shares that sum to 1 within a field (0 where it has none)."""
     item_numbers: np.ndarray
@@ -43,6 +49,10 @@ class Samples:
     """[U] str."""
     item_ids: np.ndarray
     """[I] str, in the order of the dataset's items."""
+
+    def codes(self, items: np.ndarray) -> np.ndarray:
+        """Index of each item id in `item_ids`, -1 where it is not there: [M] str -> [M] int64."""
+        return codes_of(items, self.item_ids)
 
 
 def build_samples(dataset: "Dataset", split: Sequence[str], histories: np.ndarray, folds: int = 5) -> Samples:
@@ -69,7 +79,7 @@ def build_samples(dataset: "Dataset", split: Sequence[str], histories: np.ndarra
     part = np.argsort(PARTS)[part].astype(np.int8)
     item_categories = category_shares(dataset.items, dataset.category_fields)
     train = part == 0
-    raw = statistics(user, item, time, rating, label, train, item_categories, folds)
+    counted = count_statistics(Log(user, item, time, rating, label, train), item_categories, folds)
     numbers = dataset.items.select(dataset.number_fields).cast(pl.Float32).to_numpy()
     return Samples(
         user=user.astype(np.int64),
@@ -79,7 +89,10 @@ def build_samples(dataset: "Dataset", split: Sequence[str], histories: np.ndarra
         label=label,
         part=part,
         history=np.asarray(histories, dtype=np.int32),
-        statistics=standardise(raw, raw[train]),
+        statistics=standardise(counted.values, counted.values[train]),
+        user_mean=counted.user_mean.astype(np.float32),
+        surprise=counted.surprise.astype(np.float32),
+        residual=counted.residual.astype(np.float32),
         item_categories=item_categories,
         item_numbers=standardise(numbers, numbers[item[train]]),
         user_ids=user_ids,
@@ -136,5 +149,8 @@ def standardise(values: np.ndarray, fitted_on: np.ndarray) -> np.ndarray:
     """
     if values.shape[1] == 0 or len(fitted_on) == 0:
         return np.nan_to_num(values).astype(np.float32)
-    mean, deviation = np.nanmean(fitted_on, axis=0), np.nanstd(fitted_on, axis=0)
+    known = ~np.isnan(fitted_on)
+    number = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, fitted_on, 0).sum(axis=0, dtype=np.float64) / number
+    deviation = np.sqrt(np.where(known, np.square(fitted_on - mean), 0).sum(axis=0, dtype=np.float64) / number)
     return np.nan_to_num((values - mean) / np.where(deviation > 1e-8, deviation, 1)).astype(np.float32)

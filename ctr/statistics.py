@@ -8,124 +8,121 @@ from dataclasses import dataclass
 
 import numpy as np
 
-RECENT = (1, 10, 30)
+from ctr.earlier import Earlier, strictly_earlier
+
+RECENT = (1, 3, 10, 30)
 SHRINK = 5.0
+"""Weight of the prior in every shrunk mean, in events."""
+HOUR = np.timedelta64(1, "h")
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """For each row, the range of rows of the same key that are strictly earlier, in an order sorted by key and time."""
+class Log:
+    """The columns of all events from which statistics are counted."""
 
-    order: np.ndarray
-    """[N] int64: rows sorted by key, then time."""
-    begin: np.ndarray
-    """[N] int64: where each row's key begins in `order`."""
-    end: np.ndarray
-    """[N] int64: one past the last strictly earlier row in `order`."""
-
-    def total(self, values: np.ndarray, last: int | None = None) -> np.ndarray:
-        """Add up a column over each row's strictly earlier rows.
-
-        Args:
-            values: [N] or [N, K], aligned with the rows.
-            last: How many of the newest earlier rows to take; all where None.
-
-        Returns:
-            [N] or [N, K] float64.
-        """
-        running = np.concatenate(
-            [np.zeros_like(values[:1], dtype=np.float64), np.cumsum(values[self.order], axis=0, dtype=np.float64)]
-        )
-        begin = self.begin if last is None else np.maximum(self.begin, self.end - last)
-        return running[self.end] - running[begin]
-
-    def count(self, last: int | None = None) -> np.ndarray:
-        """Count each row's strictly earlier rows, `last` at most: [N] float64."""
-        number = (self.end - self.begin).astype(np.float64)
-        return number if last is None else np.minimum(number, last)
+    user: np.ndarray
+    """[N] int64 codes."""
+    item: np.ndarray
+    """[N] int64 codes."""
+    time: np.ndarray
+    """[N] datetime64[us]."""
+    rating: np.ndarray
+    """[N] float32."""
+    label: np.ndarray
+    """[N] float32."""
+    train: np.ndarray
+    """[N] bool, the training rows."""
 
 
-def strictly_earlier(key: np.ndarray, time: np.ndarray) -> Earlier:
-    """Find for each row the rows of the same key whose time is strictly earlier.
+@dataclass(frozen=True)
+class Statistics:
+    """What was counted for each of N samples."""
 
-    Args:
-        key: [N] int64.
-        time: [N] datetime64[us].
-
-    Returns:
-        The ranges.
-    """
-    rows = np.arange(len(key))
-    order = np.lexsort((rows, time, key))
-    sorted_key, sorted_time = key[order], time[order]
-    new_key = np.ones(len(key), dtype=bool)
-    new_key[1:] = sorted_key[1:] != sorted_key[:-1]
-    new_moment = new_key.copy()
-    new_moment[1:] |= sorted_time[1:] != sorted_time[:-1]
-    begin, end = np.empty_like(rows), np.empty_like(rows)
-    begin[order] = np.maximum.accumulate(np.where(new_key, rows, 0))
-    end[order] = np.maximum.accumulate(np.where(new_moment, rows, 0))
-    return Earlier(order, begin, end)
+    values: np.ndarray
+    """[N, F] float64, not standardised; NaN where nothing can be said."""
+    user_mean: np.ndarray
+    """[N] float64: the user's shrunk mean rating over strictly earlier events."""
+    surprise: np.ndarray
+    """[N] float64: the rating minus what the item usually gets from users of other folds."""
+    residual: np.ndarray
+    """[N] float64: the rating minus the mean of its user over the training rows."""
 
 
-def statistics(
-    user: np.ndarray,
-    item: np.ndarray,
-    time: np.ndarray,
-    rating: np.ndarray,
-    label: np.ndarray,
-    train: np.ndarray,
-    item_categories: np.ndarray,
-    folds: int,
-) -> np.ndarray:
-    """Compute every statistic of every sample.
+def count_statistics(log: Log, item_categories: np.ndarray, folds: int) -> Statistics:
+    """Count everything about every sample.
 
     Args:
-        user: [N] int64 codes.
-        item: [N] int64 codes, rows of `item_categories`.
-        time: [N] datetime64[us].
-        rating: [N] float32.
-        label: [N] float32.
-        train: [N] bool, the training rows.
+        log: N events.
         item_categories: [I, C] float32 shares.
         folds: Folds of users for the item statistics.
-
-    Returns:
-        [N, F] float64, not yet standardised.
     """
-    of_user = user_statistics(user, time, rating, label, train)
-    of_category = category_affinity(user, item, time, rating, item_categories)
-    of_item = item_statistics(user, item, rating, label, train, len(item_categories), folds)
-    return np.concatenate([of_user, of_category, of_item], axis=1)
+    earlier = strictly_earlier(log.user, log.time)
+    of_item = item_statistics(log, len(item_categories), folds)
+    mean = float(log.rating[log.train].mean(dtype=np.float64))
+    surprise = log.rating - mean - of_item[:, 1]
+    user_mean = mean + earlier.total(log.rating - mean) / (earlier.count() + SHRINK)
+    blocks = [
+        user_statistics(log, earlier),
+        recent_statistics(log, earlier, surprise, user_mean),
+        category_affinity(log, earlier, item_categories),
+        of_item,
+    ]
+    return Statistics(np.concatenate(blocks, axis=1), user_mean, surprise, user_residual(log))
 
 
-def user_statistics(
-    user: np.ndarray, time: np.ndarray, rating: np.ndarray, label: np.ndarray, train: np.ndarray
-) -> np.ndarray:
+def user_statistics(log: Log, earlier: Earlier) -> np.ndarray:
     """Summarise each user's strictly earlier events.
 
     Returns:
-        [N, 7] float64: shrunk mean label, log count, shrunk mean and deviation of the rating, and the mean rating of
-        the last 1, 10 and 30 events minus the running mean.
+        [N, 5] float64: shrunk mean label, log count, shrunk mean and deviation of the rating, and the deviation of
+        the last 30 ratings.
     """
-    earlier = strictly_earlier(user, time)
     count = earlier.count()
-    prior_rating, prior_label = float(rating[train].mean()), float(label[train].mean())
-    mean_label = (earlier.total(label) + prior_label * SHRINK) / (count + SHRINK)
-    mean = (earlier.total(rating) + prior_rating * SHRINK) / (count + SHRINK)
-    spread = earlier.total(np.square(rating - prior_rating, dtype=np.float64)) / np.maximum(count, 1)
-    spread -= np.square(earlier.total(rating - prior_rating) / np.maximum(count, 1))
-    deviation = np.sqrt((np.maximum(spread, 0) * count + float(rating[train].var()) * SHRINK) / (count + SHRINK))
-    columns = [mean_label, np.log1p(count), mean, deviation]
-    for last in RECENT:
-        number = earlier.count(last)
-        columns.append(np.where(number > 0, earlier.total(rating, last) / np.maximum(number, 1), mean))
+    centred = log.rating.astype(np.float64) - log.rating[log.train].mean()
+    prior_label, variance = float(log.label[log.train].mean()), float(log.rating[log.train].var())
+    mean_label = (earlier.total(log.label) + prior_label * SHRINK) / (count + SHRINK)
+    mean = earlier.total(centred) / (count + SHRINK)
+    spread = earlier.mean(np.square(centred)) - np.square(earlier.mean(centred))
+    deviation = np.sqrt((np.maximum(spread, 0) * count + variance * SHRINK) / (count + SHRINK))
+    last = RECENT[-1]
+    recent = earlier.mean(np.square(centred), last) - np.square(earlier.mean(centred, last))
+    return np.stack([mean_label, np.log1p(count), mean, deviation, np.sqrt(np.maximum(recent, 0))], axis=1)
+
+
+def recent_statistics(log: Log, earlier: Earlier, surprise: np.ndarray, user_mean: np.ndarray) -> np.ndarray:
+    """Summarise each user's mood: the newest events, and how quickly they follow each other.
+
+    Args:
+        log: N events.
+        earlier: Strictly earlier events of the same user.
+        surprise: [N] float64: each event's rating minus what its item usually gets.
+        user_mean: [N] float64: the user's shrunk mean rating so far.
+
+    Returns:
+        [N, 15] float64: for the last 1, 3, 10 and 30 events the mean rating, label and surprise; the shrunk mean
+        surprise of all; log seconds since the newest event; log number of events in the last hour.
+    """
+    columns = [earlier.mean(log.rating, last, user_mean) for last in RECENT]
+    columns += [earlier.mean(log.label, last, float(log.label[log.train].mean())) for last in RECENT]
+    columns += [earlier.mean(surprise, last) for last in RECENT]
+    columns.append(earlier.total(surprise) / (earlier.count() + SHRINK))
+    newest = earlier.newest()
+    gap = (log.time - log.time[np.maximum(newest, 0)]).astype("timedelta64[us]").astype(np.float64) / 1e6
+    columns.append(np.where(newest >= 0, np.log1p(gap), np.nan))
+    columns.append(np.log1p(_within(log, earlier, HOUR)))
     return np.stack(columns, axis=1)
 
 
-def category_affinity(
-    user: np.ndarray, item: np.ndarray, time: np.ndarray, rating: np.ndarray, item_categories: np.ndarray
-) -> np.ndarray:
+def _within(log: Log, earlier: Earlier, span: np.timedelta64) -> np.ndarray:
+    """Count each row's strictly earlier events of the same user that are at most `span` old: [N] float64."""
+    _, moment = np.unique(np.concatenate([log.time, log.time - span]), return_inverse=True)
+    width = np.int64(moment.max(initial=0) + 1)
+    now, then = moment[: len(log.time)], moment[len(log.time) :]
+    keys = (log.user * width + now)[earlier.order]  # sorted: by user, then time
+    return earlier.end - np.searchsorted(keys, log.user * width + then, side="left").astype(np.float64)
+
+
+def category_affinity(log: Log, earlier: Earlier, item_categories: np.ndarray) -> np.ndarray:
     """Say how much better than usual the user rated the target's categories so far.
 
     Over the strictly earlier events of (user, category): affinity = sum(rating - user's running mean) / (count + 5),
@@ -134,41 +131,41 @@ def category_affinity(
     Returns:
         [N, 2] float64: the affinity, and the log of the mean count behind it.
     """
-    row, category = np.nonzero(item_categories[item])
-    share = item_categories[item[row], category]
-    of_user = strictly_earlier(user, time)
-    user_mean = of_user.total(rating) / np.maximum(of_user.count(), 1)
-    key = user[row].astype(np.int64) * item_categories.shape[1] + category
-    earlier = strictly_earlier(key, time[row])
-    count = earlier.count()
-    affinity = (earlier.total(rating[row]) - count * user_mean[row]) / (count + SHRINK)
-    total_share = np.maximum(np.bincount(row, share, len(user)), 1e-9)
-    mean = np.bincount(row, affinity * share, len(user)) / total_share
-    mean_count = np.bincount(row, count * share, len(user)) / total_share
+    row, category = np.nonzero(item_categories[log.item])
+    share = item_categories[log.item[row], category]
+    user_mean = earlier.mean(log.rating)
+    key = log.user[row].astype(np.int64) * item_categories.shape[1] + category
+    of_category = strictly_earlier(key, log.time[row])
+    count = of_category.count()
+    affinity = (of_category.total(log.rating[row]) - count * user_mean[row]) / (count + SHRINK)
+    total_share = np.maximum(np.bincount(row, share, len(log.user)), 1e-9)
+    mean = np.bincount(row, affinity * share, len(log.user)) / total_share
+    mean_count = np.bincount(row, count * share, len(log.user)) / total_share
     return np.stack([mean, np.log1p(mean_count)], axis=1)
 
 
-def item_statistics(
-    user: np.ndarray, item: np.ndarray, rating: np.ndarray, label: np.ndarray, train: np.ndarray, items: int, folds: int
-) -> np.ndarray:
+def item_statistics(log: Log, items: int, folds: int) -> np.ndarray:
     """Summarise each item's training rows, leaving out the users of the sample's own fold.
 
     Returns:
-        [N, 4] float64: log count, shrunk mean rating, shrunk mean label, and shrunk mean residual against the mean
-        rating of each rating's user over the training rows.
+        [N, 4] float64: log count, and shrunk means of the rating, of the label (both minus their mean) and of the
+        residual against the mean rating of each rating's user over the training rows.
     """
-    fold = user % folds
-    prior_rating, prior_label = rating[train].mean(dtype=np.float64), label[train].mean(dtype=np.float64)
-    users = int(user.max()) + 1
-    user_mean = np.bincount(user[train], rating[train], users) / np.maximum(
-        np.bincount(user[train], minlength=users), 1
-    )
-    columns = np.stack(
-        [np.ones(len(user)), rating - prior_rating, label - prior_label, rating - user_mean[user]], axis=1
-    )
-    cell = item * folds + fold
+    train, fold = log.train, log.user % folds
+    rating = log.rating - log.rating[train].mean(dtype=np.float64)
+    label = log.label - log.label[train].mean(dtype=np.float64)
+    columns = np.stack([np.ones(len(rating)), rating, label, user_residual(log)], axis=1)
+    cell = log.item * folds + fold
     total = np.stack([np.bincount(cell[train], columns[train, c], items * folds) for c in range(4)], axis=1)
     total = total.reshape(items, folds, 4)
-    others = total.sum(axis=1)[item] - total[item, fold]  # [N, 4]
+    others = total.sum(axis=1)[log.item] - total[log.item, fold]  # [N, 4]
     count = others[:, :1]
     return np.concatenate([np.log1p(count), others[:, 1:] / (count + SHRINK)], axis=1)
+
+
+def user_residual(log: Log) -> np.ndarray:
+    """Ratings minus the mean rating of their user over the training rows: [N] float64."""
+    users = int(log.user.max(initial=-1)) + 1
+    count = np.bincount(log.user[log.train], minlength=users)
+    mean = np.bincount(log.user[log.train], log.rating[log.train], users) / np.maximum(count, 1)
+    return log.rating - mean[log.user]

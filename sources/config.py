@@ -1,19 +1,28 @@
 """The mapping of the user's files to the documented tables, as knowflow.yaml says it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from sources.faults import Fault, SourceFaults
 
 SETTINGS = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+OWN_NAMES = ("item", "title", "user")
+"""Columns of the documented tables, which no field may be called like."""
+NO_RULE = "is missing; say from which rating on an event is liked"
 
 
 def _named(value: Any) -> Any:
     """Read a list of columns as a mapping of each to itself."""
-    return {name: name for name in value} if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    if not all(isinstance(name, str) for name in value):
+        raise ValueError("should be a list of columns, or `field: column` pairs without dashes")
+    return {name: name for name in value}
 
 
 class EventsConfig(BaseModel):
@@ -31,14 +40,17 @@ class EventsConfig(BaseModel):
     """Column of the time: dates, ISO text, or seconds, milliseconds or microseconds since 1970."""
     rating: str | None = None
     """Column of a rating; then `label.rating_at_least` makes the label."""
-    label: str | None = None
+    label: str | None = Field(default=None, validate_default=True)
     """Column of a label that is 0 or 1."""
 
-    @model_validator(mode="after")
-    def _one_target(self) -> "EventsConfig":
-        if (self.rating is None) == (self.label is None):
-            raise ValueError("name either `rating` or `label`, one of the two")
-        return self
+    # A rule over two settings stands with the later one: unlike a rule of the whole section, it is checked, and told,
+    # also when something else in the section is wrong.
+    @field_validator("label")
+    @classmethod
+    def _one_target(cls, label: str | None, info: ValidationInfo) -> str | None:
+        if "rating" in info.data and (info.data["rating"] is None) == (label is None):
+            raise ValueError("name either events.rating or events.label, one of the two")
+        return label
 
 
 class Fields(BaseModel):
@@ -56,10 +68,22 @@ class Fields(BaseModel):
     """Category fields: lists, or texts split at `separator`."""
     numbers: dict[str, str] = Field(default_factory=dict)
     """Number fields."""
-    separator: str = "|"
+    separator: str = Field(default="|", min_length=1)
     """What separates the categories of one text."""
 
     _lists = field_validator("texts", "categories", "numbers", mode="before")(_named)
+
+    @field_validator("texts", "categories", "numbers")
+    @classmethod
+    def _distinct(cls, fields: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        earlier = [name for kind in ("texts", "categories", "numbers") for name in info.data.get(kind) or ()]
+        taken = [name for name in fields if name in OWN_NAMES]
+        twice = [name for name in fields if name in earlier]
+        words = [f"{name!r} is a column of KnowFlow's own, call the field something else" for name in taken]
+        words += [f"{name!r} is a field of another kind already, give one of them another name" for name in twice]
+        if words:
+            raise ValueError("; ".join(words))
+        return fields
 
 
 class ItemsConfig(Fields):
@@ -91,8 +115,23 @@ class LabelConfig(BaseModel):
 
     model_config = SETTINGS
 
-    rating_at_least: float | None = None
+    rating_at_least: float | None = Field(default=None, allow_inf_nan=False)
     """The smallest rating that counts as liked."""
+    rating_range: tuple[float, float] | None = None
+    """The smallest and the largest rating there can be, as in [0.5, 5]; a rating outside is a fault."""
+
+    @field_validator("rating_range")
+    @classmethod
+    def _holds_the_rule(cls, bounds: tuple[float, float] | None, info: ValidationInfo) -> tuple[float, float] | None:
+        if bounds is None:
+            return None
+        low, high = bounds
+        if not low < high:
+            raise ValueError("should be [smallest, largest]")
+        least = info.data.get("rating_at_least")
+        if least is not None and not low <= least <= high:
+            raise ValueError(f"does not hold label.rating_at_least, which is {least:g}")
+        return bounds
 
 
 class SplitConfig(BaseModel):
@@ -104,14 +143,15 @@ class SplitConfig(BaseModel):
     """user_position: each user's first, middle and last events; global_time: everybody's events before two moments."""
     train: float = Field(default=0.8, gt=0, lt=1)
     """Share of training."""
-    validation: float = Field(default=0.1, gt=0, lt=1)
+    validation: float = Field(default=0.1, gt=0, lt=1, validate_default=True)
     """Share of validation; the rest is test."""
 
-    @model_validator(mode="after")
-    def _leaves_a_test(self) -> "SplitConfig":
-        if self.train + self.validation >= 1:
-            raise ValueError("`train` and `validation` leave no events for the test")
-        return self
+    @field_validator("validation")
+    @classmethod
+    def _leaves_a_test(cls, validation: float, info: ValidationInfo) -> float:
+        if info.data.get("train", 0) + validation >= 1:
+            raise ValueError("leaves no events for the test: split.train + split.validation should be below 1")
+        return validation
 
 
 class HistoryConfig(BaseModel):
@@ -136,20 +176,20 @@ class SourceConfig(BaseModel):
     """The users, where there is a table of them."""
     queries: QueriesConfig | None = None
     """The queries, where there is a table of them."""
-    label: LabelConfig = LabelConfig()
+    label: LabelConfig = Field(default=LabelConfig(), validate_default=True)
     """The label rule."""
     split: SplitConfig = SplitConfig()
     """The split."""
     history: HistoryConfig = HistoryConfig()
     """The history."""
 
-    @model_validator(mode="after")
-    def _rating_has_a_rule(self) -> "SourceConfig":
-        if self.events.rating is not None and self.label.rating_at_least is None:
-            raise ValueError(
-                "events.rating is given: say from which rating on an event is liked, label.rating_at_least"
-            )
-        return self
+    @field_validator("label")
+    @classmethod
+    def _rating_has_a_rule(cls, label: LabelConfig, info: ValidationInfo) -> LabelConfig:
+        events = info.data.get("events")
+        if events is not None and events.rating is not None and label.rating_at_least is None:
+            raise PydanticCustomError("no_rule", NO_RULE)
+        return label
 
 
 def parse_source_config(mapping: Mapping[str, Any], file: Path) -> SourceConfig:
@@ -161,14 +201,44 @@ def parse_source_config(mapping: Mapping[str, Any], file: Path) -> SourceConfig:
     try:
         return SourceConfig.model_validate(mapping)
     except ValidationError as error:
-        raise SourceFaults(config_fault(file, dict(detail)) for detail in error.errors()) from None
+        details = [dict(detail) for detail in error.errors() if detail["type"] != "no_rule"]
+        if _lacks_rule(mapping):  # told here, for pydantic tells it only when the events have no other fault
+            details.append({"type": "no_rule", "loc": ("label", "rating_at_least"), "msg": NO_RULE})
+        raise SourceFaults(config_fault(file, detail) for detail in details) from None
+
+
+def _lacks_rule(mapping: Mapping[str, Any]) -> bool:
+    events, label = mapping.get("events"), mapping.get("label", {})
+    rated = isinstance(events, Mapping) and events.get("rating") is not None
+    return rated and isinstance(label, Mapping) and label.get("rating_at_least") is None
 
 
 def config_fault(file: Path, detail: Mapping[str, Any]) -> Fault:
     """Turn one of pydantic's findings into words."""
-    where = ".".join(str(part) for part in detail["loc"]) or None
-    words = {"missing": "is missing", "extra_forbidden": "is not a setting there"}
-    what = words.get(detail["type"]) or str(detail["msg"]).removeprefix("Value error, ")
-    return Fault(
-        file.name, None, where, None, what, f"edit {file.name}; docs/reference/knowflow-yaml.md names every setting"
-    )
+    where = [str(part) for part in detail["loc"]]
+    mend = f"edit {file.name}; docs/reference/knowflow-yaml.md names every setting"
+    return Fault(file.name, None, ".".join(where) or None, None, _words(where, detail), mend)
+
+
+def _words(where: Sequence[str], detail: Mapping[str, Any]) -> str:
+    if detail["type"] == "missing":
+        return "is missing"
+    if detail["type"] == "extra_forbidden":
+        close = get_close_matches(where[-1], _settings(where[:-1]), n=1)
+        return "is not a setting there" + (f"; did you mean {close[0]!r}?" if close else "")
+    if detail["type"] == "model_type":
+        return "should hold settings"
+    words = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
+    value = detail.get("input")
+    own = detail["type"] == "value_error" or not isinstance(value, str | int | float)
+    return words if own else f"{words}, not {value!r}"
+
+
+def _settings(where: Sequence[str]) -> list[str]:
+    """Names of the settings of a section."""
+    fields = SourceConfig.model_fields
+    for part in where:
+        kind = fields[part].annotation if part in fields else None
+        models = [one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, BaseModel)]
+        fields = models[0].model_fields if models else {}
+    return list(fields)

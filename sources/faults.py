@@ -4,10 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-SHOWN = 20
+SHOWN = 10
+"""Faults of one kind that a message shows; the rest is counted."""
+LONGEST = 30
+"""Characters of a wrong value that a message shows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong, and how to mend it."""
 
@@ -16,7 +19,7 @@ class Fault:
     row: int | None
     """Row it is in: the N-th row of a Parquet file, the line of a CSV or JSONL file; None = the whole file."""
     column: str | None
-    """Column it is in."""
+    """Column it is in, or setting of knowflow.yaml."""
     value: str | None
     """The value that is wrong."""
     what: str
@@ -24,13 +27,14 @@ class Fault:
     mend: str
     """What to do about it."""
 
-    def line(self) -> str:
-        """The fault in one aligned line."""
+    def cells(self) -> tuple[str, str, str]:
+        """Where it is, its column and its value, as a message shows them."""
+        value = "" if self.value is None else repr(_short(self.value))
         if self.row is not None:
-            unit = "row " if self.file.endswith(".parquet") else "line"
-            value = "" if self.value is None else f"{self.value!r:16s}"
-            return f"  {unit} {self.row:<8,}{self.column or '':14s}{value}{self.what}"
-        return f"  {f'column  {self.column:14s}' if self.column else ''}{self.what}"
+            return f"{'row' if self.file.endswith('.parquet') else 'line'} {self.row}", self.column or "", value
+        if self.column is None:
+            return "", "", ""
+        return "setting" if self.file.endswith((".yaml", ".yml")) else "column", self.column, value
 
 
 class SourceFaults(Exception):
@@ -45,19 +49,34 @@ class SourceFaults(Exception):
         super().__init__(_text(self.faults))
 
 
+def _short(value: str) -> str:
+    return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
+
+
 def _text(faults: tuple[Fault, ...]) -> str:
+    by_file: dict[str, list[Fault]] = {}
+    for fault in faults:
+        by_file.setdefault(fault.file, []).append(fault)
     lines: list[str] = []
-    for file, of_file in groupby(sorted(faults, key=lambda f: f.file), key=lambda f: f.file):
-        kept = list(of_file)
-        lines.append(f"{file}: {len(kept):,} fault{'s' if len(kept) > 1 else ''}, nothing was read")
-        mends: dict[str, None] = {}
-        for _, group in groupby(kept, key=lambda f: (f.column, f.what)):
-            alike = list(group)
-            lines += [fault.line() for fault in alike[:SHOWN]]
-            if len(alike) > SHOWN:
-                lines.append(f"  ... and {len(alike) - SHOWN:,} more of this kind")
-            mends.update(dict.fromkeys(fault.mend for fault in alike))
-        lines += [f"  mend: {mend}" for mend in mends]
-    if any(fault.row is not None for fault in faults):
+    for file, found in by_file.items():
+        lines.append(f"{file}: {len(found):,} fault{'s' if len(found) > 1 else ''}, nothing was read")
+        lines += _table(found)
+        lines += [f"  mend: {mend}" for mend in dict.fromkeys(fault.mend for fault in found)]
+    if faults and all(fault.row is not None for fault in faults):
         lines.append("mend the rows, or pass --skip-bad-rows to leave them out")
     return "\n".join(lines)
+
+
+def _table(faults: list[Fault]) -> list[str]:
+    """Aligned lines, a few of each kind of fault."""
+    kinds = [list(kind) for _, kind in groupby(faults, key=lambda fault: (fault.column, fault.what))]
+    shown = [fault for kind in kinds for fault in kind[:SHOWN]]
+    widths = [max(len(fault.cells()[place]) for fault in shown) for place in range(3)]
+    lines: list[str] = []
+    for kind in kinds:
+        for fault in kind[:SHOWN]:
+            cells = [cell.ljust(width) for cell, width in zip(fault.cells(), widths, strict=True) if width]
+            lines.append("  " + "  ".join([*cells, fault.what]) if any(fault.cells()) else f"  {fault.what}")
+        if len(kind) > SHOWN:
+            lines.append(f"  ... and {len(kind) - SHOWN:,} more like it")
+    return lines

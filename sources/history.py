@@ -7,26 +7,30 @@ import polars as pl
 def histories(events: pl.DataFrame, length: int = 30) -> np.ndarray:
     """Find each event's history: the same user's strictly earlier events.
 
-    An event of the same second is not history: in many logs a session is written with one time stamp.
+    An event of the same time stamp is not history: in many logs a session is written with one time stamp of a second.
 
     Args:
-        events: Canonical events, sorted by time.
+        events: Columns user and time, in any order; canonical events come sorted by time.
         length: Number of events, the newest ones.
 
     Returns:
         [N, length] int32: rows of `events`, oldest first, the newest in the last column; -1 where there are fewer.
+        Of events of one moment the later row counts as the newer one.
     """
-    user = events["user"].to_physical() if events["user"].dtype == pl.Categorical else events["user"].rank("dense")
-    codes = user.to_numpy().astype(np.int64)
-    order = np.lexsort((np.arange(len(events)), codes))  # by user, then by row, which is by time
-    sorted_user, sorted_time = codes[order], events["time"].to_numpy()[order]
-    starts_user = np.r_[True, sorted_user[1:] != sorted_user[:-1]] if len(order) else np.array([], dtype=bool)
-    starts_tie = starts_user | np.r_[True, sorted_time[1:] != sorted_time[:-1]] if len(order) else starts_user
-    place = np.arange(len(order))
+    count = len(events)
+    if not count:
+        return np.empty((0, length), dtype=np.int32)
+    user = events["user"].rank("dense").to_numpy()
+    time = events["time"].to_physical().to_numpy()
+    order = np.lexsort((time, user))  # by user, then by time, then (the sort is stable) by row
+    user, time = user[order], time[order]
+    starts_user = np.r_[True, user[1:] != user[:-1]]
+    starts_moment = starts_user | np.r_[True, time[1:] != time[:-1]]
+    place = np.arange(count)
     begin = np.maximum.accumulate(np.where(starts_user, place, 0))  # first event of the user
-    end = np.maximum.accumulate(np.where(starts_tie, place, 0))  # first event of the same moment: history ends before
-    wanted = end[:, None] - np.arange(length, 0, -1)[None, :]  # [N, length]
-    found = np.where(wanted >= begin[:, None], order[np.maximum(wanted, 0)], -1) if len(order) else wanted
-    out = np.empty((len(order), length), dtype=np.int32)
+    end = np.maximum.accumulate(np.where(starts_moment, place, 0))  # first event of the moment: history ends before it
+    wanted = end[:, None] - np.arange(length, 0, -1)  # [N, length] places in the order
+    found = np.where(wanted >= begin[:, None], order[np.maximum(wanted, 0)], -1)
+    out = np.empty((count, length), dtype=np.int32)
     out[order] = found
     return out

@@ -1,56 +1,18 @@
 """Loading: the user's files become the documented tables, or a list of everything that is wrong with them."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
-from sources.columns import to_categories, to_id, to_number, to_time
-from sources.config import EventsConfig, Fields, LabelConfig, QueriesConfig, SourceConfig
+from sources.checked import CheckedTable
+from sources.columns import to_categories, to_id, to_number, to_text, to_time
+from sources.config import EventsConfig, Fields, ItemsConfig, LabelConfig, QueriesConfig, SourceConfig
 from sources.faults import Fault, SourceFaults
-from sources.read import ROW, read_columns
+from sources.read import read_columns
 from sources.tables import Dataset, content_hash
 
 logger = logging.getLogger("sources")
-
-
-@dataclass
-class _Table:
-    """One file on its way: canonical columns, and the rows that have faults."""
-
-    path: Path
-    raw: pl.DataFrame
-    columns: dict[str, pl.Series] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    bad: set[int] = field(default_factory=set)
-
-    def reject(self, mask: pl.Series, column: str | None, what: str, mend: str) -> None:
-        """Note a fault for every row of a mask."""
-        shown = [column] if column else []
-        for row in self.raw.filter(mask.fill_null(value=False)).select(ROW, *shown).iter_rows():
-            value = None if not shown or row[1] is None else str(row[1])
-            self.faults.append(Fault(self.path.name, row[0], column, value, what, mend))
-            self.bad.add(row[0])
-
-    def take(
-        self, name: str, column: str, convert: Callable[[pl.Series], tuple[pl.Series, pl.Series]], what: str
-    ) -> None:
-        """Convert a column, rejecting values the conversion cannot take."""
-        self.columns[name], bad = convert(self.raw[column])
-        self.reject(bad, column, what, "mend the value, or leave it empty where a value may be missing")
-
-    def require(self, column: str) -> None:
-        """Reject rows where a column is empty."""
-        values = self.raw[column]
-        empty = values.is_null() if values.dtype != pl.String else values.is_null() | (values.str.strip_chars() == "")
-        self.reject(empty, column, "is empty", "fill it in")
-
-    def finish(self) -> pl.DataFrame:
-        """The canonical columns, without the rows that have faults."""
-        table = pl.DataFrame([series.alias(name) for name, series in self.columns.items()])
-        return table.filter(~self.raw[ROW].is_in(sorted(self.bad))) if self.bad else table
 
 
 def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dataset:
@@ -59,7 +21,8 @@ def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dat
     Args:
         config: The mapping.
         folder: What its paths are relative to.
-        skip_bad_rows: Leave out rows with faults (and say so in the log); missing files and columns still fail.
+        skip_bad_rows: Leave out rows with faults, and rows that speak of an item or user left out, and say so in the
+            log; of rows that stand more than once the first is kept. Missing files and columns still fail.
 
     Returns:
         The documented tables.
@@ -67,142 +30,159 @@ def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dat
     Raises:
         SourceFaults: Everything that is wrong with all files, at once.
     """
-    faults: list[Fault] = []
-    items = _open(folder / config.items.path, [*_field_columns(config.items), config.items.title], "items", faults)
-    events = _open(folder / config.events.path, _event_columns(config.events), "events", faults)
-    users = queries = None
-    if config.users:
-        users = _open(folder / config.users.path, _field_columns(config.users), "users", faults)
-    if config.queries:
-        queries = _open(folder / config.queries.path, _query_columns(config.queries), "queries", faults)
-    if items:
-        _fill_entity(items, config.items, "item")
-        items.columns["title"] = items.raw[config.items.title].cast(pl.String)
-        items.require(config.items.title)
-    if users and config.users:
-        _fill_entity(users, config.users, "user")
-    if events:
+    tables: dict[str, CheckedTable] = {}
+    faults: dict[str, list[Fault]] = {}
+    for section, path, columns in _mapped(config):
+        raw, faults[section] = read_columns(folder / path, columns, path, section)
+        if raw is not None:
+            tables[section] = CheckedTable(path, raw)
+            faults[section] = tables[section].faults
+    if items := tables.get("items"):
+        _fill_items(items, config.items)
+    if (users := tables.get("users")) and config.users:
+        _fill_entity(users, config.users, "users", "user")
+    if events := tables.get("events"):
         _fill_events(events, config.events, config.label)
-        _check_known(events, "item", config.events.item, items, config.items.path)
-        if users and config.users:
-            _check_known(events, "user", config.events.user, users, config.users.path)
-    if queries and config.queries:
+        _check_known(events, config.events, tables)
+    if (queries := tables.get("queries")) and config.queries:
         _fill_queries(queries, config.queries)
-    tables = [table for table in (events, items, users, queries) if table]
-    row_faults = [fault for table in tables for fault in table.faults]
-    if faults or (row_faults and not skip_bad_rows):
-        raise SourceFaults([*faults, *row_faults])
-    for table in tables:
-        if table.bad:
-            logger.warning("%s: %s rows with faults were left out", table.path.name, f"{len(table.bad):,}")
-    assert events is not None
-    assert items is not None
-    return _dataset(config, events.finish(), items.finish(), users, queries)
+        _check_known(queries, config.queries, tables)
+    found = [fault for of_section in faults.values() for fault in of_section]
+    if found and not (skip_bad_rows and all(fault.row is not None for fault in found)):
+        raise SourceFaults(found)
+    _leave_out(tables, found)
+    return _dataset(config, {section: table.finish() for section, table in tables.items()})
 
 
-def _open(path: Path, columns: list[str], section: str, faults: list[Fault]) -> _Table | None:
-    raw, found = read_columns(path, columns, section)
-    faults += found
-    return None if raw is None else _Table(path, raw)
+def _mapped(config: SourceConfig) -> list[tuple[str, str, list[str]]]:
+    """Each section, its file and the columns it names."""
+    events, queries = config.events, config.queries
+    named = {
+        "events": (events.path, [events.user, events.item, events.time, events.rating, events.label]),
+        "items": (config.items.path, [config.items.title, *_field_columns(config.items)]),
+    }
+    if config.users:
+        named["users"] = (config.users.path, [*_field_columns(config.users)])
+    if queries:
+        named["queries"] = (queries.path, [queries.query, queries.user, queries.item, queries.time])
+    return [(key, path, [column for column in columns if column]) for key, (path, columns) in named.items()]
 
 
 def _field_columns(config: Fields) -> list[str]:
     return [config.id, *config.texts.values(), *config.categories.values(), *config.numbers.values()]
 
 
-def _event_columns(config: EventsConfig) -> list[str]:
-    target = config.rating if config.rating is not None else config.label
-    return [config.user, config.item, config.time, *([target] if target else [])]
+def _fill_items(table: CheckedTable, config: ItemsConfig) -> None:
+    _fill_entity(table, config, "items", "item")
+    table.columns["title"] = to_text(table.values("items.title", config.title, required=True))
 
 
-def _query_columns(config: QueriesConfig) -> list[str]:
-    return [column for column in (config.query, config.user, config.item, config.time) if column]
-
-
-def _fill_entity(table: _Table, config: Fields, key: str) -> None:
-    table.require(config.id)
-    table.columns[key] = to_id(table.raw[config.id])
-    doubled = table.columns[key].is_duplicated() & table.columns[key].is_not_null()
-    table.reject(doubled, config.id, "stands more than once", "keep one row of each id")
+def _fill_entity(table: CheckedTable, config: Fields, section: str, key: str) -> None:
+    table.columns[key] = to_id(table.values(f"{section}.id", config.id, required=True))
+    table.reject_repeated([key], config.id, "stands more than once", "keep one row of each id")
     for name, column in config.texts.items():
-        table.columns[name] = table.raw[column].cast(pl.String)
+        table.columns[name] = to_text(table.values(f"{section}.texts", column))
     for name, column in config.categories.items():
-        table.columns[name] = to_categories(table.raw[column], config.separator)
+        values = table.values(f"{section}.categories", column, lists=True)
+        table.columns[name] = to_categories(values, config.separator)
     for name, column in config.numbers.items():
-        table.take(name, column, to_number, "is not a number")
+        table.take(name, column, table.values(f"{section}.numbers", column), to_number, "is not a number")
 
 
-def _fill_events(table: _Table, config: EventsConfig, rule: LabelConfig) -> None:
-    for column in _event_columns(config):
-        table.require(column)
-    table.columns["user"], table.columns["item"] = to_id(table.raw[config.user]), to_id(table.raw[config.item])
-    table.take("time", config.time, to_time, "is not a time")
+def _fill_events(table: CheckedTable, config: EventsConfig, rule: LabelConfig) -> None:
+    table.columns["user"] = to_id(table.values("events.user", config.user, required=True))
+    table.columns["item"] = to_id(table.values("events.item", config.item, required=True))
+    time = table.values("events.time", config.time, required=True)
+    table.take("time", config.time, time, to_time, "is not a time")
     if config.rating is not None:
-        table.take("rating", config.rating, to_number, "is not a number")
-        liked = table.columns["rating"] >= rule.rating_at_least
-        table.columns["rating"] = table.columns["rating"].cast(pl.Float32)
-        table.columns["label"] = liked.cast(pl.Float32)
+        _fill_rating(table, config.rating, rule)
     elif config.label is not None:
-        raw = table.raw[config.label]
-        label = raw.cast(pl.Float64) if raw.dtype == pl.Boolean else to_number(raw)[0]
-        outside = ~label.is_in([0.0, 1.0]).fill_null(value=False) & raw.is_not_null()
-        table.reject(outside, config.label, "is neither 0 nor 1", "give 0 or 1, or name the column as events.rating")
-        table.columns["rating"] = pl.Series([None] * len(raw), dtype=pl.Float32)
-        table.columns["label"] = label.cast(pl.Float32)
-    doubled = pl.DataFrame([table.columns[k].alias(k) for k in ("user", "item", "time")]).is_duplicated()
-    table.reject(
-        doubled & table.columns["time"].is_not_null(),
-        config.item,
-        "stands more than once with this user and time",
-        "keep one row of each user, item and time",
-    )
+        _fill_label(table, config.label)
+    words = "stands more than once with this user and time"
+    table.reject_repeated(["user", "item", "time"], config.item, words, "keep one row of each user, item and time")
 
 
-def _check_known(events: _Table, key: str, column: str, known: _Table | None, path: str) -> None:
-    if known is None:
-        return
-    ids = events.columns[key].cast(pl.String)
-    there = ids.is_in(known.columns[key].cast(pl.String).drop_nulls().unique().to_list())
-    events.reject(
-        ~there & ids.is_not_null(),
-        column,
-        f"is not in {Path(path).name}",
-        f"add it to {Path(path).name}, or drop the row",
-    )
+def _fill_rating(table: CheckedTable, column: str, rule: LabelConfig) -> None:
+    values = table.values("events.rating", column, required=True)
+    rating = table.take("rating", column, values, to_number, "is not a number")
+    if rule.rating_range:
+        low, high = rule.rating_range
+        words = f"is outside {low:g} to {high:g}"
+        table.reject(~rating.is_between(low, high), column, words, "mend the rating, or label.rating_range")
+    single = table.columns["rating"] = rating.cast(pl.Float32)
+    least = pl.Series([rule.rating_at_least], dtype=pl.Float32)[0]  # 4.1 is at least 4.1 in single precision too
+    table.columns["label"] = (single >= least).cast(pl.Float32)
 
 
-def _fill_queries(table: _Table, config: QueriesConfig) -> None:
-    table.require(config.query)
-    table.columns["query"] = table.raw[config.query].cast(pl.String)
+def _fill_label(table: CheckedTable, column: str) -> None:
+    values = table.values("events.label", column, required=True)
+    label, _ = to_number(values)
+    outside = values.is_not_null() & ~label.is_in([0.0, 1.0]).fill_null(value=False)
+    table.reject(outside, column, "is neither 0 nor 1", "give 0 or 1, or name the column as events.rating")
+    table.columns["rating"] = pl.Series([None] * len(label), dtype=pl.Float32)
+    table.columns["label"] = label.cast(pl.Float32)
+
+
+def _fill_queries(table: CheckedTable, config: QueriesConfig) -> None:
+    table.columns["query"] = to_text(table.values("queries.query", config.query, required=True))
     if config.user:
-        table.columns["user"] = to_id(table.raw[config.user]).cast(pl.String)
+        table.columns["user"] = to_id(table.values("queries.user", config.user)).cast(pl.String)
     if config.item:
-        table.columns["item"] = to_id(table.raw[config.item]).cast(pl.String)
+        table.columns["item"] = to_id(table.values("queries.item", config.item)).cast(pl.String)
     if config.time:
-        table.take("time", config.time, to_time, "is not a time")
+        table.take("time", config.time, table.values("queries.time", config.time), to_time, "is not a time")
 
 
-def _dataset(
-    config: SourceConfig, events: pl.DataFrame, items: pl.DataFrame, users: _Table | None, queries: _Table | None
-) -> Dataset:
-    text = pl.col("user", "item").cast(pl.String)
+def _check_known(table: CheckedTable, config: EventsConfig | QueriesConfig, tables: dict[str, CheckedTable]) -> None:
+    for key, column, known in (("item", config.item, "items"), ("user", config.user, "users")):
+        if column and known in tables:
+            table.reject_unknown(key, column, tables[known])
+
+
+def _leave_out(tables: dict[str, CheckedTable], found: list[Fault]) -> None:
+    """Leave rows with faults out, and the rows that are lost with them.
+
+    Raises:
+        SourceFaults: No event or no item is left.
+    """
+    for section, table in tables.items():
+        if table.faults:
+            count = int(table.bad.sum()) + len(table.raw.broken)
+            logger.warning("%s: left out %s with faults", table.name, _rows(count))
+        for key, known in (("item", "items"), ("user", "users")):
+            if section in ("events", "queries") and key in table.columns and known in tables:
+                lost = table.leave_out_lost(key, tables[known])
+                words = "%s: left out %s whose %s was left out of %s"
+                if lost:
+                    logger.warning(words, table.name, _rows(lost), key, tables[known].name)
+    empty = [table for section, table in tables.items() if section in ("events", "items") and table.bad.all()]
+    if empty:
+        words, mend = "every row has a fault, none is left", "mend the rows"
+        raise SourceFaults([*found, *(Fault(table.name, None, None, None, words, mend) for table in empty)])
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+def _dataset(config: SourceConfig, tables: dict[str, pl.DataFrame]) -> Dataset:
     events = (
-        events.sort("time", "item", "user")
-        .with_columns(text)
+        tables["events"]
+        .sort("time", "item", "user")
+        .with_columns(pl.col("user", "item").cast(pl.String))
         .with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).over("user").alias("position"))
         .select("user", "item", "time", "rating", "label", "position")
     )
     fields = [*config.items.texts, *config.items.categories, *config.items.numbers]
-    items = items.sort("item").with_columns(pl.col("item").cast(pl.String)).select("item", "title", *fields)
-    people = users.finish().sort("user").with_columns(pl.col("user").cast(pl.String)) if users else None
-    typed = queries.finish() if queries else None
+    items = tables["items"].sort("item").with_columns(pl.col("item").cast(pl.String)).select("item", "title", *fields)
+    users = tables["users"].sort("user").with_columns(pl.col("user").cast(pl.String)) if "users" in tables else None
     return Dataset(
         events=events,
         items=items,
-        users=people,
-        queries=typed,
+        users=users,
+        queries=tables.get("queries"),
         text_fields=tuple(config.items.texts),
         category_fields=tuple(config.items.categories),
         number_fields=tuple(config.items.numbers),
-        version=content_hash([events, items, people, typed]),
+        version=content_hash([events, items, users, tables.get("queries")]),
     )

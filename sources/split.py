@@ -23,6 +23,8 @@ def split(events: pl.DataFrame, config: SplitConfig) -> pl.Series:
         second = (size * (config.train + config.validation) + 1e-9).floor()
         return events.select(_name(place < first, place < second))["part"]
     times = events["time"].sort()
+    if times.is_empty():
+        return pl.Series("part", [], dtype=pl.String)
     first_cut, second_cut = (
         times[min(int(len(times) * share + 1e-9), len(times) - 1)]
         for share in (config.train, config.train + config.validation)

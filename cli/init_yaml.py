@@ -1,0 +1,214 @@
+"""The text of a first knowflow.yaml: guesses with their reasons, defaults with their explanations."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import BaseModel
+
+from ctr.config import TrainConfig
+from feature_store.gates import GatesConfig
+from flows.config import Prices
+from llm_tasks.engine.protocol import EngineConfig
+from sources.config import OWN_NAMES, HistoryConfig, SplitConfig
+from sources.guess import Guess, TableGuess
+from sources.look import Column
+
+FILL_IN = "FILL_IN"
+"""Stands where nothing fits; `knowflow plan` then says that there is no such column, and which there are."""
+OPTIONAL = {("queries", "user"), ("queries", "item"), ("queries", "time")}
+FIELDS = ("texts", "categories", "numbers")
+DOMAIN_WORDS = (
+    ("films", r"(movie|film|imdb|tmdb).*", "a column speaks of films"),
+    ("books", r"books?.*|.*isbn.*", "a column speaks of books"),
+    ("news", r"headline|news.*", "a column speaks of news"),
+    ("books", r".*authors?", "items have an author"),
+    ("news", r"abstract", "items have an abstract"),
+)
+DOMAIN_FIELDS = {"films": ("year", "genres"), "books": ("year", "genres", "author"), "news": ("category", "abstract")}
+"""The fields that the texts of prompts/domains/ show."""
+FIELD_COLUMNS = {
+    "year": (("numbers", "texts"), r"(release|publi\w+)?year(of\w+)?"),
+    "genres": (("categories",), r"(main|all)?genres?"),
+    "author": (("texts",), r"(book)?authors?(name)?"),
+    "category": (("categories",), r"(main)?categor(y|ies)"),
+    "abstract": (("texts",), r"abstract"),
+}
+"""What such a field may be made from: settings, and names of columns."""
+
+
+class Line(NamedTuple):
+    """One setting in the file."""
+
+    name: str
+    """Its name."""
+    value: str
+    """Its value, as YAML."""
+    comment: str = ""
+    """What is said beside it."""
+
+    def text(self, indent: str) -> str:
+        """The line; comments stand below one another."""
+        setting = f"{indent}{self.name}: {self.value}"
+        comment = "".join(letter if letter.isprintable() else " " for letter in self.comment)
+        return f"{setting:42s}   # {comment}" if comment else setting
+
+
+def propose_domain(items: TableGuess) -> tuple[str, str]:
+    """Propose the domain by the columns of the items.
+
+    Returns:
+        Its name, and why.
+    """
+    keys = [column.key for column in items.look.columns]
+    for name, pattern, why in DOMAIN_WORDS:
+        if any(re.fullmatch(pattern, key) for key in keys):
+            return name, why
+    names = set(field_names(items, "films").values())
+    if {"genres", "year"} <= names:
+        return "films", "items have genres and a year"
+    return "generic", "nothing in the columns speaks of films, books or news"
+
+
+def field_names(table: TableGuess, domain: str) -> dict[str, str]:
+    """Name the fields of items or users, so that prompts can show them.
+
+    Returns:
+        Column -> name: the one that the domain's texts know, else the column's, as Jinja2 can read it.
+
+    Example:
+        A column `Year-Of-Publication` becomes `year`, a column `list price` becomes `list_price`.
+    """
+    known = DOMAIN_FIELDS.get(domain, ())
+    guesses = [guess for setting in FIELDS for guess in table.of(setting) if guess.column is not None]
+    columns = {str(guess.column) for guess in guesses}
+    names: dict[str, str] = {}
+    for guess in guesses:
+        column = table.look.column(str(guess.column))
+        name = next((k for k in known if _fits(k, guess, column) and (k == column.name or k not in columns)), "")
+        if not name or name in names.values():
+            plain = re.sub(r"\W+", "_", column.name).strip("_") or "field"
+            name = plain if plain.isidentifier() else f"field_{plain}"
+            while name in (*OWN_NAMES, *known, *names.values()):
+                name += "_"
+        names[column.name] = name
+    return names
+
+
+def _fits(field: str, guess: Guess, column: Column) -> bool:
+    settings, pattern = FIELD_COLUMNS[field]
+    return guess.setting in settings and re.fullmatch(pattern, column.key) is not None
+
+
+def render(tables: Sequence[TableGuess], domain: tuple[str, str], liked: Line | None, folder: Path) -> str:
+    """Fill the template of knowflow.yaml.
+
+    Args:
+        tables: What the columns are guessed to be.
+        domain: The proposed domain, and why.
+        liked: From which rating on an event is liked.
+        folder: Where the file will lie.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters["lines"] = lambda lines, indent="  ": "\n".join(line.text(indent) for line in lines)
+    sections: dict[str, Any] = dict.fromkeys(("users", "queries"))
+    sections |= {table.section: _section(table, domain[0], folder) for table in tables}
+    return environment.get_template("knowflow.yaml.j2").render(
+        **sections,
+        domain=Line("domain", domain[0], f"proposed: {domain[1]}"),
+        liked=liked,
+        split=_defaults(SplitConfig),
+        history=_defaults(HistoryConfig),
+        engine=[line for line in _defaults(EngineConfig) if line.name in ("name", "model")],
+        gates=_defaults(GatesConfig),
+        train=_defaults(TrainConfig),
+        prices=_defaults(Prices),
+    )
+
+
+def _section(table: TableGuess, domain: str, folder: Path) -> dict[str, Any]:
+    roles = [Line("path", yaml_value(_relative(table.look.path, folder)))]
+    roles += [_line(guess, table) for guess in table.guesses if guess.setting not in FIELDS and is_shown(guess, table)]
+    if table.separator:
+        roles.append(Line("separator", yaml_value(table.separator), "what separates the categories of one text"))
+    names = field_names(table, domain)
+    groups = {
+        setting: [
+            Line(yaml_value(names[str(guess.column)]), yaml_value(guess.column), f"guessed from {guess.why}")
+            for guess in table.of(setting)
+        ]
+        for setting in FIELDS
+    }
+    left_out = "; ".join(f"{yaml_value(guess.column)} ({guess.why})" for guess in table.left_out)
+    return {"roles": roles, "groups": groups, "left_out": left_out}
+
+
+def is_shown(guess: Guess, table: TableGuess) -> bool:
+    """Whether a guess stands in the file: a setting that may be missing is left out when nothing was found."""
+    return guess.column is not None or (table.section, guess.setting) not in OPTIONAL
+
+
+def _line(guess: Guess, table: TableGuess) -> Line:
+    if guess.column is None:
+        return Line(guess.setting, FILL_IN, f"FILL IN {wanted(guess, table)}")
+    others = ", ".join(yaml_value(name) for name in guess.others)
+    comment = f"guessed from {guess.why}" + (f"; other candidates: {others}" if others else "")
+    return Line(guess.setting, yaml_value(guess.column), comment)
+
+
+def wanted(guess: Guess, table: TableGuess) -> str:
+    """What is to be filled in where nothing was found, and which columns there are."""
+    return f"{guess.why}; {table.look.path.name} has: {', '.join(yaml_value(name) for name in table.look.names())}"
+
+
+def liked_from(events: TableGuess) -> Line | None:
+    """The rule that makes a label of a rating, 80% of the largest one; None when there is no rating."""
+    for guess in events.of("rating"):
+        largest = events.look.largest(str(guess.column))
+        if largest <= 0:
+            return Line("rating_at_least", FILL_IN, f"FILL IN a number; the largest rating in the file is {largest:g}")
+        least = round(0.8 * largest, 6)
+        value = yaml_value(int(least) if least.is_integer() else least)
+        return Line("rating_at_least", value, f"proposed: 80% of {largest:g}, the largest rating in the file")
+    return None
+
+
+def _defaults(config: type[BaseModel]) -> list[Line]:
+    defaults = {name: field.get_default(call_default_factory=True) for name, field in config.model_fields.items()}
+    explained = {name: " ".join((field.description or "").split()) for name, field in config.model_fields.items()}
+    return [Line(name, yaml_value(value), explained[name]) for name, value in defaults.items()]
+
+
+def _relative(path: Path, folder: Path) -> str:
+    there = path.parent.resolve() / path.name  # a link to a file keeps its name
+    try:
+        return Path(os.path.relpath(there, folder.resolve())).as_posix()
+    except ValueError:  # on another drive of Windows
+        return str(there)
+
+
+def yaml_value(value: object) -> str:
+    """Write a value on one line of YAML.
+
+    Example:
+        >>> yaml_value("list price"), yaml_value("no"), yaml_value((0, 1))
+        ('list price', '"no"', '[0, 1]')
+    """
+    if not isinstance(value, str):
+        plain = list(value) if isinstance(value, tuple) else value
+        return yaml.safe_dump(plain, default_flow_style=True, width=10**6).splitlines()[0]
+    is_plain = re.fullmatch(r"[A-Za-z_./][\w./-]*( [\w./-]+)*", value, re.ASCII) is not None
+    if is_plain and yaml.safe_load(value) == value:
+        return value
+    return yaml.safe_dump(value, default_style='"', allow_unicode=True, width=10**6).strip()

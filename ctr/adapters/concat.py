@@ -1,0 +1,21 @@
+"""Concatenation: the knowledge vectors themselves, beside the fields.
+
+Idea:      the plainest way in; the backbone has to learn all of what a vector means.
+Consumes:  vectors of items or users.   Produces: [B, sum of their lengths].
+Relations: hybrid_experts compresses the same vectors first; similarity lets them meet the history.
+"""
+
+from collections.abc import Sequence
+
+from ctr.adapters.protocol import Adapter, Plain
+from ctr.samples import Samples
+from ctr.views import View, knowledge_view
+from feature_store.knowledge import Knowledge
+
+
+def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dict[str, View]:
+    """Look the vectors up, as of each sample's time."""
+    return {f"{vectors.task}_{vectors.encoder}": knowledge_view(vectors, samples) for vectors in knowledge}
+
+
+ADAPTER = Adapter("concat", prepare, Plain, "the knowledge vectors as they are")

@@ -1,0 +1,81 @@
+"""The seam of an adapter: what it makes of knowledge once, and the module through which a backbone reads it.
+
+An adapter is a file of this folder that declares one `Adapter`. `prepare` runs once per arm and fits on training rows
+alone; `build` makes a module that turns B samples into [B, width], which every backbone takes beside its own fields.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ctr.batch import Known
+from ctr.samples import Samples
+from ctr.views import View
+from feature_store.knowledge import Knowledge
+
+Prepare = Callable[[Sequence[Knowledge], Samples, int], Mapping[str, View]]
+"""Takes the vectors, the samples and the number of folds; gives the views its module reads, by name."""
+Build = Callable[[Mapping[str, int]], "AdapterModule"]
+"""Takes the width of every view; gives the module."""
+
+
+class AdapterModule(Protocol):
+    """What every adapter's `nn.Module` offers."""
+
+    width: int
+    """Length of what it adds to a sample."""
+
+    def __call__(self, views: Mapping[str, Known]) -> Tensor:
+        """What the views hold of B samples -> [B, width]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One way by which knowledge enters a backbone."""
+
+    name: str
+    """Name of its file, by which arms call it."""
+    prepare: Prepare
+    """Made once per arm."""
+    build: Build
+    """Made once per training run."""
+    about: str
+    """What it does, in a few words for the report."""
+
+
+class Missing(nn.Module):
+    """Puts a learned vector where nothing is known (methods.md, K10).
+
+    Args:
+        width: Length of a vector.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.vector = nn.Parameter(torch.zeros(width))
+
+    def forward(self, known: Known) -> Tensor:
+        """Vectors [B, k] and mask [B] -> [B, k]."""
+        vectors, there = known
+        return torch.where(there.unsqueeze(-1), vectors, self.vector)
+
+
+class Plain(nn.Module):
+    """Passes one view on, with the learned vector where nothing is known, and a flag that says so.
+
+    Args:
+        widths: Width of every view; their vectors are joined in this order.
+    """
+
+    def __init__(self, widths: Mapping[str, int]) -> None:
+        super().__init__()
+        self.missing = nn.ModuleDict({name: Missing(width) for name, width in widths.items()})
+        self.width = sum(widths.values())
+
+    def forward(self, views: Mapping[str, Known]) -> Tensor:
+        """What the views hold of B samples -> [B, width]."""
+        return torch.cat([module(views[name]) for name, module in self.missing.items()], dim=1)

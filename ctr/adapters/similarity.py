@@ -1,0 +1,84 @@
+"""Similarity of the target to the history: how the user took what is most like it.
+
+Idea:      on a small log no network learns which texts belong together, but their cosine says so (docs/benchmarks.md).
+           Nothing is trained here: five numbers per sample, computed once, so that training costs what it did.
+Formula:   p_h = softmax_h(cos(target, h) / 0.1);   [ sum p_h (rating_h - user mean), sum p_h surprise_h,
+           max_h cos, mean cos to liked, mean cos to disliked ],   over the strictly earlier events of the history.
+Consumes:  vectors of items.   Produces: [B, 5].
+Relations: DIN learns such weights from ids; quality looks at the target alone.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ctr.adapters.protocol import Adapter, Plain
+from ctr.samples import Samples
+from ctr.views import View, history_view, knowledge_view, sample_view, standardised
+from feature_store.knowledge import Knowledge
+
+TEMPERATURE = 0.1
+CHUNK = 2048
+
+
+def history_similarity(
+    target: Tensor, history: Tensor, rating: Tensor, surprise: Tensor, liked: Tensor, mask: Tensor
+) -> Tensor:
+    """Compare targets with histories.
+
+    Args:
+        target: [B, d], of length one.
+        history: [B, H, d], of length one.
+        rating: [B, H], each event's rating minus the user's mean.
+        surprise: [B, H], each event's rating minus what its item usually gets.
+        liked: [B, H], 1 where the event's label is 1.
+        mask: [B, H], 1 where there is an event with a vector.
+
+    Returns:
+        [B, 5]; zeros where the mask is empty.
+    """
+    cosine = torch.einsum("bd,bhd->bh", target, history)  # [B, H]
+    mask = mask.to(cosine.dtype)
+    weight = torch.softmax((cosine / TEMPERATURE).masked_fill(mask == 0, -1e9), dim=1) * mask
+    liked, disliked = liked * mask, (1 - liked) * mask
+    columns = [
+        (weight * rating).sum(1),
+        (weight * surprise).sum(1),
+        cosine.masked_fill(mask == 0, -1).amax(1) * mask.amax(1),
+        (cosine * liked).sum(1) / liked.sum(1).clamp(min=1),
+        (cosine * disliked).sum(1) / disliked.sum(1).clamp(min=1),
+    ]
+    return torch.stack(columns, dim=1)
+
+
+def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dict[str, View]:
+    """Compute the features of all samples, in chunks of bounded memory."""
+    views: dict[str, View] = {}
+    for vectors in knowledge:
+        target, past = knowledge_view(vectors, samples), history_view(vectors, samples)
+        table = torch.nn.functional.normalize(torch.from_numpy(vectors.vectors), dim=1)
+        out = torch.zeros(len(samples.item), 5)
+        seen = (target.rows >= 0) & (past.rows >= 0).any(axis=1)
+        for rows in torch.from_numpy(seen).nonzero().squeeze(1).split(CHUNK):
+            out[rows] = _chunk(table, target, past, samples, rows)
+        values = sample_view(out.numpy(), seen)
+        views[f"{vectors.task}_{vectors.encoder}"] = standardised(values, samples.part == 0)
+    return views
+
+
+def _chunk(table: Tensor, target: View, past: View, samples: Samples, rows: Tensor) -> Tensor:
+    chosen = rows.numpy()
+    index = torch.from_numpy(past.rows[chosen])  # [B, H]
+    events = samples.history[chosen].clip(min=0)
+    return history_similarity(
+        table[torch.from_numpy(target.rows[chosen])],
+        table[index.clamp(min=0)],
+        torch.from_numpy(samples.rating[events] - samples.user_mean[chosen, None]),
+        torch.from_numpy(samples.surprise[events]),
+        torch.from_numpy(samples.label[events]),
+        index >= 0,
+    )
+
+
+ADAPTER = Adapter("similarity", prepare, Plain, "how the user rated what is most like the target")

@@ -1,0 +1,91 @@
+"""Batches: what a model reads of some samples, as tensors, gathered by index from arrays that lie in memory once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ctr.samples import Samples
+from ctr.views import View
+
+Known = tuple[Tensor, Tensor]
+"""Vectors [B, k] (or [B, H, k]), zeros where nothing is known, and the mask [B] (or [B, H]) of what is known."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B samples; H is the history length, F the number of statistics."""
+
+    user: Tensor
+    """[B] int64."""
+    item: Tensor
+    """[B] int64."""
+    categories: Tensor
+    """[B, C] float32: the item's category shares."""
+    dense: Tensor
+    """[B, F] float32: statistics and the item's numbers."""
+    history: Tensor
+    """[B, H] int64: items of the history, the newest last, 0 where there is none (see the mask)."""
+    history_rating: Tensor
+    """[B, H] float32: rating minus the mean rating of this history, 0 where there is none."""
+    history_mask: Tensor
+    """[B, H] float32: 1 where there is an event."""
+    views: Mapping[str, Mapping[str, Known]]
+    """What each adapter reads: adapter's place in the arm -> view -> vectors."""
+
+
+class Batches:
+    """Cuts samples into batches.
+
+    Args:
+        samples: N samples.
+        views: Frozen tables that adapters read: adapter's place in the arm -> view -> table.
+    """
+
+    def __init__(self, samples: Samples, views: Mapping[str, Mapping[str, View]]) -> None:
+        there = samples.history >= 0
+        past = np.maximum(samples.history, 0)
+        rating = np.where(there, samples.rating[past], 0)
+        mean = rating.sum(1, keepdims=True) / np.maximum(there.sum(1, keepdims=True), 1)
+        self._item = torch.from_numpy(samples.item)
+        self._user = torch.from_numpy(samples.user)
+        self._categories = torch.from_numpy(samples.item_categories)
+        self._dense = torch.from_numpy(np.concatenate([samples.statistics, samples.item_numbers[samples.item]], axis=1))
+        self._history = torch.from_numpy(np.where(there, samples.item[past], 0).astype(np.int32))
+        self._history_rating = torch.from_numpy(np.where(there, rating - mean, 0).astype(np.float32))
+        self._history_mask = torch.from_numpy(there)
+        self._views = {
+            place: {name: (torch.from_numpy(view.table), torch.from_numpy(view.rows)) for name, view in of_one.items()}
+            for place, of_one in views.items()
+        }
+
+    @property
+    def dense_width(self) -> int:
+        """Number of dense columns, F."""
+        return int(self._dense.shape[1])
+
+    def take(self, rows: Tensor) -> Batch:
+        """Gather some samples: [B] int64 indices."""
+        item = self._item[rows]
+        return Batch(
+            user=self._user[rows],
+            item=item,
+            categories=self._categories[item],
+            dense=self._dense[rows],
+            history=self._history[rows].long(),
+            history_rating=self._history_rating[rows],
+            history_mask=self._history_mask[rows].float(),
+            views={
+                place: {name: _look_up(table, index[rows]) for name, (table, index) in of_one.items()}
+                for place, of_one in self._views.items()
+            },
+        )
+
+
+def _look_up(table: Tensor, index: Tensor) -> Known:
+    known = index >= 0
+    if len(table) == 0:
+        return torch.zeros(*index.shape, table.shape[1]), known
+    return table[index.clamp(min=0)] * known.unsqueeze(-1), known

@@ -1,0 +1,58 @@
+"""The click model: fields, any backbone, and any adapters beside it; no file per pair."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ctr.adapters.protocol import AdapterModule
+from ctr.backbones.dcnv2 import DCNv2
+from ctr.backbones.deepfm import DeepFM
+from ctr.backbones.din import DIN
+from ctr.backbones.lr import LR
+from ctr.batch import Batch
+from ctr.config import Backbone
+from ctr.fields import Fields
+
+BACKBONES = {"dcnv2": DCNv2, "deepfm": DeepFM, "din": DIN, "lr": LR}
+
+
+class ClickModel(nn.Module):
+    """Scores samples: what the adapters say is read beside the dense values.
+
+    Args:
+        fields: Embeds a batch.
+        backbone: Turns the embedded batch into logits.
+        adapters: The adapters' modules, by their place in the arm.
+    """
+
+    def __init__(self, fields: Fields, backbone: nn.Module, adapters: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.fields, self.backbone, self.adapters = fields, backbone, nn.ModuleDict(adapters)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """B samples -> logits [B]."""
+        states = self.fields(batch)
+        if self.adapters:
+            added = [adapter(batch.views[place]) for place, adapter in self.adapters.items()]  # [B, width] each
+            states = replace(states, dense=torch.cat([states.dense, *added], dim=1))
+        return self.backbone(states)
+
+
+def build_model(backbone: Backbone, fields: Fields, dense: int, adapters: Mapping[str, AdapterModule]) -> ClickModel:
+    """Compose a model.
+
+    Args:
+        backbone: Name of the backbone.
+        fields: Embeds a batch.
+        dense: Number of dense values of a batch.
+        adapters: The adapters' modules; none gives the plain backbone.
+
+    Returns:
+        The model, with parameters drawn from torch's present seed.
+    """
+    added = sum(adapter.width for adapter in adapters.values())
+    scorer = BACKBONES[backbone](fields.count, fields.width, dense + added)
+    return ClickModel(fields, scorer, {place: cast("nn.Module", module) for place, module in adapters.items()})

@@ -1,0 +1,122 @@
+"""Training: AdamW, a rate that falls to nothing, early stopping on the validation AUC, the same numbers from a seed."""
+
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from ctr.batch import Batches
+from ctr.config import TrainConfig
+from ctr.model import ClickModel
+from ctr.samples import PARTS, Samples
+from sources.progress import Progress
+
+SCORING_BATCH = 4096
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one training run gave."""
+
+    model: ClickModel
+    """The model of the best epoch."""
+    validation_auc: tuple[float, ...]
+    """AUC on the validation rows after each epoch."""
+    learning_rates: tuple[float, ...]
+    """Learning rate of every step."""
+    samples_per_cpu_second: float
+    """Training samples over the CPU time of the training steps alone."""
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose model is kept, counted from 0."""
+        return int(np.argmax(self.validation_auc))
+
+
+def rows_of(samples: Samples, part: str) -> Tensor:
+    """Rows of `train`, `validation` or `test`: [n] int64."""
+    return torch.from_numpy(np.flatnonzero(samples.part == PARTS.index(part)))
+
+
+def rate_at(step: int, steps: int, highest: float) -> float:
+    """Learning rate of a step: falls linearly from `highest` at step 0 to highest / steps at the last one.
+
+    Example:
+        >>> [rate_at(step, 4, 1.0) for step in range(4)]
+        [1.0, 0.75, 0.5, 0.25]
+    """
+    return highest * (steps - step) / steps
+
+
+def train(
+    model: ClickModel, batches: Batches, samples: Samples, config: TrainConfig, seed: int, progress: Progress
+) -> Trained:
+    """Train a model on the training rows and keep its best epoch.
+
+    Args:
+        model: Freshly made.
+        batches: Gathers what the model reads.
+        samples: Labels and parts.
+        config: How to train.
+        seed: Of the order in which rows come.
+        progress: Told how many epochs are done.
+
+    Returns:
+        The model of the epoch with the highest validation AUC, and how training went.
+    """
+    rows, validation = rows_of(samples, "train"), rows_of(samples, "validation")
+    label, order = torch.from_numpy(samples.label), torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), config.learning_rate, weight_decay=config.weight_decay, foreach=True
+    )
+    steps = config.epochs * -(-len(rows) // config.batch_size)
+    rates, aucs, seconds = [], [], 0.0
+    best = copy.deepcopy(model.state_dict())
+    for epoch in range(config.epochs):
+        begun = time.process_time()
+        model.train()
+        for chosen in _batches(rows, config.batch_size, order):
+            rates.append(rate_at(len(rates), steps, config.learning_rate))
+            _step(model, batches, chosen, label[chosen], optimizer, rates[-1])
+        seconds += time.process_time() - begun
+        aucs.append(_auc(samples.label[validation.numpy()], score(model, batches, validation)))
+        progress("epochs", epoch + 1, config.epochs)
+        if aucs[-1] >= max(aucs):
+            best = copy.deepcopy(model.state_dict())
+        if epoch - int(np.argmax(aucs)) >= config.patience:
+            break
+    model.load_state_dict(best)
+    return Trained(model, tuple(aucs), tuple(rates), len(aucs) * len(rows) / max(seconds, 1e-9))
+
+
+def _batches(rows: Tensor, size: int, order: torch.Generator) -> Iterator[Tensor]:
+    yield from rows[torch.randperm(len(rows), generator=order)].split(size)
+
+
+def _step(
+    model: ClickModel, batches: Batches, rows: Tensor, label: Tensor, optimizer: torch.optim.Optimizer, rate: float
+) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    loss = nn.functional.binary_cross_entropy_with_logits(model(batches.take(rows)), label)
+    loss.backward()
+    optimizer.step()
+
+
+def score(model: ClickModel, batches: Batches, rows: Tensor) -> np.ndarray:
+    """Probabilities of some rows: [n] int64 -> [n] float32."""
+    model.eval()
+    with torch.inference_mode():
+        parts = [model(batches.take(chosen)).sigmoid() for chosen in rows.split(SCORING_BATCH)]
+    return torch.cat(parts).numpy() if parts else np.zeros(0, dtype=np.float32)
+
+
+def _auc(label: np.ndarray, probability: np.ndarray) -> float:
+    """AUC; 0.5 where all rows have one label, so that the first epoch is kept."""
+    return float(roc_auc_score(label, probability)) if len(np.unique(label)) == 2 else 0.5

@@ -1,0 +1,80 @@
+"""Views: how knowledge, or any other frozen table, reaches samples. A table of vectors, and for each sample its rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctr.samples import Samples, codes_of, standardise
+from feature_store.knowledge import Knowledge, as_of_rows
+
+
+@dataclass(frozen=True)
+class View:
+    """One frozen table and the place where each sample looks."""
+
+    table: np.ndarray
+    """[M, k] float32."""
+    rows: np.ndarray
+    """[N] or [N, H] int64: index into the table, -1 = nothing is known."""
+
+    @property
+    def width(self) -> int:
+        """Length of a vector."""
+        return int(self.table.shape[1])
+
+    @property
+    def coverage(self) -> float:
+        """Share of the places where something is known."""
+        return float((self.rows >= 0).mean()) if self.rows.size else 0.0
+
+
+def sample_view(values: np.ndarray, known: np.ndarray) -> View:
+    """Make a view of features computed once per sample.
+
+    Args:
+        values: [N, k] float32.
+        known: [N] bool, False where the features say nothing.
+    """
+    return View(values.astype(np.float32), np.where(known, np.arange(len(values)), -1).astype(np.int64))
+
+
+def standardised(view: View, train: np.ndarray) -> View:
+    """Shift and scale a view's columns to mean 0 and deviation 1 over what the training rows see.
+
+    Args:
+        view: Rows [N].
+        train: [N] bool, the training rows.
+    """
+    seen = view.rows[train & (view.rows >= 0)]
+    return View(standardise(view.table, view.table[seen]), view.rows)
+
+
+def knowledge_view(knowledge: Knowledge, samples: Samples) -> View:
+    """Let each sample see the newest row about its item or user that was known strictly before it.
+
+    Args:
+        knowledge: Vectors about items or users.
+        samples: N samples.
+
+    Returns:
+        A view with rows [N].
+    """
+    ids, codes = (samples.item_ids, samples.item) if knowledge.entity == "item" else (samples.user_ids, samples.user)
+    return View(knowledge.vectors, as_of_rows(codes, samples.time, codes_of(knowledge.entities, ids), knowledge.as_of))
+
+
+def history_view(knowledge: Knowledge, samples: Samples) -> View:
+    """Let each sample see what was known, strictly before it, about every item of its history.
+
+    Args:
+        knowledge: Vectors about items.
+        samples: N samples with histories of H events.
+
+    Returns:
+        A view with rows [N, H], -1 also where the history is shorter.
+    """
+    there = samples.history >= 0  # [N, H]
+    items, times = samples.item[samples.history[there]], np.repeat(samples.time, there.sum(1))
+    rows = np.full(samples.history.shape, -1, dtype=np.int64)
+    rows[there] = as_of_rows(items, times, codes_of(knowledge.entities, samples.item_ids), knowledge.as_of)
+    return View(knowledge.vectors, rows)

@@ -1,0 +1,125 @@
+"""Writes docs/reference/knowflow-yaml.md from the config classes: run `python docs/make_reference.py`."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from flows.config import Config
+
+PAGE = Path(__file__).parent / "reference" / "knowflow-yaml.md"
+COMMAND = "python docs/make_reference.py"
+HEAD = f"""<!-- Written by `{COMMAND}` from the docstrings in the code; edit those, not this page. -->
+# knowflow.yaml
+
+Every setting, with its type and its default; *required* settings have none.
+`knowflow init` writes a first file for your data, with a comment beside each line.
+Relative paths are relative to the file. A wrong or unknown setting is told with its place, all of them at once.
+
+```yaml
+events: {{path: events.csv, user: user_id, item: item_id, time: timestamp, rating: rating}}
+label: {{rating_at_least: 4}}
+items: {{path: items.csv, id: item_id, title: title}}
+```
+"""
+WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", Any: "anything"}
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "min_length": "not empty"}
+NOT_IN_THE_FILE = ("path", "source")
+
+
+def page() -> str:
+    """The whole page.
+
+    Example:
+        >>> page().splitlines()[1]
+        '# knowflow.yaml'
+    """
+    source = Config.model_fields["source"].annotation
+    assert isinstance(source, type)
+    assert issubclass(source, BaseModel)
+    top = {name: field for name, field in Config.model_fields.items() if name not in NOT_IN_THE_FILE}
+    fields = {**source.model_fields, **top}
+    parts = [HEAD, section("At the top", "The sections, and the settings that belong to none.", fields, "")]
+    for place, config in classes(fields, ""):
+        parts.append(section(place, (config.__doc__ or "").splitlines()[0], config.model_fields, f"{place}."))
+    return "\n".join(parts)
+
+
+def classes(fields: dict[str, FieldInfo], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every config class under some fields, with the place of its settings: `tasks.NAME.only`."""
+    for name, field in fields.items():
+        for config in _configs(field.annotation):
+            place = f"{prefix}{name}" + (".NAME" if _is_mapping(field.annotation) else "")
+            yield place, config
+            yield from classes(config.model_fields, f"{place}.")
+
+
+def section(title: str, doc: str, fields: dict[str, FieldInfo], prefix: str) -> str:
+    """A heading, a sentence and a table of settings."""
+    lines = [f"## {title}", "", doc, "", "| setting | type | default | what it says |", "|---|---|---|---|"]
+    for name, field in fields.items():
+        what = " ".join((field.description or "").split())
+        cells = [f"`{name}`", _type(field, f"{prefix}{name}"), _default(field), what]
+        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _type(field: FieldInfo, place: str) -> str:
+    return ", ".join([_words(field.annotation, place), *_bounds(field.metadata)])
+
+
+def _bounds(metadata: Iterable[Any]) -> list[str]:
+    plain = [one for given in metadata for one in (given.metadata if isinstance(given, FieldInfo) else [given])]
+    found = [(name, getattr(one, name)) for one in plain for name in BOUNDS if getattr(one, name, None) is not None]
+    return [f"{BOUNDS[name]} {value}" if name != "min_length" else BOUNDS[name] for name, value in found]
+
+
+def _words(kind: Any, place: str) -> str:
+    origin, inner = get_origin(kind), [one for one in get_args(kind) if one is not type(None)]
+    if origin is None:
+        return WORDS.get(kind) or f"[settings](#{re.sub(r'[^a-z0-9_-]', '', place.lower())})"
+    if origin is Literal:
+        return " or ".join(f"`{one}`" for one in inner)
+    if origin is dict:
+        return f"mapping of names to {_words(inner[1], f'{place}.NAME')}"
+    parts = [_words(one, place) for one in inner if one is not Ellipsis]
+    if origin is Annotated:
+        return f"{parts[0]} ({', '.join(_bounds(kind.__metadata__))})"
+    if origin is tuple:
+        return f"list of: {parts[0]}" if Ellipsis in inner else f"[{', '.join(parts)}]"
+    return " or ".join(parts)  # a union
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "*required*"
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if value is None:
+        return "none"
+    if isinstance(value, BaseModel):
+        return "its defaults"
+    return f"`{json.dumps(_plain(value), default=str, ensure_ascii=False)}`"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
+
+
+def _configs(kind: Any) -> list[type[BaseModel]]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [kind]
+    return [config for one in get_args(kind) for config in _configs(one)]
+
+
+def _is_mapping(kind: Any) -> bool:
+    return get_origin(kind) is dict or any(_is_mapping(one) for one in get_args(kind))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,127 @@
+"""Evaluation of all arms: metrics by segment and seed, gains over the control arms with intervals, the conclusion."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evals.conclusion import conclude
+from evals.intervals import LEVEL, Draws, draw, percentile_interval, replicate_gains
+from evals.metrics import FUNCTIONS
+from evals.resampled import resampled_metrics
+from evals.scores import Scores
+from sources.progress import Progress, silent
+
+Table = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
+"""Arm -> segment -> metric -> array."""
+
+
+def evaluate(
+    scores: Scores,
+    controls: Sequence[str] = ("base", "facts"),
+    replicates: int = 1000,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Measure every arm and its gains over the control arms.
+
+    Args:
+        scores: Predictions on the test rows.
+        controls: Arms that gains are measured against; those that were not trained are left out.
+        replicates: Replicates of the bootstrap.
+        seed: Seed of the bootstrap; the result depends on it and on the scores alone.
+        progress: Told how many predictions (arm, segment, seed) have been resampled.
+
+    Returns:
+        A dict ready for JSON, None where a number is undefined:
+
+        - `arms`: arm -> segment -> metric -> `mean` and `sd` over seeds (one degree of freedom less), `values` by seed;
+        - `gains`: arm -> control -> segment -> metric -> `mean`, `low`, `high` of metric(arm) - metric(control);
+        - `conclusion`: a sentence or two;
+        - `segments`: segment -> `rows`, `positives`, `users`;
+        - `bootstrap`: `replicates`, `seed`, `level`, and `unit`, what is resampled;
+        - `controls`: control arms that were trained; `seeds`: training seeds an arm.
+    """
+    user, users = scores.user_codes()
+    draws = draw(users, scores.seeds, replicates, seed)
+    points, resampled = _measure(scores, user, draws, progress)
+    present = [control for control in controls if control in scores.probabilities]
+    gains = {
+        arm: {
+            control: _gains(points[arm], points[control], resampled[arm], resampled[control], draws)
+            for control in present
+            if control != arm
+        }
+        for arm in scores.probabilities
+    }
+    segments = {name: _counts(scores, chosen) for name, chosen in scores.segments.items()}
+    return {
+        "arms": {
+            arm: {s: {m: _summary(v) for m, v in metrics.items()} for s, metrics in by_segment.items()}
+            for arm, by_segment in points.items()
+        },
+        "gains": gains,
+        "conclusion": conclude(gains, segments, controls),
+        "segments": segments,
+        "bootstrap": {"replicates": replicates, "seed": seed, "level": LEVEL, "unit": "users and training seeds"},
+        "controls": present,
+        "seeds": scores.seeds,
+    }
+
+
+def _measure(scores: Scores, user: np.ndarray, draws: Draws, progress: Progress) -> tuple[Table, Table]:
+    """Metrics of the rows as they are, [S], and under every replicate, [S, R]."""
+    points: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    resampled: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    total = len(scores.probabilities) * len(scores.segments) * scores.seeds
+    done = 0
+    for arm, probabilities in scores.probabilities.items():
+        points[arm], resampled[arm] = {}, {}
+        for name, chosen in scores.segments.items():
+            label, of = scores.label[chosen], user[chosen]
+            seeds = []
+            for probability in probabilities[:, chosen]:
+                seeds.append(resampled_metrics(label, probability, of, draws.users))
+                done += 1
+                progress("intervals", done, total)
+            resampled[arm][name] = {metric: np.stack([one[metric] for one in seeds]) for metric in FUNCTIONS}
+            points[arm][name] = {
+                metric: np.array([function(label, one, of) for one in probabilities[:, chosen]])
+                for metric, function in FUNCTIONS.items()
+            }
+    return points, resampled
+
+
+def _gains(
+    arm: Mapping[str, Mapping[str, np.ndarray]],
+    control: Mapping[str, Mapping[str, np.ndarray]],
+    arm_resampled: Mapping[str, Mapping[str, np.ndarray]],
+    control_resampled: Mapping[str, Mapping[str, np.ndarray]],
+    draws: Draws,
+) -> dict[str, dict[str, dict[str, float | None]]]:
+    out: dict[str, dict[str, dict[str, float | None]]] = {}
+    for segment, metrics in arm.items():
+        out[segment] = {}
+        for metric, values in metrics.items():
+            mean = float((values - control[segment][metric]).mean())
+            replicates = replicate_gains(arm_resampled[segment][metric], control_resampled[segment][metric], draws)
+            low, high = percentile_interval(replicates) if not np.isnan(mean) else (mean, mean)
+            out[segment][metric] = {"mean": _plain(mean), "low": _plain(low), "high": _plain(high)}
+    return out
+
+
+def _summary(values: np.ndarray) -> dict[str, Any]:
+    spread = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+    return {"mean": _plain(float(values.mean())), "sd": _plain(spread), "values": [_plain(float(v)) for v in values]}
+
+
+def _counts(scores: Scores, chosen: np.ndarray) -> dict[str, int]:
+    return {
+        "rows": int(chosen.sum()),
+        "positives": int(scores.label[chosen].sum(dtype=np.float64)),
+        "users": len(np.unique(scores.user[chosen])),
+    }
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else value

@@ -1,0 +1,175 @@
+"""The report: one self-contained HTML file that needs no network, no script and no other file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from evals.conclusion import subject_of
+from evals.figures import calibration, forests, headline, strips
+from evals.metrics import METRICS, Metric
+from evals.words import fixed, percent, segment_name, signed
+
+FOLDER = Path(__file__).parent
+FEW_SEEDS = 5
+"""With fewer training seeds the report warns by itself."""
+RELEASE_FACTS = {
+    "data_version": "Version of the data",
+    "model": "Model that answered",
+    "domain": "Domain",
+    "tasks": "Tasks",
+}
+"""Facts of a release that are shown as they are, and their headings."""
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """Everything a report shows besides the numbers of the evaluation."""
+
+    title: str
+    """Heading of the page."""
+    made_at: datetime
+    """When the report was made."""
+    command: str
+    """Command that makes it again."""
+    data: Mapping[str, object]
+    """What the models were trained on, in display order: rows, users, items, split, label rule and so on."""
+    arms: Mapping[str, str]
+    """Arm -> one sentence that says what it is, in display order."""
+    calibration: Mapping[str, Sequence[tuple[float, float, int]]]
+    """Arm -> points of its reliability curve (predicted, observed, predictions): `figures.calibration_curves`."""
+    coverage: Sequence[Mapping[str, Any]]
+    """One a task: task, entity, rows, entities, and the shares all, test, cold of samples that see a row of it."""
+    costs: Sequence[Mapping[str, Any]]
+    """One a task: task, rows, calls, cached, input_tokens, output_tokens, cost, currency."""
+    token_counter: str
+    """Who counted the tokens."""
+    examples: Sequence[Mapping[str, Any]]
+    """Answers to show: task, entity, as_of, messages (a list of role and content), answer, prompt."""
+    release: Mapping[str, Any]
+    """The release that was read: name, created_at, versions (table -> version), facts (as published)."""
+    caveats: Sequence[str]
+    """What a reader must know before believing a number, one sentence each."""
+    seeds: int
+    """Training runs an arm."""
+    seconds: float | None
+    """CPU seconds that training took; None when unknown."""
+
+
+def render_report(result: Mapping[str, Any], context: ReportContext) -> str:
+    """Write the report.
+
+    Args:
+        result: What `evals.evaluate.evaluate` returned, or the same read back from JSON.
+        context: Everything else.
+
+    Returns:
+        One HTML page. Whatever comes from data or a model is escaped, and the page's own policy forbids scripts and
+        any load from outside.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        fixed=fixed, signed=signed, percent=percent, segment=segment_name, show=show, moment=moment, count=count
+    )
+    return environment.get_template("report.html.j2").render(**_view(result, context))
+
+
+def _view(result: Mapping[str, Any], context: ReportContext) -> dict[str, Any]:
+    """Everything the template shows, so that it need not compute."""
+    arms = [arm for arm in context.arms if arm in result["arms"]]
+    arms += [arm for arm in result["arms"] if arm not in arms]
+    controls = list(result["controls"])
+    subject = subject_of(list(result["arms"]), controls)
+    facts = dict(context.release.get("facts") or {})
+    return {
+        "result": result,
+        "context": context,
+        "arms": arms,
+        "controls": controls,
+        "subject": subject,
+        "metrics": list(METRICS.values()),
+        "best": {s: {name: _best(result, arms, s, m) for name, m in METRICS.items()} for s in result["segments"]},
+        "cards": headline(result, subject),
+        "forests": {metric: forests(result, metric, arms) for metric in METRICS},
+        "strips": strips(result, "auc", arms),
+        "calibration": calibration(context.calibration, arms),
+        "totals": _totals(context.costs),
+        "facts": facts,
+        "release_facts": [(name, facts[key]) for key, name in RELEASE_FACTS.items() if key in facts],
+        "caveats": [*context.caveats, *_own_caveats(result, context)],
+    }
+
+
+def _best(result: Mapping[str, Any], arms: Sequence[str], segment: str, metric: Metric) -> str | None:
+    """The arm with the best mean of a metric."""
+    means = {arm: result["arms"][arm][segment][metric.name]["mean"] for arm in arms}
+    known = {arm: mean for arm, mean in means.items() if mean is not None}
+    if not known:
+        return None
+    return (max if metric.higher_is_better else min)(known, key=lambda arm: known[arm])
+
+
+def _totals(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sums of the cost table; money by currency."""
+    money: dict[str, float] = {}
+    for cost in costs:
+        money[cost["currency"]] = money.get(cost["currency"], 0.0) + cost["cost"]
+    sums = {key: sum(c[key] for c in costs) for key in ("rows", "calls", "cached", "input_tokens", "output_tokens")}
+    return {**sums, "cost": money}
+
+
+def _own_caveats(result: Mapping[str, Any], context: ReportContext) -> list[str]:
+    """Caveats that follow from the numbers themselves."""
+    shown = sum(len(by_control) for by_control in result["gains"].values()) * len(result["segments"])
+    own = [
+        f"The page shows {shown:,} intervals a metric and does not correct them for their number: "
+        "where nothing is gained or lost, about one in twenty excludes 0 all the same."
+    ]
+    if context.seeds < FEW_SEEDS:
+        own.insert(0, f"Only {context.seeds} training seeds an arm: the spread between seeds is hardly known.")
+    return own
+
+
+def count(value: int) -> str:
+    """Show a whole number with separators."""
+    return f"{value:,}"
+
+
+def show(value: object) -> str:
+    """Show a value of any kind in words."""
+    match value:
+        case None:
+            text = "–"
+        case bool():
+            text = "yes" if value else "no"
+        case int():
+            text = count(value)
+        case float():
+            text = f"{value:,.4f}".rstrip("0").rstrip(".")
+        case datetime():
+            text = moment(value)
+        case Mapping():
+            text = ", ".join(f"{key} {show(inner)}" for key, inner in value.items())
+        case list() | tuple():
+            text = ", ".join(show(inner) for inner in value)
+        case _:
+            text = str(value)
+    return text
+
+
+def moment(value: object) -> str:
+    """Show a time in UTC; knowledge as of the epoch holds at any time, because it has seen no event."""
+    if not isinstance(value, datetime):
+        return show(value)
+    if value.year == 1970:
+        return "any time"
+    return (value.astimezone(UTC) if value.tzinfo else value).strftime("%Y-%m-%d %H:%M UTC")

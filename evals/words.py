@@ -1,0 +1,97 @@
+"""Numbers and verdicts in words, the same in the conclusion and in the report."""
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+Verdict = Literal["better", "worse", "none", "unknown"]
+"""Of a gain's interval: on the better side of 0, on the worse side, with 0 inside, or not there."""
+
+MINUS = "−"
+NOTHING = "–"
+SEGMENTS = {
+    "all": "all test rows",
+    "warm": "warm rows",
+    "cold": "cold rows",
+    "cold_with_knowledge": "cold rows with knowledge",
+}
+"""Names of the segments as shown."""
+CONTROLS = {"base": "base", "facts": "its facts control"}
+"""Names of the control arms as shown in a sentence."""
+
+
+def judge(gain: Mapping[str, float | None], higher_is_better: bool = True) -> Verdict:
+    """Say what an interval allows to claim.
+
+    Args:
+        gain: `low` and `high` of metric(arm) - metric(control), None where there is no interval.
+        higher_is_better: Whether a larger metric is a better model.
+
+    Returns:
+        better or worse only where the whole interval is strictly on that side of 0.
+    """
+    low, high = gain["low"], gain["high"]
+    if low is None or high is None:
+        return "unknown"
+    if low > 0:
+        return "better" if higher_is_better else "worse"
+    if high < 0:
+        return "worse" if higher_is_better else "better"
+    return "none"
+
+
+def fixed(value: float | None, digits: int = 4) -> str:
+    """Show a number with fixed digits, a dash where there is none.
+
+    >>> fixed(0.81649), fixed(-0.5, 1), fixed(None)
+    ('0.8165', '−0.5', '–')
+    """
+    if value is None or math.isnan(value):
+        return NOTHING
+    text = f"{abs(value):.{digits}f}"
+    return (MINUS if value < 0 and float(text) else "") + text
+
+
+def signed(value: float | None, digits: int = 4) -> str:
+    """Show a difference with its sign; one too small for the digits keeps its first, so that it never reads as 0.
+
+    >>> signed(0.0036), signed(-0.00002), signed(0.0)
+    ('+0.0036', '−0.00002', '0.0000')
+    """
+    if value is None or math.isnan(value):
+        return NOTHING
+    while value and not float(f"{abs(value):.{digits}f}") and digits < 12:
+        digits += 1
+    text = f"{abs(value):.{digits}f}"
+    return ("" if not float(text) else "+" if value > 0 else MINUS) + text
+
+
+def interval(gain: Mapping[str, float | None]) -> str:
+    """Show low and high of a gain.
+
+    >>> interval({"low": 0.0021, "high": 0.0052}), interval({"low": None, "high": None})
+    ('[+0.0021, +0.0052]', '–')
+    """
+    if gain["low"] is None or gain["high"] is None:
+        return NOTHING
+    return f"[{signed(gain['low'])}, {signed(gain['high'])}]"
+
+
+def percent(share: float | None) -> str:
+    """Show a share; `<0.1%` and `>99.9%` where rounding would say none or all.
+
+    >>> percent(0.837), percent(0.0002), percent(0.9999), percent(1)
+    ('83.7%', '<0.1%', '>99.9%', '100.0%')
+    """
+    if share is None or math.isnan(share):
+        return NOTHING
+    if 0 < share < 0.0005:
+        return "<0.1%"
+    if 0.9995 <= share < 1:
+        return ">99.9%"
+    return f"{share:.1%}"
+
+
+def segment_name(name: str) -> str:
+    """Show a segment's name; one of the user's own with spaces for its underscores."""
+    return SEGMENTS.get(name, name.replace("_", " "))

@@ -1,0 +1,111 @@
+"""Text files record by record: slower than a whole file at once, but every broken line is named, no other is lost."""
+
+import csv
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CHUNK = 2**24
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Why a record cannot be read."""
+
+    what: str
+    """What is wrong."""
+    mend: str
+    """What to do about it."""
+
+
+QUOTE = Broken("has a quote that is not closed as it should be", "close the quote; write a quote inside a text twice")
+LONG = Broken("has more fields than the header", "put a text that holds a comma into quotes")
+SHORT = Broken("has fewer fields than the header", "write every field, also an empty one")
+CODING = Broken("is not UTF-8", "save the file as UTF-8")
+NO_JSON = Broken("is not JSON", "write one JSON object a line")
+NO_OBJECT = Broken("is JSON, but no object", "write one JSON object a line")
+
+
+def csv_records(path: Path) -> Iterator[tuple[int, list[str] | Broken]]:
+    """Read a CSV file, its header too, without its blank lines.
+
+    Bytes that are no UTF-8 come as lone surrogates, see `is_text`. After a quote that is not closed reading goes on in
+    the next line, so that one such quote does not swallow the rest of the file.
+
+    Yields:
+        The line in which a record begins, and its fields or why they cannot be told.
+    """
+    csv.field_size_limit(2**31 - 1)  # a description may be longer than Python's limit of 131,072 characters
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        taken: list[str] = []
+        again: deque[str] = deque()
+        reader = csv.reader(_lines(file, taken, again), strict=True)
+        first = 1
+        while True:
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error:
+                again.extendleft(reversed(taken[1:]))
+                del taken[1:]
+                reader = csv.reader(_lines(file, taken, again), strict=True)
+                yield first, QUOTE
+            else:
+                if fields:
+                    yield first, fields
+            first += len(taken)
+            taken.clear()
+
+
+def _lines(file: Iterable[str], taken: list[str], again: deque[str]) -> Iterator[str]:
+    """Lines to be read again, then those of the file, each noted in `taken`."""
+    lines = iter(file)
+    while True:
+        line = again.popleft() if again else next(lines, None)
+        if line is None:
+            return
+        taken.append(line)
+        yield line
+
+
+def jsonl_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | Broken]]:
+    """Read a JSONL file without its blank lines.
+
+    Yields:
+        The line, and its object or why it is none.
+    """
+    with path.open("rb") as file:
+        for line, content in enumerate(file, 1):
+            stripped = content.removeprefix(b"\xef\xbb\xbf").strip()
+            if not stripped:
+                continue
+            try:
+                value = json.loads(stripped.decode("utf-8"))
+            except UnicodeDecodeError:
+                yield line, CODING
+            except (ValueError, RecursionError):
+                yield line, NO_JSON
+            else:
+                yield line, value if isinstance(value, dict) else NO_OBJECT
+
+
+def is_text(value: str) -> bool:
+    """Whether a field was UTF-8."""
+    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def count_lines(path: Path) -> int:
+    """Count the lines of a file, blank ones at its end left out."""
+    count, pending, content = 0, 0, False
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            body = chunk.rstrip(b"\r\n")
+            if body:  # line ends count only when something follows them
+                count += pending + chunk.count(b"\n", 0, len(body))
+                pending, content = 0, True
+            pending += chunk.count(b"\n", len(body))
+    return count + content

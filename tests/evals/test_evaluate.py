@@ -1,0 +1,150 @@
+"""Evaluation: the shape of the result, honest intervals, and nothing that JSON cannot hold."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from evals.evaluate import evaluate
+from evals.metrics import FUNCTIONS
+
+
+@pytest.fixture
+def result(make_scores):
+    return evaluate(make_scores(), replicates=200)
+
+
+def test_every_number_of_the_result_is_where_callers_look_for_it(make_scores, result):
+    scores = make_scores()
+    metrics = list(FUNCTIONS)
+
+    assert list(result["arms"]) == ["base", "facts", "knowledge"]
+    assert {arm: list(by) for arm, by in result["gains"].items()} == {
+        "base": ["facts"],
+        "facts": ["base"],
+        "knowledge": ["base", "facts"],
+    }
+    for segment, chosen in scores.segments.items():
+        for arm, probabilities in scores.probabilities.items():
+            for metric, function in FUNCTIONS.items():
+                values = [function(scores.label[chosen], p, scores.user[chosen]) for p in probabilities[:, chosen]]
+                found = result["arms"][arm][segment][metric]
+                assert found["values"] == pytest.approx(values, abs=1e-12)
+                assert found["mean"] == pytest.approx(np.mean(values), abs=1e-12)
+                assert found["sd"] == pytest.approx(np.std(values, ddof=1), abs=1e-12)
+        assert list(result["gains"]["knowledge"]["facts"][segment]) == metrics
+        counts = result["segments"][segment]
+        assert counts["rows"] == chosen.sum()
+        assert counts["positives"] == scores.label[chosen].sum()
+        assert counts["users"] == len(set(scores.user[chosen].tolist()))
+    assert result["bootstrap"]["replicates"] == 200
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_a_planted_better_arm_has_an_interval_above_zero_and_around_its_gain(result):
+    gain = result["gains"]["knowledge"]["base"]["all"]
+
+    assert 0 < gain["auc"]["low"] < gain["auc"]["mean"] < gain["auc"]["high"]
+    assert gain["logloss"]["high"] < 0
+    assert result["conclusion"].startswith("Knowledge, over all 600 test rows: better than base (+")
+
+
+def test_two_equal_arms_differ_by_nothing_at_all(make_scores):
+    scores = make_scores({"base": 0.5})
+    scores = replace(
+        scores, probabilities={"base": scores.probabilities["base"], "knowledge": scores.probabilities["base"]}
+    )
+
+    gains = evaluate(scores, replicates=50)["gains"]["knowledge"]["base"]
+
+    assert all(gain == {"mean": 0, "low": 0, "high": 0} for by in gains.values() for gain in by.values())
+
+
+def test_the_order_of_rows_and_arms_does_not_change_the_numbers(make_scores, result):
+    scores = make_scores()
+    order = np.random.default_rng(0).permutation(len(scores.label))
+    moved = evaluate(
+        replace(
+            scores,
+            label=scores.label[order],
+            user=scores.user[order],
+            segments={name: chosen[order] for name, chosen in scores.segments.items()},
+            probabilities={arm: scores.probabilities[arm][:, order] for arm in ("knowledge", "base", "facts")},
+        ),
+        replicates=200,
+    )
+
+    assert moved["conclusion"] == result["conclusion"]
+    for arm, by_control in result["gains"].items():
+        for control, by_segment in by_control.items():
+            for segment, by_metric in by_segment.items():
+                for metric, gain in by_metric.items():
+                    assert moved["gains"][arm][control][segment][metric] == pytest.approx(gain, abs=1e-9)
+
+
+def test_the_result_is_the_same_every_time_and_another_seed_draws_others(make_scores, result):
+    assert evaluate(make_scores(), replicates=200) == result
+    other = evaluate(make_scores(), replicates=200, seed=1)
+
+    assert other["arms"] == result["arms"]
+    assert other["gains"] != result["gains"]
+
+
+def test_a_segment_of_one_class_or_no_rows_gives_none_and_json_holds_it(make_scores):
+    scores = make_scores(rows=200)
+    segments = {
+        **scores.segments,
+        "none": np.zeros(200, dtype=bool),
+        "cold_with_knowledge": scores.label == 1,
+    }
+
+    result = evaluate(replace(scores, segments=segments), replicates=50)
+
+    nothing = {"mean": None, "low": None, "high": None}
+    one_class = result["gains"]["knowledge"]["base"]["cold_with_knowledge"]
+    assert one_class["auc"] == one_class["gauc"] == one_class["nce"] == nothing
+    assert one_class["logloss"]["mean"] is not None
+    assert set(map(str, result["gains"]["knowledge"]["base"]["none"].values())) == {str(nothing)}
+    assert result["arms"]["base"]["none"]["auc"] == {"mean": None, "sd": None, "values": [None] * 3}
+    assert "too few rows of both labels" in result["conclusion"]
+    json.dumps(result, allow_nan=False)
+
+
+def test_one_seed_has_no_spread_and_still_an_interval(make_scores):
+    result = evaluate(make_scores(seeds=1), replicates=50)
+
+    assert result["arms"]["base"]["all"]["auc"]["sd"] is None
+    assert result["gains"]["knowledge"]["base"]["all"]["auc"]["low"] is not None
+
+
+def test_controls_that_were_not_trained_are_left_out(make_scores):
+    result = evaluate(make_scores({"base": 0.5, "knowledge": 1.0}), controls=("base", "facts"), replicates=20)
+
+    assert result["controls"] == ["base"]
+    assert list(result["gains"]["knowledge"]) == ["base"]
+    assert result["gains"]["base"] == {}
+
+
+def test_progress_counts_every_arm_segment_and_seed(make_scores):
+    heard = []
+
+    evaluate(make_scores(), replicates=5, progress=lambda *said: heard.append(said))
+
+    assert heard == [("intervals", done, 36) for done in range(1, 37)]  # 3 arms x 4 segments x 3 seeds
+
+
+def test_intervals_of_users_are_wider_than_those_of_rows_when_users_differ(make_scores):
+    """Why users are drawn: the same rows, each called a user of its own, seem to say more than they do."""
+    scores = make_scores(rows=600, users=8)
+    random = np.random.default_rng(0)
+    good = random.random(8)[scores.user_codes()[0]] < 0.5  # users for whom the arm helps; for the others it harms
+    better = np.where(good, scores.probabilities["knowledge"], 1 - scores.probabilities["knowledge"])
+    scores = replace(scores, probabilities={"base": scores.probabilities["base"], "knowledge": better})
+    by_row = replace(scores, user=np.arange(600))
+
+    def width(one):
+        gain = evaluate(one, replicates=200)["gains"]["knowledge"]["base"]["all"]["auc"]
+        return gain["high"] - gain["low"]
+
+    assert width(scores) > 1.5 * width(by_row)

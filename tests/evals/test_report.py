@@ -1,0 +1,351 @@
+"""The report: one file that loads nothing, shows everything, and escapes whatever it did not write itself."""
+
+import json
+import re
+from collections import Counter
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import evals.report
+from evals.evaluate import evaluate
+from evals.figures import calibration, calibration_curves, forests, scale, strips
+from evals.report import ReportContext, moment, render_report, show
+
+ATTACK = "<script>alert('x')</script><img src=https://evil.example/a.png onerror=alert(1)>"
+VOID = {"meta", "br", "img", "link", "input", "hr", "line", "circle"}
+
+
+class Page(HTMLParser):
+    """What a browser would find in the page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.faults, self.text = Counter(), [], [], []
+        self.ids, self.attributes, self.headings = [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag in ("h1", "h2", "h3"):
+            self.headings.append(int(tag[1]))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(f"</{tag}> at {self.getpos()}")
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.text.append(data)
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def scores(make_scores):
+    return make_scores({"base": 0.5, "facts": 0.6, "shuffled": 0.5, "knowledge": 1.3})
+
+
+@pytest.fixture(scope="module")
+def result(scores):
+    return evaluate(scores, replicates=50)
+
+
+@pytest.fixture
+def context(scores):
+    return ReportContext(
+        title="Films: does knowledge help?",
+        made_at=datetime(2026, 11, 25, 10, 30, tzinfo=UTC),
+        command="knowflow report --config knowflow.yaml",
+        data={"Events": 100836, "Label": "rating >= 4", "Parts": [80419, 10059, 10358], "Share": 0.482, "Empty": None},
+        arms={
+            "base": "No text.",
+            "facts": "Title and genres.",
+            "shuffled": "Answers of others.",
+            "knowledge": "Answers.",
+        },
+        calibration=calibration_curves(scores),
+        coverage=[
+            {
+                "task": "kar_item",
+                "entity": "item",
+                "rows": 3227,
+                "entities": 3227,
+                "all": 0.837,
+                "test": 0.8,
+                "cold": 0.4,
+            }
+        ],
+        costs=[
+            {
+                "task": task,
+                "rows": 3227,
+                "calls": 3000,
+                "cached": 227,
+                "input_tokens": 221462,
+                "output_tokens": 228215,
+                "cost": 1.25,
+                "currency": "EUR",
+            }
+            for task in ("kar_item", "kar_user")
+        ],
+        token_counter="the model's own tokenizer",
+        examples=[
+            {
+                "task": "kar_item",
+                "entity": "Heat (1995)",
+                "as_of": datetime(1970, 1, 1, tzinfo=UTC),
+                "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Heat\n(1995)"}],
+                "answer": "Michael Mann's film.",
+                "prompt": "kar_item.v1",
+            }
+        ],
+        release={
+            "name": "rel-000007",
+            "created_at": datetime(2026, 11, 24, tzinfo=UTC),
+            "versions": {"answers": 7, "lineage": 4},
+            "facts": {
+                "data_version": "9d5bfc6b",
+                "model": "recorded-2026-11",
+                "domain": "films",
+                "tasks": ["kar_item"],
+                "vectors": {"kar_item/dense": {"fingerprint": "0fafd758133a55d3", "dimension": 384}},
+                "gates": [{"name": "no leak", "holds": True, "found": "0 leaks in 245,668 pairs"}],
+                "software": {"torch": "2.13.0"},
+            },
+        },
+        caveats=["The model may have seen the data in training."],
+        seeds=3,
+        seconds=312.44,
+    )
+
+
+def test_the_page_loads_nothing_and_runs_nothing(result, context):
+    text = render_report(result, context)
+    page = Page(text)
+
+    links = [value for _, name, value in page.attributes if name in ("src", "href", "srcset", "action", "xlink:href")]
+    assert links
+    assert all(link.startswith("#") for link in links)
+    assert not page.tags.keys() & {"script", "iframe", "link", "object", "embed", "img", "form", "base"}
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|javascript:", text)
+    assert "default-src 'none'" in text
+
+
+def test_the_page_is_well_formed_with_unique_ids_and_every_link_leads_somewhere(result, context):
+    page = Page(render_report(result, context))
+
+    assert page.faults == []
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert {value[1:] for _, name, value in page.attributes if name == "href"} <= set(page.ids)
+    labels = {value for _, name, value in page.attributes if name == "aria-labelledby"}
+    assert labels <= set(page.ids)
+
+
+def test_headings_are_in_order_and_every_drawing_has_words(result, context):
+    text = render_report(result, context)
+    page = Page(text)
+
+    assert page.headings[0] == 1
+    assert page.headings.count(1) == 1
+    assert all(later <= earlier + 1 for earlier, later in zip(page.headings, page.headings[1:], strict=False))
+    drawings = re.findall(r"<svg[^>]*>", text)
+    assert drawings
+    assert all('role="img" aria-label=' in drawing or 'aria-hidden="true"' in drawing for drawing in drawings)
+    assert 'lang="en"' in text
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+    assert all(f'scope="{scope}"' in text for scope in ("col", "row", "rowgroup"))
+
+
+def test_the_page_says_everything_it_must(result, context):
+    text = render_report(result, context)
+    page = Page(text)
+
+    sections = ["gains", "arms", "calibration", "coverage", "cost", "examples", "method", "caveats", "release", "again"]
+    assert [name for name in page.ids if name in sections] == sections
+    for words in (
+        result["conclusion"],
+        "2026-11-25 10:30 UTC",
+        "against base",
+        "against facts",
+        "All test rows 600 rows",
+        "Mean ± standard deviation over 3 training seeds",
+        "rating >= 4",
+        "80,419, 10,059, 10,358",
+        "83.7%",
+        "the model's own tokenizer",
+        "312.4 CPU-seconds",
+        "442,924",
+        "2.50 EUR",
+        "Heat (1995) as of any time, prompt kar_item.v1",
+        "Michael Mann's film.",
+        "rel-000007",
+        "recorded-2026-11",
+        "kar_item/dense 384 0fafd758133a",
+        "torch 2.13.0",
+        "1 of 1 held",
+        "0 leaks in 245,668 pairs",
+        "50 replicates",
+        "users and training seeds are drawn with replacement",
+        "The model may have seen the data in training.",
+        "Only 3 training seeds an arm",
+        "knowflow report --config knowflow.yaml",
+    ):
+        assert words in page.words, words
+    for arm, sentence in context.arms.items():
+        assert f"{arm} {sentence}" in page.words
+    mean = result["arms"]["knowledge"]["cold"]["gauc"]
+    assert f"{mean['mean']:.4f} ± {mean['sd']:.4f}" in page.words
+
+
+def test_whatever_comes_from_data_or_a_model_is_escaped(result, context):
+    nasty = replace(
+        context,
+        title=ATTACK,
+        command=ATTACK,
+        data={ATTACK: ATTACK},
+        arms={**context.arms, "knowledge": ATTACK},
+        coverage=[{**context.coverage[0], "task": ATTACK, "entity": ATTACK}],
+        costs=[{**context.costs[0], "task": ATTACK, "currency": ATTACK}],
+        token_counter=ATTACK,
+        examples=[
+            {
+                "task": ATTACK,
+                "entity": ATTACK,
+                "as_of": ATTACK,
+                "messages": [{"role": ATTACK, "content": ATTACK}],
+                "answer": ATTACK,
+                "prompt": ATTACK,
+            }
+        ],
+        release={
+            "name": ATTACK,
+            "created_at": None,
+            "versions": {ATTACK: ATTACK},
+            "facts": {
+                "model": ATTACK,
+                "vectors": {ATTACK: {"fingerprint": '"' + ATTACK, "dimension": 2}},
+                "gates": [{"name": ATTACK, "holds": False, "found": ATTACK}],
+                "software": {ATTACK: ATTACK},
+            },
+        },
+        caveats=[ATTACK],
+    )
+
+    page = Page(render_report({**result, "conclusion": ATTACK}, nasty))
+
+    assert page.tags["script"] == page.tags["img"] == 0
+    assert page.faults == []
+    assert page.open == []
+    assert not [name for _, name, _ in page.attributes if name == "onerror"]
+    assert page.words.count(ATTACK) >= 20
+
+
+def test_names_of_arms_and_segments_are_escaped_too(scores, context):
+    named = replace(
+        scores,
+        segments={**scores.segments, '"><b>': scores.segments["cold"]},
+        probabilities={**scores.probabilities, '"><script>': scores.probabilities["base"]},
+    )
+
+    page = Page(render_report(evaluate(named, replicates=5), replace(context, calibration=calibration_curves(named))))
+
+    assert page.tags["script"] == page.tags["b"] == 0
+    assert page.faults == []
+
+
+def test_a_result_read_back_from_json_gives_the_same_page(result, context):
+    assert render_report(json.loads(json.dumps(result)), context) == render_report(result, context)
+
+
+def test_a_page_without_intervals_knowledge_or_controls_is_still_a_page(scores, context):
+    bare = replace(
+        scores,
+        segments={"all": scores.segments["all"], "cold_with_knowledge": np.zeros(600, dtype=bool)},
+        probabilities={"base": scores.probabilities["base"][:1], "knowledge": scores.probabilities["base"][:1]},
+    )
+    empty = replace(
+        context, calibration={}, coverage=[], costs=[], examples=[], release={}, data={}, arms={}, seconds=None, seeds=1
+    )
+    alone = replace(bare, probabilities={"base": bare.probabilities["base"]})
+
+    for one in (evaluate(bare, replicates=5), evaluate(alone, ("facts",), 5), evaluate(alone, replicates=5)):
+        page = Page(render_report(one, empty))
+
+        assert page.faults == []
+        assert "nan" not in page.words.lower().split()
+        assert "None" not in page.words
+    assert "over 1 training seed." in page.words
+
+
+def test_the_figures_place_what_the_numbers_say(result):
+    plot = forests(result, "auc", ["knowledge", "base"])[0]
+    line = dict(plot.groups)["all"][0]
+    gain = result["gains"]["knowledge"]["base"]["all"]["auc"]
+
+    assert plot.control == "base"
+    assert [line.arm for line in dict(plot.groups)["all"]] == ["knowledge"]
+    low, mean, high = line.at
+    assert plot.zero < low < mean < high <= 100
+    assert (mean - plot.zero) / (low - plot.zero) == pytest.approx(gain["mean"] / gain["low"], rel=1e-3)
+    assert line.verdict == "better"
+    losses = dict(forests(result, "logloss", ["knowledge"])[0].groups)["all"][0]
+    assert losses.at[2] < forests(result, "logloss", ["knowledge"])[0].zero
+    assert losses.verdict == "better"
+    assert all(
+        0 <= at <= 100 for by in strips(result, "auc", list(result["arms"])).values() for a in by.values() for at in a
+    )
+
+
+@pytest.mark.parametrize("values", [[], [0.0], [0.5, 0.5], [-1e-5, 2e-5], [0, 0.83], [-3, 1200.0]])
+def test_axes_hold_their_values_and_have_round_ticks(values):
+    axis = scale(values)
+
+    assert all(0 <= axis.at(value) <= 100 for value in values)
+    assert 2 <= len(axis.ticks) <= 9
+    assert all(axis.low <= tick <= axis.high for tick in axis.ticks)
+
+
+def test_calibration_points_pool_the_seeds_and_lie_on_the_diagonal_when_calibrated(scores):
+    points = calibration_curves(scores, "cold", bins=4)["base"]
+
+    assert sum(rows for _, _, rows in points) == 3 * scores.segments["cold"].sum()
+    drawn = calibration({"base": [(0.25, 0.25, 8), (0.5, 0.6, 8)]}, ["base", "not there"])
+    (curve,) = drawn.curves
+    assert curve.points[0][0] == curve.points[0][1]
+    assert curve.lollipops[0][1] == drawn.gap_zero
+    assert curve.widest == "+0.1000"
+    assert curve.table[1] == ("0.5000", "0.6000", "+0.1000", "8")
+
+
+def test_values_of_every_kind_are_shown_in_words():
+    assert show({"a": 1234, "b": [0.25, True, None]}) == "a 1,234, b 0.25, yes, –"
+    assert moment(datetime(1970, 1, 1)) == "any time"
+    assert moment("2026-11-25") == "2026-11-25"
+    assert show(datetime(2026, 11, 25, 9, 5, tzinfo=UTC)) == "2026-11-25 09:05 UTC"
+
+
+def test_every_field_of_the_context_is_documented():
+    source = Path(evals.report.__file__).read_text()
+
+    for field in fields(ReportContext):
+        assert re.search(rf'    {field.name}: .+\n    """', source), field.name

@@ -1,0 +1,131 @@
+"""Splits: by time, with the shares asked for, and never through one moment where time decides."""
+
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sources.config import SplitConfig
+from sources.split import split
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+LOGS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=40)
+TENTHS = st.sampled_from([(t, v) for t in range(1, 9) for v in range(1, 10 - t)])
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+
+def events(log):
+    """Canonical events: sorted by time, each with its position within its user."""
+    in_time = sorted(log, key=lambda event: event[1])
+    seen = {user: 0 for user, _ in log}
+    rows = []
+    for user, second in in_time:
+        rows.append((user, START + timedelta(seconds=second), seen[user]))
+        seen[user] += 1
+    schema = {"user": pl.String, "time": pl.Datetime("us", "UTC"), "position": pl.UInt32}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def shares(train, validation, by):
+    return SplitConfig(by=by, train=train / 10, validation=validation / 10)
+
+
+def test_each_user_trains_first_then_validates_then_tests():
+    log = [("a", second) for second in range(10)] + [("b", second) for second in range(5)]
+    table = events(log)
+
+    parts = split(table, SplitConfig())
+
+    # 0.8 and 0.9 of ten events are 8 and 9; of five events 4 and 4.5, of which floor leaves 4: b validates nothing.
+    assert parts.filter(table["user"] == "a").to_list() == [TRAIN] * 8 + [VALIDATION, TEST]
+    assert parts.filter(table["user"] == "b").to_list() == [TRAIN] * 4 + [TEST]
+
+
+def test_a_user_with_one_event_is_tested_and_one_with_two_trains_once():
+    table = events([("a", 0), ("b", 1), ("b", 2)])
+
+    assert split(table, SplitConfig()).to_list() == [TEST, TRAIN, TEST]
+
+
+def test_a_whole_multiple_of_a_share_does_not_fall_by_its_binary_rest():
+    # In binary 0.7 + 0.1 is 0.7999999999999999, of which ten times would fall to 7 instead of 8.
+    parts = split(events([("a", second) for second in range(10)]), SplitConfig(train=0.7, validation=0.1))
+
+    assert parts.to_list() == [TRAIN] * 7 + [VALIDATION] + [TEST] * 2
+
+
+def test_by_time_everybody_s_events_are_parted_at_the_same_two_moments():
+    log = [("ab"[second % 2], second) for second in range(10)]
+
+    parts = split(events(log), SplitConfig(by="global_time", train=0.5, validation=0.2))
+
+    assert parts.to_list() == [TRAIN] * 5 + [VALIDATION] * 2 + [TEST] * 3
+
+
+def test_by_time_events_of_one_moment_fall_to_the_same_the_later_part():
+    seconds = [0, 1, 2, 3, 4, 4, 4, 7, 8, 9]
+
+    parts = split(
+        events([("a", second) for second in seconds]), SplitConfig(by="global_time", train=0.6, validation=0.2)
+    )
+
+    # The sixth of ten would be the last to train; it is of second 4, so all three of second 4 validate.
+    assert parts.to_list() == [TRAIN] * 4 + [VALIDATION] * 4 + [TEST] * 2
+
+
+def test_by_time_a_log_of_one_moment_is_all_test():
+    assert split(events([("a", 0)] * 4), SplitConfig(by="global_time")).to_list() == [TEST] * 4
+
+
+@pytest.mark.parametrize("by", ["user_position", "global_time"])
+def test_no_events_have_no_parts(by):
+    assert split(events([]), SplitConfig(by=by)).to_list() == []
+
+
+@given(LOGS, TENTHS)
+def test_a_split_by_position_equals_a_loop_over_users_in_exact_fractions(log, tenths):
+    table = events(log)
+    sizes = dict(table.group_by("user").len().iter_rows())
+    first, second = Fraction(tenths[0], 10), Fraction(sum(tenths), 10)
+
+    expected = []
+    for user, _, position in table.iter_rows():
+        place = TRAIN if position < int(sizes[user] * first) else TEST
+        expected.append(VALIDATION if place == TEST and position < int(sizes[user] * second) else place)
+
+    assert split(table, shares(*tenths, "user_position")).to_list() == expected
+
+
+@given(LOGS, TENTHS)
+def test_a_split_by_time_equals_counting_what_lies_strictly_before(log, tenths):
+    table = events(log)
+    times = table["time"].to_list()
+
+    parts = split(table, shares(*tenths, "global_time")).to_list()
+
+    # An event trains when at most the training share of all events, less than one of it, lies at or before its moment.
+    for time, part in zip(times, parts, strict=True):
+        until = sum(other <= time for other in times)
+        bounds = [len(times) * tenths[0] // 10, len(times) * sum(tenths) // 10]
+        assert part == (TRAIN if until <= bounds[0] else VALIDATION if until <= bounds[1] else TEST)
+
+
+@given(LOGS, TENTHS, st.sampled_from(["user_position", "global_time"]))
+def test_no_part_holds_an_event_older_than_one_of_an_earlier_part(log, tenths, by):
+    table = events(log).with_columns(split(events(log), shares(*tenths, by)).alias("part"))
+    order = {TRAIN: 0, VALIDATION: 1, TEST: 2}
+
+    groups = table.partition_by("user") if by == "user_position" else [table]
+    for group in groups:
+        parts = [order[part] for part in group.sort("time", maintain_order=True)["part"]]
+        assert parts == sorted(parts)
+
+
+@given(LOGS, TENTHS)
+def test_by_time_no_moment_is_in_two_parts(log, tenths):
+    table = events(log).with_columns(split(events(log), shares(*tenths, "global_time")).alias("part"))
+
+    assert len(table.select("time", "part").unique()) == table["time"].n_unique()
