@@ -27,7 +27,7 @@ TaskNames = Annotated[
 
 def say(text: str) -> None:
     """Print a line for people; it goes to standard error, so that standard output holds results alone."""
-    Console(stderr=True, highlight=False).print(text)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
 
 
 def print_json(content: Any) -> None:
@@ -39,7 +39,9 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     """Print a table whose first columns are text and the others numbers, right-aligned."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for place, column in enumerate(columns):
-        table.add_column(column, justify="left" if place < text_columns else "right", overflow="fold")
+        table.add_column(
+            column, justify="left" if place < text_columns else "right", overflow="fold", no_wrap=place == 0
+        )
     for row in rows:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
     Console(highlight=False).print(table)

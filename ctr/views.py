@@ -1,4 +1,4 @@
-"""Views: how knowledge, or any other frozen table, reaches samples. A table of vectors, and for each sample its rows."""
+"""Views: how knowledge, or any other frozen table, reaches samples: vectors, and the rows each sample looks at."""
 
 from dataclasses import dataclass
 

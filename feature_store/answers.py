@@ -1,6 +1,19 @@
-"""The answers table: every call of a model, once, under its content key."""
+"""The answers: every call of a model, once, under its content key; on disk the moment it comes.
 
-from collections.abc import Iterable
+Answers are committed to the table by the thousand, because every commit is a file (stack-lancedb.md, hazard 7). Until
+then they stand in a journal beside it, one line each, so that a killed run loses no answer that has been paid for: the
+next writer takes the journal up before it asks anything. A journal that is taken up twice changes nothing, for keys
+are content. What a crash of the whole machine can lose are the answers since the last commit, seconds' worth.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -9,21 +22,86 @@ from feature_store.database import Store, Writer
 from feature_store.schemas import ANSWERS
 
 TABLE = "answers"
+JOURNAL = "answers.journal"
+Row = dict[str, Any]
 
 
 def known_answers(store: Store) -> dict[str, str | None]:
-    """All keys with their error; None where the model answered."""
+    """All keys with their error, None where the model answered; those in the journal of a killed run among them."""
+    journal = {row["key"]: row["error"] for row in _journalled(store.folder / JOURNAL)}  # first: it may move meanwhile
     table = store.read(TABLE, ANSWERS, columns=["key", "error"])
-    return dict(zip(table["key"].to_pylist(), table["error"].to_pylist(), strict=True))
+    return dict(zip(table["key"].to_pylist(), table["error"].to_pylist(), strict=True)) | journal
 
 
-def read_answers(store: Store, keys: Iterable[str], version: int | None = None) -> pl.DataFrame:
-    """Read the answers of some keys, all columns."""
+def read_answers(
+    store: Store, keys: Iterable[str], columns: list[str] | None = None, version: int | None = None
+) -> pl.DataFrame:
+    """Read the answers of some keys from the table, all columns or `key` and some."""
     wanted = pl.DataFrame({"key": sorted(set(keys))}, schema={"key": pl.String})
-    table = store.read(TABLE, ANSWERS, version=version)
+    table = store.read(TABLE, ANSWERS, columns=columns, version=version)
     return pl.DataFrame(pl.from_arrow(table)).join(wanted, on="key", how="semi")
 
 
-def write_answers(writer: Writer, rows: list[dict]) -> int:
+def write_answers(writer: Writer, rows: list[Row]) -> int:
     """Commit answers, given as one dict a row with the columns of `schemas.ANSWERS`."""
     return writer.upsert(TABLE, pa.Table.from_pylist(rows, schema=ANSWERS), ANSWERS) if rows else 0
+
+
+class AnswerLog:
+    """Takes answers one by one; get one from `answer_log`.
+
+    Args:
+        writer: The store's writer.
+        file: File descriptor of the journal, open for appending.
+        rows: What the journal holds already.
+    """
+
+    def __init__(self, writer: Writer, file: int, rows: list[Row]) -> None:
+        self._writer, self._file = writer, file
+        self._waiting = {row["key"]: row for row in rows}
+
+    def __len__(self) -> int:
+        """Number of answers that wait for a commit."""
+        return len(self._waiting)
+
+    def append(self, row: Row) -> None:
+        """Put an answer on disk: a dict with the columns of `schemas.ANSWERS`.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        self._waiting[row["key"]] = row
+        line = (json.dumps(row, default=datetime.isoformat) + "\n").encode()
+        if os.write(self._file, line) < len(line):
+            raise OSError(errno.ENOSPC, f"the disk is full: {JOURNAL} could not take an answer")
+
+    def commit(self) -> None:
+        """Move what waits into the table, then empty the journal; killed in between, the next run does it again."""
+        write_answers(self._writer, list(self._waiting.values()))
+        os.ftruncate(self._file, 0)
+        self._waiting = {}
+
+
+@contextmanager
+def answer_log(writer: Writer) -> Iterator[AnswerLog]:
+    """Open the log; first the journal of a killed run is taken up, at the end all that waits is committed."""
+    path = writer.store.folder / JOURNAL
+    rows = _journalled(path)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        log = AnswerLog(writer, file, rows)
+        log.commit()
+        try:
+            yield log
+        finally:  # an interrupt keeps what has been answered
+            log.commit()
+    finally:
+        os.close(file)
+
+
+def _journalled(path: Path) -> list[Row]:
+    """Read the journal; a last line that was cut off by a kill is no answer."""
+    if not path.is_file():
+        return []
+    rows = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+    return [{**row, "created_at": datetime.fromisoformat(row["created_at"])} for row in rows]

@@ -4,11 +4,12 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import lance
 import lancedb
@@ -17,7 +18,11 @@ from filelock import FileLock, Timeout
 
 KEEP_UNTAGGED = timedelta(days=7)
 COMPACT_EVERY = 20
-"""Commits between two compactions: thousands of small files make reads several times slower."""
+"""Files of a table that are too many: thousands of small ones make reads several times slower."""
+ROWS_IN_A_FILE = 1_000_000
+"""Rows that a compacted file holds."""
+KEYS_IN_A_CONDITION = 1_000
+"""Keys in one condition of a deletion."""
 LARGEST_MERGE = 64 << 20
 """Bytes in one merge; the merge path of LanceDB has a pool of 150 MB."""
 
@@ -42,12 +47,12 @@ class Store:
         return self.folder / f"{table}.lance"
 
     def has(self, table: str) -> bool:
-        """Say whether a table is there."""
-        return self.path(table).is_dir()
+        """Say whether a table is there; one whose first commit was killed is not, whatever files it left."""
+        return any(self.path(table).glob("_versions/*.manifest"))
 
     def tables(self) -> list[str]:
         """Names of all tables."""
-        return sorted(path.stem for path in self.folder.glob("*.lance")) if self.folder.is_dir() else []
+        return sorted(path.stem for path in self.folder.glob("*.lance") if self.has(path.stem))
 
     def version(self, table: str) -> int:
         """Newest version of a table."""
@@ -89,7 +94,7 @@ class Store:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            who = json.loads(holder.read_text()) if holder.is_file() else {}
+            who = _holder(holder)
             raise StoreBusy(
                 f"{self.folder}: another process is writing: {who.get('purpose', 'unknown')},"
                 f" process {who.get('process')} on {who.get('host')} since {who.get('since')}\n"
@@ -100,9 +105,17 @@ class Store:
             about = {"purpose": purpose, "process": os.getpid(), "host": socket.gethostname(), "since": since}
             holder.write_text(json.dumps(about))
             yield Writer(self)
-            holder.unlink(missing_ok=True)
         finally:
+            holder.unlink(missing_ok=True)
             lock.release()
+
+
+def _holder(file: Path) -> dict[str, Any]:
+    """Read who writes; empty in the moment before the writer has said so."""
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
 
 
 class Writer:
@@ -116,7 +129,6 @@ class Writer:
         self.store = store
         # Interval 0: a stale handle would insert keys that are already there.
         self._connection = lancedb.connect(str(store.folder), read_consistency_interval=timedelta(0))
-        self._commits: dict[str, int] = {}
 
     def upsert(self, table: str, data: pa.Table, schema: pa.Schema) -> int:
         """Insert new keys and replace known ones.
@@ -141,10 +153,21 @@ class Writer:
         for start in range(0, len(rows), step):
             merge = handle.merge_insert(key).when_matched_update_all().when_not_matched_insert_all()
             merge.use_index(False).execute(rows.slice(start, step))
-            self._commits[table] = self._commits.get(table, 0) + 1
-            if self._commits[table] % COMPACT_EVERY == 0:
-                self.compact(table)
+            self._compact_when_many(table)
         return len(rows)
+
+    def delete(self, table: str, key: str, keys: Iterable[str]) -> None:
+        """Delete rows by their key; releases made earlier keep theirs."""
+        listed = sorted(set(keys))
+        for start in range(0, len(listed), KEYS_IN_A_CONDITION):
+            chosen = ", ".join(quoted(value) for value in listed[start : start + KEYS_IN_A_CONDITION])
+            self._connection.open_table(table).delete(f"{key} IN ({chosen})")
+
+    def _compact_when_many(self, table: str) -> None:
+        # Counted in the table, not in this process: a nightly run commits once or twice, and every night.
+        dataset = lance.dataset(str(self.store.path(table)))
+        if len(dataset.get_fragments()) > COMPACT_EVERY + dataset.count_rows() // ROWS_IN_A_FILE:
+            self.compact(table)
 
     def compact(self, table: str) -> None:
         """Join small files and drop old versions that no release names."""
@@ -161,6 +184,16 @@ class Writer:
             tags.update(name, version)
         else:
             tags.create(name, version)
+
+
+def quoted(value: str) -> str:
+    """A text as SQL conditions write it.
+
+    Example:
+        >>> quoted("it's")
+        "'it''s'"
+    """
+    return "'" + value.replace("'", "''") + "'"
 
 
 def check_keys(store: Store, table: str, key: str) -> int:

@@ -11,7 +11,7 @@ from feature_store.database import Store, check_keys
 from feature_store.leak_check import LeakReport
 from feature_store.lineage import read_lineage
 from feature_store.releases import TABLE as RELEASES_TABLE
-from feature_store.vectors import known_vectors
+from feature_store.vectors import known_vectors, spaces_of
 
 
 class GatesConfig(BaseModel):
@@ -64,7 +64,7 @@ def check_gates(
     leaks: LeakReport,
     before: pl.DataFrame | None,
 ) -> list[Gate]:
-    """Check all gates.
+    """Check all gates over the newest version of every table; hold the writer meanwhile.
 
     Args:
         store: The store, with everything written.
@@ -83,6 +83,7 @@ def check_gates(
         for name, made in vectors.items():
             if name.startswith(f"{task}/"):
                 gates.append(_encoded(store, name, part, made))
+    gates += _same_space(store, vectors)
     found = f"{leaks.leaks:,} leaks in {leaks.pairs:,} pairs of a sample and a row"
     return [*gates, Gate("no leak", leaks.leaks == 0, found)]
 
@@ -97,7 +98,8 @@ def _key_column(table: str) -> str:
 
 
 def _answered(task: str, rows: pl.DataFrame, least: float) -> Gate:
-    share = 1 - rows["text_key"].null_count() / max(len(rows), 1)
+    # A task without a single row is a mistake (ids that match nothing), not full coverage.
+    share = rows["text_key"].count() / max(len(rows), 1)
     reasons = rows["error"].drop_nulls().value_counts(sort=True).head(1)
     example = f"; most often: {reasons['error'][0]}" if len(reasons) else ""
     return Gate(f"{task} answered", share >= least, f"{share:.1%} of {len(rows):,} rows, at least {least:.1%}{example}")
@@ -120,3 +122,21 @@ def _encoded(store: Store, name: str, rows: pl.DataFrame, made: Mapping[str, Any
     known = known_vectors(store, name.split("/")[1], made["dimension"], made["fingerprint"])
     missing = len(set(rows["text_key"].drop_nulls()) - known)
     return Gate(f"{name} encoded", missing == 0, f"{missing:,} texts without a vector")
+
+
+def _same_space(store: Store, vectors: Mapping[str, Mapping[str, Any]]) -> list[Gate]:
+    """Vectors of one space can be compared only when one fit made them, whichever task they are of."""
+    spaces = spaces_of(store)
+    fits: dict[tuple[str, str], dict[str, set[str]]] = {}
+    for name, made in vectors.items():
+        task, encoder = name.split("/")
+        if made["fingerprint"] in spaces:
+            by_fit = fits.setdefault((encoder, spaces[made["fingerprint"]]), {})
+            by_fit.setdefault(made["fingerprint"], set()).add(task)
+    gates = []
+    for (encoder, space), by_fit in fits.items():
+        tasks = sorted(set().union(*by_fit.values()))
+        if len(tasks) > 1:
+            found = f"{', '.join(tasks)} encoded by {len(by_fit)} fit{'s' * (len(by_fit) > 1)}"
+            gates.append(Gate(f"{encoder} space of {space}", len(by_fit) == 1, found))
+    return gates

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 
 import polars as pl
 
@@ -130,10 +131,12 @@ def _named_in_prompts(
 ) -> Iterator[CounterExample]:
     """Look for later events of a row's user in the text that was really sent."""
     users = rows.filter((pl.col("entity_type") == "user") & pl.col("answer_key").is_not_null())
-    answers = released_answers(store, release, users["answer_key"].to_list()).select("key", "messages")
+    answers = released_answers(store, release, users["answer_key"].to_list(), ["key", "messages"])
+    users = users.join(answers, left_on="answer_key", right_on="key", how="left")
     logs = {str(user): log for (user,), log in events.sort("time").group_by("user", maintain_order=True)}
-    for row in users.join(answers, left_on="answer_key", right_on="key", how="left").iter_rows(named=True):
-        prompt = "\n".join(message["content"] for message in json.loads(row["messages"] or "[]"))
+    shown = _own_part(users)
+    for row in users.iter_rows(named=True):
+        prompt = shown[row["row"]]
         log = logs.get(row["entity"])
         if log is None:
             continue
@@ -145,3 +148,21 @@ def _named_in_prompts(
                 yield CounterExample(
                     "a prompt names a later event", row["row"], row["as_of"], later["shown"], later["time"]
                 )
+
+
+def _own_part(users: pl.DataFrame) -> dict[str, str]:
+    """Row -> its prompt without the lines that open every prompt of its task: instructions name no events.
+
+    An event is shown by its item's name alone where data has no ratings, and an item may well be called `history`.
+    """
+    own: dict[str, str] = {}
+    for _, part in users.group_by("task", "prompt_digest"):
+        prompts = {
+            row: "\n".join(message["content"] for message in json.loads(messages or "[]"))
+            for row, messages in part.select("row", "messages").iter_rows()
+        }
+        first, last = min(prompts.values()), max(prompts.values())  # what these two share, all between them share
+        shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))))
+        start = first.rfind("\n", 0, shared) + 1 if first != last else 0
+        own |= {row: prompt[start:] for row, prompt in prompts.items()}
+    return own

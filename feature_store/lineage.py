@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import polars as pl
 import pyarrow as pa
 
-from feature_store.database import Store, Writer
+from feature_store.database import Store, Writer, quoted
 from feature_store.schemas import LINEAGE
 
 TABLE = "lineage"
@@ -28,10 +28,18 @@ def read_lineage(
     store: Store, tasks: Iterable[str] | None = None, columns: list[str] | None = None, version: int | None = None
 ) -> pl.DataFrame:
     """Read lineage rows, of all tasks or of some."""
-    where = None if tasks is None else "task IN (" + ", ".join(f"'{name}'" for name in tasks) + ")"
+    names = None if tasks is None else list(tasks)
+    if names is not None and not names:
+        return pl.DataFrame(pl.from_arrow(LINEAGE.empty_table().select(columns or LINEAGE.names)))
+    where = None if names is None else "task IN (" + ", ".join(quoted(name) for name in names) + ")"
     return pl.DataFrame(pl.from_arrow(store.read(TABLE, LINEAGE, columns=columns, where=where, version=version)))
 
 
 def write_lineage(writer: Writer, rows: list[dict]) -> int:
     """Commit lineage rows, given as one dict a row with the columns of `schemas.LINEAGE`."""
     return writer.upsert(TABLE, pa.Table.from_pylist(rows, schema=LINEAGE), LINEAGE) if rows else 0
+
+
+def delete_lineage(writer: Writer, rows: Iterable[str]) -> None:
+    """Delete lineage rows by their keys; releases made earlier keep theirs."""
+    writer.delete(TABLE, "row", rows)

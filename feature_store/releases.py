@@ -1,7 +1,7 @@
 """Releases: an atomic pointer to one version of every table, and the reads that go through it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from feature_store.database import Store, Writer
 from feature_store.knowledge import Knowledge
 from feature_store.lineage import TABLE as LINEAGE_TABLE
 from feature_store.lineage import read_lineage
-from feature_store.schemas import RELEASES
+from feature_store.schemas import ANSWERS, RELEASES
 from feature_store.vectors import read_vectors, vectors_table
 
 TABLE = "releases"
@@ -72,8 +72,9 @@ def get_release(store: Store, name: str | None = None) -> Release:
 def publish(writer: Writer, facts: Mapping[str, Any]) -> Release:
     """Publish the present state of all tables under the next name.
 
-    Every table's version is tagged first; then one row is inserted, and that commit is the swap: a reader sees the
-    old release or the new one, never a mixture, whenever the writer is killed.
+    Check the gates with the same writer: what they saw is then what is published. Every table's version is tagged
+    first; then one row is inserted, and that commit is the swap: a reader sees the old release or the new one, never
+    a mixture, whenever the writer is killed.
     """
     store = writer.store
     versions = {table: store.version(table) for table in store.tables() if table != TABLE}
@@ -111,14 +112,22 @@ def _insert(writer: Writer, release: Release) -> Release:
     return release
 
 
-def released_lineage(store: Store, release: Release, tasks: list[str] | None = None) -> pl.DataFrame:
+def released_lineage(
+    store: Store, release: Release, tasks: Iterable[str] | None = None, columns: list[str] | None = None
+) -> pl.DataFrame:
     """Lineage as the release holds it."""
-    return read_lineage(store, tasks, version=release.versions.get(LINEAGE_TABLE))
+    if LINEAGE_TABLE not in release.versions:  # what came later is none of this release
+        return read_lineage(store, [], columns)
+    return read_lineage(store, tasks, columns, release.versions[LINEAGE_TABLE])
 
 
-def released_answers(store: Store, release: Release, keys: list[str]) -> pl.DataFrame:
+def released_answers(
+    store: Store, release: Release, keys: Iterable[str], columns: list[str] | None = None
+) -> pl.DataFrame:
     """Answers as the release holds them."""
-    return read_answers(store, keys, version=release.versions.get(ANSWERS_TABLE))
+    if ANSWERS_TABLE not in release.versions:
+        return pl.DataFrame(pl.from_arrow(ANSWERS.empty_table().select(columns or ANSWERS.names)))
+    return read_answers(store, keys, columns, release.versions[ANSWERS_TABLE])
 
 
 def released_knowledge(store: Store, release: Release, task: str, encoder: str) -> Knowledge:

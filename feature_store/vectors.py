@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from feature_store.database import Store, Writer
+from feature_store.database import Store, Writer, quoted
 from feature_store.schemas import STATES, vectors_schema
 
 STATES_TABLE = "encoder_states"
@@ -32,7 +32,7 @@ def vectors_table(encoder: str, dimension: int) -> str:
 def known_vectors(store: Store, encoder: str, dimension: int, fingerprint: str) -> set[str]:
     """Text keys that already have a vector of this encoder."""
     table = vectors_table(encoder, dimension)
-    where = f"fingerprint = '{fingerprint}'"
+    where = f"fingerprint = {quoted(fingerprint)}"
     rows = store.read(table, vectors_schema(dimension), columns=["text_key"], where=where)
     return set(rows["text_key"].to_pylist())
 
@@ -72,7 +72,7 @@ def read_vectors(
         KeyError: A text has no vector of this encoder; a release never lets that happen.
     """
     table = vectors_table(encoder, dimension)
-    where = f"fingerprint = '{fingerprint}'"
+    where = f"fingerprint = {quoted(fingerprint)}"
     rows = store.read(table, vectors_schema(dimension), columns=["text_key", "vector"], where=where, version=version)
     place = pl.DataFrame({"text_key": pl.Series(rows["text_key"].to_pylist(), dtype=pl.String)}).with_row_index("place")
     found = pl.DataFrame({"text_key": pl.Series(list(keys), dtype=pl.String)}).join(
@@ -86,8 +86,14 @@ def read_vectors(
 
 def newest_state(store: Store, encoder: str, space: str) -> dict | None:
     """The newest fitted state of an encoder for a space: fingerprint, text_keys, state (bytes); None when none."""
-    rows = store.read(STATES_TABLE, STATES, where=f"encoder = '{encoder}' AND space = '{space}'")
+    rows = store.read(STATES_TABLE, STATES, where=f"encoder = {quoted(encoder)} AND space = {quoted(space)}")
     return max(rows.to_pylist(), key=lambda row: row["created_at"], default=None)
+
+
+def spaces_of(store: Store) -> dict[str, str]:
+    """Fingerprint -> space, of every fitted state."""
+    rows = store.read(STATES_TABLE, STATES, columns=["fingerprint", "space"])
+    return dict(zip(rows["fingerprint"].to_pylist(), rows["space"].to_pylist(), strict=True))
 
 
 def write_state(writer: Writer, encoder: str, space: str, fingerprint: str, keys: Sequence[str], state: bytes) -> None:

@@ -6,11 +6,17 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from feature_store.database import Store, command_line
+from feature_store.database import Store, Writer, command_line
 from feature_store.gates import GatesClosed, check_gates
 from feature_store.leak_check import leak_check
-from feature_store.lineage import read_lineage
-from feature_store.releases import TABLE, Release, get_release, list_releases, publish
+from feature_store.releases import (
+    TABLE,
+    Release,
+    get_release,
+    list_releases,
+    publish,
+    released_lineage,
+)
 from flows.config import Config
 from flows.workplace import shown_events
 from llm_tasks.pipeline.plan import Workplace, model_name
@@ -22,6 +28,10 @@ def publish_release(
     config: Config, place: Workplace, names: Sequence[str], asked: Sequence[dict], vectors: Sequence[dict]
 ) -> str:
     """Publish what the tables hold now, unless nothing changed or a gate is closed.
+
+    The writer is held from the first look at the tables to the pointer: what the gates saw is what is published.
+    After a roll back, the next refresh publishes the tables as they are, that is, the newer state again: mend what
+    was wrong first, or set a gate that keeps it out.
 
     Args:
         config: The config.
@@ -35,16 +45,29 @@ def publish_release(
 
     Raises:
         GatesClosed: A gate does not hold; nothing was published.
+        StoreBusy: Another process writes.
     """
+    with place.store.writer(command_line()) as writer:
+        return _publish(config, place, writer, names, asked, vectors)
+
+
+def _publish(
+    config: Config,
+    place: Workplace,
+    writer: Writer,
+    names: Sequence[str],
+    asked: Sequence[dict],
+    made_now: Sequence[dict],
+) -> str:
     store = place.store
-    before = list_releases(store)[-1] if list_releases(store) else None
-    made = {**_kept(before, names), **{f"{v['task']}/{v['encoder']}": _made(v) for v in vectors}}
+    before = next(reversed(list_releases(store)), None)
+    made = {**_kept(before, names), **{f"{v['task']}/{v['encoder']}": _made(v) for v in made_now}}
     tasks = sorted({name.split("/")[0] for name in made} | set(names))
     versions = {table: store.version(table) for table in store.tables() if table != TABLE}
     same_data = before is not None and before.facts.get("data_version") == place.dataset.version
     if before and same_data and dict(before.versions) == versions and before.facts.get("vectors") == made:
         return before.name
-    old = read_lineage(store, tasks, ["row", "text_key"], before.versions.get("lineage")) if before else None
+    old = released_lineage(store, before, tasks, ["row", "text_key"]) if before else None
     candidate = Release("the candidate", datetime.now(UTC), None, versions, {})
     leaks = leak_check(store, candidate, shown_events(place.dataset, place.domain))
     gates = check_gates(store, tasks, made, config.gates, leaks, old)
@@ -60,8 +83,7 @@ def publish_release(
         "gates": [vars(gate) for gate in gates],
         "software": {name: version(name) for name in SOFTWARE} | {"python": platform.python_version()},
     }
-    with store.writer(command_line()) as writer:
-        return publish(writer, facts).name
+    return publish(writer, facts).name
 
 
 def _kept(before: Release | None, names: Sequence[str]) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_store.database import command_line
-from flows.config import load_config
+from flows.config import Config, load_config
 from flows.progress import progress
 from flows.publish import publish_release
-from flows.workplace import chosen_tasks, open_store, open_workplace
-from llm_tasks.pipeline.encode import encode_task
+from flows.workplace import chosen_tasks, open_store, open_workplace, sharing_a_space
+from llm_tasks.encoders.protocol import EncoderConfig
+from llm_tasks.pipeline.encode import choose_encoders, encode_task
 from llm_tasks.pipeline.generate import generate
 from llm_tasks.pipeline.plan import plan_task
 
@@ -31,17 +32,26 @@ def refresh(config: str, tasks: list[str] | None = None, retry_failed: bool = Fa
     """
     names = check_input(config, tasks)
     asked = [ask(config, name, retry_failed) for name in names]
-    vectors = [made for name in names for made in encode(config, name)]
+    vectors = [made for name in sharing_a_space(config, names) for made in encode(config, name)]
     create_table_artifact(key="refresh", table=asked, description="Rows, calls and tokens by task")
     return release(config, names, asked, vectors)
 
 
 @task(task_run_name="check input", cache_policy=NO_CACHE, persist_result=False)
 def check_input(config: str, tasks: list[str] | None) -> list[str]:
-    """Validate the data; returns the names of the tasks to run."""
+    """Validate the data and the encoders before anything is paid for; returns the names of the tasks to run."""
     settings = load_config(Path(config))
     open_workplace(settings)
-    return [chosen.name for chosen in chosen_tasks(settings, tasks)]
+    names = [chosen.name for chosen in chosen_tasks(settings, tasks)]
+    for name in names:
+        encoders_of(settings, name)
+    return names
+
+
+def encoders_of(settings: Config, name: str) -> dict[str, EncoderConfig]:
+    """The encoders for a technique's text, by name."""
+    options = settings.tasks.get(name)
+    return choose_encoders(name, options.encoders if options else None, settings.encoders, settings.folder)
 
 
 @task(task_run_name="ask {name}", cache_policy=NO_CACHE, persist_result=False)
@@ -49,8 +59,9 @@ def ask(config: str, name: str, retry_failed: bool) -> dict:
     """Ask what one technique lacks; returns counts."""
     settings = load_config(Path(config))
     place = open_workplace(settings)
-    plan = plan_task(chosen_tasks(settings, [name])[0], place, retry_failed=retry_failed)
     with place.store.writer(command_line()) as writer:
+        # Planned while nobody else can write: what another process has just asked is not asked again.
+        plan = plan_task(chosen_tasks(settings, [name])[0], place, retry_failed=retry_failed)
         done = generate(plan, place, writer, progress())
     cost = settings.prices.cost(done.input_tokens, done.output_tokens)
     return {**asdict(done), "cached": plan.count("cached"), "cost": cost, "currency": settings.prices.currency}
@@ -60,13 +71,9 @@ def ask(config: str, name: str, retry_failed: bool) -> dict:
 def encode(config: str, name: str) -> list[dict]:
     """Encode one technique's new texts; returns what each encoder did."""
     settings = load_config(Path(config))
-    technique = chosen_tasks(settings, [name])[0]
-    options = settings.tasks.get(name)
-    wanted = options.encoders if options and options.encoders is not None else tuple(settings.encoders)
-    encoders = {encoder: settings.encoders[encoder] for encoder in wanted}
-    store = open_store(settings)
-    with store.writer(command_line()) as writer:
-        return [asdict(made) for made in encode_task(technique, encoders, store, writer, progress())]
+    technique, encoders = chosen_tasks(settings, [name])[0], encoders_of(settings, name)
+    with open_store(settings).writer(command_line()) as writer:
+        return [asdict(made) for made in encode_task(technique, encoders, writer, progress(), settings.folder)]
 
 
 @task(task_run_name="release", cache_policy=NO_CACHE, persist_result=False)

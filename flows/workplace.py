@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from feature_store.database import Store
+from feature_store.releases import list_releases
 from flows.config import Config, load_config
 from llm_tasks.engine.choose import build_engine
 from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks
@@ -49,12 +50,30 @@ def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...
     return choose_tasks(names or list(config.tasks) or None)
 
 
+def sharing_a_space(path: str | Path, names: Sequence[str]) -> list[str]:
+    """Tasks to encode when some were refreshed: these, and the released ones that lie in a space of theirs.
+
+    A space that is fitted anew moves; what stays in the old one could not be compared any more.
+    """
+    config, known = load_config(path), find_tasks()
+    spaces = {known[name].lexical_space for name in names}
+    releases = list_releases(open_store(config))
+    released = {made.split("/")[0] for made in releases[-1].facts.get("vectors", {})} if releases else set()
+    others = sorted(name for name in released - set(names) if name in known and known[name].lexical_space in spaces)
+    return [*names, *others]
+
+
 def plan(path: str | Path, tasks: Sequence[str] | None = None, *, retry_failed: bool = False) -> list[TaskPlan]:
     """Plan a refresh without writing anything."""
     config = load_config(Path(path))
     chosen = chosen_tasks(config, tasks)
     place = open_workplace(config)
-    return [plan_task(task, place, retry_failed=retry_failed) for task in chosen]
+    asked: set[str] = set()
+    plans: list[TaskPlan] = []
+    for task in chosen:
+        plans.append(plan_task(task, place, retry_failed=retry_failed, asked_before=asked))
+        asked |= plans[-1].asks.keys()
+    return plans
 
 
 def shown_events(dataset: Dataset, domain: Domain) -> pl.DataFrame:

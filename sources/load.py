@@ -110,8 +110,7 @@ def _fill_rating(table: CheckedTable, column: str, rule: LabelConfig) -> None:
         words = f"is outside {low:g} to {high:g}"
         table.reject(~rating.is_between(low, high), column, words, "mend the rating, or label.rating_range")
     single = table.columns["rating"] = rating.cast(pl.Float32)
-    least = pl.Series([rule.rating_at_least], dtype=pl.Float32)[0]  # 4.1 is at least 4.1 in single precision too
-    table.columns["label"] = (single >= least).cast(pl.Float32)
+    table.columns["label"] = (single >= rule.rating_at_least).cast(pl.Float32)  # in single precision on both sides
 
 
 def _fill_label(table: CheckedTable, column: str) -> None:

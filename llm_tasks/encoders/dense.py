@@ -22,23 +22,31 @@ class DenseEncoder:
     """Encodes with a sentence-transformers model on the CPU or, where there is one, the GPU.
 
     Args:
-        model: `all-MiniLM-L6-v2`, or a folder of a sentence-transformers model.
+        model: `all-MiniLM-L6-v2`, or the folder of a sentence-transformers model.
         pooling: How token states become one vector.
         max_tokens: Longer texts are cut here.
         batch_size: Texts in one forward pass.
+        folder: What a relative path is relative to; the folder of knowflow.yaml.
 
     Raises:
-        FileNotFoundError: The model's folder holds no weights.
+        FileNotFoundError: The model's folder holds no weights or no config.json.
+        ValueError: The model cannot read that many tokens.
     """
 
-    def __init__(self, model: str, pooling: PoolingName, max_tokens: int, batch_size: int) -> None:
-        self._folder = minilm_folder() if model == "all-MiniLM-L6-v2" else Path(model)
+    def __init__(
+        self, model: str, pooling: PoolingName, max_tokens: int, batch_size: int, folder: Path | None = None
+    ) -> None:
+        self._folder = minilm_folder() if model == "all-MiniLM-L6-v2" else (folder or Path()) / model
         self._pooling: PoolingName = pooling
         self._max_tokens, self._batch_size = max_tokens, batch_size
         if not any(self._folder.rglob("*.safetensors")):
-            raise FileNotFoundError(f"encoder model '{model}': {self._folder} holds no .safetensors weights")
+            raise FileNotFoundError(f"model '{model}': {self._folder} holds no .safetensors weights")
         # From the model's files, so that nothing is loaded when nothing is new.
-        self.dimension = int(json.loads((self._folder / "config.json").read_text())["hidden_size"])
+        about = json.loads((self._folder / "config.json").read_text())
+        self.dimension = int(about["hidden_size"])
+        longest = int(about.get("max_position_embeddings", max_tokens))
+        if max_tokens > longest:
+            raise ValueError(f"model '{model}': max_tokens is {max_tokens}, the model reads at most {longest}")
         self.fingerprint = self._hash()
 
     @cached_property

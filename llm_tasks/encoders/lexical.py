@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
+import sklearn
 from scipy.sparse import csr_matrix, diags
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
@@ -23,6 +24,11 @@ FORM = "tfidf 1-2 grams, sublinear, truncated svd, unit length, v1"
 FEW_TEXTS = 200
 
 
+def spanned(dimension: int, texts: int, terms: int) -> int:
+    """Length of the vectors: as asked for, or what the texts and their words can span."""
+    return min(dimension, texts - 1, terms - 1)
+
+
 class LexicalEncoder:
     """Encodes with a fitted state; `fit` makes one, `state` and `from_state` keep it.
 
@@ -30,7 +36,7 @@ class LexicalEncoder:
         terms: [V] words and word pairs.
         inverse_frequency: [V] float32.
         components: [d, V] float32, the right singular vectors.
-        fingerprint: Hash of the texts and the parameters of the fit.
+        fingerprint: Hash of the texts, the parameters of the fit and the place the state is for.
     """
 
     def __init__(
@@ -41,27 +47,38 @@ class LexicalEncoder:
         self.dimension = int(components.shape[0])
 
     @classmethod
-    def fit(cls, texts: Sequence[str], dimension: int) -> "LexicalEncoder":
-        """Fit on texts; the order of the texts does not matter.
+    def fit(cls, texts: Sequence[str], dimension: int, place: str = "") -> "LexicalEncoder":
+        """Fit on texts; neither their order nor doubles matter.
 
         Args:
             texts: At least two different texts.
             dimension: Length of the vectors; fewer when the texts do not span as many.
+            place: What the state is for, part of the fingerprint: two tasks with the same texts each keep their own.
 
         Raises:
-            ValueError: The texts hold no two words.
+            ValueError: The texts hold too few words.
         """
         texts = sorted(set(texts))
         # A word of one text alone says nothing about another, but few texts cannot afford to lose any.
         vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2 if len(texts) >= FEW_TEXTS else 1)
-        weights = vectorizer.fit_transform(texts)  # [n, V]
-        span = min(dimension, *(size - 1 for size in weights.shape))
+        too_few = f"the lexical encoder cannot be fitted on {len(texts)} texts: they hold too few words"
+        try:
+            weights = vectorizer.fit_transform(texts)  # [n, V]
+        except ValueError as error:  # not a single word
+            raise ValueError(too_few) from error
+        span = spanned(dimension, *weights.shape)
         if span < 1:
-            raise ValueError(f"the lexical encoder cannot be fitted on {len(texts)} texts: they hold too few words")
+            raise ValueError(too_few)
         svd = TruncatedSVD(n_components=span, random_state=0).fit(weights)
-        digest = hashlib.sha256(json.dumps([FORM, dimension, texts]).encode()).hexdigest()[:32]
+        # The version too: another one may turn a vector's sign, and vectors of both would stand side by side.
+        content = json.dumps([FORM, sklearn.__version__, place, dimension, texts])
+        digest = hashlib.sha256(content.encode()).hexdigest()[:32]
         terms = vectorizer.get_feature_names_out().tolist()
         return cls(terms, np.asarray(vectorizer.idf_, np.float32), np.asarray(svd.components_, np.float32), digest)
+
+    def fits(self, dimension: int, texts: int) -> bool:
+        """Say whether a fit on so many texts with that dimension would have given vectors of this length."""
+        return self.dimension == spanned(dimension, texts, len(self._terms))
 
     def state(self) -> bytes:
         """The fitted state as bytes: plain arrays and JSON, no pickle."""

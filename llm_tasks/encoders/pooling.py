@@ -25,11 +25,12 @@ def pool(layers: Sequence[Tensor], mask: Tensor, pooling: PoolingName) -> Tensor
         [B, d].
     """
     last = layers[-1]
+    texts = torch.arange(len(last), device=last.device)
     if pooling == "cls":
-        return last[torch.arange(len(last)), mask.argmax(dim=1)]  # the first real token, whichever side is padded
+        return last[texts, mask.argmax(dim=1)]  # the first real token, whichever side is padded
     if pooling == "last_token":
         places = torch.arange(mask.shape[1], device=mask.device) * mask  # [B, T]
-        return last[torch.arange(len(last)), places.argmax(dim=1)]
+        return last[texts, places.argmax(dim=1)]
     if pooling == "first_last_mean":
         return (masked_mean(layers[1], mask) + masked_mean(last, mask)) / 2
     if pooling == "top_two_mean":

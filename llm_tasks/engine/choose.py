@@ -3,13 +3,11 @@
 import importlib
 from pathlib import Path
 
-from llm_tasks.engine.protocol import Engine, EngineConfig
+from llm_tasks.engine.protocol import Engine, EngineConfig, EngineFault
 from llm_tasks.engine.recorded import RecordedEngine
 from prompts.domain import Domain
 
-
-class EngineFault(Exception):
-    """The engine that knowflow.yaml names cannot be built; the text says why and what to change."""
+__all__ = ["EngineFault", "build_engine"]
 
 
 def build_engine(config: EngineConfig, domain: Domain, folder: Path) -> Engine:
@@ -24,11 +22,7 @@ def build_engine(config: EngineConfig, domain: Domain, folder: Path) -> Engine:
         EngineFault: No such engine, or its options are wrong.
     """
     if config.name == "recorded":
-        files = config.options.get("files", {})
-        missing = [f"{name}: {folder / file}" for name, file in files.items() if not (folder / file).is_file()]
-        if missing:
-            raise EngineFault("engine.options.files: no such file\n  " + "\n  ".join(missing) + "\nmend the paths")
-        return RecordedEngine(config.model, config.revision, {n: folder / f for n, f in files.items()}, domain)
+        return _recorded(config, domain, folder)
     if ":" not in config.name:
         raise EngineFault(f"engine.name: there is no engine '{config.name}'\n  use recorded, or package.module:Class")
     module_name, class_name = config.name.split(":", 1)
@@ -40,3 +34,16 @@ def build_engine(config: EngineConfig, domain: Domain, folder: Path) -> Engine:
             f"engine.name: cannot build '{config.name}': {error}\n"
             "  it must be importable and take config=, domain= and folder=; docs/how-to/own-engine.md shows one"
         ) from error
+
+
+def _recorded(config: EngineConfig, domain: Domain, folder: Path) -> RecordedEngine:
+    unknown = sorted(set(config.options) - {"files"})
+    if unknown:
+        raise EngineFault(
+            f"engine.options: the recorded engine knows no {', '.join(unknown)}\n  it takes `files` alone"
+        )
+    files = {name: folder / file for name, file in config.options.get("files", {}).items()}
+    missing = [f"{name}: {path}" for name, path in files.items() if not path.is_file()]
+    if missing:
+        raise EngineFault("engine.options.files: no such file\n  " + "\n  ".join(missing) + "\nmend the paths")
+    return RecordedEngine(config.model, config.revision, files, domain)

@@ -23,8 +23,16 @@ class EngineConfig(BaseModel):
     """Options of that engine alone; for `recorded`: `files`, prompt name -> Parquet file of its answers."""
 
 
+class EngineFault(Exception):
+    """An engine cannot be built, or it broke off; the text says why and what to do."""
+
+
 class Engine(Protocol):
-    """Answers requests. Answers may come in any order; each request gets exactly one, if only an error."""
+    """Answers requests. Answers may come in any order; each request gets exactly one, if only an error.
+
+    A request that cannot be answered (refused, too long) is an `Answer` with an error and never an exception, so that
+    one bad row does not end a batch. Requests are made as they are taken: take only as many as are in flight.
+    """
 
     @property
     def identity(self) -> ModelIdentity:

@@ -13,9 +13,11 @@ import polars as pl
 from tokenizers import Tokenizer
 
 from llm_tasks.encoders.minilm import minilm_folder
+from llm_tasks.engine.protocol import EngineFault
 from llm_tasks.pipeline.request import Answer, ModelIdentity, Request, answer_key
 from prompts.domain import Domain
 from prompts.library import choose_prompt
+from prompts.prompt import Prompt
 
 
 class RecordedEngine:
@@ -26,6 +28,10 @@ class RecordedEngine:
         revision: Revision under which the answers are kept.
         files: Prompt name with version (`kar_item.v1`) -> Parquet file.
         domain: The words of the domain the answers were asked in.
+
+    Raises:
+        EngineFault: A name is no prompt with its version, or a file lacks a column that the prompt shows.
+        PromptFault: There is no such prompt.
     """
 
     token_counter = (
@@ -34,7 +40,8 @@ class RecordedEngine:
 
     def __init__(self, model: str, revision: str, files: Mapping[str, Path], domain: Domain) -> None:
         self.identity = ModelIdentity(model, revision)
-        self._files, self._domain = dict(files), domain
+        self._files = [(_prompt(name, path), path) for name, path in files.items()]
+        self._domain = domain
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -46,9 +53,7 @@ class RecordedEngine:
     @cached_property
     def _answers(self) -> dict[str, str]:
         answers: dict[str, str] = {}
-        for name, path in self._files.items():
-            task, _, version = name.partition(".v")
-            prompt = choose_prompt(task, int(version or 1))
+        for prompt, path in self._files:
             for row in pl.read_parquet(path, columns=[*sorted(prompt.variables), "answer"]).iter_rows(named=True):
                 messages = prompt.render({k: row[k] for k in prompt.variables}, self._domain)
                 key = answer_key(messages, self.identity, prompt.front.sampling, prompt.front.answer_schema)
@@ -76,3 +81,22 @@ class RecordedEngine:
             else:
                 produced = self.count_tokens([{"content": text}])
                 yield Answer(request.key, text, input_tokens=tokens, output_tokens=produced)
+
+
+def _prompt(name: str, path: Path) -> Prompt:
+    """Take the prompt by which a file's rows were asked, and see that the file fits it."""
+    task, _, version = name.partition(".v")
+    if not version.isdecimal():
+        raise EngineFault(f"engine.options.files: '{name}' is no prompt with its version\n  write kar_item.v1, say")
+    prompt = choose_prompt(task, int(version))
+    try:
+        there = pl.read_parquet_schema(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise EngineFault(f"engine.options.files: {path} cannot be read as Parquet: {error}") from None
+    missing = sorted({*prompt.variables, "answer"} - set(there))
+    if missing:
+        raise EngineFault(
+            f"engine.options.files: {path} lacks {', '.join(missing)}\n"
+            f"  the prompt {prompt.name} shows {', '.join(sorted(prompt.variables))}; the file has {', '.join(there)}"
+        )
+    return prompt

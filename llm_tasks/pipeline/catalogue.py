@@ -22,13 +22,21 @@ class UnknownTask(Exception):
 
 
 def find_tasks() -> dict[str, Task]:
-    """Import every file of `llm_tasks/` and collect the techniques declared there, by name."""
+    """Import every file of `llm_tasks/` and collect the techniques declared there, by name.
+
+    Raises:
+        ValueError: Two files declare a technique of one name.
+    """
     found: dict[str, Task] = {}
+    where: dict[str, str] = {}
     for info in sorted(pkgutil.iter_modules(llm_tasks.__path__), key=lambda module: module.name):
         if info.ispkg:
             continue
         module = importlib.import_module(f"llm_tasks.{info.name}")
-        found.update({value.name: value for value in vars(module).values() if isinstance(value, Task)})
+        for task in [value for value in vars(module).values() if isinstance(value, Task)]:
+            if found.setdefault(task.name, task) is not task:
+                raise ValueError(f"{task.name} is declared in {where[task.name]} and in {module.__name__}: rename one")
+            where.setdefault(task.name, module.__name__)
     return found
 
 

@@ -1,7 +1,9 @@
 """Encoding: every text of the lineage gets its vectors, and only new texts are encoded."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -11,6 +13,7 @@ from feature_store.vectors import known_vectors, newest_state, write_state, writ
 from llm_tasks.encoders.dense import DenseEncoder
 from llm_tasks.encoders.lexical import LexicalEncoder
 from llm_tasks.encoders.protocol import Encoder, EncoderConfig
+from llm_tasks.pipeline.plan import OptionFault
 from llm_tasks.pipeline.task import Task
 from sources.progress import Progress
 
@@ -42,24 +45,34 @@ class Encoded:
 
 
 def encode_task(
-    task: Task, encoders: Mapping[str, EncoderConfig], store: Store, writer: Writer, progress: Progress
+    task: Task,
+    encoders: Mapping[str, EncoderConfig],
+    writer: Writer,
+    progress: Progress,
+    folder: Path | None = None,
 ) -> list[Encoded]:
     """Encode a task's texts under several encoders.
 
     Args:
         task: The technique.
         encoders: Encoder name -> config.
-        store: Where the lineage is.
         writer: The store's writer.
         progress: Told how many texts are done.
+        folder: What relative paths are relative to; the folder of knowflow.yaml.
 
     Raises:
         NothingToFit: A lexical encoder has no texts to be fitted on.
+        OptionFault: A dense encoder's model cannot be used.
     """
+    store = writer.store
     texts = task_texts(store, task.name)
     done: list[Encoded] = []
     for name, config in encoders.items():
-        encoder, fitted = _build(name, config, task, store, writer)
+        encoder: Encoder
+        if config.kind == "dense":
+            encoder, fitted = dense_encoder(name, config, folder), ""
+        else:
+            encoder, fitted = _lexical(name, config, task.lexical_space, writer)
         missing = sorted(set(texts) - known_vectors(store, name, encoder.dimension, encoder.fingerprint))
         for start in range(0, len(missing), WRITE_EVERY):
             keys = missing[start : start + WRITE_EVERY]
@@ -79,26 +92,61 @@ def _shifted(progress: Progress, task: str, start: int, total: int) -> Progress:
     return lambda what, done, _: progress(f"{what} {task}", start + done, total)
 
 
-def _build(name: str, config: EncoderConfig, task: Task, store: Store, writer: Writer) -> tuple[Encoder, str]:
-    if config.kind == "dense":
-        return DenseEncoder(config.model, config.pooling, config.max_tokens, config.batch_size), ""
-    return _lexical(name, config, task.lexical_space, store, writer)
+def choose_encoders(
+    task: str, wanted: Sequence[str] | None, encoders: Mapping[str, EncoderConfig], folder: Path
+) -> dict[str, EncoderConfig]:
+    """Take the encoders that a task names, or all, and see that they can be used.
+
+    Args:
+        task: The technique.
+        wanted: Names from `tasks:`; None = all.
+        encoders: All of `encoders:`.
+        folder: The folder of knowflow.yaml.
+
+    Raises:
+        OptionFault: A name is no encoder or cannot name a table, or a model cannot be used.
+    """
+    names = list(encoders) if wanted is None else list(wanted)
+    unknown = [name for name in names if name not in encoders]
+    if unknown:
+        there = ", ".join(encoders)
+        raise OptionFault(f"tasks.{task}.encoders: there is no encoder {', '.join(unknown)}\n  there are: {there}")
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            raise OptionFault(f"encoders: '{name}' cannot name a table\n  use letters, digits, - and _")
+        if encoders[name].kind == "dense":
+            dense_encoder(name, encoders[name], folder)
+    return {name: encoders[name] for name in names}
 
 
-def _lexical(name: str, config: EncoderConfig, space: str, store: Store, writer: Writer) -> tuple[LexicalEncoder, str]:
+def dense_encoder(name: str, config: EncoderConfig, folder: Path | None) -> DenseEncoder:
+    """Build a dense encoder; its weights are loaded when it first encodes.
+
+    Raises:
+        OptionFault: Its model cannot be used.
+    """
+    try:
+        return DenseEncoder(config.model, config.pooling, config.max_tokens, config.batch_size, folder)
+    except (OSError, ValueError, KeyError, ModuleNotFoundError) as error:
+        mend = "mend the path (it is relative to knowflow.yaml), or use all-MiniLM-L6-v2"
+        raise OptionFault(f"encoders.{name}: {error}\n  {mend}") from error
+
+
+def _lexical(name: str, config: EncoderConfig, space: str, writer: Writer) -> tuple[LexicalEncoder, str]:
     """Take up the fitted state of a space, or fit it anew when too many of its texts are new."""
-    texts = task_texts(store, space)
-    state = newest_state(store, name, space)
+    texts = task_texts(writer.store, space)
+    state = newest_state(writer.store, name, space)
     if state is not None:
         encoder = LexicalEncoder.from_state(state["state"])
         unseen = len(set(texts) - set(state["text_keys"]))
-        if unseen <= config.refit_share * len(texts) and encoder.dimension <= config.dimension:
+        if unseen <= config.refit_share * len(texts) and encoder.fits(config.dimension, len(state["text_keys"])):
             return encoder, ""
-    if len(texts) < 2:
+    try:
+        encoder = LexicalEncoder.fit(list(texts.values()), config.dimension, place=f"{name}/{space}")
+    except ValueError:
         raise NothingToFit(
-            f"encoder {name}: it is fitted on the texts of {space}, and there are {len(texts)}\n"
-            f"  make them first: knowflow refresh --task {space}"
-        )
-    encoder = LexicalEncoder.fit(list(texts.values()), config.dimension)
+            f"encoder {name}: it is fitted on the texts of {space}, and the {len(texts)} there are hold too few words\n"
+            f"  make more first: knowflow refresh --task {space}"
+        ) from None
     write_state(writer, name, space, encoder.fingerprint, sorted(texts), encoder.state())
     return encoder, f"fitted on {len(texts):,} texts"

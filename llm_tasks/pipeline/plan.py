@@ -3,26 +3,37 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
 from feature_store.answers import known_answers
 from feature_store.database import Store
-from feature_store.lineage import read_lineage, row_key
+from feature_store.lineage import row_key
 from feature_store.vectors import text_key
 from llm_tasks.engine.protocol import Engine
-from llm_tasks.pipeline.request import ModelIdentity, Request, answer_key
+from llm_tasks.pipeline.before import Before, Status, model_name
+from llm_tasks.pipeline.request import Request, answer_key, is_utf8
 from llm_tasks.pipeline.task import Inputs, Row, Task, TaskOptions
 from prompts.domain import Domain
 from prompts.library import choose_prompt
 from prompts.prompt import Prompt
 from sources.tables import Dataset
 
-Status = Literal["cached", "new", "changed", "failed"]
+__all__ = [
+    "OptionFault",
+    "PlannedRow",
+    "TaskPlan",
+    "Workplace",
+    "model_name",
+    "only_entities",
+    "plan_task",
+    "task_rows",
+]
+
+NOT_UTF8 = "not_utf8: the prompt holds characters that cannot be sent (half of a surrogate pair)"
 
 
 class OptionFault(Exception):
@@ -60,13 +71,14 @@ class PlannedRow:
     source: Row
     """The technique's row."""
     answer_key: str | None
-    """Key of its answer; None when no model is asked."""
+    """Key of its answer; None when no model is asked, or when the prompt cannot be sent."""
     input_digest: str
     """Hash of what the prompt shows."""
     status: Status
-    """cached: answered already; failed: an error is on record; new or changed: to be asked."""
+    """cached: answered already; failed: an error is on record, or the prompt cannot be sent; new or changed: to be
+    asked."""
     why: str
-    """Why it is to be asked."""
+    """Why it is to be asked, or why it failed."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,8 @@ class TaskPlan:
     """All rows, in the technique's order."""
     asks: Mapping[str, int] = field(default_factory=dict)
     """Answer key -> input tokens, of every distinct call to be made."""
+    withdrawn: tuple[str, ...] = ()
+    """Keys of rows on record that the data no longer bears out; see `Before.withdrawn`."""
 
     def count(self, status: Status) -> int:
         """Number of rows with a status."""
@@ -98,6 +112,7 @@ class TaskPlan:
             "new": self.count("new"),
             "changed": self.count("changed"),
             "failed": self.count("failed"),
+            "withdrawn": len(self.withdrawn),
             "calls": len(self.asks),
             "input_tokens": sum(self.asks.values()),
             "output_tokens_at_most": len(self.asks) * bound,
@@ -105,25 +120,31 @@ class TaskPlan:
         }
 
 
-def plan_task(task: Task, place: Workplace, *, retry_failed: bool = False) -> TaskPlan:
+def plan_task(
+    task: Task, place: Workplace, *, retry_failed: bool = False, asked_before: Collection[str] = frozenset()
+) -> TaskPlan:
     """Compare the rows a technique wants with what the store holds.
 
     Args:
         task: The technique.
         place: Data, engine and store.
         retry_failed: Ask again for rows whose error is on record.
+        asked_before: Keys that earlier techniques of the same refresh ask: techniques with one prompt share the answer.
 
     Returns:
         The plan; nothing is written.
     """
     prompt = choose_prompt(task.prompt, place.options_of(task.name).prompt_version) if task.prompt else None
-    answers = known_answers(place.store) if prompt else {}
-    before = _Before.read(place.store, task.name)
+    answers = {**known_answers(place.store), **dict.fromkeys(asked_before)} if prompt else {}
+    before = Before.read(place.store, task.name)
     rows: dict[str, PlannedRow] = {}
     tokens: dict[str, int] = {}
     for row, request in task_rows(task, prompt, place):
         digest = hashlib.sha256(json.dumps(dict(row.variables), sort_keys=True, default=str).encode()).hexdigest()[:16]
         key = row_key(task.name, row.entity, row.as_of)
+        if request is not None and not all(is_utf8(message["content"]) for message in request.messages):
+            rows[key] = PlannedRow(key, row, None, digest, "failed", NOT_UTF8)
+            continue
         if request is None:
             known = before.text_keys.get(key) == text_key(task.encode(row.variables["text"]))
         else:
@@ -139,7 +160,7 @@ def plan_task(task: Task, place: Workplace, *, retry_failed: bool = False) -> Ta
         rows[key] = PlannedRow(key, row, request.key if request else None, digest, status, why)
     wanted = {row.answer_key for row in rows.values()}
     asks = {key: count for key, count in tokens.items() if key in wanted}
-    return TaskPlan(task, prompt, tuple(rows.values()), asks)
+    return TaskPlan(task, prompt, tuple(rows.values()), asks, before.withdrawn(rows.keys(), place.dataset))
 
 
 def task_rows(task: Task, prompt: Prompt | None, place: Workplace) -> Iterator[tuple[Row, Request | None]]:
@@ -172,43 +193,3 @@ def only_entities(options: TaskOptions, folder: Path, task: Task) -> frozenset[s
     if options.only.column not in table.columns:
         raise OptionFault(f"{where}: {path} has no column '{options.only.column}'\n  it has {', '.join(table.columns)}")
     return frozenset(table[options.only.column].cast(pl.String).to_list())
-
-
-@dataclass(frozen=True)
-class _Before:
-    """What the lineage table says of one task: how its rows were made last time."""
-
-    rows: Mapping[str, tuple[str, str, str]]  # row key -> prompt digest, input digest, model
-    text_keys: Mapping[str, str]
-    entities: frozenset[str]
-
-    @classmethod
-    def read(cls, store: Store, task: str) -> "_Before":
-        columns = ["row", "entity", "prompt_digest", "input_digest", "model", "text_key"]
-        table = read_lineage(store, [task], columns)
-        rows = {r[0]: (r[2], r[3], r[4]) for r in table.iter_rows()}
-        return cls(rows, dict(table.select("row", "text_key").iter_rows()), frozenset(table["entity"].to_list()))
-
-    def judge(
-        self, row: str, entity: str, digest: str, prompt: Prompt | None, model: ModelIdentity, *, known: bool
-    ) -> tuple[Status, str]:
-        """Say whether a row is cached, new or changed, and why."""
-        if known:
-            return "cached", ""
-        if row in self.rows:
-            was_prompt, was_input, was_model = self.rows[row]
-            reasons = [
-                ("the prompt's text, sampling or schema", prompt is not None and was_prompt != prompt.digest),
-                ("what the prompt shows", was_input != digest),
-                ("the model", prompt is not None and was_model != model_name(model)),
-            ]
-            changed = [what for what, differs in reasons if differs]
-            return "changed", " and ".join(changed) + " changed" if changed else "its answer is missing"
-        if entity in self.entities:
-            return "changed", "have new events"
-        return "new", "were never asked"
-
-
-def model_name(identity: ModelIdentity) -> str:
-    """Model, revision and adapter in one text."""
-    return "@".join(part for part in (identity.model, identity.revision, identity.adapter) if part)

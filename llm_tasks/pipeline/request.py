@@ -81,5 +81,19 @@ def answer_key(
         "schema": dict(schema),
     }
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    # surrogatepass: a broken text has a key too; that it cannot be asked is the engine's error row.
+    # surrogatepass: a broken text has a key too; that it cannot be asked is the plan's error row.
     return hashlib.sha256(canonical.encode("utf-8", errors="surrogatepass")).hexdigest()
+
+
+def is_utf8(text: str) -> bool:
+    """Say whether a text can be written as UTF-8: half of a surrogate pair cannot.
+
+    Example:
+        >>> is_utf8("Amélie"), is_utf8(chr(0xD800))
+        (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,7 +38,7 @@ class TaskOptions(BaseModel):
     """The entities to ask about; all when left out."""
     history_length: int = Field(default=20, ge=1)
     """How many events of a user's history a prompt shows, the newest ones."""
-    snapshots: tuple[float, ...] = (1.0,)
+    snapshots: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(1.0,), min_length=1)
     """At which shares of a user's log (by position) the user is asked about; 1.0 is today."""
     encoders: tuple[str, ...] | None = None
     """Encoders for this task's text; all of `encoders:` when left out."""
@@ -55,7 +55,8 @@ class Row:
     variables: Mapping[str, Any]
     """What the prompt's text may use."""
     seen_until: datetime | None = None
-    """Time of the newest event that really stands in the variables; None when there is none."""
+    """Time of the newest event that really stands in the variables, for a user one of its own; None when there is
+    none. Once that event has left the log, the row is withdrawn (`Before.withdrawn`)."""
 
 
 @dataclass(frozen=True)

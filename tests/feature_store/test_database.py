@@ -7,8 +7,10 @@ from datetime import timedelta
 import lance
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from feature_store.database import COMPACT_EVERY, DuplicateKeys, Store, StoreBusy, check_keys
+from feature_store.database import COMPACT_EVERY, DuplicateKeys, Store, StoreBusy, check_keys, quoted
 from feature_store.schemas import key_field
 
 SCHEMA = pa.schema([key_field("key"), pa.field("value", pa.int64())])
@@ -110,3 +112,90 @@ def test_a_second_writing_process_is_refused_and_told_who_holds_the_store(tmp_pa
         holder.communicate(input="")
     with store.writer("the third") as writer:
         assert writer.store == store
+
+
+def test_a_table_whose_first_commit_was_killed_is_not_there_and_can_still_be_made(tmp_path):
+    store = Store(tmp_path / "store")
+    (store.path("things") / "data").mkdir(parents=True)
+    (store.path("things") / "data" / "half.lance").write_bytes(b"half a file")
+
+    assert not store.has("things")
+    assert store.tables() == []
+    assert store.read("things", SCHEMA).num_rows == 0
+    with store.writer("test") as writer:
+        writer.upsert("things", rows(a=1), SCHEMA)
+    assert store.read("things", SCHEMA).to_pydict() == {"key": ["a"], "value": [1]}
+
+
+def test_small_files_are_joined_though_every_process_makes_but_one(tmp_path):
+    store = Store(tmp_path / "store")
+    counts = []
+    for night in range(3 * COMPACT_EVERY):
+        with store.writer("a nightly run") as writer:
+            writer.upsert("things", rows(**{f"k{night}": night}), SCHEMA)
+        counts.append(len(lance.dataset(str(store.path("things"))).get_fragments()))
+
+    assert max(counts) <= COMPACT_EVERY
+    assert counts[:3] == [1, 2, 3]
+    assert check_keys(store, "things", "key") == 3 * COMPACT_EVERY
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), st.integers(0, 9), min_size=1, max_size=8), st.data())
+@settings(deadline=None, max_examples=20)
+def test_exactly_the_named_keys_are_deleted_whatever_stands_in_them(tmp_path_factory, values, data):
+    chosen = data.draw(st.sets(st.sampled_from(sorted(values))))
+    store = Store(tmp_path_factory.mktemp("store") / "store")
+    with store.writer("test") as writer:
+        writer.upsert("things", pa.table({"key": list(values), "value": list(values.values())}), SCHEMA)
+        before = store.version("things")
+        writer.delete("things", "key", chosen)
+
+    assert dict(zip(*store.read("things", SCHEMA).to_pydict().values(), strict=True)) == {k: v for k, v in values.items() if k not in chosen}
+    assert store.read("things", SCHEMA, version=before).num_rows == len(values)
+
+
+def test_a_condition_with_a_quote_reads_the_row_it_names(tmp_path):
+    store = Store(tmp_path / "store")
+    with store.writer("test") as writer:
+        writer.upsert("things", pa.table({"key": ["it's", "its"], "value": [1, 2]}), SCHEMA)
+
+    assert store.read("things", SCHEMA, where="key = " + quoted("it's"))["value"].to_pylist() == [1]
+
+
+def test_a_writer_that_fails_leaves_the_store_free_and_names_nobody(tmp_path):
+    store = Store(tmp_path / "store")
+
+    with pytest.raises(ZeroDivisionError), store.writer("test"):
+        raise ZeroDivisionError
+
+    assert not (store.folder / "writer.json").exists()
+    with store.writer("test"):
+        pass
+
+
+def test_whoever_is_refused_in_the_moment_before_the_holder_has_said_who_it_is_still_gets_a_sentence(tmp_path):
+    store = Store(tmp_path / "store")
+
+    with store.writer("test"):
+        (store.folder / "writer.json").write_text("")
+        with pytest.raises(StoreBusy, match="another process is writing: unknown"), store.writer("the second"):
+            pass
+
+
+def test_a_holder_that_was_killed_does_not_block_the_store(tmp_path):
+    store = Store(tmp_path / "store")
+    program = (
+        "import sys; from pathlib import Path; from feature_store.database import Store\n"
+        "with Store(Path(sys.argv[1])).writer('doomed'):\n    print('held', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program, str(store.folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    holder.kill()
+    holder.wait()
+
+    with store.writer("the next") as writer:
+        writer.upsert("things", rows(a=1), SCHEMA)
+    assert check_keys(store, "things", "key") == 1

@@ -139,6 +139,14 @@ def test_a_label_is_one_from_the_named_rating_on_half_stars_included(source, at_
     assert dataset.events["label"].to_list() == labels
 
 
+def test_a_rating_range_holds_its_two_ends(source):
+    source.write("events.csv", "user,item,time,rating\n1,9,1,0.5\n1,9,2,5\n")
+
+    dataset = source.load(label={"rating_at_least": 5, "rating_range": [0.5, 5]})
+
+    assert dataset.events["label"].to_list() == [0.0, 1.0]
+
+
 @pytest.mark.parametrize("written", [["0", "1"], ["0.0", "1.0"], ["false", "true"], ["False", "True"]])
 def test_a_label_may_be_written_as_a_number_or_a_truth_value(source, written):
     source.write("events.csv", f"user,item,time,seen\n1,9,1,{written[0]}\n1,9,2,{written[1]}\n")

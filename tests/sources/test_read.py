@@ -82,6 +82,12 @@ def test_bytes_of_a_column_that_is_not_mapped_do_not_matter(tmp_path):
     assert (rows(raw), broken(raw), faults) == ([(2, "1", "x")], [], [])
 
 
+def test_a_header_may_be_longer_than_a_line(tmp_path):
+    raw, _ = read(tmp_path / "a.csv", b'"a\nname"\n1\n', ["a\nname"])
+
+    assert raw.table.rows() == [(3, "1")]
+
+
 def test_a_name_that_stands_twice_in_the_header_cannot_be_read(tmp_path):
     raw, _ = read(tmp_path / "a.csv", b"a,b,a\n1,x,2\n")
 

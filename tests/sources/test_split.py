@@ -56,6 +56,11 @@ def test_a_whole_multiple_of_a_share_does_not_fall_by_its_binary_rest():
 
     assert parts.to_list() == [TRAIN] * 7 + [VALIDATION] + [TEST] * 2
 
+    # 100 times 0.29 is 28.999999999999996.
+    parts = split(events([("a", second) for second in range(100)]), SplitConfig(train=0.29, validation=0.29))
+
+    assert parts.to_list() == [TRAIN] * 29 + [VALIDATION] * 29 + [TEST] * 42
+
 
 def test_by_time_everybody_s_events_are_parted_at_the_same_two_moments():
     log = [("ab"[second % 2], second) for second in range(10)]
@@ -74,6 +79,14 @@ def test_by_time_events_of_one_moment_fall_to_the_same_the_later_part():
 
     # The sixth of ten would be the last to train; it is of second 4, so all three of second 4 validate.
     assert parts.to_list() == [TRAIN] * 4 + [VALIDATION] * 4 + [TEST] * 2
+
+
+def test_by_time_a_whole_multiple_of_a_share_does_not_fall_by_its_binary_rest():
+    table = events([("a", second) for second in range(100)])
+
+    parts = split(table, SplitConfig(by="global_time", train=0.29, validation=0.29))
+
+    assert parts.to_list() == [TRAIN] * 29 + [VALIDATION] * 29 + [TEST] * 42
 
 
 def test_by_time_a_log_of_one_moment_is_all_test():

@@ -1,0 +1,31 @@
+"""knowflow report: write report.html and report.json."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cli.output import AsJson, ConfigPath, print_json, say
+from flows.config import load_config
+from flows.report import report as report_flow
+from flows.train_runs import get_run
+
+
+def report(
+    *,
+    config: ConfigPath = "knowflow.yaml",
+    train_run: Annotated[str | None, Parameter(help="Name of a training run; the newest if left out.")] = None,
+    json: AsJson = False,
+) -> int:
+    """Write the report of a training run into the home folder: report.html, and report.json for scripts.
+
+    Example: knowflow report --config examples/movielens/knowflow.yaml
+    """
+    settings = load_config(config)
+    run = get_run(settings.home_folder, train_run)
+    conclusion = run.read("result")["conclusion"]
+    path = report_flow(config=str(settings.path), train_run=run.name)
+    if json:
+        print_json({"report": path, "train_run": run.name, "conclusion": conclusion})
+        return 0
+    say(f"{conclusion}\nreport  {path}")
+    return 0

@@ -1,0 +1,163 @@
+"""A training run from its first note to its result: what is compared, on which rows, and what came out."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ctr.arms import FACTS
+from ctr.faults import ArmFailed
+from ctr.samples import PARTS, Samples
+from ctr.views import knowledge_view
+from evals.evaluate import evaluate
+from evals.scores import Scores
+from evals.segments import coverage, test_segments
+from feature_store.database import Store
+from feature_store.releases import Release, get_release, released_knowledge
+from flows.config import Config
+from flows.samples import arms_in, open_samples
+from flows.train_runs import TrainRun, new_run
+from flows.workplace import open_store
+from llm_tasks.pipeline.catalogue import find_tasks
+from sources.load import load
+from sources.progress import Progress
+
+
+def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | None) -> TrainRun:
+    """Note what is to be compared and on which test rows, before anything is trained.
+
+    Raises:
+        NoRelease: There is no such release, or it lacks vectors that an arm reads.
+        UnknownArm: A name is no arm.
+    """
+    store = open_store(config)
+    release = get_release(store, release_name)
+    chosen = arms_in(release, arms)
+    dataset = load(config.source, config.folder)
+    samples = open_samples(config, dataset)
+    knows = _who_knows(store, release, samples)
+    lacking = {v for arm in chosen for v in arm.vectors} - set(release.facts.get("vectors", {}))
+    for name in sorted(lacking):
+        released_knowledge(store, release, *name.split("/", 1))  # raises, and says how to make them
+    test = samples.part == PARTS.index("test")
+    told = [mask for task, mask in knows.items() if _told_by_a_model(task)]
+    segments = test_segments(samples, np.any(told, axis=0) if told else np.zeros(len(test), dtype=bool))
+    run = new_run(config.home_folder)
+    columns = {"label": samples.label[test], "user": samples.user[test]}
+    pl.DataFrame(columns | {f"segment_{name}": mask for name, mask in segments.items()}).write_parquet(
+        run.folder / "rows.parquet"
+    )
+    run.write(
+        "run",
+        {
+            "release": release.name,
+            "arms": {arm.name: arm.about for arm in chosen},
+            "uses": {arm.name: [[use.adapter, list(use.vectors)] for use in arm.uses] for arm in chosen},
+            "train": config.train.model_dump(),
+            "data_version": dataset.version,
+            "data": _data_facts(config, samples),
+            "coverage": {task: coverage(samples, mask) for task, mask in knows.items()},
+            "begun": time.time(),
+        },
+    )
+    return run
+
+
+def _who_knows(store: Store, release: Release, samples: Samples) -> dict[str, np.ndarray]:
+    """Task -> [N] bool: the samples that see a row of it."""
+    # Which rows a task has does not depend on the encoder: one encoding of each is enough.
+    made = {name.split("/")[0]: name.split("/")[1] for name in release.facts.get("vectors", {})}
+    return {
+        task: knowledge_view(released_knowledge(store, release, task, encoder), samples).rows >= 0
+        for task, encoder in made.items()
+    }
+
+
+def _told_by_a_model(task: str) -> bool:
+    """Whether a task's rows are a model's answers about items."""
+    known = find_tasks()
+    return task != FACTS and task in known and known[task].entity == "item" and known[task].prompt is not None
+
+
+def _data_facts(config: Config, samples: Samples) -> dict[str, Any]:
+    rule, split = config.source.label.rating_at_least, config.source.split
+    counts = np.bincount(samples.part, minlength=len(PARTS))
+    how = "each user's events by position" if split.by == "user_position" else "all events at two moments"
+    return {
+        "Events": len(samples.label),
+        "Users": len(samples.user_ids),
+        "Items": len(samples.item_ids),
+        "Label": "as given" if rule is None else f"rating of at least {rule:g}",
+        "Positive": f"{samples.label.mean():.1%}",
+        "Split": f"{split.train:.0%} training, {split.validation:.0%} validation, the rest test: {how}",
+        "Rows": f"{counts[0]:,} training, {counts[1]:,} validation, {counts[2]:,} test",
+        "History": f"the newest {samples.history.shape[1]} events strictly before a sample",
+        "Model": f"{config.train.backbone}, embeddings of width {config.train.embedding_dim}",
+    }
+
+
+def run_arm(config: Config, run: TrainRun, name: str, progress: Progress) -> dict[str, Any]:
+    """Train one arm in a process of its own and wait for it.
+
+    Returns:
+        What the process wrote: validation AUC by epoch and seed, parameters, speed, CPU seconds.
+
+    Raises:
+        ArmFailed: The process failed; the text holds what it said last.
+    """
+    log = run.folder / f"{name}.log"
+    command = [sys.executable, "-m", "flows.arm_process", str(config.path), str(run.folder), name]
+    root = Path(__file__).resolve().parents[1]
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=root
+        ) as process,
+    ):
+        assert process.stdout is not None  # a pipe was asked for
+        try:
+            for line in process.stdout:
+                what, done, total = json.loads(line)
+                progress(what, done, total)
+        except BaseException:
+            process.kill()
+            raise
+        code = process.wait()
+    if code:
+        last = "\n".join(log.read_text().strip().splitlines()[-5:])
+        raise ArmFailed(f"arm {name}: training stopped with exit code {code}\n{last}\n  all it said: {log}")
+    log.unlink()
+    return run.read(name)
+
+
+def end_run(run: TrainRun, progress: Progress) -> Mapping[str, Any]:
+    """Evaluate all arms of a run and write its result.
+
+    Returns:
+        The result, as `evals.evaluate` gives it, with training facts by arm.
+    """
+    scores = read_scores(run)
+    result = evaluate(scores, progress=progress)
+    trained = {arm: run.read(arm) for arm in scores.probabilities}
+    begun = run.read("run")["begun"]
+    result |= {"training": trained, "release": run.read("run")["release"], "seconds": time.time() - begun}
+    run.write("result", result)
+    return result
+
+
+def read_scores(run: TrainRun) -> Scores:
+    """Read the test rows and every arm's predictions of a run."""
+    rows = pl.read_parquet(run.folder / "rows.parquet")
+    names = [name for name in rows.columns if name.startswith("segment_")]
+    segments = {name.removeprefix("segment_"): rows[name].to_numpy() for name in names}
+    probabilities = {}
+    for arm in run.read("run")["arms"]:
+        with np.load(run.folder / f"{arm}.npz") as scored:
+            probabilities[arm] = scored["test"]
+    return Scores(rows["label"].to_numpy(), rows["user"].to_numpy(), segments, probabilities)

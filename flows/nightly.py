@@ -1,0 +1,24 @@
+"""The nightly flow: refresh, train, report, one after the other."""
+
+from prefect import flow
+
+from flows.refresh import refresh
+from flows.report import report
+from flows.train import train
+
+
+@flow(name="nightly", flow_run_name="nightly {config}")
+def nightly(config: str, tasks: list[str] | None = None, arms: list[str] | None = None) -> dict[str, str]:
+    """Bring the store up to date, compare all arms on the new release, and write the report.
+
+    Args:
+        config: Path of knowflow.yaml.
+        tasks: Techniques to refresh; those of knowflow.yaml when left out.
+        arms: Arms to train; a full comparison when left out.
+
+    Returns:
+        Names of the release and the training run, and the path of the report.
+    """
+    release = refresh(config, tasks)
+    run = train(config, arms, release)
+    return {"release": release, "train_run": run, "report": report(config, run)}

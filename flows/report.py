@@ -1,0 +1,42 @@
+"""The report flow: report.html for people and report.json for scripts, of one training run."""
+
+import json
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.artifacts import create_link_artifact
+from prefect.cache_policies import NO_CACHE
+
+from evals.report import render_report
+from flows.config import load_config
+from flows.report_context import report_context
+from flows.train_runs import get_run
+
+
+@flow(name="report", flow_run_name="report {config}")
+def report(config: str, train_run: str | None = None) -> str:
+    """Write the report of a training run.
+
+    Args:
+        config: Path of knowflow.yaml.
+        train_run: Name of a training run; the newest finished one when left out.
+
+    Returns:
+        Path of report.html.
+    """
+    path = write(config, train_run)
+    create_link_artifact(key="report", link=Path(path).as_uri(), link_text="report.html", description=f"Report: {path}")
+    return path
+
+
+@task(task_run_name="write report", cache_policy=NO_CACHE, persist_result=False)
+def write(config: str, train_run: str | None) -> str:
+    """Write report.html and report.json into the home folder; returns the path of the first."""
+    settings = load_config(config)
+    run = get_run(settings.home_folder, train_run)
+    result = run.read("result")
+    page = render_report(result, report_context(settings, run, result))
+    path = settings.home_folder / "report.html"
+    path.write_text(page, encoding="utf-8")
+    path.with_suffix(".json").write_text(json.dumps({**result, "train_run": run.name}, indent=1), encoding="utf-8")
+    return str(path)

@@ -1,0 +1,122 @@
+"""What a report shows besides the numbers: release, coverage, tokens and money, examples, caveats."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from evals.figures import calibration_curves
+from evals.report import ReportContext
+from feature_store.releases import Release, get_release, released_answers, released_lineage
+from flows.comparison import read_scores
+from flows.config import Config
+from flows.train_runs import TrainRun
+from flows.workplace import open_store
+from llm_tasks.engine.choose import build_engine
+from llm_tasks.pipeline.catalogue import find_tasks
+from prompts.domain import load_domain
+
+EXAMPLES = 2
+"""Answers shown of each task."""
+SEEN_BEFORE = (
+    "The model that answered may have seen this data, or reviews and ratings of these items, while it was trained; "
+    "such knowledge does not exist for items newer than the model."
+)
+ITEM_STATISTICS = (
+    "Item statistics and text quality are fitted on all training rows, which are not all earlier than each training "
+    "sample; knowledge about users is always strictly earlier than the sample that sees it."
+)
+
+
+def report_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> ReportContext:
+    """Collect everything from the run and the release it read."""
+    noted = run.read("run")
+    release = get_release(open_store(config), noted["release"])
+    lineage = released_lineage(open_store(config), release)
+    answers = released_answers(open_store(config), release, lineage["answer_key"].drop_nulls().to_list())
+    return ReportContext(
+        title="What the model's knowledge is worth",
+        made_at=datetime.now(UTC),
+        command=f"knowflow train --config {config.path.name} --release {release.name}\n"
+        f"knowflow report --config {config.path.name}",
+        data=noted["data"],
+        arms={arm: f"{about}{_reads(noted['uses'][arm])}" for arm, about in noted["arms"].items()},
+        calibration=calibration_curves(read_scores(run)),
+        coverage=_coverage(lineage, noted["coverage"]),
+        costs=_costs(config, release, lineage, answers),
+        token_counter=build_engine(
+            config.engine, load_domain(config.domain, config.folder), config.folder
+        ).token_counter,
+        examples=_examples(lineage, answers),
+        release={
+            "name": release.name,
+            "created_at": release.created_at,
+            "versions": release.versions,
+            "facts": release.facts,
+        },
+        caveats=_caveats(noted, release),
+        seeds=len(noted["train"]["seeds"]),
+        seconds=sum(trained["cpu_seconds"] for trained in result["training"].values()),
+    )
+
+
+def _reads(uses: list) -> str:
+    told = "; ".join(f"{adapter.replace('_', ' ')} of {', '.join(vectors)}" for adapter, vectors in uses)
+    return f" Reads: {told}." if told else ""
+
+
+def _coverage(lineage: pl.DataFrame, shares: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    rows = lineage.group_by("task").agg(
+        pl.col("entity_type").first().alias("entity"),
+        pl.len().alias("rows"),
+        pl.col("entity").n_unique().alias("entities"),
+    )
+    return [{**row, **shares[row["task"]]} for row in rows.sort("task").to_dicts() if row["task"] in shares]
+
+
+def _costs(config: Config, release: Release, lineage: pl.DataFrame, answers: pl.DataFrame) -> list[dict[str, Any]]:
+    """Tokens of all answers that the release rests on, whenever they were paid for."""
+    tokens = answers.select("key", "input_tokens", "output_tokens")
+    now = {asked["task"]: asked for asked in release.facts.get("asked", [])}
+    costs = []
+    for (task,), rows in lineage.sort("task").group_by("task", maintain_order=True):
+        paid = tokens.join(rows.select(key="answer_key").unique(), on="key", how="semi")
+        spent_in, spent_out = int(paid["input_tokens"].sum()), int(paid["output_tokens"].sum())
+        costs.append(
+            {
+                "task": task,
+                "rows": len(rows),
+                "calls": len(paid),
+                "cached": now[task]["cached"] if task in now else len(rows),
+                "input_tokens": spent_in,
+                "output_tokens": spent_out,
+                "cost": config.prices.cost(spent_in, spent_out),
+                "currency": config.prices.currency,
+            }
+        )
+    return costs
+
+
+def _examples(lineage: pl.DataFrame, answers: pl.DataFrame) -> list[dict[str, Any]]:
+    """The first answered rows of every task that asks a model, in the order of their keys."""
+    shown = lineage.filter(pl.col("text").is_not_null() & pl.col("answer_key").is_not_null()).sort("row")
+    shown = shown.group_by("task", maintain_order=True).head(EXAMPLES)
+    texts = answers.select("key", "messages", answer="text")
+    return [
+        {
+            **{k: row[k] for k in ("task", "entity", "as_of", "answer", "prompt")},
+            "messages": json.loads(row["messages"]),
+        }
+        for row in shown.join(texts, left_on="answer_key", right_on="key", maintain_order="left").iter_rows(named=True)
+    ]
+
+
+def _caveats(noted: Mapping[str, Any], release: Release) -> list[str]:
+    caveats = [ITEM_STATISTICS]
+    if any((task := find_tasks().get(name)) and task.prompt for name in release.facts.get("tasks", [])):
+        caveats.insert(0, SEEN_BEFORE)
+    if noted["data_version"] != release.facts.get("data_version"):
+        caveats.append("The data has changed since the release was made; newer events had no part in its knowledge.")
+    return caveats

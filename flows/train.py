@@ -1,0 +1,63 @@
+"""The train flow: every arm in a process of its own, several at a time, then the comparison."""
+
+import os
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import wait
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.comparison import begin_run, end_run, run_arm
+from flows.config import load_config
+from flows.progress import progress
+from flows.tables import Rows, arm_rows, gain_rows
+from flows.train_runs import get_run
+
+SIDE_BY_SIDE: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=max(1, os.cpu_count() or 1))
+
+
+@flow(name="train", flow_run_name="train {config}", task_runner=SIDE_BY_SIDE)  # pyright: ignore[reportCallIssue, reportArgumentType]
+def train(config: str, arms: list[str] | None = None, release: str | None = None) -> str:
+    """Train arms on a release, several seeds each, and compare them.
+
+    Args:
+        config: Path of knowflow.yaml.
+        arms: Arms, or techniques of the release as arms of their own; a full comparison when left out.
+        release: Name of a release; the current one when left out.
+
+    Returns:
+        Name of the training run.
+    """
+    run, names = begin(config, arms, release)
+    trained = [train_arm.submit(config, run, name) for name in names]
+    wait(trained)
+    for future in trained:
+        future.result()  # a failed arm fails the run, after the others have ended
+    metrics, gains = compare(config, run)
+    create_table_artifact(key="arms", table=metrics, description=f"Arms of {run}, means over seeds")
+    create_table_artifact(key="gains", table=gains, description=f"AUC gains of {run} on all test rows, 95% intervals")
+    return run
+
+
+@task(task_run_name="begin", cache_policy=NO_CACHE, persist_result=False)
+def begin(config: str, arms: list[str] | None, release: str | None) -> tuple[str, list[str]]:
+    """Check arms and release, note the test rows; returns the name of the run and of its arms."""
+    run = begin_run(load_config(config), arms, release)
+    cost = {"kar": 0}  # the slowest arm first, so that no core waits for it at the end
+    return run.name, sorted(run.read("run")["arms"], key=lambda name: cost.get(name, 1))
+
+
+@task(task_run_name="train {arm}", cache_policy=NO_CACHE, persist_result=False)
+def train_arm(config: str, run: str, arm: str) -> dict:
+    """Train one arm with every seed; returns what it took."""
+    settings = load_config(config)
+    return run_arm(settings, get_run(settings.home_folder, run), arm, progress())
+
+
+@task(task_run_name="compare", cache_policy=NO_CACHE, persist_result=False)
+def compare(config: str, run: str) -> tuple[Rows, Rows]:
+    """Evaluate all arms; returns the tables of metrics and of gains."""
+    result = end_run(get_run(load_config(config).home_folder, run), progress())
+    return arm_rows(result), gain_rows(result)

@@ -1,0 +1,88 @@
+"""What the lineage table says of one technique: how its rows were made last time, and which rest on nothing now."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from feature_store.database import Store
+from feature_store.lineage import read_lineage
+from llm_tasks.pipeline.request import ModelIdentity
+from prompts.prompt import Prompt
+from sources.tables import Dataset
+
+Status = Literal["cached", "new", "changed", "failed"]
+COLUMNS = ["row", "entity", "entity_type", "seen_until", "prompt_digest", "input_digest", "model", "text_key"]
+
+
+@dataclass(frozen=True)
+class Before:
+    """The lineage of one technique as it is before a refresh."""
+
+    table: pl.DataFrame
+    """Its rows, with the columns of `COLUMNS`."""
+    made: Mapping[str, tuple[str, str, str]]
+    """Row key -> prompt digest, input digest, model."""
+    text_keys: Mapping[str, str]
+    """Row key -> key of its text."""
+    entities: frozenset[str]
+    """Entities that have a row."""
+
+    @classmethod
+    def read(cls, store: Store, task: str) -> "Before":
+        """Read the lineage of one technique."""
+        table = read_lineage(store, [task], COLUMNS)
+        made = {r[0]: r[1:] for r in table.select("row", "prompt_digest", "input_digest", "model").iter_rows()}
+        text_keys = dict(table.select("row", "text_key").iter_rows())
+        return cls(table, made, text_keys, frozenset(table["entity"].to_list()))
+
+    def judge(
+        self, row: str, entity: str, digest: str, prompt: Prompt | None, model: ModelIdentity, *, known: bool
+    ) -> tuple[Status, str]:
+        """Say whether a row is cached, new or changed, and why."""
+        if known:
+            return "cached", ""
+        if row in self.made:
+            was_prompt, was_input, was_model = self.made[row]
+            reasons = [
+                ("the prompt's text, sampling or schema", prompt is not None and was_prompt != prompt.digest),
+                ("what the prompt shows", was_input != digest),
+                ("the model", prompt is not None and was_model != model_name(model)),
+            ]
+            changed = [what for what, differs in reasons if differs]
+            return "changed", " and ".join(changed) + " changed" if changed else "its answer is missing"
+        if entity in self.entities:
+            return "changed", "have new events"
+        return "new", "were never asked"
+
+    def withdrawn(self, wanted: Collection[str], dataset: Dataset) -> tuple[str, ...]:
+        """Find rows whose newest event is no longer in the user's log, though the log covers that moment.
+
+        A row that a technique no longer yields is an old snapshot, and what was known then stays known: it is kept,
+        and a sample between it and the next snapshot sees it. So are rows of users and items that have left the data
+        (no sample asks for them) and rows from before a user's first event (data may be a sliding window).
+        But when the event at `seen_until` was deleted or its time was mended, the row would pass for newer than the
+        one that replaces it, and samples would be served what the data now denies. Such rows are withdrawn: deleted
+        from the lineage, so that the next release is without them; releases made earlier keep them.
+
+        Args:
+            wanted: Row keys that the technique yields now; never withdrawn.
+            dataset: The data as it is now.
+
+        Returns:
+            Row keys.
+        """
+        old = self.table.filter(
+            (pl.col("entity_type") == "user")
+            & pl.col("seen_until").is_not_null()
+            & ~pl.col("row").is_in(pl.Series(sorted(wanted), dtype=pl.String).implode())
+        ).select("row", pl.col("entity").alias("user"), pl.col("seen_until").alias("time"))
+        first = dataset.events.group_by("user").agg(pl.col("time").min().alias("first"))
+        covered = old.join(first, on="user").filter(pl.col("time") >= pl.col("first"))
+        return tuple(covered.join(dataset.events, on=["user", "time"], how="anti")["row"].sort().to_list())
+
+
+def model_name(identity: ModelIdentity) -> str:
+    """Model, revision and adapter in one text."""
+    return "@".join(part for part in (identity.model, identity.revision, identity.adapter) if part)

@@ -1,0 +1,218 @@
+"""Shared by all tests: a tiny shop of one's own, the MovieLens example in a temporary folder, and real processes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+ENGINES = Path(__file__).resolve().parent / "llm_tasks"
+EXAMPLE = ROOT / "examples" / "movielens"
+START = datetime(2024, 1, 1, tzinfo=UTC)
+sys.path.insert(0, str(ENGINES))  # `scripted:ScriptedEngine` in knowflow.yaml
+
+
+@dataclass
+class Shop:
+    """A data set with its knowflow.yaml in a temporary folder."""
+
+    folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "knowflow.yaml"
+
+    def configure(self, **changes: Any) -> None:
+        """Change parts of knowflow.yaml; `engine` options are merged, other parts replaced."""
+        if "rules" in changes or "options" in changes:
+            options = dict(self.settings["engine"].get("options", {}))
+            options |= changes.pop("options", {})
+            if "rules" in changes:
+                options["rules"] = changes.pop("rules")
+            self.settings["engine"] = {**self.settings["engine"], "options": options}
+        self.settings |= changes
+        self.config.write_text(yaml.safe_dump(self.settings, allow_unicode=True, sort_keys=False), encoding="utf-8")
+
+    def write_events(self, rows: list[tuple[str, str, datetime, float]]) -> None:
+        """Replace the events: user, item, time, rating."""
+        table = pl.DataFrame(rows, schema=["user", "item", "time", "rating"], orient="row")
+        table.write_parquet(self.folder / "events.parquet")
+
+    def events(self) -> list[tuple[str, str, datetime, float]]:
+        return pl.read_parquet(self.folder / "events.parquet").rows()
+
+    def write_items(self, titles: dict[str, str]) -> None:
+        """Replace the items: id -> title."""
+        pl.DataFrame({"item": list(titles), "title": list(titles.values())}).write_parquet(self.folder / "items.parquet")
+
+    def calls(self, what: str = "asked") -> list[str]:
+        """Keys the engine was asked for (or `gave`), in order, over all runs."""
+        file = self.folder / "calls.txt"
+        lines = file.read_text().splitlines() if file.is_file() else []
+        return [line.split()[1] for line in lines if line.startswith(f"{what} ")]
+
+    def place(self) -> Any:
+        """Data, engine and store, opened anew as every stage does."""
+        from flows.config import load_config
+        from flows.workplace import open_workplace
+
+        return open_workplace(load_config(self.config))
+
+    def plan(self, task: str, **options: Any) -> Any:
+        """Plan one technique."""
+        from llm_tasks.pipeline.catalogue import choose_tasks
+        from llm_tasks.pipeline.plan import plan_task
+
+        return plan_task(choose_tasks([task])[0], self.place(), **options)
+
+    def ask(self, task: str, **options: Any) -> Any:
+        """Plan one technique and ask what it lacks, as the flow does."""
+        from llm_tasks.pipeline.generate import generate
+        from sources.progress import silent
+
+        place = self.place()
+        with place.store.writer("a test") as writer:
+            return generate(self.plan(task, **options), place, writer, silent)
+
+    def encode(self, task: str, progress: Any = None) -> Any:
+        """Encode one technique's new texts under all encoders, as the flow does."""
+        from flows.config import load_config
+        from llm_tasks.pipeline.catalogue import choose_tasks
+        from llm_tasks.pipeline.encode import encode_task
+        from sources.progress import silent
+
+        config = load_config(self.config)
+        with self.place().store.writer("a test") as writer:
+            return encode_task(choose_tasks([task])[0], config.encoders, writer, progress or silent, config.folder)
+
+    def lineage(self, task: str) -> dict[str, dict[str, Any]]:
+        """Row key -> lineage row of one technique."""
+        from feature_store.lineage import read_lineage
+
+        return {row["row"]: row for row in read_lineage(self.place().store, [task]).iter_rows(named=True)}
+
+    def store_bytes(self) -> dict[str, bytes]:
+        """Every file of the store with its content."""
+        store = self.folder / "runs" / "store"
+        return {str(p.relative_to(store)): p.read_bytes() for p in sorted(store.rglob("*")) if p.is_file()}
+
+
+MakeShop = Callable[..., Shop]
+
+
+@pytest.fixture
+def make_shop(tmp_path: Path) -> MakeShop:
+    """Build a shop: `items` items called `Thing 0` ..., `users` users with `events` events each, a minute apart."""
+
+    def make(items: int = 12, users: int = 4, events: int = 5, name: str = "shop", **settings: Any) -> Shop:
+        shop = Shop(tmp_path / name)
+        shop.folder.mkdir()
+        shop.write_items({f"i{place}": f"Thing {place}" for place in range(items)})
+        shop.write_events(
+            [
+                (f"u{user}", f"i{(user + 3 * place) % items}", START + timedelta(minutes=place), 1.0 + (place % 5))
+                for user in range(users)
+                for place in range(events)
+            ]
+        )
+        shop.settings = {
+            "home": "runs",
+            "events": {"path": "events.parquet", "user": "user", "item": "item", "time": "time", "rating": "rating"},
+            "label": {"rating_at_least": 4},
+            "items": {"path": "items.parquet", "id": "item", "title": "title"},
+            "engine": {"name": "scripted:ScriptedEngine", "model": "scripted", "revision": "1"},
+            "tasks": {"kar_item": {}, "kar_user": {"snapshots": [0.5, 1.0]}, "item_facts": {}},
+            "encoders": {"lexical": {"kind": "lexical", "dimension": 4}},
+        }
+        shop.configure(**settings)
+        return shop
+
+    return make
+
+
+@pytest.fixture
+def shop(make_shop: MakeShop) -> Shop:
+    """The shop as `make_shop` builds it by default: 12 items, 4 users, 5 events each, two snapshots a user."""
+    return make_shop()
+
+
+@pytest.fixture
+def movielens(tmp_path: Path) -> Shop:
+    """The MovieLens example in a folder of its own, with the lexical encoder alone, for the dense one takes a minute."""
+    folder = tmp_path / "movielens"
+    folder.mkdir()
+    for path in EXAMPLE.rglob("*.parquet"):
+        copy = folder / path.relative_to(EXAMPLE)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    shop = Shop(folder, yaml.safe_load((EXAMPLE / "knowflow.yaml").read_text(encoding="utf-8")))
+    shop.configure(home="runs", encoders={"lexical": {"kind": "lexical", "dimension": 16}})
+    return shop
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[str]:
+    """One temporary Prefect server for all flows of the session; gives its address."""
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    with prefect_test_harness(server_startup_timeout=180):
+        yield str(PREFECT_API_URL.value())
+
+
+class Knowflow:
+    """The command line as a process of its own, with the tests' engine on its path and the session's Prefect server."""
+
+    def __init__(self, server: str | None, home: Path) -> None:
+        self.root = ROOT
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ENGINES)]),
+            "PREFECT_HOME": str(home),
+            "COLUMNS": "200",
+        }
+        if server:
+            self.environment["PREFECT_API_URL"] = server
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command; whoever starts it ends it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "cli.main", *arguments],
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        process = self.start(*arguments)
+        try:
+            out, err = process.communicate(timeout=300)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+@pytest.fixture
+def knowflow(prefect_server: str, tmp_path: Path) -> Knowflow:
+    """Run `knowflow ...` as a real process."""
+    return Knowflow(prefect_server, tmp_path / "prefect")
+
+
+@pytest.fixture
+def plain_knowflow(tmp_path: Path) -> Knowflow:
+    """The same for commands that need no Prefect."""
+    return Knowflow(None, tmp_path / "prefect")

@@ -1,0 +1,106 @@
+"""The answers: on disk the moment they come, taken up after a kill, and never there twice."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feature_store.answers import JOURNAL, TABLE, answer_log, known_answers, read_answers
+from feature_store.database import Store, check_keys
+from feature_store.schemas import ANSWERS
+
+MOMENT = datetime(2026, 11, 1, 12, 30, 0, 123_456, tzinfo=UTC)
+
+
+def row(key: str, text: str | None = "a text", error: str | None = None) -> dict:
+    empty = dict.fromkeys(ANSWERS.names)
+    return {**empty, "key": key, "text": text, "error": error, "messages": "[]", "input_tokens": 3, "created_at": MOMENT}
+
+
+def journal_line(answer: dict) -> bytes:
+    return (json.dumps(answer, default=datetime.isoformat) + "\n").encode()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def test_an_answer_is_known_before_it_is_committed(store):
+    with store.writer("a test") as writer, answer_log(writer) as log:
+        log.append(row("a"))
+        log.append(row("b", None, "refused"))
+
+        assert len(log) == 2
+        assert known_answers(store) == {"a": None, "b": "refused"}
+        assert not store.has(TABLE)
+        log.commit()
+
+        assert len(log) == 0
+        assert (store.folder / JOURNAL).read_bytes() == b""
+        assert known_answers(store) == {"a": None, "b": "refused"}
+
+
+@settings(deadline=None, max_examples=30)
+@given(text=st.text(), cut=st.integers(0, 400))
+def test_what_a_killed_process_left_in_the_journal_is_taken_up_and_a_cut_off_line_is_not(tmp_path_factory, text, cut):
+    store = Store(tmp_path_factory.mktemp("store") / "store")
+    store.folder.mkdir()
+    last = journal_line(row("c"))
+    (store.folder / JOURNAL).write_bytes(journal_line(row("a", text)) + journal_line(row("b")) + last[: min(cut, len(last) - 1)])
+
+    assert known_answers(store) == {"a": None, "b": None}
+    with store.writer("a test") as writer, answer_log(writer) as log:
+        log.append(row("d"))
+
+    found = read_answers(store, ["a", "b", "c", "d"]).sort("key")
+    assert found["key"].to_list() == ["a", "b", "d"]
+    assert found.row(0, named=True) == row("a", text)
+    assert (store.folder / JOURNAL).read_bytes() == b""
+
+
+def test_a_kill_between_commit_and_emptying_doubles_nothing(store):
+    with store.writer("a test") as writer, answer_log(writer) as log:
+        log.append(row("a"))
+        log.append(row("b"))
+    (store.folder / JOURNAL).write_bytes(journal_line(row("a")) + journal_line(row("b")))  # as if it had not been emptied
+
+    with store.writer("a test") as writer, answer_log(writer):
+        pass
+
+    assert check_keys(store, TABLE, "key") == 2
+
+
+def test_a_retried_answer_replaces_its_error(store):
+    for answer in (row("a", None, "refused"), row("a", "a text")):
+        with store.writer("a test") as writer, answer_log(writer) as log:
+            log.append(answer)
+
+    assert known_answers(store) == {"a": None}
+    assert check_keys(store, TABLE, "key") == 1
+
+
+def test_an_error_in_the_middle_keeps_what_came_before_it(store):
+    with pytest.raises(ZeroDivisionError), store.writer("a test") as writer, answer_log(writer) as log:
+        log.append(row("a"))
+        raise ZeroDivisionError
+
+    assert read_answers(store, ["a"])["text"].to_list() == ["a text"]
+
+
+def test_only_the_answers_asked_for_are_read_and_only_their_columns(store):
+    with store.writer("a test") as writer, answer_log(writer) as log:
+        for key in "abc":
+            log.append(row(key))
+
+    found = read_answers(store, ["b", "z"], ["key", "text"])
+
+    assert found.to_dicts() == [{"key": "b", "text": "a text"}]
+
+
+def test_reading_a_store_that_is_not_there_creates_nothing(store):
+    assert known_answers(store) == {}
+    assert read_answers(store, ["a"]).height == 0
+    assert not store.folder.exists()

@@ -1,0 +1,143 @@
+"""Gates: each closes on exactly what it is for, and says what it found."""
+
+from datetime import UTC, datetime
+
+import lance
+import numpy as np
+import polars as pl
+import pytest
+
+from feature_store.database import DuplicateKeys, Store
+from feature_store.gates import GatesClosed, GatesConfig, check_gates
+from feature_store.leak_check import LeakReport
+from feature_store.lineage import row_key, write_lineage
+from feature_store.schemas import LINEAGE
+from feature_store.vectors import text_key, write_state, write_vectors
+
+DAY = datetime(2024, 5, 1, tzinfo=UTC)
+CLEAN = LeakReport(rows=10, samples=20, pairs=30, leaks=0, counter_examples=())
+MADE = {"toy/lexical": {"fingerprint": "fit", "dimension": 2}}
+
+
+def row(entity: str, text: str | None, error: str | None = None, task: str = "toy") -> dict:
+    about = {"task": task, "entity_type": "item", "entity": entity, "as_of": DAY, "text": text, "error": error}
+    key = text_key(text) if text is not None else None
+    return {**dict.fromkeys(LINEAGE.names), **about, "row": row_key(task, entity, DAY), "text_key": key}
+
+
+@pytest.fixture
+def filled(tmp_path):
+    """A store with rows; every text has a vector of the fit `fit` unless told otherwise."""
+
+    def fill(rows: list[dict], encoded: list[str] | None = None) -> Store:
+        store = Store(tmp_path / "store")
+        keys = sorted({r["text_key"] for r in rows if r["text_key"]}) if encoded is None else [text_key(t) for t in encoded]
+        with store.writer("a test") as writer:
+            write_lineage(writer, rows)
+            write_vectors(writer, "lexical", "fit", keys, np.ones((len(keys), 2), dtype=np.float32))
+        return store
+
+    return fill
+
+
+def closed(store: Store, config: GatesConfig | None = None, leaks=CLEAN, before=None, tasks=("toy",), vectors=None) -> dict[str, str]:
+    """Names of the gates that do not hold, with what they found."""
+    gates = check_gates(store, tasks, MADE if vectors is None else vectors, config or GatesConfig(), leaks, before)
+    return {gate.name: gate.found for gate in gates if not gate.holds}
+
+
+def ten(good: int, error: str) -> list[dict]:
+    return [row(f"i{n}", f"text {n}") for n in range(good)] + [row(f"i{n}", None, error) for n in range(good, 10)]
+
+
+def test_all_gates_hold_over_a_whole_store(filled):
+    assert closed(filled(ten(10, ""))) == {}
+
+
+@pytest.mark.parametrize(("good", "holds"), [(9, True), (8, False)])
+def test_too_few_answered_rows_close_the_coverage_gate_and_the_commonest_reason_is_told(filled, good, holds):
+    found = closed(filled(ten(good, "refused: no")), GatesConfig(answered=0.9))
+
+    assert found == ({} if holds else {"toy answered": "80.0% of 10 rows, at least 90.0%; most often: refused: no"})
+
+
+def test_a_task_without_a_single_row_is_no_full_coverage(filled):
+    found = closed(filled([row("i0", "text", task="other")]), tasks=("toy",))
+
+    assert found == {"toy answered": "0.0% of 0 rows, at least 90.0%"}
+
+
+@pytest.mark.parametrize(("good", "holds"), [(9, True), (8, False)])
+def test_too_many_parse_failures_close_their_gate(filled, good, holds):
+    found = closed(filled(ten(good, "parse: the answer is empty")), GatesConfig(answered=0, parse_failures=0.1))
+
+    assert found == ({} if holds else {"toy parsed": "20.0% failed to parse, at most 10.0%"})
+
+
+def test_a_refused_row_is_no_parse_failure(filled):
+    assert closed(filled(ten(5, "refused: no")), GatesConfig(answered=0, parse_failures=0)) == {}
+
+
+@pytest.mark.parametrize(("changed", "holds"), [(2, True), (3, False)])
+def test_too_many_changed_texts_close_the_drift_gate_and_new_rows_do_not_count(filled, changed, holds):
+    rows = [row(f"i{n}", f"text {n}") for n in range(10)]
+    old = [text_key(f"text {n}" if n >= changed else "another") for n in range(10)]
+    before = pl.DataFrame({"row": [r["row"] for r in rows], "text_key": old})
+    store = filled([*rows, row("new", "new text")])
+
+    found = closed(store, GatesConfig(drift=0.2), before=before)
+
+    assert found == ({} if holds else {"toy drift": "30.0% of 10 texts changed, at most 20.0%"})
+
+
+def test_a_text_that_was_not_encoded_closes_its_gate(filled):
+    store = filled(ten(10, ""), encoded=[f"text {n}" for n in range(9)])
+
+    assert closed(store) == {"toy/lexical encoded": "1 texts without a vector"}
+
+
+def test_a_vector_of_another_fit_does_not_count(filled):
+    found = closed(filled(ten(10, "")), vectors={"toy/lexical": {"fingerprint": "other fit", "dimension": 2}})
+
+    assert found == {"toy/lexical encoded": "10 texts without a vector"}
+
+
+def test_a_leak_closes_its_gate(filled):
+    leaks = LeakReport(rows=10, samples=20, pairs=30, leaks=2, counter_examples=())
+
+    assert closed(filled(ten(10, "")), leaks=leaks) == {"no leak": "2 leaks in 30 pairs of a sample and a row"}
+
+
+def test_tasks_of_one_space_encoded_by_two_fits_close_a_gate(filled):
+    store = filled([row("i0", "one"), row("u0", "two", task="toy_user")])
+    with store.writer("a test") as writer:
+        write_vectors(writer, "lexical", "new fit", [text_key("one")], np.ones((1, 2), dtype=np.float32))
+        write_state(writer, "lexical", "toy", "fit", [], b"")
+        write_state(writer, "lexical", "toy", "new fit", [], b"")
+    made = {"toy/lexical": {"fingerprint": "new fit", "dimension": 2}, "toy_user/lexical": {"fingerprint": "fit", "dimension": 2}}
+
+    found = closed(store, tasks=("toy", "toy_user"), vectors=made)
+
+    assert found == {"lexical space of toy": "toy, toy_user encoded by 2 fits"}
+    assert closed(store, tasks=("toy", "toy_user"), vectors={**made, "toy/lexical": made["toy_user/lexical"]}) == {}
+
+
+def test_a_doubled_key_in_any_table_ends_the_check(filled):
+    store = filled(ten(10, ""))
+    table = lance.dataset(str(store.path("vectors_lexical_2"))).to_table()
+    lance.write_dataset(table.slice(0, 1), str(store.path("vectors_lexical_2")), mode="append")
+
+    with pytest.raises(DuplicateKeys, match="vectors_lexical_2: 1 of 11 rows repeat a key"):
+        closed(store)
+
+
+def test_a_closed_gate_is_told_with_all_gates_and_what_to_do(filled):
+    store = filled(ten(5, "refused: no"))
+    gates = check_gates(store, ["toy"], MADE, GatesConfig(), CLEAN, None)
+
+    text = str(GatesClosed(gates))
+
+    assert text.startswith("nothing was released, the current release is unharmed\n")
+    assert "  FAILED  toy answered: 50.0% of 10 rows, at least 90.0%; most often: refused: no\n" in text
+    assert "  holds   toy parsed: 0.0% failed to parse, at most 2.0%\n" in text
+    assert text.endswith("and run: knowflow refresh")
