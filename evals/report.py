@@ -46,7 +46,7 @@ class ReportContext:
     costs: Sequence[Mapping[str, Any]]
     """One a task: task, rows, calls, cached, input_tokens, output_tokens, cost, currency."""
     token_counter: str
-    """Who counted the tokens."""
+    """How tokens were counted, as it follows `Tokens were`: counted with the model's own tokenizer."""
     examples: Sequence[Mapping[str, Any]]
     """Answers to show: task, entity, as_of, messages (a list of role and content), answer, prompt."""
     release: Mapping[str, Any]

@@ -105,7 +105,7 @@ def context(scores):
             }
             for task in ("kar_item", "kar_user")
         ],
-        token_counter="the model's own tokenizer",
+        token_counter="counted with the model's own tokenizer",
         examples=[
             {
                 "task": "kar_item",

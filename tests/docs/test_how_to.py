@@ -1,0 +1,30 @@
+"""What the how-to pages show really runs."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import yaml
+
+from llm_tasks.engine.protocol import EngineConfig
+from llm_tasks.pipeline.request import Request
+
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "own-engine.md").read_text(encoding="utf-8")
+
+
+def block(language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_the_engine_of_the_how_to_answers_requests():
+    names: dict = {}
+    exec(block("python"), names)
+    config = EngineConfig.model_validate(yaml.safe_load(block("yaml"))["engine"])
+    engine = names[config.name.split(":")[1]](config=config, domain=SimpleNamespace(), folder=Path())
+
+    (answer,) = engine.generate([Request("k", ({"role": "user", "content": "two words"},), {}, {"type": "text"})])
+
+    assert (answer.key, answer.text, answer.input_tokens) == ("k", "TWO WORDS", 2)
+    assert engine.identity.model == "shouting"
