@@ -52,7 +52,9 @@ class Shop:
 
     def write_items(self, titles: dict[str, str]) -> None:
         """Replace the items: id -> title."""
-        pl.DataFrame({"item": list(titles), "title": list(titles.values())}).write_parquet(self.folder / "items.parquet")
+        pl.DataFrame({"item": list(titles), "title": list(titles.values())}).write_parquet(
+            self.folder / "items.parquet"
+        )
 
     def calls(self, what: str = "asked") -> list[str]:
         """Keys the engine was asked for (or `gave`), in order, over all runs."""

@@ -22,6 +22,8 @@ from sources.progress import Progress
 
 FORM = "tfidf 1-2 grams, sublinear, truncated svd, unit length, v1"
 FEW_TEXTS = 200
+MOST_TERMS = 100_000
+"""Words and word pairs kept, the commonest ones: 150 MB of fitted state at 384 dimensions, however many texts."""
 
 
 def spanned(dimension: int, texts: int, terms: int) -> int:
@@ -60,7 +62,8 @@ class LexicalEncoder:
         """
         texts = sorted(set(texts))
         # A word of one text alone says nothing about another, but few texts cannot afford to lose any.
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2 if len(texts) >= FEW_TEXTS else 1)
+        rarest = 2 if len(texts) >= FEW_TEXTS else 1
+        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=rarest, max_features=MOST_TERMS)
         too_few = f"the lexical encoder cannot be fitted on {len(texts)} texts: they hold too few words"
         try:
             weights = vectorizer.fit_transform(texts)  # [n, V]
@@ -71,10 +74,16 @@ class LexicalEncoder:
             raise ValueError(too_few)
         svd = TruncatedSVD(n_components=span, random_state=0).fit(weights)
         # The version too: another one may turn a vector's sign, and vectors of both would stand side by side.
-        content = json.dumps([FORM, sklearn.__version__, place, dimension, texts])
-        digest = hashlib.sha256(content.encode()).hexdigest()[:32]
+        digest = hashlib.sha256(json.dumps([FORM, MOST_TERMS, sklearn.__version__, place, dimension]).encode())
+        for text in texts:
+            digest.update(hashlib.sha256(text.encode()).digest())
         terms = vectorizer.get_feature_names_out().tolist()
-        return cls(terms, np.asarray(vectorizer.idf_, np.float32), np.asarray(svd.components_, np.float32), digest)
+        return cls(
+            terms,
+            np.asarray(vectorizer.idf_, np.float32),
+            np.asarray(svd.components_, np.float32),
+            digest.hexdigest()[:32],
+        )
 
     def fits(self, dimension: int, texts: int) -> bool:
         """Say whether a fit on so many texts with that dimension would have given vectors of this length."""

@@ -13,7 +13,7 @@ from prompts.prompt import Prompt
 from sources.tables import Dataset
 
 Status = Literal["cached", "new", "changed", "failed"]
-COLUMNS = ["row", "entity", "entity_type", "seen_until", "prompt_digest", "input_digest", "model", "text_key"]
+COLUMNS = ["row", "entity", "entity_type", "as_of", "seen_until", "prompt_digest", "input_digest", "model", "text_key"]
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,16 @@ class Before:
         return "new", "were never asked"
 
     def withdrawn(self, wanted: Collection[str], dataset: Dataset) -> tuple[str, ...]:
-        """Find rows whose newest event is no longer in the user's log, though the log covers that moment.
+        """Find rows that a technique no longer yields and that the data, or their own clocks, deny.
 
         A row that a technique no longer yields is an old snapshot, and what was known then stays known: it is kept,
         and a sample between it and the next snapshot sees it. So are rows of users and items that have left the data
         (no sample asks for them) and rows from before a user's first event (data may be a sliding window).
-        But when the event at `seen_until` was deleted or its time was mended, the row would pass for newer than the
-        one that replaces it, and samples would be served what the data now denies. Such rows are withdrawn: deleted
-        from the lineage, so that the next release is without them; releases made earlier keep them.
+        But when the event at `seen_until` was deleted or its time was mended, though the log covers that moment, the
+        row would pass for newer than the one that replaces it, and samples would be served what the data now denies.
+        And a row that has seen later than its own `as_of` leaks: it is what a technique left that has been mended.
+        Such rows are withdrawn: deleted from the lineage, so that the next release is without them; releases made
+        earlier keep them.
 
         Args:
             wanted: Row keys that the technique yields now; never withdrawn.
@@ -74,13 +76,15 @@ class Before:
             Row keys.
         """
         old = self.table.filter(
-            (pl.col("entity_type") == "user")
-            & pl.col("seen_until").is_not_null()
+            pl.col("seen_until").is_not_null()
             & ~pl.col("row").is_in(pl.Series(sorted(wanted), dtype=pl.String).implode())
-        ).select("row", pl.col("entity").alias("user"), pl.col("seen_until").alias("time"))
+        )
+        leaking = old.filter(pl.col("seen_until") > pl.col("as_of"))
+        of_users = old.filter(pl.col("entity_type") == "user").select("row", user="entity", time="seen_until")
         first = dataset.events.group_by("user").agg(pl.col("time").min().alias("first"))
-        covered = old.join(first, on="user").filter(pl.col("time") >= pl.col("first"))
-        return tuple(covered.join(dataset.events, on=["user", "time"], how="anti")["row"].sort().to_list())
+        covered = of_users.join(first, on="user").filter(pl.col("time") >= pl.col("first"))
+        denied = covered.join(dataset.events, on=["user", "time"], how="anti")
+        return tuple(sorted({*leaking["row"], *denied["row"]}))
 
 
 def model_name(identity: ModelIdentity) -> str:

@@ -146,7 +146,7 @@ def _lexical(name: str, config: EncoderConfig, space: str, writer: Writer) -> tu
     except ValueError:
         raise NothingToFit(
             f"encoder {name}: it is fitted on the texts of {space}, and the {len(texts)} there are hold too few words\n"
-            f"  make more first: knowflow refresh --task {space}"
+            f"  make more first (knowflow refresh --task {space}), or name other encoders under tasks: in knowflow.yaml"
         ) from None
     write_state(writer, name, space, encoder.fingerprint, sorted(texts), encoder.state())
     return encoder, f"fitted on {len(texts):,} texts"

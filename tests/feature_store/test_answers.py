@@ -16,7 +16,15 @@ MOMENT = datetime(2026, 11, 1, 12, 30, 0, 123_456, tzinfo=UTC)
 
 def row(key: str, text: str | None = "a text", error: str | None = None) -> dict:
     empty = dict.fromkeys(ANSWERS.names)
-    return {**empty, "key": key, "text": text, "error": error, "messages": "[]", "input_tokens": 3, "created_at": MOMENT}
+    return {
+        **empty,
+        "key": key,
+        "text": text,
+        "error": error,
+        "messages": "[]",
+        "input_tokens": 3,
+        "created_at": MOMENT,
+    }
 
 
 def journal_line(answer: dict) -> bytes:
@@ -49,7 +57,9 @@ def test_what_a_killed_process_left_in_the_journal_is_taken_up_and_a_cut_off_lin
     store = Store(tmp_path_factory.mktemp("store") / "store")
     store.folder.mkdir()
     last = journal_line(row("c"))
-    (store.folder / JOURNAL).write_bytes(journal_line(row("a", text)) + journal_line(row("b")) + last[: min(cut, len(last) - 1)])
+    (store.folder / JOURNAL).write_bytes(
+        journal_line(row("a", text)) + journal_line(row("b")) + last[: min(cut, len(last) - 1)]
+    )
 
     assert known_answers(store) == {"a": None, "b": None}
     with store.writer("a test") as writer, answer_log(writer) as log:
@@ -65,7 +75,9 @@ def test_a_kill_between_commit_and_emptying_doubles_nothing(store):
     with store.writer("a test") as writer, answer_log(writer) as log:
         log.append(row("a"))
         log.append(row("b"))
-    (store.folder / JOURNAL).write_bytes(journal_line(row("a")) + journal_line(row("b")))  # as if it had not been emptied
+    (store.folder / JOURNAL).write_bytes(
+        journal_line(row("a")) + journal_line(row("b"))
+    )  # as if it had not been emptied
 
     with store.writer("a test") as writer, answer_log(writer):
         pass
@@ -83,9 +95,13 @@ def test_a_retried_answer_replaces_its_error(store):
 
 
 def test_an_error_in_the_middle_keeps_what_came_before_it(store):
-    with pytest.raises(ZeroDivisionError), store.writer("a test") as writer, answer_log(writer) as log:
-        log.append(row("a"))
-        raise ZeroDivisionError
+    def fail_in_the_middle(writer) -> None:
+        with answer_log(writer) as log:
+            log.append(row("a"))
+            raise ZeroDivisionError
+
+    with store.writer("a test") as writer, pytest.raises(ZeroDivisionError):
+        fail_in_the_middle(writer)
 
     assert read_answers(store, ["a"])["text"].to_list() == ["a text"]
 

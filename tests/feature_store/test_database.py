@@ -140,7 +140,12 @@ def test_small_files_are_joined_though_every_process_makes_but_one(tmp_path):
     assert check_keys(store, "things", "key") == 3 * COMPACT_EVERY
 
 
-@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), st.integers(0, 9), min_size=1, max_size=8), st.data())
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=5), st.integers(0, 9), min_size=1, max_size=8
+    ),
+    st.data(),
+)
 @settings(deadline=None, max_examples=20)
 def test_exactly_the_named_keys_are_deleted_whatever_stands_in_them(tmp_path_factory, values, data):
     chosen = data.draw(st.sets(st.sampled_from(sorted(values))))
@@ -150,7 +155,9 @@ def test_exactly_the_named_keys_are_deleted_whatever_stands_in_them(tmp_path_fac
         before = store.version("things")
         writer.delete("things", "key", chosen)
 
-    assert dict(zip(*store.read("things", SCHEMA).to_pydict().values(), strict=True)) == {k: v for k, v in values.items() if k not in chosen}
+    assert dict(zip(*store.read("things", SCHEMA).to_pydict().values(), strict=True)) == {
+        k: v for k, v in values.items() if k not in chosen
+    }
     assert store.read("things", SCHEMA, version=before).num_rows == len(values)
 
 

@@ -31,7 +31,11 @@ def filled(tmp_path):
 
     def fill(rows: list[dict], encoded: list[str] | None = None) -> Store:
         store = Store(tmp_path / "store")
-        keys = sorted({r["text_key"] for r in rows if r["text_key"]}) if encoded is None else [text_key(t) for t in encoded]
+        keys = (
+            sorted({r["text_key"] for r in rows if r["text_key"]})
+            if encoded is None
+            else [text_key(t) for t in encoded]
+        )
         with store.writer("a test") as writer:
             write_lineage(writer, rows)
             write_vectors(writer, "lexical", "fit", keys, np.ones((len(keys), 2), dtype=np.float32))
@@ -40,7 +44,9 @@ def filled(tmp_path):
     return fill
 
 
-def closed(store: Store, config: GatesConfig | None = None, leaks=CLEAN, before=None, tasks=("toy",), vectors=None) -> dict[str, str]:
+def closed(
+    store: Store, config: GatesConfig | None = None, leaks=CLEAN, before=None, tasks=("toy",), vectors=None
+) -> dict[str, str]:
     """Names of the gates that do not hold, with what they found."""
     gates = check_gates(store, tasks, MADE if vectors is None else vectors, config or GatesConfig(), leaks, before)
     return {gate.name: gate.found for gate in gates if not gate.holds}
@@ -114,7 +120,10 @@ def test_tasks_of_one_space_encoded_by_two_fits_close_a_gate(filled):
         write_vectors(writer, "lexical", "new fit", [text_key("one")], np.ones((1, 2), dtype=np.float32))
         write_state(writer, "lexical", "toy", "fit", [], b"")
         write_state(writer, "lexical", "toy", "new fit", [], b"")
-    made = {"toy/lexical": {"fingerprint": "new fit", "dimension": 2}, "toy_user/lexical": {"fingerprint": "fit", "dimension": 2}}
+    made = {
+        "toy/lexical": {"fingerprint": "new fit", "dimension": 2},
+        "toy_user/lexical": {"fingerprint": "fit", "dimension": 2},
+    }
 
     found = closed(store, tasks=("toy", "toy_user"), vectors=made)
 

@@ -41,12 +41,31 @@ def events(rows: list[tuple[str, str, float]]) -> pl.DataFrame:
 LOG = events([("u", "a", 0), ("u", "b", 1), ("u", "c", 2), ("v", "a", 1), ("v", "d", 3)])
 
 
-def made(user: str, as_of: float, prompt: str, seen_until: float | None = None, text: str | None = "a text", kind: str = "user") -> tuple[dict, dict]:
+def made(
+    user: str,
+    as_of: float,
+    prompt: str,
+    seen_until: float | None = None,
+    text: str | None = "a text",
+    kind: str = "user",
+) -> tuple[dict, dict]:
     """A row of the lineage and its answer."""
     key = f"answer to {user} {as_of} {prompt}"
     clocks = {"as_of": minute(as_of), "seen_until": None if seen_until is None else minute(seen_until)}
-    row = {"row": row_key("toy", user, minute(as_of)), "task": "toy", "entity_type": kind, "entity": user, "answer_key": key, "text": text}
-    answer = {"key": key, "text": text, "messages": json.dumps([{"role": "user", "content": prompt}]), "created_at": START}
+    row = {
+        "row": row_key("toy", user, minute(as_of)),
+        "task": "toy",
+        "entity_type": kind,
+        "entity": user,
+        "answer_key": key,
+        "text": text,
+    }
+    answer = {
+        "key": key,
+        "text": text,
+        "messages": json.dumps([{"role": "user", "content": prompt}]),
+        "created_at": START,
+    }
     return {**dict.fromkeys(LINEAGE.names), **row, **clocks}, {**dict.fromkeys(ANSWERS.names), **answer}
 
 
@@ -86,7 +105,9 @@ def test_a_prompt_that_shows_an_event_after_its_as_of_is_found(check):
     # its newest event is at 1.5, after as_of 1, and no sample lies before it that could see the row
     report = check(HONEST[1], made("u", 1, "nothing named", seen_until=1.5))
 
-    assert [(e.question, e.row, e.time) for e in report.counter_examples] == [(LATER_THAN_AS_OF, row_key("toy", "u", minute(1)), minute(1.5))]
+    assert [(e.question, e.row, e.time) for e in report.counter_examples] == [
+        (LATER_THAN_AS_OF, row_key("toy", "u", minute(1)), minute(1.5))
+    ]
 
 
 def test_a_sample_that_sees_a_row_which_has_seen_the_sample_itself_is_found(check):
@@ -126,7 +147,10 @@ def test_an_event_seen_again_later_is_no_leak_and_shown_once_too_often_is_one(ch
 def test_an_item_that_is_called_like_a_word_of_the_instructions_is_no_leak(check):
     # data without ratings shows names alone, and a film may be called `history`
     log = LOG.with_columns(pl.Series("shown", ["a", "b", "history", "a", "history"]))
-    rows = (made("u", 1, "Given this history, say:\na; b", seen_until=1), made("v", 1, "Given this history, say:\na", seen_until=1))
+    rows = (
+        made("u", 1, "Given this history, say:\na; b", seen_until=1),
+        made("v", 1, "Given this history, say:\na", seen_until=1),
+    )
 
     assert check(*rows, log=log).leaks == 0
     leaky = made("u", 1, "Given this history, say:\na; b; history", seen_until=1)

@@ -186,14 +186,23 @@ def test_a_table_that_came_after_a_release_is_none_of_it(store):
 def test_knowledge_has_both_its_clock_and_its_entity_beside_each_vector_and_leaves_out_rows_without_text(store):
     later = DAY + timedelta(days=1)
     with store.writer("a test") as writer:
-        rows = [lineage_row("a", "one"), lineage_row("a", "two", later), lineage_row("b", None), lineage_row("c", "one", task="other")]
+        rows = [
+            lineage_row("a", "one"),
+            lineage_row("a", "two", later),
+            lineage_row("b", None),
+            lineage_row("c", "one", task="other"),
+        ]
         write_lineage(writer, rows)
-        write_vectors(writer, "dense", "fit", [text_key("one"), text_key("two")], np.array([[1, 1], [2, 2]], dtype=np.float32))
+        write_vectors(
+            writer, "dense", "fit", [text_key("one"), text_key("two")], np.array([[1, 1], [2, 2]], dtype=np.float32)
+        )
         release = publish(writer, FACTS)
 
     knowledge = released_knowledge(store, release, "kar_user", "dense")
 
-    found = dict(zip(knowledge.as_of.astype("datetime64[D]").astype(str).tolist(), knowledge.vectors[:, 0].tolist(), strict=True))
+    found = dict(
+        zip(knowledge.as_of.astype("datetime64[D]").astype(str).tolist(), knowledge.vectors[:, 0].tolist(), strict=True)
+    )
     assert found == {"2024-05-01": 1.0, "2024-05-02": 2.0}
     assert knowledge.entities.tolist() == ["a", "a"]
     assert (knowledge.task, knowledge.encoder, knowledge.entity) == ("kar_user", "dense", "user")

@@ -31,7 +31,10 @@ def test_texts_share_a_key_only_when_they_are_the_same(one, other):
     assert (text_key(one) == text_key(other)) == (one == other)
 
 
-@given(keys=st.lists(text.map(text_key), min_size=2, max_size=2), fits=st.lists(st.sampled_from(["aa", "a", "b"]), min_size=2, max_size=2))
+@given(
+    keys=st.lists(text.map(text_key), min_size=2, max_size=2),
+    fits=st.lists(st.sampled_from(["aa", "a", "b"]), min_size=2, max_size=2),
+)
 def test_vectors_share_a_key_only_under_the_same_text_and_encoder(keys, fits):
     same = keys[0] == keys[1] and fits[0] == fits[1]
 

@@ -10,10 +10,32 @@ from llm_tasks.engine.protocol import EngineConfig
 from llm_tasks.pipeline.request import Answer, ModelIdentity, Request
 from prompts.domain import Domain
 
-WORDS = (
-    "warm slow bright noir tender comic grim vast quiet loud rural urban"
-    " heist court space ocean family exile music winter summer ghost robot chess"
-).split()
+WORDS = [
+    "warm",
+    "slow",
+    "bright",
+    "noir",
+    "tender",
+    "comic",
+    "grim",
+    "vast",
+    "quiet",
+    "loud",
+    "rural",
+    "urban",
+    "heist",
+    "court",
+    "space",
+    "ocean",
+    "family",
+    "exile",
+    "music",
+    "winter",
+    "summer",
+    "ghost",
+    "robot",
+    "chess",
+]
 
 
 class ScriptedEngine:

@@ -6,7 +6,6 @@ import pytest
 
 from feature_store.lineage import row_key
 
-
 START = datetime(2024, 1, 1, tzinfo=UTC)  # as in conftest.py
 
 
@@ -50,7 +49,12 @@ def test_a_row_whose_newest_event_was_deleted_is_withdrawn_lest_it_pass_for_newe
 
 
 def test_a_row_whose_newest_event_got_another_time_is_withdrawn(asked):
-    asked.write_events([(u, i, minute(2) + timedelta(seconds=30) if (u, t) == ("u1", minute(4)) else t, r) for u, i, t, r in asked.events()])
+    asked.write_events(
+        [
+            (u, i, minute(2) + timedelta(seconds=30) if (u, t) == ("u1", minute(4)) else t, r)
+            for u, i, t, r in asked.events()
+        ]
+    )
 
     asked.ask("kar_user")
 

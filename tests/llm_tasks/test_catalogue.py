@@ -61,7 +61,11 @@ def test_a_technique_s_lexical_space_and_relations_are_techniques(task):
 def test_a_technique_imports_no_engine_store_flow_or_batch():
     for path in FOLDER.glob("*.py"):
         imported = re.findall(r"^(?:from|import) (\S+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        assert not [name for name in imported if re.match(r"llm_tasks\.(engine|encoders)|feature_store|flows|prefect|torch", name)]
+        assert not [
+            name
+            for name in imported
+            if re.match(r"llm_tasks\.(engine|encoders)|feature_store|flows|prefect|torch", name)
+        ]
 
 
 def test_names_that_are_no_technique_are_told_with_those_that_are():
@@ -80,7 +84,9 @@ def test_a_plan_needs_neither_torch_nor_prefect():
         "print([name for name in ('torch', 'prefect', 'sklearn', 'sentence_transformers') if name in sys.modules])"
     )
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=FOLDER.parent, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=FOLDER.parent, check=True
+    )
 
     assert done.stdout.strip() == "[]"
 
@@ -93,5 +99,5 @@ def test_two_techniques_of_one_name_are_refused(tmp_path, monkeypatch):
     package = importlib.import_module("llm_tasks")
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
 
-    with pytest.raises(ValueError, match="zz is declared in llm_tasks.zz_one and in llm_tasks.zz_two"):
+    with pytest.raises(ValueError, match=r"zz is declared in llm_tasks\.zz_one and in llm_tasks\.zz_two"):
         find_tasks()

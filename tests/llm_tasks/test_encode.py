@@ -98,7 +98,10 @@ def test_users_are_encoded_in_the_items_space(shop):
 def test_a_space_without_texts_says_what_to_run(shop):
     shop.ask("kar_user")
 
-    with pytest.raises(NothingToFit, match=r"texts of kar_item, and the 0 there .*\n  make more first: knowflow refresh --task kar_item"):
+    with pytest.raises(
+        NothingToFit,
+        match=r"texts of kar_item, and the 0 there .*\n  make more first \(knowflow refresh --task kar_item\)",
+    ):
         shop.encode("kar_user")
 
 
@@ -151,8 +154,16 @@ def test_the_dense_encoder_encodes_only_what_is_new(make_shop):
         (["dens"], {}, r"tasks\.kar_item\.encoders: there is no encoder dens\n  there are: lexical"),
         (None, {"two words": EncoderConfig(kind="lexical")}, r"'two words' cannot name a table"),
         (None, {"a/b": EncoderConfig(kind="lexical")}, r"'a/b' cannot name a table"),
-        (None, {"d": EncoderConfig(kind="dense", model="gone")}, r"encoders\.d: model 'gone': .*gone holds no \.safetensors"),
-        (None, {"d": EncoderConfig(kind="dense", max_tokens=999)}, r"encoders\.d: .*max_tokens is 999, the model reads at most 512"),
+        (
+            None,
+            {"d": EncoderConfig(kind="dense", model="gone")},
+            r"encoders\.d: model 'gone': .*gone holds no \.safetensors",
+        ),
+        (
+            None,
+            {"d": EncoderConfig(kind="dense", max_tokens=999)},
+            r"encoders\.d: .*max_tokens is 999, the model reads at most 512",
+        ),
     ],
 )
 def test_encoders_that_cannot_be_used_are_told_before_anything_is_asked(tmp_path, wanted, encoders, message):

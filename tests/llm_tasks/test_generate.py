@@ -134,7 +134,9 @@ def test_unchanged_rows_are_not_written_again_and_keep_their_clock(shop):
 def test_a_mended_clock_of_a_row_is_written_though_its_prompt_is_the_same(shop, monkeypatch):
     shop.ask("kar_user")
     task, honest = find_tasks()["kar_user"], find_tasks()["kar_user"].rows
-    monkeypatch.setitem(vars(task), "rows", lambda inputs: (replace(r, seen_until=r.as_of + timedelta(days=1)) for r in honest(inputs)))
+    monkeypatch.setitem(
+        vars(task), "rows", lambda inputs: (replace(r, seen_until=r.as_of + timedelta(days=1)) for r in honest(inputs))
+    )
     shop.ask("kar_user")
     assert all(row["seen_until"] > row["as_of"] for row in shop.lineage("kar_user").values())
     monkeypatch.undo()
@@ -177,7 +179,9 @@ def test_an_answer_is_on_disk_before_the_next_one_is_given_and_in_the_table_at_t
     journal = place.store.folder / JOURNAL
     plan = plan_task(find_tasks()["kar_item"], place)
     with place.store.writer("a test") as writer:
-        generate(plan, place, writer, lambda what, done, total: seen.append((done, total, journal.read_text().count("\n"))))
+        generate(
+            plan, place, writer, lambda what, done, total: seen.append((done, total, journal.read_text().count("\n")))
+        )
 
     assert seen == [(number, 12, number) for number in range(1, 13)]
     assert journal.read_bytes() == b""

@@ -64,7 +64,11 @@ def test_two_snapshots_of_one_second_are_one_row_and_the_later_one_stays(example
 
     assert len(plan.rows) == 1_219
     assert len(doubled) == 2
-    (kept,) = [row.source for row in plan.rows if row.source.entity == str(doubled["user_id"][0]) and row.source.as_of == doubled["as_of"][0]]
+    (kept,) = [
+        row.source
+        for row in plan.rows
+        if row.source.entity == str(doubled["user_id"][0]) and row.source.as_of == doubled["as_of"][0]
+    ]
     assert kept.variables["input"] == doubled["input"][1]
 
 
@@ -133,7 +137,8 @@ def dataset(logs: dict[str, list[tuple[int, int, float]]]) -> Dataset:
             "rating": pl.Series([rating for *_, rating in rows], dtype=pl.Float32),
         }
     ).with_columns(
-        (pl.col("rating") >= 4).cast(pl.Float32).alias("label"), pl.int_range(pl.len(), dtype=pl.UInt32).over("user").alias("position")
+        (pl.col("rating") >= 4).cast(pl.Float32).alias("label"),
+        pl.int_range(pl.len(), dtype=pl.UInt32).over("user").alias("position"),
     )
     items = pl.DataFrame({"item": [str(i) for i in range(10)], "title": [f"Film {i}" for i in range(10)]})
     return Dataset(events, items, None, None, (), (), (), "test")
@@ -149,7 +154,10 @@ def shown_items(text: str) -> list[int]:
 
 
 @settings(deadline=None, max_examples=150)
-@given(logs=st.dictionaries(st.sampled_from(["a", "b"]), log, min_size=1), shares=st.lists(st.sampled_from([0.2, 0.4, 0.5, 0.8, 1.0]), min_size=1))
+@given(
+    logs=st.dictionaries(st.sampled_from(["a", "b"]), log, min_size=1),
+    shares=st.lists(st.sampled_from([0.2, 0.4, 0.5, 0.8, 1.0]), min_size=1),
+)
 def test_every_sample_that_sees_a_row_is_strictly_later_than_all_that_the_row_shows(logs, shares):
     data, rows = dataset(logs), user_rows(logs, tuple(shares))
     rows = list({(row.entity, row.as_of): row for row in rows}.values())
@@ -187,7 +195,13 @@ def test_a_prompt_does_not_change_when_later_events_are_permuted_altered_or_dele
     earlier = [row for row in ordered if row[0] <= cut]
     later = [row for row in ordered if row[0] > cut]
     altered = [(minute, item, data.draw(st.sampled_from([1.0, 2.0]))) for minute, item, _ in later]
-    other = data.draw(st.lists(st.tuples(st.integers(cut + 1, 12), st.integers(0, 9), st.just(5.0)), max_size=6, unique_by=lambda row: row[:2]))
+    other = data.draw(
+        st.lists(
+            st.tuples(st.integers(cut + 1, 12), st.integers(0, 9), st.just(5.0)),
+            max_size=6,
+            unique_by=lambda row: row[:2],
+        )
+    )
     variants = [data.draw(st.permutations(later)), altered, other, []]
 
     (expected,) = user_rows({"a": before}, (share,))

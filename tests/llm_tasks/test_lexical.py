@@ -12,7 +12,24 @@ from sklearn.preprocessing import Normalizer
 from llm_tasks.encoders.lexical import FEW_TEXTS, LexicalEncoder
 from sources.progress import silent
 
-WORDS = "warm slow bright noir tender comic grim vast quiet loud heist court space ocean family exile".split()
+WORDS = [
+    "warm",
+    "slow",
+    "bright",
+    "noir",
+    "tender",
+    "comic",
+    "grim",
+    "vast",
+    "quiet",
+    "loud",
+    "heist",
+    "court",
+    "space",
+    "ocean",
+    "family",
+    "exile",
+]
 
 
 def some_texts(count: int, seed: int = 0) -> list[str]:
@@ -25,7 +42,9 @@ def test_vectors_equal_those_of_scikit_learns_pipeline(count, rare):
     texts, unseen = some_texts(count), [*some_texts(5, seed=9), "warm WARM, and an unknown word", "slow bright"]
     assert (len(texts) >= FEW_TEXTS) == (rare == 2)
     pipeline = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=rare), TruncatedSVD(8, random_state=0), Normalizer()
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=rare),
+        TruncatedSVD(8, random_state=0),
+        Normalizer(),
     ).fit(texts)
 
     encoder = LexicalEncoder.fit(texts, 8)
@@ -33,6 +52,22 @@ def test_vectors_equal_those_of_scikit_learns_pipeline(count, rare):
     assert encoder.dimension == 8
     for wanted in (texts, unseen):
         assert encoder.encode(wanted, silent) == pytest.approx(pipeline.transform(wanted), abs=1e-5)
+
+
+def test_only_the_commonest_terms_are_kept_when_there_are_too_many(monkeypatch):
+    monkeypatch.setattr("llm_tasks.encoders.lexical.MOST_TERMS", 12)
+    texts = some_texts(40)
+    pipeline = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=12),
+        TruncatedSVD(4, random_state=0),
+        Normalizer(),
+    ).fit(texts)
+
+    encoder = LexicalEncoder.fit(texts, 4)
+
+    assert encoder.fits(384, texts=40) is False
+    assert encoder.encode(texts, silent) == pytest.approx(pipeline.transform(texts), abs=1e-5)
+    assert LexicalEncoder.fit(texts, 384).dimension == 11  # twelve terms span eleven directions after the first
 
 
 def test_vectors_have_length_one_and_a_text_with_no_known_word_gives_zeros():
@@ -63,7 +98,9 @@ def test_a_state_survives_bytes_bit_by_bit():
     again = LexicalEncoder.from_state(encoder.state())
 
     assert (again.fingerprint, again.dimension) == (encoder.fingerprint, 4)
-    assert np.array_equal(again.encode(["amélie 東京", "warm noir"], silent), encoder.encode(["amélie 東京", "warm noir"], silent))
+    assert np.array_equal(
+        again.encode(["amélie 東京", "warm noir"], silent), encoder.encode(["amélie 東京", "warm noir"], silent)
+    )
     assert again.state() == encoder.state()
 
 

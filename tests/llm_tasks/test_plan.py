@@ -14,7 +14,11 @@ from sources.progress import silent
 def test_a_plan_of_an_empty_store_creates_nothing(shop):
     plans = plan_all(shop.config)
 
-    assert [(p.task.name, p.count("new"), len(p.asks)) for p in plans] == [("kar_item", 12, 12), ("kar_user", 8, 8), ("item_facts", 12, 0)]
+    assert [(p.task.name, p.count("new"), len(p.asks)) for p in plans] == [
+        ("kar_item", 12, 12),
+        ("kar_user", 8, 8),
+        ("item_facts", 12, 0),
+    ]
     assert not (shop.folder / "runs").exists()
     assert shop.calls() == []
 
@@ -51,9 +55,21 @@ def test_the_bound_on_output_tokens_is_calls_times_the_prompt_s_limit(shop):
     ("change", "status", "why"),
     [
         (lambda shop: None, "cached", {}),
-        (lambda shop: shop.configure(engine={**shop.settings["engine"], "model": "other"}), "changed", {"the model changed": 12}),
-        (lambda shop: shop.configure(engine={**shop.settings["engine"], "revision": "2"}), "changed", {"the model changed": 12}),
-        (lambda shop: shop.write_items({f"i{p}": f"Object {p}" for p in range(12)}), "changed", {"what the prompt shows changed": 12}),
+        (
+            lambda shop: shop.configure(engine={**shop.settings["engine"], "model": "other"}),
+            "changed",
+            {"the model changed": 12},
+        ),
+        (
+            lambda shop: shop.configure(engine={**shop.settings["engine"], "revision": "2"}),
+            "changed",
+            {"the model changed": 12},
+        ),
+        (
+            lambda shop: shop.write_items({f"i{p}": f"Object {p}" for p in range(12)}),
+            "changed",
+            {"what the prompt shows changed": 12},
+        ),
     ],
 )
 def test_a_plan_says_why_a_row_is_asked_again(shop, change, status, why):

@@ -51,7 +51,9 @@ def batch(texts: list[np.ndarray], length: int, side: str, junk: float) -> tuple
     pooling=st.sampled_from(POOLINGS),
     seed=st.integers(0, 2**16),
 )
-def test_a_pooled_vector_is_that_of_its_text_alone_whatever_the_padding_and_the_batch(lengths, extra, side, pooling, seed):
+def test_a_pooled_vector_is_that_of_its_text_alone_whatever_the_padding_and_the_batch(
+    lengths, extra, side, pooling, seed
+):
     generator = np.random.default_rng(seed)
     texts = [generator.normal(size=(LAYERS, length, WIDTH)) for length in lengths]
 

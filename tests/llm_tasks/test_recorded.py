@@ -15,11 +15,15 @@ FILMS = load_domain("films")
 @pytest.fixture
 def build(tmp_path):
     """An engine with one recorded item answer."""
-    pl.DataFrame({"input": ["Heat (1995) [Crime]"], "answer": ["  A heist film.\n"]}).write_parquet(tmp_path / "items.parquet")
+    pl.DataFrame({"input": ["Heat (1995) [Crime]"], "answer": ["  A heist film.\n"]}).write_parquet(
+        tmp_path / "items.parquet"
+    )
 
     def make(files=None, **options):
         files = {"kar_item.v1": "items.parquet"} if files is None else files
-        return build_engine(EngineConfig(name="recorded", model="m", options={"files": files, **options}), FILMS, tmp_path)
+        return build_engine(
+            EngineConfig(name="recorded", model="m", options={"files": files, **options}), FILMS, tmp_path
+        )
 
     return make
 
@@ -60,7 +64,9 @@ def test_what_is_not_recorded_becomes_an_error_that_says_so_and_never_an_invente
 
 
 def test_a_recording_without_a_text_is_no_answer(build, tmp_path):
-    pl.DataFrame({"input": ["Heat"], "answer": [None]}, schema={"input": pl.String, "answer": pl.String}).write_parquet(tmp_path / "none.parquet")
+    pl.DataFrame({"input": ["Heat"], "answer": [None]}, schema={"input": pl.String, "answer": pl.String}).write_parquet(
+        tmp_path / "none.parquet"
+    )
     engine = build({"kar_item.v1": "none.parquet"})
 
     (answer,) = engine.generate([request(engine, "Heat")])
@@ -74,7 +80,10 @@ def test_a_recording_without_a_text_is_no_answer(build, tmp_path):
         ({"kar_item.v1": "gone.parquet"}, r"no such file\n  kar_item\.v1: .*gone\.parquet"),
         ({"kar_item": "items.parquet"}, "'kar_item' is no prompt with its version"),
         ({"kar_item.vX": "items.parquet"}, r"'kar_item\.vX' is no prompt with its version"),
-        ({"kar_item.v1": "other.parquet"}, r"lacks input\n  the prompt kar_item\.v1 shows input; the file has text, answer"),
+        (
+            {"kar_item.v1": "other.parquet"},
+            r"lacks input\n  the prompt kar_item\.v1 shows input; the file has text, answer",
+        ),
         ({"kar_item.v1": "broken.parquet"}, r"broken\.parquet cannot be read as Parquet"),
     ],
 )

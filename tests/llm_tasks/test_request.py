@@ -57,7 +57,9 @@ def test_any_change_of_message_model_revision_adapter_sampling_or_schema_changes
 @given(of=parts)
 def test_the_role_and_the_order_of_messages_count(of):
     said, *rest = of
-    turned = [{**message, "role": {"system": "user", "user": "assistant"}.get(message["role"], "system")} for message in said]
+    turned = [
+        {**message, "role": {"system": "user", "user": "assistant"}.get(message["role"], "system")} for message in said
+    ]
 
     assert key((turned, *rest)) != key(of)
     assert key(([*said, said[0]], *rest)) != key(of)
@@ -82,15 +84,21 @@ def test_a_part_cannot_slip_into_its_neighbour():
     hello = [{"role": "user", "content": "hello"}]
 
     assert answer_key(hello, ModelIdentity("a", "bc"), {}, {}) != answer_key(hello, ModelIdentity("ab", "c"), {}, {})
-    assert answer_key(hello, ModelIdentity("a", "b"), {"x": 1}, {}) != answer_key(hello, ModelIdentity("a", "b"), {}, {"x": 1})
-    assert answer_key(hello, ModelIdentity("a", "b"), {"x": 1}, {}) != answer_key(hello, ModelIdentity("a", "b"), {"x": "1"}, {})
+    assert answer_key(hello, ModelIdentity("a", "b"), {"x": 1}, {}) != answer_key(
+        hello, ModelIdentity("a", "b"), {}, {"x": 1}
+    )
+    assert answer_key(hello, ModelIdentity("a", "b"), {"x": 1}, {}) != answer_key(
+        hello, ModelIdentity("a", "b"), {"x": "1"}, {}
+    )
 
 
 def test_neither_row_task_data_nor_code_version_can_be_part_of_the_key():
     assert list(inspect.signature(answer_key).parameters) == ["messages", "identity", "sampling", "schema"]
     # Worked out once by `printf '%s' JSON | sha256sum`: a key that moves with our code would orphan every paid answer.
     assert (
-        answer_key([{"role": "user", "content": "héllo"}], ModelIdentity("m", "r"), {"temperature": 0.0}, {"type": "text"})
+        answer_key(
+            [{"role": "user", "content": "héllo"}], ModelIdentity("m", "r"), {"temperature": 0.0}, {"type": "text"}
+        )
         == "7eabbba8f39eaab9050a2d7c7f3214ae12234b2c7ee52aae2360700c54965906"
     )
 
