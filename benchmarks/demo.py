@@ -1,6 +1,6 @@
 """The whole demo twice, in a copy of the tree: time, memory, the arms' figures, and that nothing is paid twice.
 
-Run:   .venv/bin/python -m benchmarks.demo
+Run:   .venv/bin/python benchmarks/demo.py
 Last line: one JSON object.
 """
 
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.tree import Taken, run_tree
+from tree import Taken, run_tree
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -104,13 +104,18 @@ def choose_arms(names: Sequence[str] | None, tasks: Mapping[str, tuple[str, Sequ
 
     Args:
         names: Names of arms, or of techniques.
-        tasks: Technique -> what its rows are about, and the encoders its vectors were made with.
+        tasks: Technique -> what its rows are about, and the encoders its vectors were made with; one about queries
+            is no arm, for no sample is about a query.
 
     Raises:
         UnknownArm: A name is neither.
     """
     known = arms_of()
-    own = {task: arm_of_task(task, entity, encoders) for task, (entity, encoders) in tasks.items() if encoders}
+    own = {
+        task: arm_of_task(task, entity, encoders)
+        for task, (entity, encoders) in tasks.items()
+        if encoders and entity in ("item", "user")
+    }
     wanted = list(known) if names is None else list(dict.fromkeys(names))
     unknown = [name for name in wanted if name not in known and name not in own]
     if unknown:
@@ -121,12 +126,13 @@ def choose_arms(names: Sequence[str] | None, tasks: Mapping[str, tuple[str, Sequ
 def disturb(knowledge: Knowledge, disturbance: Disturbance, seed: int = 0) -> Knowledge:
     """Shuffle vectors across rows, or replace them by random ones; what is about whom stays.
 
-    Both encoders of a task are shuffled alike: texts move, not vectors.
+    All encoders of a task are shuffled alike: texts move, not vectors. Random vectors are independent of each other.
     """
-    random = np.random.default_rng(seed)
     if disturbance == "shuffled":
-        return replace(knowledge, vectors=knowledge.vectors[random.permutation(len(knowledge.vectors))])
+        place = np.random.default_rng(seed).permutation(len(knowledge.vectors))
+        return replace(knowledge, vectors=knowledge.vectors[place])
     if disturbance == "random":
+        random = np.random.default_rng([seed, *f"{knowledge.task}/{knowledge.encoder}".encode()])
         noise = random.standard_normal(knowledge.vectors.shape, dtype=np.float32)
         return replace(knowledge, vectors=noise / np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), 1e-9))
     return knowledge

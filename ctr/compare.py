@@ -10,6 +10,7 @@ from ctr.adapters.catalogue import find_adapters
 from ctr.arms import Arm, disturb
 from ctr.batch import Batches
 from ctr.config import TrainConfig
+from ctr.faults import UnfitVectors
 from ctr.fields import Fields
 from ctr.model import ClickModel, build_model
 from ctr.samples import Samples
@@ -56,9 +57,12 @@ def prepare_views(arm: Arm, knowledge: Mapping[str, Knowledge], samples: Samples
 def make_model(
     arm: Arm, views: Views, batches: Batches, samples: Samples, config: TrainConfig, seed: int
 ) -> ClickModel:
-    """Make a fresh model of an arm; the seed decides its first parameters."""
+    """Make a fresh model of an arm; the seed decides its first parameters.
+
+    Raises:
+        UnfitVectors: An adapter cannot take its vectors together; the text names the arm.
+    """
     torch.manual_seed(seed)
-    adapters = find_adapters()
     fields = Fields(
         users=len(samples.user_ids),
         items=len(samples.item_ids),
@@ -66,10 +70,12 @@ def make_model(
         history_length=samples.history.shape[1],
         width=config.embedding_dim,
     )
-    modules = {
-        place: adapters[use.adapter].build({name: view.width for name, view in views[place].items()})
-        for use, place in zip(arm.uses, views, strict=True)
-    }
+    adapters, modules = find_adapters(), {}
+    for use, (place, of_one) in zip(arm.uses, views.items(), strict=True):
+        try:
+            modules[place] = adapters[use.adapter].build({name: view.width for name, view in of_one.items()})
+        except UnfitVectors as fault:
+            raise UnfitVectors(f"arm {arm.name}: {fault.why}", fault.widths) from None
     return build_model(config.backbone, fields, batches.dense_width, modules)
 
 
@@ -84,6 +90,10 @@ def train_arm(
         samples: The samples.
         config: How to train.
         progress: Told how many models are done.
+
+    Raises:
+        UnfitVectors: An adapter cannot take its vectors together.
+        ArmFailed: Training ran off to infinity.
     """
     views = prepare_views(arm, knowledge, samples, config.folds)
     batches, test = Batches(samples, views), rows_of(samples, "test")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 
 @dataclass(frozen=True)
@@ -19,24 +20,28 @@ class Earlier:
     def total(self, values: np.ndarray, last: int | None = None) -> np.ndarray:
         """Add up a column over each row's strictly earlier rows.
 
+        Every key has a running sum of its own, so that no other row changes a total, not even in its rounding.
+
         Args:
-            values: [N] or [N, K], aligned with the rows.
+            values: [N], aligned with the rows.
             last: How many of the newest earlier rows to take; all where None.
 
         Returns:
-            [N] or [N, K] float64.
+            [N] float64.
         """
-        running = np.cumsum(values[self.order], axis=0, dtype=np.float64)
-        running = np.concatenate([np.zeros_like(running[:1]), running])
+        rows = pl.DataFrame({"key": self.begin[self.order], "value": values[self.order].astype(np.float64)})
+        sums = rows.select(pl.col("value").cum_sum().over("key")).to_series().to_numpy()
+        running = np.concatenate([[0.0], sums])  # at k + 1: what the key's rows add up to until place k
         begin = self.begin if last is None else np.maximum(self.begin, self.end - last)
-        return running[self.end] - running[begin]
+        until = np.where(self.end > self.begin, running[self.end], 0)
+        return until - np.where(begin > self.begin, running[begin], 0)
 
     def count(self, last: int | None = None) -> np.ndarray:
         """Count each row's strictly earlier rows, `last` at most: [N] float64."""
         number = (self.end - self.begin).astype(np.float64)
         return number if last is None else np.minimum(number, last)
 
-    def mean(self, values: np.ndarray, last: int | None = None, prior: np.ndarray | float = 0.0) -> np.ndarray:
+    def mean(self, values: np.ndarray, last: int | None = None, prior: float = 0.0) -> np.ndarray:
         """Average a column over each row's strictly earlier rows; `prior` where there are none: [N] float64."""
         number = self.count(last)
         return np.where(number > 0, self.total(values, last) / np.maximum(number, 1), prior)

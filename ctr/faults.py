@@ -1,6 +1,6 @@
 """What can go wrong with arms, told in words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class UnknownArm(Exception):
@@ -14,6 +14,21 @@ class UnknownArm(Exception):
     def __init__(self, names: Iterable[str], known: Iterable[str]) -> None:
         self.names, self.known = tuple(names), tuple(known)
         super().__init__(f"no such arm: {', '.join(self.names)}\n  there are: {', '.join(self.known)}")
+
+
+class UnfitVectors(Exception):
+    """Vectors that an adapter cannot take together.
+
+    Args:
+        why: Why they must be of one length, as `... shares ...`.
+        widths: Length of each, by its name.
+    """
+
+    def __init__(self, why: str, widths: Mapping[str, int]) -> None:
+        self.why, self.widths = why, dict(widths)
+        lengths = ", ".join(f"{name} has {width}" for name, width in self.widths.items())
+        mend = "let it read vectors of one length, such as those of one dense encoder"
+        super().__init__(f"{why}, so its vectors must be of one length: {lengths}\n  {mend}")
 
 
 class ArmFailed(Exception):

@@ -29,8 +29,8 @@ class States:
 class Fields(nn.Module):
     """Embeds a batch.
 
-    The history is pooled with one learned weight per place (the newest event counts most), over all events, over
-    liked ones and over disliked ones.
+    The history is pooled with one learned weight per place (at first the newest event counts most), over all events,
+    over those rated above the mean of this history, and over the others.
 
     Args:
         users: Number of users.

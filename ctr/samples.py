@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from ctr.statistics import Log, count_statistics
-
-if TYPE_CHECKING:
-    from sources.tables import Dataset
+from ctr.statistics import Log, count_statistics, prior_of
+from sources.faults import Fault, SourceFaults
+from sources.tables import Dataset
 
 PARTS = ("train", "validation", "test")
 
@@ -39,8 +37,6 @@ class Samples:
     """[N] float32: the user's shrunk mean rating over strictly earlier events."""
     surprise: np.ndarray
     """[N] float32: the rating minus what the item usually gets from users of other folds."""
-    residual: np.ndarray
-    """[N] float32: the rating minus the mean of its user over the training rows; only for fitting on training rows."""
     item_categories: np.ndarray
     """[I, C] float32: each item's categories as shares that sum to 1 within a field (0 where it has none)."""
     item_numbers: np.ndarray
@@ -50,12 +46,8 @@ class Samples:
     item_ids: np.ndarray
     """[I] str, in the order of the dataset's items."""
 
-    def codes(self, items: np.ndarray) -> np.ndarray:
-        """Index of each item id in `item_ids`, -1 where it is not there: [M] str -> [M] int64."""
-        return codes_of(items, self.item_ids)
 
-
-def build_samples(dataset: "Dataset", split: Sequence[str], histories: np.ndarray, folds: int = 5) -> Samples:
+def build_samples(dataset: Dataset, split: Sequence[str], histories: np.ndarray, folds: int = 5) -> Samples:
     """Turn a dataset into the arrays that models read.
 
     Args:
@@ -66,6 +58,9 @@ def build_samples(dataset: "Dataset", split: Sequence[str], histories: np.ndarra
 
     Returns:
         The samples, aligned with `dataset.events`.
+
+    Raises:
+        SourceFaults: The split leaves no event for training.
     """
     events = dataset.events
     user_ids, user = np.unique(events["user"].to_numpy().astype(str), return_inverse=True)
@@ -75,12 +70,17 @@ def build_samples(dataset: "Dataset", split: Sequence[str], histories: np.ndarra
     rating = events["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
     rating = np.where(np.isnan(rating), label, rating).astype(np.float32)
     time = events["time"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
-    part = np.searchsorted(np.sort(PARTS), np.asarray(split, dtype=str))
-    part = np.argsort(PARTS)[part].astype(np.int8)
-    item_categories = category_shares(dataset.items, dataset.category_fields)
+    part = codes_of(np.asarray(split, dtype=str), np.array(PARTS)).astype(np.int8)
     train = part == 0
-    counted = count_statistics(Log(user, item, time, rating, label, train), item_categories, folds)
-    numbers = dataset.items.select(dataset.number_fields).cast(pl.Float32).to_numpy()
+    if not train.any():
+        what, mend = "leaves no event for training", "give training a larger share, or split by: global_time"
+        raise SourceFaults([Fault("knowflow.yaml", None, "split", None, what, mend)])
+    item_categories = category_shares(dataset.items, dataset.category_fields)
+    log = Log(user, item, time, rating.astype(np.float64), label.astype(np.float64), train)
+    counted = count_statistics(log, item_categories, folds, prior_of(log))
+    numbers = np.zeros((len(item_ids), 0))  # Polars gives no row at all without a column
+    if dataset.number_fields:
+        numbers = dataset.items.select(dataset.number_fields).to_numpy()
     return Samples(
         user=user.astype(np.int64),
         item=item,
@@ -92,7 +92,6 @@ def build_samples(dataset: "Dataset", split: Sequence[str], histories: np.ndarra
         statistics=standardise(counted.values, counted.values[train]),
         user_mean=counted.user_mean.astype(np.float32),
         surprise=counted.surprise.astype(np.float32),
-        residual=counted.residual.astype(np.float32),
         item_categories=item_categories,
         item_numbers=standardise(numbers, numbers[item[train]]),
         user_ids=user_ids,
@@ -129,7 +128,7 @@ def category_shares(items: pl.DataFrame, fields: Sequence[str]) -> np.ndarray:
     """
     blocks = [np.zeros((len(items), 0), dtype=np.float32)]
     for field in fields:
-        long = items.select(pl.int_range(pl.len()).alias("row"), pl.col(field)).explode(field).drop_nulls().unique()
+        long = items.select(pl.int_range(pl.len()).alias("row"), pl.col(field)).explode(field).drop_nulls()
         names, column = np.unique(long[field].to_numpy().astype(str), return_inverse=True)
         block = np.zeros((len(items), len(names)), dtype=np.float32)
         block[long["row"].to_numpy(), column] = 1

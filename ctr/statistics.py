@@ -2,6 +2,7 @@
 
 A user's statistics come from this user's strictly earlier events: events of the same second are not seen.
 An item's statistics come from training rows of users of other folds, so that no row ever sees its own label.
+What all samples share (`Prior`) is the one thing in which every training row has its tiny part.
 """
 
 from dataclasses import dataclass
@@ -27,11 +28,23 @@ class Log:
     time: np.ndarray
     """[N] datetime64[us]."""
     rating: np.ndarray
-    """[N] float32."""
+    """[N] float64, so that sums and differences keep all digits."""
     label: np.ndarray
-    """[N] float32."""
+    """[N] float64."""
     train: np.ndarray
     """[N] bool, the training rows."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is usual over all training rows: where every shrunk mean starts, the same for every sample."""
+
+    rating: float
+    """Mean rating."""
+    variance: float
+    """Variance of the rating."""
+    label: float
+    """Mean label."""
 
 
 @dataclass(frozen=True)
@@ -44,71 +57,75 @@ class Statistics:
     """[N] float64: the user's shrunk mean rating over strictly earlier events."""
     surprise: np.ndarray
     """[N] float64: the rating minus what the item usually gets from users of other folds."""
-    residual: np.ndarray
-    """[N] float64: the rating minus the mean of its user over the training rows."""
 
 
-def count_statistics(log: Log, item_categories: np.ndarray, folds: int) -> Statistics:
+def prior_of(log: Log) -> Prior:
+    """Average over the training rows, of which there must be one."""
+    rating, label = log.rating[log.train], log.label[log.train]
+    return Prior(float(rating.mean()), float(rating.var()), float(label.mean()))
+
+
+def count_statistics(log: Log, item_categories: np.ndarray, folds: int, prior: Prior) -> Statistics:
     """Count everything about every sample.
 
     Args:
         log: N events.
         item_categories: [I, C] float32 shares.
         folds: Folds of users for the item statistics.
+        prior: What is usual.
     """
     earlier = strictly_earlier(log.user, log.time)
-    of_item = item_statistics(log, len(item_categories), folds)
-    mean = float(log.rating[log.train].mean(dtype=np.float64))
-    surprise = log.rating - mean - of_item[:, 1]
-    user_mean = mean + earlier.total(log.rating - mean) / (earlier.count() + SHRINK)
+    of_item = item_statistics(log, len(item_categories), folds, prior)
+    surprise = log.rating - prior.rating - of_item[:, 1]
+    user_mean = prior.rating + earlier.total(log.rating - prior.rating) / (earlier.count() + SHRINK)
     blocks = [
-        user_statistics(log, earlier),
-        recent_statistics(log, earlier, surprise, user_mean),
+        user_statistics(log, earlier, prior),
+        recent_statistics(log, earlier, prior, surprise),
         category_affinity(log, earlier, item_categories),
         of_item,
     ]
-    return Statistics(np.concatenate(blocks, axis=1), user_mean, surprise, user_residual(log))
+    return Statistics(np.concatenate(blocks, axis=1), user_mean, surprise)
 
 
-def user_statistics(log: Log, earlier: Earlier) -> np.ndarray:
+def user_statistics(log: Log, earlier: Earlier, prior: Prior) -> np.ndarray:
     """Summarise each user's strictly earlier events.
 
     Returns:
-        [N, 5] float64: shrunk mean label, log count, shrunk mean and deviation of the rating, and the deviation of
-        the last 30 ratings.
+        [N, 5] float64: shrunk mean label, log count, shrunk mean (minus the usual one) and deviation of the rating,
+        and the deviation of the last 30 ratings.
     """
     count = earlier.count()
-    centred = log.rating.astype(np.float64) - log.rating[log.train].mean()
-    prior_label, variance = float(log.label[log.train].mean()), float(log.rating[log.train].var())
-    mean_label = (earlier.total(log.label) + prior_label * SHRINK) / (count + SHRINK)
+    centred = log.rating - prior.rating
+    mean_label = (earlier.total(log.label) + prior.label * SHRINK) / (count + SHRINK)
     mean = earlier.total(centred) / (count + SHRINK)
     spread = earlier.mean(np.square(centred)) - np.square(earlier.mean(centred))
-    deviation = np.sqrt((np.maximum(spread, 0) * count + variance * SHRINK) / (count + SHRINK))
+    deviation = np.sqrt((np.maximum(spread, 0) * count + prior.variance * SHRINK) / (count + SHRINK))
     last = RECENT[-1]
     recent = earlier.mean(np.square(centred), last) - np.square(earlier.mean(centred, last))
     return np.stack([mean_label, np.log1p(count), mean, deviation, np.sqrt(np.maximum(recent, 0))], axis=1)
 
 
-def recent_statistics(log: Log, earlier: Earlier, surprise: np.ndarray, user_mean: np.ndarray) -> np.ndarray:
+def recent_statistics(log: Log, earlier: Earlier, prior: Prior, surprise: np.ndarray) -> np.ndarray:
     """Summarise each user's mood: the newest events, and how quickly they follow each other.
 
     Args:
         log: N events.
         earlier: Strictly earlier events of the same user.
+        prior: What is usual.
         surprise: [N] float64: each event's rating minus what its item usually gets.
-        user_mean: [N] float64: the user's shrunk mean rating so far.
 
     Returns:
-        [N, 15] float64: for the last 1, 3, 10 and 30 events the mean rating, label and surprise; the shrunk mean
-        surprise of all; log seconds since the newest event; log number of events in the last hour.
+        [N, 15] float64: for the last 1, 3, 10 and 30 events the mean rating, label and surprise (what is usual where
+        there are none); the shrunk mean surprise of all; log seconds since the newest event; log number of events in
+        the last hour.
     """
-    columns = [earlier.mean(log.rating, last, user_mean) for last in RECENT]
-    columns += [earlier.mean(log.label, last, float(log.label[log.train].mean())) for last in RECENT]
+    columns = [earlier.mean(log.rating, last, prior.rating) for last in RECENT]
+    columns += [earlier.mean(log.label, last, prior.label) for last in RECENT]
     columns += [earlier.mean(surprise, last) for last in RECENT]
     columns.append(earlier.total(surprise) / (earlier.count() + SHRINK))
     newest = earlier.newest()
     gap = (log.time - log.time[np.maximum(newest, 0)]).astype("timedelta64[us]").astype(np.float64) / 1e6
-    columns.append(np.where(newest >= 0, np.log1p(gap), np.nan))
+    columns.append(np.where(newest >= 0, np.log1p(np.maximum(gap, 0)), np.nan))
     columns.append(np.log1p(_within(log, earlier, HOUR)))
     return np.stack(columns, axis=1)
 
@@ -131,8 +148,7 @@ def category_affinity(log: Log, earlier: Earlier, item_categories: np.ndarray) -
     Returns:
         [N, 2] float64: the affinity, and the log of the mean count behind it.
     """
-    row, category = np.nonzero(item_categories[log.item])
-    share = item_categories[log.item[row], category]
+    row, category, share = _categories_of(log.item, item_categories)
     user_mean = earlier.mean(log.rating)
     key = log.user[row].astype(np.int64) * item_categories.shape[1] + category
     of_category = strictly_earlier(key, log.time[row])
@@ -144,28 +160,47 @@ def category_affinity(log: Log, earlier: Earlier, item_categories: np.ndarray) -
     return np.stack([mean, np.log1p(mean_count)], axis=1)
 
 
-def item_statistics(log: Log, items: int, folds: int) -> np.ndarray:
+def _categories_of(item: np.ndarray, item_categories: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """List each row's categories: the row, the category and its share, [E] each, without a table of N x C."""
+    owner, category = np.nonzero(item_categories)  # sorted by item
+    first = np.searchsorted(owner, np.arange(len(item_categories) + 1))
+    size = np.diff(first)[item]  # [N]
+    row = np.repeat(np.arange(len(item)), size)
+    entry = np.arange(len(row)) + np.repeat(first[item] - (np.cumsum(size) - size), size)
+    return row, category[entry], item_categories[owner[entry], category[entry]]
+
+
+def item_statistics(log: Log, items: int, folds: int, prior: Prior) -> np.ndarray:
     """Summarise each item's training rows, leaving out the users of the sample's own fold.
 
     Returns:
-        [N, 4] float64: log count, and shrunk means of the rating, of the label (both minus their mean) and of the
+        [N, 4] float64: log count, and shrunk means of the rating, of the label (both minus the usual one) and of the
         residual against the mean rating of each rating's user over the training rows.
     """
     train, fold = log.train, log.user % folds
-    rating = log.rating - log.rating[train].mean(dtype=np.float64)
-    label = log.label - log.label[train].mean(dtype=np.float64)
-    columns = np.stack([np.ones(len(rating)), rating, label, user_residual(log)], axis=1)
-    cell = log.item * folds + fold
-    total = np.stack([np.bincount(cell[train], columns[train, c], items * folds) for c in range(4)], axis=1)
-    total = total.reshape(items, folds, 4)
-    others = total.sum(axis=1)[log.item] - total[log.item, fold]  # [N, 4]
-    count = others[:, :1]
-    return np.concatenate([np.log1p(count), others[:, 1:] / (count + SHRINK)], axis=1)
+    residual = user_residuals(log.user, log.rating, train)
+    columns = [np.ones(len(fold)), log.rating - prior.rating, log.label - prior.label, residual]
+    cell = (log.item * folds + fold)[train]
+    total = np.stack([np.bincount(cell, column[train], items * folds) for column in columns], axis=1)
+    # A sum over the other folds, not all minus the own: the own rating is not even in the rounding.
+    others = (1 - np.eye(folds)) @ total.reshape(items, folds, 4)  # [I, folds, 4]
+    chosen = others[log.item, fold]  # [N, 4]
+    count = chosen[:, :1]
+    return np.concatenate([np.log1p(count), chosen[:, 1:] / (count + SHRINK)], axis=1)
 
 
-def user_residual(log: Log) -> np.ndarray:
-    """Ratings minus the mean rating of their user over the training rows: [N] float64."""
-    users = int(log.user.max(initial=-1)) + 1
-    count = np.bincount(log.user[log.train], minlength=users)
-    mean = np.bincount(log.user[log.train], log.rating[log.train], users) / np.maximum(count, 1)
-    return log.rating - mean[log.user]
+def user_residuals(user: np.ndarray, rating: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Subtract from each rating the mean rating of its user.
+
+    Args:
+        user: [N] int64 codes.
+        rating: [N] ratings.
+        counted: [N] bool, the rows over which the means are taken.
+
+    Returns:
+        [N] float64; the rating itself where no row of the user is counted.
+    """
+    users = int(user.max(initial=-1)) + 1
+    count = np.bincount(user[counted], minlength=users)
+    mean = np.bincount(user[counted], rating[counted], users) / np.maximum(count, 1)
+    return rating - mean[user]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ctr.batch import Batches
 from ctr.config import TrainConfig
+from ctr.faults import ArmFailed
 from ctr.model import ClickModel
 from ctr.samples import PARTS, Samples
 from sources.progress import Progress
@@ -67,7 +68,10 @@ def train(
         progress: Told how many epochs are done.
 
     Returns:
-        The model of the epoch with the highest validation AUC, and how training went.
+        The model of the epoch with the highest validation AUC, the first of equal ones, and how training went.
+
+    Raises:
+        ArmFailed: Parameters ran off to infinity.
     """
     rows, validation = rows_of(samples, "train"), rows_of(samples, "validation")
     label, order = torch.from_numpy(samples.label), torch.Generator().manual_seed(seed)
@@ -84,11 +88,15 @@ def train(
             rates.append(rate_at(len(rates), steps, config.learning_rate))
             _step(model, batches, chosen, label[chosen], optimizer, rates[-1])
         seconds += time.process_time() - begun
+        if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
+            words = f"training ran off to infinity in epoch {epoch + 1}"
+            raise ArmFailed(f"{words}\n  lower train.learning_rate, which is {config.learning_rate:g}")
         aucs.append(_auc(samples.label[validation.numpy()], score(model, batches, validation)))
         progress("epochs", epoch + 1, config.epochs)
-        if aucs[-1] >= max(aucs):
+        since = epoch - int(np.argmax(aucs))
+        if since == 0:
             best = copy.deepcopy(model.state_dict())
-        if epoch - int(np.argmax(aucs)) >= config.patience:
+        if since >= config.patience:
             break
     model.load_state_dict(best)
     return Trained(model, tuple(aucs), tuple(rates), len(aucs) * len(rows) / max(seconds, 1e-9))

@@ -57,10 +57,10 @@ def knowledge_view(knowledge: Knowledge, samples: Samples) -> View:
         samples: N samples.
 
     Returns:
-        A view with rows [N].
+        A view with rows [N]; nothing is known where the vectors are about something else, such as queries.
     """
-    ids, codes = (samples.item_ids, samples.item) if knowledge.entity == "item" else (samples.user_ids, samples.user)
-    return View(knowledge.vectors, as_of_rows(codes, samples.time, codes_of(knowledge.entities, ids), knowledge.as_of))
+    asked = samples.user if knowledge.entity == "user" else samples.item
+    return View(knowledge.vectors, as_of_rows(asked, samples.time, entity_codes(knowledge, samples), knowledge.as_of))
 
 
 def history_view(knowledge: Knowledge, samples: Samples) -> View:
@@ -71,10 +71,18 @@ def history_view(knowledge: Knowledge, samples: Samples) -> View:
         samples: N samples with histories of H events.
 
     Returns:
-        A view with rows [N, H], -1 also where the history is shorter.
+        A view with rows [N, H], -1 also where the history is shorter, and everywhere for vectors of other entities.
     """
+    rows = np.full(samples.history.shape, -1, dtype=np.int64)
+    if knowledge.entity != "item":
+        return View(knowledge.vectors, rows)
     there = samples.history >= 0  # [N, H]
     items, times = samples.item[samples.history[there]], np.repeat(samples.time, there.sum(1))
-    rows = np.full(samples.history.shape, -1, dtype=np.int64)
-    rows[there] = as_of_rows(items, times, codes_of(knowledge.entities, samples.item_ids), knowledge.as_of)
+    rows[there] = as_of_rows(items, times, entity_codes(knowledge, samples), knowledge.as_of)
     return View(knowledge.vectors, rows)
+
+
+def entity_codes(knowledge: Knowledge, samples: Samples) -> np.ndarray:
+    """Code of the item or user that each row is about, -1 where the samples have none of this id: [M] int64."""
+    ids = {"item": samples.item_ids, "user": samples.user_ids}.get(knowledge.entity, samples.item_ids[:0])
+    return codes_of(knowledge.entities, ids)

@@ -1,4 +1,4 @@
-"""Writes docs/catalogue.md from the docstrings of techniques, adapters and backbones: `python docs/make_catalogue.py`."""
+"""Writes docs/catalogue.md from the docstrings in the code: `python docs/make_catalogue.py`."""
 
 import inspect
 from pathlib import Path

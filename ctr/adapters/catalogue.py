@@ -8,8 +8,15 @@ from ctr.adapters.protocol import Adapter
 
 
 def find_adapters() -> dict[str, Adapter]:
-    """Import every file of `ctr/adapters/` and collect the adapters declared there, by name."""
-    names = sorted(info.name for info in pkgutil.iter_modules(ctr.adapters.__path__))
-    modules = [importlib.import_module(f"ctr.adapters.{name}") for name in names]
-    found = [value for module in modules for value in vars(module).values() if isinstance(value, Adapter)]
-    return {adapter.name: adapter for adapter in found}
+    """Import every file of `ctr/adapters/` and collect the adapters declared there, by name.
+
+    Raises:
+        ValueError: Two files declare an adapter of one name.
+    """
+    found: dict[str, Adapter] = {}
+    for name in sorted(info.name for info in pkgutil.iter_modules(ctr.adapters.__path__)):
+        module = importlib.import_module(f"ctr.adapters.{name}")
+        for adapter in [value for value in vars(module).values() if isinstance(value, Adapter)]:
+            if found.setdefault(adapter.name, adapter) is not adapter:
+                raise ValueError(f"{module.__name__}: another file declares an adapter {adapter.name}: rename one")
+    return found

@@ -7,7 +7,7 @@ Relations: hybrid_experts compresses the same vectors first; similarity lets the
 
 from collections.abc import Sequence
 
-from ctr.adapters.protocol import Adapter, Plain
+from ctr.adapters.protocol import Adapter, Plain, view_name
 from ctr.samples import Samples
 from ctr.views import View, knowledge_view
 from feature_store.knowledge import Knowledge
@@ -15,7 +15,7 @@ from feature_store.knowledge import Knowledge
 
 def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dict[str, View]:
     """Look the vectors up, as of each sample's time."""
-    return {f"{vectors.task}_{vectors.encoder}": knowledge_view(vectors, samples) for vectors in knowledge}
+    return {view_name(vectors): knowledge_view(vectors, samples) for vectors in knowledge}
 
 
 ADAPTER = Adapter("concat", prepare, Plain, "the knowledge vectors as they are")

@@ -33,6 +33,11 @@ class AdapterModule(Protocol):
         ...
 
 
+def view_name(knowledge: Knowledge) -> str:
+    """Name of the view of some vectors: `task/encoder`, as arms call them."""
+    return f"{knowledge.task}/{knowledge.encoder}"
+
+
 @dataclass(frozen=True)
 class Adapter:
     """One way by which knowledge enters a backbone."""
@@ -65,7 +70,7 @@ class Missing(nn.Module):
 
 
 class Plain(nn.Module):
-    """Passes one view on, with the learned vector where nothing is known, and a flag that says so.
+    """Passes views on, with a learned vector where nothing is known.
 
     Args:
         widths: Width of every view; their vectors are joined in this order.
@@ -73,9 +78,11 @@ class Plain(nn.Module):
 
     def __init__(self, widths: Mapping[str, int]) -> None:
         super().__init__()
-        self.missing = nn.ModuleDict({name: Missing(width) for name, width in widths.items()})
+        self.names = tuple(widths)  # beside a list, for a module's own name may hold no dot
+        self.missing = nn.ModuleList(Missing(width) for width in widths.values())
         self.width = sum(widths.values())
 
     def forward(self, views: Mapping[str, Known]) -> Tensor:
         """What the views hold of B samples -> [B, width]."""
-        return torch.cat([module(views[name]) for name, module in self.missing.items()], dim=1)
+        parts = [module(views[name]) for name, module in zip(self.names, self.missing, strict=True)]
+        return torch.cat(parts, dim=1)

@@ -1,0 +1,125 @@
+"""Arms: the controls follow from the knowledge arm, and what disturbs vectors leaves the rest alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ctr.adapters.catalogue import find_adapters
+from ctr.arms import BASE, FACTS, KNOWLEDGE, Arm, Use, arm_of_task, arms_of, as_facts, choose_arms, disturb
+from ctr.faults import UnknownArm
+
+TASKS = {
+    "kar_item": ("item", ["dense", "lexical"]),
+    "kar_user": ("user", ["dense"]),
+    "rewrite": ("query", ["dense"]),
+    "new": ("item", []),
+}
+
+
+def test_a_full_comparison_has_the_controls_of_methods_md_in_order():
+    arms = arms_of()
+
+    assert list(arms) == ["base", "facts", "knowledge", "shuffled", "random", "kar"]
+    assert all(arm.name == name and len(arm.about) > 20 for name, arm in arms.items())
+    assert arms["base"].uses == ()
+    assert {use.adapter for arm in arms.values() for use in arm.uses} <= set(find_adapters())
+    for name in ("shuffled", "random"):  # the same adapters and vectors, disturbed
+        assert arms[name].uses == arms["knowledge"].uses
+        assert arms[name].disturbance == name
+    assert {arms[name].disturbance for name in ("base", "facts", "knowledge", "kar")} == {"none"}
+
+
+def test_facts_is_the_knowledge_arm_with_the_catalogue_s_own_text():
+    facts = as_facts(KNOWLEDGE)
+
+    assert [use.adapter for use in facts.uses] == [use.adapter for use in KNOWLEDGE.uses]
+    assert facts.vectors == (f"{FACTS}/dense", f"{FACTS}/lexical")
+    assert all(name.startswith(f"{FACTS}/") for name in facts.vectors)
+    # Each encoder that the knowledge arm's use reads, once, in order.
+    arm = Arm("a", "", (Use("concat", ("kar_item/lexical", f"{FACTS}/dense", "other/lexical")),))
+    assert as_facts(arm).uses == (Use("concat", (f"{FACTS}/lexical", f"{FACTS}/dense")),)
+
+
+def test_controls_follow_another_knowledge_arm():
+    mine = Arm("knowledge", "mine", (Use("quality", ("mine/lexical",)),))
+
+    arms = arms_of(mine)
+
+    assert arms["facts"].uses == (Use("quality", (f"{FACTS}/lexical",)),)
+    assert arms["random"].uses == arms["shuffled"].uses == mine.uses
+
+
+def test_an_arm_names_each_vector_once():
+    assert KNOWLEDGE.vectors == (f"{FACTS}/dense", "kar_item/lexical", "kar_item/dense")
+    assert BASE.vectors == ()
+
+
+def test_a_technique_is_an_arm_of_its_own():
+    of_item, of_user = arm_of_task("kar_item", *TASKS["kar_item"]), arm_of_task("kar_user", *TASKS["kar_user"])
+
+    both = ("kar_item/dense", "kar_item/lexical")
+    assert of_item.uses == (Use("similarity", both), Use("quality", both))
+    assert of_user.uses == (Use("concat", ("kar_user/dense",)),)
+    assert (of_item.name, of_user.name) == ("kar_item", "kar_user")
+
+
+def test_arms_are_chosen_by_name_each_once_and_all_when_none_is_named():
+    assert [arm.name for arm in choose_arms(["kar_user", "base", "kar_user"], TASKS)] == ["kar_user", "base"]
+    assert [arm.name for arm in choose_arms(None, TASKS)] == list(arms_of())
+    assert choose_arms([], TASKS) == []
+
+
+def test_unknown_arms_are_told_with_those_there_are():
+    # A technique about queries, or one without vectors, is no arm.
+    with pytest.raises(
+        UnknownArm, match=r"no such arm: nope, rewrite, new\n  there are: base, .*, kar, kar_item, kar_user$"
+    ) as caught:
+        choose_arms(["base", "nope", "rewrite", "new"], TASKS)
+
+    assert caught.value.names == ("nope", "rewrite", "new")
+
+
+@pytest.fixture
+def dense(world, samples):
+    return world.knowledge(samples)
+
+
+@pytest.mark.parametrize("how", ["shuffled", "random"])
+def test_a_disturbance_keeps_who_and_when_and_is_the_same_every_time(dense, how):
+    vectors = dense.vectors.copy()
+
+    one, two = disturb(dense, how), disturb(dense, how)
+
+    assert one.entities is dense.entities
+    assert one.as_of is dense.as_of
+    assert (one.task, one.encoder, one.entity) == (dense.task, dense.encoder, dense.entity)
+    np.testing.assert_array_equal(one.vectors, two.vectors)
+    np.testing.assert_array_equal(dense.vectors, vectors)  # what was given stays
+    assert (one.vectors != vectors).any(axis=1).mean() > 0.8
+    assert (disturb(dense, how, seed=1).vectors != one.vectors).any()
+    assert one.vectors.dtype == np.float32
+
+
+def test_both_encoders_of_a_technique_are_shuffled_alike(world, samples, dense):
+    lexical = world.knowledge(samples, encoder="lexical")
+
+    moved = [disturb(one, "shuffled").vectors for one in (dense, lexical)]
+
+    place = [np.flatnonzero((dense.vectors == row).all(axis=1))[0] for row in moved[0]]
+    assert sorted(place) == list(range(len(dense.vectors)))  # every text once
+    np.testing.assert_array_equal(moved[1], lexical.vectors[place])
+
+
+def test_random_vectors_have_length_one_and_are_independent_of_each_other(dense):
+    one = disturb(dense, "random").vectors
+    other = disturb(replace(dense, encoder="lexical"), "random").vectors
+
+    np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1, atol=1e-6)
+    assert one.shape == dense.vectors.shape
+    assert np.abs((one * other).sum(1)).mean() < 0.8
+    assert np.abs(one.mean(0)).max() < 0.5
+
+
+def test_no_disturbance_leaves_vectors_alone(dense):
+    assert disturb(dense, "none") is dense

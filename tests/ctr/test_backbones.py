@@ -1,0 +1,215 @@
+"""Backbones: each formula equals an independent one in NumPy, a loop or scikit-learn; masked events count nothing."""
+
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from ctr.backbones.dcnv2 import DCNv2
+from ctr.backbones.deepfm import DeepFM, pairs
+from ctr.backbones.din import DIN
+from ctr.backbones.lr import LR
+from ctr.backbones.perceptron import perceptron
+from ctr.batch import Batches
+from ctr.config import Backbone
+from ctr.fields import States
+from ctr.model import BACKBONES, build_model
+
+FIELDS, WIDTH, DENSE, EVENTS = 4, 3, 2, 5
+SMALL = {"hidden": (6, 3)}
+
+
+def arrays(module):
+    """Parameters by name, as float64."""
+    return {name: value.detach().double().numpy() for name, value in module.state_dict().items()}
+
+
+def dense_layers(values, weights, prefix, layers):
+    """Linear layers, each followed by ReLU."""
+    for place in range(layers):
+        values = np.maximum(
+            values @ weights[f"{prefix}.{2 * place}.weight"].T + weights[f"{prefix}.{2 * place}.bias"], 0
+        )
+    return values
+
+
+def start_of(states):
+    rows = len(states.fields)
+    return np.concatenate([states.fields.numpy().reshape(rows, -1), states.dense.numpy()], axis=1).astype(np.float64)
+
+
+def close(found, expected):
+    np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-5)
+
+
+def test_every_name_of_the_settings_is_a_backbone():
+    assert set(BACKBONES) == set(get_args(Backbone))
+
+
+def test_a_perceptron_is_linear_layers_with_relu_after_each():
+    torch.manual_seed(0)
+    module = perceptron(5, (4, 2))
+    values = torch.randn(3, 5)
+    weights = {f"p.{name}": value for name, value in arrays(module).items()}
+
+    close(module(values), dense_layers(values.double().numpy(), weights, "p", 2))
+
+
+def test_dcnv2_crosses_equal_the_paper_s_formula(world):
+    torch.manual_seed(1)
+    states, model = world.states(), DCNv2(FIELDS, WIDTH, DENSE, crosses=3, **SMALL)
+    w = arrays(model)
+
+    found = model(states)
+
+    start = start_of(states)
+    crossed = start
+    for layer in range(3):  # x_{l+1} = x_0 * (W x_l + b) + x_l, one sample and one output at a time
+        matrix, bias = w[f"crosses.{layer}.weight"], w[f"crosses.{layer}.bias"]
+        crossed = np.array(
+            [
+                [x0[i] * (sum(matrix[i, j] * x[j] for j in range(len(x))) + bias[i]) + x[i] for i in range(len(x))]
+                for x0, x in zip(start, crossed, strict=True)
+            ]
+        )
+    both = np.concatenate([crossed, dense_layers(start, w, "deep", 2)], axis=1)
+    close(found, (both @ w["out.weight"].T + w["out.bias"])[:, 0])
+
+
+def test_a_cross_layer_worked_out_by_hand():
+    model = DCNv2(1, 1, 1, crosses=1, hidden=(1,))
+    with torch.no_grad():
+        model.crosses[0].weight.copy_(torch.tensor([[1.0, 2.0], [0.0, 1.0]]))
+        model.crosses[0].bias.copy_(torch.tensor([0.5, -1.0]))
+        model.out.weight.copy_(torch.tensor([[1.0, 10.0, 0.0]]))
+        model.out.bias.zero_()
+    zeros = torch.zeros(1, 1, 1)
+
+    logit = model(States(torch.tensor([[[2.0]]]), torch.tensor([[3.0]]), zeros[0], zeros, zeros[0], zeros[0]))
+
+    # x0 = (2, 3): W x0 + b = (2 + 6 + 0.5, 3 - 1) = (8.5, 2); x0 * that + x0 = (19, 9); 19 + 10 * 9 = 109
+    assert logit.item() == pytest.approx(109)
+
+
+def test_deepfm_pairs_equal_the_double_loop(world):
+    fields = world.states().fields
+
+    found = pairs(fields)
+
+    for row, vectors in enumerate(fields.double().numpy()):
+        expected = sum(vectors[i] @ vectors[j] for i in range(FIELDS) for j in range(i + 1, FIELDS))
+        assert found[row].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_deepfm_adds_first_order_pairs_and_perceptron(world):
+    torch.manual_seed(2)
+    states, model = world.states(), DeepFM(FIELDS, WIDTH, DENSE, **SMALL)
+    w, start = arrays(model), start_of(states)
+
+    linear = start @ w["first.weight"].T + w["first.bias"]
+    deep = dense_layers(start, w, "deep", 2) @ w["out.weight"].T
+
+    close(model(states), (linear + deep)[:, 0] + pairs(states.fields).numpy())
+
+
+def test_din_attention_equals_a_loop_over_events(world):
+    torch.manual_seed(3)
+    states, model = world.states(), DIN(FIELDS, WIDTH, DENSE, attention=4, **SMALL)
+    w = arrays(model)
+
+    found = model(states)
+
+    interests = []
+    for row in range(len(states.fields)):
+        target, interest = states.target[row].double().numpy(), np.zeros(WIDTH)
+        for event in range(EVENTS):
+            if states.history_mask[row, event] == 0:
+                continue
+            seen, rating = states.history[row, event].double().numpy(), states.history_rating[row, event].item()
+            pair = np.concatenate([seen, target, seen * target, seen - target, [rating]])
+            hidden = np.maximum(w["attention.0.0.weight"] @ pair + w["attention.0.0.bias"], 0)
+            interest += (w["attention.1.weight"] @ hidden + w["attention.1.bias"])[0] * seen
+        interests.append(interest)
+    flat = states.fields.flatten(1).double().numpy()
+    start = np.concatenate([flat, np.array(interests), states.dense.double().numpy()], axis=1)
+    close(found, (dense_layers(start, w, "deep", 2) @ w["out.weight"].T + w["out.bias"])[:, 0])
+
+
+def test_din_gives_masked_events_no_weight(world):
+    torch.manual_seed(4)
+    states, model = world.states(), DIN(FIELDS, WIDTH, DENSE, **SMALL)
+    hidden = (states.history_mask == 0).unsqueeze(-1)
+
+    masked = model(replace(states, history=torch.where(hidden, 1e3, states.history)))
+    shown = model(replace(states, history=torch.where(hidden, states.history, 1e3)))
+
+    assert torch.equal(masked, model(states))
+    assert not torch.isclose(shown, model(states))[1:].any()  # row 0 has no history
+
+
+def test_lr_equals_scikit_learn_with_the_same_weights(world):
+    states = world.states(rows=60)
+    start = start_of(states)
+    fitted = LogisticRegression().fit(start, (start[:, 0] + start[:, -1] > 0).astype(int))
+    model = LR(FIELDS, WIDTH, DENSE)
+    with torch.no_grad():
+        model.out.weight.copy_(torch.from_numpy(fitted.coef_))
+        model.out.bias.copy_(torch.from_numpy(fitted.intercept_))
+
+    close(model(states), fitted.decision_function(start))
+
+
+@pytest.fixture(scope="module")
+def batches(samples):
+    return Batches(samples, {})
+
+
+@pytest.fixture(params=BACKBONES)
+def model(request, world, samples, batches):
+    torch.manual_seed(5)
+    built = build_model(request.param, world.fields(samples), batches.dense_width, {})
+    for table in (built.fields.user, built.fields.item):  # as large as training would make them
+        torch.nn.init.normal_(table.weight)
+    return built.eval()
+
+
+def test_logits_do_not_depend_on_batch_mates(model, batches, samples):
+    rows = torch.arange(0, len(samples.user), 7)
+
+    together = model(batches.take(rows))
+    alone = torch.cat([model(batches.take(row[None])) for row in rows])
+    turned = model(batches.take(rows.flip(0))).flip(0)
+
+    torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(turned, together, atol=1e-5, rtol=1e-5)
+    assert together.shape == (len(rows),)
+
+
+def test_places_where_the_history_has_no_event_change_no_logit(model, batches, samples):
+    batch = batches.take(torch.arange(0, 800, 4))
+    empty = batch.history_mask == 0
+    assert (empty.any(dim=1) & ~empty.all(dim=1)).sum() > 5  # short histories
+    assert empty.all(dim=1).any()
+
+    poisoned = replace(batch, history=torch.where(empty, 7, batch.history))
+    changed = replace(batch, history=torch.where(empty, batch.history, 7))
+
+    assert torch.equal(model(poisoned), model(batch))
+    assert (model(changed) != model(batch)).any()
+
+
+def test_logits_change_with_every_part_of_a_sample(model, batches):
+    batch = batches.take(torch.arange(400, 420))
+    changes = {
+        "user": (batch.user + 1) % 40,
+        "item": (batch.item + 1) % 25,
+        "categories": 1 - batch.categories,
+        "dense": batch.dense + 1,
+        "history": (batch.history + 1) % 25,
+    }
+
+    for name, value in changes.items():
+        assert (model(replace(batch, **{name: value})) != model(batch)).any(), name

@@ -1,0 +1,132 @@
+"""An arm from its vectors to its scores: one model a seed, the same numbers in every process."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ctr.arms import Arm, Use, arms_of
+from ctr.batch import Batches
+from ctr.compare import make_model, prepare_views, train_arm
+from ctr.config import TrainConfig
+from ctr.faults import UnfitVectors
+from ctr.train import rows_of, score, train
+from sources.progress import silent
+
+CONFIG = TrainConfig(batch_size=64, epochs=2, patience=2, embedding_dim=4, folds=3, seeds=(0, 1))
+ARMS = arms_of()
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = """
+import hashlib, runpy, torch
+torch.set_num_threads(1)
+from ctr.arms import arms_of
+from ctr.compare import train_arm
+from ctr.config import TrainConfig
+world = runpy.run_path("tests/ctr/conftest.py")
+samples = world["made_samples"]()
+known = {f"{task}/{e}": world["made_knowledge"](samples, encoder=e, task=task, seed=len(task))
+         for task in ("kar_item", "item_facts") for e in ("dense", "lexical")}
+config = TrainConfig(batch_size=64, epochs=2, patience=2, embedding_dim=4, folds=3, seeds=(0, 1))
+print(hashlib.sha256(train_arm(arms_of()["knowledge"], known, samples, config).test.tobytes()).hexdigest())
+"""
+
+
+@pytest.fixture(scope="module")
+def known(world, samples):
+    vectors = {
+        f"{task}/{encoder}": world.knowledge(samples, encoder=encoder, task=task, seed=len(task))
+        for task in ("kar_item", "item_facts")
+        for encoder in ("dense", "lexical")
+    }
+    return vectors | {"kar_user/dense": world.knowledge(samples, "user")}
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_every_arm_trains_once_a_seed_and_scores_the_test_rows(name, samples, known):
+    told = []
+
+    result = train_arm(ARMS[name], known, samples, CONFIG, lambda *step: told.append(step))
+
+    assert result.test.shape == (2, (samples.part == 2).sum())
+    assert ((result.test > 0) & (result.test < 1)).all()
+    assert (result.test[0] != result.test[1]).any()
+    assert [len(aucs) for aucs in result.validation_auc] == [2, 2]
+    assert told == [(f"training {name}", done, 2) for done in range(3)]
+    assert result.samples_per_cpu_second > 0
+
+
+def test_scores_are_those_of_a_model_trained_by_hand_for_each_seed(samples, known):
+    arm = ARMS["facts"]
+
+    result = train_arm(arm, known, samples, CONFIG)
+
+    views = prepare_views(arm, known, samples, 3)
+    batches = Batches(samples, views)
+    for place, seed in enumerate(CONFIG.seeds):
+        run = train(make_model(arm, views, batches, samples, CONFIG, seed), batches, samples, CONFIG, seed, silent)
+        np.testing.assert_array_equal(result.test[place], score(run.model, batches, rows_of(samples, "test")))
+        assert result.parameters == sum(p.numel() for p in run.model.parameters())
+
+
+def test_the_same_seed_gives_the_same_scores_in_this_process_and_in_a_fresh_one(samples, known):
+    import hashlib
+
+    one, two = (train_arm(ARMS["knowledge"], known, samples, CONFIG).test for _ in range(2))
+    fresh = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, cwd=ROOT, check=True)
+
+    np.testing.assert_array_equal(one, two)
+    assert fresh.stdout.strip() == hashlib.sha256(one.tobytes()).hexdigest()
+
+
+def test_ratings_of_test_rows_change_no_score_but_by_the_history_of_later_ones(world, known):
+    dataset = world.dataset()
+    before = world.samples_of(dataset)
+    last = np.zeros(len(before.user), dtype=bool)
+    last[[np.flatnonzero(before.user == user)[-1] for user in range(len(before.user_ids))]] = True  # seen by no other
+    events = dataset.events.with_columns(rating=np.where(last, 6 - before.rating, before.rating).astype(np.float32))
+    after = world.samples_of(
+        replace(dataset, events=events.with_columns(label=np.where(last, 1 - before.label, before.label)))
+    )
+    assert (after.label != before.label)[before.part == 2].any()
+
+    scores = [train_arm(ARMS["knowledge"], known, samples, CONFIG).test for samples in (before, after)]
+
+    np.testing.assert_array_equal(*scores)
+
+
+def test_an_arm_prepares_a_view_for_each_use_in_order(samples, known):
+    arm = Arm("two", "", (Use("concat", ("kar_item/dense",)), Use("concat", ("kar_user/dense",))))
+
+    views = prepare_views(arm, known, samples, 3)
+
+    assert {place: list(of_one) for place, of_one in views.items()} == {
+        "0_concat": ["kar_item/dense"],
+        "1_concat": ["kar_user/dense"],
+    }
+
+
+def test_a_disturbed_arm_sees_as_much_as_the_arm_it_comes_from(samples, known):
+    views = {name: prepare_views(ARMS[name], known, samples, 3) for name in ("knowledge", "shuffled", "random")}
+
+    for place, of_one in views["knowledge"].items():
+        for name, view in of_one.items():
+            for control in ("shuffled", "random"):
+                np.testing.assert_array_equal(views[control][place][name].rows, view.rows)
+                assert (views[control][place][name].table != view.table).any()
+
+
+def test_vectors_that_do_not_fit_together_are_told_with_the_arm(world, samples, known):
+    short = world.knowledge(samples, "user", encoder="lexical", width=3)
+    arm = Arm("mine", "", (Use("hybrid_experts", ("kar_user/lexical", "kar_item/dense")),))
+
+    with pytest.raises(UnfitVectors) as caught:
+        train_arm(arm, known | {"kar_user/lexical": short}, samples, CONFIG)
+
+    assert str(caught.value).splitlines() == [
+        "arm mine: hybrid_experts shares experts between its sides, so its vectors must be of one length: "
+        "kar_user/lexical has 3, kar_item/dense has 5",
+        "  let it read vectors of one length, such as those of one dense encoder",
+    ]
