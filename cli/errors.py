@@ -10,7 +10,7 @@ from flows.train_runs import NoTrainRun
 from llm_tasks.engine.choose import EngineFault
 from llm_tasks.pipeline.catalogue import UnknownTask
 from llm_tasks.pipeline.encode import NothingToFit
-from llm_tasks.pipeline.plan import OptionFault
+from llm_tasks.pipeline.workplace import OptionFault
 from prompts.faults import PromptFault
 from sources.faults import SourceFaults
 

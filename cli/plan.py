@@ -22,7 +22,7 @@ def plan(
 
     Example: knowflow plan --config examples/movielens/knowflow.yaml
     """
-    plans = make_plan(config, task, retry_failed=retry_failed)
+    plans = make_plan(config, task, retry=["all"] if retry_failed else [])
     prices = load_config(config).prices
     rows = [p.summary() for p in plans]
     for row in rows:

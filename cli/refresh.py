@@ -31,7 +31,7 @@ def refresh(
     open_workplace(settings)  # wrong input is told before any flow or store is touched
     releases = list_releases(open_store(settings))
     with bars():
-        name = refresh_flow(config=str(settings.path), tasks=task, retry_failed=retry_failed)
+        name = refresh_flow(config=str(settings.path), tasks=task, retry=["all"] if retry_failed else [])
     release = get_release(open_store(settings), name)
     fresh = not releases or releases[-1].name != name
     if json:

@@ -26,6 +26,7 @@ ANSWERS = pa.schema(
         pa.field("answer_schema", pa.utf8()),  # JSON
         pa.field("input_tokens", pa.int32()),
         pa.field("output_tokens", pa.int32()),
+        pa.field("cached_tokens", pa.int32()),  # of the input tokens, those the engine's prefix cache held
         pa.field("created_at", MOMENT),
     ]
 )
@@ -56,6 +57,21 @@ STATES = pa.schema(
         pa.field("text_keys", pa.list_(pa.utf8())),  # the texts it was fitted on
         pa.field("state", pa.large_binary()),
         pa.field("created_at", MOMENT),
+    ]
+)
+RUNS = pa.schema(
+    [
+        key_field("run"),  # a random name
+        pa.field("task", pa.utf8()),
+        pa.field("prompt", pa.utf8()),
+        pa.field("model", pa.utf8()),  # model, revision and adapter
+        pa.field("calls", pa.int64()),
+        pa.field("failed", pa.int64()),
+        pa.field("input_tokens", pa.int64()),
+        pa.field("cached_tokens", pa.int64()),
+        pa.field("output_tokens", pa.int64()),
+        pa.field("seconds", pa.float64()),
+        pa.field("ended_at", MOMENT),
     ]
 )
 RELEASES = pa.schema(

@@ -19,7 +19,8 @@ from feature_store.releases import (
 )
 from flows.config import Config
 from flows.workplace import shown_events
-from llm_tasks.pipeline.plan import Workplace, model_name
+from llm_tasks.pipeline.before import model_name
+from llm_tasks.pipeline.workplace import Workplace
 
 SOFTWARE = ("knowflow", "torch", "sentence-transformers", "scikit-learn", "lancedb", "polars", "prefect")
 

@@ -19,19 +19,19 @@ from llm_tasks.pipeline.plan import plan_task
 
 
 @flow(name="refresh", flow_run_name="refresh {config}")
-def refresh(config: str, tasks: list[str] | None = None, retry_failed: bool = False) -> str:
+def refresh(config: str, tasks: list[str] | None = None, retry: list[str] | None = None) -> str:
     """Bring the store up to date.
 
     Args:
         config: Path of knowflow.yaml.
         tasks: Techniques to run; those of knowflow.yaml when left out.
-        retry_failed: Ask again for rows whose error is on record.
+        retry: Kinds of errors on record that are asked again, such as refused or parse; all = every kind.
 
     Returns:
         Name of the release that is current afterwards.
     """
     names = check_input(config, tasks)
-    asked = [ask(config, name, retry_failed) for name in names]
+    asked = [ask(config, name, retry or []) for name in names]
     vectors = [made for name in sharing_a_space(config, names) for made in encode(config, name)]
     create_table_artifact(key="refresh", table=asked, description="Rows, calls and tokens by task")
     return release(config, names, asked, vectors)
@@ -55,13 +55,13 @@ def encoders_of(settings: Config, name: str) -> dict[str, EncoderConfig]:
 
 
 @task(task_run_name="ask {name}", cache_policy=NO_CACHE, persist_result=False)
-def ask(config: str, name: str, retry_failed: bool) -> dict:
+def ask(config: str, name: str, retry: list[str]) -> dict:
     """Ask what one technique lacks; returns counts."""
     settings = load_config(Path(config))
     place = open_workplace(settings)
     with place.store.writer(command_line()) as writer:
         # Planned while nobody else can write: what another process has just asked is not asked again.
-        plan = plan_task(chosen_tasks(settings, [name])[0], place, retry_failed=retry_failed)
+        plan = plan_task(chosen_tasks(settings, [name])[0], place, retry=retry, count_tokens=False)
         done = generate(plan, place, writer, progress())
     cost = settings.prices.cost(done.input_tokens, done.output_tokens)
     return {**asdict(done), "cached": plan.count("cached"), "cost": cost, "currency": settings.prices.currency}

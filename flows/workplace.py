@@ -10,8 +10,9 @@ from feature_store.releases import list_releases
 from flows.config import Config, load_config
 from llm_tasks.engine.choose import build_engine
 from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks
-from llm_tasks.pipeline.plan import TaskPlan, Workplace, plan_task
+from llm_tasks.pipeline.plan import TaskPlan, plan_task
 from llm_tasks.pipeline.task import Task, TaskOptions
+from llm_tasks.pipeline.workplace import Workplace
 from prompts.domain import Domain, load_domain
 from sources.load import load
 from sources.tables import Dataset
@@ -63,7 +64,7 @@ def sharing_a_space(path: str | Path, names: Sequence[str]) -> list[str]:
     return [*names, *others]
 
 
-def plan(path: str | Path, tasks: Sequence[str] | None = None, *, retry_failed: bool = False) -> list[TaskPlan]:
+def plan(path: str | Path, tasks: Sequence[str] | None = None, *, retry: Sequence[str] = ()) -> list[TaskPlan]:
     """Plan a refresh without writing anything."""
     config = load_config(Path(path))
     chosen = chosen_tasks(config, tasks)
@@ -71,7 +72,7 @@ def plan(path: str | Path, tasks: Sequence[str] | None = None, *, retry_failed: 
     asked: set[str] = set()
     plans: list[TaskPlan] = []
     for task in chosen:
-        plans.append(plan_task(task, place, retry_failed=retry_failed, asked_before=asked))
+        plans.append(plan_task(task, place, retry=retry, asked_before=asked))
         asked |= plans[-1].asks.keys()
     return plans
 

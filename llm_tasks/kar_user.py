@@ -29,8 +29,26 @@ def kar_user(inputs: Inputs) -> Iterator[Row]:
             seen = log.slice(
                 max(0, position - inputs.options.history_length), min(position, inputs.options.history_length)
             )
-            newest = seen["time"][-1]
-            yield Row(str(user), newest, {"input": show_history(seen, names, inputs.domain)}, seen_until=newest)
+            yield snapshot(str(user), seen, names, inputs.domain)
+
+
+def snapshot(user: str, seen: pl.DataFrame, names: dict[str, str], domain: Domain) -> Row:
+    """One row about a user: the events shown, oldest first; where that is too long, the oldest can go.
+
+    Args:
+        user: Id of the user.
+        seen: item, rating and time of at least one event, by time.
+        names: Item id -> what a history calls it.
+        domain: The words of the domain.
+    """
+    newest = seen["time"][-1]
+    return Row(
+        user,
+        newest,
+        {"input": show_history(seen, names, domain)},
+        seen_until=newest,
+        shorter=lambda: snapshot(user, seen.slice(1), names, domain) if len(seen) > 1 else None,
+    )
 
 
 def snapshot_positions(events: int, shares: tuple[float, ...]) -> list[int]:

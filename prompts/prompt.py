@@ -12,10 +12,11 @@ from typing import Any, Literal
 import yaml
 from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError, meta
 from jinja2.sandbox import SandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from prompts.domain import Domain
 from prompts.faults import PromptFault
+from prompts.schema import read_schema
 
 FORM = "prompts/kar/kar_item.v1.md shows the form"
 Message = dict[str, str]
@@ -33,9 +34,15 @@ class FrontMatter(BaseModel):
     status: Literal["active", "draft", "retired"]
     """The newest active version is used unless knowflow.yaml names another."""
     answer_schema: dict[str, Any] = Field(alias="schema")
-    """Form of the answer; `{type: text}` is plain text."""
+    """Form of the answer (`prompts/schema.py`): `{type: text}`, `{type: choice, choices: [...]}`, or an object."""
     sampling: dict[str, Any]
     """Sampling parameters, part of the answer key."""
+
+    @field_validator("answer_schema")
+    @classmethod
+    def _known_form(cls, value: dict[str, Any]) -> dict[str, Any]:
+        read_schema(value)
+        return value
 
 
 @dataclass(frozen=True)

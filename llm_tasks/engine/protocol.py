@@ -44,8 +44,13 @@ class Engine(Protocol):
         """How tokens are counted, in plain words for the report."""
         ...
 
+    @property
+    def context_tokens(self) -> int | None:
+        """Tokens of prompt and answer that fit the model together; None when that is not known."""
+        ...
+
     def count_tokens(self, messages: Sequence[Mapping[str, str]]) -> int:
-        """Count the tokens of a rendered prompt as the engine will."""
+        """Count the tokens of a rendered prompt exactly as the engine will, chat template included."""
         ...
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:

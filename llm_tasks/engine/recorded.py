@@ -38,6 +38,8 @@ class RecordedEngine:
         "counted with the word pieces of all-MiniLM-L6-v2, because recorded answers have no tokenizer of their own"
     )
 
+    context_tokens = None
+
     def __init__(self, model: str, revision: str, files: Mapping[str, Path], domain: Domain) -> None:
         self.identity = ModelIdentity(model, revision)
         self._files = [(_prompt(name, path), path) for name, path in files.items()]

@@ -13,7 +13,18 @@ from prompts.prompt import Prompt
 from sources.tables import Dataset
 
 Status = Literal["cached", "new", "changed", "failed"]
-COLUMNS = ["row", "entity", "entity_type", "as_of", "seen_until", "prompt_digest", "input_digest", "model", "text_key"]
+COLUMNS = [
+    "row",
+    "entity",
+    "entity_type",
+    "as_of",
+    "seen_until",
+    "prompt_digest",
+    "input_digest",
+    "model",
+    "text_key",
+    "error",
+]
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,8 @@ class Before:
     """Row key -> key of its text."""
     entities: frozenset[str]
     """Entities that have a row."""
+    unparsed: frozenset[str]
+    """Keys of rows whose answer could not be parsed."""
 
     @classmethod
     def read(cls, store: Store, task: str) -> "Before":
@@ -35,7 +48,8 @@ class Before:
         table = read_lineage(store, [task], COLUMNS)
         made = {r[0]: r[1:] for r in table.select("row", "prompt_digest", "input_digest", "model").iter_rows()}
         text_keys = dict(table.select("row", "text_key").iter_rows())
-        return cls(table, made, text_keys, frozenset(table["entity"].to_list()))
+        unparsed = table.filter(pl.col("error").str.starts_with("parse"))["row"].to_list()
+        return cls(table, made, text_keys, frozenset(table["entity"].to_list()), frozenset(unparsed))
 
     def judge(
         self, row: str, entity: str, digest: str, prompt: Prompt | None, model: ModelIdentity, *, known: bool

@@ -13,8 +13,8 @@ from feature_store.vectors import known_vectors, newest_state, write_state, writ
 from llm_tasks.encoders.dense import DenseEncoder
 from llm_tasks.encoders.lexical import LexicalEncoder
 from llm_tasks.encoders.protocol import Encoder, EncoderConfig
-from llm_tasks.pipeline.plan import OptionFault
 from llm_tasks.pipeline.task import Task
+from llm_tasks.pipeline.workplace import OptionFault
 from sources.progress import Progress
 
 WRITE_EVERY = 2_048

@@ -3,20 +3,42 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from feature_store.answers import answer_log
 from feature_store.database import Writer
+from feature_store.runs import write_run
 from llm_tasks.engine.protocol import EngineFault
-from llm_tasks.pipeline.plan import TaskPlan, Workplace, task_rows
+from llm_tasks.pipeline.before import model_name
+from llm_tasks.pipeline.budget import Budget, BudgetReached, Prices
+from llm_tasks.pipeline.meter import Meter, Observe, Reading, look_away
+from llm_tasks.pipeline.plan import TaskPlan, task_rows
 from llm_tasks.pipeline.request import Answer, Request, is_utf8
 from llm_tasks.pipeline.rows import write_rows
+from llm_tasks.pipeline.workplace import Workplace
 from sources.progress import Progress
 
 COMMIT_ROWS = 1_000
 COMMIT_SECONDS = 5.0
+OBSERVE_SECONDS = 1.0
+ORDERED_AT_ONCE = 5_000
+"""Requests that are sorted together, so that prompts that begin alike meet in the engine's prefix cache."""
+KEPT = "what was answered is kept, the same command goes on from there"
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What a run may spend, and who watches."""
+
+    prices: Prices = field(default_factory=Prices)
+    """What tokens cost."""
+    budget: Budget = field(default_factory=Budget)
+    """What may be spent, shared by all techniques of a run."""
+    observe: Observe = look_away
+    """Told every second how the run goes."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +59,21 @@ class Generated:
     """Tokens of the prompts asked now."""
     output_tokens: int
     """Tokens of the answers given now."""
+    cached_tokens: int = 0
+    """Of the input tokens, those the engine had computed before (prefix cache)."""
+    seconds: float = 0.0
+    """Time from the first request to the last answer."""
+    cost: float = 0.0
+    """By the prices of knowflow.yaml."""
     withdrawn: int = 0
     """Rows on record that the data no longer bears out, deleted now."""
+    shortened: int = 0
+    """Rows whose oldest events were dropped, so that they fit the model's context."""
 
 
-def generate(plan: TaskPlan, place: Workplace, writer: Writer, progress: Progress) -> Generated:
+def generate(
+    plan: TaskPlan, place: Workplace, writer: Writer, progress: Progress, spending: Spending | None = None
+) -> Generated:
     """Ask what the plan says, then write the lineage of all its rows.
 
     Args:
@@ -49,60 +81,100 @@ def generate(plan: TaskPlan, place: Workplace, writer: Writer, progress: Progres
         place: Data, engine and store.
         writer: The store's writer.
         progress: Told how many calls are done.
+        spending: Prices, budget and who watches; without, nothing is limited.
 
     Returns:
         Counts of what was asked and of rows without a text.
 
     Raises:
         EngineFault: The engine broke off; what it had answered is kept, and the lineage is as it was.
+        BudgetReached: The budget is spent; what was answered is kept, and the lineage is as it was.
     """
-    tokens_in = tokens_out = answered = calls = 0
-    for answer in _ask(plan, place, writer, progress):
-        calls, answered = calls + 1, answered + (answer.error is None)
-        tokens_in, tokens_out = tokens_in + answer.input_tokens, tokens_out + answer.output_tokens
-    errors = write_rows(plan, place, writer)
+    spending = spending or Spending()
+    meter = Meter(plan.task.name, len(plan.asks), spending.prices)
+    try:
+        _ask(plan, place, writer, progress, spending, meter)
+    finally:
+        if meter.done:
+            write_run(writer, _run_row(plan, place, meter.read()))
+            spending.observe(meter.read())
+    errors, last = write_rows(plan, place, writer), meter.read()
     return Generated(
-        plan.task.name, len(plan.rows), calls, answered, errors, tokens_in, tokens_out, len(plan.withdrawn)
+        task=plan.task.name,
+        rows=len(plan.rows),
+        calls=last.done,
+        answered=last.done - sum(last.errors.values()),
+        errors=errors,
+        input_tokens=last.input_tokens,
+        output_tokens=last.output_tokens,
+        cached_tokens=last.cached_tokens,
+        seconds=last.seconds if last.done else 0.0,
+        cost=last.cost,
+        withdrawn=len(plan.withdrawn),
+        shortened=plan.shortened,
     )
 
 
-def _ask(plan: TaskPlan, place: Workplace, writer: Writer, progress: Progress) -> Iterator[Answer]:
-    """Yield answers once they are on disk; also takes up what a killed run left."""
+def _ask(
+    plan: TaskPlan, place: Workplace, writer: Writer, progress: Progress, spending: Spending, meter: Meter
+) -> None:
+    """Put every answer on disk as it comes; also takes up what a killed run left."""
     in_flight: dict[str, Request] = {}
-
-    def requests() -> Iterator[Request]:
-        sent: set[str] = set()
-        for _, request in task_rows(plan.task, plan.prompt, place):
-            if request is not None and request.key in plan.asks and request.key not in sent:
-                sent.add(request.key)
-                in_flight[request.key] = request
-                yield request
-
     with answer_log(writer) as log:
         if not plan.asks:
             return
-        committed_at = time.monotonic()
-        for done, raw in enumerate(_answers(place, requests(), in_flight, len(plan.asks)), start=1):
+        committed_at = observed_at = time.monotonic()
+        for raw in _answers(place, requests_of(plan, place, spending.budget, in_flight), in_flight, plan, spending):
             answer = checked(raw)
-            log.append(_answer_row(answer, in_flight.pop(answer.key), plan, place))
-            if len(log) >= COMMIT_ROWS or time.monotonic() - committed_at >= COMMIT_SECONDS:
+            request = in_flight.pop(answer.key)
+            log.append(_answer_row(answer, request, plan, place))
+            spending.budget.spend(answer.input_tokens + answer.output_tokens, meter.count(answer))
+            now = time.monotonic()
+            if len(log) >= COMMIT_ROWS or now - committed_at >= COMMIT_SECONDS:
                 log.commit()
-                committed_at = time.monotonic()
-            progress(f"asking {plan.task.name}", done, len(plan.asks))
-            yield answer
+                committed_at = now
+            if now - observed_at >= OBSERVE_SECONDS:
+                spending.observe(meter.read())
+                observed_at = now
+            progress(f"asking {plan.task.name}", meter.done, meter.total)
+
+
+def requests_of(plan: TaskPlan, place: Workplace, budget: Budget, in_flight: dict[str, Request]) -> Iterator[Request]:
+    """Make the requests of a plan as the engine takes them, those that begin alike together, until the budget is spent.
+
+    Args:
+        plan: What is to be asked.
+        place: Data and engine.
+        budget: Ends the requests when it is reached.
+        in_flight: Gets every request as it is taken.
+    """
+
+    def wanted() -> Iterator[Request]:
+        sent: set[str] = set()
+        for _, request, _, _ in task_rows(plan.task, plan.prompt, place):
+            if request is not None and request.key in plan.asks and request.key not in sent:
+                sent.add(request.key)
+                yield request
+
+    source = wanted()
+    while window := sorted(islice(source, ORDERED_AT_ONCE), key=lambda r: [m["content"] for m in r.messages]):
+        for request in window:
+            if budget.reached():
+                return
+            in_flight[request.key] = request
+            yield request
 
 
 def _answers(
-    place: Workplace, requests: Iterator[Request], in_flight: dict[str, Request], total: int
+    place: Workplace, requests: Iterator[Request], in_flight: dict[str, Request], plan: TaskPlan, spending: Spending
 ) -> Iterator[Answer]:
-    """Yield what the engine answers, and say in words when it does not hold to its promise."""
-    done, model = 0, place.engine.identity.model
-    kept = "what it has answered is kept, the same command goes on from there"
+    """Yield what the engine answers, and say in words when it does not hold to its promise or the budget is spent."""
+    done, total, model = 0, len(plan.asks), place.engine.identity.model
     try:
         for answer in place.engine.generate(requests):
             if answer.key not in in_flight:
                 raise EngineFault(
-                    f"the engine of {model} answered what it was not asked, or twice: {answer.key}\n  {kept}"
+                    f"the engine of {model} answered what it was not asked, or twice: {answer.key}\n  {KEPT}"
                 )
             done += 1
             yield answer
@@ -111,10 +183,13 @@ def _answers(
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise EngineFault(
-            f"the engine of {model} broke off after {done:,} of {total:,} calls: {reason}\n  {kept}"
+            f"the engine of {model} broke off after {done:,} of {total:,} calls: {reason}\n  {KEPT}"
         ) from error
     if done < total:
-        raise EngineFault(f"the engine of {model} ended after {done:,} of {total:,} calls\n  {kept}")
+        limit = spending.budget.reached()
+        if limit and not in_flight:
+            raise BudgetReached(f"stopped after {done:,} of {total:,} calls of {plan.task.name}: {limit}\n  {KEPT}")
+        raise EngineFault(f"the engine of {model} ended after {done:,} of {total:,} calls\n  {KEPT}")
 
 
 def checked(answer: Answer) -> Answer:
@@ -133,7 +208,7 @@ def checked(answer: Answer) -> Answer:
 
 
 def _answer_row(answer: Answer, request: Request, plan: TaskPlan, place: Workplace) -> dict[str, Any]:
-    identity = place.engine.identity
+    identity = place.identity_of(plan.task.name)
     return {
         "key": answer.key,
         "text": answer.text,
@@ -148,5 +223,20 @@ def _answer_row(answer: Answer, request: Request, plan: TaskPlan, place: Workpla
         "answer_schema": json.dumps(dict(request.schema), sort_keys=True),
         "input_tokens": answer.input_tokens,
         "output_tokens": answer.output_tokens,
+        "cached_tokens": answer.cached_tokens,
         "created_at": datetime.now(UTC),
+    }
+
+
+def _run_row(plan: TaskPlan, place: Workplace, last: Reading) -> dict[str, Any]:
+    return {
+        "task": plan.task.name,
+        "prompt": plan.prompt.name if plan.prompt else "",
+        "model": model_name(place.identity_of(plan.task.name)),
+        "calls": last.done,
+        "failed": sum(last.errors.values()),
+        "input_tokens": last.input_tokens,
+        "cached_tokens": last.cached_tokens,
+        "output_tokens": last.output_tokens,
+        "seconds": last.seconds,
     }

@@ -1,35 +1,125 @@
-"""From the raw answer to the text a technique works with. The raw answer is kept, so a changed parser asks nothing."""
+"""From the raw answer to what a technique works with. The raw answer is kept, so a changed parser asks nothing."""
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from pydantic import ValidationError
+
+from prompts.schema import ChoiceSchema, ObjectSchema, ScoresSchema, TextSchema, read_schema
+
+Parsed = str | dict[str, Any]
+"""A text, or the fields of an object."""
 
 
 class ParseFault(Exception):
     """An answer does not have its declared form; the text says what is wrong."""
 
 
-def parse_answer(text: str, schema: Mapping[str, Any]) -> str:
-    """Check an answer against its declared form.
+class Parser:
+    """Reads answers of one declared form: tolerant about what stands around the answer, strict about the answer.
 
     Args:
-        text: The raw answer.
-        schema: The prompt's `schema`; `{type: text}` takes any text that is not empty.
-
-    Returns:
-        The answer without surrounding white space and code fences.
+        schema: The prompt's `schema`.
 
     Raises:
-        ParseFault: The answer is empty, or the form is one this version does not know.
+        ParseFault: The form is one this version does not know.
 
     Example:
-        >>> parse_answer("```\\nA warm film.\\n```", {"type": "text"})
+        >>> Parser({"type": "text"})("```\\nA warm film.\\n```")
         'A warm film.'
+        >>> Parser({"type": "object", "fields": {"mood": {"type": "text"}}})('Here it is: {"mood": "warm"}')
+        {'mood': 'warm'}
     """
-    if schema.get("type") != "text":
-        raise ParseFault(f"the schema {dict(schema)} is not known; use {{type: text}}")
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        try:
+            self._schema = read_schema(schema)
+        except ValidationError as error:
+            raise ParseFault(f"the schema {dict(schema)} is not known: {_told(error)}") from None
+        self._model = self._schema.model() if isinstance(self._schema, ObjectSchema) else None
+
+    def __call__(self, text: str) -> Parsed:
+        """Read one raw answer.
+
+        Returns:
+            The text without surrounding white space and code fence, the choice as declared, or the object's fields.
+
+        Raises:
+            ParseFault: The answer is empty, or does not have its form.
+        """
+        if isinstance(self._schema, TextSchema):
+            return _not_empty(_without_fence(text))
+        if isinstance(self._schema, ChoiceSchema):
+            return _choice(_not_empty(_without_fence(text)), self._schema.choices)
+        if isinstance(self._schema, ScoresSchema):
+            return _scores(_not_empty(text.strip()), self._schema.candidates)
+        return self._object(_not_empty(text.strip()))
+
+    def _object(self, text: str) -> dict[str, Any]:
+        assert self._model is not None  # made for objects
+        faults: list[str] = []
+        for found in _objects(text):
+            try:
+                return self._model.model_validate(found).model_dump()
+            except ValidationError as error:
+                faults.append(_told(error))
+        raise ParseFault(faults[0] if faults else "the answer holds no JSON object")
+
+
+def parse_answer(text: str, schema: Mapping[str, Any]) -> Parsed:
+    """Read one raw answer of a declared form; `Parser` reads many.
+
+    Raises:
+        ParseFault: The answer does not have its form, or the form is not known.
+    """
+    return Parser(schema)(text)
+
+
+def _without_fence(text: str) -> str:
     fenced = re.fullmatch(r"\s*```\w*\n(.*?)\n?```\s*", text, flags=re.DOTALL)
-    parsed = (fenced[1] if fenced else text).strip()
-    if not parsed:
+    return (fenced[1] if fenced else text).strip()
+
+
+def _not_empty(text: str) -> str:
+    if not text:
         raise ParseFault("the answer is empty")
-    return parsed
+    return text
+
+
+def _choice(text: str, choices: tuple[str, ...]) -> str:
+    """Find the declared choice: marks around it and its case do not count, other words do."""
+    bare = text.strip(" \t\r\n\"'`*.,:;!()[]").casefold()
+    for choice in choices:
+        if bare == choice.casefold():
+            return choice
+    raise ParseFault(f"'{text[:60]}' is none of {', '.join(choices)}")
+
+
+def _scores(text: str, candidates: tuple[str, ...]) -> dict[str, float]:
+    """Read log-probabilities, one of each candidate, all of them finite and none above 0."""
+    found = next(_objects(text), None)
+    if found is None or set(found) != set(candidates):
+        raise ParseFault(f"the answer does not score exactly {', '.join(candidates)}")
+    wrong = [name for name, value in found.items() if not isinstance(value, (int, float)) or not -1e9 < value <= 0]
+    if wrong:
+        raise ParseFault(f"the score of {wrong[0]} is no log-probability: {found[wrong[0]]}")
+    return {name: float(found[name]) for name in candidates}
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """All JSON objects that begin somewhere in a text and do not lie inside one another."""
+    decoder, place = json.JSONDecoder(strict=False), text.find("{")  # strict=False: line breaks inside strings
+    while place >= 0:
+        try:
+            found, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            place = text.find("{", place + 1)
+            continue
+        yield found
+        place = text.find("{", end)
+
+
+def _told(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the form'}: {e['msg']}" for e in error.errors()[:3])

@@ -20,6 +20,18 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter."""
+
+    name: str
+    """Its name."""
+    revision: str
+    """Its revision."""
+    path: str
+    """Absolute path of its folder; no part of any key."""
+
+
+@dataclass(frozen=True)
 class Request:
     """One call of a model."""
 
@@ -31,6 +43,8 @@ class Request:
     """Sampling parameters."""
     schema: Mapping[str, Any]
     """Declared form of the answer."""
+    adapter: Adapter | None = None
+    """LoRA adapter to answer with; None = the model as it is."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,8 @@ class Answer:
     """Tokens of the prompt."""
     output_tokens: int = 0
     """Tokens of the answer."""
+    cached_tokens: int = 0
+    """Tokens of the prompt that the engine had computed before (prefix cache), out of `input_tokens`."""
 
 
 def answer_key(

@@ -7,9 +7,11 @@ from feature_store.answers import read_answers
 from feature_store.database import Writer
 from feature_store.lineage import delete_lineage, read_lineage, write_lineage
 from feature_store.vectors import text_key
-from llm_tasks.pipeline.parse import ParseFault, parse_answer
-from llm_tasks.pipeline.plan import PlannedRow, TaskPlan, Workplace, model_name
+from llm_tasks.pipeline.before import model_name
+from llm_tasks.pipeline.parse import ParseFault, Parser
+from llm_tasks.pipeline.plan import PlannedRow, TaskPlan
 from llm_tasks.pipeline.request import is_utf8
+from llm_tasks.pipeline.workplace import Workplace
 
 COMPARED = ("answer_key", "text_key", "error", "input_digest", "prompt_digest", "seen_until")
 """What makes a row worth writing again; when none of it changed, the row and its `created_at` stay."""
@@ -33,8 +35,16 @@ def write_rows(plan: TaskPlan, place: Workplace, writer: Writer) -> dict[str, in
     before = {row[0]: row[1:] for row in lineage.iter_rows()}
     changed: list[dict[str, Any]] = []
     errors: dict[str, int] = {}
+    parser = Parser(plan.prompt.front.answer_schema) if plan.prompt else None
+    shared = {
+        "task": plan.task.name,
+        "entity_type": plan.task.entity,
+        "prompt": plan.prompt.name if plan.prompt else None,
+        "prompt_digest": plan.prompt.digest if plan.prompt else None,
+        "model": model_name(place.identity_of(plan.task.name)) if plan.prompt else None,
+    }
     for planned in plan.rows:
-        row = _lineage_row(planned, plan, place, answers)
+        row = shared | _own_columns(planned, *_text(planned, plan, parser, answers))
         if row["error"]:
             kind = row["error"].split(":")[0]
             errors[kind] = errors.get(kind, 0) + 1
@@ -46,30 +56,26 @@ def write_rows(plan: TaskPlan, place: Workplace, writer: Writer) -> dict[str, in
     return errors
 
 
-def _lineage_row(planned: PlannedRow, plan: TaskPlan, place: Workplace, answers: dict[str, dict]) -> dict[str, Any]:
-    text, error = _text(planned, plan, answers)
+def _own_columns(planned: PlannedRow, text: str | None, error: str | None) -> dict[str, Any]:
     return {
         "row": planned.row,
-        "task": plan.task.name,
-        "entity_type": plan.task.entity,
         "entity": planned.source.entity,
         "as_of": planned.source.as_of,
         "seen_until": planned.source.seen_until,
         "created_at": datetime.now(UTC),
         "answer_key": planned.answer_key,
-        "prompt": plan.prompt.name if plan.prompt else None,
-        "prompt_digest": plan.prompt.digest if plan.prompt else None,
         "input_digest": planned.input_digest,
-        "model": model_name(place.engine.identity) if plan.prompt else None,
         "text": text,
         "text_key": text_key(text) if text is not None else None,
         "error": error,
     }
 
 
-def _text(planned: PlannedRow, plan: TaskPlan, answers: dict[str, dict]) -> tuple[str | None, str | None]:
+def _text(
+    planned: PlannedRow, plan: TaskPlan, parser: Parser | None, answers: dict[str, dict]
+) -> tuple[str | None, str | None]:
     """Text to encode, or the error that left none."""
-    if plan.prompt is None:
+    if parser is None:
         made = plan.task.encode(planned.source.variables["text"])
         return (made, None) if is_utf8(made) else (None, f"not_utf8: {plan.task.name} makes a text that cannot be kept")
     if planned.answer_key is None:
@@ -78,7 +84,7 @@ def _text(planned: PlannedRow, plan: TaskPlan, answers: dict[str, dict]) -> tupl
     if answer["error"]:
         return None, f"{answer['error']}: {answer['detail']}"
     try:
-        return _encodable(plan.task.encode(parse_answer(answer["text"], plan.prompt.front.answer_schema))), None
+        return _encodable(plan.task.encode(parser(answer["text"]))), None
     except ParseFault as fault:
         return None, f"parse: {fault}"
     except Exception as error:  # an answer that a technique's own parser did not foresee is one bad row

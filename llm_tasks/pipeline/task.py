@@ -27,6 +27,19 @@ class EntityList(BaseModel):
     """Its column of ids."""
 
 
+class AdapterConfig(BaseModel):
+    """A LoRA adapter, as peft saves it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: str
+    """Its name, part of every answer's key."""
+    path: str
+    """Its folder, relative to knowflow.yaml."""
+    revision: str = ""
+    """Its revision, part of every answer's key; a fingerprint of its files when left out."""
+
+
 class TaskOptions(BaseModel):
     """What knowflow.yaml may say of one task, under `tasks:`."""
 
@@ -42,6 +55,10 @@ class TaskOptions(BaseModel):
     """At which shares of a user's log (by position) the user is asked about; 1.0 is today."""
     encoders: tuple[str, ...] | None = None
     """Encoders for this task's text; all of `encoders:` when left out."""
+    adapter: AdapterConfig | None = None
+    """A LoRA adapter for this task; the model as it is when left out."""
+    too_long: Literal["drop_oldest", "error"] = "drop_oldest"
+    """What becomes of a row that does not fit the model's context: its oldest events are dropped, or it is an error."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +74,8 @@ class Row:
     seen_until: datetime | None = None
     """Time of the newest event that really stands in the variables, for a user one of its own; None when there is
     none. Once that event has left the log, the row is withdrawn (`Before.withdrawn`)."""
+    shorter: "Callable[[], Row | None] | None" = field(default=None, compare=False, repr=False)
+    """Makes the same row with less to show, or None when nothing more can go; for prompts that would be too long."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +106,7 @@ class Task:
     """What a row is about."""
     prompt: str | None
     """Task name of the prompt; None when no model is asked, then `variables["text"]` is the text."""
-    encode: Callable[[str], str]
+    encode: Callable[[Any], str]
     """Turns a parsed answer into the text that is encoded."""
     rows: Callable[[Inputs], Iterator[Row]]
     """Yields the rows."""
@@ -97,13 +116,24 @@ class Task:
     """The docstring of the technique's file."""
 
 
-def answer_text(answer: str) -> str:
-    """Encode the answer as it is: prompt and history stay out of the vector (KAR; methods.md, Encoding)."""
-    return answer
+def answer_text(answer: Any) -> str:
+    """Encode the answer alone: prompt and history stay out of the vector (KAR, section 4.2).
+
+    Args:
+        answer: A text, or the fields of an object, which are written one after the other.
+
+    Example:
+        >>> answer_text({"mood": ["grim", "slow"], "director": "Jane Doe", "acclaim": 4.5})
+        'mood: grim, slow. director: Jane Doe. acclaim: 4.5.'
+    """
+    if not isinstance(answer, dict):
+        return answer
+    shown = {name: ", ".join(value) if isinstance(value, list) else value for name, value in answer.items()}
+    return " ".join(f"{name}: {value}." for name, value in shown.items() if value not in ("", None))
 
 
 def llm_task(
-    *, entity: Entity, prompt: str | None, encode: Callable[[str], str] = answer_text, lexical_space: str | None = None
+    *, entity: Entity, prompt: str | None, encode: Callable[[Any], str] = answer_text, lexical_space: str | None = None
 ) -> Callable[[Callable[[Inputs], Iterator[Row]]], Task]:
     """Declare a technique: decorate the function that yields its rows.
 

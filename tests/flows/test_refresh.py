@@ -16,7 +16,7 @@ from flows.publish import check_release, publish_release
 from flows.refresh import refresh
 from flows.workplace import plan
 from llm_tasks.pipeline.catalogue import find_tasks
-from llm_tasks.pipeline.plan import OptionFault
+from llm_tasks.pipeline.workplace import OptionFault
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 GATES = {"answered": 0.0, "parse_failures": 1.0}
@@ -152,7 +152,7 @@ def test_what_the_recorded_engine_does_not_hold_is_an_error_row_and_closes_the_g
     some.write_parquet(movielens.folder / "answers.parquet")  # now they are recorded
     with pytest.raises(GatesClosed):
         run(movielens)  # an error stands until it is retried
-    assert run(movielens, retry_failed=True) == "rel-000001"
+    assert run(movielens, retry=["all"]) == "rel-000001"
     assert current(movielens).facts["asked"][0]["calls"] == 10
 
 

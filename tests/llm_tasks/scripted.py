@@ -49,6 +49,7 @@ class ScriptedEngine:
     """
 
     token_counter = "words between spaces"
+    context_tokens = None
 
     def __init__(self, config: EngineConfig, domain: Domain, folder: Path) -> None:
         self.identity = ModelIdentity(config.model, config.revision)

@@ -6,7 +6,7 @@ from feature_store.vectors import newest_state, read_vectors
 from llm_tasks.encoders.minilm import minilm_folder
 from llm_tasks.encoders.protocol import EncoderConfig
 from llm_tasks.pipeline.encode import NothingToFit, choose_encoders, task_texts
-from llm_tasks.pipeline.plan import OptionFault
+from llm_tasks.pipeline.workplace import OptionFault
 
 
 def items(count: int) -> dict[str, str]:

@@ -52,12 +52,15 @@ def test_error_rows_are_asked_again_only_when_that_is_wished_and_then_alone(shop
     shop.configure(rules={})
 
     again = shop.ask("kar_item")
-    plan = shop.plan("kar_item", retry_failed=True)
-    retried = shop.ask("kar_item", retry_failed=True)
+    plan = shop.plan("kar_item", retry=["all"])
+    retried = shop.ask("kar_item", retry=["all"])
 
     assert (first.calls, again.calls) == (12, 0)
     assert again.errors == {"refused": 1, "too_long": 1}
-    assert plan.summary()["why"] == {"the error is to be retried": 2}
+    assert plan.summary()["why"] == {
+        "the error is to be retried: refused": 1,
+        "the error is to be retried: too_long": 1,
+    }
     assert (plan.count("changed"), retried.calls, retried.errors) == (2, 2, {})
     rows = {row["entity"]: row["answer_key"] for row in shop.lineage("kar_item").values()}
     assert sorted(shop.calls()[12:]) == sorted([rows["i2"], rows["i3"]])
@@ -78,13 +81,25 @@ def test_a_parse_failure_is_no_failed_call_for_a_better_parser_can_still_read_it
     shop.configure(rules={"Thing 2": "empty"})
     shop.ask("kar_item")
 
-    assert shop.plan("kar_item", retry_failed=True).asks == {}
+    assert shop.plan("kar_item", retry=["refused", "too_long"]).asks == {}
+
+
+def test_rows_that_could_not_be_parsed_are_asked_again_when_that_is_wished_and_they_alone(shop):
+    shop.configure(rules={"Thing 2": "empty", "Thing 3": "refused"})
+    shop.ask("kar_item")
+    shop.configure(rules={})
+
+    done = shop.ask("kar_item", retry=["parse"])
+
+    rows = {row["entity"]: row["answer_key"] for row in shop.lineage("kar_item").values()}
+    assert shop.calls()[12:] == [rows["i2"]]
+    assert (done.calls, errors_of(shop)) == (1, {"i3": "refused"})
 
 
 def test_a_changed_parser_asks_nothing_and_changes_the_texts(shop, monkeypatch):
     shop.ask("kar_item")
     before = shop.lineage("kar_item")
-    monkeypatch.setattr("llm_tasks.pipeline.rows.parse_answer", lambda text, schema: text.upper())
+    monkeypatch.setattr("llm_tasks.pipeline.rows.Parser.__call__", lambda self, text: text.upper())
 
     done = shop.ask("kar_item")
 

@@ -74,7 +74,7 @@ def test_two_snapshots_of_one_second_are_one_row_and_the_later_one_stays(example
 
 def test_the_recorded_engine_answers_every_row_of_the_example(example):
     for task in (kar_item, kar_user):
-        requests = [request for _, request in task_rows(task, choose_prompt(task.name), example) if request]
+        requests = [request for _, request, _, _ in task_rows(task, choose_prompt(task.name), example) if request]
         answers = list(example.engine.generate(requests))
 
         assert len(answers) >= 1_219

@@ -6,8 +6,9 @@ import pytest
 
 from flows.workplace import plan as plan_all
 from llm_tasks.pipeline.generate import generate
-from llm_tasks.pipeline.plan import OptionFault, plan_task
+from llm_tasks.pipeline.plan import plan_task
 from llm_tasks.pipeline.task import EPOCH, Row, Task, answer_text, llm_task
+from llm_tasks.pipeline.workplace import OptionFault
 from sources.progress import silent
 
 
@@ -28,7 +29,7 @@ def test_a_plan_leaves_every_byte_of_the_store_as_it_is(shop):
     shop.configure(engine={**shop.settings["engine"], "revision": "2"})
     before = shop.store_bytes()
 
-    plans = plan_all(shop.config, retry_failed=True)
+    plans = plan_all(shop.config, retry=["all"])
 
     assert plans[0].count("changed") == 12
     assert shop.store_bytes() == before != {}

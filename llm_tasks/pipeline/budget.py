@@ -1,0 +1,79 @@
+"""What tokens cost, and how much may be spent in one run."""
+
+import time
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Prices(BaseModel):
+    """What the model costs, for the plan, the budget and the report."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    input_per_million: float = Field(default=0.0, ge=0)
+    """Price of a million input tokens."""
+    cached_per_million: float | None = Field(default=None, ge=0)
+    """Price of a million input tokens that the server had in its prefix cache; that of input tokens when left out."""
+    output_per_million: float = Field(default=0.0, ge=0)
+    """Price of a million output tokens."""
+    currency: str = "USD"
+    """Shown beside every sum."""
+
+    def cost(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float:
+        """Price of some tokens; cached ones are among the input tokens.
+
+        Example:
+            >>> prices = Prices(input_per_million=2, cached_per_million=1, output_per_million=6)
+            >>> prices.cost(1_000_000, 500_000, cached_tokens=400_000)
+            4.6
+        """
+        cached = self.input_per_million if self.cached_per_million is None else self.cached_per_million
+        fresh = input_tokens - cached_tokens
+        return (fresh * self.input_per_million + cached_tokens * cached + output_tokens * self.output_per_million) / 1e6
+
+
+class BudgetReached(Exception):
+    """A run stopped because its budget was spent; the text says which, and how to go on."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one run may spend; None = as much as it takes."""
+
+    max_tokens: int | None = None
+    """Input and output tokens."""
+    max_cost: float | None = None
+    """Money, by the prices of knowflow.yaml."""
+    max_hours: float | None = None
+    """Hours since the run began."""
+
+
+@dataclass
+class Budget:
+    """Counts what a run spends, over all its techniques."""
+
+    limits: Limits = field(default_factory=Limits)
+    """How much it may spend."""
+    tokens: int = 0
+    """Spent so far."""
+    cost: float = 0.0
+    """Spent so far."""
+    begun: float = field(default_factory=time.monotonic)
+    """When the run began, by the monotonic clock."""
+
+    def spend(self, tokens: int, cost: float) -> None:
+        """Count one answer."""
+        self.tokens, self.cost = self.tokens + tokens, self.cost + cost
+
+    def reached(self) -> str | None:
+        """The limit that is reached, in words; None while there is room."""
+        hours = (time.monotonic() - self.begun) / 3600
+        limits = self.limits
+        if limits.max_tokens is not None and self.tokens >= limits.max_tokens:
+            return f"{self.tokens:,} tokens of at most {limits.max_tokens:,}"
+        if limits.max_cost is not None and self.cost >= limits.max_cost:
+            return f"a cost of {self.cost:,.4f} of at most {limits.max_cost:,.4f}"
+        if limits.max_hours is not None and hours >= limits.max_hours:
+            return f"{hours:,.2f} hours of at most {limits.max_hours:,.2f}"
+        return None

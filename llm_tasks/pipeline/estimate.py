@@ -1,0 +1,36 @@
+"""What calls will give and take, going by past runs of the same prompt and model."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from feature_store.database import Store
+from feature_store.runs import read_runs
+from llm_tasks.pipeline.before import model_name
+from llm_tasks.pipeline.request import ModelIdentity
+from prompts.prompt import Prompt
+
+RECENT = 5
+"""Past runs that count."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one call will give and take."""
+
+    output_tokens: float
+    """Tokens of its answer."""
+    seconds: float
+    """Its share of the time; calls run side by side."""
+    calls: int
+    """Past calls behind it."""
+
+
+def estimate(store: Store, prompt: Prompt, identity: ModelIdentity) -> Estimate | None:
+    """Average the newest runs of a prompt with a model; None when there were none."""
+    same = (pl.col("prompt") == prompt.name) & (pl.col("model") == model_name(identity)) & (pl.col("calls") > 0)
+    runs = read_runs(store).filter(same).tail(RECENT)
+    calls = int(runs["calls"].sum())
+    if not calls:
+        return None
+    return Estimate(float(runs["output_tokens"].sum()) / calls, float(runs["seconds"].sum()) / calls, calls)
