@@ -5,6 +5,7 @@ engine how to constrain generation, and checks what came back.
 """
 
 from collections.abc import Mapping
+from types import GenericAlias
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
@@ -66,13 +67,13 @@ class FieldSchema(BaseModel):
         text = Annotated[str, Field(max_length=self.max_length)]
         bounds = Field(ge=self.minimum, le=self.maximum)
         if self.type == "choice":
-            return Literal.__getitem__(self.choices or ())
+            return Literal[self.choices or ()]
         kinds = {
             "text": text,
             "number": Annotated[float, bounds],
             "integer": Annotated[int, bounds],
             "boolean": bool,
-            "list": Annotated[list[text], Field(max_length=self.max_items)],
+            "list": Annotated[GenericAlias(list, (text,)), Field(max_length=self.max_items)],
         }
         return kinds[self.type]
 

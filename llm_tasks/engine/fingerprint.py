@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 SAMPLE = 1 << 20
-"""Bytes read at the begin, in the middle and at the end of a large file: reading all of a 16 GB model takes a minute."""
+"""Bytes read at the begin, in the middle and at the end of a large file: all of a 16 GB model takes a minute."""
 
 
 def fingerprint(folder: Path) -> str:
