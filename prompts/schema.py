@@ -88,7 +88,7 @@ class ObjectSchema(BaseModel):
     fields: dict[str, FieldSchema] = Field(min_length=1)
     """Field name -> form."""
 
-    def model(self) -> type[BaseModel]:
+    def model(self) -> type[BaseModel]:  # pyright: ignore[reportInvalidTypeForm]
         """The form as a pydantic model, which checks answers strictly."""
         fields: dict[str, Any] = {name: (field.annotation(), ...) for name, field in self.fields.items()}
         return create_model("Answer", __config__=ConfigDict(strict=True, extra="forbid"), **fields)
