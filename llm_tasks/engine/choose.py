@@ -3,28 +3,39 @@
 import importlib
 from pathlib import Path
 
+from llm_tasks.engine.openai_options import SecretReader
 from llm_tasks.engine.protocol import Engine, EngineConfig, EngineFault
 from llm_tasks.engine.recorded import RecordedEngine
+from llm_tasks.engine.vllm import VllmEngine
 from prompts.domain import Domain
 
 __all__ = ["EngineFault", "build_engine"]
 
 
-def build_engine(config: EngineConfig, domain: Domain, folder: Path) -> Engine:
+def build_engine(config: EngineConfig, domain: Domain, folder: Path, secret: SecretReader | None = None) -> Engine:
     """Build an engine.
 
     Args:
         config: The `engine:` part of knowflow.yaml.
         domain: The words of the domain, for engines that render prompts.
         folder: What relative paths are relative to; the folder of knowflow.yaml.
+        secret: Reads a stored secret by its name; None where there is no Prefect.
 
     Raises:
         EngineFault: No such engine, or its options are wrong.
     """
     if config.name == "recorded":
         return _recorded(config, domain, folder)
+    if config.name == "openai":
+        from llm_tasks.engine.openai import OpenAIEngine  # noqa: PLC0415  (its HTTP client takes a while to import)
+
+        return OpenAIEngine(config, folder, secret)
+    if config.name == "vllm":
+        return VllmEngine(config, folder)
     if ":" not in config.name:
-        raise EngineFault(f"engine.name: there is no engine '{config.name}'\n  use recorded, or package.module:Class")
+        raise EngineFault(
+            f"engine.name: there is no engine '{config.name}'\n  use recorded, vllm, openai, or package.module:Class"
+        )
     module_name, class_name = config.name.split(":", 1)
     try:
         factory = getattr(importlib.import_module(module_name), class_name)

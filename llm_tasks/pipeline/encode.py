@@ -13,6 +13,7 @@ from feature_store.vectors import known_vectors, newest_state, write_state, writ
 from llm_tasks.encoders.dense import DenseEncoder
 from llm_tasks.encoders.lexical import LexicalEncoder
 from llm_tasks.encoders.protocol import Encoder, EncoderConfig
+from llm_tasks.encoders.vllm import VllmEncoder
 from llm_tasks.pipeline.task import Task
 from llm_tasks.pipeline.workplace import OptionFault
 from sources.progress import Progress
@@ -62,17 +63,17 @@ def encode_task(
 
     Raises:
         NothingToFit: A lexical encoder has no texts to be fitted on.
-        OptionFault: A dense encoder's model cannot be used.
+        OptionFault: An encoder's model cannot be used.
     """
     store = writer.store
     texts = task_texts(store, task.name)
     done: list[Encoded] = []
     for name, config in encoders.items():
         encoder: Encoder
-        if config.kind == "dense":
-            encoder, fitted = dense_encoder(name, config, folder), ""
-        else:
+        if config.kind == "lexical":
             encoder, fitted = _lexical(name, config, task.lexical_space, writer)
+        else:
+            encoder, fitted = model_encoder(name, config, folder), ""
         missing = sorted(set(texts) - known_vectors(store, name, encoder.dimension, encoder.fingerprint))
         for start in range(0, len(missing), WRITE_EVERY):
             keys = missing[start : start + WRITE_EVERY]
@@ -114,21 +115,26 @@ def choose_encoders(
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
             raise OptionFault(f"encoders: '{name}' cannot name a table\n  use letters, digits, - and _")
-        if encoders[name].kind == "dense":
-            dense_encoder(name, encoders[name], folder)
+        if encoders[name].kind != "lexical":
+            model_encoder(name, encoders[name], folder)
     return {name: encoders[name] for name in names}
 
 
-def dense_encoder(name: str, config: EncoderConfig, folder: Path | None) -> DenseEncoder:
-    """Build a dense encoder; its weights are loaded when it first encodes.
+def model_encoder(name: str, config: EncoderConfig, folder: Path | None) -> DenseEncoder | VllmEncoder:
+    """Build a dense encoder or one of vLLM; its weights are loaded when it first encodes.
 
     Raises:
         OptionFault: Its model cannot be used.
     """
     try:
+        if config.kind == "vllm":
+            return VllmEncoder(
+                config.model, config.max_tokens, config.batch_size, config.dtype, config.enforce_eager, folder
+            )
         return DenseEncoder(config.model, config.pooling, config.max_tokens, config.batch_size, folder)
     except (OSError, ValueError, KeyError, ModuleNotFoundError) as error:
-        mend = "mend the path (it is relative to knowflow.yaml), or use all-MiniLM-L6-v2"
+        other = "kind: dense" if config.kind == "vllm" else "all-MiniLM-L6-v2"
+        mend = f"mend the path (it is relative to knowflow.yaml), or use {other}"
         raise OptionFault(f"encoders.{name}: {error}\n  {mend}") from error
 
 

@@ -1,54 +1,82 @@
 """Rows that fit the model's context: the oldest events go first, or the row is told as too long before it is asked."""
 
-from llm_tasks.pipeline.request import Request, answer_key
+from dataclasses import dataclass
+
+from llm_tasks.engine.protocol import Engine
+from llm_tasks.pipeline.request import Adapter, AnswerKeys, Request, is_utf8, messages_json
 from llm_tasks.pipeline.task import Row, Task
 from llm_tasks.pipeline.workplace import Workplace
+from prompts.domain import Domain
 from prompts.prompt import Prompt
 
 TEMPLATE_BYTES = 512
 """What a chat template adds at most, in tokens: a prompt is not counted when its bytes and these fit for certain."""
+NOT_UTF8 = "not_utf8: the prompt holds characters that cannot be sent (half of a surrogate pair)"
 
 
-def fitted(row: Row, task: Task, prompt: Prompt, place: Workplace) -> tuple[Row, Request, str | None]:
-    """Render a row, with less to show where it would not fit.
+@dataclass(frozen=True)
+class Renderer:
+    """Turns the rows of one technique into requests; what all of them share is found once."""
 
-    A row fits when its prompt and `max_tokens` of answer fit the context together, so that no answer is cut off.
+    prompt: Prompt
+    """The technique's prompt."""
+    domain: Domain
+    """The words of the domain."""
+    engine: Engine
+    """Who counts tokens."""
+    keys: AnswerKeys
+    """Names the answers."""
+    adapter: Adapter | None
+    """The technique's LoRA adapter."""
+    may_shorten: bool
+    """Whether a row that is too long may show less."""
 
-    Args:
-        row: The technique's row.
-        task: The technique.
-        prompt: Its prompt.
-        place: Engine and options.
+    @classmethod
+    def of(cls, task: Task, prompt: Prompt, place: Workplace) -> "Renderer":
+        """Make the renderer of a technique."""
+        front, options = prompt.front, place.options_of(task.name)
+        keys = AnswerKeys(place.identity_of(task.name), front.sampling, front.answer_schema)
+        may_shorten = options.too_long == "drop_oldest"
+        return cls(prompt, place.domain, place.engine, keys, place.adapter_of(task.name), may_shorten)
 
-    Returns:
-        The row that fits, its request, and why it cannot be asked (None when it can).
-    """
-    request = make_request(row, task, prompt, place)
-    room = place.engine.context_tokens
-    if room is None or certain_to_fit(request, room):
-        return row, request, None
-    answer = int(request.sampling.get("max_tokens", 1))
-    may_shorten = place.options_of(task.name).too_long == "drop_oldest"
-    while True:
-        tokens = place.engine.count_tokens(request.messages)
-        if tokens + answer <= room:
+    def request(self, row: Row) -> Request:
+        """Render a row into the request whose key names its answer."""
+        messages, front = self.prompt.render(row.variables, self.domain), self.prompt.front
+        key = self.keys.key(messages_json(messages))
+        return Request(key, tuple(messages), front.sampling, front.answer_schema, self.adapter)
+
+    def fitted(self, row: Row) -> tuple[Row, Request, str | None]:
+        """Render a row, with less to show where it would not fit.
+
+        A row fits when its prompt and `max_tokens` of answer fit the context together, so that no answer is cut off.
+
+        Returns:
+            The row that fits, its request, and why it cannot be asked (None when it can).
+        """
+        request, room = self.request(row), self.engine.context_tokens
+        if not all(is_utf8(message["content"]) for message in request.messages):
+            return row, request, NOT_UTF8
+        if room is None or certain_to_fit(request, room):
             return row, request, None
-        shorter = row.shorter() if may_shorten and row.shorter else None
-        if shorter is None:
-            fault = f"too_long: {tokens:,} tokens and an answer of {answer:,} do not fit the model's {room:,}"
-            return row, request, fault
-        row, request = shorter, make_request(shorter, task, prompt, place)
+        answer = answer_tokens(request)
+        while True:
+            tokens = self.engine.count_tokens(request.messages)
+            if tokens + answer <= room:
+                return row, request, None
+            shorter = row.shorter() if self.may_shorten and row.shorter else None
+            if shorter is None:
+                fault = f"too_long: {tokens:,} tokens and an answer of {answer:,} do not fit the model's {room:,}"
+                return row, request, fault
+            row, request = shorter, self.request(shorter)
+
+
+def answer_tokens(request: Request) -> int:
+    """How many tokens an answer takes at most; candidates that are scored count by their bytes."""
+    longest = max((len(candidate.encode()) for candidate in request.schema.get("candidates", ())), default=1)
+    return max(int(request.sampling.get("max_tokens", 1)), longest)
 
 
 def certain_to_fit(request: Request, room: int) -> bool:
     """Whether a prompt fits without being counted: no token is less than a byte."""
-    size = sum(len(message["content"].encode(errors="replace")) for message in request.messages)
-    return size + TEMPLATE_BYTES + int(request.sampling.get("max_tokens", 1)) <= room
-
-
-def make_request(row: Row, task: Task, prompt: Prompt, place: Workplace) -> Request:
-    """Render a row into the request whose key names its answer."""
-    messages = prompt.render(row.variables, place.domain)
-    sampling, schema = prompt.front.sampling, prompt.front.answer_schema
-    key = answer_key(messages, place.identity_of(task.name), sampling, schema)
-    return Request(key, tuple(messages), sampling, schema, place.adapter_of(task.name))
+    size = sum(len(message["content"].encode()) for message in request.messages)
+    return size + TEMPLATE_BYTES + answer_tokens(request) <= room

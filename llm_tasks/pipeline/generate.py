@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+import orjson
+
 from feature_store.answers import answer_log
 from feature_store.database import Writer
 from feature_store.runs import write_run
@@ -15,13 +17,15 @@ from llm_tasks.engine.protocol import EngineFault
 from llm_tasks.pipeline.before import model_name
 from llm_tasks.pipeline.budget import Budget, BudgetReached, Prices
 from llm_tasks.pipeline.meter import Meter, Observe, Reading, look_away
-from llm_tasks.pipeline.plan import TaskPlan, task_rows
-from llm_tasks.pipeline.request import Answer, Request, is_utf8
+from llm_tasks.pipeline.plan import TaskPlan
+from llm_tasks.pipeline.request import Answer, Request, is_utf8, messages_json
 from llm_tasks.pipeline.rows import write_rows
+from llm_tasks.pipeline.spool import KEY_LENGTH, split
 from llm_tasks.pipeline.workplace import Workplace
 from sources.progress import Progress
 
-COMMIT_ROWS = 1_000
+COMMIT_ROWS = 5_000
+"""Answers in one commit at most: each commit is a file. Until then they stand in the journal, which is as safe."""
 COMMIT_SECONDS = 5.0
 OBSERVE_SECONDS = 1.0
 ORDERED_AT_ONCE = 5_000
@@ -123,11 +127,12 @@ def _ask(
     with answer_log(writer) as log:
         if not plan.asks:
             return
+        shared = _shared_columns(plan, place)
         committed_at = observed_at = time.monotonic()
         for raw in _answers(place, requests_of(plan, place, spending.budget, in_flight), in_flight, plan, spending):
             answer = checked(raw)
             request = in_flight.pop(answer.key)
-            log.append(_answer_row(answer, request, plan, place))
+            log.append(_answer_row(answer, request, shared))
             spending.budget.spend(answer.input_tokens + answer.output_tokens, meter.count(answer))
             now = time.monotonic()
             if len(log) >= COMMIT_ROWS or now - committed_at >= COMMIT_SECONDS:
@@ -148,20 +153,19 @@ def requests_of(plan: TaskPlan, place: Workplace, budget: Budget, in_flight: dic
         budget: Ends the requests when it is reached.
         in_flight: Gets every request as it is taken.
     """
-
-    def wanted() -> Iterator[Request]:
-        sent: set[str] = set()
-        for _, request, _, _ in task_rows(plan.task, plan.prompt, place):
-            if request is not None and request.key in plan.asks and request.key not in sent:
-                sent.add(request.key)
-                yield request
-
-    source = wanted()
-    while window := sorted(islice(source, ORDERED_AT_ONCE), key=lambda r: [m["content"] for m in r.messages]):
-        for request in window:
+    if plan.prompt is None:
+        return
+    front, adapter = plan.prompt.front, place.adapter_of(plan.task.name)
+    lines = plan.spool.lines()
+    while window := sorted(islice(lines, ORDERED_AT_ONCE), key=lambda line: line[KEY_LENGTH:]):
+        for line in window:
+            key, messages = split(line)
+            if key not in plan.asks:  # of a row that a later one has replaced
+                continue
             if budget.reached():
                 return
-            in_flight[request.key] = request
+            request = Request(key, tuple(orjson.loads(messages)), front.sampling, front.answer_schema, adapter)
+            in_flight[key] = request
             yield request
 
 
@@ -204,27 +208,38 @@ def checked(answer: Answer) -> Answer:
     if answer.text is not None and not is_utf8(answer.text):
         shown = ascii(answer.text[:200])
         return replace(answer, text=None, error="not_utf8", detail=f"the answer is no valid Unicode: {shown}")
+    if is_utf8(answer.detail):
+        return answer
     return replace(answer, detail=answer.detail.encode("utf-8", errors="backslashreplace").decode())
 
 
-def _answer_row(answer: Answer, request: Request, plan: TaskPlan, place: Workplace) -> dict[str, Any]:
-    identity = place.identity_of(plan.task.name)
+def _shared_columns(plan: TaskPlan, place: Workplace) -> dict[str, Any]:
+    """What all answers of a technique have in common."""
+    if plan.prompt is None:
+        return {}
+    identity, front = place.identity_of(plan.task.name), plan.prompt.front
+    return {
+        "prompt": plan.prompt.name,
+        "model": identity.model,
+        "revision": identity.revision,
+        "adapter": identity.adapter,
+        "sampling": json.dumps(dict(front.sampling), sort_keys=True),
+        "answer_schema": json.dumps(dict(front.answer_schema), sort_keys=True),
+    }
+
+
+def _answer_row(answer: Answer, request: Request, shared: dict[str, Any]) -> dict[str, Any]:
     return {
         "key": answer.key,
         "text": answer.text,
         "error": answer.error,
         "detail": answer.detail,
-        "prompt": plan.prompt.name if plan.prompt else "",
-        "messages": json.dumps([dict(message) for message in request.messages], ensure_ascii=False),
-        "model": identity.model,
-        "revision": identity.revision,
-        "adapter": identity.adapter,
-        "sampling": json.dumps(dict(request.sampling), sort_keys=True),
-        "answer_schema": json.dumps(dict(request.schema), sort_keys=True),
+        "messages": messages_json(request.messages).decode(),
         "input_tokens": answer.input_tokens,
         "output_tokens": answer.output_tokens,
         "cached_tokens": answer.cached_tokens,
         "created_at": datetime.now(UTC),
+        **shared,
     }
 
 

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from prompts.schema import ChoiceSchema, ObjectSchema, ScoresSchema, TextSchema, read_schema
 
+MARKS = " \t\r\n\"'`*.,:;!()[]"
+"""What models put around a word."""
 Parsed = str | dict[str, Any]
 """A text, or the fields of an object."""
 
@@ -62,7 +64,7 @@ class Parser:
         faults: list[str] = []
         for found in _objects(text):
             try:
-                return self._model.model_validate(found).model_dump()
+                return self._model.model_validate(found).model_dump(by_alias=True)
             except ValidationError as error:
                 faults.append(_told(error))
         raise ParseFault(faults[0] if faults else "the answer holds no JSON object")
@@ -89,12 +91,15 @@ def _not_empty(text: str) -> str:
 
 
 def _choice(text: str, choices: tuple[str, ...]) -> str:
-    """Find the declared choice: marks around it and its case do not count, other words do."""
-    bare = text.strip(" \t\r\n\"'`*.,:;!()[]").casefold()
-    for choice in choices:
-        if bare == choice.casefold():
-            return choice
-    raise ParseFault(f"'{text[:60]}' is none of {', '.join(choices)}")
+    """Find the declared choice: marks around it and its case do not count unless choices differ in these alone."""
+    found = [choice for choice in choices if choice == text] or [c for c in choices if _bare(c) == _bare(text)]
+    if len(found) != 1:
+        raise ParseFault(f"'{text[:60]}' is {'more than one' if found else 'none'} of {', '.join(choices)}")
+    return found[0]
+
+
+def _bare(text: str) -> str:
+    return text.strip(MARKS).casefold() or text
 
 
 def _scores(text: str, candidates: tuple[str, ...]) -> dict[str, float]:
@@ -102,10 +107,14 @@ def _scores(text: str, candidates: tuple[str, ...]) -> dict[str, float]:
     found = next(_objects(text), None)
     if found is None or set(found) != set(candidates):
         raise ParseFault(f"the answer does not score exactly {', '.join(candidates)}")
-    wrong = [name for name, value in found.items() if not isinstance(value, (int, float)) or not -1e9 < value <= 0]
+    wrong = [name for name, value in found.items() if not _is_log_probability(value)]
     if wrong:
         raise ParseFault(f"the score of {wrong[0]} is no log-probability: {found[wrong[0]]}")
     return {name: float(found[name]) for name in candidates}
+
+
+def _is_log_probability(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e9 < value <= 0
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:

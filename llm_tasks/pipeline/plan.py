@@ -5,30 +5,38 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from feature_store.answers import known_answers
 from feature_store.lineage import row_key
 from feature_store.vectors import text_key
+from llm_tasks.engine.protocol import EngineFault
 from llm_tasks.pipeline.before import Before, Status
 from llm_tasks.pipeline.estimate import Estimate, estimate
-from llm_tasks.pipeline.fit import fitted
-from llm_tasks.pipeline.request import Request, is_utf8
+from llm_tasks.pipeline.fit import Renderer
+from llm_tasks.pipeline.request import Request, messages_json
+from llm_tasks.pipeline.spool import Spool
 from llm_tasks.pipeline.task import Row, Task
 from llm_tasks.pipeline.workplace import Workplace
+from prompts.faults import PromptFault
 from prompts.library import choose_prompt
 from prompts.prompt import Prompt
-
-NOT_UTF8 = "not_utf8: the prompt holds characters that cannot be sent (half of a surrogate pair)"
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
-    """One row of knowledge as it shall be."""
+    """One row of knowledge as it shall be; what its prompt shows is not kept, so that millions of them fit memory."""
 
     row: str
     """Row key: task, entity and as_of."""
-    source: Row
-    """The technique's row."""
+    entity: str
+    """Id of the item, user or query."""
+    as_of: datetime
+    """The newest event the row may have seen."""
+    seen_until: datetime | None
+    """The newest event that really stands in the prompt."""
+    text: str | None
+    """The text itself, where no model is asked."""
     answer_key: str | None
     """Key of its answer; None when no model is asked, or when the prompt cannot be sent."""
     input_digest: str
@@ -58,6 +66,8 @@ class TaskPlan:
     """Rows whose oldest events were dropped, so that they fit the model's context."""
     estimate: Estimate | None = None
     """What the calls will give and take, going by past runs; None when there were none."""
+    spool: Spool = field(default_factory=Spool, compare=False, repr=False)
+    """The rendered requests of the calls to be made, maybe some more."""
 
     def count(self, status: Status) -> int:
         """Number of rows with a status."""
@@ -116,15 +126,19 @@ def plan_task(
     rows: dict[str, PlannedRow] = {}
     tokens: dict[str, int] = {}
     shortened: set[str] = set()
+    replaced, spool = False, Spool()
     for row, request, fault, shorter in task_rows(task, prompt, place):
         digest = hashlib.sha256(json.dumps(dict(row.variables), sort_keys=True, default=str).encode()).hexdigest()[:16]
-        key = row_key(task.name, row.entity, row.as_of)
+        key, text = row_key(task.name, row.entity, row.as_of), None
         (shortened.add if shorter else shortened.discard)(key)
+        # Two snapshots of one second are one row of knowledge; the later one has seen more.
+        replaced = replaced or key in rows
         if fault:
-            rows[key] = PlannedRow(key, row, None, digest, "failed", fault)
+            rows[key] = PlannedRow(key, row.entity, row.as_of, row.seen_until, None, None, digest, "failed", fault)
             continue
         if request is None:
-            known = before.text_keys.get(key) == text_key(task.encode(row.variables["text"]))
+            text = task.encode(row.variables["text"])
+            known = before.text_keys.get(key) == text_key(text)
         else:
             known = request.key in answers
         status, why = before.judge(key, row.entity, digest, prompt, identity, known=known)
@@ -135,14 +149,35 @@ def plan_task(
             again = "all" in retry or error in retry
             status, why = ("changed", f"the error is to be retried: {error}") if again else ("failed", error)
         if request is not None and status in ("new", "changed") and request.key not in tokens:
+            if not tokens:
+                check_prompt(request, prompt, place)
             tokens[request.key] = place.engine.count_tokens(request.messages) if count_tokens else 0
-        # Two snapshots of one second are one row of knowledge; the later one has seen more.
-        rows[key] = PlannedRow(key, row, request.key if request else None, digest, status, why)
-    wanted = {row.answer_key for row in rows.values()}
-    asks = {key: count for key, count in tokens.items() if key in wanted}
+            spool.add(request.key, messages_json(request.messages))
+        rows[key] = PlannedRow(
+            key, row.entity, row.as_of, row.seen_until, text, request.key if request else None, digest, status, why
+        )
+    if replaced:
+        wanted = {row.answer_key for row in rows.values()}
+        tokens = {key: count for key, count in tokens.items() if key in wanted}
     gone = before.withdrawn(rows.keys(), place.dataset)
-    guess = estimate(place.store, prompt, identity) if prompt and asks else None
-    return TaskPlan(task, prompt, tuple(rows.values()), asks, gone, len(shortened), guess)
+    guess = estimate(place.store, prompt, identity) if prompt and tokens else None
+    return TaskPlan(task, prompt, tuple(rows.values()), tokens, gone, len(shortened), guess, spool)
+
+
+def check_prompt(request: Request, prompt: Prompt | None, place: Workplace) -> None:
+    """Let an engine that can (it has a method `check`) look at one request of a prompt before any is paid for.
+
+    Raises:
+        PromptFault: The engine cannot answer this prompt at all; it says why.
+    """
+    check = getattr(place.engine, "check", None)
+    if check is None or prompt is None:
+        return
+    try:
+        check(request)
+    except EngineFault as fault:
+        what, _, mend = str(fault).partition("\n")
+        raise PromptFault(prompt.file, what, mend.strip()) from None
 
 
 Planned = tuple[Row, Request | None, str | None, bool]
@@ -151,11 +186,10 @@ Planned = tuple[Row, Request | None, str | None, bool]
 
 def task_rows(task: Task, prompt: Prompt | None, place: Workplace) -> Iterator[Planned]:
     """Yield a technique's rows with their requests, shortened where they would not fit the model's context."""
+    renderer = Renderer.of(task, prompt, place) if prompt else None
     for row in task.rows(place.inputs_of(task)):
-        if prompt is None:
+        if renderer is None:
             yield row, None, None, False
             continue
-        fitting, request, fault = fitted(row, task, prompt, place)
-        if fault is None and not all(is_utf8(message["content"]) for message in request.messages):
-            fault = NOT_UTF8
+        fitting, request, fault = renderer.fitted(row)
         yield fitting, request, fault, fitting is not row

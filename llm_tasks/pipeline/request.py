@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 
 @dataclass(frozen=True)
 class ModelIdentity:
@@ -31,7 +33,7 @@ class Adapter:
     """Absolute path of its folder; no part of any key."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """One call of a model."""
 
@@ -47,7 +49,7 @@ class Request:
     """LoRA adapter to answer with; None = the model as it is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What came back for one request: a text, or an error with its reason."""
 
@@ -88,17 +90,59 @@ def answer_key(
         >>> a == b
         True
     """
-    content = {
-        "messages": [dict(message) for message in messages],
-        "model": identity.model,
-        "revision": identity.revision,
-        "adapter": identity.adapter,
-        "sampling": dict(sampling),
-        "schema": dict(schema),
-    }
-    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return AnswerKeys(identity, sampling, schema).key(messages_json(messages))
+
+
+class AnswerKeys:
+    """Makes the keys of many requests that differ in their messages alone; `answer_key` says what a key is.
+
+    Args:
+        identity: Which model answers.
+        sampling: Sampling parameters.
+        schema: Declared form of the answer.
+    """
+
+    def __init__(self, identity: ModelIdentity, sampling: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+        content = {
+            "model": identity.model,
+            "revision": identity.revision,
+            "sampling": dict(sampling),
+            "schema": dict(schema),
+        }
+        # One JSON object whose keys are sorted: what stands before the messages and what stands after them.
+        self._before = hashlib.sha256(b'{"adapter":' + _canonical(identity.adapter) + b',"messages":')
+        self._after = b"," + _canonical(content)[1:]
+
+    def key(self, messages: bytes) -> str:
+        """Make one key: 64 hexadecimal digits (SHA-256 of the canonical JSON).
+
+        Args:
+            messages: From `messages_json`.
+        """
+        digest = self._before.copy()
+        digest.update(messages)
+        digest.update(self._after)
+        return digest.hexdigest()
+
+
+def messages_json(messages: Sequence[Mapping[str, str]]) -> bytes:
+    """Write messages as canonical JSON: sorted keys, no white space, UTF-8.
+
+    Example:
+        >>> messages_json([{"role": "user", "content": "Amélie"}]).decode()
+        '[{"content":"Amélie","role":"user"}]'
+    """
+    listed = [dict(message) for message in messages]
+    try:
+        return orjson.dumps(listed, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # half of a surrogate pair
+        return _canonical(listed)
+
+
+def _canonical(value: Any) -> bytes:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # surrogatepass: a broken text has a key too; that it cannot be asked is the plan's error row.
-    return hashlib.sha256(canonical.encode("utf-8", errors="surrogatepass")).hexdigest()
+    return text.encode("utf-8", errors="surrogatepass")
 
 
 def is_utf8(text: str) -> bool:

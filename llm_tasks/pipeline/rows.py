@@ -1,9 +1,11 @@
 """Rows: from the stored answers of a plan to the lineage. Nothing is asked, so that a changed parser costs no call."""
 
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from feature_store.answers import read_answers
+from feature_store.answers import scan_answers
 from feature_store.database import Writer
 from feature_store.lineage import delete_lineage, read_lineage, write_lineage
 from feature_store.vectors import text_key
@@ -15,6 +17,10 @@ from llm_tasks.pipeline.workplace import Workplace
 
 COMPARED = ("answer_key", "text_key", "error", "input_digest", "prompt_digest", "seen_until")
 """What makes a row worth writing again; when none of it changed, the row and its `created_at` stay."""
+WRITTEN_AT_ONCE = 10_000
+"""Rows in one commit, so that memory does not grow with their number."""
+Made = tuple[PlannedRow, str | None, str | None]
+"""A row, its text, and the error that left none."""
 
 
 def write_rows(plan: TaskPlan, place: Workplace, writer: Writer) -> dict[str, int]:
@@ -28,14 +34,12 @@ def write_rows(plan: TaskPlan, place: Workplace, writer: Writer) -> dict[str, in
     Returns:
         Number of rows without a text, by kind of error.
     """
-    keys = [row.answer_key for row in plan.rows if row.answer_key]
-    stored = read_answers(place.store, keys, ["key", "text", "error", "detail"]) if keys else None
-    answers = {row["key"]: row for row in stored.iter_rows(named=True)} if stored is not None else {}
     lineage = read_lineage(place.store, [plan.task.name], ["row", *COMPARED])
-    before = {row[0]: row[1:] for row in lineage.iter_rows()}
+    # Hashes of 64 bits: that a changed row looks unchanged would take billions of them.
+    before = {row[0]: hash(row[1:]) for row in lineage.iter_rows()}
+    del lineage
+    errors: Counter[str] = Counter()
     changed: list[dict[str, Any]] = []
-    errors: dict[str, int] = {}
-    parser = Parser(plan.prompt.front.answer_schema) if plan.prompt else None
     shared = {
         "task": plan.task.name,
         "entity_type": plan.task.entity,
@@ -43,25 +47,27 @@ def write_rows(plan: TaskPlan, place: Workplace, writer: Writer) -> dict[str, in
         "prompt_digest": plan.prompt.digest if plan.prompt else None,
         "model": model_name(place.identity_of(plan.task.name)) if plan.prompt else None,
     }
-    for planned in plan.rows:
-        row = shared | _own_columns(planned, *_text(planned, plan, parser, answers))
-        if row["error"]:
-            kind = row["error"].split(":")[0]
-            errors[kind] = errors.get(kind, 0) + 1
-        if before.get(planned.row) != tuple(row[name] for name in COMPARED):
+    for planned, text, error in _made(plan, place):
+        row = shared | _own_columns(planned, text, error)
+        if error:
+            errors[error.split(":")[0]] += 1
+        if before.get(planned.row) != hash(tuple(row[name] for name in COMPARED)):
             changed.append(row)
+        if len(changed) >= WRITTEN_AT_ONCE:
+            write_lineage(writer, changed)
+            changed = []
     write_lineage(writer, changed)
     if plan.withdrawn:
         delete_lineage(writer, plan.withdrawn)
-    return errors
+    return dict(errors)
 
 
 def _own_columns(planned: PlannedRow, text: str | None, error: str | None) -> dict[str, Any]:
     return {
         "row": planned.row,
-        "entity": planned.source.entity,
-        "as_of": planned.source.as_of,
-        "seen_until": planned.source.seen_until,
+        "entity": planned.entity,
+        "as_of": planned.as_of,
+        "seen_until": planned.seen_until,
         "created_at": datetime.now(UTC),
         "answer_key": planned.answer_key,
         "input_digest": planned.input_digest,
@@ -71,20 +77,38 @@ def _own_columns(planned: PlannedRow, text: str | None, error: str | None) -> di
     }
 
 
-def _text(
-    planned: PlannedRow, plan: TaskPlan, parser: Parser | None, answers: dict[str, dict]
-) -> tuple[str | None, str | None]:
+def _made(plan: TaskPlan, place: Workplace) -> Iterator[Made]:
+    """Make every row of a plan: those without an answer, then the others in the order in which answers are stored."""
+    waiting: dict[str, PlannedRow] = {}
+    sharing: dict[str, list[PlannedRow]] = {}  # rows whose answer another row waits for already
+    for planned in plan.rows:
+        if planned.answer_key in waiting:
+            sharing.setdefault(planned.answer_key, []).append(planned)
+        elif planned.answer_key is not None:
+            waiting[planned.answer_key] = planned
+        elif plan.prompt is not None:
+            yield planned, None, planned.why
+        elif is_utf8(planned.text or ""):
+            yield planned, planned.text, None
+        else:
+            yield planned, None, f"not_utf8: {plan.task.name} makes a text that cannot be kept"
+    if plan.prompt is None or not waiting:
+        return
+    parser, identity = Parser(plan.prompt.front.answer_schema), place.identity_of(plan.task.name)
+    columns = ["key", "text", "error", "detail"]
+    for answers in scan_answers(place.store, columns, identity.model, identity.revision, identity.adapter):
+        for key, raw, error, detail in answers.iter_rows():
+            if key in waiting:
+                text, fault = (None, f"{error}: {detail}") if error else _parsed(raw, plan, parser)
+                for planned in [waiting.pop(key), *sharing.pop(key, ())]:
+                    yield planned, text, fault
+    assert not waiting  # an engine that leaves one out has been refused
+
+
+def _parsed(raw: str, plan: TaskPlan, parser: Parser) -> tuple[str | None, str | None]:
     """Text to encode, or the error that left none."""
-    if parser is None:
-        made = plan.task.encode(planned.source.variables["text"])
-        return (made, None) if is_utf8(made) else (None, f"not_utf8: {plan.task.name} makes a text that cannot be kept")
-    if planned.answer_key is None:
-        return None, planned.why
-    answer = answers[planned.answer_key]  # an engine that leaves one out has been refused
-    if answer["error"]:
-        return None, f"{answer['error']}: {answer['detail']}"
     try:
-        return _encodable(plan.task.encode(parser(answer["text"]))), None
+        return _encodable(plan.task.encode(parser(raw))), None
     except ParseFault as fault:
         return None, f"parse: {fault}"
     except Exception as error:  # an answer that a technique's own parser did not foresee is one bad row

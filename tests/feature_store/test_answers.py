@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_store.answers import JOURNAL, TABLE, answer_log, known_answers, read_answers
+from feature_store.answers import (
+    JOURNAL,
+    READ_ROWS,
+    TABLE,
+    answer_log,
+    known_answers,
+    read_answers,
+    scan_answers,
+    write_answers,
+)
 from feature_store.database import Store, check_keys
 from feature_store.schemas import ANSWERS
 
@@ -120,3 +129,21 @@ def test_reading_a_store_that_is_not_there_creates_nothing(store):
     assert known_answers(store) == {}
     assert read_answers(store, ["a"]).height == 0
     assert not store.folder.exists()
+
+
+def test_the_answers_of_one_model_are_scanned_a_few_thousand_at_a_time_and_no_others(store):
+    many = 2 * READ_ROWS + 5
+    models = [("it's", "1", ""), ("it's", "2", ""), ("it's", "1", "style@3")]
+    rows = [
+        {**row(f"{place}"), **dict(zip(("model", "revision", "adapter"), models[place % 3], strict=True))}
+        for place in range(3 * many)
+    ]
+    with store.writer("a test") as writer:
+        write_answers(writer, rows)
+
+    parts = list(scan_answers(store, ["key", "text"], "it's", "1", ""))
+
+    assert max(map(len, parts)) <= READ_ROWS
+    found = [key for part in parts for key in part["key"]]
+    assert sorted(found, key=int) == [str(place) for place in range(0, 3 * many, 3)]
+    assert list(scan_answers(Store(store.folder / "none"), ["key"], "it's", "1", "")) == []

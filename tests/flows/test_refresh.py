@@ -16,6 +16,7 @@ from flows.publish import check_release, publish_release
 from flows.refresh import refresh
 from flows.workplace import plan
 from llm_tasks.pipeline.catalogue import find_tasks
+from llm_tasks.pipeline.spool import split
 from llm_tasks.pipeline.workplace import OptionFault
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -101,7 +102,11 @@ def test_new_events_of_one_percent_of_the_users_are_asked_about_and_nothing_else
         for text in read_answers(store, asked)["messages"]
         for message in json.loads(text)
     }
-    assert shown == {row.source.variables["input"] for row in planned.rows if row.answer_key in set(asked)}
+    assert shown == {
+        json.loads(messages)[-1]["content"].splitlines()[-1]
+        for key, messages in map(split, planned.spool.lines())
+        if key in set(asked)
+    }
 
 
 def test_a_changed_parser_asks_nothing_changes_the_texts_and_leaves_the_earlier_release_as_it_was(shop, monkeypatch):

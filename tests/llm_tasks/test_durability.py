@@ -67,3 +67,33 @@ def test_a_generation_killed_at_any_moment_loses_and_doubles_nothing(make_shop, 
     assert check_keys(store, "answers", "key") == len(shop.lineage("kar_item")) == ITEMS
     assert len(shop.calls()) <= ITEMS + IN_FLIGHT * len(moments)
     assert all(row["error"] is None for row in shop.lineage("kar_item").values())
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_end_with_the_answers_of_an_undisturbed_run_row_for_row(make_shop):
+    items, in_flight, kills = 400, 8, 20
+    disturbed, undisturbed = (make_shop(items=items, users=1, name=name) for name in ("disturbed", "undisturbed"))
+    for shop in (disturbed, undisturbed):
+        shop.configure(options={"in_flight": in_flight, "seconds": 0.001})
+    chance = random.Random(20)
+
+    for moment in sorted(chance.sample(range(1, items - in_flight), kills)):
+        process = start(disturbed)
+        try:
+            while len(disturbed.calls("gave")) < moment:
+                assert process.poll() is None, process.communicate()
+                time.sleep(chance.random() / 500)
+        finally:
+            process.kill()
+            process.communicate()
+    known = len(known_answers(disturbed.place().store))
+    out, err = start(disturbed).communicate(timeout=120)
+    undisturbed.ask("kar_item")
+
+    def rows(shop) -> dict[str, tuple[str, str]]:
+        return {key: (row["answer_key"], row["text"]) for key, row in shop.lineage("kar_item").items()}
+
+    assert int(out) == items - known, err
+    assert rows(disturbed) == rows(undisturbed)
+    assert check_keys(disturbed.place().store, "answers", "key") == len(rows(disturbed)) == items
+    assert len(disturbed.calls()) <= items + kills * in_flight

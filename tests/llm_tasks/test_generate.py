@@ -209,7 +209,7 @@ def test_answers_keep_all_that_they_were_asked_with(shop):
     row = read_answers(store, [shop.lineage("kar_item")["kar_item/i3/0"]["answer_key"]]).row(0, named=True)
 
     assert row["prompt"] == "kar_item.v1"
-    assert '"content": "Introduce this item' in row["messages"]
+    assert '"content":"Introduce this item' in row["messages"]
     assert "Thing 3" in row["messages"]
     assert (row["model"], row["revision"], row["adapter"]) == ("scripted", "1", "")
     assert row["sampling"] == '{"max_tokens": 160, "temperature": 0.0}'
@@ -231,3 +231,22 @@ def test_an_interrupt_keeps_what_has_been_answered(shop):
 
     assert len(known_answers(place.store)) == 4
     assert shop.ask("kar_item").calls == 8
+
+
+def test_rows_are_written_in_several_commits_when_they_are_many_and_none_is_lost(make_shop, monkeypatch):
+    at_once, in_parts = make_shop(items=23, name="at_once"), make_shop(items=23, name="in_parts")
+    for shop in (at_once, in_parts):
+        titles = {f"i{place}": f"Thing {place % 20}" for place in range(23)}  # three pairs share their answer
+        shop.write_items(titles)
+        shop.configure(rules={"Thing 7": "refused", "Thing 8": "empty"})
+    at_once.ask("kar_item")
+    monkeypatch.setattr("llm_tasks.pipeline.rows.WRITTEN_AT_ONCE", 5)
+
+    done = in_parts.ask("kar_item")
+
+    def rows(shop):
+        return {key: {**row, "created_at": None} for key, row in shop.lineage("kar_item").items()}
+
+    assert (done.rows, done.calls, done.errors) == (23, 20, {"refused": 1, "parse": 1})
+    assert rows(in_parts) == rows(at_once)
+    assert in_parts.place().store.version("lineage") > at_once.place().store.version("lineage")

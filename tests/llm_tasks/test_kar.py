@@ -1,5 +1,6 @@
 """KAR's two tasks: they ask the very prompts of the recorded answers, and no row has seen what its samples predict."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from llm_tasks.item_facts import item_facts
 from llm_tasks.kar_item import kar_item
 from llm_tasks.kar_user import kar_user, show_history, snapshot_positions
 from llm_tasks.pipeline.plan import plan_task, task_rows
+from llm_tasks.pipeline.spool import split
 from llm_tasks.pipeline.task import EPOCH, Inputs, TaskOptions
 from prompts.domain import load_domain
 from prompts.library import choose_prompt
@@ -64,12 +66,9 @@ def test_two_snapshots_of_one_second_are_one_row_and_the_later_one_stays(example
 
     assert len(plan.rows) == 1_219
     assert len(doubled) == 2
-    (kept,) = [
-        row.source
-        for row in plan.rows
-        if row.source.entity == str(doubled["user_id"][0]) and row.source.as_of == doubled["as_of"][0]
-    ]
-    assert kept.variables["input"] == doubled["input"][1]
+    (kept,) = [row for row in plan.rows if (row.entity, row.as_of) == (str(doubled["user_id"][0]), doubled["as_of"][0])]
+    (shown,) = [messages for key, messages in map(split, plan.spool.lines()) if key == kept.answer_key]
+    assert json.loads(shown)[-1]["content"].splitlines()[-1] == doubled["input"][1]
 
 
 def test_the_recorded_engine_answers_every_row_of_the_example(example):

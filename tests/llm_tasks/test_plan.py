@@ -144,7 +144,7 @@ def test_the_entities_to_ask_about_come_from_a_file(shop):
     (shop.folder / "some.csv").write_text("id,other\ni1,x\ni3,y\nnobody,z\n")
     shop.configure(tasks={"kar_item": {"only": {"path": "some.csv", "column": "id"}}})
 
-    assert [row.source.entity for row in shop.plan("kar_item").rows] == ["i1", "i3"]
+    assert [row.entity for row in shop.plan("kar_item").rows] == ["i1", "i3"]
 
 
 @pytest.mark.parametrize(

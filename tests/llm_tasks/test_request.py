@@ -1,13 +1,15 @@
 """The answer key: everything that can change an answer, and nothing else."""
 
+import hashlib
 import inspect
+import json
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_tasks.pipeline.request import ModelIdentity, answer_key, is_utf8
+from llm_tasks.pipeline.request import ModelIdentity, answer_key, is_utf8, messages_json
 
 text = st.text(max_size=12)
 role = st.sampled_from(["system", "user", "assistant"])
@@ -101,6 +103,22 @@ def test_neither_row_task_data_nor_code_version_can_be_part_of_the_key():
         )
         == "7eabbba8f39eaab9050a2d7c7f3214ae12234b2c7ee52aae2360700c54965906"
     )
+
+
+@given(said=st.lists(st.fixed_dictionaries({"content": st.text(st.characters(exclude_categories=())), "role": role})))
+def test_messages_are_written_as_canonical_json_whatever_they_hold(said):
+    wanted = json.dumps(said, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+    assert messages_json(said) == wanted.encode("utf-8", errors="surrogatepass")
+
+
+@given(of=parts)
+def test_a_key_is_the_hash_of_one_canonical_json_object(of):
+    said, model, sampling, schema = of
+    content = {"messages": said, **vars(model), "sampling": sampling, "schema": schema}
+    canonical_json = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+    assert key(of) == hashlib.sha256(canonical_json.encode("utf-8", errors="surrogatepass")).hexdigest()
 
 
 def test_a_number_that_json_does_not_know_is_refused():

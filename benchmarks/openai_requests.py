@@ -1,0 +1,74 @@
+"""What one request costs the client of the openai engine: CPU time, and how many a core drives in a second.
+
+Run:   python benchmarks/openai_requests.py
+Reads: nothing; it starts the tests' server (tests/llm_tasks/engine/fault_server.py) without faults, as a process.
+The last line printed is one JSON object. `cpu_ms_per_request` is that of the engine alone: its thread, HTTP, JSON and
+the hand-over to the caller. Prompts have about 120 tokens, answers a few; the best of three runs counts, so that other
+work on the machine counts as little as it can. `per_core` is what one core could drive if the servers kept up.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from llm_tasks.engine.openai import OpenAIEngine
+from llm_tasks.engine.protocol import EngineConfig
+from llm_tasks.pipeline.request import Request
+
+SERVER = Path(__file__).resolve().parents[1] / "tests" / "llm_tasks" / "engine" / "fault_server.py"
+REQUESTS, RUNS, CONCURRENCY = 5_000, 3, 32
+
+
+def main() -> None:
+    """Measure, and print what was found."""
+    with subprocess.Popen([sys.executable, str(SERVER), "--rates", "{}"], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            url = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
+            options = {"urls": url, "concurrency": CONCURRENCY}
+            engine = OpenAIEngine(EngineConfig(name="openai", model="tiny", options=options), Path())
+            measured = [measure(engine) for _ in range(RUNS)]
+        finally:
+            server.kill()
+    cost = min(cost for cost, _ in measured)
+    found: dict[str, Any] = {
+        "requests": REQUESTS,
+        "concurrency": CONCURRENCY,
+        "cpu_ms_per_request": round(cost, 3),
+        "per_core": round(1000 / cost),
+        "requests_per_second": round(max(speed for _, speed in measured)),
+    }
+    print(json.dumps(found))
+
+
+def measure(engine: OpenAIEngine) -> tuple[float, float]:
+    """CPU milliseconds a request, and requests a second."""
+    begun, spent = time.perf_counter(), cpu_seconds()
+    answered = sum(answer.text is not None for answer in engine.generate(requests()))
+    assert answered == REQUESTS
+    cost = (cpu_seconds() - spent) / REQUESTS * 1000
+    speed = REQUESTS / (time.perf_counter() - begun)
+    print(f"{cost:.3f} CPU-ms a request, {speed:,.0f} requests/s")
+    return cost, speed
+
+
+def requests() -> Iterator[Request]:
+    """Prompts that begin alike."""
+    for place in range(REQUESTS):
+        messages = ({"role": "user", "content": "Introduce this film and describe it. " * 15 + f"Film {place}"},)
+        yield Request(str(place), messages, {"temperature": 0.0, "max_tokens": 160}, {"type": "text"})
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    main()
