@@ -1,6 +1,6 @@
 """The dense encoder: a frozen sentence-transformers model, its token states pooled as chosen.
 
-Relations: lexical keeps names and rare words that a small dense model averages away; measured.md shows both.
+Relations: lexical keeps names and rare words that a small dense model averages away; docs/decisions.md has figures.
 """
 
 import hashlib

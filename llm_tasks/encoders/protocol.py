@@ -21,7 +21,7 @@ class EncoderConfig(BaseModel):
     model: str = "all-MiniLM-L6-v2"
     """dense: `all-MiniLM-L6-v2` (in a package, no download), or a folder of a sentence-transformers model."""
     pooling: PoolingName = "mean"
-    """dense: how token states become one vector (methods.md, section 1, Encoding)."""
+    """dense: how token states become one vector."""
     max_tokens: int = Field(default=256, ge=8)
     """dense: longer texts are cut here."""
     batch_size: int = Field(default=32, ge=1)

@@ -98,7 +98,7 @@ class Task:
 
 
 def answer_text(answer: str) -> str:
-    """Encode the answer as it is: prompt and history stay out of the vector (KAR; methods.md, Encoding)."""
+    """Encode the answer as it is: prompt and history stay out of the vector (KAR, section 4.2)."""
     return answer
 
 
