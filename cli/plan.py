@@ -4,14 +4,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cli.output import AsJson, ConfigPath, TaskNames, print_json, print_table, say
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, print_json, print_table, say, say_next
 from flows.config import load_config
 from flows.workplace import plan as make_plan
 
 
 def plan(
     *,
-    config: ConfigPath = "knowflow.yaml",
+    config: ConfigPath = DEFAULT_CONFIG,
     task: TaskNames = None,
     retry_failed: Annotated[
         bool, Parameter(negative="", show_default=False, help="Count rows whose error is on record as to be asked.")
@@ -54,5 +54,5 @@ def plan(
     cost = sum(row["cost_at_most"] for row in rows)
     if cost:
         say(f"at most {cost:,.2f} {prices.currency}")
-    say("next: knowflow refresh")
+    say_next("refresh", config, task)
     return 0

@@ -4,16 +4,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cli.output import AsJson, ConfigPath, TaskNames, bars, print_json, print_table, say
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, bars, print_json, print_table, say, say_next
 from feature_store.releases import get_release, list_releases
 from flows.config import load_config
-from flows.refresh import refresh as refresh_flow
+from flows.server import prefect_server
 from flows.workplace import chosen_tasks, open_store, open_workplace
 
 
 def refresh(
     *,
-    config: ConfigPath = "knowflow.yaml",
+    config: ConfigPath = DEFAULT_CONFIG,
     task: TaskNames = None,
     retry_failed: Annotated[
         bool, Parameter(negative="", show_default=False, help="Ask again for rows whose error is on record.")
@@ -30,7 +30,9 @@ def refresh(
     chosen_tasks(settings, task)
     open_workplace(settings)  # wrong input is told before any flow or store is touched
     releases = list_releases(open_store(settings))
-    with bars():
+    from flows.refresh import refresh as refresh_flow  # noqa: PLC0415 - takes seconds; wrong input is told before
+
+    with prefect_server(), bars():
         name = refresh_flow(config=str(settings.path), tasks=task, retry_failed=retry_failed)
     release = get_release(open_store(settings), name)
     fresh = not releases or releases[-1].name != name
@@ -38,7 +40,7 @@ def refresh(
         print_json({"release": name, "new": fresh, "tasks": release.facts["asked"] if fresh else []})
         return 0
     if not fresh:
-        say(f"nothing is new: {name} stays the current release")
+        say(f"nothing is new, 0 asked, 0 encoded: {name} stays the current release")
         return 0
     print_table(
         f"released {name}",
@@ -60,5 +62,5 @@ def refresh(
     for asked in release.facts["asked"]:
         for kind, count in asked["errors"].items():
             say(f"  {asked['task']}: {count:,} rows without text: {kind}")
-    say("next: knowflow train")
+    say_next("train", config)
     return 0

@@ -22,6 +22,15 @@ def open_store(config: Config) -> Store:
     return Store(config.store_folder)
 
 
+def open_dataset(config: Config) -> Dataset:
+    """The user's data, as every stage reads it.
+
+    Raises:
+        SourceFaults: With all faults of the data at once.
+    """
+    return load(config.source, config.folder, config.skip_bad_rows)
+
+
 def open_workplace(config: Config) -> Workplace:
     """Load data, domain and engine.
 
@@ -32,7 +41,7 @@ def open_workplace(config: Config) -> Workplace:
     """
     domain = load_domain(config.domain, config.folder)
     return Workplace(
-        dataset=load(config.source, config.folder),
+        dataset=open_dataset(config),
         domain=domain,
         engine=build_engine(config.engine, domain, config.folder),
         store=open_store(config),
