@@ -7,6 +7,7 @@ from evals.scores import ScoresFault
 from feature_store.database import DuplicateKeys, StoreBusy
 from feature_store.gates import GatesClosed
 from feature_store.releases import NoRelease
+from flows.children import ChildFailed, ChildFault
 from flows.server import NoServer
 from flows.train_runs import NoTrainRun
 from llm_tasks.engine.choose import EngineFault
@@ -21,7 +22,9 @@ CODES: dict[type[Exception], int] = {
     GatesClosed: CHECK_FAILED,
     DuplicateKeys: CHECK_FAILED,
     ArmFailed: CHECK_FAILED,
+    ChildFailed: CHECK_FAILED,
     ScoresFault: CHECK_FAILED,
+    ChildFault: WRONG_INPUT,
     NoServer: WRONG_INPUT,
     SourceFaults: WRONG_INPUT,
     PromptFault: WRONG_INPUT,

@@ -1,40 +1,29 @@
 """Trains one arm in a process of its own: `python -m flows.arm_process CONFIG RUN ARM`.
 
 Arms share nothing, so they train side by side, each with one thread, and give their memory back when they end.
-Progress goes to standard output, one JSON list a line: what, done, total. All else that is said goes to standard error.
 """
 
-import json
-import os
-import signal
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
-from flows.lifeline import when_the_parent_ends
+from flows.children import TOLD
+from flows.lifeline import begin_child
 
 
 def main(config_path: str, run_folder: str, name: str) -> None:
     """Train the arm and write its scores beside the run: `NAME.npz`, then `NAME.json`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
-    when_the_parent_ends(partial(os._exit, 1))
-    progress = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+    report = begin_child()
     import numpy as np  # noqa: PLC0415 - after the above, so that a killed parent ends this at once
     import torch  # noqa: PLC0415
 
     from ctr.compare import train_arm  # noqa: PLC0415
-    from ctr.faults import ArmFailed  # noqa: PLC0415
+    from ctr.faults import ArmFailed, UnfitVectors  # noqa: PLC0415
     from feature_store.releases import get_release  # noqa: PLC0415
     from flows.config import load_config  # noqa: PLC0415
     from flows.samples import arms_in, open_samples, read_vectors_of  # noqa: PLC0415
     from flows.train_runs import TrainRun  # noqa: PLC0415
     from flows.workplace import open_store  # noqa: PLC0415
-
-    def report(what: str, done: int, total: int) -> None:
-        progress.write(json.dumps([what, done, total]) + "\n")
-        progress.flush()
 
     torch.set_num_threads(1)  # the same sums in the same order on every machine
     config, run = load_config(config_path), TrainRun(Path(run_folder))
@@ -43,8 +32,9 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     vectors = read_vectors_of(config, release, [arm])
     try:
         result = train_arm(arm, vectors, open_samples(config), config.train, report)
-    except ArmFailed as error:
-        sys.exit(str(error))  # says all there is to say
+    except (ArmFailed, UnfitVectors) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(TOLD if isinstance(error, UnfitVectors) else 1)
     np.savez(run.folder / f"{name}.npz", test=result.test)
     run.write(
         name,

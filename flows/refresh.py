@@ -8,12 +8,11 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_store.database import command_line
-from flows.config import Config, load_config
+from flows.config import load_config
+from flows.encoding import encode_apart
 from flows.progress import progress
 from flows.publish import publish_release
-from flows.workplace import chosen_tasks, open_store, open_workplace, sharing_a_space
-from llm_tasks.encoders.protocol import EncoderConfig
-from llm_tasks.pipeline.encode import choose_encoders, encode_task
+from flows.workplace import chosen_tasks, encoders_of, open_workplace, sharing_a_space
 from llm_tasks.pipeline.generate import generate
 from llm_tasks.pipeline.plan import plan_task
 
@@ -48,12 +47,6 @@ def check_input(config: str, tasks: list[str] | None) -> list[str]:
     return names
 
 
-def encoders_of(settings: Config, name: str) -> dict[str, EncoderConfig]:
-    """The encoders for a technique's text, by name."""
-    options = settings.tasks.get(name)
-    return choose_encoders(name, options.encoders if options else None, settings.encoders, settings.folder)
-
-
 @task(task_run_name="ask {name}", cache_policy=NO_CACHE, persist_result=False)
 def ask(config: str, name: str, retry_failed: bool) -> dict:
     """Ask what one technique lacks; returns counts."""
@@ -70,10 +63,7 @@ def ask(config: str, name: str, retry_failed: bool) -> dict:
 @task(task_run_name="encode {name}", cache_policy=NO_CACHE, persist_result=False)
 def encode(config: str, name: str) -> list[dict]:
     """Encode one technique's new texts; returns what each encoder did."""
-    settings = load_config(Path(config))
-    technique, encoders = chosen_tasks(settings, [name])[0], encoders_of(settings, name)
-    with open_store(settings).writer(command_line()) as writer:
-        return [asdict(made) for made in encode_task(technique, encoders, writer, progress(), settings.folder)]
+    return encode_apart(load_config(config), name, progress())
 
 
 @task(task_run_name="release", cache_policy=NO_CACHE, persist_result=False)

@@ -8,8 +8,10 @@ import polars as pl
 from feature_store.database import Store
 from feature_store.releases import list_releases
 from flows.config import Config, load_config
+from llm_tasks.encoders.protocol import EncoderConfig
 from llm_tasks.engine.choose import build_engine
 from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks
+from llm_tasks.pipeline.encode import choose_encoders
 from llm_tasks.pipeline.plan import TaskPlan, Workplace, plan_task
 from llm_tasks.pipeline.task import Task, TaskOptions
 from prompts.domain import Domain, load_domain
@@ -57,6 +59,16 @@ def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...
         UnknownTask: A name is no technique.
     """
     return choose_tasks(names or list(config.tasks) or None)
+
+
+def encoders_of(config: Config, name: str) -> dict[str, EncoderConfig]:
+    """The encoders for a technique's text, by name.
+
+    Raises:
+        OptionFault: A name is no encoder, or its model cannot be used.
+    """
+    options = config.tasks.get(name)
+    return choose_encoders(name, options.encoders if options else None, config.encoders, config.folder)
 
 
 def sharing_a_space(path: str | Path, names: Sequence[str]) -> list[str]:
