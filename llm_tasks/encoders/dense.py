@@ -84,7 +84,7 @@ class DenseEncoder:
         torch.set_num_threads(1)
         try:
             with ThreadPoolExecutor(side_by_side) as pool:
-                vectors = pool.map(lambda batch: self._forward([texts[i] for i in batch]), batches)
+                vectors = pool.map(self._forward, ([texts[i] for i in batch] for batch in batches))
                 for batch, vector in zip(batches, vectors, strict=True):
                     out[batch] = vector
                     done += len(batch)
@@ -93,7 +93,7 @@ class DenseEncoder:
             torch.set_num_threads(threads)
         return out
 
-    def _forward(self, texts: list[str]) -> np.ndarray:
+    def _forward(self, texts: Sequence[str]) -> np.ndarray:
         """Encode one batch: [B] -> [B, d]."""
         import torch  # noqa: PLC0415 - see above
 
