@@ -32,7 +32,7 @@ def main() -> None:
         "seconds": round(first.seconds, 1),
         "peak_gib": round(first.peak_bytes / 2**30, 3),
         "second_run_seconds": round(second.seconds, 1),
-        "second_run_calls": json.loads(second.output)["calls"],
+        "second_run_asked": json.loads(second.output)["asked"],
         "second_run_encoded": json.loads(second.output)["encoded"],
         "auc": {arm: round(value, 4) for arm, value in arms.items()},
         "knowledge_against_base": gains["base"]["all"]["auc"],

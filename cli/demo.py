@@ -1,14 +1,20 @@
 """knowflow demo: the whole pipeline on MovieLens small, from events to a report."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from cli.output import AsJson, bars, print_json, say
+from cli.output import AsJson, bars, print_json, print_line, say
 from cli.prefect_settings import keep_in
+from cli.train import print_arms, split_arms
+from ctr.arms import choose_arms
+from feature_store.database import Store, check_keys
 from flows.config import load_config
+from flows.server import prefect_server
 from flows.train_runs import get_run
+from flows.workplace import chosen_tasks, open_store
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
 
@@ -24,16 +30,45 @@ def demo(
 
     Example: knowflow demo
     """
-    settings = load_config(CONFIG)
-    keep_in(settings.home_folder)
-    from cli.train import print_arms, split_arms  # noqa: PLC0415 - Prefect reads its settings when it is imported
-    from flows.nightly import nightly  # noqa: PLC0415
+    return whole_pipeline(CONFIG, json=json, arms=arms)
 
-    with bars():
+
+def whole_pipeline(config: Path, *, json: bool = False, arms: str | None = None) -> int:
+    """Run the nightly flow on any knowflow.yaml and say what came out.
+
+    Args:
+        config: The knowflow.yaml.
+        json: Print one JSON object instead of tables.
+        arms: Arms to train, separated by commas; a full comparison when left out.
+    """
+    settings, begun = load_config(config), time.monotonic()
+    tasks = {task.name: (task.entity, list(settings.encoders)) for task in chosen_tasks(settings, None)}
+    choose_arms(split_arms(arms), tasks)  # wrong names are told before anything is asked
+    keep_in(settings.home_folder)
+    from flows.nightly import nightly  # noqa: PLC0415 - Prefect reads its settings when it is imported
+
+    store = open_store(settings)
+    before = _counts(store)
+    if not json:
+        say(f"refresh, train and report on {settings.path}")
+    with prefect_server(), bars():
         done = nightly(config=str(settings.path), arms=split_arms(arms))
+    asked, encoded = (now - then for now, then in zip(_counts(store), before, strict=True))
+    result = get_run(settings.home_folder, done["train_run"]).read("result")
     if json:
-        print_json(done)
+        print_json({**done, "asked": asked, "encoded": encoded, "conclusion": result["conclusion"]})
         return 0
-    print_arms(get_run(settings.home_folder, done["train_run"]).read("result"))
-    say(f"release  {done['release']}\nreport   {done['report']}")
+    print_arms(result)
+    print_line(f"release  {done['release']} ({asked:,} asked, {encoded:,} encoded in this run)")
+    print_line(f"report   {done['report']}")
+    say(f"done in {time.monotonic() - begun:,.0f} s")
     return 0
+
+
+def _counts(store: Store) -> tuple[int, int]:
+    """Answers and vectors in the store."""
+    rows = {
+        table: check_keys(store, table, "key") for table in store.tables() if table.startswith(("answers", "vectors_"))
+    }
+    answers = rows.pop("answers", 0)
+    return answers, sum(rows.values())

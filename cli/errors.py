@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 
-from ctr.faults import ArmFailed, UnknownArm
+from cli.asking import Unlimited
+from ctr.faults import ArmFailed, UnfitVectors, UnknownArm
+from evals.scores import ScoresFault
 from feature_store.database import DuplicateKeys, StoreBusy
 from feature_store.gates import GatesClosed
 from feature_store.releases import NoRelease
+from flows.children import ChildFailed, ChildFault
+from flows.server import NoServer
 from flows.train_runs import NoTrainRun
 from llm_tasks.engine.choose import EngineFault
+from llm_tasks.pipeline.budget import BudgetReached
 from llm_tasks.pipeline.catalogue import UnknownTask
 from llm_tasks.pipeline.encode import NothingToFit
 from llm_tasks.pipeline.workplace import OptionFault
@@ -17,12 +22,19 @@ from sources.faults import SourceFaults
 CHECK_FAILED, WRONG_INPUT = 1, 2
 CODES: dict[type[Exception], int] = {
     GatesClosed: CHECK_FAILED,
+    BudgetReached: CHECK_FAILED,
     DuplicateKeys: CHECK_FAILED,
     ArmFailed: CHECK_FAILED,
+    ChildFailed: CHECK_FAILED,
+    ScoresFault: CHECK_FAILED,
+    ChildFault: WRONG_INPUT,
+    Unlimited: WRONG_INPUT,
+    NoServer: WRONG_INPUT,
     SourceFaults: WRONG_INPUT,
     PromptFault: WRONG_INPUT,
     UnknownTask: WRONG_INPUT,
     UnknownArm: WRONG_INPUT,
+    UnfitVectors: WRONG_INPUT,
     OptionFault: WRONG_INPUT,
     EngineFault: WRONG_INPUT,
     NoRelease: WRONG_INPUT,
@@ -42,9 +54,14 @@ class Known:
     """Exit code."""
 
 
-def describe(error: Exception) -> Known | None:
-    """Turn an error into words and an exit code; None for an error nobody expected."""
+def describe(error: Exception) -> Known:
+    """Turn an error into words and an exit code."""
     for kind, code in CODES.items():
         if isinstance(error, kind):
             return Known(str(error), code)
-    return None
+    if isinstance(error, OSError) and error.filename is not None:
+        mend = "mend the path, the rights or the disk, and run this again"
+        return Known(f"{error.filename}: {error.strerror}\n  {mend}", WRONG_INPUT)
+    # Not foreseen: a fault of ours, or of a library.
+    why = f"{type(error).__name__}: {error}".rstrip(": ")
+    return Known(f"something went wrong that should not: {why}\n  its traceback: add --debug", CHECK_FAILED)

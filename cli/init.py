@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.markup import escape
 
 from cli.errors import WRONG_INPUT
 from cli.init_yaml import FIELDS, FILL_IN, Line, field_names, is_shown, liked_from, propose_domain, render, wanted
@@ -101,7 +100,7 @@ def _print(told: Mapping[str, Any]) -> None:
     rows = [[one["file"], one["field"], one["column"] or FILL_IN, _why(one)] for one in told["found"]]
     rows += [[one["file"], "", one["column"], f"left out: it {one['why']}"] for one in told["left_out"]]
     columns = ["file", "field", "column", "why"]
-    print_table("what was found", columns, [[escape(str(cell)) for cell in row] for row in rows], text_columns=4)
+    print_table("what was found", columns, rows, text_columns=4)
     # Not by `say`, which would break long paths into lines of 80 characters.
     lines = [f"wrote {told['config']}; domain {told['domain']['name']}: {told['domain']['why']}"]
     lines += [f"fill in {one['field']}: {one['what']}" for one in told["fill_in"]]

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from ctr.config import TrainConfig
 from feature_store.gates import GatesConfig
-from flows.config import Prices
 from llm_tasks.engine.protocol import EngineConfig
+from llm_tasks.pipeline.budget import Prices
 from sources.config import OWN_NAMES, HistoryConfig, SplitConfig
 from sources.guess import Guess, TableGuess
 from sources.look import Column

@@ -32,6 +32,11 @@ COMMANDS = {
         "Ask what is new, encode it, publish a release. Killed, it goes on where it stopped.",
         f"knowflow refresh {MOVIELENS} --task kar_user",
     ),
+    "retry": Command(
+        "cli.retry:retry",
+        "Ask again for rows whose error is on record, and for no others.",
+        f"knowflow retry {MOVIELENS} --error parse",
+    ),
     "train": Command(
         "cli.train:train",
         "Train arms on a release, several seeds each, and compare them.",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cli.output import AsJson, ConfigPath, print_json, print_table, say
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_table, say
 from flows.config import load_config
 from flows.publish import check_release
 from flows.workplace import open_store, open_workplace
@@ -12,7 +12,7 @@ from flows.workplace import open_store, open_workplace
 
 def leak_check(
     *,
-    config: ConfigPath = "knowflow.yaml",
+    config: ConfigPath = DEFAULT_CONFIG,
     release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
     json: AsJson = False,
 ) -> int:

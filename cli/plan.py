@@ -1,38 +1,49 @@
 """knowflow plan: what a refresh would do and what it would cost; it writes nothing."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from cli.output import AsJson, ConfigPath, TaskNames, print_json, print_table, say
+from cli.asking import model_path
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, print_json, print_table, say, say_next
+from flows.asking import with_engine
 from flows.config import load_config
 from flows.workplace import plan as make_plan
+from llm_tasks.pipeline.budget import Prices
+
+NAMED = 5
+"""Rows named one by one."""
 
 
 def plan(
     *,
-    config: ConfigPath = "knowflow.yaml",
+    config: ConfigPath = DEFAULT_CONFIG,
     task: TaskNames = None,
-    retry_failed: Annotated[
-        bool, Parameter(negative="", show_default=False, help="Count rows whose error is on record as to be asked.")
-    ] = False,
+    error: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="Plan a `knowflow retry` of such errors; may be given several times; or all."),
+    ] = None,
+    engine: Annotated[str | None, Parameter(help="Another engine than knowflow.yaml's.")] = None,
+    model: Annotated[str | None, Parameter(help="Another model than knowflow.yaml's: a folder, or a name.")] = None,
     json: AsJson = False,
 ) -> int:
-    """Show what a refresh would ask, why, and what it would cost. Writes nothing.
+    """Show what a refresh would ask, why, how many tokens that takes, and what it would cost. Writes nothing.
+
+    Input tokens are counted with the model's own tokenizer and chat template. Output tokens have a bound, and an
+    estimate with time and cost once the same prompt and model have run before.
 
     Example: knowflow plan --config examples/movielens/knowflow.yaml
     """
-    plans = make_plan(config, task, retry=["all"] if retry_failed else [])
-    prices = load_config(config).prices
-    rows = [p.summary() for p in plans]
-    for row in rows:
-        row["cost_at_most"] = prices.cost(row["input_tokens"], row["output_tokens_at_most"])
+    settings = with_engine(load_config(config), engine, model_path(model))
+    plans = make_plan(settings, task, retry=error or ())
+    rows = [_priced(p.summary(), settings.prices) for p in plans]
     if json:
         print_json({"tasks": rows})
         return 0
     print_table(
         "plan (nothing is written)",
-        ["task", "rows", "cached", "new", "changed", "failed", "calls", "tokens in", "out, at most"],
+        ["task", "rows", "cached", "new", "changed", "failed", "calls", "tokens in", "out, at most", "out, estimate"],
         [
             [
                 r["task"],
@@ -44,15 +55,67 @@ def plan(
                 r["calls"],
                 r["input_tokens"],
                 r["output_tokens_at_most"],
+                "" if r["output_tokens_estimate"] is None else r["output_tokens_estimate"],
             ]
             for r in rows
         ],
     )
     for row in rows:
-        for why, count in row["why"].items():
-            say(f"  {row['task']}: {count:,} rows {why}")
-    cost = sum(row["cost_at_most"] for row in rows)
-    if cost:
-        say(f"at most {cost:,.2f} {prices.currency}")
-    say("next: knowflow refresh")
+        _say_notes(row)
+    _say_total(rows, settings.prices.currency)
+    if error:
+        say("next: knowflow retry " + " ".join(f"--error {kind}" for kind in error))
+    else:
+        say_next("refresh", config, task)
     return 0
+
+
+def _priced(row: dict[str, Any], prices: Prices) -> dict[str, Any]:
+    """Add what the calls cost: at most, and going by past runs of the same prompt and model."""
+    guess = row["output_tokens_estimate"]
+    return {
+        **row,
+        "cost_at_most": prices.cost(row["input_tokens"], row["output_tokens_at_most"]),
+        "cost_estimate": None if guess is None else prices.cost(row["input_tokens"], guess),
+    }
+
+
+def _say_notes(row: dict[str, Any]) -> None:
+    """Say why rows are asked, why others cannot be, and what becomes of long ones."""
+    task = row["task"]
+    for why, count in row["why"].items():
+        say(f"  {task}: {count:,} rows {why}")
+    for kind, count in row["failures"].items():
+        say(f"  {task}: {count:,} rows failed: {kind}")
+    if row["shortened"]:
+        say(f"  {task}: {row['shortened']:,} rows show less of their oldest history, to fit the model's context")
+    for name in row["too_long"][:NAMED]:
+        say(f"    too long for the model's context: {name}")
+    if len(row["too_long"]) > NAMED:
+        say(f"    and {len(row['too_long']) - NAMED:,} more; --json names all")
+    if row["withdrawn"]:
+        say(f"  {task}: {row['withdrawn']:,} rows would be withdrawn, the data no longer bears them out")
+
+
+def _say_total(rows: Sequence[dict[str, Any]], currency: str) -> None:
+    """Say time and cost of all techniques together, as far as they are known."""
+    asked = [row for row in rows if row["calls"]]
+    seconds = [row["seconds_estimate"] for row in asked]
+    if asked and None not in seconds:
+        say(f"takes about {_duration(sum(seconds))}, going by past runs")
+    if any(row["cost_at_most"] for row in asked):
+        guesses = [row["cost_estimate"] for row in asked]
+        about = "" if None in guesses else f", about {sum(guesses):,.2f} going by past runs"
+        say(f"costs at most {sum(row['cost_at_most'] for row in asked):,.2f} {currency}{about}")
+
+
+def _duration(seconds: float) -> str:
+    """Write a time in the unit that suits it.
+
+    Example:
+        >>> _duration(5400)
+        '1.5 hours'
+    """
+    if seconds < 120:
+        return f"{seconds:,.0f} seconds"
+    return f"{seconds / 60:,.0f} minutes" if seconds < 5400 else f"{seconds / 3600:,.1f} hours"

@@ -14,6 +14,7 @@ def set_defaults() -> None:
 def keep_in(home: Path) -> None:
     """Use a temporary server that keeps its database under a folder, whatever server the user has elsewhere."""
     os.environ.pop("PREFECT_API_URL", None)
+    (home / "prefect").mkdir(parents=True, exist_ok=True)  # Prefect does not make the folders above it
     os.environ["PREFECT_HOME"] = str(home / "prefect")
     os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"] = str(home / "prefect" / "results")
     os.environ["PREFECT_SERVER_MEMO_STORE_PATH"] = str(home / "prefect" / "memo.toml")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from cli.output import AsJson, ConfigPath, print_json, print_table, say
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table, say
 from feature_store.database import command_line
 from feature_store.releases import Release, get_release, list_releases, roll_back
 from flows.config import load_config
@@ -19,7 +19,7 @@ def _facts(release: Release) -> dict:
 
 
 @app.command(name="list")
-def list_all(*, config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
+def list_all(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
     """List all releases, oldest first; the last one is current.
 
     Example: knowflow release list
@@ -43,7 +43,7 @@ def list_all(*, config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> i
 
 
 @app.command
-def show(name: Name, *, config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
+def show(name: Name, *, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
     """Show what a release was made from: data, tasks, encoders, gates, table versions.
 
     Example: knowflow release show rel-000003
@@ -52,11 +52,11 @@ def show(name: Name, *, config: ConfigPath = "knowflow.yaml", json: AsJson = Fal
     if json:
         print_json(_facts(release))
         return 0
-    say(
+    print_line(
         f"{release.name}, made {release.created_at:%Y-%m-%d %H:%M:%S} UTC"
         + (f", points to the tables of {release.rolled_back_to}" if release.rolled_back_to else "")
     )
-    say(f"data {release.facts.get('data_version', '')[:12]}   model {release.facts.get('model', '')}")
+    print_line(f"data {release.facts.get('data_version', '')[:12]}   model {release.facts.get('model', '')}")
     print_table("table versions", ["table", "version"], [[k, v] for k, v in release.versions.items()])
     print_table(
         "gates",
@@ -68,7 +68,7 @@ def show(name: Name, *, config: ConfigPath = "knowflow.yaml", json: AsJson = Fal
 
 
 @app.command
-def rollback(name: Name, *, config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
+def rollback(name: Name, *, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
     """Make an older release current again; nothing is deleted.
 
     Example: knowflow release rollback rel-000003

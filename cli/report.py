@@ -4,15 +4,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cli.output import AsJson, ConfigPath, print_json, say
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line
 from flows.config import load_config
-from flows.report import report as report_flow
+from flows.server import prefect_server
 from flows.train_runs import get_run
 
 
 def report(
     *,
-    config: ConfigPath = "knowflow.yaml",
+    config: ConfigPath = DEFAULT_CONFIG,
     train_run: Annotated[str | None, Parameter(help="Name of a training run; the newest if left out.")] = None,
     json: AsJson = False,
 ) -> int:
@@ -23,9 +23,12 @@ def report(
     settings = load_config(config)
     run = get_run(settings.home_folder, train_run)
     conclusion = run.read("result")["conclusion"]
-    path = report_flow(config=str(settings.path), train_run=run.name)
+    from flows.report import report as report_flow  # noqa: PLC0415 - takes seconds; wrong input is told before
+
+    with prefect_server():
+        path = report_flow(config=str(settings.path), train_run=run.name)
     if json:
         print_json({"report": path, "train_run": run.name, "conclusion": conclusion})
         return 0
-    say(f"{conclusion}\nreport  {path}")
+    print_line(f"{conclusion}\nreport  {path}")
     return 0

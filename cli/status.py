@@ -1,16 +1,19 @@
 """knowflow status: what is in the store, what is current, where the newest report lies."""
 
+from datetime import datetime
+
 import polars as pl
 
-from cli.output import AsJson, ConfigPath, print_json, print_table, say
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table
 from feature_store.lineage import read_lineage
 from feature_store.releases import list_releases
 from flows.config import load_config
 from flows.train_runs import list_runs
 from flows.workplace import open_store
+from llm_tasks.pipeline.task import EPOCH
 
 
-def status(*, config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int:
+def status(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
     """Show the current release, the rows of knowledge by task, and the newest training run.
 
     Example: knowflow status --json
@@ -42,15 +45,19 @@ def status(*, config: ConfigPath = "knowflow.yaml", json: AsJson = False) -> int
     if json:
         print_json(found)
         return 0
-    say(f"store            {found['store']}")
-    say(f"current release  {found['release'] or 'none; make one: knowflow refresh'}")
-    say(f"newest training  {found['train_run'] or 'none; make one: knowflow train'}")
-    say(f"report           {found['report'] or 'none; make one: knowflow report'}")
+    print_line(f"store            {found['store']}")
+    print_line(f"current release  {found['release'] or 'none; make one: knowflow refresh'}")
+    print_line(f"newest training  {found['train_run'] or 'none; make one: knowflow train'}")
+    print_line(f"report           {found['report'] or 'none; make one: knowflow report'}")
     if rows:
         print_table(
             "knowledge by task",
             ["task", "newest as_of", "rows", "entities", "without text"],
-            [[r["task"], f"{r['newest_as_of']:%Y-%m-%d}", r["rows"], r["entities"], r["without_text"]] for r in rows],
+            [[r["task"], _moment(r["newest_as_of"]), r["rows"], r["entities"], r["without_text"]] for r in rows],
             text_columns=2,
         )
     return 0
+
+
+def _moment(as_of: datetime) -> str:
+    return "any time" if as_of == EPOCH else f"{as_of:%Y-%m-%d}"

@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from cli.output import AsJson, ConfigPath, bars, print_json, print_table, say
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say_next
 from feature_store.releases import get_release
 from flows.config import load_config
 from flows.samples import arms_in
+from flows.server import prefect_server
 from flows.tables import Rows, arm_rows, gain_rows
-from flows.train import train as train_flow
 from flows.train_runs import get_run
 from flows.workplace import open_store
 
@@ -21,7 +21,7 @@ Arms = Annotated[
 
 def train(
     *,
-    config: ConfigPath = "knowflow.yaml",
+    config: ConfigPath = DEFAULT_CONFIG,
     arms: Arms = None,
     release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
     json: AsJson = False,
@@ -32,21 +32,24 @@ def train(
     """
     settings = load_config(config)
     names = split_arms(arms)
-    arms_in(get_release(open_store(settings), release), names)  # wrong names are told before any flow starts
-    with bars():
+    arms_in(get_release(open_store(settings), release), names)
+    from flows.train import train as train_flow  # noqa: PLC0415 - takes seconds; wrong input is told before
+
+    with prefect_server(), bars():
         run = train_flow(config=str(settings.path), arms=names, release=release)
     result = get_run(settings.home_folder, run).read("result")
     if json:
         print_json({"train_run": run, **result})
         return 0
     print_arms(result)
-    say(f"training run {run}\nnext: knowflow report --config {config}")
+    print_line(f"training run {run}")
+    say_next("report", config)
     return 0
 
 
 def split_arms(arms: str | None) -> list[str] | None:
     """Read `base,facts` as a list; None stays None."""
-    return [name.strip() for name in arms.split(",") if name.strip()] if arms else None
+    return None if arms is None else [name.strip() for name in arms.split(",") if name.strip()] or [arms]
 
 
 def print_arms(result: dict[str, Any]) -> None:
@@ -54,9 +57,10 @@ def print_arms(result: dict[str, Any]) -> None:
     print_rows("arms on all test rows: mean over seeds", arm_rows(result))
     for segment, name in (("all", "all test rows"), ("cold_with_knowledge", "cold test rows with knowledge")):
         print_rows(f"AUC gains on {name}, 95% intervals", gain_rows(result, segment))
-    say(result["conclusion"])
+    print_line(f"\n{result['conclusion']}")
 
 
 def print_rows(title: str, rows: Rows) -> None:
-    """Print rows as a table."""
-    print_table(f"\n{title}", list(rows[0]), [list(row.values()) for row in rows])
+    """Print rows as a table; nothing when there are none."""
+    if rows:
+        print_table(f"\n{title}", list(rows[0]), [list(row.values()) for row in rows])

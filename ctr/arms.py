@@ -60,7 +60,7 @@ KAR = Arm(
 
 
 def arms_of(knowledge: Arm = KNOWLEDGE) -> dict[str, Arm]:
-    """The arms of a full comparison (methods.md, K9), in the order of the report."""
+    """The arms of a full comparison (docs/explanation/kar.md, K9), in the order of the report."""
     shuffled = "The knowledge arm with its texts shuffled across items: the same vectors, all of them wrong."
     random = "The knowledge arm with random vectors."
     arms = [

@@ -5,10 +5,10 @@ import numpy as np
 from ctr.samples import PARTS, Samples
 
 COLD_BELOW = 5
-"""Training events below which an item is cold (measured.md, protocol)."""
+"""Training events below which an item is cold (docs/benchmarks.md, protocol)."""
 
 
-def test_segments(samples: Samples, knows: np.ndarray) -> dict[str, np.ndarray]:
+def segments_of_test(samples: Samples, knows: np.ndarray) -> dict[str, np.ndarray]:
     """Sort the test rows into segments, which may overlap.
 
     Args:

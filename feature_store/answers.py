@@ -1,9 +1,9 @@
 """The answers: every call of a model, once, under its content key; on disk the moment it comes.
 
-Answers are committed to the table by the thousand, because every commit is a file (stack-lancedb.md, hazard 7). Until
-then they stand in a journal beside it, one line each, so that a killed run loses no answer that has been paid for: the
-next writer takes the journal up before it asks anything. A journal that is taken up twice changes nothing, for keys
-are content. What a crash of the whole machine can lose are the answers since the last commit, seconds' worth.
+Answers are committed to the table by the thousand, for every commit is a file and thousands of files make reads slow.
+Until then they stand in a journal beside it, one line each, so that a killed run loses no answer that has been paid
+for: the next writer takes the journal up before it asks anything. A journal that is taken up twice changes nothing, for
+keys are content. What a crash of the whole machine can lose are the answers since the last commit, seconds' worth.
 """
 
 import errno

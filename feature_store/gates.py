@@ -94,7 +94,7 @@ def _unique(store: Store) -> Gate:
 
 
 def _key_column(table: str) -> str:
-    return {"lineage": "row", "encoder_states": "fingerprint"}.get(table, "key")
+    return {"lineage": "row", "encoder_states": "fingerprint", "runs": "run"}.get(table, "key")
 
 
 def _answered(task: str, rows: pl.DataFrame, least: float) -> Gate:

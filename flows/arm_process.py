@@ -1,25 +1,24 @@
 """Trains one arm in a process of its own: `python -m flows.arm_process CONFIG RUN ARM`.
 
 Arms share nothing, so they train side by side, each with one thread, and give their memory back when they end.
-Progress goes to standard output, one JSON list a line: what, done, total.
 """
 
-import json
-import os
 import sys
-import threading
 import time
 from pathlib import Path
 
-import numpy as np
+from flows.children import TOLD
+from flows.lifeline import begin_child
 
 
 def main(config_path: str, run_folder: str, name: str) -> None:
     """Train the arm and write its scores beside the run: `NAME.npz`, then `NAME.json`."""
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    import torch  # noqa: PLC0415 - after the thread, so that a killed parent ends this at once
+    report = begin_child()
+    import numpy as np  # noqa: PLC0415 - after the above, so that a killed parent ends this at once
+    import torch  # noqa: PLC0415
 
     from ctr.compare import train_arm  # noqa: PLC0415
+    from ctr.faults import ArmFailed, UnfitVectors  # noqa: PLC0415
     from feature_store.releases import get_release  # noqa: PLC0415
     from flows.config import load_config  # noqa: PLC0415
     from flows.samples import arms_in, open_samples, read_vectors_of  # noqa: PLC0415
@@ -31,7 +30,11 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     release = get_release(open_store(config), run.read("run")["release"])
     (arm,) = arms_in(release, [name])
     vectors = read_vectors_of(config, release, [arm])
-    result = train_arm(arm, vectors, open_samples(config), config.train, report)
+    try:
+        result = train_arm(arm, vectors, open_samples(config), config.train, report)
+    except (ArmFailed, UnfitVectors) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(TOLD if isinstance(error, UnfitVectors) else 1)
     np.savez(run.folder / f"{name}.npz", test=result.test)
     run.write(
         name,
@@ -42,18 +45,6 @@ def main(config_path: str, run_folder: str, name: str) -> None:
             "cpu_seconds": time.process_time(),
         },
     )
-
-
-def report(what: str, done: int, total: int) -> None:
-    """Tell the parent how far training is."""
-    sys.stdout.write(json.dumps([what, done, total]) + "\n")
-    sys.stdout.flush()
-
-
-def _end_with_the_parent() -> None:
-    """Standard input is a pipe that the parent holds open: its end means that the parent is gone."""
-    os.read(sys.stdin.fileno(), 1)  # not sys.stdin.read: its lock would be in the way at a normal end
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,31 +1,25 @@
 """A training run from its first note to its result: what is compared, on which rows, and what came out."""
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from ctr.arms import FACTS
-from ctr.faults import ArmFailed
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
 from evals.evaluate import evaluate
 from evals.scores import Scores
-from evals.segments import coverage, test_segments
+from evals.segments import coverage, segments_of_test
 from feature_store.database import Store
 from feature_store.releases import Release, get_release, released_knowledge
 from flows.config import Config
 from flows.samples import arms_in, open_samples
 from flows.train_runs import TrainRun, new_run
-from flows.workplace import open_store
+from flows.workplace import open_dataset, open_store
 from llm_tasks.pipeline.catalogue import find_tasks
-from sources.load import load
 from sources.progress import Progress
 
 
@@ -39,7 +33,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     store = open_store(config)
     release = get_release(store, release_name)
     chosen = arms_in(release, arms)
-    dataset = load(config.source, config.folder)
+    dataset = open_dataset(config)
     samples = open_samples(config, dataset)
     knows = _who_knows(store, release, samples)
     lacking = {v for arm in chosen for v in arm.vectors} - set(release.facts.get("vectors", {}))
@@ -47,7 +41,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
         released_knowledge(store, release, *name.split("/", 1))  # raises, and says how to make them
     test = samples.part == PARTS.index("test")
     told = [mask for task, mask in knows.items() if _told_by_a_model(task)]
-    segments = test_segments(samples, np.any(told, axis=0) if told else np.zeros(len(test), dtype=bool))
+    segments = segments_of_test(samples, np.any(told, axis=0) if told else np.zeros(len(test), dtype=bool))
     run = new_run(config.home_folder)
     columns = {"label": samples.label[test], "user": samples.user[test]}
     pl.DataFrame(columns | {f"segment_{name}": mask for name, mask in segments.items()}).write_parquet(
@@ -100,40 +94,6 @@ def _data_facts(config: Config, samples: Samples) -> dict[str, Any]:
         "History": f"the newest {samples.history.shape[1]} events strictly before a sample",
         "Model": f"{config.train.backbone}, embeddings of width {config.train.embedding_dim}",
     }
-
-
-def run_arm(config: Config, run: TrainRun, name: str, progress: Progress) -> dict[str, Any]:
-    """Train one arm in a process of its own and wait for it.
-
-    Returns:
-        What the process wrote: validation AUC by epoch and seed, parameters, speed, CPU seconds.
-
-    Raises:
-        ArmFailed: The process failed; the text holds what it said last.
-    """
-    log = run.folder / f"{name}.log"
-    command = [sys.executable, "-m", "flows.arm_process", str(config.path), str(run.folder), name]
-    root = Path(__file__).resolve().parents[1]
-    with (
-        log.open("w") as errors,
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=root
-        ) as process,
-    ):
-        assert process.stdout is not None  # a pipe was asked for
-        try:
-            for line in process.stdout:
-                what, done, total = json.loads(line)
-                progress(what, done, total)
-        except BaseException:
-            process.kill()
-            raise
-        code = process.wait()
-    if code:
-        last = "\n".join(log.read_text().strip().splitlines()[-5:])
-        raise ArmFailed(f"arm {name}: training stopped with exit code {code}\n{last}\n  all it said: {log}")
-    log.unlink()
-    return run.read(name)
 
 
 def end_run(run: TrainRun, progress: Progress) -> Mapping[str, Any]:

@@ -11,28 +11,14 @@ from ctr.config import TrainConfig
 from feature_store.gates import GatesConfig
 from llm_tasks.encoders.protocol import EncoderConfig
 from llm_tasks.engine.protocol import EngineConfig
+from llm_tasks.pipeline.budget import Prices
 from llm_tasks.pipeline.task import TaskOptions
-from sources.config import SourceConfig, parse_source_config
+from sources.config import SourceConfig, config_fault, parse_source_config
 from sources.faults import Fault, SourceFaults
 
-SOURCE_KEYS = ("events", "items", "users", "queries", "label", "split", "history")
-
-
-class Prices(BaseModel):
-    """What the model costs, for the plan and the report."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    input_per_million: float = Field(default=0.0, ge=0)
-    """Price of a million input tokens."""
-    output_per_million: float = Field(default=0.0, ge=0)
-    """Price of a million output tokens."""
-    currency: str = "USD"
-    """Shown beside every sum."""
-
-    def cost(self, input_tokens: int, output_tokens: int) -> float:
-        """Price of some tokens."""
-        return (input_tokens * self.input_per_million + output_tokens * self.output_per_million) / 1e6
+SOURCE_KEYS = tuple(SourceConfig.model_fields)
+NOT_IN_THE_FILE = ("path", "source")
+NO_FILE = "make one: knowflow init, or name yours: --config FILE"
 
 
 class Config(BaseModel):
@@ -48,6 +34,8 @@ class Config(BaseModel):
     """Name of a domain (films, books, news, generic), or the path of a YAML file of your own."""
     source: SourceConfig
     """The mapping of the data: events, items, users, queries, label, split, history."""
+    skip_bad_rows: bool = False
+    """Leave out rows with faults, and say how many, instead of reading nothing."""
     engine: EngineConfig = EngineConfig()
     """Who answers."""
     tasks: dict[str, TaskOptions | None] = Field(default_factory=dict)
@@ -95,12 +83,17 @@ def load_config(path: str | Path) -> Config:
     except SourceFaults as error:
         faults += error.faults
     rest = {key: value for key, value in content.items() if key not in SOURCE_KEYS}
+    mine = {key: field for key, field in Config.model_fields.items() if key not in NOT_IN_THE_FILE}
+    wrong = [{"type": "extra_forbidden", "loc": (key,), "msg": ""} for key in rest if key not in mine]
     try:
         # A stand-in mapping lets the rest be checked even when the mapping itself is wrong: all faults at once.
-        config = Config.model_validate({**rest, "path": path, "source": source or _STAND_IN})
+        known = {key: value for key, value in rest.items() if key in mine}
+        config = Config.model_validate({**known, "path": path, "source": source or _STAND_IN})
     except ValidationError as error:
-        raise SourceFaults([*faults, *(_fault(path, dict(detail)) for detail in error.errors())]) from None
-    if faults:
+        wrong += [dict(detail) for detail in error.errors()]
+        config = None
+    faults += [config_fault(path, detail, {**SourceConfig.model_fields, **mine}) for detail in wrong]
+    if faults or config is None:
         raise SourceFaults(faults)
     return config
 
@@ -115,17 +108,21 @@ _STAND_IN = SourceConfig.model_validate(
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
-        raise SourceFaults((Fault(str(path), None, None, None, "there is no such file", "make one: knowflow init"),))
+        raise SourceFaults((Fault(str(path), None, None, None, "there is no such file", NO_FILE),))
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SourceFaults((Fault(str(path), None, None, None, f"is not YAML: {error}", "mend the file"),)) from None
+        raise SourceFaults(
+            (Fault(str(path), None, None, None, f"is not YAML: {_why(error)}", "mend the file"),)
+        ) from None
     if not isinstance(content, dict):
         raise SourceFaults((Fault(str(path), None, None, None, "holds no settings", "make one: knowflow init"),))
     return content
 
 
-def _fault(path: Path, detail: Mapping[str, Any]) -> Fault:
-    where = ".".join(str(part) for part in detail["loc"])
-    known = "" if detail["type"] != "extra_forbidden" else "; take it out, or mend its name"
-    return Fault(path.name, None, where, None, f"{detail['msg']}{known}", "see docs/reference/knowflow-yaml.md")
+def _why(error: Exception) -> str:
+    """What a parser has against the file, on one line."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"

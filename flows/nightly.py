@@ -2,23 +2,30 @@
 
 from prefect import flow
 
+from flows.asking import Asking
 from flows.refresh import refresh
 from flows.report import report
 from flows.train import train
 
 
 @flow(name="nightly", flow_run_name="nightly {config}")
-def nightly(config: str, tasks: list[str] | None = None, arms: list[str] | None = None) -> dict[str, str]:
+def nightly(
+    config: str,
+    tasks: list[str] | None = None,
+    arms: list[str] | None = None,
+    asking: Asking = Asking(),  # noqa: B008 - is frozen
+) -> dict[str, str]:
     """Bring the store up to date, compare all arms on the new release, and write the report.
 
     Args:
         config: Path of knowflow.yaml.
         tasks: Techniques to refresh; those of knowflow.yaml when left out.
         arms: Arms to train; a full comparison when left out.
+        asking: Limits of the refresh, errors to retry, another engine; see `Asking`.
 
     Returns:
         Names of the release and the training run, and the path of the report.
     """
-    release = refresh(config, tasks)
+    release = refresh(config, tasks, asking)
     run = train(config, arms, release)
     return {"release": release, "train_run": run, "report": report(config, run)}

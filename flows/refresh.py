@@ -8,39 +8,42 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_store.database import command_line
+from flows.asking import Asking, with_engine
 from flows.config import Config, load_config
+from flows.encoding import encode_apart
+from flows.observation import observing
 from flows.progress import progress
 from flows.publish import publish_release
-from flows.workplace import chosen_tasks, open_store, open_workplace, sharing_a_space
-from llm_tasks.encoders.protocol import EncoderConfig
-from llm_tasks.pipeline.encode import choose_encoders, encode_task
-from llm_tasks.pipeline.generate import generate
+from flows.workplace import chosen_tasks, encoders_of, open_workplace, sharing_a_space
+from llm_tasks.pipeline.generate import Spending, generate
 from llm_tasks.pipeline.plan import plan_task
 
 
 @flow(name="refresh", flow_run_name="refresh {config}")
-def refresh(config: str, tasks: list[str] | None = None, retry: list[str] | None = None) -> str:
+def refresh(config: str, tasks: list[str] | None = None, asking: Asking = Asking()) -> str:  # noqa: B008 - is frozen
     """Bring the store up to date.
 
     Args:
         config: Path of knowflow.yaml.
         tasks: Techniques to run; those of knowflow.yaml when left out.
-        retry: Kinds of errors on record that are asked again, such as refused or parse; all = every kind.
+        asking: Limits of the run, errors to retry, another engine; see `Asking`.
 
     Returns:
         Name of the release that is current afterwards.
     """
-    names = check_input(config, tasks)
-    asked = [ask(config, name, retry or []) for name in names]
+    names = check_input(config, tasks, asking)
+    asked: list[dict] = []
+    for name in names:
+        asked.append(ask(config, name, asking, asked))
     vectors = [made for name in sharing_a_space(config, names) for made in encode(config, name)]
     create_table_artifact(key="refresh", table=asked, description="Rows, calls and tokens by task")
-    return release(config, names, asked, vectors)
+    return release(config, names, asking, asked, vectors)
 
 
 @task(task_run_name="check input", cache_policy=NO_CACHE, persist_result=False)
-def check_input(config: str, tasks: list[str] | None) -> list[str]:
+def check_input(config: str, tasks: list[str] | None, asking: Asking) -> list[str]:
     """Validate the data and the encoders before anything is paid for; returns the names of the tasks to run."""
-    settings = load_config(Path(config))
+    settings = read_settings(config, asking)
     open_workplace(settings)
     names = [chosen.name for chosen in chosen_tasks(settings, tasks)]
     for name in names:
@@ -48,36 +51,40 @@ def check_input(config: str, tasks: list[str] | None) -> list[str]:
     return names
 
 
-def encoders_of(settings: Config, name: str) -> dict[str, EncoderConfig]:
-    """The encoders for a technique's text, by name."""
-    options = settings.tasks.get(name)
-    return choose_encoders(name, options.encoders if options else None, settings.encoders, settings.folder)
-
-
 @task(task_run_name="ask {name}", cache_policy=NO_CACHE, persist_result=False)
-def ask(config: str, name: str, retry: list[str]) -> dict:
-    """Ask what one technique lacks; returns counts."""
-    settings = load_config(Path(config))
+def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
+    """Ask what one technique lacks; returns counts.
+
+    Args:
+        config: Path of knowflow.yaml.
+        name: The technique.
+        asking: As for the flow.
+        before: What this task returned for the techniques before, which have used up some of the budget.
+    """
+    settings = read_settings(config, asking)
     place = open_workplace(settings)
-    with place.store.writer(command_line()) as writer:
+    with place.store.writer(command_line()) as writer, observing(settings.home_folder, name) as observe:
         # Planned while nobody else can write: what another process has just asked is not asked again.
-        plan = plan_task(chosen_tasks(settings, [name])[0], place, retry=retry, count_tokens=False)
-        done = generate(plan, place, writer, progress())
-    cost = settings.prices.cost(done.input_tokens, done.output_tokens)
-    return {**asdict(done), "cached": plan.count("cached"), "cost": cost, "currency": settings.prices.currency}
+        technique = chosen_tasks(settings, [name])[0]
+        plan = plan_task(technique, place, retry=asking.retry, count_tokens=False)
+        spending = Spending(settings.prices, asking.budget(before), observe)
+        done = generate(plan, place, writer, progress(), spending)
+    return {**asdict(done), "cached": plan.count("cached"), "currency": settings.prices.currency}
 
 
 @task(task_run_name="encode {name}", cache_policy=NO_CACHE, persist_result=False)
 def encode(config: str, name: str) -> list[dict]:
     """Encode one technique's new texts; returns what each encoder did."""
-    settings = load_config(Path(config))
-    technique, encoders = chosen_tasks(settings, [name])[0], encoders_of(settings, name)
-    with open_store(settings).writer(command_line()) as writer:
-        return [asdict(made) for made in encode_task(technique, encoders, writer, progress(), settings.folder)]
+    return encode_apart(load_config(config), name, progress())
 
 
 @task(task_run_name="release", cache_policy=NO_CACHE, persist_result=False)
-def release(config: str, names: list[str], asked: list[dict], vectors: list[dict]) -> str:
+def release(config: str, names: list[str], asking: Asking, asked: list[dict], vectors: list[dict]) -> str:
     """Check the gates and publish; returns the name of the current release."""
-    settings = load_config(Path(config))
+    settings = read_settings(config, asking)
     return publish_release(settings, open_workplace(settings), names, asked, vectors)
+
+
+def read_settings(config: str, asking: Asking) -> Config:
+    """Read knowflow.yaml, with the engine that a run names instead."""
+    return with_engine(load_config(Path(config)), asking.engine, asking.model)

@@ -7,17 +7,16 @@ from ctr.samples import Samples, build_samples
 from feature_store.knowledge import Knowledge
 from feature_store.releases import Release, released_knowledge
 from flows.config import Config
-from flows.workplace import open_store
+from flows.workplace import open_dataset, open_store
 from llm_tasks.pipeline.catalogue import find_tasks
 from sources.history import histories
-from sources.load import load
 from sources.split import split
 from sources.tables import Dataset
 
 
 def open_samples(config: Config, dataset: Dataset | None = None) -> Samples:
     """Build the samples of a config; the data is loaded unless it is given."""
-    dataset = dataset or load(config.source, config.folder)
+    dataset = dataset or open_dataset(config)
     parts = split(dataset.events, config.source.split).to_list()
     past = histories(dataset.events, config.source.history.length)
     return build_samples(dataset, parts, past, config.train.folds)

@@ -12,7 +12,7 @@ def arm_rows(result: Mapping[str, Any]) -> Rows:
     return [
         {
             "arm": arm,
-            "AUC": f"{_number(of['all']['auc']['mean'])} ± {_number(of['all']['auc']['sd'])}",
+            "AUC": _with_spread(of["all"]["auc"]),
             **{name: _number(of["all"][metric]["mean"]) for metric, name in OTHERS.items()},
             "AUC, cold with knowledge": _number(of["cold_with_knowledge"]["auc"]["mean"]),
         }
@@ -21,13 +21,14 @@ def arm_rows(result: Mapping[str, Any]) -> Rows:
 
 
 def gain_rows(result: Mapping[str, Any], segment: str = "all") -> Rows:
-    """One row an arm: its AUC gains over every control, with their 95% intervals."""
+    """One row an arm that has a control beside it: its AUC gains over every control, with their 95% intervals."""
     return [
         {
             "arm": arm,
             **{f"against {control}": _gain(result, arm, control, segment) for control in result["controls"]},
         }
         for arm in result["arms"]
+        if result["gains"].get(arm)
     ]
 
 
@@ -39,6 +40,11 @@ def _gain(result: Mapping[str, Any], arm: str, control: str, segment: str) -> st
     if auc["low"] is None:
         return f"{auc['mean']:+.4f}"
     return f"{auc['mean']:+.4f} [{auc['low']:+.4f}, {auc['high']:+.4f}]"
+
+
+def _with_spread(values: Mapping[str, float | None]) -> str:
+    mean, spread = _number(values["mean"]), _number(values["sd"])
+    return f"{mean} ± {spread}" if spread else mean  # one seed has none
 
 
 def _number(value: float | None) -> str:

@@ -9,7 +9,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.comparison import begin_run, end_run, run_arm
+from flows.arm_runs import arms_of, run_arm
+from flows.comparison import begin_run, end_run
 from flows.config import load_config
 from flows.progress import progress
 from flows.tables import Rows, arm_rows, gain_rows
@@ -31,8 +32,9 @@ def train(config: str, arms: list[str] | None = None, release: str | None = None
         Name of the training run.
     """
     run, names = begin(config, arms, release)
-    trained = [train_arm.submit(config, run, name) for name in names]
-    wait(trained)
+    with arms_of(load_config(config), run):
+        trained = [train_arm.submit(config, run, name) for name in names]
+        wait(trained)
     for future in trained:
         future.result()  # a failed arm fails the run, after the others have ended
     metrics, gains = compare(config, run)
@@ -45,8 +47,8 @@ def train(config: str, arms: list[str] | None = None, release: str | None = None
 def begin(config: str, arms: list[str] | None, release: str | None) -> tuple[str, list[str]]:
     """Check arms and release, note the test rows; returns the name of the run and of its arms."""
     run = begin_run(load_config(config), arms, release)
-    cost = {"kar": 0}  # the slowest arm first, so that no core waits for it at the end
-    return run.name, sorted(run.read("run")["arms"], key=lambda name: cost.get(name, 1))
+    # The last arms are the largest: begun first, none of them is left to run alone at the end.
+    return run.name, list(reversed(run.read("run")["arms"]))
 
 
 @task(task_run_name="train {arm}", cache_policy=NO_CACHE, persist_result=False)

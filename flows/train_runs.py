@@ -56,14 +56,20 @@ def get_run(home: Path, name: str | None = None) -> TrainRun:
     runs = list_runs(home) if name is None else [TrainRun(home / "train" / name)]
     if runs and runs[-1].folder.is_dir():
         return runs[-1]
-    raise NoTrainRun(
-        f"{home}: there is no finished training run{f' {name}' if name else ''}\n  train first: knowflow train"
-    )
+    if name is not None and (there := ", ".join(run.name for run in list_runs(home)[-5:])):
+        raise NoTrainRun(f"{home}: there is no training run {name}; the newest are {there}")
+    raise NoTrainRun(f"{home}: there is no finished training run\n  train first: knowflow train")
 
 
 def new_run(home: Path) -> TrainRun:
-    """Make the folder of the next run."""
-    taken = [int(path.name.removeprefix("train-")) for path in home.glob("train/train-*")]
-    folder = home / "train" / f"train-{max(taken, default=0) + 1:06d}"
-    folder.mkdir(parents=True)
-    return TrainRun(folder)
+    """Make the folder of the next run; two that begin at the same moment get one each."""
+    numbers = [path.name.removeprefix("train-") for path in home.glob("train/train-*")]
+    number = max((int(number) for number in numbers if number.isdecimal()), default=0)
+    while True:
+        number += 1
+        folder = home / "train" / f"train-{number:06d}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return TrainRun(folder)

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
 from feature_store.database import Store
+from feature_store.lineage import read_lineage
 from feature_store.releases import list_releases
 from flows.config import Config, load_config
+from llm_tasks.encoders.protocol import EncoderConfig
 from llm_tasks.engine.choose import build_engine
 from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks
+from llm_tasks.pipeline.encode import choose_encoders
 from llm_tasks.pipeline.plan import TaskPlan, plan_task
 from llm_tasks.pipeline.task import Task, TaskOptions
 from llm_tasks.pipeline.workplace import Workplace
@@ -23,6 +27,15 @@ def open_store(config: Config) -> Store:
     return Store(config.store_folder)
 
 
+def open_dataset(config: Config) -> Dataset:
+    """The user's data, as every stage reads it.
+
+    Raises:
+        SourceFaults: With all faults of the data at once.
+    """
+    return load(config.source, config.folder, config.skip_bad_rows)
+
+
 def open_workplace(config: Config) -> Workplace:
     """Load data, domain and engine.
 
@@ -33,13 +46,24 @@ def open_workplace(config: Config) -> Workplace:
     """
     domain = load_domain(config.domain, config.folder)
     return Workplace(
-        dataset=load(config.source, config.folder),
+        dataset=open_dataset(config),
         domain=domain,
-        engine=build_engine(config.engine, domain, config.folder),
+        engine=build_engine(config.engine, domain, config.folder, read_secret),
         store=open_store(config),
         options={name: options or TaskOptions() for name, options in config.tasks.items()},
         folder=config.folder,
     )
+
+
+def read_secret(name: str) -> str:
+    """Read a Prefect Secret block, such as one that holds the key of a model server.
+
+    Raises:
+        ValueError: There is no such block.
+    """
+    from prefect.blocks.system import Secret  # noqa: PLC0415 - takes seconds, and few need it
+
+    return cast(Secret, Secret.load(name)).get()  # not a coroutine: flows are synchronous
 
 
 def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...]:
@@ -49,6 +73,16 @@ def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...
         UnknownTask: A name is no technique.
     """
     return choose_tasks(names or list(config.tasks) or None)
+
+
+def encoders_of(config: Config, name: str) -> dict[str, EncoderConfig]:
+    """The encoders for a technique's text, by name.
+
+    Raises:
+        OptionFault: A name is no encoder, or its model cannot be used.
+    """
+    options = config.tasks.get(name)
+    return choose_encoders(name, options.encoders if options else None, config.encoders, config.folder)
 
 
 def sharing_a_space(path: str | Path, names: Sequence[str]) -> list[str]:
@@ -64,9 +98,8 @@ def sharing_a_space(path: str | Path, names: Sequence[str]) -> list[str]:
     return [*names, *others]
 
 
-def plan(path: str | Path, tasks: Sequence[str] | None = None, *, retry: Sequence[str] = ()) -> list[TaskPlan]:
+def plan(config: Config, tasks: Sequence[str] | None = None, *, retry: Sequence[str] = ()) -> list[TaskPlan]:
     """Plan a refresh without writing anything."""
-    config = load_config(Path(path))
     chosen = chosen_tasks(config, tasks)
     place = open_workplace(config)
     asked: set[str] = set()
@@ -75,6 +108,12 @@ def plan(path: str | Path, tasks: Sequence[str] | None = None, *, retry: Sequenc
         plans.append(plan_task(task, place, retry=retry, asked_before=asked))
         asked |= plans[-1].asks.keys()
     return plans
+
+
+def errors_on_record(store: Store, names: Sequence[str] | None = None) -> dict[str, int]:
+    """Rows without a text, by kind of error, of all tasks or of some."""
+    errors = read_lineage(store, names, ["error"])["error"].drop_nulls().str.split(":").list.first()
+    return dict(errors.value_counts().iter_rows())
 
 
 def shown_events(dataset: Dataset, domain: Domain) -> pl.DataFrame:

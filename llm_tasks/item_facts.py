@@ -1,6 +1,6 @@
 """Item facts without a model: title and fields as the domain shows them, encoded like an answer.
 
-Paper:     the control that KAR's published gain lacks (methods.md, K9).
+Paper:     the control that KAR's published gain lacks (docs/explanation/kar.md, K9).
 Idea:      what the prompt already holds costs nothing; knowledge is worth what it adds to this.
 Consumes:  items.
 Produces:  one text and its vectors per item; as_of = the epoch.

@@ -1,11 +1,13 @@
 """The mapping of the user's files to the documented tables, as knowflow.yaml says it."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from sources.faults import Fault, SourceFaults
@@ -213,32 +215,45 @@ def _lacks_rule(mapping: Mapping[str, Any]) -> bool:
     return rated and isinstance(label, Mapping) and label.get("rating_at_least") is None
 
 
-def config_fault(file: Path, detail: Mapping[str, Any]) -> Fault:
-    """Turn one of pydantic's findings into words."""
+def config_fault(file: Path, detail: Mapping[str, Any], fields: Mapping[str, FieldInfo] | None = None) -> Fault:
+    """Turn one of pydantic's findings into words.
+
+    Args:
+        file: The knowflow.yaml.
+        detail: The finding.
+        fields: Settings at the top of the file; those of the mapping when left out.
+    """
     where = [str(part) for part in detail["loc"]]
     mend = f"edit {file.name}; docs/reference/knowflow-yaml.md names every setting"
-    return Fault(file.name, None, ".".join(where) or None, None, _words(where, detail), mend)
+    words = _words(where, detail, fields or SourceConfig.model_fields)
+    return Fault(file.name, None, ".".join(where) or None, None, words, mend)
 
 
-def _words(where: Sequence[str], detail: Mapping[str, Any]) -> str:
+def _words(where: Sequence[str], detail: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> str:
     if detail["type"] == "missing":
         return "is missing"
     if detail["type"] == "extra_forbidden":
-        close = get_close_matches(where[-1], _settings(where[:-1]), n=1)
+        close = get_close_matches(where[-1], _settings(where[:-1], fields), n=1)
         return "is not a setting there" + (f"; did you mean {close[0]!r}?" if close else "")
-    if detail["type"] == "model_type":
+    if detail["type"] in ("model_type", "dict_type"):
         return "should hold settings"
-    words = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
+    words = re.sub(r"^(Value error, |(Input|String|Tuple) )|( after validation, not 0)$", "", str(detail["msg"]))
     value = detail.get("input")
     own = detail["type"] == "value_error" or not isinstance(value, str | int | float)
     return words if own else f"{words}, not {value!r}"
 
 
-def _settings(where: Sequence[str]) -> list[str]:
-    """Names of the settings of a section."""
-    fields = SourceConfig.model_fields
+def _settings(where: Sequence[str], fields: Mapping[str, FieldInfo]) -> list[str]:
+    """Names of the settings of a section; a name of the user's own, as that of a task, leads no deeper."""
     for part in where:
-        kind = fields[part].annotation if part in fields else None
-        models = [one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, BaseModel)]
-        fields = models[0].model_fields if models else {}
+        if part in fields:
+            fields = next((model.model_fields for model in _models(fields[part].annotation)), {})
     return list(fields)
+
+
+def _models(kind: Any) -> Iterator[type[BaseModel]]:
+    """Config classes in a type, such as the one in `dict[str, X | None]`."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    for inner in get_args(kind):
+        yield from _models(inner)

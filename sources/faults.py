@@ -63,7 +63,7 @@ def _text(faults: tuple[Fault, ...]) -> str:
         lines += _table(found)
         lines += [f"  mend: {mend}" for mend in dict.fromkeys(fault.mend for fault in found)]
     if faults and all(fault.row is not None for fault in faults):
-        lines.append("mend the rows, or pass --skip-bad-rows to leave them out")
+        lines.append("mend the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out")
     return "\n".join(lines)
 
 

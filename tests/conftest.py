@@ -1,6 +1,8 @@
 """Shared by all tests: a tiny shop of one's own, the MovieLens example in a temporary folder, and real processes."""
 
 import os
+import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -111,32 +113,37 @@ class Shop:
 MakeShop = Callable[..., Shop]
 
 
+def build_shop(folder: Path, items: int = 12, users: int = 4, events: int = 5, **settings: Any) -> Shop:
+    """A shop: `items` items called `Thing 0` ..., `users` users with `events` events each, a minute apart."""
+    shop = Shop(folder)
+    shop.folder.mkdir()
+    shop.write_items({f"i{place}": f"Thing {place}" for place in range(items)})
+    shop.write_events(
+        [
+            (f"u{user}", f"i{(user + 3 * place) % items}", START + timedelta(minutes=place), 1.0 + (place % 5))
+            for user in range(users)
+            for place in range(events)
+        ]
+    )
+    shop.settings = {
+        "home": "runs",
+        "events": {"path": "events.parquet", "user": "user", "item": "item", "time": "time", "rating": "rating"},
+        "label": {"rating_at_least": 4},
+        "items": {"path": "items.parquet", "id": "item", "title": "title"},
+        "engine": {"name": "scripted:ScriptedEngine", "model": "scripted", "revision": "1"},
+        "tasks": {"kar_item": {}, "kar_user": {"snapshots": [0.5, 1.0]}, "item_facts": {}},
+        "encoders": {"lexical": {"kind": "lexical", "dimension": 4}},
+    }
+    shop.configure(**settings)
+    return shop
+
+
 @pytest.fixture
 def make_shop(tmp_path: Path) -> MakeShop:
-    """Build a shop: `items` items called `Thing 0` ..., `users` users with `events` events each, a minute apart."""
+    """Build a shop, as `build_shop` says, in a temporary folder."""
 
     def make(items: int = 12, users: int = 4, events: int = 5, name: str = "shop", **settings: Any) -> Shop:
-        shop = Shop(tmp_path / name)
-        shop.folder.mkdir()
-        shop.write_items({f"i{place}": f"Thing {place}" for place in range(items)})
-        shop.write_events(
-            [
-                (f"u{user}", f"i{(user + 3 * place) % items}", START + timedelta(minutes=place), 1.0 + (place % 5))
-                for user in range(users)
-                for place in range(events)
-            ]
-        )
-        shop.settings = {
-            "home": "runs",
-            "events": {"path": "events.parquet", "user": "user", "item": "item", "time": "time", "rating": "rating"},
-            "label": {"rating_at_least": 4},
-            "items": {"path": "items.parquet", "id": "item", "title": "title"},
-            "engine": {"name": "scripted:ScriptedEngine", "model": "scripted", "revision": "1"},
-            "tasks": {"kar_item": {}, "kar_user": {"snapshots": [0.5, 1.0]}, "item_facts": {}},
-            "encoders": {"lexical": {"kind": "lexical", "dimension": 4}},
-        }
-        shop.configure(**settings)
-        return shop
+        return build_shop(tmp_path / name, items, users, events, **settings)
 
     return make
 
@@ -173,6 +180,35 @@ def prefect_server() -> Iterator[str]:
         yield str(PREFECT_API_URL.value())
 
 
+@pytest.fixture(scope="session")
+def compared_shop(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A shop with a release, a full comparison and a report; take `compared` to change anything in it."""
+    from flows.nightly import nightly
+
+    encoders = {"dense": {"kind": "dense"}, "lexical": {"kind": "lexical", "dimension": 4}}
+    train = {"seeds": [0, 1], "batch_size": 64}
+    shop = build_shop(tmp_path_factory.mktemp("compared") / "shop", 60, 40, 20, encoders=encoders, train=train)
+    chance = random.Random(7)
+    shop.write_events(
+        [
+            # A few items have most events, as everywhere, so that there are warm and cold ones.
+            (f"u{user}", f"i{item}", START + timedelta(hours=place, minutes=user), 1.0 + (user + item + place % 2) % 5)
+            for user in range(40)
+            for place in range(20)
+            for item in [int(60 * chance.random() ** 2.5)]
+        ]
+    )
+    nightly(config=str(shop.config))
+    return shop
+
+
+@pytest.fixture
+def compared(compared_shop: Shop, tmp_path: Path) -> Shop:
+    """A copy of `compared_shop`."""
+    shutil.copytree(compared_shop.folder, tmp_path / "shop")
+    return Shop(tmp_path / "shop", dict(compared_shop.settings))
+
+
 class Knowflow:
     """The command line as a process of its own, with the tests' engine on its path and the session's Prefect server."""
 
@@ -184,6 +220,7 @@ class Knowflow:
             "PREFECT_HOME": str(home),
             "COLUMNS": "200",
         }
+        self.environment.pop("PREFECT_API_URL", None)
         if server:
             self.environment["PREFECT_API_URL"] = server
 
@@ -214,7 +251,13 @@ def knowflow(prefect_server: str, tmp_path: Path) -> Knowflow:
     return Knowflow(prefect_server, tmp_path / "prefect")
 
 
+@pytest.fixture(scope="session")
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where temporary servers keep their database; making one takes several seconds."""
+    return tmp_path_factory.mktemp("prefect")
+
+
 @pytest.fixture
-def plain_knowflow(tmp_path: Path) -> Knowflow:
-    """The same for commands that need no Prefect."""
-    return Knowflow(None, tmp_path / "prefect")
+def plain_knowflow(prefect_home: Path) -> Knowflow:
+    """The same without a server: for commands that need none, or that start one for themselves."""
+    return Knowflow(None, prefect_home)

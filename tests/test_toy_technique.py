@@ -90,6 +90,18 @@ def test_a_toy_technique_runs_through_plan_and_refresh_with_two_new_files_and_no
     assert all(text == text.upper() and text for text in released_lineage(store, release, ["toy"])["text"])
 
 
+def test_a_toy_technique_is_an_arm_of_its_own_in_train(compared, copy):
+    refreshed = copy.run("refresh", "--config", str(compared.config), "--task", "toy", "--json")
+    trained = copy.run("train", "--config", str(compared.config), "--arms", "base,toy", "--json")
+
+    assert refreshed.returncode == trained.returncode == 0, refreshed.stderr + trained.stderr
+    result = json.loads(trained.stdout)
+    assert list(result["arms"]) == ["base", "toy"]
+    assert len(result["arms"]["toy"]["all"]["auc"]["values"]) == 2  # seeds
+    assert set(result["gains"]["toy"]) == {"base"}
+    assert result["arms"]["toy"]["all"]["auc"]["values"] != result["arms"]["base"]["all"]["auc"]["values"]
+
+
 def test_a_toy_technique_stands_beside_the_others_when_none_is_named(make_shop, copy):
     shop = make_shop(tasks={})
 

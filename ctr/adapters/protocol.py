@@ -53,7 +53,7 @@ class Adapter:
 
 
 class Missing(nn.Module):
-    """Puts a learned vector where nothing is known (methods.md, K10).
+    """Puts a learned vector where nothing is known (docs/explanation/kar.md, K10).
 
     Args:
         width: Length of a vector.

@@ -19,7 +19,7 @@ from ctr.views import View, history_view, knowledge_view, sample_view, standardi
 from feature_store.knowledge import Knowledge
 
 TEMPERATURE = 0.1
-"""What cosines are divided by before the softmax (measured.md)."""
+"""What cosines are divided by before the softmax."""
 CHUNK = 512
 """Samples at a time: 30 events of 384 numbers are then 24 MB, which more than halves the time of 2,048."""
 

@@ -1,12 +1,13 @@
 """The dense encoder: a frozen sentence-transformers model, its token states pooled as chosen.
 
-Relations: lexical keeps names and rare words that a small dense model averages away; measured.md shows both.
+Relations: lexical keeps names and rare words that a small dense model averages away; docs/decisions.md has figures.
 """
 
 import hashlib
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -73,23 +74,37 @@ class DenseEncoder:
         """Encode texts: [n] -> [n, d] float32, each of length one."""
         import torch  # noqa: PLC0415 - see above
 
+        module = self._transformer
+        order = np.argsort([-len(text) for text in texts], kind="stable")  # alike lengths together: little padding
+        batches = [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
+        out, done = np.zeros((len(texts), self.dimension), dtype=np.float32), 0
+        # A batch to a core: threads inside one batch wait for each other, and the longer the busier the machine.
+        threads = torch.get_num_threads()
+        side_by_side = threads if module.auto_model.device.type == "cpu" else 1
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(side_by_side) as pool:
+                vectors = pool.map(self._forward, ([texts[i] for i in batch] for batch in batches))
+                for batch, vector in zip(batches, vectors, strict=True):
+                    out[batch] = vector
+                    done += len(batch)
+                    progress("encoding (dense)", done, len(order))
+        finally:
+            torch.set_num_threads(threads)
+        return out
+
+    def _forward(self, texts: Sequence[str]) -> np.ndarray:
+        """Encode one batch: [B] -> [B, d]."""
+        import torch  # noqa: PLC0415 - see above
+
         from llm_tasks.encoders.pooling import pool  # noqa: PLC0415
 
         module = self._transformer
-        order = np.argsort([-len(text) for text in texts], kind="stable")  # alike lengths together: little padding
-        out = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        for start in range(0, len(order), self._batch_size):
-            chosen = order[start : start + self._batch_size]
-            tokens = module.tokenizer(
-                [texts[i] for i in chosen],
-                padding=True,
-                truncation=True,
-                max_length=self._max_tokens,
-                return_tensors="pt",
-            ).to(module.auto_model.device)
-            with torch.inference_mode():
-                states = module.auto_model(**tokens, output_hidden_states=True).hidden_states
-                pooled = pool(states, tokens["attention_mask"], self._pooling)  # [B, d]
-                out[chosen] = torch.nn.functional.normalize(pooled, dim=1).float().cpu().numpy()
-            progress("encoding (dense)", min(start + self._batch_size, len(order)), len(order))
-        return out
+        torch.set_num_threads(1)  # a setting of each thread
+        tokens = module.tokenizer(
+            texts, padding=True, truncation=True, max_length=self._max_tokens, return_tensors="pt"
+        ).to(module.auto_model.device)
+        with torch.inference_mode():
+            states = module.auto_model(**tokens, output_hidden_states=True).hidden_states
+            pooled = pool(states, tokens["attention_mask"], self._pooling)  # [B, d]
+            return torch.nn.functional.normalize(pooled, dim=1).float().cpu().numpy()

@@ -1,6 +1,6 @@
 """Pooling: from the states of tokens to one vector of a text; padding never counts.
 
-Source: methods.md, section 1, Encoding; the published KAR code pools BERT states by the masked mean.
+Source: Xi et al. 2023 (KAR), section 4.2; the published KAR code pools BERT states by the masked mean.
 """
 
 from collections.abc import Sequence

@@ -22,7 +22,7 @@ class EncoderConfig(BaseModel):
     """dense: `all-MiniLM-L6-v2` (in a package, no download), or a folder of a sentence-transformers model; vllm: such a
     folder."""
     pooling: PoolingName = "mean"
-    """dense: how token states become one vector (methods.md, section 1, Encoding); vllm: the folder says it."""
+    """dense: how token states become one vector; vllm: the folder says it."""
     max_tokens: int = Field(default=256, ge=8)
     """dense, vllm: longer texts are cut here."""
     batch_size: int = Field(default=32, ge=1)

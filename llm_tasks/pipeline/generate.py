@@ -127,7 +127,7 @@ def _ask(
     with answer_log(writer) as log:
         if not plan.asks:
             return
-        shared = _shared_columns(plan, place)
+        shared, what = _shared_columns(plan, place), meter.read().what
         committed_at = observed_at = time.monotonic()
         for raw in _answers(place, requests_of(plan, place, spending.budget, in_flight), in_flight, plan, spending):
             answer = checked(raw)
@@ -141,7 +141,7 @@ def _ask(
             if now - observed_at >= OBSERVE_SECONDS:
                 spending.observe(meter.read())
                 observed_at = now
-            progress(f"asking {plan.task.name}", meter.done, meter.total)
+            progress(what, meter.done, meter.total)
 
 
 def requests_of(plan: TaskPlan, place: Workplace, budget: Budget, in_flight: dict[str, Request]) -> Iterator[Request]:

@@ -35,6 +35,11 @@ class Reading:
     """Of the cost."""
 
     @property
+    def what(self) -> str:
+        """What is being done, as progress calls it."""
+        return f"asking {self.task}"
+
+    @property
     def rows_per_second(self) -> float:
         """Calls that came back, a second."""
         return self.done / max(self.seconds, 1e-9)

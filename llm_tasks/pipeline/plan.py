@@ -22,6 +22,9 @@ from prompts.faults import PromptFault
 from prompts.library import choose_prompt
 from prompts.prompt import Prompt
 
+AGAIN = "the error is to be retried"
+"""How the reason of a row begins whose error on record is asked again."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
@@ -113,7 +116,8 @@ def plan_task(
     Args:
         task: The technique.
         place: Data, engine and store.
-        retry: Kinds of errors on record that are to be asked again, such as `refused` or `parse`; `all` is every kind.
+        retry: Kinds of errors on record, such as `refused` or `parse`; `all` is every kind. When given, the plan holds
+            the rows with these errors, to be asked again, and no others.
         asked_before: Keys that earlier techniques of the same refresh ask: techniques with one prompt share the answer.
         count_tokens: Count the tokens of every prompt to be asked; a refresh leaves that to the engine.
 
@@ -144,10 +148,10 @@ def plan_task(
         status, why = before.judge(key, row.entity, digest, prompt, identity, known=known)
         error = answers[request.key] if request is not None and known else None
         if known and error is None and key in before.unparsed and ("all" in retry or "parse" in retry):
-            status, why = "changed", "the error is to be retried: parse"
+            status, why = "changed", f"{AGAIN}: parse"
         if error is not None:
             again = "all" in retry or error in retry
-            status, why = ("changed", f"the error is to be retried: {error}") if again else ("failed", error)
+            status, why = ("changed", f"{AGAIN}: {error}") if again else ("failed", error)
         if request is not None and status in ("new", "changed") and request.key not in tokens:
             if not tokens:
                 check_prompt(request, prompt, place)
@@ -156,10 +160,13 @@ def plan_task(
         rows[key] = PlannedRow(
             key, row.entity, row.as_of, row.seen_until, text, request.key if request else None, digest, status, why
         )
-    if replaced:
+    gone = () if retry else before.withdrawn(rows.keys(), place.dataset)
+    if retry:
+        rows = {key: row for key, row in rows.items() if row.why.startswith(AGAIN)}
+        shortened &= rows.keys()
+    if replaced or retry:
         wanted = {row.answer_key for row in rows.values()}
         tokens = {key: count for key, count in tokens.items() if key in wanted}
-    gone = before.withdrawn(rows.keys(), place.dataset)
     guess = estimate(place.store, prompt, identity) if prompt and tokens else None
     return TaskPlan(task, prompt, tuple(rows.values()), tokens, gone, len(shortened), guess, spool)
 

@@ -78,7 +78,7 @@ def answer_key(
     """Name an answer by everything that can change it, and by nothing else.
 
     Never part of it: data set, row id, task, code version. So two tasks with one prompt share the answer, and a
-    recorded answer is found by rendering its prompt (design.md, five ideas, 1).
+    recorded answer is found by rendering its prompt.
 
     Returns:
         64 hexadecimal digits (SHA-256 of the canonical JSON).

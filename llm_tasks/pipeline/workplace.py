@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -67,9 +66,8 @@ class Workplace:
         return replace(self.engine.identity, adapter=f"{adapter.name}@{adapter.revision}")
 
 
-@cache
 def read_adapter(task: str, name: str, revision: str, folder: Path) -> Adapter:
-    """Find the adapter that a task names; read once, for its fingerprint takes time.
+    """Find the adapter that a task names.
 
     Raises:
         OptionFault: Its folder holds no adapter.

@@ -17,9 +17,10 @@ from cli.init import init
 from cli.init_yaml import field_names, propose_domain, yaml_value
 from ctr.config import TrainConfig
 from feature_store.gates import GatesConfig
-from flows.config import Prices, load_config
+from flows.config import load_config
 from flows.workplace import plan
 from llm_tasks.engine.choose import build_engine
+from llm_tasks.pipeline.budget import Prices
 from prompts.domain import load_domain
 from sources.config import SplitConfig
 from sources.faults import SourceFaults
@@ -74,7 +75,7 @@ def test_the_file_loads_and_reads_the_data_it_was_made_for(tmp_path, suffix):
     assert code == 0
     assert data.events["label"].to_list() == [1, 1, 0, 0, 0, 1]  # ratings of at least 0.8 * 5 = 4
     assert data.items.to_dicts()[0] == {"item": "m1", "title": "Heat", "genres": ["Action", "Crime"], "year": 1995.0}
-    assert [p.task.name for p in plan(config.path)] == ["kar_item", "kar_user", "item_facts"]
+    assert [p.task.name for p in plan(config)] == ["kar_item", "kar_user", "item_facts"]
     assert load_domain(config.domain).item_description(data.items.to_dicts()[0]) == "Heat (1995) [Action, Crime]"
 
 

@@ -17,7 +17,7 @@ TASKS = {
 }
 
 
-def test_a_full_comparison_has_the_controls_of_methods_md_in_order():
+def test_a_full_comparison_has_all_controls_in_order():
     arms = arms_of()
 
     assert list(arms) == ["base", "facts", "knowledge", "shuffled", "random", "kar"]

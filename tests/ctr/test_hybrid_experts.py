@@ -1,4 +1,4 @@
-"""KAR's hybrid experts: gates, gradients and the forward pass as methods.md has them (K4, K5, K6, K10)."""
+"""KAR's hybrid experts: gates, gradients and the forward pass as the paper has them (K4, K5, K6, K10)."""
 
 import numpy as np
 import pytest

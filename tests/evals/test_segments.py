@@ -40,7 +40,7 @@ def test_an_item_is_cold_below_five_training_events(samples):
 def test_segments_mark_the_test_rows_alone(samples):
     knows = np.array([True] * 10 + [True, True, False, True])
 
-    found = segments.test_segments(samples, knows)
+    found = segments.segments_of_test(samples, knows)
 
     assert {name: mask.tolist() for name, mask in found.items()} == {
         "all": [True] * 4,
@@ -61,4 +61,4 @@ def test_without_test_rows_nothing_is_covered(samples):
     samples.part[:] = 0
 
     assert segments.coverage(samples, np.ones(14, dtype=bool)) == {"all": 1, "test": 0, "cold": 0}
-    assert all(len(mask) == 0 for mask in segments.test_segments(samples, np.ones(14, dtype=bool)).values())
+    assert all(len(mask) == 0 for mask in segments.segments_of_test(samples, np.ones(14, dtype=bool)).values())

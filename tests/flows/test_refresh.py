@@ -11,6 +11,7 @@ from feature_store.answers import known_answers, read_answers
 from feature_store.database import StoreBusy
 from feature_store.gates import GatesClosed
 from feature_store.releases import get_release, list_releases, released_knowledge, released_lineage, roll_back
+from flows.asking import Asking
 from flows.config import load_config
 from flows.publish import check_release, publish_release
 from flows.refresh import refresh
@@ -36,10 +37,10 @@ def things(count: int) -> dict[str, str]:
 
 
 def test_what_was_planned_is_what_the_refresh_does(shop):
-    planned = [p.summary() for p in plan(shop.config)]
+    planned = [p.summary() for p in plan(load_config(shop.config))]
     run(shop)
     shop.write_items(things(14))
-    second = [p.summary() for p in plan(shop.config)]
+    second = [p.summary() for p in plan(load_config(shop.config))]
     first_asked = current(shop).facts["asked"]
     run(shop)
 
@@ -81,7 +82,7 @@ def test_new_events_of_one_percent_of_the_users_are_asked_about_and_nothing_else
     )
     pl.concat([events, later]).write_parquet(file)
 
-    (_, planned, _) = plan(movielens.config)
+    (_, planned, _) = plan(load_config(movielens.config))
     run(movielens)
 
     store = movielens.place().store
@@ -157,7 +158,7 @@ def test_what_the_recorded_engine_does_not_hold_is_an_error_row_and_closes_the_g
     some.write_parquet(movielens.folder / "answers.parquet")  # now they are recorded
     with pytest.raises(GatesClosed):
         run(movielens)  # an error stands until it is retried
-    assert run(movielens, retry=["all"]) == "rel-000001"
+    assert run(movielens, asking=Asking(retry=("all",))) == "rel-000001"
     assert current(movielens).facts["asked"][0]["calls"] == 10
 
 

@@ -44,16 +44,17 @@ class ScriptedEngine:
     calls: file that gets a line `asked KEY` when a request is taken and `gave KEY` just before its answer is yielded.
     in_flight: how many requests are taken ahead.
     seconds: pause before each answer.
+    context_tokens: tokens of prompt and answer that fit together.
     rules: text that stands in the last line of a prompt -> what comes back for it: `empty`, `silent` (neither text nor
         error), `broken` (half of a surrogate pair), `refused` and `long` (errors), `raise`, `stop`, `twice`, or a text.
     """
 
     token_counter = "words between spaces"
-    context_tokens = None
 
     def __init__(self, config: EngineConfig, domain: Domain, folder: Path) -> None:
         self.identity = ModelIdentity(config.model, config.revision)
         options: dict[str, Any] = dict(config.options)
+        self.context_tokens: int | None = options.get("context_tokens")
         self._calls = folder / options.get("calls", "calls.txt")
         self._in_flight, self._seconds = options.get("in_flight", 1), options.get("seconds", 0.0)
         self._rules: dict[str, str] = options.get("rules", {})

@@ -67,6 +67,20 @@ def test_error_rows_are_asked_again_only_when_that_is_wished_and_then_alone(shop
     assert errors_of(shop) == {}
 
 
+def test_a_retry_leaves_new_rows_and_withdrawn_ones_to_the_next_refresh(shop):
+    shop.configure(rules={"Thing 2": "refused"})
+    shop.ask("kar_item")
+    shop.configure(rules={})
+    shop.write_items({f"i{place}": f"Thing {place}" for place in range(14)})  # two new items
+
+    plan, done = shop.plan("kar_item", retry=["refused"]), shop.ask("kar_item", retry=["refused"])
+
+    assert ([row.entity for row in plan.rows], plan.withdrawn) == (["i2"], ())
+    assert (done.rows, done.calls, done.errors) == (1, 1, {})
+    assert len(shop.lineage("kar_item")) == 12
+    assert shop.ask("kar_item").calls == 2
+
+
 def test_a_plan_tells_failed_rows_and_why(shop):
     shop.configure(rules={"Thing 2": "refused"})
     shop.ask("kar_item")

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from flows.config import load_config
 from flows.workplace import plan as plan_all
 from llm_tasks.pipeline.generate import generate
 from llm_tasks.pipeline.plan import plan_task
@@ -13,7 +14,7 @@ from sources.progress import silent
 
 
 def test_a_plan_of_an_empty_store_creates_nothing(shop):
-    plans = plan_all(shop.config)
+    plans = plan_all(load_config(shop.config))
 
     assert [(p.task.name, p.count("new"), len(p.asks)) for p in plans] == [
         ("kar_item", 12, 12),
@@ -29,7 +30,7 @@ def test_a_plan_leaves_every_byte_of_the_store_as_it_is(shop):
     shop.configure(engine={**shop.settings["engine"], "revision": "2"})
     before = shop.store_bytes()
 
-    plans = plan_all(shop.config, retry=["all"])
+    plans = plan_all(load_config(shop.config), retry=["all"])
 
     assert plans[0].count("changed") == 12
     assert shop.store_bytes() == before != {}
@@ -114,7 +115,7 @@ def test_techniques_that_share_a_prompt_are_planned_as_one_call_each_answer(shop
     monkeypatch.setattr("llm_tasks.kar_item.kar_again", kar_again, raising=False)
     names = ["kar_item", "kar_again"]
 
-    planned = [p.summary() for p in plan_all(shop.config, names)]
+    planned = [p.summary() for p in plan_all(load_config(shop.config), names)]
     done = [shop.ask(name) for name in names]
 
     assert [p["calls"] for p in planned] == [d.calls for d in done] == [12, 0]

@@ -117,7 +117,7 @@ def test_faults_of_rows_alone_end_with_the_way_to_leave_them_out(source):
         "events.csv: 1 fault, nothing was read\n"
         "  line 2  time  'now'  is not a time\n"
         "  mend: mend each value that is not a time\n"
-        "mend the rows, or pass --skip-bad-rows to leave them out"
+        "mend the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out"
     )
 
 

@@ -32,7 +32,7 @@ def test_a_message_says_file_row_column_value_and_mend_in_aligned_columns():
 
 
 def test_rows_can_be_left_out_only_when_nothing_else_is_wrong():
-    advice = "mend the rows, or pass --skip-bad-rows to leave them out"
+    advice = "mend the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out"
 
     assert str(SourceFaults([fault(1, "a")])).endswith(advice)
     assert advice not in str(SourceFaults([fault(1, "a"), fault(None, "b")]))

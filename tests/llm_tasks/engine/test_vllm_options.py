@@ -117,8 +117,9 @@ def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 PLANNING = """
 import sys
 from pathlib import Path
+from flows.config import load_config
 from flows.workplace import plan
-print(plan(Path(sys.argv[1]), ["kar_item"])[0].summary()["input_tokens"])
+print(plan(load_config(sys.argv[1]), ["kar_item"])[0].summary()["input_tokens"])
 print([name for name in ("vllm", "torch.distributed.distributed_c10d", "xgrammar") if name in sys.modules])
 """
 

@@ -1,0 +1,116 @@
+"""What `refresh` and `retry` share: options that limit a run or name another engine, and what is said at the end."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cli.output import bars, print_json, print_table, say, say_next
+from feature_store.releases import Release, get_release, list_releases
+from flows.asking import Asking, with_engine
+from flows.config import Config, load_config
+from flows.server import prefect_server
+from flows.workplace import chosen_tasks, open_store, open_workplace
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class AskingOptions:
+    """Options of a command that asks a model."""
+
+    engine: Annotated[str | None, Parameter(help="Another engine than knowflow.yaml's: recorded, vllm, openai.")] = None
+    model: Annotated[
+        str | None, Parameter(help="Another model than knowflow.yaml's: a folder, or a name the engine knows.")
+    ] = None
+    max_tokens: Annotated[int | None, Parameter(help="Stop when so many tokens, in and out, have been used.")] = None
+    max_cost: Annotated[float | None, Parameter(help="Stop when so much is spent, by `prices` in knowflow.yaml.")] = (
+        None
+    )
+    max_hours: Annotated[float | None, Parameter(help="Stop asking after so many hours.")] = None
+
+    def asking(self, retry: tuple[str, ...] = ()) -> Asking:
+        """As a parameter of the refresh flow; the path of a model is relative to where the command is called."""
+        return Asking(
+            retry=retry,
+            engine=self.engine,
+            model=model_path(self.model),
+            max_tokens=self.max_tokens,
+            max_cost=self.max_cost,
+            max_hours=self.max_hours,
+        )
+
+
+class Unlimited(Exception):
+    """A limit was given that can limit nothing; the text says why."""
+
+
+def model_path(model: str | None) -> str | None:
+    """Make the name of an existing folder absolute; other names stay."""
+    return str(Path(model).resolve()) if model and Path(model).is_dir() else model
+
+
+def run_refresh(config: str, tasks: list[str] | None, asking: Asking, *, json: bool) -> int:
+    """Run the refresh flow and say what it did; returns the exit code."""
+    settings = with_engine(load_config(config), asking.engine, asking.model)
+    chosen_tasks(settings, tasks)
+    _check_prices(settings, asking)
+    open_workplace(settings)  # wrong input is told before any flow or store is touched
+    releases = list_releases(open_store(settings))
+    from flows.refresh import refresh  # noqa: PLC0415 - takes seconds; wrong input is told before
+
+    with prefect_server(), bars():
+        name = refresh(config=str(settings.path), tasks=tasks, asking=asking)
+    release = get_release(open_store(settings), name)
+    fresh = not releases or releases[-1].name != name
+    if json:
+        print_json({"release": name, "new": fresh, "tasks": release.facts["asked"] if fresh else []})
+        return 0
+    if not fresh:
+        say(f"nothing is new, 0 asked, 0 encoded: {name} stays the current release")
+        return 0
+    print_release(release)
+    say_next("train", config)
+    return 0
+
+
+def _check_prices(settings: Config, asking: Asking) -> None:
+    prices = settings.prices
+    if asking.max_cost is not None and not prices.input_per_million and not prices.output_per_million:
+        raise Unlimited(
+            "--max-cost limits nothing: knowflow.yaml names no prices\n"
+            "  add them: prices: {input_per_million: ..., output_per_million: ...}"
+        )
+
+
+def print_release(release: Release) -> None:
+    """Print what was asked for a release, a line a technique."""
+    asked = release.facts["asked"]
+    print_table(
+        f"released {release.name}",
+        ["task", "rows", "cached", "calls", "answered", "without text", "tokens in", "from cache", "tokens out"],
+        [
+            [
+                a["task"],
+                a["rows"],
+                a["cached"],
+                a["calls"],
+                a["answered"],
+                sum(a["errors"].values()),
+                a["input_tokens"],
+                a["cached_tokens"],
+                a["output_tokens"],
+            ]
+            for a in asked
+        ],
+    )
+    for one in asked:
+        for kind, count in one["errors"].items():
+            say(f"  {one['task']}: {count:,} rows without text: {kind}")
+        if one["withdrawn"]:
+            say(f"  {one['task']}: {one['withdrawn']:,} rows withdrawn, the data no longer bears them out")
+        if one["shortened"]:
+            say(f"  {one['task']}: {one['shortened']:,} rows show less, to fit the model's context")
+    cost = sum(one["cost"] for one in asked)
+    if cost:
+        say(f"cost {cost:,.2f} {asked[0]['currency']}")

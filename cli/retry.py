@@ -1,0 +1,44 @@
+"""knowflow retry: ask again for rows whose error is on record, and for no others."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cli.asking import AskingOptions, run_refresh
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, print_json, say
+from flows.config import load_config
+from flows.workplace import errors_on_record, open_store
+
+Errors = Annotated[
+    list[str],
+    Parameter(
+        name="--error",
+        negative="",
+        help="A kind of error, such as parse; may be given several times; or all.",
+    ),
+]
+
+
+def retry(
+    *,
+    error: Errors,
+    config: ConfigPath = DEFAULT_CONFIG,
+    task: TaskNames = None,
+    options: AskingOptions = AskingOptions(),  # noqa: B008 - is frozen
+    json: AsJson = False,
+) -> int:
+    """Ask again for the rows with these errors on record, and for no others; then publish a release.
+
+    A changed parser needs no retry: every refresh parses the answers on record anew and asks nothing for it.
+
+    Example: knowflow retry --error parse --error refused
+    """
+    settings = load_config(config)
+    found = errors_on_record(open_store(settings), task)
+    if not found.keys() & set(error) and not ("all" in error and found):
+        known = ", ".join(f"{kind} ({count:,} rows)" for kind, count in sorted(found.items())) or "none"
+        if json:
+            print_json({"release": None, "new": False, "tasks": []})
+        say(f"no row has the error {' or '.join(error)}; on record: {known}")
+        return 0
+    return run_refresh(config, task, options.asking(tuple(error)), json=json)

@@ -1,0 +1,86 @@
+"""Child processes as a flow sees them: started, listened to, and told in words when they fail.
+
+What needs much memory (an encoder, a training run) lives in a child and gives it back when it ends.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sources.progress import Progress
+
+TOLD = 3
+"""Exit code of a child whose last words say all there is to say."""
+LAST_LINES = 5
+"""Of what a failed child said, these are shown."""
+
+
+class ChildFailed(Exception):
+    """A child process failed; the text holds what it said last."""
+
+
+class ChildFault(Exception):
+    """A child process met wrong input; the text says what and how to mend it."""
+
+
+def ignore(process: subprocess.Popen[str]) -> None:
+    """Do nothing with a child that has begun."""
+
+
+def run_child(
+    what: str,
+    module: str,
+    arguments: Sequence[str],
+    log: Path,
+    progress: Progress,
+    begun: Callable[[subprocess.Popen[str]], None] = ignore,
+) -> None:
+    """Run `python -m module arguments` to its end; the module begins with `lifeline.begin_child`.
+
+    Args:
+        what: What it does, for messages: `arm kar: training`.
+        module: Its module.
+        arguments: Its arguments.
+        log: File for all it says; deleted when it ends well.
+        progress: Told how far it is.
+        begun: Called with the process, before it is listened to.
+
+    Raises:
+        ChildFault: It met wrong input.
+        ChildFailed: It failed.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    root = Path(__file__).resolve().parents[1]
+    with (
+        log.open("w") as said,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, cwd=root
+        ) as process,
+    ):
+        assert process.stdout is not None  # a pipe was asked for
+        try:
+            begun(process)
+            for line in process.stdout:
+                progress(*json.loads(line))
+        except BaseException:
+            process.kill()
+            raise
+        code = process.wait()
+    if code == TOLD:
+        raise ChildFault(log.read_text(encoding="utf-8", errors="replace").strip())
+    if code:
+        raise ChildFailed(_failure(what, code, log))
+    log.unlink()
+
+
+def _failure(what: str, code: int, log: Path) -> str:
+    why = f"stopped with exit code {code}"
+    if code < 0:
+        why = f"was ended by {signal.Signals(-code).name}"
+        if -code == signal.SIGKILL:
+            why += ", as the system does when memory runs out"
+    last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-LAST_LINES:]
+    return "\n".join([f"{what} {why}", *(f"  {line}" for line in last), f"  all it said: {log}"])

@@ -1,0 +1,43 @@
+"""Encodes one technique's new texts in a process of its own: `python -m flows.encode_process ...`.
+
+A dense encoder takes a gigabyte, which training then needs.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from flows.children import TOLD
+from flows.lifeline import begin_child
+
+
+def main(config_path: str, name: str, result: str, purpose: str) -> None:
+    """Encode, and write what each encoder did as JSON.
+
+    Args:
+        config_path: Path of knowflow.yaml.
+        name: Name of the technique.
+        result: File to write.
+        purpose: Told to whoever wants to write to the store meanwhile.
+    """
+    report = begin_child()
+    from feature_store.database import StoreBusy  # noqa: PLC0415 - see lifeline.begin_child
+    from flows.config import load_config  # noqa: PLC0415
+    from flows.workplace import chosen_tasks, encoders_of, open_store  # noqa: PLC0415
+    from llm_tasks.pipeline.encode import NothingToFit, encode_task  # noqa: PLC0415
+    from llm_tasks.pipeline.workplace import OptionFault  # noqa: PLC0415
+
+    config = load_config(config_path)
+    technique, encoders = chosen_tasks(config, [name])[0], encoders_of(config, name)
+    try:
+        with open_store(config).writer(purpose) as writer:
+            made = [asdict(one) for one in encode_task(technique, encoders, writer, report, config.folder)]
+    except (NothingToFit, OptionFault, StoreBusy) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(TOLD)
+    Path(result).write_text(json.dumps(made), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

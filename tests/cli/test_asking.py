@@ -1,0 +1,85 @@
+"""The commands that ask a model, as a user calls them: limits, retries, plans with estimates, another engine."""
+
+import json
+
+
+def test_a_limit_ends_a_refresh_with_one_and_the_same_command_goes_on(shop, knowflow):
+    stopped = knowflow.run("refresh", "--config", str(shop.config), "--max-tokens", "100")
+    gone_on = knowflow.run("refresh", "--config", str(shop.config), "--json")
+
+    assert stopped.returncode == 1
+    assert "of at most 100\n  what was answered is kept, the same command goes on from there" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert gone_on.returncode == 0, gone_on.stderr
+    assert len(shop.calls("gave")) == len(set(shop.calls("gave"))) == 20
+
+
+def test_a_limit_on_money_needs_prices(shop, knowflow):
+    done = knowflow.run("refresh", "--config", str(shop.config), "--max-cost", "5")
+
+    assert done.returncode == 2
+    assert "--max-cost limits nothing: knowflow.yaml names no prices" in done.stderr
+    assert not (shop.folder / "runs").exists()
+
+
+def test_retry_takes_just_the_rows_with_the_error(shop, knowflow):
+    shop.configure(rules={"Thing 2": "refused", "Thing 3": "empty"}, gates={"answered": 0.5, "parse_failures": 0.5})
+    assert knowflow.run("refresh", "--config", str(shop.config)).returncode == 0
+    shop.configure(rules={})
+    shop.write_items({f"i{place}": f"Thing {place}" for place in range(13)})  # a new one, which no retry takes
+    config = ("--config", str(shop.config))
+
+    nothing = knowflow.run("retry", *config, "--error", "timeout")
+    planned = knowflow.run("plan", *config, "--error", "parse", "--json")
+    done = knowflow.run("retry", *config, "--error", "parse", "--json")
+
+    assert nothing.returncode == 0
+    assert "no row has the error timeout; on record: parse (1 rows), refused (1 rows)" in nothing.stderr
+    assert [task["calls"] for task in json.loads(planned.stdout)["tasks"]] == [1, 0, 0]
+    assert done.returncode == 0, done.stderr
+    asked = json.loads(done.stdout)["tasks"]
+    assert [(one["task"], one["calls"]) for one in asked] == [("kar_item", 1), ("kar_user", 0), ("item_facts", 0)]
+    rows = shop.lineage("kar_item")
+    assert {row["entity"]: row["error"] for row in rows.values() if row["error"]}.keys() == {"i2"}
+    assert len(rows) == 12
+
+
+def test_a_plan_estimates_output_time_and_money_once_a_run_is_on_record(shop, knowflow):
+    shop.configure(prices={"input_per_million": 1000.0, "output_per_million": 4000.0})
+    config = ("--config", str(shop.config))
+    first = json.loads(knowflow.run("plan", *config, "--json").stdout)["tasks"][0]
+    assert knowflow.run("refresh", *config).returncode == 0
+    shop.write_items({f"i{place}": f"Thing {place}" for place in range(14)})
+
+    second = json.loads(knowflow.run("plan", *config, "--json").stdout)["tasks"][0]
+    told = knowflow.run("plan", *config)
+
+    assert (first["output_tokens_estimate"], first["seconds_estimate"], first["cost_estimate"]) == (None, None, None)
+    assert first["cost_at_most"] == (first["input_tokens"] * 1000 + 12 * 160 * 4000) / 1e6
+    assert second["calls"] == 2
+    assert 0 < second["output_tokens_estimate"] < second["output_tokens_at_most"] == 2 * 160
+    assert second["cost_estimate"] == (second["input_tokens"] * 1000 + second["output_tokens_estimate"] * 4000) / 1e6
+    assert "going by past runs" in told.stderr
+    assert f"costs at most {second['cost_at_most']:.2f} USD, about {second['cost_estimate']:.2f}" in told.stderr
+
+
+def test_rows_that_do_not_fit_the_model_are_named_in_the_plan(shop, knowflow):
+    shop.configure(options={"context_tokens": 172})
+
+    done = knowflow.run("plan", "--config", str(shop.config), "--task", "kar_item")
+
+    assert done.returncode == 0, done.stderr
+    assert "kar_item: 12 rows failed: too_long" in done.stderr
+    assert "too long for the model's context: kar_item/i0/0" in done.stderr
+    assert "and 7 more; --json names all" in done.stderr
+
+
+def test_the_model_on_the_command_line_is_relative_to_where_it_is_called(shop, knowflow, tmp_path):
+    model = tmp_path / "somewhere" / "mine"
+    model.mkdir(parents=True)
+    knowflow.root = tmp_path / "somewhere"
+
+    done = knowflow.run("plan", "--config", str(shop.config), "--engine", "vllm", "--model", "mine")
+
+    assert done.returncode == 2
+    assert f"engine.model: {model}" in done.stderr

@@ -1,0 +1,66 @@
+"""The demo's pipeline on a shop of the tests' own: what it says, and that a second run costs nothing."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from cli.demo import CONFIG
+from flows.config import load_config
+
+
+def test_the_demo_is_the_example_and_keeps_what_it_makes_in_runs():
+    config = load_config(CONFIG)
+
+    assert config.home_folder == CONFIG.parents[2] / "runs" / "demo"
+    assert config.engine.name == "recorded"
+
+
+def test_a_wrong_arm_is_told_before_anything_is_asked(plain_knowflow):
+    done = plain_knowflow.run("demo", "--arms", "base,knowlege")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("no such arm: knowlege\n  there are: base, facts, knowledge")
+
+
+@pytest.mark.slow
+def test_a_second_run_asks_nothing_and_encodes_nothing_and_says_so(shop, plain_knowflow):
+    def run(*options: str) -> subprocess.CompletedProcess[str]:
+        code = f"import sys; from pathlib import Path; from cli.demo import whole_pipeline; sys.exit(whole_pipeline(Path({str(shop.config)!r}), arms='base', {', '.join(options)}))"
+        command = [sys.executable, "-c", "from cli.prefect_settings import set_defaults; set_defaults(); " + code]
+        environment = {**plain_knowflow.environment, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+    shop.configure(train={"seeds": [0]})
+    shop.write_events([*shop.events(), *((f"v{user}", *event[1:]) for user in range(9) for event in shop.events()[:5])])
+    first = run("json=True")
+    calls, stored = shop.calls(), shop.store_bytes()
+    second = run()
+
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    made = json.loads(first.stdout)
+    home = shop.folder / "runs"
+    assert (made["release"], made["train_run"], made["report"]) == (
+        "rel-000001",
+        "train-000001",
+        str(home / "report.html"),
+    )
+    assert (made["asked"], made["encoded"]) == (
+        len(calls),
+        sum(len(texts(shop, task)) for task in shop.settings["tasks"]),
+    )
+    assert shop.calls() == calls
+    assert shop.store_bytes() == stored
+    assert "release  rel-000001 (0 asked, 0 encoded in this run)\n" in second.stdout
+    assert second.stdout.endswith(f"report   {home / 'report.html'}\n")
+    assert not [
+        line
+        for line in second.stderr.splitlines()
+        if not line.startswith(("refresh, ", "training ", "intervals", "done in "))
+    ]
+    assert (home / "prefect" / "prefect.db").is_file()  # the server's own things stay with the demo's
+
+
+def texts(shop, task: str) -> set[str]:
+    return {row["text_key"] for row in shop.lineage(task).values() if row["text_key"]}

@@ -1,0 +1,30 @@
+"""What a Prefect server says of the flows that ran."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+
+def seen_by_prefect(flow_run: str) -> SimpleNamespace:
+    """The newest flow run of a name, with its task runs and artifacts, as the server has them."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters, sorting
+
+    with get_client(sync_client=True) as client:
+        named = filters.FlowRunFilter(name=filters.FlowRunFilterName(any_=[flow_run]))
+        (run, *_) = client.read_flow_runs(flow_run_filter=named, sort=sorting.FlowRunSort.START_TIME_DESC)
+        this = filters.FlowRunFilter(id=filters.FlowRunFilterId(any_=[run.id]))
+        artifacts = client.read_artifacts(flow_run_filter=this)
+        return SimpleNamespace(
+            run=run,
+            tasks=client.read_task_runs(flow_run_filter=this),
+            artifacts={artifact.key: artifact for artifact in artifacts if artifact.key},
+        )
+
+
+@pytest.fixture
+def prefect_has(prefect_server: str) -> Callable[[str], Any]:
+    """Ask the server for a flow run by name."""
+    return seen_by_prefect

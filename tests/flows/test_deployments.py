@@ -1,0 +1,175 @@
+"""prefect.yaml: every deployment is what Prefect understands, and one really runs."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from prefect import Flow
+from prefect.cli.deploy._models import ConcurrencyLimitSpec, DeploymentConfig, RawScheduleConfig, WorkPoolConfig
+from prefect.exceptions import ParameterTypeError, SignatureMismatchError
+from prefect.utilities.importtools import import_object
+
+ROOT = Path(__file__).resolve().parents[2]
+PREFECT_YAML = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+DEPLOYMENTS = {deployment["name"]: deployment for deployment in PREFECT_YAML["deployments"]}
+
+
+def unknown(settings: dict[str, Any], kind: type) -> set[str]:
+    """Settings that Prefect would pass over without a word."""
+    return set(settings) - set(kind.model_fields)
+
+
+def check(deployment: dict[str, Any]) -> None:
+    """Raise when Prefect would pass over a setting, or when a run would fail for its parameters."""
+    schedules = deployment.get("schedules", [])
+    for settings, kind in (
+        (deployment, DeploymentConfig),
+        (deployment["work_pool"], WorkPoolConfig),
+        (deployment["concurrency_limit"], ConcurrencyLimitSpec),
+        *((schedule, RawScheduleConfig) for schedule in schedules),
+    ):
+        assert unknown(settings, kind) == set()
+        kind.model_validate(settings)
+    flow = import_object(str(ROOT / deployment["entrypoint"]))
+    assert isinstance(flow, Flow)
+    for schedule in [{}, *schedules]:
+        parameters = {**deployment.get("parameters", {}), **schedule.get("parameters", {})}
+        assert set(parameters) <= set(flow.parameters.properties)
+        flow.validate_parameters(parameters)
+
+
+def test_each_flow_has_a_deployment_of_its_name():
+    assert {name: one["entrypoint"] for name, one in DEPLOYMENTS.items()} == {
+        name: f"flows/{name}.py:{name}" for name in ("refresh", "train", "report", "nightly")
+    }
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_a_deployment_holds_only_what_prefect_and_the_flow_know(name):
+    check(DEPLOYMENTS[name])
+
+    assert (ROOT / DEPLOYMENTS[name]["parameters"]["config"]).is_file()
+    assert DEPLOYMENTS[name]["work_pool"]["job_variables"]["stream_output"] is False
+    assert DEPLOYMENTS[name]["concurrency_limit"]["collision_strategy"] == "ENQUEUE"
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"parameters": {"config": "knowflow.yaml", "task": ["kar_item"]}}, AssertionError),
+        ({"parameters": {"config": "knowflow.yaml", "tasks": "kar_item"}}, ParameterTypeError),
+        ({"parameters": {}}, (ParameterTypeError, SignatureMismatchError, TypeError)),
+        ({"schedules": [{"cron": "0 3 * * *", "parameters": {"task": []}}]}, AssertionError),
+        ({"schedules": [{"cron": "0 3 * * *", "time_zone": "UTC"}]}, (AssertionError, ValueError)),
+        ({"concurrency_limits": 1}, AssertionError),
+    ],
+)
+def test_the_check_fails_for_a_wrong_name_or_type(change, fault):
+    with pytest.raises(fault):
+        check({**DEPLOYMENTS["nightly"], **change})
+
+
+def test_the_schedule_is_off_and_keeps_its_name_and_no_path_of_a_machine_stands_there():
+    (schedule,) = DEPLOYMENTS["nightly"]["schedules"]
+    text = (ROOT / "prefect.yaml").read_text()
+
+    assert (schedule["active"], schedule["slug"], schedule["timezone"]) == (False, "every-night", "UTC")
+    assert re.search("active: false +# to switch it on: write true, and deploy again\n", text)
+    assert not any(
+        word.startswith(("/", "~", "C:")) for line in text.splitlines() for word in line.split("#")[0].split()
+    )
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is ended by its id."""
+    with log.open("wb") as said:
+        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=said, stderr=said)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_a_worker_runs_a_deployment_of_the_file_to_its_end(shop, plain_knowflow, tmp_path):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    environment = {**plain_knowflow.environment, "PREFECT_HOME": str(tmp_path / "home"), "PREFECT_API_URL": url}
+    environment |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "COLUMNS": "300"}
+    prefect = [sys.executable, "-m", "prefect"]
+
+    def call(*words: str) -> str:
+        command = [*prefect, *words]
+        done = subprocess.run(
+            command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def ask(what: str, **query: Any) -> Any:
+        return httpx.post(f"{url}/{what}/filter", json=query, timeout=60).raise_for_status().json()
+
+    server = [*prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    worker = [*prefect, "worker", "start", "--pool", "knowflow", "--limit", "1"]
+    with running(server, environment, tmp_path / "server.log") as process:
+        deadline = time.monotonic() + 180
+        while not answers(url):
+            assert process.poll() is None, (tmp_path / "server.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        call("work-pool", "create", "knowflow", "--type", "process")
+        call("--no-prompt", "deploy", "--all")
+        with running(worker, environment, tmp_path / "worker.log"):
+            told = call("deployment", "run", "refresh/refresh", "-p", f"config={shop.config}", "--watch")
+        deployed, runs = ask("deployments"), ask("flow_runs")
+        tasks, artifacts = ask("task_runs"), ask("artifacts")
+
+    assert {one["name"] for one in deployed} == set(DEPLOYMENTS)
+    for one in deployed:
+        assert one["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+        assert one["global_concurrency_limit"]["limit"] == 1
+        assert [s["active"] for s in one["schedules"]] == ([False] if one["name"] == "nightly" else [])
+    assert "Flow run finished successfully" in told
+    assert [(run["name"], run["state"]["type"]) for run in runs] == [(f"refresh {shop.config}", "COMPLETED")]
+    assert {task["name"]: task["state"]["type"] for task in tasks} == dict.fromkeys(
+        ["check input", "release"]
+        + [f"{what} {task}" for task in shop.settings["tasks"] for what in ("ask", "encode")],
+        "COMPLETED",
+    )
+    (table,) = [artifact for artifact in artifacts if artifact["key"] == "refresh"]
+    assert [row["calls"] for row in json.loads(table["data"])] == [12, 8, 0]
+    assert [
+        release["name"]
+        for release in json.loads(plain_knowflow.run("release", "list", "--config", str(shop.config), "--json").stdout)[
+            "releases"
+        ]
+    ] == ["rel-000001"]
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health").status_code == 200
+    except httpx.TransportError:
+        return False
