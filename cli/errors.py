@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cli.asking import Unlimited
 from ctr.faults import ArmFailed, UnfitVectors, UnknownArm
 from evals.scores import ScoresFault
-from feature_store.database import DuplicateKeys, StoreBusy
+from feature_store.database import DuplicateKeys, StoreBusy, StoreUnwritable
 from feature_store.gates import GatesClosed
 from feature_store.releases import NoRelease
 from flows.children import ChildFailed, ChildFault
@@ -24,6 +24,7 @@ CODES: dict[type[Exception], int] = {
     GatesClosed: CHECK_FAILED,
     BudgetReached: CHECK_FAILED,
     DuplicateKeys: CHECK_FAILED,
+    StoreUnwritable: CHECK_FAILED,
     ArmFailed: CHECK_FAILED,
     ChildFailed: CHECK_FAILED,
     ScoresFault: CHECK_FAILED,

@@ -1,7 +1,9 @@
 """The LanceDB database: one folder, reads pinned to a version, one writer at a time."""
 
+import errno
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterable, Iterator
@@ -23,12 +25,17 @@ ROWS_IN_A_FILE = 1_000_000
 """Rows that a compacted file holds."""
 KEYS_IN_A_CONDITION = 1_000
 """Keys in one condition of a deletion."""
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE, errno.EACCES, errno.EPERM)
 LARGEST_MERGE = 64 << 20
 """Bytes in one merge; the merge path of LanceDB has a pool of 150 MB."""
 
 
 class StoreBusy(Exception):
     """Another process is writing to the store; the text says which."""
+
+
+class StoreUnwritable(Exception):
+    """The disk did not take what was written: full, gone, or read-only; the text says which and what to do."""
 
 
 class DuplicateKeys(Exception):
@@ -88,6 +95,7 @@ class Store:
 
         Raises:
             StoreBusy: Another process writes.
+            StoreUnwritable: The disk did not take what was written inside; what was written before is kept.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock, holder = FileLock(self.folder / "writer.lock"), self.folder / "writer.json"
@@ -105,9 +113,26 @@ class Store:
             about = {"purpose": purpose, "process": os.getpid(), "host": socket.gethostname(), "since": since}
             holder.write_text(json.dumps(about))
             yield Writer(self)
+        except (OSError, RuntimeError) as error:
+            reason = _of_the_disk(error)
+            if reason is None:
+                raise
+            raise StoreUnwritable(
+                f"{self.folder}: the store cannot be written: {reason}\n"
+                "  what was answered is kept; make room or mend the disk, the same command goes on from there"
+            ) from error
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
+
+
+def _of_the_disk(error: Exception) -> str | None:
+    """The operating system's own words when a disk has failed; LanceDB wraps them in an error of its own."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None:
+        told = re.search(r"os error (\d+)", str(error))
+        number = int(told[1]) if told else None
+    return os.strerror(number) if number in DISK_ERRORS else None
 
 
 def _holder(file: Path) -> dict[str, Any]:

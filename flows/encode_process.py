@@ -22,7 +22,7 @@ def main(config_path: str, name: str, result: str, purpose: str) -> None:
         purpose: Told to whoever wants to write to the store meanwhile.
     """
     report = begin_child()
-    from feature_store.database import StoreBusy  # noqa: PLC0415 - see lifeline.begin_child
+    from feature_store.database import StoreBusy, StoreUnwritable  # noqa: PLC0415 - see lifeline.begin_child
     from flows.config import load_config  # noqa: PLC0415
     from flows.workplace import chosen_tasks, encoders_of, open_store  # noqa: PLC0415
     from llm_tasks.pipeline.encode import NothingToFit, encode_task  # noqa: PLC0415
@@ -33,7 +33,7 @@ def main(config_path: str, name: str, result: str, purpose: str) -> None:
     try:
         with open_store(config).writer(purpose) as writer:
             made = [asdict(one) for one in encode_task(technique, encoders, writer, report, config.folder)]
-    except (NothingToFit, OptionFault, StoreBusy) as error:
+    except (NothingToFit, OptionFault, StoreBusy, StoreUnwritable) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(TOLD)
     Path(result).write_text(json.dumps(made), encoding="utf-8")

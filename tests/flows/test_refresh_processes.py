@@ -3,6 +3,7 @@
 import json
 import random
 import subprocess
+import sys
 import time
 from datetime import timedelta
 
@@ -125,6 +126,33 @@ def test_an_engine_that_breaks_off_is_told_in_a_sentence(make_shop, knowflow):
     assert "broke off after 2 of 4 calls: ConnectionError: the server is gone" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(known_answers(shop.place().store)) == 2
+
+
+def test_a_disk_that_takes_no_more_ends_a_refresh_cleanly_and_the_same_command_goes_on(make_shop, knowflow):
+    shop = make_shop(items=60, users=1, tasks={"kar_item": {}})
+    small = f"ulimit -f 12; exec {sys.executable} -m cli.main refresh --config {shop.config}"  # files of 12 KiB at most
+
+    stopped = subprocess.run(
+        ["bash", "-c", small],
+        env=knowflow.environment,
+        cwd=knowflow.root,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    kept = set(known_answers(shop.place().store))
+    gone_on = knowflow.run("refresh", "--config", str(shop.config))
+
+    assert stopped.returncode == 1
+    assert f"{shop.folder / 'runs' / 'store'}: the store cannot be written: File too large" in stopped.stderr
+    assert "the same command goes on from there" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert 0 < len(kept) < 60
+    assert kept >= set(shop.calls("gave")[: len(kept)])
+    assert gone_on.returncode == 0, gone_on.stderr
+    assert not set(shop.calls()[len(kept) + 1 :]) & kept  # but for the one that met the end of the disk
+    assert len(known_answers(shop.place().store)) == 60
 
 
 def test_a_plan_creates_no_folder_and_changes_no_byte(shop, plain_knowflow):

@@ -30,7 +30,7 @@ def test_a_plan_leaves_every_byte_of_the_store_as_it_is(shop):
     shop.configure(engine={**shop.settings["engine"], "revision": "2"})
     before = shop.store_bytes()
 
-    plans = plan_all(load_config(shop.config), retry=["all"])
+    plans = plan_all(load_config(shop.config))
 
     assert plans[0].count("changed") == 12
     assert shop.store_bytes() == before != {}
