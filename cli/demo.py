@@ -43,7 +43,9 @@ def whole_pipeline(config: Path, *, json: bool = False, arms: str | None = None)
     """
     settings, begun = load_config(config), time.monotonic()
     tasks = {task.name: (task.entity, list(settings.encoders)) for task in chosen_tasks(settings, None)}
-    choose_arms(split_arms(arms), tasks)  # wrong names are told before anything is asked
+    choose_arms(
+        split_arms(arms) if arms is not None else settings.train.arms, tasks
+    )  # wrong names are told before anything is asked
     keep_in(settings.home_folder)
     from flows.nightly import nightly  # noqa: PLC0415 - Prefect reads its settings when it is imported
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cli.asking import Unlimited
-from ctr.faults import ArmFailed, UnfitVectors, UnknownArm
+from ctr.faults import ArmFailed, UnfitExamples, UnfitVectors, UnknownArm
 from evals.scores import ScoresFault
 from feature_store.database import DuplicateKeys, StoreBusy, StoreUnwritable
 from feature_store.gates import GatesClosed
@@ -16,6 +16,7 @@ from llm_tasks.pipeline.budget import BudgetReached
 from llm_tasks.pipeline.catalogue import UnknownTask
 from llm_tasks.pipeline.encode import NothingToFit
 from llm_tasks.pipeline.workplace import OptionFault
+from llm_tasks.tuning.faults import TuningFault
 from prompts.faults import PromptFault
 from sources.faults import SourceFaults
 
@@ -35,9 +36,11 @@ CODES: dict[type[Exception], int] = {
     PromptFault: WRONG_INPUT,
     UnknownTask: WRONG_INPUT,
     UnknownArm: WRONG_INPUT,
+    UnfitExamples: WRONG_INPUT,
     UnfitVectors: WRONG_INPUT,
     OptionFault: WRONG_INPUT,
     EngineFault: WRONG_INPUT,
+    TuningFault: WRONG_INPUT,
     NoRelease: WRONG_INPUT,
     NoTrainRun: WRONG_INPUT,
     NothingToFit: WRONG_INPUT,

@@ -206,7 +206,9 @@ def yaml_value(value: object) -> str:
         ('list price', '"no"', '[0, 1]')
     """
     if not isinstance(value, str):
-        plain = list(value) if isinstance(value, tuple) else value
+        plain = (
+            value.model_dump() if isinstance(value, BaseModel) else list(value) if isinstance(value, tuple) else value
+        )
         return yaml.safe_dump(plain, default_flow_style=True, width=10**6).splitlines()[0]
     is_plain = re.fullmatch(r"[A-Za-z_./][\w./-]*( [\w./-]+)*", value, re.ASCII) is not None
     if is_plain and yaml.safe_load(value) == value:

@@ -45,6 +45,16 @@ COMMANDS = {
     "report": Command(
         "cli.report:report", "Write report.html and report.json of a training run.", f"knowflow report {MOVIELENS}"
     ),
+    "tune": Command(
+        "cli.tune:tune",
+        "Tune a language model on training events and on instructions: an adapter, or a model of its own.",
+        f"knowflow tune {MOVIELENS} --model models/Qwen3-0.6B --instructions instructions.jsonl --out adapters/recgen",
+    ),
+    "examples": Command(
+        "cli.examples:examples",
+        "Show the in-context examples that a user and an item would get, with their reasonings.",
+        f"knowflow examples {MOVIELENS} --user 7 --item 318",
+    ),
     "leak-check": Command(
         "cli.leak_check:leak_check",
         "Walk a whole release; leave with 1 when a sample sees what it could not have known.",

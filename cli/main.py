@@ -23,6 +23,7 @@ KEPT = {
     "demo": "what was done is kept, the same command goes on from there",
     "refresh": "what was answered is kept, the same command goes on from there",
     "retry": "what was answered is kept, the same command goes on from there",
+    "tune": "its checkpoints are kept, the same command with --resume goes on from the newest",
     "train": "nothing is kept of this training run; releases and earlier runs are unharmed",
 }
 """Command -> what Ctrl-C leaves behind."""
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = build_app()(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         command = " ".join(["knowflow", *(error.command_chain or ())])
-        _leave(f"{error}\n  see: {command} --help", 2)
+        _leave(f"{_wrong_use(error)}\n  see: {command} --help", 2)
     except KeyboardInterrupt:
         kept = KEPT.get(next(iter(arguments), ""))
         _leave("stopped" + (f"; {kept}" if kept else ""), 130)
@@ -72,6 +73,17 @@ def main(arguments: list[str] | None = None) -> None:
         known = describe(error)
         _leave(known.text, known.code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _wrong_use(error: CycloptsError) -> str:
+    """Tell what is wrong with options; all at once where a config of ours has looked at them."""
+    found = getattr(error.__cause__, "errors", None)  # of pydantic, which is not imported for this
+    if found is None:
+        return str(error)
+    lines = [
+        f"--{'.'.join(map(str, one['loc'])).replace('_', '-')}: {one['msg']}, not {one['input']}" for one in found()
+    ]
+    return "\n".join(line.replace("Input should", "should") for line in lines)
 
 
 def _leave(text: str, code: int) -> NoReturn:

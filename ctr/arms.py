@@ -1,4 +1,4 @@
-"""Arms: what is compared. Each says which vectors enter by which adapters; the controls follow from `knowledge`."""
+"""Arms: what is compared. Each says which vectors enter by which adapters; the controls follow from the real arms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,9 @@ from feature_store.knowledge import Knowledge
 
 FACTS = "item_facts"
 """The task whose text is the catalogue's own, without a model's answer."""
-Disturbance = Literal["none", "shuffled", "random"]
+COMPARED = f"{FACTS}/dense"
+"""The vectors of items by which an arm finds examples that are like a sample."""
+Disturbance = Literal["none", "shuffled", "random", "reasonings_shuffled", "reasonings_left_out", "examples_by_chance"]
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,15 @@ KAR = Arm(
 )
 
 
+LLM_CF = Arm(
+    "llm-cf",
+    "LLM-CF's decoder over like events of the past, each with the model's reasoning and its label.",
+    (Use("in_context", ("cot_examples/dense", COMPARED)),),
+)
+
+
 def arms_of(knowledge: Arm = KNOWLEDGE) -> dict[str, Arm]:
-    """The arms of a full comparison (docs/explanation/kar.md, K9), in the order of the report."""
+    """All arms by name, in the order of the report: KAR's (docs/explanation/kar.md, K9), then LLM-CF's."""
     shuffled = "The knowledge arm with its texts shuffled across items: the same vectors, all of them wrong."
     random = "The knowledge arm with random vectors."
     arms = [
@@ -70,8 +79,24 @@ def arms_of(knowledge: Arm = KNOWLEDGE) -> dict[str, Arm]:
         replace(knowledge, name="shuffled", about=shuffled, disturbance="shuffled"),
         replace(knowledge, name="random", about=random, disturbance="random"),
         KAR,
+        *example_arms(LLM_CF),
     ]
     return {arm.name: arm for arm in arms}
+
+
+def example_arms(arm: Arm) -> list[Arm]:
+    """An arm that shows examples, the same beside KAR, and its controls: what is it in an example that helps?"""
+    shuffled = "llm-cf with the reasonings shuffled across its examples: the same texts, each with the wrong event."
+    labels = "llm-cf without any reasoning: the examples' fields and labels alone."
+    chance = "llm-cf with examples drawn by chance instead of like ones, as old and as balanced."
+    both = Arm(f"{KAR.name}+{arm.name}", "KAR's hybrid experts and llm-cf's decoder side by side.", KAR.uses + arm.uses)
+    return [
+        arm,
+        both,
+        replace(arm, name=f"{arm.name}-shuffled", about=shuffled, disturbance="reasonings_shuffled"),
+        replace(arm, name=f"{arm.name}-labels", about=labels, disturbance="reasonings_left_out"),
+        replace(arm, name=f"{arm.name}-random", about=chance, disturbance="examples_by_chance"),
+    ]
 
 
 def as_facts(arm: Arm) -> Arm:
@@ -85,7 +110,7 @@ def as_facts(arm: Arm) -> Arm:
 
 
 def arm_of_task(task: str, entity: str, encoders: Sequence[str]) -> Arm:
-    """The arm of a single technique: similarity and quality for items, concatenation for users.
+    """The arm of a single technique: similarity and quality for items, concatenation for users, examples for events.
 
     Args:
         task: Name of the technique; also the arm's.
@@ -96,6 +121,9 @@ def arm_of_task(task: str, entity: str, encoders: Sequence[str]) -> Arm:
     if entity == "item":
         uses = (Use("similarity", vectors), Use("quality", vectors))
         return Arm(task, f"The vectors of {task}, as similarity to the history and as text quality.", uses)
+    if entity == "event":
+        uses = tuple(Use("in_context", (one, COMPARED)) for one in vectors)
+        return Arm(task, f"The events of {task}, shown to a decoder as examples.", uses)
     return Arm(task, f"The vectors of {task}, concatenated to the backbone's input.", (Use("concat", vectors),))
 
 
@@ -105,7 +133,8 @@ def choose_arms(names: Sequence[str] | None, tasks: Mapping[str, tuple[str, Sequ
     Args:
         names: Names of arms, or of techniques.
         tasks: Technique -> what its rows are about, and the encoders its vectors were made with; one about queries
-            is no arm, for no sample is about a query.
+            is no arm, for no sample is about a query. Arms that show examples belong to a full comparison only when
+            there are vectors of examples.
 
     Raises:
         UnknownArm: A name is neither.
@@ -114,9 +143,12 @@ def choose_arms(names: Sequence[str] | None, tasks: Mapping[str, tuple[str, Sequ
     own = {
         task: arm_of_task(task, entity, encoders)
         for task, (entity, encoders) in tasks.items()
-        if encoders and entity in ("item", "user")
+        if encoders and entity in ("item", "user", "event")
     }
-    wanted = list(known) if names is None else list(dict.fromkeys(names))
+    made = {f"{task}/{encoder}" for task, (_, encoders) in tasks.items() for encoder in encoders}
+    examples = {arm.name for arm in example_arms(LLM_CF)}
+    full = [name for name, arm in known.items() if name not in examples or made.issuperset(LLM_CF.vectors)]
+    wanted = full if names is None else list(dict.fromkeys(names))
     unknown = [name for name in wanted if name not in known and name not in own]
     if unknown:
         raise UnknownArm(unknown, [*known, *own])
@@ -124,13 +156,17 @@ def choose_arms(names: Sequence[str] | None, tasks: Mapping[str, tuple[str, Sequ
 
 
 def disturb(knowledge: Knowledge, disturbance: Disturbance, seed: int = 0) -> Knowledge:
-    """Shuffle vectors across rows, or replace them by random ones; what is about whom stays.
+    """Shuffle vectors across rows, or replace them by random ones or by zeros; what is about whom stays.
 
     All encoders of a task are shuffled alike: texts move, not vectors. Random vectors are independent of each other.
+    Where reasonings are disturbed, vectors of items stay, so that the same examples are found.
     """
-    if disturbance == "shuffled":
+    reasonings = knowledge.entity == "event"
+    if disturbance == "shuffled" or (disturbance == "reasonings_shuffled" and reasonings):
         place = np.random.default_rng(seed).permutation(len(knowledge.vectors))
         return replace(knowledge, vectors=knowledge.vectors[place])
+    if disturbance == "reasonings_left_out" and reasonings:
+        return replace(knowledge, vectors=np.zeros_like(knowledge.vectors))
     if disturbance == "random":
         random = np.random.default_rng([seed, *f"{knowledge.task}/{knowledge.encoder}".encode()])
         noise = random.standard_normal(knowledge.vectors.shape, dtype=np.float32)

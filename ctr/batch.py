@@ -1,14 +1,14 @@
 """Batches: what a model reads of some samples, as tensors, gathered by index from arrays that lie in memory once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ctr.samples import Samples
-from ctr.views import View
+from ctr.views import Examples, View
 
 Known = tuple[Tensor, Tensor]
 """Vectors [B, k] (or [B, H, k]), zeros where nothing is known, and the mask [B] (or [B, H]) of what is known."""
@@ -34,6 +34,22 @@ class Batch:
     """[B, H] float32: 1 where there is an event."""
     views: Mapping[str, Mapping[str, Known]]
     """What each adapter reads: adapter's place in the arm -> view -> vectors."""
+    shown: Mapping[str, "Shown"] = field(default_factory=dict)
+    """The examples that an adapter reads: adapter's place in the arm -> examples."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The examples shown to B samples: U different ones, K to each sample."""
+
+    samples: Batch
+    """The U examples as samples, without views."""
+    label: Tensor
+    """[U] int64: their labels."""
+    vectors: Tensor
+    """[U, k] float32: what is known of each."""
+    chosen: Tensor
+    """[B, K] int64: which of the U each sample is shown, the nearest last; -1 = none."""
 
 
 class Batches:
@@ -41,10 +57,10 @@ class Batches:
 
     Args:
         samples: N samples.
-        views: Frozen tables that adapters read: adapter's place in the arm -> view -> table.
+        views: What adapters read: adapter's place in the arm -> view -> frozen table, or the examples it shows.
     """
 
-    def __init__(self, samples: Samples, views: Mapping[str, Mapping[str, View]]) -> None:
+    def __init__(self, samples: Samples, views: Mapping[str, Mapping[str, View] | Examples]) -> None:
         there = samples.history >= 0
         past = np.maximum(samples.history, 0)
         rating = np.where(there, samples.rating[past], 0)
@@ -59,6 +75,12 @@ class Batches:
         self._views = {
             place: {name: (torch.from_numpy(view.table), torch.from_numpy(view.rows)) for name, view in of_one.items()}
             for place, of_one in views.items()
+            if not isinstance(of_one, Examples)
+        }
+        self._examples = {
+            place: tuple(torch.from_numpy(part) for part in (of.sample, of.label, of.vectors, of.chosen))
+            for place, of in views.items()
+            if isinstance(of, Examples)
         }
 
     @property
@@ -68,6 +90,13 @@ class Batches:
 
     def take(self, rows: Tensor) -> Batch:
         """Gather some samples: [B] int64 indices."""
+        views = {
+            place: {name: _look_up(table, index[rows]) for name, (table, index) in of_one.items()}
+            for place, of_one in self._views.items()
+        }
+        return self._gather(rows, views, {place: self._show(place, rows) for place in self._examples})
+
+    def _gather(self, rows: Tensor, views: Mapping[str, Mapping[str, Known]], shown: Mapping[str, Shown]) -> Batch:
         item = self._item[rows]
         return Batch(
             user=self._user[rows],
@@ -77,11 +106,17 @@ class Batches:
             history=self._history[rows].long(),
             history_rating=self._history_rating[rows],
             history_mask=self._history_mask[rows].float(),
-            views={
-                place: {name: _look_up(table, index[rows]) for name, (table, index) in of_one.items()}
-                for place, of_one in self._views.items()
-            },
+            views=views,
+            shown=shown,
         )
+
+    def _show(self, place: str, rows: Tensor) -> Shown:
+        """Gather each example once, however many of the samples are shown it."""
+        sample, label, vectors, chosen = self._examples[place]
+        used, index = torch.unique(chosen[rows], return_inverse=True)  # sorted, so that -1 comes first
+        lacking = int((used < 0).sum())
+        used = used[lacking:]
+        return Shown(self._gather(sample[used], {}, {}), label[used], vectors[used], index - lacking)
 
 
 def _look_up(table: Tensor, index: Tensor) -> Known:

@@ -1,26 +1,28 @@
 """One arm from its vectors to its scores: adapters are prepared once, then one model is trained per seed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from ctr.adapters.catalogue import find_adapters
+from ctr.adapters.protocol import AdapterModule, ExampleAdapter, ExampleModule
 from ctr.arms import Arm, disturb
 from ctr.batch import Batches
 from ctr.config import TrainConfig
 from ctr.faults import UnfitVectors
 from ctr.fields import Fields
 from ctr.model import ClickModel, build_model
+from ctr.retrieval import STRICT, Choice
 from ctr.samples import Samples
 from ctr.train import Trained, rows_of, score, train
-from ctr.views import View
+from ctr.views import Examples, View
 from feature_store.knowledge import Knowledge
 from sources.progress import Progress, silent
 
-Views = dict[str, dict[str, View]]
-"""Adapter's place in the arm -> view -> table."""
+Views = dict[str, dict[str, View] | Examples]
+"""Adapter's place in the arm -> view -> table, or the examples it shows."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,13 @@ class ArmResult:
     """Number of trained parameters."""
     samples_per_cpu_second: float
     """Training speed, the mean over seeds."""
+    retrieval: Mapping[str, float | None] | None
+    """What is reported of the examples it shows (`ctr.retrieval_facts`); None when it shows none."""
 
 
-def prepare_views(arm: Arm, knowledge: Mapping[str, Knowledge], samples: Samples, folds: int) -> Views:
+def prepare_views(
+    arm: Arm, knowledge: Mapping[str, Knowledge], samples: Samples, folds: int, choice: Choice = STRICT
+) -> Views:
     """Prepare all adapters of an arm.
 
     Args:
@@ -45,12 +51,21 @@ def prepare_views(arm: Arm, knowledge: Mapping[str, Knowledge], samples: Samples
         knowledge: The vectors it reads, by `task/encoder`.
         samples: The samples.
         folds: Folds of whatever is fitted out of fold.
+        choice: How examples are chosen, where the arm shows any.
+
+    Raises:
+        UnfitExamples: An example is not for training.
     """
     adapters = find_adapters()
+    choice = replace(choice, by_chance=arm.disturbance == "examples_by_chance")
     views: Views = {}
     for place, use in enumerate(arm.uses):
+        adapter = adapters[use.adapter]
         vectors = [disturb(knowledge[name], arm.disturbance) for name in use.vectors]
-        views[f"{place}_{use.adapter}"] = dict(adapters[use.adapter].prepare(vectors, samples, folds))
+        if isinstance(adapter, ExampleAdapter):
+            views[f"{place}_{use.adapter}"] = adapter.prepare(vectors, samples, choice)
+        else:
+            views[f"{place}_{use.adapter}"] = dict(adapter.prepare(vectors, samples, folds))
     return views
 
 
@@ -70,13 +85,24 @@ def make_model(
         history_length=samples.history.shape[1],
         width=config.embedding_dim,
     )
-    adapters, modules = find_adapters(), {}
-    for use, (place, of_one) in zip(arm.uses, views.items(), strict=True):
+    modules = {}
+    for use, (place, read) in zip(arm.uses, views.items(), strict=True):
         try:
-            modules[place] = adapters[use.adapter].build({name: view.width for name, view in of_one.items()})
+            modules[place] = _make_module(use.adapter, read, fields.count * fields.width + batches.dense_width, config)
         except UnfitVectors as fault:
             raise UnfitVectors(f"arm {arm.name}: {fault.why}", fault.widths) from None
     return build_model(config.backbone, fields, batches.dense_width, modules)
+
+
+def _make_module(
+    name: str, read: Mapping[str, View] | Examples, features: int, config: TrainConfig
+) -> AdapterModule | ExampleModule:
+    adapter = find_adapters()[name]
+    if isinstance(adapter, ExampleAdapter):
+        assert isinstance(read, Examples)  # its own `prepare` made it
+        return adapter.build(features, read.width, config.examples.count, config.examples.alpha)
+    assert not isinstance(read, Examples)
+    return adapter.build({view: table.width for view, table in read.items()})
 
 
 def train_arm(
@@ -93,9 +119,11 @@ def train_arm(
 
     Raises:
         UnfitVectors: An adapter cannot take its vectors together.
+        UnfitExamples: An example is not for training.
         ArmFailed: Training ran off to infinity.
     """
-    views = prepare_views(arm, knowledge, samples, config.folds)
+    choice = Choice(config.examples.count, config.examples.strict)
+    views = prepare_views(arm, knowledge, samples, config.folds, choice)
     batches, test = Batches(samples, views), rows_of(samples, "test")
     runs: list[Trained] = []
     for number, seed in enumerate(config.seeds):
@@ -108,4 +136,5 @@ def train_arm(
         validation_auc=tuple(run.validation_auc for run in runs),
         parameters=sum(p.numel() for p in runs[0].model.parameters()),
         samples_per_cpu_second=float(np.mean([run.samples_per_cpu_second for run in runs])),
+        retrieval=next((read.facts for read in views.values() if isinstance(read, Examples)), None),
     )

@@ -7,6 +7,19 @@ from pydantic import BaseModel, ConfigDict, Field
 Backbone = Literal["dcnv2", "deepfm", "din", "lr"]
 
 
+class ExamplesConfig(BaseModel):
+    """How arms show examples beside a sample (LLM-CF)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    count: int = Field(default=4, ge=2, multiple_of=2)
+    """Examples shown to each sample, an even number: half of them liked, half not."""
+    strict: bool = True
+    """Show only examples strictly earlier than the sample; when false, as published, other users' later ones too."""
+    alpha: float = Field(default=1.0, ge=0)
+    """Weight of the loss by which an example's fields foretell its reasoning."""
+
+
 class TrainConfig(BaseModel):
     """How one arm is trained; the defaults are the base of docs/benchmarks.md, chosen on validation."""
 
@@ -28,5 +41,9 @@ class TrainConfig(BaseModel):
     """Epochs without a better validation AUC after which training stops."""
     folds: int = Field(default=5, ge=2)
     """Parts used by everything that is fitted out of fold: item statistics over users, quality heads over items."""
+    examples: ExamplesConfig = ExamplesConfig()
+    """How arms show examples."""
+    arms: tuple[str, ...] | None = None
+    """The arms of a full comparison; all that the release has vectors for when left out."""
     seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
     """One training run a seed; report the mean and the spread."""

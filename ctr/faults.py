@@ -31,5 +31,23 @@ class UnfitVectors(Exception):
         super().__init__(f"{why}, so its vectors must be of one length: {lengths}\n  {mend}")
 
 
+class UnfitExamples(Exception):
+    """Examples made of events that are not for training: to show them would give validation or test labels away.
+
+    Args:
+        task: The technique that made them.
+        wrong: How many there are.
+        total: Of how many.
+        first: The first of them, in words.
+    """
+
+    def __init__(self, task: str, wrong: int, total: int, first: str) -> None:
+        self.task, self.wrong, self.total, self.first = task, wrong, total, first
+        super().__init__(
+            f"{task}: {wrong:,} of {total:,} examples are events that the split keeps for validation or test, "
+            f"such as {first}\n  make the examples anew under this split: knowflow refresh --task {task}"
+        )
+
+
 class ArmFailed(Exception):
     """Training an arm failed; the text holds what its process said last."""

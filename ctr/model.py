@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ctr.adapters.protocol import AdapterModule
+from ctr.adapters.protocol import AdapterModule, ExampleModule
 from ctr.backbones.dcnv2 import DCNv2
 from ctr.backbones.deepfm import DeepFM
 from ctr.backbones.din import DIN
@@ -34,14 +34,28 @@ class ClickModel(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """B samples -> logits [B]."""
+        return self.answer(batch)[0]
+
+    def answer(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        """B samples -> logits [B], and the losses that adapters have of their own while training, [] each."""
         states = self.fields(batch)
-        if self.adapters:
-            added = [adapter(batch.views[place]) for place, adapter in self.adapters.items()]  # [B, width] each
+        added, losses = [], []
+        for place, adapter in self.adapters.items():
+            if place in batch.shown:
+                shown = batch.shown[place]
+                out, loss = adapter(states, self.fields(shown.samples), shown)
+                losses += [loss] if loss is not None else []
+            else:
+                out = adapter(batch.views[place])
+            added.append(out)  # [B, width]
+        if added:
             states = replace(states, dense=torch.cat([states.dense, *added], dim=1))
-        return self.backbone(states)
+        return self.backbone(states), losses
 
 
-def build_model(backbone: Backbone, fields: Fields, dense: int, adapters: Mapping[str, AdapterModule]) -> ClickModel:
+def build_model(
+    backbone: Backbone, fields: Fields, dense: int, adapters: Mapping[str, AdapterModule | ExampleModule]
+) -> ClickModel:
     """Compose a model.
 
     Args:

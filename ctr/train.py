@@ -112,8 +112,9 @@ def _step(
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
-    loss = nn.functional.binary_cross_entropy_with_logits(model(batches.take(rows)), label)
-    loss.backward()
+    logits, own = model.answer(batches.take(rows))
+    loss = nn.functional.binary_cross_entropy_with_logits(logits, label)
+    sum(own, start=loss).backward()
     optimizer.step()
 
 

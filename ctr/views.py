@@ -1,5 +1,9 @@
-"""Views: how knowledge, or any other frozen table, reaches samples: vectors, and the rows each sample looks at."""
+"""Views: how knowledge, or any other frozen table, reaches samples: vectors, and the rows each sample looks at.
 
+Examples are the other way: whole samples, with what is known of each, that are shown beside a sample.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +30,32 @@ class View:
     def coverage(self) -> float:
         """Share of the places where something is known."""
         return float((self.rows >= 0).mean()) if self.rows.size else 0.0
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A pool of training samples, of which each sample is shown some; M examples, K shown to a sample."""
+
+    sample: np.ndarray
+    """[M] int64: index of the sample that each example is."""
+    label: np.ndarray
+    """[M] int64: its label, 0 or 1."""
+    vectors: np.ndarray
+    """[M, k] float32: what is known of each."""
+    chosen: np.ndarray
+    """[N, K] int64: the examples each sample is shown, the nearest last; -1 = none."""
+    facts: Mapping[str, float | None]
+    """What is reported of the choice."""
+
+    @property
+    def width(self) -> int:
+        """Length of a vector."""
+        return int(self.vectors.shape[1])
+
+    @property
+    def coverage(self) -> float:
+        """Share of the places where an example is shown."""
+        return float((self.chosen >= 0).mean()) if self.chosen.size else 0.0
 
 
 def sample_view(values: np.ndarray, known: np.ndarray) -> View:

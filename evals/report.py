@@ -26,6 +26,19 @@ RELEASE_FACTS = {
 
 
 @dataclass(frozen=True)
+class InContext:
+    """The examples that arms show beside a sample."""
+
+    arms: Mapping[str, Mapping[str, float | None]]
+    """Arm -> examples (in the pool), k, shortage_share, similarity_mean, days_back_median and recall."""
+    cost: Mapping[str, Any]
+    """What the pool cost: its row of `ReportContext.costs`."""
+    samples: Sequence[Mapping[str, Any]]
+    """Samples to show: user, item, time, label, lacking (examples that the guards left none for), and examples (user,
+    item, time, label, similarity and text of each)."""
+
+
+@dataclass(frozen=True)
 class ReportContext:
     """Everything a report shows besides the numbers of the evaluation."""
 
@@ -42,7 +55,8 @@ class ReportContext:
     calibration: Mapping[str, Sequence[tuple[float, float, int]]]
     """Arm -> points of its reliability curve (predicted, observed, predictions): `figures.calibration_curves`."""
     coverage: Sequence[Mapping[str, Any]]
-    """One a task: task, entity, rows, entities, and the shares all, test, cold of samples that see a row of it."""
+    """One a task: task, entity, rows, entities, and the shares all, test, cold of samples that see a row of it; the
+    shares are None for rows about events, which are not looked up by sample."""
     costs: Sequence[Mapping[str, Any]]
     """One a task: task, rows, calls, cached, input_tokens, output_tokens, cost, currency."""
     token_counter: str
@@ -57,6 +71,8 @@ class ReportContext:
     """Training runs an arm."""
     seconds: float | None
     """CPU seconds that training took; None when unknown."""
+    in_context: InContext | None = None
+    """The examples that arms show; None when none does."""
 
 
 def render_report(result: Mapping[str, Any], context: ReportContext) -> str:

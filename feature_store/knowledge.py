@@ -14,7 +14,7 @@ class Knowledge:
     encoder: str
     """Name of the encoder, such as `dense` or `lexical`."""
     entity: str
-    """What a row is about: `item` or `user`."""
+    """What a row is about: `item`, `user`, or `event` (one of a user with an item, at the time `as_of`)."""
     entities: np.ndarray
     """[M] str, the id of each row's entity."""
     as_of: np.ndarray

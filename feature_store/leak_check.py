@@ -1,21 +1,23 @@
 """The leak check: walks a whole release and looks for knowledge that a sample could not have had.
 
-Three questions, each answered from other columns than the reader uses:
+Four questions, each answered from other columns than the reader uses:
 1. Does a row's prompt show an event later than the row's own `as_of`?
 2. Does a sample see a row that has seen an event at or after the sample's time? (joined by Polars, not by the reader)
-3. Does the stored text of a prompt name an event of its user that came after `as_of`?
+3. Does the stored text of a prompt name an event of its user that came after `as_of`? A row about an event shows this
+   event, whose time is `as_of`, as its target; of the user's other events it may name strictly earlier ones alone.
+4. Does a row tell the outcome of an event that validates or tests, or before the event's time?
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
 
 import polars as pl
 
 from feature_store.database import Store
 from feature_store.releases import Release, released_answers, released_lineage
+from sources.tables import event_of
 
 SHOW = 20
 
@@ -71,7 +73,8 @@ def leak_check(store: Store, release: Release, events: pl.DataFrame) -> LeakRepo
     Args:
         store: The store.
         release: The release to walk, published or about to be.
-        events: user, item, time and `shown` (the event as a history shows it), one row an event; each is a sample.
+        events: user, item, time, `shown` (the event as a history shows it), `target` (its item as the subject of a
+            prompt) and `part` (train, validation or test), one row an event; each is a sample.
 
     Returns:
         Counts and the first counter-examples.
@@ -95,7 +98,9 @@ def leak_check(store: Store, release: Release, events: pl.DataFrame) -> LeakRepo
                     row["time"],
                 )
             )
-    leaks += _named_in_prompts(store, release, rows, events)
+    about = _with_events(rows)
+    leaks += _outcomes_told(about.filter(pl.col("item").is_not_null()), events)
+    leaks += _named_in_prompts(store, release, about, events)
     return LeakReport(len(rows), len(events), pairs, len(leaks), tuple(leaks[:SHOW]))
 
 
@@ -126,43 +131,71 @@ def _join(rows: pl.DataFrame, events: pl.DataFrame, entity: str) -> pl.DataFrame
     ).filter(pl.col("row").is_not_null())
 
 
+def _with_events(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows about users and events, with columns user and item; the item of a row about a user is null."""
+    about = rows.filter(pl.col("entity_type").is_in(["user", "event"]))
+    kinds = about.select("entity_type", "entity").iter_rows()
+    named = [event_of(entity) if kind == "event" else (entity, None) for kind, entity in kinds]
+    pairs = pl.DataFrame(named, schema={"user": pl.String, "item": pl.String}, orient="row")
+    return pl.concat([about, pairs], how="horizontal")
+
+
+def _outcomes_told(rows: pl.DataFrame, events: pl.DataFrame) -> Iterator[CounterExample]:
+    """Look for rows about events that do not train, or that happened later than the row says.
+
+    A row whose event has left the log tells nothing that a sample could be asked.
+    """
+    pairs = rows.select("row", "user", "item", "as_of").join(events, on=["user", "item"])
+    same = pl.col("time") == pl.col("as_of")
+    untrained = pairs.filter(same & (pl.col("part") != "train"))
+    elsewhere = pairs.filter(~same.any().over("row") & (pl.col("time") > pl.col("as_of")))
+    for words, found in (
+        ("a row tells the outcome of an event that is not for training", untrained),
+        ("a row tells the outcome of an event before its time", elsewhere.unique("row", keep="first")),
+    ):
+        for row in found.sort("row").iter_rows(named=True):
+            event = f"event of user {row['user']} with item {row['item']}"
+            yield CounterExample(words, row["row"], row["as_of"], event, row["time"])
+
+
 def _named_in_prompts(
-    store: Store, release: Release, rows: pl.DataFrame, events: pl.DataFrame
+    store: Store, release: Release, about: pl.DataFrame, events: pl.DataFrame
 ) -> Iterator[CounterExample]:
     """Look for later events of a row's user in the text that was really sent."""
-    users = rows.filter((pl.col("entity_type") == "user") & pl.col("answer_key").is_not_null())
-    answers = released_answers(store, release, users["answer_key"].to_list(), ["key", "messages"])
-    users = users.join(answers, left_on="answer_key", right_on="key", how="left")
+    asked = about.filter(pl.col("answer_key").is_not_null())
+    answers = released_answers(store, release, asked["answer_key"].to_list(), ["key", "messages"])
+    asked = asked.join(answers, left_on="answer_key", right_on="key", how="left")
     logs = {str(user): log for (user,), log in events.sort("time").group_by("user", maintain_order=True)}
-    shown = _own_part(users)
-    for row in users.iter_rows(named=True):
-        prompt = shown[row["row"]]
-        log = logs.get(row["entity"])
+    targets = dict(events.select("item", "target").unique("item").iter_rows())
+    shown = _own_part(asked)
+    for row in asked.iter_rows(named=True):
+        prompt, log = shown[row["row"]], logs.get(row["user"])
         if log is None:
             continue
-        earlier = log.filter(pl.col("time") <= row["as_of"])["shown"].to_list()
-        for later in log.filter(pl.col("time") > row["as_of"]).iter_rows(named=True):
+        is_earlier = pl.col("time") <= row["as_of"] if row["item"] is None else pl.col("time") < row["as_of"]
+        rightly = [*log.filter(is_earlier)["shown"], targets.get(row["item"], "")]
+        for later in log.filter(~is_earlier).iter_rows(named=True):
             named = prompt.count(later["shown"])
             # A rewatched film, or a title inside another title, may stand there rightly.
-            if named and named > sum(text.count(later["shown"]) for text in earlier):
+            if named and named > sum(text.count(later["shown"]) for text in rightly):
                 yield CounterExample(
                     "a prompt names a later event", row["row"], row["as_of"], later["shown"], later["time"]
                 )
 
 
-def _own_part(users: pl.DataFrame) -> dict[str, str]:
-    """Row -> its prompt without the lines that open every prompt of its task: instructions name no events.
+def _own_part(asked: pl.DataFrame) -> dict[str, str]:
+    """Row -> its prompt without the lines that every prompt of its task has: instructions name no events.
 
     An event is shown by its item's name alone where data has no ratings, and an item may well be called `history`.
     """
     own: dict[str, str] = {}
-    for _, part in users.group_by("task", "prompt_digest"):
+    for _, part in asked.group_by("task", "prompt_digest"):
         prompts = {
-            row: "\n".join(message["content"] for message in json.loads(messages or "[]"))
+            row: [line for message in json.loads(messages or "[]") for line in message["content"].split("\n")]
             for row, messages in part.select("row", "messages").iter_rows()
         }
-        first, last = min(prompts.values()), max(prompts.values())  # what these two share, all between them share
-        shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))))
-        start = first.rfind("\n", 0, shared) + 1 if first != last else 0
-        own |= {row: prompt[start:] for row, prompt in prompts.items()}
+        shared: set[str] = set.intersection(*map(set, prompts.values()))
+        if all(shared.issuperset(lines) for lines in prompts.values()):  # one prompt, or all of them alike
+            shared = set()
+        own |= {row: "\n".join(line for line in lines if line not in shared) for row, lines in prompts.items()}
     return own

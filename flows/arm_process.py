@@ -18,7 +18,7 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     import torch  # noqa: PLC0415
 
     from ctr.compare import train_arm  # noqa: PLC0415
-    from ctr.faults import ArmFailed, UnfitVectors  # noqa: PLC0415
+    from ctr.faults import ArmFailed, UnfitExamples, UnfitVectors  # noqa: PLC0415
     from feature_store.releases import get_release  # noqa: PLC0415
     from flows.config import load_config  # noqa: PLC0415
     from flows.samples import arms_in, open_samples, read_vectors_of  # noqa: PLC0415
@@ -32,9 +32,9 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     vectors = read_vectors_of(config, release, [arm])
     try:
         result = train_arm(arm, vectors, open_samples(config), config.train, report)
-    except (ArmFailed, UnfitVectors) as error:
+    except (ArmFailed, UnfitExamples, UnfitVectors) as error:
         sys.stderr.write(f"{error}\n")
-        sys.exit(TOLD if isinstance(error, UnfitVectors) else 1)
+        sys.exit(1 if isinstance(error, ArmFailed) else TOLD)
     np.savez(run.folder / f"{name}.npz", test=result.test)
     run.write(
         name,
@@ -43,7 +43,8 @@ def main(config_path: str, run_folder: str, name: str) -> None:
             "parameters": result.parameters,
             "samples_per_cpu_second": result.samples_per_cpu_second,
             "cpu_seconds": time.process_time(),
-        },
+        }
+        | ({} if result.retrieval is None else {"retrieval": result.retrieval}),
     )
 
 

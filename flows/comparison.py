@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from ctr.arms import FACTS
+from ctr.retrieval import find_pool
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
 from evals.evaluate import evaluate
@@ -28,17 +29,20 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
 
     Raises:
         NoRelease: There is no such release, or it lacks vectors that an arm reads.
+        UnfitExamples: An arm's examples are not all for training.
         UnknownArm: A name is no arm.
     """
     store = open_store(config)
     release = get_release(store, release_name)
-    chosen = arms_in(release, arms)
+    chosen = arms_in(release, arms if arms is not None else config.train.arms)
     dataset = open_dataset(config)
     samples = open_samples(config, dataset)
     knows = _who_knows(store, release, samples)
-    lacking = {v for arm in chosen for v in arm.vectors} - set(release.facts.get("vectors", {}))
-    for name in sorted(lacking):
+    vectors = {name for arm in chosen for name in arm.vectors}
+    for name in sorted(vectors - set(release.facts.get("vectors", {}))):
         released_knowledge(store, release, *name.split("/", 1))  # raises, and says how to make them
+    for name in sorted(name for name in vectors if _about(name.split("/")[0]) == "event"):
+        find_pool(released_knowledge(store, release, *name.split("/", 1)), samples)
     test = samples.part == PARTS.index("test")
     told = [mask for task, mask in knows.items() if _told_by_a_model(task)]
     segments = segments_of_test(samples, np.any(told, axis=0) if told else np.zeros(len(test), dtype=bool))
@@ -64,19 +68,25 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
 
 
 def _who_knows(store: Store, release: Release, samples: Samples) -> dict[str, np.ndarray]:
-    """Task -> [N] bool: the samples that see a row of it."""
+    """Task -> [N] bool: the samples that see a row about their item or their user."""
     # Which rows a task has does not depend on the encoder: one encoding of each is enough.
-    made = {name.split("/")[0]: name.split("/")[1] for name in release.facts.get("vectors", {})}
+    names = (name.split("/") for name in release.facts.get("vectors", {}))
+    made = {task: encoder for task, encoder in names if _about(task) != "event"}  # those are shown, if at all, to all
     return {
         task: knowledge_view(released_knowledge(store, release, task, encoder), samples).rows >= 0
         for task, encoder in made.items()
     }
 
 
+def _about(task: str) -> str | None:
+    """What a task's rows are about; None for a task that is not here any more."""
+    known = find_tasks()
+    return known[task].entity if task in known else None
+
+
 def _told_by_a_model(task: str) -> bool:
     """Whether a task's rows are a model's answers about items."""
-    known = find_tasks()
-    return task != FACTS and task in known and known[task].entity == "item" and known[task].prompt is not None
+    return task != FACTS and _about(task) == "item" and find_tasks()[task].prompt is not None
 
 
 def _data_facts(config: Config, samples: Samples) -> dict[str, Any]:

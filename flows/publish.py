@@ -70,7 +70,7 @@ def _publish(
         return before.name
     old = released_lineage(store, before, tasks, ["row", "text_key"]) if before else None
     candidate = Release("the candidate", datetime.now(UTC), None, versions, {})
-    leaks = leak_check(store, candidate, shown_events(place.dataset, place.domain))
+    leaks = leak_check(store, candidate, shown_events(place))
     gates = check_gates(store, tasks, made, config.gates, leaks, old)
     if not all(gate.holds for gate in gates):
         raise GatesClosed(gates)
@@ -100,4 +100,4 @@ def _made(vectors: dict) -> dict[str, Any]:
 def check_release(config: Config, place: Workplace, store: Store, name: str | None) -> tuple[Release, dict]:
     """Walk a published release for leaks; returns the release and the findings."""
     release = get_release(store, name)
-    return release, leak_check(store, release, shown_events(place.dataset, place.domain)).to_dict()
+    return release, leak_check(store, release, shown_events(place)).to_dict()

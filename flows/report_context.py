@@ -12,6 +12,8 @@ from evals.report import ReportContext
 from feature_store.releases import Release, get_release, released_answers, released_lineage
 from flows.comparison import read_scores
 from flows.config import Config
+from flows.report_costs import costs_of
+from flows.report_examples import in_context
 from flows.train_runs import TrainRun
 from flows.workplace import open_store
 from llm_tasks.engine.choose import build_engine
@@ -36,6 +38,7 @@ def report_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> 
     release = get_release(open_store(config), noted["release"])
     lineage = released_lineage(open_store(config), release)
     answers = released_answers(open_store(config), release, lineage["answer_key"].drop_nulls().to_list())
+    costs = costs_of(config, release, lineage, answers)
     return ReportContext(
         title="What the model's knowledge is worth",
         made_at=datetime.now(UTC),
@@ -45,7 +48,7 @@ def report_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> 
         arms={arm: f"{about}{_reads(noted['uses'][arm])}" for arm, about in noted["arms"].items()},
         calibration=calibration_curves(read_scores(run)),
         coverage=_coverage(lineage, noted["coverage"]),
-        costs=_costs(config, release, lineage, answers),
+        costs=costs,
         token_counter=build_engine(
             config.engine, load_domain(config.domain, config.folder), config.folder
         ).token_counter,
@@ -59,6 +62,7 @@ def report_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> 
         caveats=_caveats(noted, release),
         seeds=len(noted["train"]["seeds"]),
         seconds=sum(trained["cpu_seconds"] for trained in result["training"].values()),
+        in_context=in_context(config, release, result, costs, noted["train"]),
     )
 
 
@@ -67,36 +71,19 @@ def _reads(uses: list) -> str:
     return f" Reads: {told}." if told else ""
 
 
-def _coverage(lineage: pl.DataFrame, shares: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+def _coverage(lineage: pl.DataFrame, shares: Mapping[str, Mapping[str, float | None]]) -> list[dict[str, Any]]:
     rows = lineage.group_by("task").agg(
         pl.col("entity_type").first().alias("entity"),
         pl.len().alias("rows"),
         pl.col("entity").n_unique().alias("entities"),
     )
-    return [{**row, **shares[row["task"]]} for row in rows.sort("task").to_dicts() if row["task"] in shares]
-
-
-def _costs(config: Config, release: Release, lineage: pl.DataFrame, answers: pl.DataFrame) -> list[dict[str, Any]]:
-    """Tokens of all answers that the release rests on, whenever they were paid for."""
-    tokens = answers.select("key", "input_tokens", "output_tokens")
-    now = {asked["task"]: asked for asked in release.facts.get("asked", [])}
-    costs = []
-    for (task,), rows in lineage.sort("task").group_by("task", maintain_order=True):
-        paid = tokens.join(rows.select(key="answer_key").unique(), on="key", how="semi")
-        spent_in, spent_out = int(paid["input_tokens"].sum()), int(paid["output_tokens"].sum())
-        costs.append(
-            {
-                "task": task,
-                "rows": len(rows),
-                "calls": len(paid),
-                "cached": now[task]["cached"] if task in now else len(rows),
-                "input_tokens": spent_in,
-                "output_tokens": spent_out,
-                "cost": config.prices.cost(spent_in, spent_out),
-                "currency": config.prices.currency,
-            }
-        )
-    return costs
+    # Rows about events are found by similarity, whoever the sample's user and whatever its item: they cover no sample.
+    none: Mapping[str, float | None] = dict.fromkeys(("all", "test", "cold"))
+    return [
+        {**row, **shares.get(row["task"], none)}
+        for row in rows.sort("task").to_dicts()
+        if row["task"] in shares or row["entity"] == "event"
+    ]
 
 
 def _examples(lineage: pl.DataFrame, answers: pl.DataFrame) -> list[dict[str, Any]]:

@@ -17,8 +17,9 @@ from llm_tasks.pipeline.encode import choose_encoders
 from llm_tasks.pipeline.plan import TaskPlan, plan_task
 from llm_tasks.pipeline.task import Task, TaskOptions
 from llm_tasks.pipeline.workplace import Workplace
-from prompts.domain import Domain, load_domain
+from prompts.domain import load_domain
 from sources.load import load
+from sources.split import split
 from sources.tables import Dataset
 
 
@@ -52,6 +53,7 @@ def open_workplace(config: Config) -> Workplace:
         store=open_store(config),
         options={name: options or TaskOptions() for name, options in config.tasks.items()},
         folder=config.folder,
+        split=config.source.split,
     )
 
 
@@ -116,11 +118,18 @@ def errors_on_record(store: Store, names: Sequence[str] | None = None) -> dict[s
     return dict(errors.value_counts().iter_rows())
 
 
-def shown_events(dataset: Dataset, domain: Domain) -> pl.DataFrame:
-    """Events with the text by which a history shows them, as the leak check reads them."""
-    names = {item["item"]: domain.item_name(item) for item in dataset.items.iter_rows(named=True)}
-    shown = [domain.event(names[item], rating) for item, rating in dataset.events.select("item", "rating").iter_rows()]
-    return dataset.events.select("user", "item", "time").with_columns(pl.Series("shown", shown, dtype=pl.String))
+def shown_events(place: Workplace) -> pl.DataFrame:
+    """Events as the leak check reads them: with their part, and the texts by which prompts show them."""
+    events, domain = place.dataset.events, place.domain
+    items = {item["item"]: item for item in place.dataset.items.iter_rows(named=True)}
+    names = {item: domain.item_name(row) for item, row in items.items()}
+    targets = {item: domain.item_description(row) for item, row in items.items()}
+    shown = [domain.event(names[item], rating) for item, rating in events.select("item", "rating").iter_rows()]
+    return events.select("user", "item", "time").with_columns(
+        pl.Series("shown", shown, dtype=pl.String),
+        pl.Series("target", [targets[item] for item in events["item"]], dtype=pl.String),
+        split(events, place.split),
+    )
 
 
 def entity_of(task: str) -> str:

@@ -30,6 +30,8 @@ class Domain(BaseModel):
     """The aspects an answer about an item must cover (KAR, section 4.1: factorised prompting)."""
     user_factors: tuple[str, ...]
     """The aspects an answer about a user may draw on."""
+    decisions: tuple[str, str] = ("does not like", "likes")
+    """What a user does with an item whose label is 0, and whose label is 1."""
     name: str
     """Jinja2 text: how an item is called inside a history."""
     description: str

@@ -1,6 +1,7 @@
 """The documented tables that every later room reads, whatever the user's files look like."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 
 import polars as pl
@@ -27,6 +28,27 @@ class Dataset:
     """Names of the items' number fields."""
     version: str
     """Hash of the content: the same content from CSV, JSONL or Parquet has the same version."""
+
+
+def event_id(user: str, item: str) -> str:
+    """Name what an event is about: a user and an item, which with the event's time is the event itself.
+
+    Example:
+        >>> event_id("7", "318")
+        '["7","318"]'
+    """
+    return json.dumps([user, item], ensure_ascii=False, separators=(",", ":"))
+
+
+def event_of(entity: str) -> tuple[str, str]:
+    """User and item of an `event_id`.
+
+    Example:
+        >>> event_of('["7","318"]')
+        ('7', '318')
+    """
+    user, item = json.loads(entity)
+    return user, item
 
 
 def content_hash(tables: list[pl.DataFrame | None]) -> str:

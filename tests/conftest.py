@@ -209,6 +209,24 @@ def compared(compared_shop: Shop, tmp_path: Path) -> Shop:
     return Shop(tmp_path / "shop", dict(compared_shop.settings))
 
 
+@pytest.fixture(scope="session")
+def examples_shop(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A shop with 60 in-context examples, an arm that shows them beside one that does not, and a report."""
+    from flows.nightly import nightly
+
+    shop = build_shop(
+        tmp_path_factory.mktemp("examples") / "shop",
+        items=40,
+        users=25,
+        events=16,
+        tasks={"cot_examples": {"examples": 60, "history_length": 12}, "item_facts": {}},
+        encoders={"dense": {"kind": "dense"}},
+        train={"seeds": [0], "batch_size": 64},
+    )
+    nightly(config=str(shop.config), arms=["base", "llm-cf"])
+    return shop
+
+
 class Knowflow:
     """The command line as a process of its own, with the tests' engine on its path and the session's Prefect server."""
 

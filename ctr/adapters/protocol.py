@@ -2,6 +2,9 @@
 
 An adapter is a file of this folder that declares one `Adapter`. `prepare` runs once per arm and fits on training rows
 alone; `build` makes a module that turns B samples into [B, width], which every backbone takes beside its own fields.
+
+An `ExampleAdapter` reads whole samples instead: training rows chosen as examples, embedded by the backbone's own
+fields, beside the sample itself. It may add a loss of its own to that of the clicks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,15 +14,22 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ctr.batch import Known
+from ctr.batch import Known, Shown
+from ctr.fields import States
+from ctr.retrieval import Choice
 from ctr.samples import Samples
-from ctr.views import View
+from ctr.views import Examples, View
 from feature_store.knowledge import Knowledge
 
 Prepare = Callable[[Sequence[Knowledge], Samples, int], Mapping[str, View]]
 """Takes the vectors, the samples and the number of folds; gives the views its module reads, by name."""
 Build = Callable[[Mapping[str, int]], "AdapterModule"]
 """Takes the width of every view; gives the module."""
+PrepareExamples = Callable[[Sequence[Knowledge], Samples, Choice], Examples]
+"""Takes the vectors, the samples and how to choose; gives the examples its module reads."""
+BuildExamples = Callable[[int, int, int, float], "ExampleModule"]
+"""Takes the length of a sample's features, the length of a vector, the examples a sample and the weight of the module's
+own loss; gives the module."""
 
 
 class AdapterModule(Protocol):
@@ -30,6 +40,17 @@ class AdapterModule(Protocol):
 
     def __call__(self, views: Mapping[str, Known]) -> Tensor:
         """What the views hold of B samples -> [B, width]."""
+        ...
+
+
+class ExampleModule(Protocol):
+    """What the `nn.Module` of an adapter that reads examples offers."""
+
+    width: int
+    """Length of what it adds to a sample."""
+
+    def __call__(self, query: States, examples: States, shown: Shown) -> tuple[Tensor, Tensor | None]:
+        """What B samples get from their examples -> [B, width], and a loss of its own while training, or None."""
         ...
 
 
@@ -47,6 +68,20 @@ class Adapter:
     prepare: Prepare
     """Made once per arm."""
     build: Build
+    """Made once per training run."""
+    about: str
+    """What it does, in a few words for the report."""
+
+
+@dataclass(frozen=True)
+class ExampleAdapter:
+    """One way by which examples enter a backbone."""
+
+    name: str
+    """Name of its file, by which arms call it."""
+    prepare: PrepareExamples
+    """Made once per arm."""
+    build: BuildExamples
     """Made once per training run."""
     about: str
     """What it does, in a few words for the report."""

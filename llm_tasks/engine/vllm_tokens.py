@@ -82,16 +82,16 @@ class ChatTokens:
             )
         return shown
 
-    def text(self, messages: Messages) -> str:
-        """A conversation as the template writes it, up to where the answer begins."""
+    def text(self, messages: Messages, *, answered: bool = False) -> str:
+        """A conversation as the template writes it, up to where the answer begins, or with the answer as its last."""
         listed = [dict(message) for message in messages]
         if listed and listed[0]["role"] == "system" and not self.takes_system:
             listed = _without_system(listed)
-        return self._render(listed)
+        return self._render(listed, answered)
 
-    def _render(self, messages: list[dict[str, str]]) -> str:
+    def _render(self, messages: list[dict[str, str]], answered: bool = False) -> str:
         return self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **self._template
+            messages, tokenize=False, add_generation_prompt=not answered, **self._template
         )
 
     def ids(self, messages: Messages) -> list[int]:

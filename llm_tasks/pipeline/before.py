@@ -10,7 +10,9 @@ from feature_store.database import Store
 from feature_store.lineage import read_lineage
 from llm_tasks.pipeline.request import ModelIdentity
 from prompts.prompt import Prompt
-from sources.tables import Dataset
+from sources.config import SplitConfig
+from sources.split import split
+from sources.tables import Dataset, event_of
 
 Status = Literal["cached", "new", "changed", "failed"]
 COLUMNS = [
@@ -70,7 +72,7 @@ class Before:
             return "changed", "have new events"
         return "new", "were never asked"
 
-    def withdrawn(self, wanted: Collection[str], dataset: Dataset) -> tuple[str, ...]:
+    def withdrawn(self, wanted: Collection[str], dataset: Dataset, parts: SplitConfig) -> tuple[str, ...]:
         """Find rows that a technique no longer yields and that the data, or their own clocks, deny.
 
         A row that a technique no longer yields is an old snapshot, and what was known then stays known: it is kept,
@@ -79,12 +81,15 @@ class Before:
         But when the event at `seen_until` was deleted or its time was mended, though the log covers that moment, the
         row would pass for newer than the one that replaces it, and samples would be served what the data now denies.
         And a row that has seen later than its own `as_of` leaks: it is what a technique left that has been mended.
+        A row about an event tells its outcome: when the event does not train any more, or is gone from a moment that
+        the log covers, the row must go, too.
         Such rows are withdrawn: deleted from the lineage, so that the next release is without them; releases made
         earlier keep them.
 
         Args:
             wanted: Row keys that the technique yields now; never withdrawn.
             dataset: The data as it is now.
+            parts: How its events are split.
 
         Returns:
             Row keys.
@@ -98,7 +103,19 @@ class Before:
         first = dataset.events.group_by("user").agg(pl.col("time").min().alias("first"))
         covered = of_users.join(first, on="user").filter(pl.col("time") >= pl.col("first"))
         denied = covered.join(dataset.events, on=["user", "time"], how="anti")
-        return tuple(sorted({*leaking["row"], *denied["row"]}))
+        withdrawn = {*leaking["row"], *denied["row"]}
+        if len(of_events := _events_of(old.filter(pl.col("entity_type") == "event"))):
+            training = dataset.events.filter(split(dataset.events, parts) == "train")
+            told = of_events.join(first, on="user").filter(pl.col("time") >= pl.col("first"))
+            withdrawn |= {*told.join(training, on=["user", "item", "time"], how="anti")["row"]}
+        return tuple(sorted(withdrawn))
+
+
+def _events_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """The event that each row is about: row, user, item, time."""
+    named = [event_of(entity) for entity in rows["entity"]]
+    pairs = pl.DataFrame(named, schema={"user": pl.String, "item": pl.String}, orient="row")
+    return pl.concat([rows.select("row", time="as_of"), pairs], how="horizontal")
 
 
 def model_name(identity: ModelIdentity) -> str:

@@ -156,6 +156,7 @@ def requests_of(plan: TaskPlan, place: Workplace, budget: Budget, in_flight: dic
     if plan.prompt is None:
         return
     front, adapter = plan.prompt.front, place.adapter_of(plan.task.name)
+    samplings = {seed: {**front.sampling, "seed": seed} for seed in set(plan.seeds.values())}
     lines = plan.spool.lines()
     while window := sorted(islice(lines, ORDERED_AT_ONCE), key=lambda line: line[KEY_LENGTH:]):
         for line in window:
@@ -164,7 +165,8 @@ def requests_of(plan: TaskPlan, place: Workplace, budget: Budget, in_flight: dic
                 continue
             if budget.reached():
                 return
-            request = Request(key, tuple(orjson.loads(messages)), front.sampling, front.answer_schema, adapter)
+            sampling = samplings[plan.seeds[key]] if key in plan.seeds else front.sampling
+            request = Request(key, tuple(orjson.loads(messages)), sampling, front.answer_schema, adapter)
             in_flight[key] = request
             yield request
 
@@ -223,7 +225,6 @@ def _shared_columns(plan: TaskPlan, place: Workplace) -> dict[str, Any]:
         "model": identity.model,
         "revision": identity.revision,
         "adapter": identity.adapter,
-        "sampling": json.dumps(dict(front.sampling), sort_keys=True),
         "answer_schema": json.dumps(dict(front.answer_schema), sort_keys=True),
     }
 
@@ -235,6 +236,7 @@ def _answer_row(answer: Answer, request: Request, shared: dict[str, Any]) -> dic
         "error": answer.error,
         "detail": answer.detail,
         "messages": messages_json(request.messages).decode(),
+        "sampling": json.dumps(dict(request.sampling), sort_keys=True),
         "input_tokens": answer.input_tokens,
         "output_tokens": answer.output_tokens,
         "cached_tokens": answer.cached_tokens,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from feature_store.answers import known_answers
 from feature_store.lineage import row_key
@@ -14,10 +15,10 @@ from llm_tasks.engine.protocol import EngineFault
 from llm_tasks.pipeline.before import Before, Status
 from llm_tasks.pipeline.estimate import Estimate, estimate
 from llm_tasks.pipeline.fit import Renderer
-from llm_tasks.pipeline.request import Request, messages_json
+from llm_tasks.pipeline.request import Request, candidates_of, messages_json
 from llm_tasks.pipeline.spool import Spool
 from llm_tasks.pipeline.task import Row, Task
-from llm_tasks.pipeline.workplace import Workplace
+from llm_tasks.pipeline.workplace import OptionFault, Workplace
 from prompts.faults import PromptFault
 from prompts.library import choose_prompt
 from prompts.prompt import Prompt
@@ -33,7 +34,7 @@ class PlannedRow:
     row: str
     """Row key: task, entity and as_of."""
     entity: str
-    """Id of the item, user or query."""
+    """Id of the item, user, query or event."""
     as_of: datetime
     """The newest event the row may have seen."""
     seen_until: datetime | None
@@ -49,6 +50,10 @@ class PlannedRow:
     asked."""
     why: str
     """Why it is to be asked, or why it failed."""
+    candidates: tuple[str, ...] = ()
+    """Keys of all its answers, where several are sampled and the best is kept; the first is `answer_key`."""
+    shown: Mapping[str, Any] | None = None
+    """What its prompt shows, kept where candidates are compared with it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class TaskPlan:
     """All rows, in the technique's order."""
     asks: Mapping[str, int] = field(default_factory=dict)
     """Answer key -> input tokens, of every distinct call to be made; 0 where tokens were not counted."""
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    """Answer key -> seed, of calls for further candidates."""
     withdrawn: tuple[str, ...] = ()
     """Keys of rows on record that the data no longer bears out; see `Before.withdrawn`."""
     shortened: int = 0
@@ -129,7 +136,9 @@ def plan_task(
     before, identity = Before.read(place.store, task.name), place.identity_of(task.name)
     rows: dict[str, PlannedRow] = {}
     tokens: dict[str, int] = {}
+    seeds: dict[str, int] = {}
     shortened: set[str] = set()
+    number = number_of_candidates(task, prompt, place)
     replaced, spool = False, Spool()
     for row, request, fault, shorter in task_rows(task, prompt, place):
         digest = hashlib.sha256(json.dumps(dict(row.variables), sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -140,35 +149,67 @@ def plan_task(
         if fault:
             rows[key] = PlannedRow(key, row.entity, row.as_of, row.seen_until, None, None, digest, "failed", fault)
             continue
+        asked: tuple[Request, ...] = ()
         if request is None:
             text = task.encode(row.variables["text"])
             known = before.text_keys.get(key) == text_key(text)
         else:
-            known = request.key in answers
+            asked = candidates_of(request, identity, number)
+            known = all(one.key in answers for one in asked)
         status, why = before.judge(key, row.entity, digest, prompt, identity, known=known)
-        error = answers[request.key] if request is not None and known else None
+        errors = [answers[one.key] for one in asked if known]
+        error = errors[0] if errors and None not in errors else None  # one candidate that was answered is enough
         if known and error is None and key in before.unparsed and ("all" in retry or "parse" in retry):
             status, why = "changed", f"{AGAIN}: parse"
         if error is not None:
             again = "all" in retry or error in retry
             status, why = ("changed", f"{AGAIN}: {error}") if again else ("failed", error)
-        if request is not None and status in ("new", "changed") and request.key not in tokens:
+        for one in asked if status in ("new", "changed") else ():
+            if one.key in tokens or (one.key in answers and not known):
+                continue
             if not tokens:
-                check_prompt(request, prompt, place)
-            tokens[request.key] = place.engine.count_tokens(request.messages) if count_tokens else 0
-            spool.add(request.key, messages_json(request.messages))
+                check_prompt(one, prompt, place)
+            tokens[one.key] = place.engine.count_tokens(one.messages) if count_tokens else 0
+            spool.add(one.key, messages_json(one.messages))
+            if one is not request:
+                seeds[one.key] = one.sampling["seed"]
         rows[key] = PlannedRow(
-            key, row.entity, row.as_of, row.seen_until, text, request.key if request else None, digest, status, why
+            key,
+            row.entity,
+            row.as_of,
+            row.seen_until,
+            text,
+            request.key if request else None,
+            digest,
+            status,
+            why,
+            tuple(one.key for one in asked) if number > 1 else (),
+            row.variables if number > 1 else None,
         )
-    gone = () if retry else before.withdrawn(rows.keys(), place.dataset)
+    gone = () if retry else before.withdrawn(rows.keys(), place.dataset, place.split)
     if retry:
         rows = {key: row for key, row in rows.items() if row.why.startswith(AGAIN)}
         shortened &= rows.keys()
     if replaced or retry:
-        wanted = {row.answer_key for row in rows.values()}
+        wanted = {key for row in rows.values() for key in (row.answer_key, *row.candidates)}
         tokens = {key: count for key, count in tokens.items() if key in wanted}
     guess = estimate(place.store, prompt, identity) if prompt and tokens else None
-    return TaskPlan(task, prompt, tuple(rows.values()), tokens, gone, len(shortened), guess, spool)
+    return TaskPlan(task, prompt, tuple(rows.values()), tokens, seeds, gone, len(shortened), guess, spool)
+
+
+def number_of_candidates(task: Task, prompt: Prompt | None, place: Workplace) -> int:
+    """How many answers each row of a technique gets.
+
+    Raises:
+        OptionFault: Several are asked for, and the technique or its prompt knows no several.
+    """
+    number = place.options_of(task.name).candidates
+    if number > 1 and (prompt is None or task.decision is None):
+        raise OptionFault(f"tasks.{task.name}.candidates: {task.name} does not choose among answers\n  leave it out")
+    if number > 1 and prompt is not None and not prompt.front.sampling.get("temperature"):
+        what = f"tasks.{task.name}.candidates: {prompt.file} has temperature 0, and all answers would be one"
+        raise OptionFault(f"{what}\n  leave candidates out, or name another version of the prompt")
+    return number
 
 
 def check_prompt(request: Request, prompt: Prompt | None, place: Workplace) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -91,6 +91,16 @@ def answer_key(
         True
     """
     return AnswerKeys(identity, sampling, schema).key(messages_json(messages))
+
+
+def candidates_of(request: Request, identity: ModelIdentity, number: int) -> tuple[Request, ...]:
+    """A request and the same again under further seeds, 1, 2, ..., so that each of `number` answers has its own key."""
+    more, first = [], request.sampling.get("seed", 0)
+    for seed in range(first + 1, first + number):
+        sampling = {**request.sampling, "seed": seed}
+        key = answer_key(request.messages, identity, sampling, request.schema)
+        more.append(replace(request, key=key, sampling=sampling))
+    return (request, *more)
 
 
 class AnswerKeys:

@@ -10,6 +10,7 @@ from feature_store.database import Writer
 from feature_store.lineage import delete_lineage, read_lineage, write_lineage
 from feature_store.vectors import text_key
 from llm_tasks.pipeline.before import model_name
+from llm_tasks.pipeline.choice import Candidate, Choice
 from llm_tasks.pipeline.parse import ParseFault, Parser
 from llm_tasks.pipeline.plan import PlannedRow, TaskPlan
 from llm_tasks.pipeline.request import is_utf8
@@ -80,29 +81,43 @@ def _own_columns(planned: PlannedRow, text: str | None, error: str | None) -> di
 def _made(plan: TaskPlan, place: Workplace) -> Iterator[Made]:
     """Make every row of a plan: those without an answer, then the others in the order in which answers are stored."""
     waiting: dict[str, PlannedRow] = {}
+    several = [planned for planned in plan.rows if planned.candidates]
     sharing: dict[str, list[PlannedRow]] = {}  # rows whose answer another row waits for already
     for planned in plan.rows:
-        if planned.answer_key in waiting:
+        if planned.candidates:
+            continue
+        if planned.answer_key is None:
+            yield _unasked(planned, plan)
+        elif planned.answer_key in waiting:
             sharing.setdefault(planned.answer_key, []).append(planned)
-        elif planned.answer_key is not None:
-            waiting[planned.answer_key] = planned
-        elif plan.prompt is not None:
-            yield planned, None, planned.why
-        elif is_utf8(planned.text or ""):
-            yield planned, planned.text, None
         else:
-            yield planned, None, f"not_utf8: {plan.task.name} makes a text that cannot be kept"
-    if plan.prompt is None or not waiting:
+            waiting[planned.answer_key] = planned
+    if plan.prompt is None or not (waiting or several):
         return
     parser, identity = Parser(plan.prompt.front.answer_schema), place.identity_of(plan.task.name)
-    columns = ["key", "text", "error", "detail"]
+    columns = ["key", "text", "error", "detail", "created_at"]
+    choice = Choice(plan, place)
     for answers in scan_answers(place.store, columns, identity.model, identity.revision, identity.adapter):
-        for key, raw, error, detail in answers.iter_rows():
+        for key, raw, error, detail, created_at in answers.iter_rows():
+            if key not in waiting and key not in choice.wanted:
+                continue
+            text, fault = (None, f"{error}: {detail}") if error else _parsed(raw, plan, parser)
+            if key in choice.wanted:
+                choice.add(Candidate(key, text, fault, created_at))
             if key in waiting:
-                text, fault = (None, f"{error}: {detail}") if error else _parsed(raw, plan, parser)
                 for planned in [waiting.pop(key), *sharing.pop(key, ())]:
                     yield planned, text, fault
     assert not waiting  # an engine that leaves one out has been refused
+    yield from map(choice.made, several)
+
+
+def _unasked(planned: PlannedRow, plan: TaskPlan) -> Made:
+    """A row that no model is asked about, or whose prompt cannot be sent."""
+    if plan.prompt is not None:
+        return planned, None, planned.why
+    if is_utf8(planned.text or ""):
+        return planned, planned.text, None
+    return planned, None, f"not_utf8: {plan.task.name} makes a text that cannot be kept"
 
 
 def _parsed(raw: str, plan: TaskPlan, parser: Parser) -> tuple[str | None, str | None]:

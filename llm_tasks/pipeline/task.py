@@ -6,14 +6,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
+import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from prompts.domain import Domain
+from sources.config import SplitConfig
+from sources.split import split
 from sources.tables import Dataset
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """`as_of` of knowledge that rests on no event at all, such as facts about an item."""
-Entity = Literal["item", "user", "query"]
+Entity = Literal["item", "user", "query", "event"]
+"""What a row of knowledge is about; an event is named by `sources.tables.event_id`, and its time is `as_of`."""
 
 
 class EntityList(BaseModel):
@@ -23,8 +27,8 @@ class EntityList(BaseModel):
 
     path: str
     """A Parquet or CSV file, relative to knowflow.yaml."""
-    column: str
-    """Its column of ids."""
+    column: str | tuple[str, str, str]
+    """Its column of ids; where events are listed, its columns of user, item and time."""
 
 
 class AdapterConfig(BaseModel):
@@ -51,8 +55,12 @@ class TaskOptions(BaseModel):
     """The entities to ask about; all when left out."""
     history_length: int = Field(default=20, ge=1)
     """How many events of a user's history a prompt shows, the newest ones."""
+    examples: int = Field(default=600, ge=2, multiple_of=2)
+    """How many events are asked about by a technique that chooses events, half of each label; an even number."""
     snapshots: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(1.0,), min_length=1)
     """At which shares of a user's log (by position) the user is asked about; 1.0 is today."""
+    candidates: int = Field(default=1, ge=1, le=8)
+    """How many answers are sampled for each row of a technique that chooses among them; the best one is kept."""
     encoders: tuple[str, ...] | None = None
     """Encoders for this task's text; all of `encoders:` when left out."""
     adapter: AdapterConfig | None = None
@@ -66,7 +74,7 @@ class Row:
     """One thing to ask about: an entity at a moment, and what the prompt may see of it."""
 
     entity: str
-    """Id of the item, user or query."""
+    """Id of the item, user, query or event."""
     as_of: datetime
     """The newest event this row may have seen; a sample sees the row only when strictly later."""
     variables: Mapping[str, Any]
@@ -90,10 +98,18 @@ class Inputs:
     """What knowflow.yaml says of this task."""
     only: frozenset[str] | None = None
     """Entities to ask about; None = all."""
+    listed: pl.DataFrame | None = None
+    """Events to ask about: user, item (String), time (Datetime us UTC); None = the technique chooses them."""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    """How events are split into training, validation and test."""
 
     def wanted(self, entity: str) -> bool:
         """Say whether an entity is to be asked about."""
         return self.only is None or entity in self.only
+
+    def parts(self) -> pl.Series:
+        """Part of each event, [N] String `part`: train, validation or test. Outcomes are shown of `train` alone."""
+        return split(self.dataset.events, self.split)
 
 
 @dataclass(frozen=True)
@@ -112,6 +128,8 @@ class Task:
     """Yields the rows."""
     lexical_space: str
     """Name of the task on whose texts the lexical encoder is fitted; its own unless it must match another's."""
+    decision: str | None = None
+    """Variable with the outcome that an answer must come to; a technique that has one can choose among candidates."""
     doc: str = field(repr=False, default="")
     """The docstring of the technique's file."""
 
@@ -133,7 +151,12 @@ def answer_text(answer: Any) -> str:
 
 
 def llm_task(
-    *, entity: Entity, prompt: str | None, encode: Callable[[Any], str] = answer_text, lexical_space: str | None = None
+    *,
+    entity: Entity,
+    prompt: str | None,
+    encode: Callable[[Any], str] = answer_text,
+    lexical_space: str | None = None,
+    decision: str | None = None,
 ) -> Callable[[Callable[[Inputs], Iterator[Row]]], Task]:
     """Declare a technique: decorate the function that yields its rows.
 
@@ -142,6 +165,7 @@ def llm_task(
         prompt: Task name of its prompt file, or None when no model is asked.
         encode: Turns a parsed answer into the text that is encoded.
         lexical_space: Task on whose texts the lexical encoder is fitted, when not on its own.
+        decision: Variable with the outcome that an answer must come to, when there is one.
 
     Example:
         >>> @llm_task(entity="item", prompt="kar_item")
@@ -160,6 +184,7 @@ def llm_task(
             encode=encode,
             rows=rows,
             lexical_space=lexical_space or rows.__name__,
+            decision=decision,
             doc=inspect.getdoc(module) or "" if module else "",
         )
 

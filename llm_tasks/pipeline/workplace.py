@@ -1,6 +1,6 @@
 """All that the stages of a refresh share, and what knowflow.yaml says of each technique."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,8 +10,10 @@ from feature_store.database import Store
 from llm_tasks.engine.fingerprint import fingerprint
 from llm_tasks.engine.protocol import Engine
 from llm_tasks.pipeline.request import Adapter, ModelIdentity
-from llm_tasks.pipeline.task import Inputs, Task, TaskOptions
+from llm_tasks.pipeline.task import EntityList, Inputs, Task, TaskOptions
 from prompts.domain import Domain
+from sources.columns import to_id, to_time
+from sources.config import SplitConfig
 from sources.tables import Dataset
 
 
@@ -35,6 +37,8 @@ class Workplace:
     """Task name -> options; a missing task has the defaults."""
     folder: Path
     """What relative paths in options are relative to."""
+    split: SplitConfig
+    """How events are split into training, validation and test."""
 
     def options_of(self, task: str) -> TaskOptions:
         """Options of one task."""
@@ -47,7 +51,12 @@ class Workplace:
             OptionFault: The file that lists its entities cannot be used.
         """
         options = self.options_of(task.name)
-        return Inputs(self.dataset, self.domain, options, only_entities(options, self.folder, task))
+        only = listed = None
+        if options.only is not None and task.entity == "event":
+            listed = listed_events(options.only, self.folder, task)
+        elif options.only is not None:
+            only = only_entities(options.only, self.folder, task)
+        return Inputs(self.dataset, self.domain, options, only, listed, self.split)
 
     def adapter_of(self, task: str) -> Adapter | None:
         """The LoRA adapter of a task.
@@ -81,19 +90,40 @@ def read_adapter(task: str, name: str, revision: str, folder: Path) -> Adapter:
     return Adapter(name, revision or fingerprint(path), str(path))
 
 
-def only_entities(options: TaskOptions, folder: Path, task: Task) -> frozenset[str] | None:
+def only_entities(only: EntityList, folder: Path, task: Task) -> frozenset[str]:
     """Read the file that lists the entities to ask about.
 
     Raises:
         OptionFault: The file or its column is missing.
     """
-    if options.only is None:
-        return None
-    path = folder / options.only.path
-    where = f"tasks.{task.name}.only"
+    if not isinstance(only.column, str):
+        raise OptionFault(f"tasks.{task.name}.only: names three columns\n  name one, that of the {task.entity}s' ids")
+    (ids,) = _read_columns(only, folder, task, [only.column])
+    return frozenset(ids.cast(pl.String).to_list())
+
+
+def listed_events(only: EntityList, folder: Path, task: Task) -> pl.DataFrame:
+    """Read the file that lists the events to ask about: user, item (String), time (Datetime us UTC).
+
+    Raises:
+        OptionFault: The file or a column is missing, or a time cannot be read.
+    """
+    if isinstance(only.column, str):
+        raise OptionFault(f"tasks.{task.name}.only: names one column\n  name three: [user, item, time] of an event")
+    user, item, time = _read_columns(only, folder, task, only.column)
+    times, wrong = to_time(time)
+    if wrong.any():
+        raise OptionFault(f"tasks.{task.name}.only: {wrong.sum():,} values of {only.column[2]} are no time")
+    events = {"user": to_id(user).cast(pl.String), "item": to_id(item).cast(pl.String), "time": times}
+    return pl.DataFrame(events).drop_nulls().unique(maintain_order=True)
+
+
+def _read_columns(only: EntityList, folder: Path, task: Task, columns: Sequence[str]) -> list[pl.Series]:
+    path, where = folder / only.path, f"tasks.{task.name}.only"
     if not path.is_file():
         raise OptionFault(f"{where}: there is no file {path}\n  mend the path, or leave `only` out to ask about all")
     table = pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path)
-    if options.only.column not in table.columns:
-        raise OptionFault(f"{where}: {path} has no column '{options.only.column}'\n  it has {', '.join(table.columns)}")
-    return frozenset(table[options.only.column].cast(pl.String).to_list())
+    for column in columns:
+        if column not in table.columns:
+            raise OptionFault(f"{where}: {path} has no column '{column}'\n  it has {', '.join(table.columns)}")
+    return [table[column] for column in columns]

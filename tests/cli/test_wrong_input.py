@@ -121,8 +121,16 @@ def test_unknown_names_are_told_with_those_there_are(shop, plain_knowflow):
         publish(writer, {"vectors": {}})
     before, config = shop.store_bytes(), ["--config", str(shop.config)]
     cases = {
-        ("plan", "--task", "kar_itm"): "no such task: kar_itm\n  there are: item_facts, kar_item, kar_user",
-        ("refresh", "--task", "kar_itm"): "no such task: kar_itm\n  there are: item_facts, kar_item, kar_user",
+        (
+            "plan",
+            "--task",
+            "kar_itm",
+        ): "no such task: kar_itm\n  there are: cot_examples, item_facts, kar_item, kar_user",
+        (
+            "refresh",
+            "--task",
+            "kar_itm",
+        ): "no such task: kar_itm\n  there are: cot_examples, item_facts, kar_item, kar_user",
         (
             "train",
             "--arms",

@@ -18,7 +18,7 @@ from feature_store.knowledge import Knowledge
 from sources.config import SplitConfig
 from sources.history import histories
 from sources.split import split
-from sources.tables import Dataset
+from sources.tables import Dataset, event_id
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 EPOCH = np.datetime64(0, "us")
@@ -89,6 +89,20 @@ def made_knowledge(
     return Knowledge(task or f"kar_{entity}", encoder, entity, entities, as_of.astype("datetime64[us]"), vectors)
 
 
+def made_examples(samples: Samples, encoder: str = "dense", width: int = 5, every: int = 11) -> Knowledge:
+    """Vectors of length one about every eleventh training event, as of that event's own time."""
+    rows = np.flatnonzero(samples.part == 0)[::every]
+    return events_known(samples, rows.tolist(), encoder, width)
+
+
+def events_known(samples: Samples, rows: list[int], encoder: str = "dense", width: int = 5) -> Knowledge:
+    """Vectors of length one about the events of some samples."""
+    about = [event_id(str(samples.user_ids[samples.user[r]]), str(samples.item_ids[samples.item[r]])) for r in rows]
+    vectors = np.random.default_rng([7, *encoder.encode()]).normal(size=(len(rows), width)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Knowledge("cot_examples", encoder, "event", np.array(about, dtype=str), samples.time[rows], vectors)
+
+
 def bare_samples(
     user: list[int], item: list[int], second: list[int], history: list[list[int]] | None = None, **columns: Any
 ) -> Samples:
@@ -141,6 +155,8 @@ class World:
     samples = staticmethod(made_samples)
     samples_of = staticmethod(samples_of)
     knowledge = staticmethod(made_knowledge)
+    examples = staticmethod(made_examples)
+    events_known = staticmethod(events_known)
     bare = staticmethod(bare_samples)
     states = staticmethod(made_states)
     fields = staticmethod(fields_of)

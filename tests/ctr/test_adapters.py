@@ -12,30 +12,41 @@ import torch
 import ctr.adapters
 from ctr.adapters import concat
 from ctr.adapters.catalogue import find_adapters
-from ctr.adapters.protocol import Missing, Plain, view_name
+from ctr.adapters.protocol import ExampleAdapter, Missing, Plain, view_name
 from ctr.arms import BASE, Arm, Use
 from ctr.batch import Batches
 from ctr.compare import make_model, prepare_views
 from ctr.config import TrainConfig
 from ctr.model import BACKBONES
 from ctr.train import rows_of, train
+from ctr.views import Examples
 from sources.progress import silent
+from sources.tables import event_id
 
 ADAPTERS = find_adapters()
 FILES = {path.stem for path in Path(ctr.adapters.__file__).parent.glob("*.py")}
 EVERY_ADAPTER = pytest.mark.parametrize("adapter", ADAPTERS)
 EVERY_BACKBONE = pytest.mark.parametrize("backbone", BACKBONES)
+STRANGERS = {"event": [event_id("stranger", "i00"), event_id("u00", "stranger")]}
 CONFIG = TrainConfig(batch_size=64, epochs=1, folds=3, embedding_dim=4)
 
 
 def arm_of(adapter):
     """Item and user vectors for any adapter; one that reads items alone has nothing of the other."""
-    return Arm("toy", "", (Use(adapter, ("kar_item/dense", "kar_user/dense")),))
+    shows = isinstance(ADAPTERS[adapter], ExampleAdapter)
+    return Arm("toy", "", (Use(adapter, ("cot_examples/dense" if shows else "kar_user/dense", "kar_item/dense")),))
 
 
 @pytest.fixture(scope="module")
 def known(world, samples):
-    return {f"kar_{entity}/dense": world.knowledge(samples, entity) for entity in ("item", "user")}
+    vectors = {f"kar_{entity}/dense": world.knowledge(samples, entity) for entity in ("item", "user")}
+    return vectors | {"cot_examples/dense": world.examples(samples)}
+
+
+def coverages(views):
+    """Of every view, and of the examples."""
+    for read in views.values():
+        yield from [read.coverage] if isinstance(read, Examples) else [view.coverage for view in read.values()]
 
 
 def logits(model, samples, views):
@@ -53,8 +64,8 @@ def with_vectors(known, change):
 
 
 def test_every_file_beside_the_seam_is_one_adapter_of_its_name():
-    assert set(ADAPTERS) == FILES - {"__init__", "catalogue", "protocol"}
-    assert set(ADAPTERS) >= {"concat", "hybrid_experts", "quality", "similarity"}
+    assert set(ADAPTERS) == FILES - {"__init__", "catalogue", "decoder", "protocol"}
+    assert set(ADAPTERS) >= {"concat", "hybrid_experts", "in_context", "quality", "similarity"}
     assert all(adapter.name == name and len(adapter.about) > 10 for name, adapter in ADAPTERS.items())
 
 
@@ -93,7 +104,7 @@ def test_rows_about_strangers_change_nothing(adapter, samples, known):
     more = {
         name: replace(
             one,
-            entities=np.concatenate([["stranger", "x"], one.entities]),
+            entities=np.concatenate([STRANGERS.get(one.entity, ["stranger", "x"]), one.entities]),
             as_of=np.concatenate([one.as_of[:2], one.as_of]),
             vectors=np.concatenate([np.ones((2, 5), dtype=np.float32), one.vectors]),
         )
@@ -109,7 +120,7 @@ def test_rows_about_strangers_change_nothing(adapter, samples, known):
 def test_where_nothing_is_known_a_learned_vector_stands_and_learns(backbone, adapter, samples, known):
     config, arm = CONFIG.model_copy(update={"backbone": backbone}), arm_of(adapter)
     views = prepare_views(arm, known, samples, config.folds)
-    assert all(view.coverage < 1 for of_one in views.values() for view in of_one.values())
+    assert all(coverage < 1 for coverage in coverages(views))
     batches = Batches(samples, views)
     model = make_model(arm, views, batches, samples, config, 0)
 
@@ -131,7 +142,7 @@ def test_a_model_that_never_knows_anything_still_trains(adapter, samples, known)
 
     for unknown in (nothing, empty):
         views = prepare_views(arm, unknown, samples, CONFIG.folds)
-        assert all(view.coverage == 0 for of_one in views.values() for view in of_one.values())
+        assert all(coverage == 0 for coverage in coverages(views))
         model = trained(arm, views, samples, CONFIG)
         assert np.isfinite(logits(model, samples, views)).all()
         learned = [module.vector for module in model.modules() if isinstance(module, Missing)]

@@ -6,13 +6,29 @@ import numpy as np
 import pytest
 
 from ctr.adapters.catalogue import find_adapters
-from ctr.arms import BASE, FACTS, KNOWLEDGE, Arm, Use, arm_of_task, arms_of, as_facts, choose_arms, disturb
+from ctr.arms import (
+    BASE,
+    FACTS,
+    KAR,
+    KNOWLEDGE,
+    LLM_CF,
+    Arm,
+    Use,
+    arm_of_task,
+    arms_of,
+    as_facts,
+    choose_arms,
+    disturb,
+    example_arms,
+)
 from ctr.faults import UnknownArm
 
+EXAMPLE_ARMS = ["llm-cf", "kar+llm-cf", "llm-cf-shuffled", "llm-cf-labels", "llm-cf-random"]
 TASKS = {
     "kar_item": ("item", ["dense", "lexical"]),
     "kar_user": ("user", ["dense"]),
     "rewrite": ("query", ["dense"]),
+    "cot_examples": ("event", ["dense", "lexical"]),
     "new": ("item", []),
 }
 
@@ -20,7 +36,7 @@ TASKS = {
 def test_a_full_comparison_has_all_controls_in_order():
     arms = arms_of()
 
-    assert list(arms) == ["base", "facts", "knowledge", "shuffled", "random", "kar"]
+    assert list(arms) == ["base", "facts", "knowledge", "shuffled", "random", "kar", *EXAMPLE_ARMS]
     assert all(arm.name == name and len(arm.about) > 20 for name, arm in arms.items())
     assert arms["base"].uses == ()
     assert {use.adapter for arm in arms.values() for use in arm.uses} <= set(find_adapters())
@@ -28,6 +44,23 @@ def test_a_full_comparison_has_all_controls_in_order():
         assert arms[name].uses == arms["knowledge"].uses
         assert arms[name].disturbance == name
     assert {arms[name].disturbance for name in ("base", "facts", "knowledge", "kar")} == {"none"}
+
+
+def test_controls_of_the_example_arm_differ_from_it_in_what_is_disturbed_alone():
+    arms = {arm.name: arm for arm in example_arms(LLM_CF)}
+
+    assert list(arms) == EXAMPLE_ARMS
+    assert arms["llm-cf"] is LLM_CF
+    assert arms["kar+llm-cf"].uses == KAR.uses + LLM_CF.uses
+    assert {name: arm.disturbance for name, arm in arms.items()} == {
+        "llm-cf": "none",
+        "kar+llm-cf": "none",
+        "llm-cf-shuffled": "reasonings_shuffled",
+        "llm-cf-labels": "reasonings_left_out",
+        "llm-cf-random": "examples_by_chance",
+    }
+    assert all(arms[name].uses == LLM_CF.uses for name in EXAMPLE_ARMS[2:])
+    assert all(len(arm.about) > 20 for arm in arms.values())
 
 
 def test_facts_is_the_knowledge_arm_with_the_catalogue_s_own_text():
@@ -62,18 +95,35 @@ def test_a_technique_is_an_arm_of_its_own():
     assert of_item.uses == (Use("similarity", both), Use("quality", both))
     assert of_user.uses == (Use("concat", ("kar_user/dense",)),)
     assert (of_item.name, of_user.name) == ("kar_item", "kar_user")
+    of_event = arm_of_task("cot_examples", *TASKS["cot_examples"])
+    compared = f"{FACTS}/dense"
+    assert of_event.uses == (
+        Use("in_context", ("cot_examples/dense", compared)),
+        Use("in_context", ("cot_examples/lexical", compared)),
+    )
 
 
 def test_arms_are_chosen_by_name_each_once_and_all_when_none_is_named():
     assert [arm.name for arm in choose_arms(["kar_user", "base", "kar_user"], TASKS)] == ["kar_user", "base"]
-    assert [arm.name for arm in choose_arms(None, TASKS)] == list(arms_of())
     assert choose_arms([], TASKS) == []
+
+
+def test_arms_that_show_examples_belong_to_a_full_comparison_when_there_are_examples():
+    facts = {FACTS: ("item", ["dense"])}
+    few = [name for name in arms_of() if name not in EXAMPLE_ARMS]
+
+    assert [arm.name for arm in choose_arms(None, TASKS | facts)] == list(arms_of())
+    assert [arm.name for arm in choose_arms(None, TASKS)] == few  # nothing to compare samples by
+    assert [arm.name for arm in choose_arms(None, facts)] == few
+    lexical = {"cot_examples": ("event", ["lexical"])}
+    assert [arm.name for arm in choose_arms(None, facts | lexical)] == few
+    assert [arm.name for arm in choose_arms(["llm-cf"], {})] == ["llm-cf"]  # asked for by name: told what is lacking
 
 
 def test_unknown_arms_are_told_with_those_there_are():
     # A technique about queries, or one without vectors, is no arm.
     with pytest.raises(
-        UnknownArm, match=r"no such arm: nope, rewrite, new\n  there are: base, .*, kar, kar_item, kar_user$"
+        UnknownArm, match=r"no such arm: nope, rewrite, new\n  there are: base, .*, kar_item, kar_user, cot_examples$"
     ) as caught:
         choose_arms(["base", "nope", "rewrite", "new"], TASKS)
 
@@ -119,6 +169,37 @@ def test_random_vectors_have_length_one_and_are_independent_of_each_other(dense)
     assert one.shape == dense.vectors.shape
     assert np.abs((one * other).sum(1)).mean() < 0.8
     assert np.abs(one.mean(0)).max() < 0.5
+
+
+def test_shuffled_reasonings_go_to_other_events_and_what_examples_are_found_by_stays(world, samples, dense):
+    reasonings = world.examples(samples)
+
+    moved = disturb(reasonings, "reasonings_shuffled")
+
+    assert moved.entities is reasonings.entities
+    assert moved.as_of is reasonings.as_of
+    place = [np.flatnonzero((reasonings.vectors == row).all(axis=1))[0] for row in moved.vectors]
+    assert sorted(place) == list(range(len(place)))
+    assert np.mean(np.array(place) != np.arange(len(place))) > 0.8
+    assert disturb(dense, "reasonings_shuffled") is dense
+
+
+def test_reasonings_left_out_are_zeros_and_what_examples_are_found_by_stays(world, samples, dense):
+    reasonings = world.examples(samples)
+
+    without = disturb(reasonings, "reasonings_left_out")
+
+    assert without.entities is reasonings.entities
+    assert without.vectors.shape == reasonings.vectors.shape
+    assert (without.vectors == 0).all()
+    assert disturb(dense, "reasonings_left_out") is dense
+
+
+def test_examples_drawn_by_chance_keep_their_reasonings(world, samples, dense):
+    reasonings = world.examples(samples)
+
+    assert disturb(reasonings, "examples_by_chance") is reasonings
+    assert disturb(dense, "examples_by_chance") is dense
 
 
 def test_no_disturbance_leaves_vectors_alone(dense):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ctr.batch import Batches
-from ctr.views import View
+from ctr.views import Examples, View
 
 
 @pytest.fixture
@@ -58,6 +58,39 @@ def test_a_view_of_an_empty_table_gives_zeros(three):
 
     assert vectors.tolist() == [[0, 0], [0, 0]]
     assert not known.any()
+
+
+def test_an_example_is_gathered_once_however_many_samples_are_shown_it(three):
+    # A pool of samples 2, 0 and 1; sample 0 is shown none and the first, 1 the last twice, 2 the last and the first.
+    examples = Examples(
+        sample=np.array([2, 0, 1]),
+        label=np.array([1, 0, 1]),
+        vectors=np.float32([[1, 2], [3, 4], [5, 6]]),
+        chosen=np.array([[-1, 0], [2, 2], [2, 0]]),
+        facts={},
+    )
+
+    batch = Batches(three, {"a": examples, "b": {}}).take(torch.tensor([2, 0]))
+
+    shown = batch.shown["a"]
+    assert list(batch.views) == ["b"]
+    assert shown.samples.item.tolist() == [2, 1]  # pool places 0 and 2, the samples 2 and 1
+    assert shown.samples.history.tolist() == [[0, 1], [0, 0]]
+    assert shown.samples.history_rating.tolist() == [[-1.5, 1.5], [0, 0]]
+    assert shown.samples.dense.tolist() == [[3, 30], [2, 20]]
+    assert shown.samples.shown == shown.samples.views == {}
+    assert shown.label.tolist() == [1, 1]
+    assert shown.vectors.tolist() == [[1, 2], [5, 6]]
+    assert shown.chosen.tolist() == [[1, 0], [-1, 0]]
+
+
+def test_samples_that_are_all_shown_nothing_gather_no_example(three):
+    none = Examples(np.array([1]), np.array([1]), np.ones((1, 2), np.float32), np.full((3, 2), -1), {})
+
+    shown = Batches(three, {"a": none}).take(torch.tensor([0, 1])).shown["a"]
+
+    assert shown.samples.item.tolist() == shown.label.tolist() == shown.vectors.tolist() == []
+    assert shown.chosen.tolist() == [[-1, -1], [-1, -1]]
 
 
 def test_the_history_is_pooled_with_weights_that_fall_with_age(world, samples):

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from ctr.arms import Arm, Use, arms_of
 from ctr.batch import Batches
 from ctr.compare import make_model, prepare_views, train_arm
-from ctr.config import TrainConfig
+from ctr.config import ExamplesConfig, TrainConfig
 from ctr.faults import UnfitVectors
 from ctr.train import rows_of, score, train
 from sources.progress import silent
@@ -29,8 +30,10 @@ world = runpy.run_path("tests/ctr/conftest.py")
 samples = world["made_samples"]()
 known = {f"{task}/{e}": world["made_knowledge"](samples, encoder=e, task=task, seed=len(task))
          for task in ("kar_item", "item_facts") for e in ("dense", "lexical")}
+known["cot_examples/dense"] = world["made_examples"](samples)
 config = TrainConfig(batch_size=64, epochs=2, patience=2, embedding_dim=4, folds=3, seeds=(0, 1))
-print(hashlib.sha256(train_arm(arms_of()["knowledge"], known, samples, config).test.tobytes()).hexdigest())
+for name in ("knowledge", "llm-cf", "llm-cf-random"):
+    print(hashlib.sha256(train_arm(arms_of()[name], known, samples, config).test.tobytes()).hexdigest())
 """
 
 
@@ -41,7 +44,7 @@ def known(world, samples):
         for task in ("kar_item", "item_facts")
         for encoder in ("dense", "lexical")
     }
-    return vectors | {"kar_user/dense": world.knowledge(samples, "user")}
+    return vectors | {"kar_user/dense": world.knowledge(samples, "user"), "cot_examples/dense": world.examples(samples)}
 
 
 @pytest.mark.parametrize("name", ARMS)
@@ -56,6 +59,7 @@ def test_every_arm_trains_once_a_seed_and_scores_the_test_rows(name, samples, kn
     assert [len(aucs) for aucs in result.validation_auc] == [2, 2]
     assert told == [(f"training {name}", done, 2) for done in range(3)]
     assert result.samples_per_cpu_second > 0
+    assert (result.retrieval is not None) == ("llm-cf" in name)
 
 
 def test_scores_are_those_of_a_model_trained_by_hand_for_each_seed(samples, known):
@@ -74,11 +78,12 @@ def test_scores_are_those_of_a_model_trained_by_hand_for_each_seed(samples, know
 def test_the_same_seed_gives_the_same_scores_in_this_process_and_in_a_fresh_one(samples, known):
     import hashlib
 
-    one, two = (train_arm(ARMS["knowledge"], known, samples, CONFIG).test for _ in range(2))
     fresh = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, cwd=ROOT, check=True)
 
-    np.testing.assert_array_equal(one, two)
-    assert fresh.stdout.strip() == hashlib.sha256(one.tobytes()).hexdigest()
+    for name, said in zip(("knowledge", "llm-cf", "llm-cf-random"), fresh.stdout.split(), strict=True):
+        one, two = (train_arm(ARMS[name], known, samples, CONFIG).test for _ in range(2))
+        np.testing.assert_array_equal(one, two)
+        assert said == hashlib.sha256(one.tobytes()).hexdigest()
 
 
 def test_ratings_of_test_rows_change_no_score_but_by_the_history_of_later_ones(world, known):
@@ -130,3 +135,52 @@ def test_vectors_that_do_not_fit_together_are_told_with_the_arm(world, samples, 
         "kar_user/lexical has 3, kar_item/dense has 5",
         "  let it read vectors of one length, such as those of one dense encoder",
     ]
+
+
+def test_arms_with_disturbed_reasonings_are_shown_the_same_examples(samples, known):
+    (real, shuffled, left_out, chance) = (
+        prepare_views(ARMS[name], known, samples, 3)["0_in_context"]
+        for name in ("llm-cf", "llm-cf-shuffled", "llm-cf-labels", "llm-cf-random")
+    )
+
+    for control in (shuffled, left_out):
+        np.testing.assert_array_equal(control.chosen, real.chosen)
+        np.testing.assert_array_equal(control.sample, real.sample)
+        np.testing.assert_array_equal(control.label, real.label)
+        assert control.facts == real.facts
+        assert (control.vectors != real.vectors).any(axis=1).mean() > 0.8
+    assert (left_out.vectors == 0).all()
+    np.testing.assert_array_equal(chance.vectors, real.vectors)
+    assert (chance.chosen != real.chosen).any(axis=1).mean() > 0.3
+    assert chance.facts["shortage_share"] == real.facts["shortage_share"]
+    assert chance.facts["recall"] < real.facts["recall"] == 1
+
+
+def test_settings_say_how_many_examples_and_under_which_guards(samples, known):
+    arm = ARMS["llm-cf"]
+
+    def retrieval(**settings):
+        config = CONFIG.model_copy(update={"seeds": (0,), "epochs": 1, "examples": ExamplesConfig(**settings)})
+        return train_arm(arm, known, samples, config).retrieval
+
+    assert retrieval(count=2)["k"] == 2
+    strict, loose = retrieval(), retrieval(strict=False)
+    assert strict["k"] == loose["k"] == 4
+    assert loose["shortage_share"] < strict["shortage_share"]
+    assert loose["days_back_median"] < strict["days_back_median"]
+
+
+@pytest.mark.parametrize("count", [0, 3, -2])
+def test_settings_refuse_an_odd_number_of_examples(count):
+    with pytest.raises(ValidationError, match="count"):
+        ExamplesConfig(count=count)
+
+
+def test_kar_and_examples_enter_side_by_side(samples, known):
+    arm = ARMS["kar+llm-cf"]
+    views = prepare_views(arm, known, samples, 3)
+
+    model = make_model(arm, views, Batches(samples, views), samples, CONFIG, 0)
+
+    assert list(views) == list(model.adapters) == ["0_hybrid_experts", "1_in_context"]
+    assert model.backbone.deep[0].in_features == 6 * 4 + Batches(samples, {}).dense_width + 64 + 32

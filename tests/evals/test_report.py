@@ -14,10 +14,52 @@ import pytest
 import evals.report
 from evals.evaluate import evaluate
 from evals.figures import calibration, calibration_curves, forests, scale, strips
-from evals.report import ReportContext, moment, render_report, show
+from evals.report import InContext, ReportContext, moment, render_report, show
 
 ATTACK = "<script>alert('x')</script><img src=https://evil.example/a.png onerror=alert(1)>"
 VOID = {"meta", "br", "img", "link", "input", "hr", "line", "circle"}
+
+
+IN_CONTEXT = InContext(
+    arms={
+        "llm-cf": {
+            "examples": 632,
+            "k": 4,
+            "shortage_share": 0.25,
+            "similarity_mean": 0.7131,
+            "days_back_median": 12.5,
+            "recall": 1.0,
+        },
+        "llm-cf-random": {
+            "examples": 632,
+            "k": 4,
+            "shortage_share": 0.25,
+            "similarity_mean": None,
+            "days_back_median": None,
+            "recall": None,
+        },
+    },
+    cost={"calls": 632, "input_tokens": 149472, "output_tokens": 74284, "cost": 3.2, "currency": "EUR"},
+    samples=[
+        {
+            "user": "7",
+            "item": "Heat (1995)",
+            "time": datetime(2017, 6, 1, 12, 30, tzinfo=UTC),
+            "label": 0.0,
+            "lacking": 3,
+            "examples": [
+                {
+                    "user": "9",
+                    "item": "Fargo (1996)",
+                    "time": datetime(2016, 1, 1, tzinfo=UTC),
+                    "label": 1.0,
+                    "similarity": 0.8123,
+                    "text": "Dark humour matters most …",
+                }
+            ],
+        }
+    ],
+)
 
 
 class Page(HTMLParser):
@@ -249,6 +291,20 @@ def test_whatever_comes_from_data_or_a_model_is_escaped(result, context):
             },
         },
         caveats=[ATTACK],
+        in_context=InContext(
+            {ATTACK: IN_CONTEXT.arms["llm-cf"]},
+            {**IN_CONTEXT.cost, "currency": ATTACK},
+            [
+                {
+                    **IN_CONTEXT.samples[0],
+                    "user": ATTACK,
+                    "item": ATTACK,
+                    "examples": [
+                        {**IN_CONTEXT.samples[0]["examples"][0], "user": ATTACK, "item": ATTACK, "text": ATTACK}
+                    ],
+                }
+            ],
+        ),
     )
 
     page = Page(render_report({**result, "conclusion": ATTACK}, nasty))
@@ -258,6 +314,42 @@ def test_whatever_comes_from_data_or_a_model_is_escaped(result, context):
     assert page.open == []
     assert not [name for _, name, _ in page.attributes if name == "onerror"]
     assert page.words.count(ATTACK) >= 20
+
+
+def test_in_context_examples_have_a_section_of_their_own(result, context):
+    page = Page(render_report(result, replace(context, in_context=IN_CONTEXT)))
+    without = Page(render_report(result, context))
+
+    assert "in-context" in page.ids
+    assert "in-context" not in without.ids
+    assert page.faults == []
+    assert {value[1:] for _, name, value in page.attributes if name == "href"} <= set(page.ids)
+    for words in (
+        "632 calls with 149,472 tokens in and 74,284 out, 3.20 EUR",
+        "llm-cf 632 4 25.0% 0.713 12.5 1.000",
+        "Test sample: user 7 and Heat (1995) 2017-06-01 12:30 UTC, not liked (not shown to the model), missing examples: 3",
+        "liked User 9, Fargo (1996), 2016-01-01 00:00 UTC, similarity 0.812: Dark humour matters most …",
+        "llm-cf-random 632 4 25.0% – – –",
+    ):
+        assert words in page.words, words
+
+
+def test_rows_about_events_show_no_share(result, context):
+    row = {
+        "task": "cot_examples",
+        "entity": "event",
+        "rows": 632,
+        "entities": 632,
+        "all": None,
+        "test": None,
+        "cold": None,
+    }
+
+    text = render_report(result, replace(context, coverage=[row]))
+
+    assert "cot_examples event 632 632 – – –" in Page(text).words
+    table = text[text.index('<section id="coverage"') : text.index('<section id="cost"')]
+    assert 'class="bar"' not in table
 
 
 def test_names_of_arms_and_segments_are_escaped_too(scores, context):

@@ -1,4 +1,4 @@
-"""The leak check finds a planted leak of each of its three kinds, and none where there is none."""
+"""The leak check finds a planted leak of each of its four kinds, and none where there is none."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -15,11 +15,14 @@ from feature_store.leak_check import LeakReport, leak_check
 from feature_store.lineage import row_key, write_lineage
 from feature_store.releases import publish
 from feature_store.schemas import ANSWERS, LINEAGE
+from sources.tables import event_id
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 LATER_THAN_AS_OF = "a prompt shows an event later than its as_of"
 SAMPLE_SEES = "a sample sees a row that has seen its time or later"
 NAMED = "a prompt names a later event"
+UNTRAINED = "a row tells the outcome of an event that is not for training"
+TOO_EARLY = "a row tells the outcome of an event before its time"
 
 
 def minute(number: float) -> datetime:
@@ -27,13 +30,15 @@ def minute(number: float) -> datetime:
 
 
 def events(rows: list[tuple[str, str, float]]) -> pl.DataFrame:
-    """(user, item, minute) -> events shown as `Film ITEM: 4`."""
+    """(user, item, minute) -> training events shown as `Film ITEM: 4`, and their items as `Film ITEM [Drama]`."""
     return pl.DataFrame(
         {
             "user": pl.Series([user for user, *_ in rows], dtype=pl.String),
             "item": pl.Series([item for _, item, _ in rows], dtype=pl.String),
             "time": pl.Series([minute(at) for *_, at in rows], dtype=pl.Datetime("us", "UTC")),
             "shown": pl.Series([f"Film {item}: 4" for _, item, _ in rows], dtype=pl.String),
+            "target": pl.Series([f"Film {item} [Drama]" for _, item, _ in rows], dtype=pl.String),
+            "part": "train",
         }
     )
 
@@ -192,3 +197,81 @@ def test_a_row_leaks_exactly_when_its_prompt_holds_an_event_after_its_as_of(tmp_
     report = walk(tmp_path_factory.mktemp("leak"), made("u", as_of, prompt, seen_until=as_of), log=log)
 
     assert report.leaks == sum(at > as_of for at in times[:shown])
+
+
+def reasoning(user: str, item: str, as_of: float, history: str, target: str | None = None) -> tuple[dict, dict]:
+    """A row about an event and its answer; the prompt as that of cot_examples shows it."""
+    shown = f"Explain.\nHistory:\n{history}\nTarget:\n{target or f'Film {item} [Drama]'}\nDecision:\nlikes"
+    return made(event_id(user, item), as_of, shown, seen_until=as_of, kind="event")
+
+
+def test_a_row_about_an_event_may_show_what_lies_strictly_before_it(check):
+    report = check(reasoning("u", "c", 2, "Film a: 4; Film b: 4"), reasoning("v", "d", 3, "Film a: 4"))
+
+    assert (report.rows, report.leaks) == (2, 0)
+
+
+def test_an_event_of_the_target_s_own_second_in_its_history_is_found(check):
+    log = events([("u", "a", 0), ("u", "b", 1), ("u", "c", 1)])
+    honest = reasoning("u", "c", 1, "Film a: 4")
+    leaky = reasoning("u", "c", 1, "Film a: 4; Film b: 4")
+
+    assert check(honest, log=log).leaks == 0
+    assert [(e.question, e.event, e.time) for e in check(leaky, log=log).counter_examples] == [
+        (NAMED, "Film b: 4", minute(1))
+    ]
+
+
+def test_a_target_that_stands_in_its_own_history_is_found(check):
+    (found,) = check(reasoning("u", "b", 1, "Film a: 4; Film b: 4")).counter_examples
+
+    assert (found.question, found.event) == (NAMED, "Film b: 4")
+
+
+def test_without_ratings_the_target_may_be_named_as_the_target_and_nowhere_else(check):
+    # events are shown by their names alone, and so the target's description holds the name of its event
+    log = LOG.with_columns(shown="Film " + pl.col("item"))
+    honest, leaky = reasoning("u", "c", 2, "Film a; Film b"), reasoning("u", "c", 2, "Film b; Film c")
+
+    assert check(honest, log=log).leaks == 0
+    assert [e.event for e in check(leaky, log=log).counter_examples] == ["Film c"]
+
+
+def test_an_item_that_is_called_like_a_heading_of_the_prompt_is_no_leak(check):
+    log = LOG.with_columns(
+        shown=pl.when(pl.col("item") == "c").then(pl.lit("Target")).otherwise("Film " + pl.col("item"))
+    )
+    rows = (reasoning("u", "b", 1, "Film a"), reasoning("v", "d", 3, "Film a"))
+
+    assert check(*rows, log=log).leaks == 0
+    leaky = reasoning("u", "b", 1, "Film a; Target")
+    assert [e.event for e in check(leaky, rows[1], log=log).counter_examples] == ["Target"]
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_the_outcome_of_an_event_that_does_not_train_is_found(check, part):
+    log = LOG.with_columns(part=pl.when(pl.col("item") == "c").then(pl.lit(part)).otherwise(pl.lit("train")))
+
+    (found,) = check(reasoning("u", "c", 2, "Film a: 4"), reasoning("u", "b", 1, "Film a: 4"), log=log).counter_examples
+
+    assert (found.question, found.time) == (UNTRAINED, minute(2))
+    assert found.row == row_key("toy", event_id("u", "c"), minute(2))
+    assert found.event == "event of user u with item c"
+
+
+def test_an_outcome_told_before_its_time_is_found(check):
+    (found,) = check(reasoning("u", "c", 1.5, "Film a: 4")).counter_examples
+
+    assert (found.question, found.as_of, found.time) == (TOO_EARLY, minute(1.5), minute(2))
+
+
+def test_a_user_who_meets_an_item_again_may_have_a_row_about_either_time(check):
+    log = events([("u", "a", 0), ("u", "b", 1), ("u", "b", 3)])
+
+    assert (
+        check(reasoning("u", "b", 1, "Film a: 4"), reasoning("u", "b", 3, "Film a: 4; Film b: 4"), log=log).leaks == 0
+    )
+
+
+def test_a_row_about_an_event_that_has_left_the_log_tells_no_sample_anything(check):
+    assert check(reasoning("u", "z", 2, "Film a: 4")).leaks == 0

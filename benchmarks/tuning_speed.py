@@ -1,0 +1,56 @@
+"""Speed of tuning: tokens a CPU-second with examples packed and not, an adapter on half a million numbers, one thread.
+
+Run:   python benchmarks/tuning_speed.py
+Reads: examples/movielens; model and instructions are made on the spot (benchmarks/tuning_toy.py).
+The last line printed is one JSON object. The model is far smaller than any real one, so that the figures tell what
+packing and the Trainer cost, not how long a real tuning takes.
+"""
+
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from tuning_toy import make_toy
+
+from flows.config import load_config
+from flows.workplace import open_dataset
+from llm_tasks.tuning.base import find_base
+from llm_tasks.tuning.config import TuningConfig
+from llm_tasks.tuning.mixture import mix
+from llm_tasks.tuning.sft import tune
+from prompts.domain import load_domain
+from sources.progress import silent
+
+CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
+ROWS = 240
+
+
+def main() -> None:
+    """Measure, and print what was found."""
+    torch.set_num_threads(1)
+    shop = load_config(CONFIG)
+    dataset, domain = open_dataset(shop), load_domain(shop.domain, shop.folder)
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        model, instructions = make_toy(Path(folder), ROWS)
+        base = find_base(model, {})
+        for name, pack in (("packed", True), ("unpacked", False)):
+            config = TuningConfig(pack=pack, held_out=0)
+            begun = time.process_time()
+            mixture = mix(dataset, domain, shop.source.split, config, instructions)
+            found["mixing_cpu_seconds"] = round(time.process_time() - begun, 2)
+            begun = time.process_time()
+            learnt = tune(base, mixture, config, Path(folder) / name, silent)["learnt"]
+            seconds = time.process_time() - begun
+            found[f"{name}_tokens_per_cpu_second"] = round(learnt["tokens"] / seconds)
+            found[f"{name}_rows"] = learnt["rows"]
+            print(f"{name:9} {learnt['tokens']:,} tokens in {learnt['rows']:,} rows: {seconds:.1f} CPU-seconds")
+    found["peak_memory_mib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

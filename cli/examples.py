@@ -1,0 +1,75 @@
+"""knowflow examples: the in-context examples that one sample would get."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import polars as pl
+from cyclopts import Parameter
+
+from cli.errors import WRONG_INPUT
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, say
+from feature_store.pool import open_pool
+from feature_store.releases import get_release
+from flows.config import Config, load_config
+from flows.workplace import open_dataset, open_store
+from prompts.domain import load_domain
+from sources.columns import to_time
+from sources.split import split
+from sources.tables import Dataset
+
+
+def examples(
+    *,
+    user: Annotated[str, Parameter(help="Id of a user; one without events has no history.")],
+    item: Annotated[str, Parameter(help="Id of an item.")],
+    time: Annotated[str | None, Parameter(help="When, as a date or ISO time in UTC; now if left out.")] = None,
+    release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    json: AsJson = False,
+) -> int:
+    """Show the examples that a user and an item would get: half of them liked, half not, the most similar ones.
+
+    How many, and how old they must be, is set under `train.examples:` in knowflow.yaml.
+
+    Example: knowflow examples --user 7 --item 318 --time 2017-06-01
+    """
+    settings = load_config(config)
+    store = open_store(settings)
+    chosen = get_release(store, release)
+    dataset = open_dataset(settings)
+    names = _names(settings, dataset)
+    moment = datetime.now(UTC) if time is None else to_time(pl.Series([time]))[0][0]
+    if item not in names or moment is None:
+        say(f"--item: the data has no item '{item}'" if item not in names else f"--time: '{time}' is no time")
+        say("  name an item by its id, a time like 2017-06-01 or 2017-06-01T12:30")
+        return WRONG_INPUT
+    parts = split(dataset.events, settings.source.split)
+    search = open_pool(store, chosen, dataset.events, parts.to_list())
+    how = settings.train.examples
+    found = search.examples_of(user, item, moment, how.count, strict=how.strict)
+    if json:
+        asked = {"release": chosen.name, "user": user, "item": item, "time": moment.isoformat()}
+        print_json({**asked, "lacking": found.lacking, "examples": [dict(example) for example in found.examples]})
+        return 0
+    print_line(
+        f"user {user}, {names[item]}, {moment:%Y-%m-%d %H:%M} UTC: {len(found.examples)} examples of {how.count}"
+    )
+    for example in found.examples:
+        print_line(_heading(example, names))
+        print_line(f"  {example['text']}")
+    if found.lacking:
+        say(f"{found.lacking} missing: the release {chosen.name} holds too few that are earlier")
+    return 0
+
+
+def _heading(example: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    decision = "liked    " if example["label"] else "not liked"
+    name, when = names[example["item"]], f"{example['time']:%Y-%m-%d}"
+    return f"{decision}  similarity {example['similarity']:.3f}  {name}, user {example['user']}, {when}"
+
+
+def _names(settings: Config, dataset: Dataset) -> dict[str, str]:
+    """Item id -> what it is called."""
+    domain = load_domain(settings.domain, settings.folder)
+    return {row["item"]: domain.item_name(row) for row in dataset.items.iter_rows(named=True)}

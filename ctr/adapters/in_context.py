@@ -1,0 +1,136 @@
+"""LLM-CF's in-context module: a small decoder reads the sample after K examples with their reasonings and labels.
+
+Paper:     Sun et al. 2024, "Large Language Models Enhanced Collaborative Filtering" (LLM-CF, arXiv 2403.17688).
+Formula:   tokens [r_1, c_1, l_1, ..., r_K, c_K, l_K, r]: r = mlp(fields of the sample), c = mlp(vector of the
+           reasoning), l = embedding of the example's label;   h = causal decoder(tokens);   out = h at the last place;
+           L_r = 1 - mean_k cos(mlp(h at r_k), vector of reasoning k): what the decoder makes of an example's fields,
+           before it has seen the reasoning, is to foretell it;   L = L_ctr + alpha L_r
+Consumes:  vectors of reasonings about training events (the pool), and of items, by which events are compared.
+Produces:  [B, 32], and L_r while training. Where the guards leave no example, three learned tokens stand in for it.
+Relations: the only adapter that reads whole samples; ctr/retrieval.py chooses them. similarity compares texts of items.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ctr.adapters.decoder import Decoder
+from ctr.adapters.protocol import ExampleAdapter, Missing
+from ctr.backbones.perceptron import perceptron
+from ctr.batch import Shown
+from ctr.fields import States
+from ctr.retrieval import Choice, encodings, find_pool, retrieve
+from ctr.retrieval_facts import retrieval_facts
+from ctr.samples import Samples
+from ctr.views import Examples
+from feature_store.knowledge import Knowledge
+
+WIDTH = 32
+"""Width of a token."""
+LABELS = 2
+
+
+def head(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """A perceptron of one hidden layer that may answer with any number: [B, inputs] -> [B, outputs]."""
+    return nn.Sequential(perceptron(inputs, (hidden,)), nn.Linear(hidden, outputs))
+
+
+class InContext(nn.Module):
+    """The module.
+
+    Args:
+        features: Length of a sample's fields and dense values together.
+        width: Length of a reasoning's vector.
+        count: Examples shown to a sample, K.
+        alpha: Weight of the reconstruction.
+    """
+
+    width = WIDTH
+
+    def __init__(self, features: int, width: int, count: int, alpha: float) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.sample = head(features, 128, WIDTH)
+        self.reasoning = head(width, 256, WIDTH)
+        self.label = nn.Embedding(LABELS, WIDTH)
+        self.missing = Missing(3 * WIDTH)
+        self.decoder = Decoder(3 * count + 1, WIDTH)
+        self.reconstruct = head(WIDTH, 256, width)
+
+    def tokens(self, query: States, examples: States, shown: Shown) -> Tensor:
+        """All tokens of B samples: [B, 3K + 1, 32]."""
+        parts = [self.sample(features(examples)), self.reasoning(shown.vectors), self.label(shown.label)]
+        # Each example is worked out once and then handed to all samples that it is shown to; the last row stands in.
+        table = torch.cat([torch.cat(parts, dim=1), self.missing.vector.unsqueeze(0)])  # [U + 1, 3 * 32]
+        past = functional.embedding(_places(shown), table).view(len(shown.chosen), -1, WIDTH)  # [B, 3K, 32]
+        return torch.cat([past, self.sample(features(query)).unsqueeze(1)], dim=1)
+
+    def forward(self, query: States, examples: States, shown: Shown) -> tuple[Tensor, Tensor | None]:
+        """What the decoder says of B samples.
+
+        Args:
+            query: The B samples.
+            examples: The U examples as samples.
+            shown: Their labels and reasonings, and which of them each sample is shown.
+
+        Returns:
+            [B, 32], and alpha * L_r, or None when not training.
+        """
+        tokens = self.tokens(query, examples, shown)
+        if not (self.training and self.alpha):
+            return self.decoder(tokens, slice(-1, None))[:, 0], None
+        hidden = self.decoder(tokens, slice(0, None, 3))  # [B, K + 1, 32]: at every r
+        foretold = self.reconstruct(hidden[:, :-1])  # [B, K, k]
+        return hidden[:, -1], self.alpha * reconstruction_loss(foretold, shown)
+
+
+def features(states: States) -> Tensor:
+    """What a backbone reads of a sample, before any adapter: [B, F * d + k]."""
+    return torch.cat([states.fields.flatten(1), states.dense], dim=1)
+
+
+def reconstruction_loss(foretold: Tensor, shown: Shown) -> Tensor:
+    """1 - mean cosine of what was foretold and the reasoning, over all examples shown: [B, K, k] -> [].
+
+    It is 1, without a gradient, where no example is shown or the reasonings are zeros.
+    """
+    reasoning = functional.normalize(shown.vectors, dim=1)
+    none = reasoning.new_zeros(1, reasoning.shape[1])  # a missing example counts nothing
+    wanted = functional.embedding(_places(shown), torch.cat([reasoning, none]))  # [B, K, k]
+    length = torch.linalg.vector_norm(foretold, dim=2).clamp(min=1e-8)
+    cosine = (foretold * wanted).sum(dim=2) / length  # [B, K]
+    return 1 - cosine.sum() / (shown.chosen >= 0).sum().clamp(min=1)
+
+
+def _places(shown: Shown) -> Tensor:
+    """Which of the U examples each sample is shown, U where there is none: [B, K]."""
+    return torch.where(shown.chosen >= 0, shown.chosen, len(shown.label))
+
+
+def prepare(knowledge: Sequence[Knowledge], samples: Samples, choice: Choice) -> Examples:
+    """Choose the examples of every sample.
+
+    Args:
+        knowledge: First the reasonings, then vectors of items by which samples are compared.
+        samples: All samples.
+        choice: How many examples, under which guards.
+
+    Raises:
+        UnfitExamples: An example is not for training.
+    """
+    reasonings, items = knowledge
+    pool, encoded = find_pool(reasonings, samples), encodings(items, samples)
+    retrieved = retrieve(pool, encoded, samples, choice)
+    return Examples(
+        sample=pool.sample,
+        label=samples.label[pool.sample].astype(np.int64),
+        vectors=reasonings.vectors[pool.row],
+        chosen=retrieved.chosen,
+        facts=retrieval_facts(retrieved, pool, encoded, samples, choice),
+    )
+
+
+ADAPTER = ExampleAdapter("in_context", prepare, InContext, "LLM-CF's decoder over examples with their reasonings")

@@ -1,0 +1,88 @@
+"""Rows of which several answers were sampled: the best one becomes the row's, and stays it until others come."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from feature_store.lineage import read_lineage
+from llm_tasks.encoders.dense import DenseEncoder
+from llm_tasks.encoders.protocol import EncoderConfig
+from llm_tasks.pipeline.candidates import best_candidate, points_of
+from llm_tasks.pipeline.plan import PlannedRow, TaskPlan
+from llm_tasks.pipeline.workplace import Workplace
+from prompts.prompt import Prompt
+from sources.progress import silent
+
+
+class Candidate(NamedTuple):
+    """One answer of a row."""
+
+    key: str
+    """Its key."""
+    text: str | None
+    """What of it would be encoded; None on an error."""
+    fault: str | None
+    """The error; None when there is a text."""
+    made_at: datetime
+    """When it was answered."""
+
+
+class Choice:
+    """Gathers the candidates of a plan's rows and chooses among them.
+
+    Args:
+        plan: A plan whose calls have all been answered, if only by errors.
+        place: Domain and store.
+    """
+
+    def __init__(self, plan: TaskPlan, place: Workplace) -> None:
+        self._plan, self._domain = plan, place.domain
+        self._gathered: dict[str, Candidate] = {}
+        self.wanted = frozenset(key for planned in plan.rows for key in planned.candidates)
+        columns = ["row", "answer_key", "created_at"]
+        lineage = read_lineage(place.store, [plan.task.name], columns) if self.wanted else None
+        self._before = {} if lineage is None else {row: (key, made_at) for row, key, made_at in lineage.iter_rows()}
+        self._encoder: DenseEncoder | None = None
+
+    def add(self, candidate: Candidate) -> None:
+        """Take a candidate up."""
+        self._gathered[candidate.key] = candidate
+
+    def made(self, planned: PlannedRow) -> tuple[PlannedRow, str | None, str | None]:
+        """Choose for one row: the row with the best answer's key, its text, and the error that left none."""
+        there = [self._gathered[key] for key in planned.candidates]
+        good = [candidate for candidate in there if candidate.text is not None]
+        if not good:
+            return planned, None, there[0].fault
+        best = self._kept(planned, good, max(candidate.made_at for candidate in there)) or self._best(planned, good)
+        return replace(planned, answer_key=best.key), best.text, None
+
+    def _kept(self, planned: PlannedRow, good: list[Candidate], newest: datetime) -> Candidate | None:
+        """What was chosen last time, unless an answer has come since."""
+        key, made_at = self._before.get(planned.row, (None, newest))
+        return next((candidate for candidate in good if candidate.key == key and made_at > newest), None)
+
+    def _best(self, planned: PlannedRow, good: list[Candidate]) -> Candidate:
+        if len(good) == 1:
+            return good[0]
+        prompt, shown, name = self._plan.prompt, dict(planned.shown or {}), self._plan.task.decision
+        assert prompt is not None  # rows of a technique that asks
+        assert name is not None  # the plan has seen to it
+        decision = str(shown.pop(name))
+        points = points_of(self._instructions(prompt, planned.shown or {}))
+        texts = [candidate.text or "" for candidate in good]
+        return good[best_candidate(texts, points, " ".join(map(str, shown.values())), decision, self._encode)]
+
+    def _instructions(self, prompt: Prompt, shown: Mapping[str, Any]) -> str:
+        """The prompt without what it shows, which might hold numbers in brackets of its own."""
+        messages = prompt.render(dict.fromkeys(shown, ""), self._domain)
+        return "\n".join(message["content"] for message in messages)
+
+    def _encode(self, texts: list[str]) -> np.ndarray:
+        if self._encoder is None:
+            default = EncoderConfig(kind="dense")
+            self._encoder = DenseEncoder(default.model, default.pooling, default.max_tokens, default.batch_size)
+        return self._encoder.encode(texts, silent)

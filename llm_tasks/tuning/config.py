@@ -1,0 +1,54 @@
+"""How a model is tuned: one frozen object that Python, the command line and the tests share."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TuningConfig(BaseModel):
+    """How a model is tuned on recommendation rows and instructions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    method: Literal["lora", "full"] = "lora"
+    """lora: an adapter beside the model, which vLLM serves with it; full: all weights, a model of its own."""
+    share: float = Field(default=0.5, ge=0, le=1)
+    """Share of the training events that may become rows; 0 = none, so that the instructions alone are learnt."""
+    history_length: int = Field(default=20, ge=1)
+    """Earlier events that a recommendation row shows, the newest ones."""
+    epochs: int = Field(default=1, ge=1)
+    """Passes over all rows."""
+    learning_rate: float = Field(default=1e-5, gt=0)
+    """Highest rate; it rises over the warm-up and falls linearly to nothing. LoRA often takes ten times the default."""
+    warm_up: float = Field(default=0.03, ge=0, lt=1)
+    """Share of the steps over which the rate rises."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay of AdamW."""
+    row_tokens: int = Field(default=1_024, ge=16)
+    """Tokens of one row of a batch: several examples are packed into it, a longer example is left out."""
+    batch_rows: int = Field(default=8, ge=1)
+    """Rows in one optimiser step."""
+    rows_at_once: int = Field(default=2, ge=1)
+    """Rows that pass through the model together at most; fewer need less memory and give the same step."""
+    pack: bool = True
+    """Several examples in one row, which do not see each other; without, each has a row of its own, which is slower."""
+    rank: int = Field(default=16, ge=1)
+    """Rank of the adapter (LoRA)."""
+    alpha: int = Field(default=32, ge=1)
+    """The adapter counts alpha / rank times (LoRA)."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout before the adapter (LoRA)."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Number format of the computation; weights that are tuned are float32 in either, for small steps vanish in 16."""
+    save_every: int = Field(default=100, ge=1)
+    """Steps between two checkpoints, from which a stopped tuning goes on."""
+    held_out: int = Field(default=200, ge=0)
+    """Recommendation rows that are not learnt, on which the model is measured before and after."""
+    seed: int = Field(default=0, ge=0)
+    """Decides which rows are taken, their order and the adapter's first weights."""
+
+    @property
+    def together(self) -> int:
+        """Rows that pass through the model together: the most that divide a step and are at most `rows_at_once`."""
+        most = min(self.rows_at_once, self.batch_rows)
+        return max(rows for rows in range(1, most + 1) if self.batch_rows % rows == 0)
