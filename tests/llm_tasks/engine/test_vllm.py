@@ -260,10 +260,12 @@ def seed():
     random.seed(1), np.random.seed(2), torch.manual_seed(3)
 
 folder = Path(sys.argv[1])
+engine = VllmEngine(EngineConfig(name="vllm", model=folder.name, options=json.loads(sys.argv[2])), folder.parent)
+engine.context_tokens  # reads the model's config, for which transformers imports what draws a random number
 seed()
 wanted, hook, set_threads = state(), sys.excepthook, torch.set_num_threads
 seed()
-VllmEngine(EngineConfig(name="vllm", model=folder.name, options=json.loads(sys.argv[2])), folder.parent)._load()
+engine._load()
 print([state() == wanted, sys.excepthook is hook, torch.set_num_threads is set_threads])
 """
 
