@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cli.output import bars, print_json, print_table, say, say_next
+from cli.output import bars, count_rows, print_json, print_table, say, say_next
 from feature_store.releases import Release, get_release, list_releases
 from flows.asking import Asking, with_engine
 from flows.config import Config, load_config
@@ -106,11 +106,11 @@ def print_release(release: Release) -> None:
     )
     for one in asked:
         for kind, count in one["errors"].items():
-            say(f"  {one['task']}: {count:,} rows without text: {kind}")
+            say(f"  {one['task']}: {count_rows(count)} without text: {kind}")
         if one["withdrawn"]:
-            say(f"  {one['task']}: {one['withdrawn']:,} rows withdrawn, the data no longer bears them out")
+            say(f"  {one['task']}: {count_rows(one['withdrawn'])} withdrawn, the data no longer bears them out")
         if one["shortened"]:
-            say(f"  {one['task']}: {one['shortened']:,} rows show less, to fit the model's context")
+            say(f"  {one['task']}: {count_rows(one['shortened'])} shortened, to fit the model's context")
     cost = sum(one["cost"] for one in asked)
     if cost:
         say(f"cost {cost:,.2f} {asked[0]['currency']}")

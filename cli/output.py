@@ -43,10 +43,29 @@ def say(text: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
 
 
-def say_next(command: str, config: str, tasks: Sequence[str] | None = None) -> None:
-    """Say which command comes next, with the options that this one was given."""
-    words = ["knowflow", command, *(word for task in tasks or () for word in ("--task", task))]
+def say_next(command: str, config: str, tasks: Sequence[str] | None = None, **options: Any) -> None:
+    """Say which command comes next, with the options that this one was given.
+
+    Args:
+        command: The command.
+        config: The knowflow.yaml.
+        tasks: Names given with `--task`.
+        options: Further ones by name, one value or several each; those that are None are left out.
+    """
+    given = {"task": tasks, **options}
+    pairs = [(name, v) for name, value in given.items() for v in ([value] if isinstance(value, str) else value or ())]
+    words = ["knowflow", command, *(word for name, value in pairs for word in (f"--{name}", value))]
     say("next: " + shlex.join([*words, *(["--config", config] if config != DEFAULT_CONFIG else [])]))
+
+
+def count_rows(count: int) -> str:
+    """Say how many rows.
+
+    Example:
+        >>> count_rows(1), count_rows(3200)
+        ('1 row', '3,200 rows')
+    """
+    return f"{count:,} row" + ("" if count == 1 else "s")
 
 
 def print_line(text: str) -> None:

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from cli.asking import model_path
-from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, print_json, print_table, say, say_next
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, count_rows, print_json, print_table, say, say_next
 from flows.asking import with_engine
 from flows.config import load_config
 from flows.workplace import plan as make_plan
 from llm_tasks.pipeline.budget import Prices
 
+COLUMNS = ("task", "rows", "cached", "new", "changed", "failed", "calls", "tokens in", "out, at most")
 NAMED = 5
 """Rows named one by one."""
 
@@ -41,9 +42,10 @@ def plan(
     if json:
         print_json({"tasks": rows})
         return 0
+    estimated = any(r["output_tokens_estimate"] is not None for r in rows)
     print_table(
         "plan (nothing is written)",
-        ["task", "rows", "cached", "new", "changed", "failed", "calls", "tokens in", "out, at most", "out, estimate"],
+        [*COLUMNS, *(["out, estimate"] if estimated else [])],
         [
             [
                 r["task"],
@@ -55,7 +57,7 @@ def plan(
                 r["calls"],
                 r["input_tokens"],
                 r["output_tokens_at_most"],
-                "" if r["output_tokens_estimate"] is None else r["output_tokens_estimate"],
+                *(["" if r["output_tokens_estimate"] is None else r["output_tokens_estimate"]] if estimated else []),
             ]
             for r in rows
         ],
@@ -63,10 +65,7 @@ def plan(
     for row in rows:
         _say_notes(row)
     _say_total(rows, settings.prices.currency)
-    if error:
-        say("next: knowflow retry " + " ".join(f"--error {kind}" for kind in error))
-    else:
-        say_next("refresh", config, task)
+    say_next("retry" if error else "refresh", config, task, error=error, engine=engine, model=model)
     return 0
 
 
@@ -84,17 +83,17 @@ def _say_notes(row: dict[str, Any]) -> None:
     """Say why rows are asked, why others cannot be, and what becomes of long ones."""
     task = row["task"]
     for why, count in row["why"].items():
-        say(f"  {task}: {count:,} rows {why}")
+        say(f"  {task}: {count_rows(count)} {why}")
     for kind, count in row["failures"].items():
-        say(f"  {task}: {count:,} rows failed: {kind}")
+        say(f"  {task}: {count_rows(count)} failed: {kind}")
     if row["shortened"]:
-        say(f"  {task}: {row['shortened']:,} rows show less of their oldest history, to fit the model's context")
+        say(f"  {task}: {count_rows(row['shortened'])} shortened by the oldest history, to fit the model's context")
     for name in row["too_long"][:NAMED]:
         say(f"    too long for the model's context: {name}")
     if len(row["too_long"]) > NAMED:
         say(f"    and {len(row['too_long']) - NAMED:,} more; --json names all")
     if row["withdrawn"]:
-        say(f"  {task}: {row['withdrawn']:,} rows would be withdrawn, the data no longer bears them out")
+        say(f"  {task}: {count_rows(row['withdrawn'])} would be withdrawn, the data no longer bears them out")
 
 
 def _say_total(rows: Sequence[dict[str, Any]], currency: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cli.asking import AskingOptions, run_refresh
-from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, print_json, say
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, count_rows, print_json, say
 from flows.config import load_config
 from flows.workplace import errors_on_record, open_store
 
@@ -36,7 +36,7 @@ def retry(
     settings = load_config(config)
     found = errors_on_record(open_store(settings), task)
     if not found.keys() & set(error) and not ("all" in error and found):
-        known = ", ".join(f"{kind} ({count:,} rows)" for kind, count in sorted(found.items())) or "none"
+        known = ", ".join(f"{kind} ({count_rows(count)})" for kind, count in sorted(found.items())) or "none"
         if json:
             print_json({"release": None, "new": False, "tasks": []})
         say(f"no row has the error {' or '.join(error)}; on record: {known}")

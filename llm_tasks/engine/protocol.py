@@ -14,13 +14,14 @@ class EngineConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str = "recorded"
-    """`recorded`, or `package.module:Class` for an engine of your own."""
+    """`recorded`, `vllm`, `openai`, or `package.module:Class` for an engine of your own."""
     model: str = "recorded"
-    """Name or path of the model, part of every answer's key."""
+    """Name of the model, or its folder; the name (for a folder, the folder's own) is part of every answer's key."""
     revision: str = ""
     """Revision of the model's weights, part of every answer's key."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Options of that engine alone; for `recorded`: `files`, prompt name -> Parquet file of its answers."""
+    """Options of that engine alone; for `recorded`: `files`, prompt name -> Parquet file of its answers; for the others
+    see docs/how-to/vllm.md and docs/how-to/openai-server.md."""
 
 
 class EngineFault(Exception):

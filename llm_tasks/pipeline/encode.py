@@ -11,7 +11,6 @@ from feature_store.database import Store, Writer
 from feature_store.lineage import read_lineage
 from feature_store.vectors import known_vectors, newest_state, write_state, write_vectors
 from llm_tasks.encoders.dense import DenseEncoder
-from llm_tasks.encoders.lexical import LexicalEncoder
 from llm_tasks.encoders.protocol import Encoder, EncoderConfig
 from llm_tasks.encoders.vllm import VllmEncoder
 from llm_tasks.pipeline.task import Task
@@ -138,8 +137,10 @@ def model_encoder(name: str, config: EncoderConfig, folder: Path | None) -> Dens
         raise OptionFault(f"encoders.{name}: {error}\n  {mend}") from error
 
 
-def _lexical(name: str, config: EncoderConfig, space: str, writer: Writer) -> tuple[LexicalEncoder, str]:
+def _lexical(name: str, config: EncoderConfig, space: str, writer: Writer) -> tuple[Encoder, str]:
     """Take up the fitted state of a space, or fit it anew when too many of its texts are new."""
+    from llm_tasks.encoders.lexical import LexicalEncoder  # noqa: PLC0415 - scikit-learn takes a second, a plan needs none
+
     texts = task_texts(writer.store, space)
     state = newest_state(writer.store, name, space)
     if state is not None:

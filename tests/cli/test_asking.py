@@ -36,7 +36,7 @@ def test_retry_takes_just_the_rows_with_the_error(shop, knowflow):
     done = knowflow.run("retry", *config, "--error", "parse", "--json")
 
     assert nothing.returncode == 0
-    assert "no row has the error timeout; on record: parse (1 rows), refused (1 rows)" in nothing.stderr
+    assert "no row has the error timeout; on record: parse (1 row), refused (1 row)" in nothing.stderr
     assert [task["calls"] for task in json.loads(planned.stdout)["tasks"]] == [1]
     assert done.returncode == 0, done.stderr
     asked = json.loads(done.stdout)["tasks"]
@@ -85,3 +85,13 @@ def test_the_model_on_the_command_line_is_relative_to_where_it_is_called(shop, k
 
     assert done.returncode == 2
     assert f"engine.model: {model}" in done.stderr
+
+
+def test_what_comes_next_is_said_with_the_options_that_were_given(shop, knowflow):
+    given = ("--config", str(shop.config), "--model", "another model", "--task", "kar_item")
+
+    refresh = knowflow.run("plan", *given)
+    retry = knowflow.run("plan", *given, "--error", "parse", "--error", "refused")
+
+    assert f"next: knowflow refresh --task kar_item --model 'another model' --config {shop.config}\n" in refresh.stderr
+    assert "next: knowflow retry --task kar_item --error parse --error refused --model 'another" in retry.stderr

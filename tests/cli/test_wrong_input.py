@@ -90,7 +90,10 @@ def home_that_is_a_file(shop):
         (label_outside, ["line 2  liked  '2'  is neither 0 nor 1", ADVICE]),
         (unknown_item, ["row 21  item  'i99'  is not in items.parquet", ADVICE]),
         (missing_file, ["items.parquet: 1 fault, nothing was read", "there is no such file"]),
-        (unknown_engine, ["engine.name: there is no engine 'oracle'", "use recorded, or package.module:Class"]),
+        (
+            unknown_engine,
+            ["engine.name: there is no engine 'oracle'", "use recorded, vllm, openai, or package.module:Class"],
+        ),
         (unknown_domain, ["filmes", "films"]),
         (home_that_is_a_file, ["taken", "mend the path, the rights or the disk"]),
     ],

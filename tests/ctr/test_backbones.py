@@ -41,7 +41,7 @@ def start_of(states):
     return np.concatenate([states.fields.numpy().reshape(rows, -1), states.dense.numpy()], axis=1).astype(np.float64)
 
 
-def close(found, expected):
+def check_close(found, expected):
     np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-5)
 
 
@@ -55,7 +55,7 @@ def test_a_perceptron_is_linear_layers_with_relu_after_each():
     values = torch.randn(3, 5)
     weights = {f"p.{name}": value for name, value in arrays(module).items()}
 
-    close(module(values), dense_layers(values.double().numpy(), weights, "p", 2))
+    check_close(module(values), dense_layers(values.double().numpy(), weights, "p", 2))
 
 
 def test_dcnv2_crosses_equal_the_paper_s_formula(world):
@@ -76,7 +76,7 @@ def test_dcnv2_crosses_equal_the_paper_s_formula(world):
             ]
         )
     both = np.concatenate([crossed, dense_layers(start, w, "deep", 2)], axis=1)
-    close(found, (both @ w["out.weight"].T + w["out.bias"])[:, 0])
+    check_close(found, (both @ w["out.weight"].T + w["out.bias"])[:, 0])
 
 
 def test_a_cross_layer_worked_out_by_hand():
@@ -112,7 +112,7 @@ def test_deepfm_adds_first_order_pairs_and_perceptron(world):
     linear = start @ w["first.weight"].T + w["first.bias"]
     deep = dense_layers(start, w, "deep", 2) @ w["out.weight"].T
 
-    close(model(states), (linear + deep)[:, 0] + pairs(states.fields).numpy())
+    check_close(model(states), (linear + deep)[:, 0] + pairs(states.fields).numpy())
 
 
 def test_din_attention_equals_a_loop_over_events(world):
@@ -135,7 +135,7 @@ def test_din_attention_equals_a_loop_over_events(world):
         interests.append(interest)
     flat = states.fields.flatten(1).double().numpy()
     start = np.concatenate([flat, np.array(interests), states.dense.double().numpy()], axis=1)
-    close(found, (dense_layers(start, w, "deep", 2) @ w["out.weight"].T + w["out.bias"])[:, 0])
+    check_close(found, (dense_layers(start, w, "deep", 2) @ w["out.weight"].T + w["out.bias"])[:, 0])
 
 
 def test_din_gives_masked_events_no_weight(world):
@@ -159,7 +159,7 @@ def test_lr_equals_scikit_learn_with_the_same_weights(world):
         model.out.weight.copy_(torch.from_numpy(fitted.coef_))
         model.out.bias.copy_(torch.from_numpy(fitted.intercept_))
 
-    close(model(states), fitted.decision_function(start))
+    check_close(model(states), fitted.decision_function(start))
 
 
 @pytest.fixture(scope="module")

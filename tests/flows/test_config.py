@@ -64,7 +64,7 @@ def test_everything_that_is_wrong_in_any_section_is_told_at_once_with_its_place(
         ["skip_bad_rows", "should be a valid boolean, unable to interpret input, not 'maybe'"],
         ["tasks.kar_item.snapshot", "is not a setting there; did you mean 'snapshots'?"],
         ["tasks.kar_user.snapshots", "should have at least 1 item"],
-        ["encoders.dense.kind", "should be 'dense' or 'lexical', not 'dens'"],
+        ["encoders.dense.kind", "should be 'dense', 'lexical' or 'vllm', not 'dens'"],
         ["gates.drift", "should be less than or equal to 1, not 2"],
         ["gates.answerd", "is not a setting there; did you mean 'answered'?"],
         ["train", "should hold settings"],
@@ -116,7 +116,7 @@ def test_rows_with_faults_are_refused_by_every_stage_or_left_out_by_every_stage(
 
     assert seen == [len(good)] * 3
     assert set(caplog.messages) == {"events.parquet: left out 1 row with faults"}
-    assert [one.summary()["rows"] for one in plan(shop.config)] == [12, 8, 12]
+    assert [one.summary()["rows"] for one in plan(load_config(shop.config))] == [12, 8, 12]
 
 
 def test_a_price_is_for_a_million_tokens():

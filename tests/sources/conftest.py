@@ -56,7 +56,7 @@ class Source:
         return str(caught.value)
 
     @staticmethod
-    def same(one: Dataset, other: Dataset) -> None:
+    def check_same(one: Dataset, other: Dataset) -> None:
         for name in ("events", "items", "users", "queries"):
             left, right = getattr(one, name), getattr(other, name)
             if left is None or right is None:

@@ -74,8 +74,8 @@ def test_the_same_content_from_parquet_csv_and_jsonl_is_the_same_dataset_and_ver
         for suffix in ("parquet", "csv", "jsonl")
     )
 
-    source.same(parquet, csv)
-    source.same(parquet, jsonl)
+    source.check_same(parquet, csv)
+    source.check_same(parquet, jsonl)
     assert parquet.events["label"].to_list() == [0.0, 1.0, 1.0]
     assert parquet.items.rows() == [
         ("7", "Élan\nvital", None, [], 2000.0, None),
@@ -97,7 +97,7 @@ def test_database_types_give_the_same_as_plain_ones(source):
     source.write("plain.parquet", pl.DataFrame(plain))
     source.write("typed.parquet", typed)
 
-    source.same(source.load(events={"path": "plain.parquet"}), source.load(events={"path": "typed.parquet"}))
+    source.check_same(source.load(events={"path": "plain.parquet"}), source.load(events={"path": "typed.parquet"}))
 
 
 KEYS = st.one_of(st.integers(0, 20).map(str), st.sampled_from(["007", "a", "A b", "é", "1.5", "x,y", 'q"q']))
@@ -119,9 +119,9 @@ def test_any_content_is_the_same_from_every_format_and_in_every_order_of_rows(so
 
     parquet, csv, jsonl = (load_from(source, suffix) for suffix in ("parquet", "csv", "jsonl"))
 
-    source.same(parquet, csv)
-    source.same(parquet, jsonl)
-    source.same(csv, load_from(source, "csv", events={"path": "other.csv"}))
+    source.check_same(parquet, csv)
+    source.check_same(parquet, jsonl)
+    source.check_same(csv, load_from(source, "csv", events={"path": "other.csv"}))
     assert parquet.events["position"].to_list() == [
         sum(other == user for other in parquet.events["user"][:row]) for row, user in enumerate(parquet.events["user"])
     ]
@@ -192,7 +192,7 @@ def test_columns_that_are_not_mapped_may_hold_anything(source):
     frame = pl.read_csv(source.folder / "items.csv")
     source.write("items.parquet", frame.with_columns(pl.Series("x", [{"a": 1}, None]), pl.Series("y", [b"\xff", b""])))
 
-    source.same(source.load(items={"path": "items.parquet"}), source.load())
+    source.check_same(source.load(items={"path": "items.parquet"}), source.load())
 
 
 def test_the_example_loads_with_all_its_events_and_films():

@@ -66,6 +66,12 @@ def make_engine() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def options() -> dict[str, Any]:
+    """The tests' options of the engine."""
+    return dict(OPTIONS)
+
+
+@pytest.fixture(scope="session")
 def request_of() -> Callable[..., Any]:
     """Make a request to an engine: a text of the user, or messages."""
 
