@@ -115,6 +115,8 @@ def _duration(seconds: float) -> str:
         >>> _duration(5400)
         '1.5 hours'
     """
+    if seconds < 1:
+        return "a second"
     if seconds < 120:
         return f"{seconds:,.0f} seconds"
     return f"{seconds / 60:,.0f} minutes" if seconds < 5400 else f"{seconds / 3600:,.1f} hours"
