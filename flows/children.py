@@ -57,7 +57,13 @@ def run_child(
     with (
         log.open("w") as said,
         subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, cwd=root
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            cwd=root,
+            process_group=0,  # a terminal's Ctrl-C is for this process, which then ends the child
         ) as process,
     ):
         assert process.stdout is not None  # a pipe was asked for

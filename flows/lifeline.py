@@ -31,7 +31,7 @@ def begin_child() -> Progress:
     Returns:
         Tells the parent how far this is, one JSON list a line. All else that is written goes to standard error.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever sends it: it is for the parent, which ends this
     when_the_parent_ends(partial(os._exit, 1))
     lines = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

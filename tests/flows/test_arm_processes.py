@@ -89,8 +89,9 @@ def test_ctrl_c_ends_the_arms_that_train_and_begins_no_more(endless, plain_knowf
     try:
         arms = arms_below(process, {"kar"})
         servers = servers_below(process)
-        if whole_group:  # as the terminal does; all that belongs to the command is below it
-            for one in [*arms.values(), psutil.Process(process.pid)]:
+        if whole_group:  # as the terminal does
+            below = [*arms.values(), *servers.values(), psutil.Process(process.pid)]
+            for one in [one for one in below if os.getpgid(one.pid) == os.getpgid(process.pid)]:
                 one.send_signal(signal.SIGINT)
         else:
             process.send_signal(signal.SIGINT)
