@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cli.asking import Unlimited
 from ctr.faults import ArmFailed, UnfitExamples, UnfitVectors, UnknownArm
 from evals.scores import ScoresFault
-from feature_store.database import DuplicateKeys, StoreBusy, StoreUnwritable
+from feature_store.database import DuplicateKeys, OtherVersion, StoreBusy, StoreUnwritable
 from feature_store.gates import GatesClosed
 from feature_store.releases import NoRelease
 from flows.children import ChildFailed, ChildFault
@@ -45,6 +45,7 @@ CODES: dict[type[Exception], int] = {
     NoTrainRun: WRONG_INPUT,
     NothingToFit: WRONG_INPUT,
     StoreBusy: WRONG_INPUT,
+    OtherVersion: WRONG_INPUT,
 }
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,6 +36,10 @@ class StoreBusy(Exception):
 
 class StoreUnwritable(Exception):
     """The disk did not take what was written: full, gone, or read-only; the text says which and what to do."""
+
+
+class OtherVersion(Exception):
+    """A table was written by another version of this program; the text says which and what to do."""
 
 
 class DuplicateKeys(Exception):
@@ -81,10 +85,29 @@ class Store:
             columns: Columns to read; all when left out.
             where: SQL condition.
             version: Version to read.
+
+        Raises:
+            OtherVersion: The table lacks a column that is read.
         """
         if not self.has(table):
             return schema.empty_table() if columns is None else schema.empty_table().select(columns)
-        return lance.dataset(str(self.path(table)), version=version).to_table(columns=columns, filter=where)
+        dataset = lance.dataset(str(self.path(table)), version=version)
+        self.check_columns(table, columns or schema.names, dataset.schema.names)
+        return dataset.to_table(columns=columns, filter=where)
+
+    def check_columns(self, table: str, wanted: Sequence[str], there: Sequence[str]) -> None:
+        """Make sure that a table has the columns that are wanted.
+
+        Raises:
+            OtherVersion: It lacks some.
+        """
+        lacking = sorted(set(wanted) - set(there))
+        if lacking:
+            raise OtherVersion(
+                f"{self.folder}: table {table} was written by another version of KnowFlow:"
+                f" it has no {', '.join(lacking)}\n"
+                "  name another home: in knowflow.yaml to begin anew, or go back to that version"
+            )
 
     @contextmanager
     def writer(self, purpose: str) -> Iterator["Writer"]:
@@ -168,10 +191,13 @@ class Writer:
 
         Raises:
             DuplicateKeys: The rows hold one key twice, which LanceDB would insert twice without a word.
+            OtherVersion: The table lacks a column of the schema.
         """
         key = schema.names[0]
         if len(data[key].unique()) != len(data):
             raise DuplicateKeys(f"{table}: a batch of {len(data):,} rows holds a key twice")
+        if self.store.has(table):
+            self.store.check_columns(table, schema.names, lance.dataset(str(self.store.path(table))).schema.names)
         handle = self._connection.create_table(table, schema=schema, exist_ok=True)
         rows = data.select(schema.names).cast(schema)
         step = max(1, int(len(rows) * LARGEST_MERGE / max(rows.nbytes, 1)))

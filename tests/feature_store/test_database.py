@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_store.database import COMPACT_EVERY, DuplicateKeys, Store, StoreBusy, check_keys, quoted
+from feature_store.database import COMPACT_EVERY, DuplicateKeys, OtherVersion, Store, StoreBusy, check_keys, quoted
 from feature_store.schemas import key_field
 
 SCHEMA = pa.schema([key_field("key"), pa.field("value", pa.int64())])
@@ -59,6 +59,22 @@ def test_doubled_keys_that_came_from_elsewhere_are_found(tmp_path):
 
     with pytest.raises(DuplicateKeys, match="1 of 2 rows"):
         check_keys(store, "things", "key")
+
+
+def test_a_table_of_another_version_is_told_when_a_column_is_missed_and_not_before(tmp_path):
+    store = Store(tmp_path)
+    newer = pa.schema([*SCHEMA, pa.field("later", pa.int64())])
+    with store.writer("a test") as writer:
+        writer.upsert("t", pa.table({"key": ["a"], "value": [1]}), SCHEMA)
+
+        with pytest.raises(
+            OtherVersion, match=r"table t was written by another version of KnowFlow: it has no later\n"
+        ):
+            writer.upsert("t", pa.table({"key": ["b"], "value": [2], "later": [3]}), newer)
+
+    assert store.read("t", newer, columns=["value"])["value"].to_pylist() == [1]
+    with pytest.raises(OtherVersion, match="name another home"):
+        store.read("t", newer)
 
 
 def test_a_pinned_version_does_not_see_later_rows(tmp_path):

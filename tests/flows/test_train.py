@@ -102,11 +102,10 @@ def test_only_ids_paths_and_small_tables_of_text_go_between_tasks():
     def plain(kind: Any) -> bool:
         if get_origin(kind) in (list, tuple, dict) or get_args(kind):
             return all(plain(inner) for inner in get_args(kind))
-        if isinstance(kind, type) and issubclass(
-            kind, BaseModel
-        ):  # a frozen parameter of a flow, shown in Prefect's pages
-            return bool(kind.model_config.get("frozen")) and all(map(plain, get_type_hints(kind).values()))
-        return kind in (str, bool, int, float, type(None), dict)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):  # a frozen parameter of a flow, as its page shows it
+            fields = [field.annotation for field in kind.model_fields.values()]
+            return bool(kind.model_config.get("frozen")) and all(map(plain, fields))
+        return kind in (str, bool, int, float, type(None), dict, ...)
 
     found = {
         value
