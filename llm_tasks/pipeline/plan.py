@@ -1,59 +1,22 @@
 """The plan: which rows there are, which answers are there already, what would be asked and why. It writes nothing."""
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
 
 from feature_store.answers import known_answers
-from feature_store.lineage import row_key
-from feature_store.vectors import text_key
 from llm_tasks.engine.protocol import EngineFault
 from llm_tasks.pipeline.before import Before, Status
 from llm_tasks.pipeline.estimate import Estimate, estimate
 from llm_tasks.pipeline.fit import Renderer
-from llm_tasks.pipeline.request import Request, candidates_of, messages_json
+from llm_tasks.pipeline.judge import AGAIN, Judge, PlannedRow
+from llm_tasks.pipeline.request import Request, messages_json
 from llm_tasks.pipeline.spool import Spool
 from llm_tasks.pipeline.task import Row, Task
 from llm_tasks.pipeline.workplace import OptionFault, Workplace
 from prompts.faults import PromptFault
 from prompts.library import choose_prompt
 from prompts.prompt import Prompt
-
-AGAIN = "the error is to be retried"
-"""How the reason of a row begins whose error on record is asked again."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRow:
-    """One row of knowledge as it shall be; what its prompt shows is not kept, so that millions of them fit memory."""
-
-    row: str
-    """Row key: task, entity and as_of."""
-    entity: str
-    """Id of the item, user, query or event."""
-    as_of: datetime
-    """The newest event the row may have seen."""
-    seen_until: datetime | None
-    """The newest event that really stands in the prompt."""
-    text: str | None
-    """The text itself, where no model is asked."""
-    answer_key: str | None
-    """Key of its answer; None when no model is asked, or when the prompt cannot be sent."""
-    input_digest: str
-    """Hash of what the prompt shows."""
-    status: Status
-    """cached: answered already; failed: an error is on record, or the prompt cannot be sent; new or changed: to be
-    asked."""
-    why: str
-    """Why it is to be asked, or why it failed."""
-    candidates: tuple[str, ...] = ()
-    """Keys of all its answers, where several are sampled and the best is kept; the first is `answer_key`."""
-    shown: Mapping[str, Any] | None = None
-    """What its prompt shows, kept where candidates are compared with it."""
 
 
 @dataclass(frozen=True)
@@ -132,40 +95,28 @@ def plan_task(
         The plan; nothing is written.
     """
     prompt = choose_prompt(task.prompt, place.options_of(task.name).prompt_version) if task.prompt else None
-    answers = {**known_answers(place.store), **dict.fromkeys(asked_before)} if prompt else {}
-    before, identity = Before.read(place.store, task.name), place.identity_of(task.name)
+    judge = Judge(
+        task=task,
+        prompt=prompt,
+        identity=place.identity_of(task.name),
+        before=Before.read(place.store, task.name),
+        answers={**known_answers(place.store), **dict.fromkeys(asked_before)} if prompt else {},
+        retry=frozenset(retry),
+        candidates=number_of_candidates(task, prompt, place),
+    )
     rows: dict[str, PlannedRow] = {}
     tokens: dict[str, int] = {}
     seeds: dict[str, int] = {}
     shortened: set[str] = set()
-    number = number_of_candidates(task, prompt, place)
     replaced, spool = False, Spool()
     for row, request, fault, shorter in task_rows(task, prompt, place):
-        digest = hashlib.sha256(json.dumps(dict(row.variables), sort_keys=True, default=str).encode()).hexdigest()[:16]
-        key, text = row_key(task.name, row.entity, row.as_of), None
-        (shortened.add if shorter else shortened.discard)(key)
+        planned, asked = judge.plan(row, request, fault)
+        (shortened.add if shorter else shortened.discard)(planned.row)
         # Two snapshots of one second are one row of knowledge; the later one has seen more.
-        replaced = replaced or key in rows
-        if fault:
-            rows[key] = PlannedRow(key, row.entity, row.as_of, row.seen_until, None, None, digest, "failed", fault)
-            continue
-        asked: tuple[Request, ...] = ()
-        if request is None:
-            text = task.encode(row.variables["text"])
-            known = before.text_keys.get(key) == text_key(text)
-        else:
-            asked = candidates_of(request, identity, number)
-            known = all(one.key in answers for one in asked)
-        status, why = before.judge(key, row.entity, digest, prompt, identity, known=known)
-        errors = [answers[one.key] for one in asked if known]
-        error = errors[0] if errors and None not in errors else None  # one candidate that was answered is enough
-        if known and error is None and key in before.unparsed and ("all" in retry or "parse" in retry):
-            status, why = "changed", f"{AGAIN}: parse"
-        if error is not None:
-            again = "all" in retry or error in retry
-            status, why = ("changed", f"{AGAIN}: {error}") if again else ("failed", error)
-        for one in asked if status in ("new", "changed") else ():
-            if one.key in tokens or (one.key in answers and not known):
+        replaced = replaced or planned.row in rows
+        rows[planned.row] = planned
+        for one in asked:
+            if one.key in tokens:
                 continue
             if not tokens:
                 check_prompt(one, prompt, place)
@@ -173,27 +124,14 @@ def plan_task(
             spool.add(one.key, messages_json(one.messages))
             if one is not request:
                 seeds[one.key] = one.sampling["seed"]
-        rows[key] = PlannedRow(
-            key,
-            row.entity,
-            row.as_of,
-            row.seen_until,
-            text,
-            request.key if request else None,
-            digest,
-            status,
-            why,
-            tuple(one.key for one in asked) if number > 1 else (),
-            row.variables if number > 1 else None,
-        )
-    gone = () if retry else before.withdrawn(rows.keys(), place.dataset, place.split)
+    gone = () if retry else judge.before.withdrawn(rows.keys(), place.dataset, place.split)
     if retry:
         rows = {key: row for key, row in rows.items() if row.why.startswith(AGAIN)}
         shortened &= rows.keys()
     if replaced or retry:
         wanted = {key for row in rows.values() for key in (row.answer_key, *row.candidates)}
         tokens = {key: count for key, count in tokens.items() if key in wanted}
-    guess = estimate(place.store, prompt, identity) if prompt and tokens else None
+    guess = estimate(place.store, prompt, judge.identity) if prompt and tokens else None
     return TaskPlan(task, prompt, tuple(rows.values()), tokens, seeds, gone, len(shortened), guess, spool)
 
 

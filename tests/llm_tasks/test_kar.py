@@ -30,8 +30,10 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def example():
-    return open_workplace(load_config(EXAMPLE / "knowflow.yaml"))
+def example(tmp_path_factory):
+    # a home of its own: what `make demo` has left in this checkout's must change nothing here
+    home = tmp_path_factory.mktemp("home")
+    return open_workplace(load_config(EXAMPLE / "knowflow.yaml").model_copy(update={"home": home}))
 
 
 def recorded(name: str) -> pl.DataFrame:

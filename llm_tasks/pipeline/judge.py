@@ -1,0 +1,119 @@
+"""Judging one row of a plan: is its answer there, is it to be asked, and why."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from feature_store.lineage import row_key
+from feature_store.vectors import text_key
+from llm_tasks.pipeline.before import Before, Status
+from llm_tasks.pipeline.request import ModelIdentity, Request, candidates_of
+from llm_tasks.pipeline.task import Row, Task
+from prompts.prompt import Prompt
+
+AGAIN = "the error is to be retried"
+"""How the reason of a row begins whose error on record is asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRow:
+    """One row of knowledge as it shall be; what its prompt shows is not kept, so that millions of them fit memory."""
+
+    row: str
+    """Row key: task, entity and as_of."""
+    entity: str
+    """Id of the item, user, query or event."""
+    as_of: datetime
+    """The newest event the row may have seen."""
+    seen_until: datetime | None
+    """The newest event that really stands in the prompt."""
+    text: str | None
+    """The text itself, where no model is asked."""
+    answer_key: str | None
+    """Key of its answer; None when no model is asked, or when the prompt cannot be sent."""
+    input_digest: str
+    """Hash of what the prompt shows."""
+    status: Status
+    """cached: answered already; failed: an error is on record, or the prompt cannot be sent; new or changed: to be
+    asked."""
+    why: str
+    """Why it is to be asked, or why it failed."""
+    candidates: tuple[str, ...] = ()
+    """Keys of all its answers, where several are sampled and the best is kept; the first is `answer_key`."""
+    shown: Mapping[str, Any] | None = None
+    """What its prompt shows, kept where candidates are compared with it."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Compares rows that one technique wants with what the store holds."""
+
+    task: Task
+    """The technique."""
+    prompt: Prompt | None
+    """Its prompt; None when no model is asked."""
+    identity: ModelIdentity
+    """Which model answers."""
+    before: Before
+    """The technique's lineage as it is."""
+    answers: Mapping[str, str | None]
+    """Every answer key that is known -> its error, None where the model answered."""
+    retry: frozenset[str]
+    """Kinds of errors that are asked again; `all` is every kind."""
+    candidates: int
+    """Answers that each row gets."""
+
+    def plan(self, row: Row, request: Request | None, fault: str | None) -> tuple[PlannedRow, Sequence[Request]]:
+        """Judge one row.
+
+        Args:
+            row: The row.
+            request: Its request; None when no model is asked.
+            fault: Why it cannot be asked; None when it can.
+
+        Returns:
+            The planned row, and the requests that are to be made for it.
+        """
+        shown = json.dumps(dict(row.variables), sort_keys=True, default=str)
+        digest = hashlib.sha256(shown.encode()).hexdigest()[:16]
+        key = row_key(self.task.name, row.entity, row.as_of)
+        if fault:
+            return PlannedRow(key, row.entity, row.as_of, row.seen_until, None, None, digest, "failed", fault), ()
+        text, several = None, self.candidates > 1
+        asked = () if request is None else candidates_of(request, self.identity, self.candidates)
+        if request is None:
+            text = self.task.encode(row.variables["text"])
+            known = self.before.text_keys.get(key) == text_key(text)
+        else:
+            known = all(one.key in self.answers for one in asked)
+        status, why = self._status(key, row, digest, asked, known=known)
+        planned = PlannedRow(
+            key,
+            row.entity,
+            row.as_of,
+            row.seen_until,
+            text,
+            request.key if request else None,
+            digest,
+            status,
+            why,
+            tuple(one.key for one in asked) if several else (),
+            row.variables if several else None,
+        )
+        if status not in ("new", "changed"):
+            return planned, ()
+        # Of several candidates those that are lacking, unless all are there and asked again.
+        return planned, [one for one in asked if known or one.key not in self.answers]
+
+    def _status(self, key: str, row: Row, digest: str, asked: Sequence[Request], *, known: bool) -> tuple[Status, str]:
+        errors = [self.answers[one.key] for one in asked if known]
+        error = errors[0] if errors and None not in errors else None  # one candidate that was answered is enough
+        if error is not None:
+            again = bool(self.retry & {"all", error})
+            return ("changed", f"{AGAIN}: {error}") if again else ("failed", error)
+        if known and key in self.before.unparsed and self.retry & {"all", "parse"}:
+            return "changed", f"{AGAIN}: parse"
+        return self.before.judge(key, row.entity, digest, self.prompt, self.identity, known=known)
