@@ -19,10 +19,11 @@ HELP = """A large language model's knowledge in your click-through-rate model, w
 The usual order: init (once), then plan, refresh, train, report. `knowflow demo` shows all of it on MovieLens.
 Exit codes: 0 all well, 1 a check or a step failed, 2 wrong use or wrong input. `--debug` shows an error's traceback.
 """
+ANSWERS_KEPT = "what was answered is kept, the same command goes on from there"
 KEPT = {
     "demo": "what was done is kept, the same command goes on from there",
-    "refresh": "what was answered is kept, the same command goes on from there",
-    "retry": "what was answered is kept, the same command goes on from there",
+    "refresh": ANSWERS_KEPT,
+    "retry": ANSWERS_KEPT,
     "tune": "its checkpoints are kept, the same command with --resume goes on from the newest",
     "train": "nothing is kept of this training run; releases and earlier runs are unharmed",
 }

@@ -1,10 +1,12 @@
 """Made scores, small enough to repeat their rows and large enough to show a gain."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
+from evals.evaluate import evaluate
 from evals.scores import Scores
 
 
@@ -34,3 +36,13 @@ def made_scores(
         "cold_with_knowledge": cold & (random.random(rows) < 0.6),
     }
     return Scores(label, user.astype(np.int64) * 10, segments, probabilities)
+
+
+@pytest.fixture(scope="module")
+def scores(make_scores: Callable[..., Scores]) -> Scores:
+    return make_scores({"base": 0.5, "facts": 0.6, "shuffled": 0.5, "knowledge": 1.3})
+
+
+@pytest.fixture(scope="module")
+def result(scores: Scores) -> dict[str, Any]:
+    return evaluate(scores, replicates=50)

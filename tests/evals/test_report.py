@@ -13,7 +13,7 @@ import pytest
 
 import evals.report
 from evals.evaluate import evaluate
-from evals.figures import calibration, calibration_curves, forests, scale, strips
+from evals.figures import calibration_curves
 from evals.report import InContext, ReportContext, moment, render_report, show
 
 ATTACK = "<script>alert('x')</script><img src=https://evil.example/a.png onerror=alert(1)>"
@@ -97,16 +97,6 @@ class Page(HTMLParser):
     @property
     def words(self):
         return " ".join(" ".join(self.text).split())
-
-
-@pytest.fixture(scope="module")
-def scores(make_scores):
-    return make_scores({"base": 0.5, "facts": 0.6, "shuffled": 0.5, "knowledge": 1.3})
-
-
-@pytest.fixture(scope="module")
-def result(scores):
-    return evaluate(scores, replicates=50)
 
 
 @pytest.fixture
@@ -387,46 +377,6 @@ def test_a_page_without_intervals_knowledge_or_controls_is_still_a_page(scores, 
         assert "nan" not in page.words.lower().split()
         assert "None" not in page.words
     assert "over 1 training seed." in page.words
-
-
-def test_the_figures_place_what_the_numbers_say(result):
-    plot = forests(result, "auc", ["knowledge", "base"])[0]
-    line = dict(plot.groups)["all"][0]
-    gain = result["gains"]["knowledge"]["base"]["all"]["auc"]
-
-    assert plot.control == "base"
-    assert [line.arm for line in dict(plot.groups)["all"]] == ["knowledge"]
-    low, mean, high = line.at
-    assert plot.zero < low < mean < high <= 100
-    assert (mean - plot.zero) / (low - plot.zero) == pytest.approx(gain["mean"] / gain["low"], rel=1e-3)
-    assert line.verdict == "better"
-    losses = dict(forests(result, "logloss", ["knowledge"])[0].groups)["all"][0]
-    assert losses.at[2] < forests(result, "logloss", ["knowledge"])[0].zero
-    assert losses.verdict == "better"
-    assert all(
-        0 <= at <= 100 for by in strips(result, "auc", list(result["arms"])).values() for a in by.values() for at in a
-    )
-
-
-@pytest.mark.parametrize("values", [[], [0.0], [0.5, 0.5], [-1e-5, 2e-5], [0, 0.83], [-3, 1200.0]])
-def test_axes_hold_their_values_and_have_round_ticks(values):
-    axis = scale(values)
-
-    assert all(0 <= axis.at(value) <= 100 for value in values)
-    assert 2 <= len(axis.ticks) <= 9
-    assert all(axis.low <= tick <= axis.high for tick in axis.ticks)
-
-
-def test_calibration_points_pool_the_seeds_and_lie_on_the_diagonal_when_calibrated(scores):
-    points = calibration_curves(scores, "cold", bins=4)["base"]
-
-    assert sum(rows for _, _, rows in points) == 3 * scores.segments["cold"].sum()
-    drawn = calibration({"base": [(0.25, 0.25, 8), (0.5, 0.6, 8)]}, ["base", "not there"])
-    (curve,) = drawn.curves
-    assert curve.points[0][0] == curve.points[0][1]
-    assert curve.lollipops[0][1] == drawn.gap_zero
-    assert curve.widest == "+0.1000"
-    assert curve.table[1] == ("0.5000", "0.6000", "+0.1000", "8")
 
 
 def test_values_of_every_kind_are_shown_in_words():

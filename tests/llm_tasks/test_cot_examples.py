@@ -12,9 +12,8 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from logs import START, dataset, log
 
-from flows.config import load_config
-from flows.workplace import open_workplace
 from llm_tasks.cot_examples import EVENT, chosen_events, cot_examples, event_hashes, spread
 from llm_tasks.pipeline.plan import plan_task, task_rows
 from llm_tasks.pipeline.task import Inputs, TaskOptions
@@ -23,16 +22,10 @@ from prompts.domain import load_domain
 from prompts.library import choose_prompt
 from sources.config import SplitConfig
 from sources.split import split
-from sources.tables import Dataset, event_id, event_of
+from sources.tables import event_id, event_of
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "movielens"
 FILMS = load_domain("films")
-START = datetime(2024, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def example():
-    return open_workplace(load_config(EXAMPLE / "knowflow.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -155,29 +148,6 @@ def plain_hash(user: str, item: str, time: datetime) -> int:
     for one in (user, item):
         value = (mixed(value) + int.from_bytes(hashlib.blake2b(one.encode(), digest_size=8).digest(), "little")) % 2**64
     return mixed(value)
-
-
-# A log is a list of (minute, item, rating); several events may share a minute, and a user rates an item once a minute.
-event = st.tuples(st.integers(0, 8), st.integers(0, 9), st.sampled_from([0.5, 3.0, 4.5, 5.0]))
-log = st.lists(event, max_size=14, unique_by=lambda row: row[:2])
-
-
-def dataset(logs: dict[str, list[tuple[int, int, float]]]) -> Dataset:
-    """Canonical tables: item 3 is called `Film 3`, and events are sorted by (time, item, user)."""
-    rows = sorted((minute, item, user, rating) for user, rows in logs.items() for minute, item, rating in rows)
-    events = pl.DataFrame(
-        {
-            "user": pl.Series([user for _, _, user, _ in rows], dtype=pl.String),
-            "item": pl.Series([str(item) for _, item, _, _ in rows], dtype=pl.String),
-            "time": pl.Series([START + timedelta(minutes=m) for m, *_ in rows], dtype=pl.Datetime("us", "UTC")),
-            "rating": pl.Series([rating for *_, rating in rows], dtype=pl.Float32),
-        }
-    ).with_columns(
-        (pl.col("rating") >= 4).cast(pl.Float32).alias("label"),
-        pl.int_range(pl.len(), dtype=pl.UInt32).over("user").alias("position"),
-    )
-    items = pl.DataFrame({"item": [str(i) for i in range(10)], "title": [f"Film {i}" for i in range(10)]})
-    return Dataset(events, items, None, None, (), (), (), "test")
 
 
 def rows_of(logs, length: int = 4, **options) -> list:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from logs import START, dataset, log
 
 from feature_store.knowledge import as_of_rows
-from flows.config import load_config
-from flows.workplace import open_workplace
 from llm_tasks.item_facts import item_facts
 from llm_tasks.kar_item import kar_item
 from llm_tasks.kar_user import kar_user, show_history, snapshot_positions
@@ -22,18 +21,9 @@ from llm_tasks.pipeline.spool import split
 from llm_tasks.pipeline.task import EPOCH, Inputs, TaskOptions
 from prompts.domain import load_domain
 from prompts.library import choose_prompt
-from sources.tables import Dataset
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "movielens"
 FILMS = load_domain("films")
-START = datetime(2024, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def example(tmp_path_factory):
-    # a home of its own: what `make demo` has left in this checkout's must change nothing here
-    home = tmp_path_factory.mktemp("home")
-    return open_workplace(load_config(EXAMPLE / "knowflow.yaml").model_copy(update={"home": home}))
 
 
 def recorded(name: str) -> pl.DataFrame:
@@ -120,29 +110,6 @@ def test_positions_are_sorted_distinct_and_inside_the_log(events, shares):
 def test_shares_outside_of_a_log_are_refused(shares):
     with pytest.raises(ValueError, match="snapshots"):
         TaskOptions(snapshots=shares)
-
-
-# A log is a list of (minute, item, rating); several events may share a minute, and a user rates an item once a minute.
-event = st.tuples(st.integers(0, 8), st.integers(0, 9), st.sampled_from([0.5, 3.0, 4.5, 5.0]))
-log = st.lists(event, max_size=14, unique_by=lambda row: row[:2])
-
-
-def dataset(logs: dict[str, list[tuple[int, int, float]]]) -> Dataset:
-    """Canonical tables: item 3 is called `Film 3`, and events are sorted by (time, item, user)."""
-    rows = sorted((minute, item, user, rating) for user, rows in logs.items() for minute, item, rating in rows)
-    events = pl.DataFrame(
-        {
-            "user": pl.Series([user for _, _, user, _ in rows], dtype=pl.String),
-            "item": pl.Series([str(item) for _, item, _, _ in rows], dtype=pl.String),
-            "time": pl.Series([START + timedelta(minutes=m) for m, *_ in rows], dtype=pl.Datetime("us", "UTC")),
-            "rating": pl.Series([rating for *_, rating in rows], dtype=pl.Float32),
-        }
-    ).with_columns(
-        (pl.col("rating") >= 4).cast(pl.Float32).alias("label"),
-        pl.int_range(pl.len(), dtype=pl.UInt32).over("user").alias("position"),
-    )
-    items = pl.DataFrame({"item": [str(i) for i in range(10)], "title": [f"Film {i}" for i in range(10)]})
-    return Dataset(events, items, None, None, (), (), (), "test")
 
 
 def user_rows(logs, shares, length=4):
