@@ -54,7 +54,7 @@ def run_refresh(config: str, tasks: list[str] | None, asking: Asking, *, json: b
     """Run the refresh flow and say what it did; returns the exit code."""
     settings = with_engine(load_config(config), asking.engine, asking.model)
     chosen_tasks(settings, tasks)
-    _check_prices(settings, asking)
+    check_prices(settings, asking)
     open_workplace(settings)  # wrong input is told before any flow or store is touched
     releases = list_releases(open_store(settings))
     from flows.refresh import refresh  # noqa: PLC0415 - takes seconds; wrong input is told before
@@ -74,7 +74,12 @@ def run_refresh(config: str, tasks: list[str] | None, asking: Asking, *, json: b
     return 0
 
 
-def _check_prices(settings: Config, asking: Asking) -> None:
+def check_prices(settings: Config, asking: Asking) -> None:
+    """Refuse a limit on cost where nothing has a price.
+
+    Raises:
+        Unlimited: It would limit nothing.
+    """
     prices = settings.prices
     if asking.max_cost is not None and not prices.input_per_million and not prices.output_per_million:
         raise Unlimited(

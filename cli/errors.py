@@ -19,6 +19,7 @@ from llm_tasks.pipeline.workplace import OptionFault
 from llm_tasks.tuning.faults import TuningFault
 from prompts.faults import PromptFault
 from sources.faults import SourceFaults
+from sources.queries import UnfitQuery
 
 CHECK_FAILED, WRONG_INPUT = 1, 2
 CODES: dict[type[Exception], int] = {
@@ -44,6 +45,7 @@ CODES: dict[type[Exception], int] = {
     NoRelease: WRONG_INPUT,
     NoTrainRun: WRONG_INPUT,
     NothingToFit: WRONG_INPUT,
+    UnfitQuery: WRONG_INPUT,
     StoreBusy: WRONG_INPUT,
     OtherVersion: WRONG_INPUT,
 }

@@ -50,10 +50,35 @@ COMMANDS = {
         "Tune a language model on training events and on instructions: an adapter, or a model of its own.",
         f"knowflow tune {MOVIELENS} --model models/Qwen3-0.6B --instructions instructions.jsonl --out adapters/recgen",
     ),
+    "tune-rewrites": Command(
+        "cli.tune_rewrites:tune_rewrites",
+        "Teach a language model to rewrite queries as the search likes it: good rewrites first, then their ranking.",
+        f"knowflow tune-rewrites {MOVIELENS} --stage sft --model models/Qwen3-0.6B --out models/rewriter",
+    ),
+    "tune-encoder": Command(
+        "cli.tune_encoder:tune_encoder",
+        "Tune an encoder of items on what the same people choose, for similar items, search and click-through rates.",
+        f"knowflow tune-encoder {MOVIELENS} --out encoders/note",
+    ),
     "examples": Command(
         "cli.examples:examples",
         "Show the in-context examples that a user and an item would get, with their reasonings.",
         f"knowflow examples {MOVIELENS} --user 7 --item 318",
+    ),
+    "rewrites": Command(
+        "cli.rewrites:rewrites",
+        "Ask for rewrites of new and changed queries, rank them by search, serve them in a release.",
+        f"knowflow rewrites {MOVIELENS}",
+    ),
+    "rewrite": Command(
+        "cli.rewrite:rewrite",
+        "Show what to search for in place of a query; the query itself where nothing better is known.",
+        f'knowflow rewrite "scifi w/ time travel" {MOVIELENS}',
+    ),
+    "eval": Command(
+        "cli.eval:app",
+        "Measure what rewrites of queries and vectors of items are worth.",
+        f"knowflow eval rewrites {MOVIELENS}",
     ),
     "leak-check": Command(
         "cli.leak_check:leak_check",

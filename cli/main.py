@@ -24,7 +24,10 @@ KEPT = {
     "demo": "what was done is kept, the same command goes on from there",
     "refresh": ANSWERS_KEPT,
     "retry": ANSWERS_KEPT,
+    "rewrites": ANSWERS_KEPT,
     "tune": "its checkpoints are kept, the same command with --resume goes on from the newest",
+    "tune-encoder": "its checkpoints are kept, the same command with --resume goes on from the newest",
+    "tune-rewrites": "its checkpoints are kept, the same command with --resume goes on from the newest",
     "train": "nothing is kept of this training run; releases and earlier runs are unharmed",
 }
 """Command -> what Ctrl-C leaves behind."""

@@ -68,6 +68,18 @@ def count_rows(count: int) -> str:
     return f"{count:,} row" + ("" if count == 1 else "s")
 
 
+def printable(text: str) -> str:
+    r"""Show a text of strangers, such as a query or a model's answer, so that no terminal takes it for commands.
+
+    Example:
+        >>> printable("caf\u00e9 \x1b[31mred")
+        'café \\x1b[31mred'
+    """
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
+
+
 def print_line(text: str) -> None:
     """Print a line that is a result; it goes to standard output."""
     sys.stdout.write(text + "\n")

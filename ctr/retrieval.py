@@ -55,6 +55,8 @@ class Pool:
     """[M] int64: index of the sample each is."""
     row: np.ndarray
     """[M] int64: its row of knowledge."""
+    seen_until: np.datetime64 | None = None
+    """The newest event that the encoder of their vectors was tuned on; None for one that knows none."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def find_pool(knowledge: Knowledge, samples: Samples) -> Pool:
         first = sample[wrong][0]
         event = f"user {samples.user_ids[samples.user[first]]}, item {samples.item_ids[samples.item[first]]}"
         raise UnfitExamples(knowledge.task, int(wrong.sum()), len(wrong), f"{event}, {samples.time[first]}")
-    return Pool(sample, found["row"].to_numpy().astype(np.int64))
+    return Pool(sample, found["row"].to_numpy().astype(np.int64), knowledge.seen_until)
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,9 @@ def encodings(items: Knowledge, samples: Samples) -> Encodings:
 def allowed(rows: np.ndarray, pool: Pool, samples: Samples, strict: bool) -> np.ndarray:
     """Which examples the guards let each sample see: [B] samples -> [B, M] bool."""
     earlier = samples.time[pool.sample] < samples.time[rows, None]
-    return earlier if strict else earlier | (samples.user[pool.sample] != samples.user[rows, None])
+    seen = earlier if strict else earlier | (samples.user[pool.sample] != samples.user[rows, None])
+    # Vectors of a tuned encoder tell of the events it was tuned on: earlier samples are shown none.
+    return seen if pool.seen_until is None else seen & (pool.seen_until < samples.time[rows, None])
 
 
 def retrieve(pool: Pool, encoded: Encodings, samples: Samples, choice: Choice) -> Retrieved:

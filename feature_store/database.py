@@ -17,6 +17,7 @@ import lance
 import lancedb
 import pyarrow as pa
 from filelock import FileLock, Timeout
+from lancedb.index import FTS
 
 KEEP_UNTAGGED = timedelta(days=7)
 COMPACT_EVERY = 20
@@ -220,6 +221,16 @@ class Writer:
         if len(dataset.get_fragments()) > COMPACT_EVERY + dataset.count_rows() // ROWS_IN_A_FILE:
             self.compact(table)
 
+    def index_text(self, table: str, column: str, index: FTS) -> None:
+        """Make the full-text index of a column anew; versions of the table that a release names keep theirs."""
+        self._connection.open_table(table).create_index(column, config=index, replace=True)
+
+    def is_indexed(self, table: str, column: str) -> bool:
+        """Say whether a column has an index that holds every row; after a kill it may not."""
+        handle = self._connection.open_table(table)
+        stats = [handle.index_stats(index.name) for index in handle.list_indices() if index.columns == [column]]
+        return any(stat is not None and stat.num_unindexed_rows == 0 for stat in stats)
+
     def compact(self, table: str) -> None:
         """Join small files and drop old versions that no release names."""
         self._connection.open_table(table).optimize(cleanup_older_than=timedelta(days=365_000))
@@ -247,13 +258,19 @@ def quoted(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def check_keys(store: Store, table: str, key: str) -> int:
+def check_keys(store: Store, table: str, key: str | None = None) -> int:
     """Count a table's rows and make sure that no key stands twice.
+
+    Args:
+        store: The store.
+        table: Name of the table.
+        key: The column of keys; its first one, as `Writer.upsert` has it, when left out.
 
     Raises:
         DuplicateKeys: A key stands twice.
     """
-    keys = lance.dataset(str(store.path(table))).to_table(columns=[key])[key]
+    dataset = lance.dataset(str(store.path(table)))
+    keys = dataset.to_table(columns=[key or dataset.schema.names[0]]).column(0)
     doubled = len(keys) - len(keys.unique())
     if doubled:
         raise DuplicateKeys(f"{table}: {doubled:,} of {len(keys):,} rows repeat a key")

@@ -14,6 +14,19 @@ from feature_store.releases import TABLE as RELEASES_TABLE
 from feature_store.vectors import known_vectors, spaces_of
 
 
+class RewriteGates(BaseModel):
+    """Thresholds for the served table of rewrites."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    relevance_fall: float = Field(default=0.05, ge=0, le=1)
+    """By how much the mean relevance may fall below that of the current release."""
+    unchanged: float = Field(default=0.2, ge=0, le=1)
+    """Share of rewrites that may be empty, the query itself, or double."""
+    drift: float = Field(default=1.0, ge=0, le=1)
+    """Share of queries whose best rewrite may differ from the current release; 1 = any."""
+
+
 class GatesConfig(BaseModel):
     """Thresholds, as knowflow.yaml says them under `gates:`."""
 
@@ -25,6 +38,8 @@ class GatesConfig(BaseModel):
     """Share of a task's rows that may fail to parse."""
     drift: float = Field(default=1.0, ge=0, le=1)
     """Share of a task's rows whose text may differ from the current release; 1 = any."""
+    rewrites: RewriteGates = RewriteGates()
+    """What must hold of the served table of rewrites."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +104,8 @@ def check_gates(
 
 
 def _unique(store: Store) -> Gate:
-    counts = {t: check_keys(store, t, _key_column(t)) for t in store.tables() if t != RELEASES_TABLE}
+    counts = {t: check_keys(store, t) for t in store.tables() if t != RELEASES_TABLE}
     return Gate("every key once", True, f"{sum(counts.values()):,} rows in {len(counts)} tables")
-
-
-def _key_column(table: str) -> str:
-    return {"lineage": "row", "encoder_states": "fingerprint", "runs": "run"}.get(table, "key")
 
 
 def _answered(task: str, rows: pl.DataFrame, least: float) -> Gate:

@@ -21,6 +21,10 @@ class Knowledge:
     """[M] datetime64[us], UTC: the newest event the row may have seen."""
     vectors: np.ndarray
     """[M, d] float32."""
+    seen_until: np.datetime64 | None = None
+    """datetime64[us], UTC: the newest event that the encoder was tuned on; None for one that knows none. The `as_of` of
+    rows about items and users is never earlier; that of rows about events stays the event's own time, so that whoever
+    shows them to a sample looks at this, too."""
 
 
 def as_of_rows(entity: np.ndarray, time: np.ndarray, row_entity: np.ndarray, row_as_of: np.ndarray) -> np.ndarray:

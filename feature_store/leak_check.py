@@ -1,11 +1,13 @@
 """The leak check: walks a whole release and looks for knowledge that a sample could not have had.
 
-Four questions, each answered from other columns than the reader uses:
+Five questions, each answered from other columns than the reader uses:
 1. Does a row's prompt show an event later than the row's own `as_of`?
 2. Does a sample see a row that has seen an event at or after the sample's time? (joined by Polars, not by the reader)
 3. Does the stored text of a prompt name an event of its user that came after `as_of`? A row about an event shows this
    event, whose time is `as_of`, as its target; of the user's other events it may name strictly earlier ones alone.
 4. Does a row tell the outcome of an event that validates or tests, or before the event's time?
+5. Does a sample get a vector of an encoder that was tuned on an event at or after the sample's time? (joined by Polars,
+   from the vectors as the reader gives them)
 """
 
 import json
@@ -13,10 +15,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
 import polars as pl
 
 from feature_store.database import Store
-from feature_store.releases import Release, released_answers, released_lineage
+from feature_store.knowledge import Knowledge
+from feature_store.releases import (
+    Release,
+    encoder_seen_until,
+    released_answers,
+    released_knowledge,
+    released_lineage,
+)
 from sources.tables import event_of
 
 SHOW = 20
@@ -101,6 +111,9 @@ def leak_check(store: Store, release: Release, events: pl.DataFrame) -> LeakRepo
     about = _with_events(rows)
     leaks += _outcomes_told(about.filter(pl.col("item").is_not_null()), events)
     leaks += _named_in_prompts(store, release, about, events)
+    for name, made in release.facts.get("vectors", {}).items():
+        if (newest := encoder_seen_until(made)) is not None:
+            leaks += _tuned_on_later(released_knowledge(store, release, *name.split("/", 1)), newest, events)
     return LeakReport(len(rows), len(events), pairs, len(leaks), tuple(leaks[:SHOW]))
 
 
@@ -129,6 +142,30 @@ def _join(rows: pl.DataFrame, events: pl.DataFrame, entity: str) -> pl.DataFrame
         check_sortedness=False,
         coalesce=False,
     ).filter(pl.col("row").is_not_null())
+
+
+def _tuned_on_later(knowledge: Knowledge, newest: np.datetime64, events: pl.DataFrame) -> Iterator[CounterExample]:
+    """Look for samples that get a vector although its encoder was tuned on an event of their time or later.
+
+    Rows about events are not looked up by sample; `ctr.retrieval` shows them, and asks the same.
+    """
+    if knowledge.entity not in ("user", "item"):
+        return
+    about = knowledge.entities
+    rows = pl.DataFrame({"entity": about.tolist(), "as_of": knowledge.as_of, "row": about.tolist()}).with_columns(
+        pl.col("as_of").dt.replace_time_zone("UTC"), seen_until=pl.lit(newest).dt.replace_time_zone("UTC")
+    )
+    what = f"{knowledge.task}/{knowledge.encoder}"
+    for row in (
+        _join(rows, events, knowledge.entity).filter(pl.col("seen_until") >= pl.col("time")).iter_rows(named=True)
+    ):
+        yield CounterExample(
+            "a sample gets a vector of an encoder that was tuned on an event of its time or later",
+            f"{what}/{row['row']}",
+            row["as_of"],
+            f"sample of user {row['user']} on item {row['item']}",
+            row["time"],
+        )
 
 
 def _with_events(rows: pl.DataFrame) -> pl.DataFrame:

@@ -118,13 +118,17 @@ class ExampleSearch:
     """Item id -> row of `vectors`."""
     vectors: np.ndarray
     """[I, d] float32: the encoding of each item."""
+    known: np.ndarray
+    """[I] datetime64[us]: the encodings count only for moments strictly later than this."""
 
     def examples_of(self, user: str, item: str, time: datetime, k: int = 4, *, strict: bool = True) -> Found:
         """Find k examples for a user, an item and a moment, as `Pool.search` does."""
         log = self.events.filter((pl.col("user") == user) & (pl.col("time") < time)).tail(HISTORY)
         rows = [self.places.get(one, -1) for one in log["item"]]
         past = np.array([[-1] * (HISTORY - len(rows)) + rows])  # [1, H]
-        (vector,) = sample_vectors(past, np.array([self.places.get(item, -1)]), self.vectors)
+        when = np.array([_microseconds(time)]).astype("datetime64[us]")
+        target = np.array([self.places.get(item, -1)])
+        (vector,) = sample_vectors(_known_at(past, when, self.known), _known_at(target, when, self.known), self.vectors)
         return self.pool.search(vector, user, time, k, strict=strict)
 
 
@@ -151,12 +155,22 @@ def open_pool(store: Store, release: Release, events: pl.DataFrame, parts: Seque
     log = events.select(*EVENT, "label").with_row_index("row")
     training = log.filter(pl.Series(list(parts)) == "train")
     examples = training.join(reasonings, on=EVENT, maintain_order="left")
+    times = examples["time"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
     places = _places(items)
     codes = np.array([places.get(item, -1) for item in log["item"]], dtype=np.int64)  # [N]
     past = histories(log, HISTORY)[examples["row"].to_numpy()]  # [n, H]
-    past = np.where(past >= 0, codes[past], -1)
-    vectors = sample_vectors(past, codes[examples["row"].to_numpy()], items.vectors)
-    return ExampleSearch(Pool(examples.drop("row"), vectors), log.select(EVENT), places, items.vectors)
+    past = _known_at(np.where(past >= 0, codes[past], -1), times, items.as_of)
+    target = _known_at(codes[examples["row"].to_numpy()], times, items.as_of)
+    vectors = sample_vectors(past, target, items.vectors)
+    return ExampleSearch(Pool(examples.drop("row"), vectors), log.select(EVENT), places, items.vectors, items.as_of)
+
+
+def _known_at(rows: np.ndarray, times: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Leave out what was not known strictly before a moment: [n] or [n, H] rows, [n] times -> rows with -1."""
+    if not len(known):
+        return np.full_like(rows, -1)
+    times = times.reshape(-1, *[1] * (rows.ndim - 1))
+    return np.where((rows >= 0) & (known[rows] < times), rows, -1)
 
 
 def sample_vectors(past: np.ndarray, target: np.ndarray, items: np.ndarray) -> np.ndarray:

@@ -133,6 +133,9 @@ def released_answers(
 def released_knowledge(store: Store, release: Release, task: str, encoder: str) -> Knowledge:
     """Read the vectors of one task under one encoder through a release.
 
+    A vector of an encoder that was tuned on events is news of them: a row about an item or a user counts as known from
+    the later of its own `as_of` and the newest of these events. This is the one way by which samples get vectors.
+
     Raises:
         NoRelease: The release holds no such vectors.
     """
@@ -144,6 +147,9 @@ def released_knowledge(store: Store, release: Release, task: str, encoder: str) 
             f"  name the task and the encoder in knowflow.yaml and run: knowflow refresh"
         )
     rows = released_lineage(store, release, [task]).filter(pl.col("text").is_not_null()).sort("row")
+    seen_until = encoder_seen_until(made)
+    if seen_until is not None:
+        rows = _known_later(rows, seen_until)
     table = vectors_table(encoder, made["dimension"])
     vectors = read_vectors(
         store, encoder, made["dimension"], made["fingerprint"], rows["text_key"].to_list(), release.versions.get(table)
@@ -155,4 +161,31 @@ def released_knowledge(store: Store, release: Release, task: str, encoder: str) 
         entities=rows["entity"].to_numpy().astype(str) if len(rows) else np.array([], dtype=str),
         as_of=rows["as_of"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]"),
         vectors=vectors,
+        seen_until=seen_until,
     )
+
+
+def _known_later(rows: pl.DataFrame, seen_until: np.datetime64) -> pl.DataFrame:
+    """Raise `as_of` of rows about items and users; of several rows that become known at once the newest one is left."""
+    newest = pl.lit(seen_until).dt.replace_time_zone("UTC")
+    raised = pl.when(pl.col("entity_type") == "event").then("as_of").otherwise(pl.max_horizontal("as_of", newest))
+    return (
+        rows.sort("as_of")
+        .with_columns(known=raised)
+        .unique(["entity", "known"], keep="last", maintain_order=True)
+        .with_columns(as_of="known")
+        .drop("known")
+        .sort("row")
+    )
+
+
+def encoder_seen_until(made: Mapping[str, Any]) -> np.datetime64 | None:
+    """The newest event that an encoder was tuned on, from a release's facts of its vectors: datetime64[us], UTC.
+
+    Example:
+        >>> encoder_seen_until({"seen_until": "2018-01-01T12:00:00+02:00"})
+        np.datetime64('2018-01-01T10:00:00.000000')
+    """
+    if made.get("seen_until") is None:
+        return None
+    return np.datetime64(datetime.fromisoformat(made["seen_until"]).astimezone(UTC).replace(tzinfo=None), "us")

@@ -83,6 +83,31 @@ RELEASES = pa.schema(
         pa.field("facts", pa.utf8()),  # JSON: data version, tasks, encoders, gates
     ]
 )
+REWRITES = pa.schema(
+    [
+        key_field("query"),  # normalised, as sources.queries writes it
+        pa.field("shown", pa.utf8()),  # the spelling that the prompt showed
+        pa.field(
+            "rewrites",  # best first
+            pa.list_(
+                pa.struct(
+                    [
+                        pa.field("text", pa.utf8()),
+                        pa.field("score", pa.float64()),
+                        pa.field("relevance", pa.float64()),
+                        pa.field("increment", pa.float64()),
+                    ]
+                )
+            ),
+        ),
+        pa.field("dropped", pa.int32()),  # rewrites that were empty, the query itself, or double
+        pa.field("answer_key", pa.utf8()),  # the answer they come from
+        pa.field("prompt", pa.utf8()),
+        pa.field("model", pa.utf8()),  # model, revision and adapter
+        pa.field("answered_at", MOMENT),
+        pa.field("created_at", MOMENT),  # when this row was made
+    ]
+)
 
 
 def vectors_schema(dimension: int) -> pa.Schema:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ctr.config import TrainConfig
 from feature_store.gates import GatesConfig
+from feature_store.rewrites import RewritesConfig
 from llm_tasks.encoders.protocol import EncoderConfig
 from llm_tasks.engine.protocol import EngineConfig
 from llm_tasks.pipeline.budget import Prices
@@ -44,6 +45,8 @@ class Config(BaseModel):
     """Encoders by name."""
     gates: GatesConfig = GatesConfig()
     """What must hold before a release is published."""
+    rewrites: RewritesConfig = RewritesConfig()
+    """How the served table of rewritten queries is made."""
     train: TrainConfig = TrainConfig()
     """How models are trained."""
     prices: Prices = Prices()

@@ -1,13 +1,13 @@
 """Publishing: the gates over what has been written, then the atomic pointer."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 
 from feature_store.database import Store, Writer, command_line
-from feature_store.gates import GatesClosed, check_gates
+from feature_store.gates import Gate, GatesClosed, check_gates
 from feature_store.leak_check import leak_check
 from feature_store.releases import (
     TABLE,
@@ -22,11 +22,39 @@ from flows.workplace import shown_events
 from llm_tasks.pipeline.before import model_name
 from llm_tasks.pipeline.workplace import Workplace
 
+KEPT = ("rewrites",)
+"""Facts of what stays in the tables when a flow does not touch it."""
 SOFTWARE = ("knowflow", "torch", "sentence-transformers", "scikit-learn", "lancedb", "polars", "prefect")
 
 
+class Staged(Protocol):
+    """A table that a flow adds to a release; it is written only when all gates hold, its own among them."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the release notes of it."""
+        ...
+
+    def changes(self, store: Store) -> bool:
+        """Say whether writing would change the store."""
+        ...
+
+    def gates(self, store: Store, before: Release | None) -> Sequence[Gate]:
+        """Check it, beside the release that is current."""
+        ...
+
+    def write(self, writer: Writer) -> None:
+        """Write it."""
+        ...
+
+
 def publish_release(
-    config: Config, place: Workplace, names: Sequence[str], asked: Sequence[dict], vectors: Sequence[dict]
+    config: Config,
+    place: Workplace,
+    names: Sequence[str],
+    asked: Sequence[dict],
+    vectors: Sequence[dict],
+    staged: Staged | None = None,
 ) -> str:
     """Publish what the tables hold now, unless nothing changed or a gate is closed.
 
@@ -40,6 +68,7 @@ def publish_release(
         names: Tasks that were refreshed.
         asked: What generation did, one dict a task.
         vectors: What encoding did, one dict a task and encoder.
+        staged: A table to be added.
 
     Returns:
         Name of the release that is current afterwards.
@@ -49,7 +78,7 @@ def publish_release(
         StoreBusy: Another process writes.
     """
     with place.store.writer(command_line()) as writer:
-        return _publish(config, place, writer, names, asked, vectors)
+        return _publish(config, place, writer, names, asked, vectors, staged)
 
 
 def _publish(
@@ -59,21 +88,27 @@ def _publish(
     names: Sequence[str],
     asked: Sequence[dict],
     made_now: Sequence[dict],
+    staged: Staged | None,
 ) -> str:
     store = place.store
     before = next(reversed(list_releases(store)), None)
     made = {**_kept(before, names), **{f"{v['task']}/{v['encoder']}": _made(v) for v in made_now}}
-    tasks = sorted({name.split("/")[0] for name in made} | set(names))
+    noted = before.facts if before else {}
+    tasks = sorted({name.split("/")[0] for name in made} | set(noted.get("tasks", [])) | set(names))
     versions = {table: store.version(table) for table in store.tables() if table != TABLE}
     same_data = before is not None and before.facts.get("data_version") == place.dataset.version
-    if before and same_data and dict(before.versions) == versions and before.facts.get("vectors") == made:
+    same = same_data and before is not None and dict(before.versions) == versions and noted.get("vectors") == made
+    if before and same and not (staged and staged.changes(store)):
         return before.name
     old = released_lineage(store, before, tasks, ["row", "text_key"]) if before else None
-    candidate = Release("the candidate", datetime.now(UTC), None, versions, {})
+    candidate = Release("the candidate", datetime.now(UTC), None, versions, {"vectors": made})
     leaks = leak_check(store, candidate, shown_events(place))
     gates = check_gates(store, tasks, made, config.gates, leaks, old)
+    gates += staged.gates(store, before) if staged else []
     if not all(gate.holds for gate in gates):
         raise GatesClosed(gates)
+    if staged:
+        staged.write(writer)
     facts = {
         "data_version": place.dataset.version,
         "tasks": tasks,
@@ -82,6 +117,8 @@ def _publish(
         "vectors": made,
         "asked": list(asked),
         "gates": [vars(gate) for gate in gates],
+        **{name: noted[name] for name in KEPT if name in noted},
+        **(staged.facts if staged else {}),
         "software": {name: version(name) for name in SOFTWARE} | {"python": platform.python_version()},
     }
     return publish(writer, facts).name
@@ -94,7 +131,9 @@ def _kept(before: Release | None, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _made(vectors: dict) -> dict[str, Any]:
-    return {"fingerprint": vectors["fingerprint"], "dimension": vectors["dimension"]}
+    made = {"fingerprint": vectors["fingerprint"], "dimension": vectors["dimension"]}
+    # Only for an encoder that has seen events: a release without one reads as it always did.
+    return made | ({"seen_until": vectors["seen_until"]} if vectors.get("seen_until") else {})
 
 
 def check_release(config: Config, place: Workplace, store: Store, name: str | None) -> tuple[Release, dict]:

@@ -75,7 +75,8 @@ def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
 @task(task_run_name="encode {name}", cache_policy=NO_CACHE, persist_result=False)
 def encode(config: str, name: str) -> list[dict]:
     """Encode one technique's new texts; returns what each encoder did."""
-    return encode_apart(load_config(config), name, progress())
+    settings = load_config(config)
+    return encode_apart(settings, name, progress()) if encoders_of(settings, name) else []
 
 
 @task(task_run_name="release", cache_policy=NO_CACHE, persist_result=False)

@@ -16,7 +16,7 @@ from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks
 from llm_tasks.pipeline.encode import choose_encoders
 from llm_tasks.pipeline.plan import TaskPlan, plan_task
 from llm_tasks.pipeline.task import Task, TaskOptions
-from llm_tasks.pipeline.workplace import Workplace
+from llm_tasks.pipeline.workplace import OptionFault, Workplace
 from prompts.domain import load_domain
 from sources.load import load
 from sources.split import split
@@ -69,12 +69,21 @@ def read_secret(name: str) -> str:
 
 
 def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...]:
-    """The tasks named by the caller, else those of knowflow.yaml, else all.
+    """The tasks named by the caller, else those of knowflow.yaml, else all that the data has rows for.
 
     Raises:
         UnknownTask: A name is no technique.
+        OptionFault: One is about queries, and the data has none.
     """
-    return choose_tasks(names or list(config.tasks) or None)
+    named = names or list(config.tasks) or None
+    chosen = choose_tasks(named)
+    if config.source.queries is not None:
+        return chosen
+    about = [task.name for task in chosen if task.entity == "query"]
+    if about and named:
+        mend = "map them in knowflow.yaml: queries: {path: ..., query: ...}"
+        raise OptionFault(f"{', '.join(about)}: the data has no queries\n  {mend}")
+    return tuple(task for task in chosen if task.name not in about)
 
 
 def encoders_of(config: Config, name: str) -> dict[str, EncoderConfig]:

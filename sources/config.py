@@ -95,6 +95,39 @@ class ItemsConfig(Fields):
     """Column by which an item is called in prompts."""
 
 
+class SegmentsConfig(BaseModel):
+    """Which queries are head and torso, by their share of all that was typed; `sources.queries.segments` says how."""
+
+    model_config = SETTINGS
+
+    head: float = Field(default=0.3, ge=0, le=1)
+    """Share of the most frequent queries."""
+    torso: float = Field(default=0.3, ge=0, le=1)
+    """Share of those that follow; the rest is tail."""
+
+
+class QuerySplit(BaseModel):
+    """How queries are split into training, validation and test; a query is in exactly one of them."""
+
+    model_config = SETTINGS
+
+    by: Literal["query", "time"] = "query"
+    """query: by a hash of the normalised query; time: by when it was first typed, which needs `queries.time`."""
+    train: float = Field(default=0.7, gt=0, lt=1)
+    """Share of training."""
+    validation: float = Field(default=0.1, gt=0, lt=1, validate_default=True)
+    """Share of validation; the rest is test."""
+    seed: int = 0
+    """Part of the hash; another one gives another split."""
+
+    @field_validator("validation")
+    @classmethod
+    def _leaves_a_test(cls, validation: float, info: ValidationInfo) -> float:
+        if info.data.get("train", 0) + validation >= 1:
+            raise ValueError("leaves no queries for the test: train + validation should be below 1")
+        return validation
+
+
 class QueriesConfig(BaseModel):
     """The file of queries, for tasks that rewrite them."""
 
@@ -110,6 +143,19 @@ class QueriesConfig(BaseModel):
     """Column of the item it led to."""
     time: str | None = None
     """Column of when."""
+    longest: int = Field(default=1_000, ge=1)
+    """Characters that a query may have; a longer one is a fault of its row."""
+    segments: SegmentsConfig = SegmentsConfig()
+    """Which queries are head and torso."""
+    split: QuerySplit = Field(default=QuerySplit(), validate_default=True)
+    """How queries are split, where a model is tuned on them or judged by them."""
+
+    @field_validator("split")
+    @classmethod
+    def _time_is_mapped(cls, split: QuerySplit, info: ValidationInfo) -> QuerySplit:
+        if split.by == "time" and info.data.get("time") is None:
+            raise ValueError("needs queries.time where queries are split by time")
+        return split
 
 
 class LabelConfig(BaseModel):

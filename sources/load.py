@@ -9,6 +9,7 @@ from sources.checked import CheckedTable
 from sources.columns import to_categories, to_id, to_number, to_text, to_time
 from sources.config import EventsConfig, Fields, ItemsConfig, LabelConfig, QueriesConfig, SourceConfig
 from sources.faults import Fault, SourceFaults
+from sources.queries import CONTROL
 from sources.read import read_columns
 from sources.tables import Dataset, content_hash
 
@@ -123,7 +124,11 @@ def _fill_label(table: CheckedTable, column: str) -> None:
 
 
 def _fill_queries(table: CheckedTable, config: QueriesConfig) -> None:
-    table.columns["query"] = to_text(table.values("queries.query", config.query, required=True))
+    query = table.columns["query"] = to_text(table.values("queries.query", config.query, required=True))
+    words, mend = f"is longer than {config.longest:,} characters", "shorten the query, or raise queries.longest"
+    table.reject(query.str.len_chars() > config.longest, config.query, words, mend)
+    words = "holds control characters"
+    table.reject(query.str.contains(CONTROL), config.query, words, "take the control characters out")
     if config.user:
         table.columns["user"] = to_id(table.values("queries.user", config.user)).cast(pl.String)
     if config.item:

@@ -6,7 +6,7 @@ Relations: lexical keeps names and rare words that a small dense model averages 
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 
 from llm_tasks.encoders.minilm import minilm_folder
 from llm_tasks.encoders.protocol import PoolingName
+from llm_tasks.encoders.tuned import FILE, read_tuned
 from sources.progress import Progress
 
 
@@ -31,7 +32,7 @@ class DenseEncoder:
 
     Raises:
         FileNotFoundError: The model's folder holds no weights or no config.json.
-        ValueError: The model cannot read that many tokens.
+        ValueError: The model cannot read that many tokens, was tuned otherwise, or does not say until when.
     """
 
     def __init__(
@@ -48,23 +49,43 @@ class DenseEncoder:
         longest = int(about.get("max_position_embeddings", max_tokens))
         if max_tokens > longest:
             raise ValueError(f"model '{model}': max_tokens is {max_tokens}, the model reads at most {longest}")
+        tuned = read_tuned(self._folder)
+        self.seen_until, self._wrapping = tuned.seen_until, tuned.wrapping
+        self._check_modules(model)
         self.fingerprint = self._hash()
 
+    def _check_modules(self, model: str) -> None:
+        """See that a tuned model is used as it was tuned: with its own pooling, and what follows it."""
+        self._after: int | None = None  # modules from here on follow the pooling
+        if not (self._folder / FILE).is_file():
+            return
+        modules = json.loads((self._folder / "modules.json").read_text())
+        said = json.loads((self._folder / modules[1]["path"] / "config.json").read_text())
+        own = pooling_of(said)
+        if own != self._pooling:
+            raise ValueError(
+                f"model '{model}': it was tuned with pooling {own}, not {self._pooling}; say pooling: {own}"
+            )
+        for module in modules[2:]:
+            if module["type"].endswith(".Dense"):
+                config = json.loads((self._folder / module["path"] / "config.json").read_text())
+                self.dimension = int(config["out_features"])
+        self._after = 2
+
     @cached_property
-    def _transformer(self) -> Any:
+    def _modules(self) -> Any:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the folder holds everything: no model hub is asked
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - takes seconds, and a plan needs none
         from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
 
         disable_progress_bar()  # the caller draws its own bars
-        model = SentenceTransformer(str(self._folder))
-        module: Any = model[0]
-        module.auto_model.eval()
-        return module
+        return SentenceTransformer(str(self._folder)).eval()
 
     def _hash(self) -> str:
         """Hash of the weights, the tokenizer and the pooling; the batch size is no part of it."""
         digest = hashlib.sha256(f"{self._pooling}/{self._max_tokens}".encode())
+        if (self._folder / FILE).is_file():  # two tunings that saw different events are two encoders
+            digest.update(f"{self.seen_until}/{self._wrapping}".encode())
         for path in sorted([*self._folder.rglob("*.safetensors"), *self._folder.rglob("tokenizer.json")]):
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -74,7 +95,7 @@ class DenseEncoder:
         """Encode texts: [n] -> [n, d] float32, each of length one."""
         import torch  # noqa: PLC0415 - see above
 
-        module = self._transformer
+        module = self._modules[0]
         order = np.argsort([-len(text) for text in texts], kind="stable")  # alike lengths together: little padding
         batches = [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
         out, done = np.zeros((len(texts), self.dimension), dtype=np.float32), 0
@@ -99,12 +120,34 @@ class DenseEncoder:
 
         from llm_tasks.encoders.pooling import pool  # noqa: PLC0415
 
-        module = self._transformer
+        module = self._modules[0]
         torch.set_num_threads(1)  # a setting of each thread
         tokens = module.tokenizer(
-            texts, padding=True, truncation=True, max_length=self._max_tokens, return_tensors="pt"
+            [self._wrapping.wrap(text, module.tokenizer) for text in texts] if self._wrapping else list(texts),
+            padding=True,
+            truncation=True,
+            max_length=self._max_tokens,
+            return_tensors="pt",
         ).to(module.auto_model.device)
         with torch.inference_mode():
             states = module.auto_model(**tokens, output_hidden_states=True).hidden_states
             pooled = pool(states, tokens["attention_mask"], self._pooling)  # [B, d]
+            for place in range(self._after, len(self._modules)) if self._after else ():
+                pooled = self._modules[place]({"sentence_embedding": pooled})["sentence_embedding"]
             return torch.nn.functional.normalize(pooled, dim=1).float().cpu().numpy()
+
+
+def pooling_of(said: Mapping[str, Any]) -> str:
+    """The pooling that a saved Pooling module names, in the words of `PoolingName`; older ones have a switch for each.
+
+    Example:
+        >>> pooling_of({"pooling_mode": "lasttoken"}), pooling_of({"pooling_mode_mean_tokens": True})
+        ('last_token', 'mean')
+    """
+    switches = {
+        "pooling_mode_mean_tokens": "mean",
+        "pooling_mode_cls_token": "cls",
+        "pooling_mode_lasttoken": "lasttoken",
+    }
+    found = said.get("pooling_mode") or next((name for switch, name in switches.items() if said.get(switch)), "unknown")
+    return {"lasttoken": "last_token"}.get(str(found), str(found))

@@ -47,6 +47,7 @@ class LexicalEncoder:
         self._terms, self._inverse_frequency, self._components = list(terms), inverse_frequency, components
         self.fingerprint = fingerprint
         self.dimension = int(components.shape[0])
+        self.seen_until = None  # it is fitted on texts alone
 
     @classmethod
     def fit(cls, texts: Sequence[str], dimension: int, place: str = "") -> "LexicalEncoder":

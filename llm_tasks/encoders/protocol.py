@@ -1,6 +1,7 @@
 """The seam of an encoder: texts in, vectors out, and a fingerprint of everything that shapes a vector."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal, Protocol
 
 import numpy as np
@@ -48,6 +49,11 @@ class Encoder(Protocol):
     @property
     def fingerprint(self) -> str:
         """Hash of everything that shapes a vector."""
+        ...
+
+    @property
+    def seen_until(self) -> datetime | None:
+        """Time of the newest event that it was tuned on; None for one that knows no event of the user's."""
         ...
 
     def encode(self, texts: Sequence[str], progress: Progress) -> np.ndarray:

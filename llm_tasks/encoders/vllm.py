@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from llm_tasks.encoders.tuned import read_tuned
 from llm_tasks.engine.fingerprint import fingerprint
 from llm_tasks.engine.protocol import EngineFault
 from llm_tasks.engine.vllm_load import Loaded, load, prepare
@@ -38,7 +39,7 @@ class VllmEncoder:
 
     Raises:
         FileNotFoundError: The folder is no saved sentence-transformers model.
-        ValueError: It has modules that vLLM cannot run.
+        ValueError: It has modules that vLLM cannot run, or was tuned and does not say on which events.
     """
 
     def __init__(
@@ -57,6 +58,8 @@ class VllmEncoder:
             raise FileNotFoundError(f"model '{model}': {self._folder} holds no modules.json of sentence-transformers")
         self.dimension = self._check_modules()
         self._max_tokens = min(max_tokens, *self._limits())
+        tuned = read_tuned(self._folder)
+        self.seen_until, self._wrapping = tuned.seen_until, tuned.wrapping
         self._files = fingerprint(self._folder)
         self.fingerprint = f"vllm-{self._files}-{self._max_tokens}-{dtype}"
         self._number = count()
@@ -159,6 +162,8 @@ class VllmEncoder:
                     engine.abort_request(left, internal=True)
 
     def _ids(self, text: str) -> list[int]:
+        if self._wrapping:
+            text = self._wrapping.wrap(text, self._tokenizer)
         return self._tokenizer(self._prompt + text, truncation=True, max_length=self._max_tokens)["input_ids"]
 
     def _unit(self, vector: Any) -> np.ndarray:

@@ -42,6 +42,8 @@ class Encoded:
     """Of these, encoded now."""
     fitted: str
     """`fitted on N texts` when the encoder was fitted now, else empty."""
+    seen_until: str | None = None
+    """ISO time of the newest event that the encoder was tuned on: its vectors are known only later than that."""
 
 
 def encode_task(
@@ -78,7 +80,9 @@ def encode_task(
             keys = missing[start : start + WRITE_EVERY]
             vectors = encoder.encode([texts[key] for key in keys], _shifted(progress, task.name, start, len(missing)))
             write_vectors(writer, name, encoder.fingerprint, keys, vectors)
-        done.append(Encoded(task.name, name, encoder.fingerprint, encoder.dimension, len(texts), len(missing), fitted))
+        known = encoder.seen_until.isoformat() if encoder.seen_until else None
+        made = (task.name, name, encoder.fingerprint, encoder.dimension, len(texts), len(missing), fitted, known)
+        done.append(Encoded(*made))
     return done
 
 

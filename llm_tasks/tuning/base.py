@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from llm_tasks.engine.fingerprint import fingerprint
 from llm_tasks.engine.vllm_tokens import ChatTokens
-from llm_tasks.tuning.config import TuningConfig
+from llm_tasks.tuning.config import StepConfig
 from llm_tasks.tuning.faults import TuningFault
 from llm_tasks.tuning.packing import Row, collate
 from llm_tasks.tuning.tokens import stops
@@ -103,7 +103,7 @@ def load_weights(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
     return model
 
 
-def prepare(base: Base, config: TuningConfig) -> Any:
+def prepare(base: Base, config: StepConfig) -> Any:
     """Load a model and say what is tuned of it: all weights, or an adapter on every linear layer but the last.
 
     The adapter is plain LoRA, which vLLM serves; its weights are float32 whatever the model's are.

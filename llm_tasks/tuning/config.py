@@ -5,17 +5,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class TuningConfig(BaseModel):
-    """How a model is tuned on recommendation rows and instructions."""
+class StepConfig(BaseModel):
+    """What every tuning needs: what of the model moves, how fast, and how much at once."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     method: Literal["lora", "full"] = "lora"
     """lora: an adapter beside the model, which vLLM serves with it; full: all weights, a model of its own."""
-    share: float = Field(default=0.5, ge=0, le=1)
-    """Share of the training events that may become rows; 0 = none, so that the instructions alone are learnt."""
-    history_length: int = Field(default=20, ge=1)
-    """Earlier events that a recommendation row shows, the newest ones."""
     epochs: int = Field(default=1, ge=1)
     """Passes over all rows."""
     learning_rate: float = Field(default=1e-5, gt=0)
@@ -42,8 +38,6 @@ class TuningConfig(BaseModel):
     """Number format of the computation; weights that are tuned are float32 in either, for small steps vanish in 16."""
     save_every: int = Field(default=100, ge=1)
     """Steps between two checkpoints, from which a stopped tuning goes on."""
-    held_out: int = Field(default=200, ge=0)
-    """Recommendation rows that are not learnt, on which the model is measured before and after."""
     seed: int = Field(default=0, ge=0)
     """Decides which rows are taken, their order and the adapter's first weights."""
 
@@ -52,3 +46,45 @@ class TuningConfig(BaseModel):
         """Rows that pass through the model together: the most that divide a step and are at most `rows_at_once`."""
         most = min(self.rows_at_once, self.batch_rows)
         return max(rows for rows in range(1, most + 1) if self.batch_rows % rows == 0)
+
+
+class TuningConfig(StepConfig):
+    """How a model is tuned on recommendation rows and instructions."""
+
+    share: float = Field(default=0.5, ge=0, le=1)
+    """Share of the training events that may become rows; 0 = none, so that the instructions alone are learnt."""
+    history_length: int = Field(default=20, ge=1)
+    """Earlier events that a recommendation row shows, the newest ones."""
+    held_out: int = Field(default=200, ge=0)
+    """Recommendation rows that are not learnt, on which the model is measured before and after."""
+
+
+class RewriteConfig(StepConfig):
+    """How a model is tuned to rewrite queries."""
+
+    candidates: int = Field(default=4, ge=2)
+    """Rewrites of a query that are ranked, the first ones of those given (BEQUE: n = 4)."""
+    results: int = Field(default=50, ge=1)
+    """Results of a search by which a rewrite is judged."""
+    min_relevance: float = Field(default=0.1, ge=0, le=1)
+    """A rewrite is learnt only when more than this share of what it finds is relevant (tau_rele)."""
+    min_increment: float = Field(default=0.0, ge=0)
+    """A rewrite is learnt only when it adds more than this share of relevant results (tau_incr)."""
+    relevance_weight: float = Field(default=1.0, ge=0)
+    """Weight of relevance in the reward."""
+    increment_weight: float = Field(default=1.0, ge=0)
+    """Weight of increment in the reward, as increment / (1 + increment)."""
+    hitrate_weight: float = Field(default=1.0, ge=0)
+    """Weight of hitrate in the reward, where users engaged with something; it counts up to 1."""
+    rewrite_share: float = Field(default=0.4, ge=0)
+    """Share of rows: query -> rewrite."""
+    thought_share: float = Field(default=0.2, ge=0)
+    """Share of rows: query -> thought and rewrite."""
+    quality_share: float = Field(default=0.2, ge=0)
+    """Share of rows: query and rewrite -> Yes or No."""
+    title_share: float = Field(default=0.2, ge=0)
+    """Share of rows: query -> title of an item that users engaged with."""
+    ranking_weight: float = Field(default=1.0, ge=0)
+    """Weight of the ranking loss beside the likelihood of the best rewrite (lambda)."""
+    pair_scale: float = Field(default=1.0, gt=0)
+    """How much a difference of scores counts in the pairwise loss."""

@@ -1,7 +1,7 @@
 """What is learnt: recommendation rows and general instructions, half and half, so that general ability survives."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,15 @@ class Mixture:
     conversations: Sequence[Conversation]
     """What is learnt."""
     kinds: Sequence[str]
-    """`recommendation` or `instructions`, one a conversation."""
+    """What kind each conversation is of: `recommendation` or `instructions`, or a kind of `instructions.py`."""
     held_out: Sequence[Conversation]
     """Recommendation rows that are not learnt."""
     facts: Mapping[str, Mapping[str, Any]]
     """Where each kind comes from: rows taken, out of how many, and digests."""
+
+    def with_facts(self, more: Mapping[str, Mapping[str, Any]]) -> "Mixture":
+        """The same with more facts."""
+        return replace(self, facts={**self.facts, **more})
 
 
 def mix(

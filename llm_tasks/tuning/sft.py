@@ -7,11 +7,12 @@ Consumes:  training events (half of those that have a history) and a JSONL file 
 Produces:  a LoRA adapter or a whole model, and knowflow_tuning.json beside it, which says what it was tuned on.
 Cost:      one pass by default; about 350 tokens a recommendation row, of which two or three are learnt.
 Relations: its adapter answers cot_examples; the answer key names it, so that answers of other models are not mixed up.
+           The same steps teach a model to rewrite queries (`instructions.py`), before `preference.py` ranks rewrites.
 Example:   knowflow tune --model models/Qwen3-0.6B --instructions instructions.jsonl --out adapters/recgen
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from llm_tasks.tuning.base import Base, check_devices, check_packing, prepare, save
-from llm_tasks.tuning.config import TuningConfig
+from llm_tasks.tuning.config import StepConfig
 from llm_tasks.tuning.conversations import Conversation
 from llm_tasks.tuning.faults import TuningFault
 from llm_tasks.tuning.loss import completion_loss
@@ -33,9 +34,19 @@ from llm_tasks.tuning.tokens import Example, Untold, tokenise
 from llm_tasks.tuning.workfolder import RESULT, WorkFolder, read_json
 from sources.progress import Progress
 
+Measure = Callable[..., Mapping[str, Any]]
+"""Called with a model and, by name, `when`: `before` or `after`; says how good the model is."""
+
 
 def tune(
-    base: Base, mixture: Mixture, config: TuningConfig, out: Path, progress: Progress, *, resume: bool = False
+    base: Base,
+    mixture: Mixture,
+    config: StepConfig,
+    out: Path,
+    progress: Progress,
+    *,
+    resume: bool = False,
+    measured: Measure | None = None,
 ) -> Mapping[str, Any]:
     """Tune a model and write it.
 
@@ -48,6 +59,7 @@ def tune(
         out: Folder of the tuned model; a new or an empty one, unless it goes on.
         progress: Told how many steps are done.
         resume: Go on with the tuning that lies in `out`; begin when there is none.
+        measured: How the model is measured before and after; by the mixture's held-out rows when left out.
 
     Returns:
         What knowflow_tuning.json says.
@@ -74,16 +86,12 @@ def tune(
     trainer = make_trainer(model, rows, base.pad, config, folder.work, progress)  # puts the model on a GPU, if any
     if config.pack:
         check_packing(model, rows, base.pad, config.together)
-    pairs, liked = both_answers(base, mixture.held_out, config.row_tokens)
-    held_out = partial(measure, model, pairs, liked, base.pad, progress)
-    before = held_out() if pairs else None
+    held_out = measured or by_answers(base, mixture.held_out, config.row_tokens, progress)
+    before = held_out(model, when="before") if held_out else None
     checkpoint = folder.checkpoint()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if not all(bool(weight.isfinite().all()) for weight in model.parameters() if weight.requires_grad):
-        raise TuningFault(
-            f"the weights ran off to infinity\n  lower --learning-rate, which is {config.learning_rate:g}"
-        )
-    after = held_out(when="after") if pairs else None
+    check_finite(model, config)
+    after = held_out(model, when="after") if held_out else None
     save(model, base, folder.out)
     result = {
         **plan,
@@ -95,7 +103,7 @@ def tune(
             "answer_tokens": sum(len(example) - example.prompt for example in examples),
             "steps": trainer.state.global_step,
         },
-        "held_out": {"before": before, "after": after} if pairs else None,
+        "held_out": {"before": before, "after": after} if held_out else None,
     }
     folder.finish(result)
     return result
@@ -126,6 +134,24 @@ def tokenise_all(base: Base, mixture: Mixture, longest: int) -> tuple[list[Examp
     return found, left_out
 
 
+def check_finite(model: Any, config: StepConfig) -> None:
+    """See that what was tuned is still made of numbers.
+
+    Raises:
+        TuningFault: It is not.
+    """
+    if not all(bool(weight.isfinite().all()) for weight in model.parameters() if weight.requires_grad):
+        raise TuningFault(
+            f"the weights ran off to infinity\n  lower --learning-rate, which is {config.learning_rate:g}"
+        )
+
+
+def by_answers(base: Base, rows: Sequence[Conversation], longest: int, progress: Progress) -> Measure | None:
+    """Measure by the two answers of held-out recommendation rows; None when there is no such row."""
+    pairs, liked = both_answers(base, rows, longest)
+    return partial(measure, rows=pairs, liked=liked, pad=base.pad, progress=progress) if pairs else None
+
+
 def both_answers(
     base: Base, rows: Sequence[Conversation], longest: int
 ) -> tuple[list[tuple[Example, Example]], list[bool]]:
@@ -145,7 +171,7 @@ def make_trainer(
     model: Any,
     rows: Sequence[Sequence[Example]],
     pad: int,
-    config: TuningConfig,
+    config: StepConfig,
     folder: Path,
     progress: Progress,
 ) -> Trainer:
@@ -159,49 +185,61 @@ def make_trainer(
         folder: Where checkpoints go.
         progress: Told how many steps are done.
     """
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=config.epochs,
-        learning_rate=config.learning_rate,
-        warmup_steps=config.warm_up,  # below 1: a share of all steps
-        weight_decay=config.weight_decay,
-        per_device_train_batch_size=config.together,
-        gradient_accumulation_steps=config.batch_rows // config.together,
-        bf16=config.precision == "bfloat16",
-        use_cpu=not torch.cuda.is_available(),  # which bf16 wants to be told
-        seed=config.seed,
-        data_seed=config.seed,
-        save_steps=config.save_every,
-        save_total_limit=2,  # a kill while one is written leaves the other
-        logging_strategy="no",
-        disable_tqdm=True,
-        report_to="none",
-        remove_unused_columns=False,
-        label_names=["labels"],
-        use_cache=False,
-        dataloader_pin_memory=False,
-    )
     trainer = Trainer(
         model,
-        arguments,
+        arguments_of(config, folder),
         data_collator=partial(collate, pad=pad),
         train_dataset=list(rows),  # pyright: ignore[reportArgumentType] - any list does
         compute_loss_func=_loss,
-        callbacks=[_Tell(progress)],
+        callbacks=[Tell(progress)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def arguments_of(config: StepConfig, folder: Path, **more: Any) -> TrainingArguments:
+    """What transformers' Trainer is told.
+
+    Args:
+        config: How the model is tuned.
+        folder: Where checkpoints go.
+        more: Further arguments, or others than these.
+    """
+    given: dict[str, Any] = {
+        "output_dir": str(folder),
+        "num_train_epochs": config.epochs,
+        "learning_rate": config.learning_rate,
+        "warmup_steps": config.warm_up,  # below 1: a share of all steps
+        "weight_decay": config.weight_decay,
+        "per_device_train_batch_size": config.together,
+        "gradient_accumulation_steps": config.batch_rows // config.together,
+        "bf16": config.precision == "bfloat16",
+        "use_cpu": not torch.cuda.is_available(),  # which bf16 wants to be told
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "save_steps": config.save_every,
+        "save_total_limit": 2,  # a kill while one is written leaves the other
+        "logging_strategy": "no",
+        "disable_tqdm": True,
+        "report_to": "none",
+        "remove_unused_columns": False,
+        "label_names": ["labels"],
+        "use_cache": False,
+        "dataloader_pin_memory": False,
+    }
+    return TrainingArguments(**{**given, **more})
 
 
 def _loss(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
     return completion_loss(outputs.logits, labels, num_items_in_batch)
 
 
-class _Tell(TrainerCallback):
+class Tell(TrainerCallback):
     """Tells how many steps are done; transformers takes nothing but its own kind."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Tell after every step."""
         self._progress("tuning steps", state.global_step, state.max_steps)

@@ -1,0 +1,276 @@
+"""Tuning a small model to rewrite queries: does PRO make it prefer the rewrites that the search likes?
+
+Run:   python benchmarks/beque_tuning.py [--out FOLDER] [--scale 1.0]
+Reads: examples/movielens: tags as queries, the recorded rewrites of 1,469 of them, the recorded texts about films.
+A language model of about two million numbers is trained from nothing on the recorded texts and the rewrites of training
+queries, for no weights can be downloaded; then it learns to rewrite (SFT with rejection sampling), and from there on
+to rank: by PRO, and by the pairwise loss as a control. On queries that it never saw it is measured after each:
+Kendall's tau between its scores of the recorded rewrites and their rewards, and hit@50 of the rewrites that it writes
+itself, fused with the original query. FOLDER gets the models and tuned-sft.parquet and so on, for
+`knowflow eval rewrites --rewrites`.
+The last line printed is one JSON object.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from tiny_model import PLAIN, SPECIAL
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
+
+from feature_store.relevance import LexicalOverlap, calibrate, random_pairs
+from feature_store.search import BulkSearch, document_texts, fuse
+from flows.config import load_config
+from flows.workplace import open_dataset
+from llm_tasks.tuning.base import Base, find_base, load_weights, save
+from llm_tasks.tuning.candidates import read_candidates
+from llm_tasks.tuning.config import RewriteConfig
+from llm_tasks.tuning.instructions import rewrite_mixture
+from llm_tasks.tuning.packing import pack
+from llm_tasks.tuning.preference import tune_preferences
+from llm_tasks.tuning.ranking import Ranked, agreement, measure_ranking, rank_queries, score_queries
+from llm_tasks.tuning.rejection import Judge, judge, keep, rewards
+from llm_tasks.tuning.sft import make_trainer, tune
+from llm_tasks.tuning.tokens import Example
+from prompts.domain import Domain, load_domain
+from prompts.library import choose_prompt
+from sources.progress import silent
+from sources.queries import query_table, split_queries, training_queries
+from sources.tables import Dataset
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
+VOCABULARY, RESAMPLES = 4_096, 2_000
+SETTINGS = RewriteConfig(
+    method="full", precision="bfloat16", row_tokens=256, batch_rows=16, rows_at_once=16, weight_decay=0.1, save_every=40
+)
+
+
+def main() -> None:
+    """Measure, and print what was found."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path, help="folder for the models and their rewrites")
+    parser.add_argument("--scale", type=float, default=1.0, help="passes over the texts, relative to the full run")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    disable_progress_bar()
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measure(given.out or Path(folder), given.scale)))
+
+
+def measure(out: Path, scale: float) -> dict[str, Any]:
+    """All stages: judge, train from nothing, SFT, PRO and pairwise; figures of each."""
+    begun = time.process_time()
+    out.mkdir(parents=True, exist_ok=True)
+    shop = load_config(EXAMPLE / "knowflow.yaml")
+    dataset, domain = open_dataset(shop), load_domain(shop.domain, shop.folder)
+    assert shop.source.queries is not None
+    every = query_table(dataset)
+    parts = split_queries(every, shop.source.queries.split)
+    training = training_queries(dataset, shop.source.queries.split)
+    by = make_judge(dataset, training)
+    judged = judge(every, read_candidates([EXAMPLE / "recorded" / "queries.parquet"]), by)
+    judged = judged.with_columns(rewards(judged, SETTINGS).alias("reward"), keep(judged, SETTINGS))
+    part_of = pl.DataFrame({"query": every["query"], "part": parts})
+    by_part = {name[0]: part for name, part in judged.join(part_of, on="query").group_by("part")}
+    train = by_part["train"].sort("query", "place")
+    titles = dict(dataset.items.select("item", "title").iter_rows())
+    led = training.select("shown", "items").explode("items").drop_nulls("items")
+    found = led.select("shown", title=pl.col("items").replace_strict(titles))
+    mixture = rewrite_mixture(train, train["kept"], found, domain, SETTINGS)
+    told(f"{len(train):,} rewrites of training queries, {int(train['kept'].sum()):,} kept", begun)
+
+    texts = item_texts(dataset, domain) + [f"{row['shown']}: {row['thought']}" for row in train.iter_rows(named=True)]
+    base = make_student(out / "student", texts, [said[0]["content"] for said in mixture.conversations[:400]], scale)
+    told("trained from nothing", begun)
+    ranked = {name: rank_queries(part, part["reward"], base, domain, SETTINGS)[0] for name, part in by_part.items()}
+    sft_settings = SETTINGS.model_copy(update={"learning_rate": 1e-3, "epochs": max(1, round(4 * scale))})
+    tune(base, mixture, sft_settings, out / "sft", silent)
+    told("sft", begun)
+    models = {"student": out / "student", "sft": out / "sft"}
+    rank_settings = SETTINGS.model_copy(update={"learning_rate": 2e-4, "epochs": max(1, round(3 * scale))})
+    for objective in ("pro", "pairwise"):
+        start = find_base(out / "sft", {})
+        tune_preferences(
+            start,
+            ranked["train"],
+            ranked["validation"],
+            objective,
+            rank_settings,
+            out / objective,
+            silent,
+            facts={},
+            left_out=Counter(),
+        )
+        models[objective] = out / objective
+        told(objective, begun)
+    figures = {name: ranking_figures(folder, ranked["test"]) for name, folder in models.items()}
+    figures["gain of pro over sft"] = interval(taus(out / "pro", ranked["test"]) - taus(out / "sft", ranked["test"]))
+    tested = every.filter(parts == "test").join(by_part["test"].select("query").unique(), on="query").sort("query")
+    written = {name: write_rewrites(models[name], tested, domain) for name in ("sft", "pro", "pairwise")}
+    for name, rewrites in written.items():
+        pl.DataFrame({"query": tested["query"], "rewrites": rewrites}).write_parquet(out / f"tuned-{name}.parquet")
+    recorded = by_part["test"].sort("query", "place").group_by("query", maintain_order=True).agg("rewrite")
+    hits = hit_figures(by, tested, {**written, "recorded": recorded["rewrite"].to_list()})
+    parameters = sum(weight.numel() for weight in load_weights(out / "student").parameters())
+    return {
+        "parameters": parameters,
+        "test_queries": len(ranked["test"]),
+        "tau": figures,
+        "hit_at_50": hits,
+        "cpu_seconds": round(time.process_time() - begun),
+    }
+
+
+def told(what: str, begun: float) -> None:
+    """Print what is done, and after how many CPU-seconds."""
+    print(f"{time.process_time() - begun:6.0f} CPU-s  {what}", flush=True)
+
+
+def make_judge(dataset: Dataset, training: pl.DataFrame) -> Judge:
+    """Search over titles, genres and recorded texts; words in common say what is relevant."""
+    recorded = pl.read_parquet(EXAMPLE / "recorded" / "items.parquet")
+    descriptions = dict(recorded.select(pl.col("item_id").cast(pl.String), "answer").iter_rows())
+    texts = document_texts(dataset.items, descriptions=descriptions)
+    items = dataset.items["item"].to_list()
+    place = {item: number for number, item in enumerate(items)}
+    engaged = [np.array([place[item] for item in of], dtype=np.int64) for of in training["items"]]
+    names, model = training["query"].to_list(), LexicalOverlap(texts)
+    pairs = [query for query, of in zip(names, engaged, strict=True) for _ in of], np.concatenate(engaged)
+    found = calibrate(model, pairs, random_pairs(names, engaged, len(items), 0))
+    return Judge(BulkSearch(items, texts), model, found.threshold)
+
+
+def item_texts(dataset: Dataset, domain: Domain) -> list[str]:
+    """What the recorded answers say of films."""
+    recorded = pl.read_parquet(EXAMPLE / "recorded" / "items.parquet")
+    return [f"{row['input']}\n{row['answer']}" for row in recorded.iter_rows(named=True)]
+
+
+def make_student(folder: Path, texts: Sequence[str], prompts: Sequence[str], scale: float) -> Base:
+    """Train tokenizer and model from nothing, two passes over the texts.
+
+    Args:
+        folder: Where to.
+        texts: What is learnt.
+        prompts: Examples of prompts, so that their words become tokens; they are not learnt.
+        scale: Passes, relative to two.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        [*texts, *prompts],
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY,
+            special_tokens=SPECIAL,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    torch.manual_seed(0)
+    size = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=192,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=6,
+        num_key_value_heads=6,
+        max_position_embeddings=512,
+        bos_token_id=0,
+        eos_token_id=1,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(size).save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>", chat_template=PLAIN
+    ).save_pretrained(folder)
+    base = find_base(folder, {})
+    settings = SETTINGS.model_copy(update={"learning_rate": 2e-3, "warm_up": 0.05, "epochs": max(1, round(2 * scale))})
+    ids = [np.array([0, *base.tokens.text_ids(text), 1], dtype=np.int32)[: settings.row_tokens] for text in texts]
+    examples = [Example(one, 1) for one in ids]
+    rows = [[examples[place] for place in row] for row in pack([len(one) for one in examples], settings.row_tokens)]
+    model = load_weights(folder)
+    with tempfile.TemporaryDirectory() as work:
+        make_trainer(
+            model, rows, base.pad, settings.model_copy(update={"save_every": 10**6}), Path(work), silent
+        ).train()
+    save(model, base, folder)
+    return find_base(folder, {})
+
+
+def taus(folder: Path, queries: Sequence[Ranked]) -> np.ndarray:
+    """Kendall's tau of each query."""
+    model, base = load_weights(folder), find_base(folder, {})
+    return agreement(score_queries(model, queries, base.pad), queries)
+
+
+def ranking_figures(folder: Path, queries: Sequence[Ranked]) -> dict[str, Any]:
+    """Kendall's tau with an interval over queries, and how likely best and other rewrites are."""
+    model, base = load_weights(folder), find_base(folder, {})
+    found = measure_ranking(model, queries, base.pad)
+    return {**interval(taus(folder, queries)), "best": found["best"], "others": found["others"]}
+
+
+def interval(values: np.ndarray) -> dict[str, float]:
+    """Mean, and the 95% bootstrap interval over queries."""
+    chance = np.random.default_rng(0)
+    means = values[chance.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return {"mean": round(float(values.mean()), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
+
+
+@torch.inference_mode()
+def write_rewrites(folder: Path, queries: pl.DataFrame, domain: Domain) -> list[list[str]]:
+    """Let a model write four rewrites of every query: beam search, four beams."""
+    base, model = find_base(folder, {}), load_weights(folder).eval()
+    prompt, found = choose_prompt("query_to_rewrite"), list[list[str]]()
+    for shown in queries["shown"]:
+        text = base.tokens.text(prompt.render({"query": shown}, domain))
+        ids = torch.tensor([base.tokens.text_ids(text)[-400:]])
+        made = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=16,
+            num_beams=4,
+            num_return_sequences=4,
+            do_sample=False,
+            use_cache=True,
+            eos_token_id=sorted(base.ends | {base.tokens.tokenizer.convert_tokens_to_ids("<|end|>")}),
+            pad_token_id=base.pad,
+        )
+        said = base.tokens.tokenizer.batch_decode(made[:, ids.shape[1] :], skip_special_tokens=True)
+        found.append([" ".join(one.split()) for one in said])
+    return found
+
+
+def hit_figures(by: Judge, queries: pl.DataFrame, arms: dict[str, list[list[str]]]) -> dict[str, Any]:
+    """Mean share of the engaged items among 50 results: of the query alone, and fused with an arm's rewrites."""
+    place = {item: number for number, item in enumerate(by.search.items)}
+    engaged = [[place[item] for item in of] for of in queries["items"]]
+    original = by.search.search(queries["query"].to_list(), 50)
+
+    def hits(found: np.ndarray) -> np.ndarray:
+        return np.array([np.isin(of, row).mean() for of, row in zip(engaged, found, strict=True)])
+
+    alone = hits(original)
+    figures: dict[str, Any] = {"original": interval(alone)}
+    for name, rewrites in arms.items():
+        four = [(row + [""] * 4)[:4] for row in rewrites]
+        found = by.search.search([text for row in four for text in row], 50).reshape(len(four), 4, 50)
+        of_arm = hits(fuse(np.concatenate([original[:, None], found], axis=1), 50))
+        figures[name] = {**interval(of_arm), "gain": interval(of_arm - alone)}
+    return figures
+
+
+if __name__ == "__main__":
+    main()

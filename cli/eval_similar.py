@@ -1,0 +1,89 @@
+"""knowflow eval similar: how many of the items that people go on to are near by an encoder's vectors."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
+from evals.page import Section, Table, render_page
+from flows.config import load_config
+from flows.progress import progress
+from flows.similar_evaluation import evaluate_similar
+from llm_tasks.tuning.workfolder import RESULT
+
+CAVEATS = (
+    "Pairs are what people went on to, not what they would have liked had they been shown it.",
+    "Popularity is counted on training events of tested items too; a new item has no such counts.",
+    "In `disjoint` no tested item was in any pair that was learnt, but learnt items stand in the pool as well.",
+    "`co-occurrence` has seen training events that the pairs as scored rest on; only `later events` is fair to it.",
+)
+
+
+def similar(
+    *,
+    config: ConfigPath = DEFAULT_CONFIG,
+    encoder: Annotated[
+        Path | None, Parameter(help="Folder of a tuned encoder; encoders/note in the home folder if left out.")
+    ] = None,
+    page: Annotated[
+        Path | None, Parameter(help="The page to write; similar.html in the home folder if left out.")
+    ] = None,
+    json: AsJson = False,
+) -> int:
+    """Compare item vectors on items that no encoder was tuned on; tunes one first when there is none.
+
+    Example: knowflow eval similar --config examples/movielens/knowflow.yaml
+    """
+    settings = load_config(config)
+    own = settings.home_folder / "encoders" / "note"
+    if encoder is None and not (own / RESULT).is_file():
+        say(f"there is no tuned encoder: one is tuned now, which takes a minute or two, and kept in {own}")
+    with bars():
+        result = evaluate_similar(settings, encoder, progress())
+    tables = [_table(name, one) for name, one in result["settings"].items()]
+    path = page or settings.home_folder / "similar.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sections = [Section("Recall", "Shares of what people went on to.", tables), Section("Caveats", points=CAVEATS)]
+    command = shlex.join(["knowflow", *sys.argv[1:]])
+    html = render_page("What item vectors are worth", datetime.now(UTC), command, sections, conclusion(result))
+    path.write_text(html, encoding="utf-8")
+    if json:
+        print_json({**result, "page": str(path)})
+        return 0
+    for table in tables:
+        print_table(table.caption, table.columns, table.rows)
+    print_line(f"{conclusion(result)}\npage  {path}")
+    return 0
+
+
+def conclusion(result: Mapping[str, Any]) -> str:
+    """What came out, in two sentences."""
+    return (
+        f"On items that were not learnt, recall@100 is {result['tuned']:.3f} for the tuned encoder and "
+        f"{result['frozen']:.3f} for the frozen one: {_gain(result['gain'])}. With a popularity prior it differs from "
+        f"popularity alone by {_gain(result['prior_gain'])}."
+    )
+
+
+def _gain(gain: Mapping[str, float]) -> str:
+    return f"{gain['mean']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
+
+
+def _table(name: str, one: Mapping[str, Any]) -> Table:
+    caption = f"{name}: {one['queries']:,} queries ({one['cold_queries']:,} cold), {one['pairs']:,} pairs"
+    rows = [
+        [
+            arm,
+            *(f"{value:.3f}" for value in found["recall"].values()),
+            f"{found['cold']['100']:.3f}" if found["cold"] else "-",
+            "" if found["prior_weight"] is None else f"{found['prior_weight']:g}",
+        ]
+        for arm, found in one["arms"].items()
+    ]
+    columns = ["arm", "recall@10", "recall@100", "recall@1000", "cold: recall@100", "weight of prior"]
+    return Table(caption, columns, rows, "tuned")

@@ -1,0 +1,67 @@
+"""knowflow rewrite: what to search for in place of one query."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, printable, say
+from feature_store.releases import get_release
+from feature_store.rewrites import Served, look_up
+from flows.asking import with_engine
+from flows.config import Config, load_config
+from flows.workplace import chosen_tasks, open_store, open_workplace
+from sources.config import QueriesConfig
+from sources.queries import check_query
+
+
+def rewrite(
+    query: Annotated[str, Parameter(help="The query, as a user would type it; in quotes when it has blanks.")],
+    *,
+    release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
+    live: Annotated[
+        bool, Parameter(negative="", help="Ask the engine now instead of reading the table; the answer is kept.")
+    ] = False,
+    engine: Annotated[str | None, Parameter(help="With --live: another engine than knowflow.yaml's.")] = None,
+    model: Annotated[str | None, Parameter(help="With --live: another model than knowflow.yaml's.")] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    json: AsJson = False,
+) -> int:
+    """Show the rewrites of a query from the table that `knowflow rewrites` made, the best first.
+
+    A query that the table lacks is to be searched for as it is, and the answer says so.
+
+    Example: knowflow rewrite "scifi w/ time travel" --config examples/movielens/knowflow.yaml
+    """
+    settings = load_config(config)
+    longest = (settings.source.queries or QueriesConfig(path="", query="")).longest
+    check_query(query, longest)
+    if live:
+        served = _ask(with_engine(settings, engine, model), query)
+    else:
+        store = open_store(settings)
+        served = look_up(store, get_release(store, release), query)
+    if json:
+        print_json(asdict(served))
+        return 0
+    for one in served.rewrites:
+        judged = f"  score {one.score:.3f}, relevance {one.relevance:.3f}" if one.score is not None else ""
+        print_line(printable(one.text) + judged)
+    say(_told(served))
+    return 0
+
+
+def _ask(settings: Config, query: str) -> Served:
+    from flows.live import live_rewrites  # noqa: PLC0415 - the search takes a second to import
+    from flows.ranking import TASK  # noqa: PLC0415
+
+    chosen_tasks(settings, [TASK])
+    return live_rewrites(settings, open_workplace(settings), query)
+
+
+def _told(served: Served) -> str:
+    """Where the rewrites come from, in a line."""
+    if served.source == "fallback":
+        return f"fallback to the query itself: {printable(served.why or '')}"
+    where = f"release {served.release}" if served.source == "served" else "asked now, in the model's own order"
+    return f"{served.source}: {where}, {served.prompt}, {printable(served.model or '')}"

@@ -1,0 +1,50 @@
+"""knowflow rewrites: bring the served table of rewritten queries up to date."""
+
+from cli.asking import AskingOptions, check_prices, print_release
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, say, say_next
+from feature_store.releases import get_release, list_releases
+from flows.asking import with_engine
+from flows.config import load_config
+from flows.server import prefect_server
+from flows.workplace import chosen_tasks, open_store, open_workplace
+
+
+def rewrites(
+    *,
+    config: ConfigPath = DEFAULT_CONFIG,
+    options: AskingOptions = AskingOptions(),  # noqa: B008 - is frozen
+    json: AsJson = False,
+) -> int:
+    """Ask for rewrites of new and changed queries, rank them by search, and serve them when all gates hold.
+
+    Killed at any moment or stopped by a limit, it goes on where it stopped: run the same command again. How queries are
+    ranked and which are served is set under `rewrites:` in knowflow.yaml, what must hold under `gates.rewrites:`.
+
+    Example: knowflow rewrites --config examples/movielens/knowflow.yaml
+    """
+    asking = options.asking()
+    settings = with_engine(load_config(config), asking.engine, asking.model)
+    from flows.ranking import TASK, check_rewrites  # noqa: PLC0415 - the search takes a second to import
+
+    chosen_tasks(settings, [TASK])
+    check_rewrites(settings)
+    check_prices(settings, asking)
+    open_workplace(settings)  # wrong input is told before any flow or store is touched
+    releases = list_releases(open_store(settings))
+    from flows.rewrites import rewrites as flow  # noqa: PLC0415 - takes seconds; wrong input is told before
+
+    with prefect_server(), bars():
+        name = flow(config=str(settings.path), asking=asking)
+    release = get_release(open_store(settings), name)
+    fresh = not releases or releases[-1].name != name
+    made = release.facts["rewrites"]
+    if json:
+        print_json({"release": name, "new": fresh, "tasks": release.facts["asked"] if fresh else [], "rewrites": made})
+        return 0
+    if fresh:
+        print_release(release)
+    else:
+        say(f"nothing is new, 0 asked: {name} stays the current release")
+    say(f"serves {made['rewrites']:,} rewrites of {made['queries']:,} queries, mean relevance {made['relevance']:.3f}")
+    say_next("rewrite", config)
+    return 0

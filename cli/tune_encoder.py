@@ -1,0 +1,143 @@
+"""knowflow tune-encoder: tune an encoder of items on what the same people choose."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+from cyclopts import Parameter
+
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
+from feature_store.lineage import read_lineage
+from flows.config import Config, load_config
+from flows.progress import progress
+from flows.workplace import open_dataset, open_store
+from llm_tasks.encoders.minilm import minilm_folder
+from llm_tasks.engine.fingerprint import fingerprint
+from llm_tasks.note_pairs import training_pairs
+from llm_tasks.notes import labels_of, notes
+from llm_tasks.pipeline.catalogue import choose_tasks
+from llm_tasks.tuning.contrastive_config import ContrastiveConfig, share_of
+from llm_tasks.tuning.faults import TuningFault
+from prompts.domain import load_domain
+
+DEFAULTS = ContrastiveConfig()
+MINILM = "all-MiniLM-L6-v2"
+
+
+def tune_encoder(
+    *,
+    config: ConfigPath = DEFAULT_CONFIG,
+    out: Annotated[Path, Parameter(help="Folder of the tuned encoder; a new one.")],
+    model: Annotated[
+        str, Parameter(help="Folder of a sentence-transformers model or of a language model, or all-MiniLM-L6-v2.")
+    ] = MINILM,
+    until: Annotated[
+        datetime | None, Parameter(help="Learn from events strictly before this moment (UTC) alone, 2018-01-31T12:00.")
+    ] = None,
+    hold_out: Annotated[
+        float, Parameter(help="Share of the items that are not learnt, on which the encoder can be judged.")
+    ] = 0.0,
+    knowledge: Annotated[
+        str | None, Parameter(help="A technique about items whose texts stand in the notes too, such as kar_item.")
+    ] = None,
+    show_fields: Annotated[
+        bool, Parameter(help="Notes show an item's fields; without, a language model learns to find them out.")
+    ] = True,
+    resume: Annotated[bool, Parameter(negative="", help="Go on with a tuning that was stopped.")] = False,
+    settings: Annotated[ContrastiveConfig, Parameter(name="*")] = DEFAULTS,
+    json: AsJson = False,
+) -> int:
+    """Tune an encoder so that items that people go on to from one another get near vectors.
+
+    Pairs come from training events alone. Killed at any moment, it goes on from its last checkpoint: add --resume.
+
+    Example: knowflow tune-encoder --out encoders/note
+    """
+    if not 0 <= hold_out < 1:
+        raise TuningFault(f"--hold-out: should be a share from 0 to below 1, not {hold_out:g}")
+    base = minilm_folder() if model == MINILM else Path(model).expanduser()
+    if not (base / "config.json").is_file():
+        raise TuningFault(f"--model: {base} holds no config.json\n  name the folder of a model, or {MINILM}")
+    shop = load_config(config)
+    dataset, domain = open_dataset(shop), load_domain(shop.domain, shop.folder)
+    rows = dataset.items.to_dicts()
+    held = share_of(dataset.items["item"], hold_out, f"held out/{settings.seed}")
+    counted = training_pairs(
+        dataset,
+        shop.source.split,
+        until=None if until is None else until.replace(tzinfo=until.tzinfo or UTC),
+        items=set(dataset.items["item"]) - set(held),
+    )
+    if counted.pairs.is_empty():
+        raise TuningFault(
+            "there is no pair to learn from\n  give a later --until, a smaller --hold-out, or more events"
+        )
+    field = next(iter(dataset.category_fields), None)
+    texts = notes(rows, domain, _texts_of(shop, knowledge), show_fields=show_fields)
+    from llm_tasks.tuning.contrastive import tune_encoder as tune  # noqa: PLC0415 - takes seconds; faults come before
+
+    with bars():
+        result = tune(
+            base,
+            texts,
+            counted.pairs,
+            settings,
+            out,
+            progress(),
+            seen_until=counted.seen_until,
+            held_out=held,
+            labels=labels_of(rows, field) if field else None,
+            field=field or "category",
+            domain=domain,
+            resume=resume,
+        )
+    revision = fingerprint(out.resolve())
+    if json:
+        print_json({"out": str(out.resolve()), "revision": revision, **result})
+        return 0
+    print_result(result, out, revision)
+    return 0
+
+
+def _texts_of(shop: Config, task: str | None) -> Mapping[str, str]:
+    """Texts of a technique about items, from the store.
+
+    Raises:
+        TuningFault: It is about something else, or has no text yet.
+    """
+    if task is None:
+        return {}
+    if choose_tasks([task])[0].entity != "item":
+        raise TuningFault(f"--knowledge: {task} is not about items\n  name one that is, such as kar_item")
+    made = read_lineage(open_store(shop), [task], ["entity", "text"]).filter(pl.col("text").is_not_null())
+    if made.is_empty():
+        raise TuningFault(f"--knowledge: {task} has no text yet\n  make some: knowflow refresh --task {task}")
+    return dict(made.sort("entity").iter_rows())
+
+
+def print_result(result: Mapping[str, Any], out: Path, revision: str) -> None:
+    """Print what was learnt, what came of it, and how to use it."""
+    settings, figures, data = result["settings"], result["figures"], result["data"]
+    loss, validation = figures["loss"], figures["validation"]
+    print_line(f"tuned {result['base']['name']} ({settings['method']}), {figures['steps']:,} steps")
+    print_line(
+        f"{data['pairs']:,} pairs learnt; {len(result['train_items']):,} items, {len(result['held_out_items']):,} more "
+        f"held out; events seen until {result['seen_until']}"
+    )
+    print_line(f"loss {loss['first']['joint']:.3f} at first, {loss['last']['joint']:.3f} at last")
+    if validation["after"]:
+        title = f"{validation['pairs']:,} pairs from {validation['sources']:,} items that were not learnt"
+        before, after = validation["before"], validation["after"]
+        print_table(title, ["measure", "before", "after"], [[k, f"{before[k]:.3f}", f"{after[k]:.3f}"] for k in after])
+    if loss["last"]["generative"] is None:
+        say("nothing was generated: that takes a language model, --method lora or full, and --no-show-fields")
+    else:
+        say(
+            f"generated text: loss {loss['first']['generative']:.3f} a token at first, "
+            f"{loss['last']['generative']:.3f} at last"
+        )
+    print_line(f"encoder {out}, revision {revision}")
+    use = f"kind: dense, model: {out.resolve()}, pooling: {result['pooling']}"
+    say(f"next: name it in knowflow.yaml: encoders: {{note: {{{use}}}}}")

@@ -1,0 +1,192 @@
+"""The evaluation of rewrites in tables and examples, the same for the terminal and for the page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evals.page import Example, Section, Table
+from evals.rewrites import HEADLINE, HIT, METRICS, Queries
+from evals.search_arms import ORIGINAL, RECORDED, Arm
+from evals.words import NOTHING, fixed, percent, signed
+from feature_store.feedback import member
+
+SHOWN = 8
+"""Examples won, and as many lost."""
+LISTED = 12
+"""Titles that one line of an example names."""
+DOCUMENTS = {"fields": "titles and fields", "described": "titles, fields and descriptions"}
+SEGMENTS = {
+    "all": "all queries",
+    "head": "head",
+    "torso": "torso",
+    "tail": "tail",
+    "held_out": "held-out queries",
+    "held_out_tail": "held-out tail queries",
+}
+CAVEATS = (
+    "What users engaged with for a query are the items that the log names beside it. On MovieLens the queries are tags,"
+    " and the engaged films are those that got the tag: a film that fits as well and that nobody tagged counts as a"
+    " miss.",
+    "The model that wrote the rewrites and the descriptions may have known the data itself, tags of MovieLens included."
+    " Such knowledge is not to be had for items and queries that are newer than the model.",
+    "The relevance model is a stand-in, calibrated on training queries: believe the order of arms in relevance and"
+    " increment only as far as its AUC. It is always asked with the query as typed, so that a rewrite that brings other"
+    " words is judged by the old ones.",
+    "Where the relevance model is `dense`, the arm `dense` ranks by what it is judged by: its relevance and increment"
+    " say nothing about it, its hit@10 and hit@50 do.",
+    "hitrate counts what the query itself or the arm finds, up to twice 50 results, and can exceed 1 where the"
+    " relevance model misses what users engaged with; hit@10 and hit@50 give every arm but the unions the same number"
+    " of results.",
+    "A query without rewrites is searched as it was typed, in every arm.",
+)
+
+
+def conclusion(result: Mapping[str, Any]) -> str:
+    """Say what was found, in a sentence or two."""
+    head, gain = result["headline"], result["gain"]
+    of = f"On {head['queries']:,} {SEGMENTS[head['segment']]} of {result['queries']:,}"
+    if gain is None or gain["mean"] is None:
+        return f"{of} the original query finds {percent(result[ORIGINAL])} of the engaged items among 50 results."
+    if gain["low"] is None:
+        verdict = "too few for an interval"
+    elif gain["low"] > 0:
+        verdict = "rewriting helps"
+    else:
+        verdict = "rewriting hurts" if gain["high"] < 0 else "no gain is shown"
+    return (
+        f"{of} the original query finds {percent(result[ORIGINAL])} of the engaged items among 50 results, and"
+        f" {percent(result[RECORDED])} fused with its recorded rewrites, at equal budget:"
+        f" {_gain(gain)}, {verdict}."
+    )
+
+
+def segment_table(result: Mapping[str, Any], documents: str) -> Table:
+    """The headline by segment, in one kind of documents."""
+    rows = [
+        [SEGMENTS[name], f"{of['queries']:,}", fixed(of[ORIGINAL], 3), fixed(of[RECORDED], 3), _gain(of["gain"])]
+        for name, of in result["documents"][documents]["segments"].items()
+    ]
+    columns = ["queries", "number", "original", "recorded rewrites, fused", "gain"]
+    return Table(f"{HIT} in {DOCUMENTS[documents]}", columns, rows, subject=SEGMENTS[HEADLINE])
+
+
+def arm_table(result: Mapping[str, Any], documents: str, segment: str) -> Table:
+    """Every arm and metric on one segment."""
+    found = result["documents"][documents]
+    rows = [
+        [arm, *(fixed(of[segment][metric]["mean"], 3) for metric in METRICS), _gain(of[segment][HIT]["gain"])]
+        for arm, of in found["arms"].items()
+    ]
+    number = found["segments"][segment]["queries"]
+    caption = f"{SEGMENTS[segment]} ({number:,}), {DOCUMENTS[documents]}"
+    return Table(caption, ["arm", *METRICS, f"gain in {HIT}"], rows, subject=RECORDED)
+
+
+def calibration_table(result: Mapping[str, Any]) -> Table:
+    """How well every relevance model tells engaged from random pairs."""
+    told = result["calibration"]
+    rows = [
+        [name, fixed(of["auc"], 3), fixed(of["accuracy"], 3), fixed(of["threshold"], 3), f"{of['engaged']:,}"]
+        for name, of in told["models"].items()
+    ]
+    caption = "engaged pairs of training queries against as many random ones; set off: the model that was used"
+    return Table(caption, ["model", "AUC", "balanced accuracy", "threshold", "pairs"], rows, subject=told["model"])
+
+
+def page_sections(
+    result: Mapping[str, Any],
+    queries: Queries,
+    rewrites: Mapping[str, Sequence[Sequence[str]]],
+    arms: Mapping[str, Arm],
+    hits: Mapping[str, np.ndarray],
+    titles: Sequence[str],
+) -> list[Section]:
+    """Everything on the page.
+
+    Args:
+        result: The result.
+        queries: The queries.
+        rewrites: Source -> [Q] lists of rewrites.
+        arms: What each arm found.
+        hits: Arm -> [Q] hit@50.
+        titles: [N] titles of the items.
+    """
+    main = result["headline"]["documents"]
+    subject = RECORDED if RECORDED in rewrites else next(iter(rewrites))
+    won, lost = changed(hits[subject] - hits[ORIGINAL], queries)
+    shown = [
+        Section(
+            f"{heading} by {subject}",
+            f"Held-out queries on which {subject} changes {HIT} most.",
+            examples=[_example(row, queries, rewrites[subject], arms, subject, titles) for row in rows],
+            points=[] if rows else ["There is none."],
+        )
+        for heading, rows in (("Won", won), ("Lost", lost))
+    ]
+    with_rewrites = ", ".join(f"{name} for {number:,} queries" for name, number in result["rewrites"].items())
+    return [
+        Section(
+            "By segment",
+            f"{result['queries']:,} queries led to an item; rewrites: {with_rewrites}. Means over queries with 95%"
+            " intervals of a paired bootstrap that draws queries. Held out: queries that nothing was tuned or"
+            " calibrated on.",
+            [segment_table(result, name) for name in reversed(result["documents"])],
+        ),
+        Section(
+            "All arms",
+            f"Every arm gives 50 results, but the unions. Gains are against {ORIGINAL}.",
+            [arm_table(result, main, name) for name in (HEADLINE, "all", "head", "torso", "tail")],
+            [f"{name}: {about}" for name, about in result["about"].items()],
+        ),
+        Section("Who says what is relevant", "", [calibration_table(result)]),
+        *shown,
+        Section("Caveats", points=[*CAVEATS, *(f"Left out: {one}" for one in result["left_out"])]),
+    ]
+
+
+def changed(gain: np.ndarray, queries: Queries) -> tuple[list[int], list[int]]:
+    """The held-out queries with the largest gains and losses; of equal ones the first.
+
+    Args:
+        gain: [Q].
+        queries: The queries.
+    """
+    order = [int(row) for row in np.lexsort((np.arange(len(gain)), -gain)) if queries.held_out[row]]
+    won = [row for row in order if gain[row] > 0][:SHOWN]
+    lost = sorted((row for row in order if gain[row] < 0), key=lambda row: (gain[row], row))[:SHOWN]
+    return won, lost
+
+
+def _example(
+    row: int,
+    queries: Queries,
+    rewrites: Sequence[Sequence[str]],
+    arms: Mapping[str, Arm],
+    subject: str,
+    titles: Sequence[str],
+) -> Example:
+    engaged = queries.engaged[row]
+    before, after = (member(engaged[None], [arms[name].found[row]])[0] for name in (ORIGINAL, subject))
+    lists = {
+        "found by both": engaged[before & after],
+        f"found by {subject} alone": engaged[after & ~before],
+        f"found by {ORIGINAL} alone": engaged[before & ~after],
+        "missed by both": engaged[~before & ~after],
+    }
+    told = [(name, _titles(places, titles)) for name, places in lists.items() if len(places)]
+    aside = f"{queries.segment[row]}; {before.sum()} of {len(engaged)} found before, {after.sum()} after"
+    return Example(queries.shown[row], aside, [("rewrites", "\n".join(rewrites[row]) or NOTHING), *told])
+
+
+def _titles(places: np.ndarray, titles: Sequence[str]) -> str:
+    more = len(places) - LISTED
+    return "; ".join(titles[int(place)] for place in places[:LISTED]) + (f"; and {more:,} more" if more > 0 else "")
+
+
+def _gain(gain: Mapping[str, float | None] | None) -> str:
+    if gain is None or gain["mean"] is None:
+        return NOTHING
+    if gain["low"] is None:
+        return signed(gain["mean"], 3)
+    return f"{signed(gain['mean'], 3)} [{signed(gain['low'], 3)}, {signed(gain['high'], 3)}]"

@@ -1,0 +1,160 @@
+"""The served table of rewrites: query -> what to search for instead, best first, one version of it in every release.
+
+BEQUE (Peng et al. 2024, arXiv 2311.03758, section 5) serves rewrites offline: a batch makes a table for torso and tail
+queries, and a search only looks a query up. Rewrites are ranked by the offline feedback of the search simulator:
+
+    score(y) = w_r relevance(y) + w_i increment(y) / (1 + increment(y))
+
+The increment has no upper bound (it is an added share), so that it is brought to [0, 1) before it is weighed. It rises
+as relevance falls: the paper tells of this trade, and the weights choose in it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from feature_store.database import Store, quoted
+from feature_store.releases import Release
+from feature_store.schemas import REWRITES
+from sources.queries import normalised
+
+TABLE = "rewrites"
+
+
+class Weights(BaseModel):
+    """What counts how much when rewrites are ranked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    relevance: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    """Weight of the share of a rewrite's results that are relevant to the query."""
+    increment: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    """Weight of the relevant results that the query alone does not find."""
+
+
+class RewritesConfig(BaseModel):
+    """How the served table is made, as knowflow.yaml says it under `rewrites:`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    serve: tuple[Literal["head", "torso", "tail"], ...] = Field(default=("torso", "tail"), min_length=1)
+    """Segments of queries in the table; the others are searched as they are typed."""
+    descriptions: str | None = None
+    """Technique whose texts about items are searched beside the items' own fields, such as kar_item."""
+    relevance: str = Field(default="lexical", pattern=r"^(lexical|[A-Za-z0-9_]+/[A-Za-z0-9_-]+)$")
+    """Who says what is relevant: `lexical` (words in common), or item vectors of a release, as `item_facts/dense`."""
+    threshold: float | None = Field(default=None, allow_inf_nan=False)
+    """From above which score an item is relevant; calibrated on what queries led to when left out."""
+    results: int = Field(default=50, ge=1)
+    """Results of one search that are judged."""
+    weights: Weights = Weights()
+    """What counts how much in a rewrite's score."""
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """One rewrite with what the search simulator says of it."""
+
+    text: str
+    """What to search for."""
+    score: float | None
+    """By which it is ranked; None when it was not judged."""
+    relevance: float | None
+    """Share of its results that are relevant to the query."""
+    increment: float | None
+    """Relevant results that only it finds, over those that the query finds."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """What to search for in place of a query."""
+
+    query: str
+    """The normalised query."""
+    source: Literal["served", "fallback", "live"]
+    """served: from the table; fallback: the query itself, for the table lacks it; live: answered just now."""
+    rewrites: tuple[Rewrite, ...]
+    """Best first; the query itself on a fallback."""
+    release: str | None = None
+    """The release that was read."""
+    why: str | None = None
+    """Why it is a fallback."""
+    answer_key: str | None = None
+    """The answer that the rewrites come from."""
+    prompt: str | None = None
+    """The prompt that asked."""
+    model: str | None = None
+    """The model that answered."""
+
+
+def cleaned(query: str, rewrites: Sequence[str]) -> list[str]:
+    """Drop rewrites that are empty, the query itself, or double, by their normalised text; the order stays.
+
+    Example:
+        >>> cleaned("sci-fi", ["Science Fiction", "Sci-Fi ", "", "science  fiction", "space opera"])
+        ['Science Fiction', 'space opera']
+    """
+    seen, kept = {normalised(query), ""}, []
+    for rewrite in rewrites:
+        key = normalised(rewrite)
+        if key not in seen:
+            seen.add(key)
+            kept.append(" ".join(rewrite.split()))
+    return kept
+
+
+def ranked(
+    texts: Sequence[str], relevance: Sequence[float], increment: Sequence[float], weights: Weights
+) -> list[Rewrite]:
+    """Rank the rewrites of one query by their score; of equal ones the model's own order stays.
+
+    Args:
+        texts: [n] rewrites in the model's order.
+        relevance: [n] from 0 to 1.
+        increment: [n] from 0 up.
+        weights: What counts how much.
+
+    Example:
+        >>> [one.text for one in ranked(["a", "b", "c"], [0.2, 0.5, 0.2], [1.0, 0.0, 1.0], Weights())]
+        ['a', 'c', 'b']
+    """
+    judged = [
+        Rewrite(text, weights.relevance * r + weights.increment * i / (1 + i), r, i)
+        for text, r, i in zip(texts, map(float, relevance), map(float, increment), strict=True)
+    ]
+    return sorted(judged, key=lambda one: -(one.score or 0.0))  # sorted keeps the order of equal ones
+
+
+def look_up(store: Store, release: Release, query: str) -> Served:
+    """Read one query's rewrites through a release; the query itself when the release has none, and it says so.
+
+    Args:
+        store: The store.
+        release: The release; what came later is not seen.
+        query: As it was typed.
+    """
+    key = normalised(query)
+    rows = (
+        read_rewrites(store, release.versions.get(TABLE), f"query = {quoted(key)}") if TABLE in release.versions else []
+    )
+    if not rows or not rows[0]["rewrites"]:
+        why = "its rewrites were all empty or the query itself" if rows else "the table of rewrites does not hold it"
+        why = why if TABLE in release.versions else "the release has no table of rewrites"
+        return fallback(query, why, release.name)
+    row = rows[0]
+    made = {name: row[name] for name in ("answer_key", "prompt", "model")}
+    return Served(key, "served", tuple(Rewrite(**one) for one in row["rewrites"]), release.name, **made)
+
+
+def fallback(query: str, why: str, release: str | None = None) -> Served:
+    """Search for the query itself, and say why."""
+    itself = Rewrite(" ".join(query.split()), None, None, None)
+    return Served(normalised(query), "fallback", (itself,), release, why)
+
+
+def read_rewrites(store: Store, version: int | None = None, where: str | None = None) -> list[dict[str, Any]]:
+    """Rows of the table, sorted by query; of its newest version unless one is named."""
+    rows = store.read(TABLE, REWRITES, where=where, version=version).to_pylist()
+    return sorted(rows, key=lambda row: row["query"])

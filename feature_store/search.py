@@ -1,0 +1,338 @@
+"""Full-text search over the items: in bulk to judge rewrites, and in the store for one query at a time.
+
+Both rank by the same BM25 over the same words, so what was judged offline is what is served (a test compares them):
+
+    score(q, d) = sum over words w of q:  log(1 + (N - n_w + 0.5) / (n_w + 0.5)) * 2.2 f / (f + 1.2 (0.25 + 0.75 |d|/a))
+
+N documents that hold a word, n_w of them with w; f times w in d; |d| words of d, `a` on average; a word that q repeats
+counts again.
+Source: Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework", section 3, with the logarithm of Lucene,
+which never falls below 0.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import bm25s
+import lancedb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import Stemmer
+from lancedb.index import FTS
+from lancedb.query import LanceFtsQueryBuilder, MatchQuery
+from scipy import sparse
+
+from feature_store.database import Store, Writer
+from feature_store.releases import NoRelease, Release
+from feature_store.schemas import key_field
+
+TABLE = "documents"
+DOCUMENTS = pa.schema(
+    [
+        key_field("item"),
+        pa.field("place", pa.int32()),  # place among the documents: breaks ties of the score
+        pa.field("text", pa.utf8()),  # as it was before analysis
+        pa.field("words", pa.utf8()),  # what is searched: analysed words with blanks between them
+    ]
+)
+K1, B = 1.2, 0.75
+"""Parameters of BM25, those of LanceDB."""
+INDEX = FTS(  # the words are analysed already, so that both searches see the same ones
+    base_tokenizer="whitespace",
+    lower_case=False,
+    stem=False,
+    remove_stop_words=False,
+    ascii_folding=False,
+    max_token_length=None,
+)
+QUERIES_AT_ONCE = 256
+"""Queries whose scores are in memory at once."""
+FUSION_CONSTANT = 60
+"""Damps the first ranks in a fusion; the value of Cormack et al. 2009."""
+MARKS = re.compile("[\u0300-\u036f]")
+"""Accents of Latin, Greek and Cyrillic letters; marks of other scripts change what a word means, and stay."""
+WORD = re.compile(r"\w+")
+
+
+def analysed(texts: Sequence[str]) -> list[list[str]]:
+    """Cut texts into the words that are searched.
+
+    Lower case without accents, runs of letters and digits, English stems (Snowball). Nothing is an operator, and no
+    word is left out as too common: titles consist of such words ("It", "The Others"). A script without blanks, such
+    as Chinese, yields a word a run of characters.
+
+    Args:
+        texts: Any texts.
+
+    Returns:
+        The words of each, in order, with repeats.
+
+    Example:
+        >>> analysed(["Amélie's Dreams (2001)", "+-!"])
+        [['ameli', 's', 'dream', '2001'], []]
+    """
+    stemmer = Stemmer.Stemmer("english")
+    return [stemmer.stemWords(words_of(text)) for text in texts]
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text before they are cut to their stems.
+
+    Example:
+        >>> words_of("Amélie's Dreams (2001)")
+        ['amelie', 's', 'dreams', '2001']
+    """
+    return WORD.findall(MARKS.sub("", unicodedata.normalize("NFKD", text.casefold())))
+
+
+def document_texts(
+    items: pl.DataFrame, fields: Sequence[str] | None = None, descriptions: Mapping[str, str] | None = None
+) -> list[str]:
+    """Write every item as the text that is searched.
+
+    Args:
+        items: `Dataset.items`: item, title, then mapped fields (texts, lists of texts, numbers).
+        fields: Columns to write, in this order; all but `item` when left out.
+        descriptions: Item -> a text to add, such as what a model knows about it.
+
+    Returns:
+        One text an item, in the order of `items`.
+
+    Example:
+        >>> items = pl.DataFrame({"item": ["1"], "title": ["Heat"], "genres": [["Crime", "Drama"]], "year": [1995.0]})
+        >>> document_texts(items, descriptions={"1": "Two professionals circle each other."})
+        ['Heat Crime Drama 1995 Two professionals circle each other.']
+    """
+    chosen = [name for name in items.columns if name != "item"] if fields is None else list(fields)
+    known = descriptions or {}
+    return [
+        " ".join(part for part in [*(_written(row[name]) for name in chosen), known.get(row["item"], "")] if part)
+        for row in items.iter_rows(named=True)
+    ]
+
+
+def _written(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case list():
+            return " ".join(map(str, value))
+        case float():
+            return f"{value:.15g}"
+        case _:
+            return str(value)
+
+
+class BulkSearch:
+    """Ranks many queries at once, in memory.
+
+    Args:
+        items: Ids of the N items; places of results count along them.
+        texts: Their documents, from `document_texts`.
+
+    Raises:
+        ValueError: There are not as many texts as items.
+    """
+
+    def __init__(self, items: Sequence[str], texts: Sequence[str]) -> None:
+        if len(items) != len(texts):
+            raise ValueError(f"{len(items):,} items, but {len(texts):,} texts")
+        self.items = list(items)
+        self.words = analysed(texts)
+        """Words of each document, in order, with repeats."""
+        self._word_place = {word: place for place, word in enumerate(sorted({w for of in self.words for w in of}))}
+        # A document without a word is none: it counts neither for N nor for the mean length, as in LanceDB.
+        written = np.flatnonzero([len(of) > 0 for of in self.words])
+        shape = (len(self._word_place), len(self.items))
+        self._scores = sparse.csr_array(shape, dtype=np.float32)  # [V, N]: what a word adds to a document
+        if len(written):
+            # "atire" is the share of BM25 that depends on the document as LanceDB has it, "lucene" the logarithm.
+            index = bm25s.BM25(k1=K1, b=B, method="atire", idf_method="lucene")
+            ids = [[self._word_place[word] for word in self.words[place]] for place in written]
+            index.index((ids, self._word_place), create_empty_token=False, show_progress=False)
+            found = index.scores
+            self._scores = sparse.csr_array((found["data"], written[found["indices"]], found["indptr"]), shape=shape)
+
+    def search(self, queries: Sequence[str], k: int = 50) -> np.ndarray:
+        """Find the best documents of every query.
+
+        Args:
+            queries: [Q] texts.
+            k: Results a query, at most.
+
+        Returns:
+            [Q, k] int32 places of `items`, best first; of equal scores the lower place first; -1 where nothing is left
+            that shares a word with the query.
+        """
+        distinct, place = np.unique(np.array(list(queries), dtype=object), return_inverse=True)
+        return self.rank([Counter(words) for words in analysed(list(distinct))], k)[0][place]
+
+    def rank(self, queries: Sequence[Mapping[str, float]], k: int = 50) -> tuple[np.ndarray, np.ndarray]:
+        """Find the best documents for weighted words.
+
+        Args:
+            queries: [Q] analysed word -> weight, how often it counts.
+            k: Results a query, at most.
+
+        Returns:
+            Places as `search` gives them, and their scores, [Q, k] float32, 0 where there is no place.
+        """
+        out, score = np.full((len(queries), k), -1, dtype=np.int32), np.zeros((len(queries), k), dtype=np.float32)
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            # [q, N] of which only what is not 0 is there
+            scores: Any = self._weights(queries[start : start + QUERIES_AT_ONCE]) @ self._scores
+            for row in range(scores.shape[0]):
+                inside = slice(scores.indptr[row], scores.indptr[row + 1])
+                places, of = scores.indices[inside], scores.data[inside]
+                best = _best(places, of, k)
+                out[start + row, : len(best)], score[start + row, : len(best)] = places[best], of[best]
+        return out, score
+
+    def _weights(self, queries: Sequence[Mapping[str, float]]) -> sparse.csr_array:
+        """What each query holds of the documents' words: [q, V]."""
+        known = [[(self._word_place[w], weight) for w, weight in of.items() if w in self._word_place] for of in queries]
+        ends = np.cumsum([0, *map(len, known)])
+        places = np.fromiter((place for of in known for place, _ in of), dtype=np.int32, count=ends[-1])
+        weights = np.fromiter((weight for of in known for _, weight in of), dtype=np.float32, count=ends[-1])
+        return sparse.csr_array((weights, places, ends), shape=(len(known), len(self._word_place)))
+
+
+def _best(places: np.ndarray, scores: np.ndarray, k: int) -> np.ndarray:
+    """Where the k highest scores stand, best first, of equal scores the lower place first."""
+    kept = np.arange(len(places))
+    if len(places) > k:
+        kept = np.flatnonzero(scores >= np.partition(scores, -k)[-k])  # with all that tie with the last one
+    return kept[np.lexsort((places[kept], -scores[kept]))][:k]
+
+
+def fuse(rankings: np.ndarray, k: int = 50, constant: int = FUSION_CONSTANT) -> np.ndarray:
+    """Join several rankings into one by reciprocal ranks.
+
+        score(d) = sum over rankings that hold d:  1 / (constant + rank of d),  ranks from 1
+
+    Source: Cormack, Clarke and Büttcher 2009, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank
+    Learning Methods". Equal scores: the document that an earlier ranking holds higher, then the lower place.
+
+    Args:
+        rankings: [Q, n, k'] places, best first, -1 for none.
+        k: Results to keep.
+        constant: Damps the first ranks.
+
+    Returns:
+        [Q, k] int32 places, -1 where there are no more.
+
+    Example:
+        >>> fuse(np.array([[[4, 7], [7, 2]]]), k=3)
+        array([[7, 4, 2]], dtype=int32)
+    """
+    queries, _, width = rankings.shape
+    query, _, rank = np.nonzero(rankings >= 0)
+    place = rankings[rankings >= 0]
+    order = np.lexsort((place, query))  # stable: within a document earlier rankings stay first
+    begins = np.flatnonzero(np.diff(query[order], prepend=-1) | np.diff(place[order], prepend=-1))
+    out = np.full((queries, k), -1, dtype=np.int32)
+    if len(begins) == 0 or width == 0:
+        return out
+    # Rounded, so that the order in which a sum was made never decides between equal scores.
+    score = np.round(np.add.reduceat(1.0 / (constant + 1.0 + rank[order]), begins), 12)
+    first = order[begins]  # where it was seen first, counted ranking by ranking
+    best = np.lexsort((first, -score, query[first]))
+    of = query[first][best]
+    at = np.arange(len(of)) - np.searchsorted(of, of)  # place within its query
+    out[of[at < k], at[at < k]] = place[first][best][at < k]
+    return out
+
+
+def write_documents(writer: Writer, items: Sequence[str], texts: Sequence[str]) -> bool:
+    """Make the store's documents and their index what they are told to be; nothing is written when they are so already.
+
+    Args:
+        writer: The store's writer.
+        items: Ids of the N items.
+        texts: Their documents, from `document_texts`.
+
+    Returns:
+        Whether anything was written.
+    """
+    words = [" ".join(found) for found in analysed(texts)]
+    columns = {"item": list(items), "place": range(len(items)), "text": list(texts), "words": words}
+    wanted = pa.table({name: pa.array(column, DOCUMENTS.field(name).type) for name, column in columns.items()})
+    frame = pl.DataFrame(pl.from_arrow(wanted))
+    there = pl.DataFrame(pl.from_arrow(writer.store.read(TABLE, DOCUMENTS)))
+    changed = frame.join(there, on=frame.columns, how="anti")
+    gone = set(there["item"]) - set(items)
+    if len(changed):
+        writer.upsert(TABLE, changed.to_arrow(), DOCUMENTS)
+    if gone:
+        writer.delete(TABLE, "item", gone)
+    # Scores hang on the number of documents and their mean length: the index is made anew, never added to.
+    if len(changed) or gone or not writer.is_indexed(TABLE, "words"):
+        writer.index_text(TABLE, "words", INDEX)
+        return True
+    return False
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One result of a search in the store."""
+
+    item: str
+    """The item."""
+    place: int
+    """Its place among the documents."""
+    score: float
+    """BM25."""
+    text: str
+    """Its document."""
+
+
+class StoreSearch:
+    """Searches the documents of a release, one query at a time; get one from `open_search`."""
+
+    def __init__(self, table: lancedb.Table) -> None:
+        self._table = table
+
+    def search(self, query: str, k: int = 50) -> list[Hit]:
+        """Find the best documents of a query; whatever it holds is taken as words, never as a query language.
+
+        Args:
+            query: Any text.
+            k: Results, at most.
+
+        Returns:
+            Best first, of equal scores the lower place first; empty when no document shares a word with the query.
+        """
+        words = " ".join(analysed([query])[0])
+        if not words or k < 1:
+            return []
+        match = MatchQuery(query=words, column="words")  # pyright: ignore[reportCallIssue] - the others have defaults
+        limit = 2 * k
+        while True:
+            search = cast(LanceFtsQueryBuilder, self._table.search(match, query_type="fts"))
+            rows = search.select(["item", "place", "text", "_score"]).limit(limit).to_list()
+            # Which of several equal ones the index gives is left to chance, so all that tie with the k-th are read.
+            if len(rows) < limit or rows[-1]["_score"] < rows[k - 1]["_score"]:
+                break
+            limit *= 4
+        rows.sort(key=lambda row: (-row["_score"], row["place"]))
+        return [Hit(row["item"], row["place"], row["_score"], row["text"]) for row in rows[:k]]
+
+
+def open_search(store: Store, release: Release) -> StoreSearch:
+    """Open the documents as a release holds them, whatever was written later.
+
+    Raises:
+        NoRelease: The release holds no documents.
+        OtherVersion: They were written by another version of this program.
+    """
+    if TABLE not in release.versions:
+        raise NoRelease(f"{release.name}: holds no documents to search\n  make them: knowflow rewrites")
+    table = lancedb.connect(str(store.folder)).open_table(TABLE)
+    table.checkout(release.versions[TABLE])
+    store.check_columns(TABLE, DOCUMENTS.names, table.schema.names)
+    return StoreSearch(table)

@@ -1,0 +1,226 @@
+"""What an evaluation of rewrites is made of: queries and what they led to, documents, vectors, rewrites."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from evals.rewrites import Queries
+from evals.search_arms import RECORDED, Rank, dense_ranking
+from feature_store.database import Store
+from feature_store.releases import NoRelease, Release, get_release, released_knowledge, released_lineage
+from feature_store.relevance import Calibration, DenseCosine, LexicalOverlap, Relevance, calibrate, random_pairs
+from feature_store.search import document_texts
+from flows.config import Config
+from flows.workplace import open_dataset, open_store
+from llm_tasks.pipeline.encode import model_encoder
+from llm_tasks.pipeline.workplace import OptionFault
+from sources.config import QueriesConfig
+from sources.progress import silent
+from sources.queries import normalised, query_table, segments, split_queries, training_queries
+from sources.tables import Dataset
+
+TASK, FACTS, DESCRIPTIONS = "query_rewrite", "item_facts", "kar_item"
+FIELDS, DESCRIBED = "fields", "described"
+"""Documents of the items' own fields, and of fields and what a model says of the items."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Vectors of the items' texts, and who encodes queries alike."""
+
+    documents: Mapping[str, np.ndarray]
+    """Task -> [N, d]; an item that a task says nothing of has the vector of its facts."""
+    encode: Callable[[Sequence[str]], np.ndarray]
+    """Texts -> [n, d], each of length one."""
+
+    def ranks(self, documents: str) -> Rank:
+        """Rank by the texts that stand in the documents of that name."""
+        of = [vectors for task, vectors in self.documents.items() if task == FACTS or documents == DESCRIBED]
+        return lambda queries, k: dense_ranking(self.encode(queries), of, k)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All of it."""
+
+    release: str
+    """The release that was read."""
+    items: pl.DataFrame
+    """The items; places count along them."""
+    queries: Queries
+    """The queries that led to an item."""
+    rewrites: Mapping[str, Sequence[Sequence[str]]]
+    """Source -> [Q] lists of rewrites; `recorded` are the release's."""
+    documents: Mapping[str, Sequence[str]]
+    """`fields`, and `described` last where there are descriptions: [N] texts each."""
+    vectors: Vectors | None
+    """Vectors, where the release holds some that a query can be compared with."""
+    models: Mapping[str, Relevance]
+    """Who says what is relevant: lexical, and dense where there are vectors."""
+    calibrations: Mapping[str, Calibration]
+    """Model -> its threshold, calibrated on training queries."""
+    left_out: Sequence[str]
+    """What could not be had, why, and the command that mends it."""
+
+
+def open_inputs(config: Config, files: Mapping[str, Path], release: str | None) -> Inputs:
+    """Gather everything.
+
+    Args:
+        config: The config.
+        files: Name of a source -> file of its rewrites.
+        release: Name of a release; the current one when left out.
+
+    Raises:
+        OptionFault: There are no queries with items, or a file cannot be used.
+        NoRelease: There is none, or it holds no rewrites and no file was given.
+    """
+    about = _mapped(config)
+    sources = {name: read_rewrites(name, path) for name, path in files.items()}
+    dataset, store = open_dataset(config), open_store(config)
+    chosen = get_release(store, release)
+    describer = config.rewrites.descriptions or DESCRIPTIONS
+    recorded, descriptions = (_texts(store, chosen, task) for task in (TASK, describer))
+    if recorded:
+        sources = {RECORDED: {query: text.split("\n") for query, text in recorded.items()}} | sources
+    if not sources:
+        raise NoRelease(f"{chosen.name}: holds no rewrites of queries\n  make them: knowflow rewrites")
+    queries = judged_queries(dataset, about)
+    vectors, left_out = _vectors(config, chosen, store, dataset, describer)
+    documents = {FIELDS: document_texts(dataset.items)}
+    if descriptions:
+        documents[DESCRIBED] = document_texts(dataset.items, descriptions=descriptions)
+    else:
+        left_out.append(f"documents with descriptions: none are there\n  knowflow refresh --task {describer}")
+    models: dict[str, Relevance] = {"lexical": LexicalOverlap(documents[next(reversed(documents))])}
+    if vectors is not None:
+        first, *others = vectors.documents.values()
+        models["dense"] = DenseCosine(first, vectors.encode, others)
+    return Inputs(
+        chosen.name,
+        dataset.items,
+        queries,
+        {name: [list(of.get(query, ())) for query in queries.query] for name, of in sources.items()},
+        documents,
+        vectors,
+        models,
+        {name: _calibrated(model, dataset, about) for name, model in models.items()},
+        left_out,
+    )
+
+
+def _mapped(config: Config) -> QueriesConfig:
+    about = config.source.queries
+    if about is None or about.item is None:
+        lacking = "maps no queries" if about is None else "maps no items of the queries"
+        raise OptionFault(
+            f"{config.path.name}: {lacking}, so nothing tells what a search should find\n"
+            "  add: queries: {path: ..., query: ..., item: ...}"
+        )
+    return about
+
+
+def judged_queries(dataset: Dataset, config: QueriesConfig) -> Queries:
+    """Take the queries that led to an item.
+
+    Raises:
+        OptionFault: None did.
+    """
+    whole = query_table(dataset)
+    table = whole.with_columns(
+        segments(whole, config.segments).alias("segment"), split_queries(whole, config.split).alias("part")
+    ).filter(pl.col("items").list.len() > 0)
+    if table.is_empty():
+        raise OptionFault("queries: none of them led to an item, so nothing tells what a search should find")
+    return Queries(
+        table["query"].to_list(),
+        table["shown"].to_list(),
+        _places(dataset, table["items"]),
+        table["segment"].to_numpy(),
+        (table["part"] == "test").to_numpy(),
+    )
+
+
+def _places(dataset: Dataset, items: pl.Series) -> list[np.ndarray]:
+    where = {item: place for place, item in enumerate(dataset.items["item"])}
+    return [np.array(sorted(where[item] for item in of), dtype=np.int64) for of in items]
+
+
+def _calibrated(model: Relevance, dataset: Dataset, config: QueriesConfig) -> Calibration:
+    """Calibrate on training queries and on no more than training may know of them."""
+    table = training_queries(dataset, config.split).filter(pl.col("items").list.len() > 0)
+    if table.is_empty():
+        raise OptionFault("queries: no training query led to an item, so no threshold can be found")
+    queries, engaged = table["query"].to_list(), _places(dataset, table["items"])
+    pairs = [query for query, places in zip(queries, engaged, strict=True) for _ in places], np.concatenate(engaged)
+    return calibrate(model, pairs, random_pairs(queries, engaged, len(dataset.items), config.split.seed))
+
+
+def _texts(store: Store, release: Release, task: str) -> dict[str, str]:
+    """Entity -> the newest text of a task, as the release holds it."""
+    rows = released_lineage(store, release, [task], ["entity", "as_of", "text"]).drop_nulls("text")
+    return dict(rows.sort("entity", "as_of").select("entity", "text").iter_rows())
+
+
+def _vectors(
+    config: Config, release: Release, store: Store, dataset: Dataset, describer: str
+) -> tuple[Vectors | None, list[str]]:
+    """Vectors of the first encoder that can encode queries too; why not, where there are none."""
+    name = next((name for name, encoder in config.encoders.items() if encoder.kind != "lexical"), None)
+    if name is None:
+        return None, ["dense retrieval: knowflow.yaml names no encoder of kind dense or vllm"]
+    made = release.facts.get("vectors", {})
+    encoder = model_encoder(name, config.encoders[name], config.folder)
+    wanted = [task for task in (FACTS, describer) if f"{task}/{name}" in made]
+    wanted = [task for task in wanted if made[f"{task}/{name}"]["fingerprint"] == encoder.fingerprint]
+    if FACTS not in wanted:
+        return None, [f"dense retrieval: no vectors of {FACTS} under {name}; knowflow refresh --task {FACTS}"]
+    documents: dict[str, np.ndarray] = {}
+    for task in wanted:
+        known = released_knowledge(store, release, task, name)
+        place = {str(entity): row for row, entity in enumerate(known.entities)}
+        rows = np.array([place.get(item, -1) for item in dataset.items["item"]])
+        none = documents.get(FACTS, np.zeros((1, known.vectors.shape[1]), dtype=np.float32))
+        documents[task] = _unit(np.where(rows[:, None] >= 0, known.vectors[rows], none))
+    return Vectors(documents, _remembering(lambda texts: _unit(encoder.encode(list(texts), silent)))), []
+
+
+def _remembering(encode: Callable[[Sequence[str]], np.ndarray]) -> Callable[[Sequence[str]], np.ndarray]:
+    """Encode every text once: the same queries are ranked, calibrated on and judged, in several kinds of documents."""
+    memory: dict[str, np.ndarray] = {}
+
+    def remembered(texts: Sequence[str]) -> np.ndarray:
+        new = sorted(set(texts) - memory.keys())
+        if new:
+            memory.update(zip(new, encode(new), strict=True))
+        return np.stack([memory[text] for text in texts])
+
+    return remembered
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+
+
+def read_rewrites(name: str, path: Path) -> dict[str, list[str]]:
+    """Read a file of rewrites: normalised query -> rewrites, best first.
+
+    Raises:
+        OptionFault: It cannot be read, or lacks a column.
+    """
+    mend = "give a Parquet file with the columns query (text) and rewrites (a list of texts)"
+    try:
+        table = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise OptionFault(f"--rewrites {name}={path}: cannot be read: {error}\n  {mend}") from None
+    kinds = {"query": pl.String(), "rewrites": pl.List(pl.String)}
+    faults = [f"column {column} " + ("is missing" if column not in table.columns else f"is {table.schema[column]}")
+              for column, kind in kinds.items() if table.schema.get(column) != kind]  # fmt: skip
+    if faults:
+        raise OptionFault(f"--rewrites {name}={path}: {'; '.join(faults)}\n  {mend}")
+    rows = table.select("query", "rewrites").drop_nulls().iter_rows()
+    return {normalised(query): [text for text in of if text and text.strip()] for query, of in rows}

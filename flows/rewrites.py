@@ -1,0 +1,60 @@
+"""The rewrites flow: ask for rewrites of new and changed queries, rank them by search, serve them in a release."""
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from feature_store.database import command_line
+from feature_store.rewrite_table import RewriteTable
+from feature_store.search import write_documents
+from flows.asking import Asking
+from flows.publish import publish_release
+from flows.ranking import TASK, check_rewrites, rank_rewrites, searched_texts
+from flows.refresh import ask, check_input, encode, read_settings
+from flows.workplace import open_workplace
+
+
+@flow(name="rewrites", flow_run_name="rewrites {config}")
+def rewrites(config: str, asking: Asking = Asking()) -> str:  # noqa: B008 - is frozen
+    """Bring the served table of rewrites up to date.
+
+    Args:
+        config: Path of knowflow.yaml.
+        asking: Limits of the run, errors to retry, another engine; see `Asking`.
+
+    Returns:
+        Name of the release that is current afterwards.
+    """
+    check_ranking(config, asking)
+    check_input(config, [TASK], asking)
+    asked = ask(config, TASK, asking, [])
+    vectors = encode(config, TASK)
+    table = rank(config, asking)
+    create_table_artifact(key="rewrites", table=[asked], description="Rows, calls and tokens")
+    return release(config, asking, asked, vectors, table)
+
+
+@task(task_run_name="check ranking", cache_policy=NO_CACHE, persist_result=False)
+def check_ranking(config: str, asking: Asking) -> None:
+    """See that rewrites can be ranked before anything is paid for."""
+    check_rewrites(read_settings(config, asking))
+
+
+@task(task_run_name="rank", cache_policy=NO_CACHE, persist_result=False)
+def rank(config: str, asking: Asking) -> str:
+    """Bring the searched documents up to date and rank all rewrites; returns the path of the table as it shall be."""
+    settings = read_settings(config, asking)
+    place = open_workplace(settings)
+    with place.store.writer(command_line()) as writer:
+        write_documents(writer, place.dataset.items["item"].to_list(), searched_texts(settings, place))
+    path = settings.home_folder / "rewrites.parquet"  # to be looked at when a gate is closed
+    rank_rewrites(settings, place).save(path)
+    return str(path)
+
+
+@task(task_run_name="release", cache_policy=NO_CACHE, persist_result=False)
+def release(config: str, asking: Asking, asked: dict, vectors: list[dict], table: str) -> str:
+    """Check the gates and publish; returns the name of the current release."""
+    settings = read_settings(config, asking)
+    staged = RewriteTable.load(table, settings.gates.rewrites)
+    return publish_release(settings, open_workplace(settings), [TASK], [asked], vectors, staged)

@@ -1,0 +1,24 @@
+"""NoteLLM's item embeddings: every item as a note, for an encoder that was tuned on what the same people choose.
+
+Paper:     Zhang et al. 2024, "NoteLLM: A Retrievable Large Language Model for Note Recommendation" (arXiv 2403.01744),
+           section 3.
+Idea:      the note alone is encoded; what a model learnt to write after it (category, hashtags) is no part of it.
+Consumes:  items (title and the fields the domain shows).
+Produces:  one text and its vectors per item; as_of = the epoch, or what a tuned encoder has seen.
+Cost:      no call; one forward of the encoder for a new or changed item.
+Relations: note_pairs and knowflow tune-encoder make the encoder; item_facts is the same text for frozen encoders.
+Example:   knowflow refresh --task note_embed
+"""
+
+from collections.abc import Iterator
+
+from llm_tasks.notes import notes
+from llm_tasks.pipeline.task import EPOCH, Inputs, Row, llm_task
+
+
+@llm_task(entity="item", prompt=None, lexical_space="item_facts")
+def note_embed(inputs: Inputs) -> Iterator[Row]:
+    """One row an item; encoders put the compression prompt around the note themselves."""
+    wanted = [item for item in inputs.dataset.items.iter_rows(named=True) if inputs.wanted(item["item"])]
+    for item, text in notes(wanted, inputs.domain).items():
+        yield Row(item, as_of=EPOCH, variables={"text": text})

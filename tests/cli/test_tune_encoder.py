@@ -1,0 +1,76 @@
+"""knowflow tune-encoder as a user calls it: what it says, what it writes, and what it refuses."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+
+@pytest.fixture
+def films(make_shop):
+    """30 films of three kinds; each of 12 users likes one kind alone, in an order of their own."""
+    from conftest import START
+
+    shop = make_shop(items=30)
+    shop.write_events(
+        [
+            (f"u{user}", f"i{3 * ((place * (user + 1)) % 10) + user % 3}", START + timedelta(hours=place), 5.0)
+            for user in range(12)
+            for place in range(10)
+        ]
+    )
+    return shop
+
+
+def test_an_encoder_is_tuned_says_what_it_saw_and_is_used_by_the_dense_encoder(films, plain_knowflow, tmp_path):
+    out = tmp_path / "note"
+    words = ["tune-encoder", "--config", str(films.config), "--out", str(out), "--hold-out", "0.2", "--epochs", "2"]
+
+    told = plain_knowflow.run(*words, "--batch-pairs", "16", "--until", "2024-01-01T07:00")
+    again = plain_knowflow.run(*words, "--batch-pairs", "16", "--until", "2024-01-01T07:00", "--resume", "--json")
+    refused = plain_knowflow.run(*words)
+
+    assert told.returncode == again.returncode == 0, told.stderr + again.stderr
+    found = json.loads(again.stdout)
+    lines = told.stdout.splitlines()
+    assert lines[0] == f"tuned model (projection), {found['figures']['steps']} steps"
+    assert found["seen_until"] == "2024-01-01T06:00:00+00:00"  # strictly before --until
+    assert set(found["train_items"]) | set(found["held_out_items"]) == {f"i{place}" for place in range(30)}
+    assert not set(found["train_items"]) & set(found["held_out_items"])
+    assert found["held_out_items"]
+    assert lines[-1] == f"encoder {out}, revision {found['revision']}"
+    assert f"encoders: {{note: {{kind: dense, model: {out}, pooling: mean}}}}" in told.stderr
+    assert refused.returncode == 2
+    assert "holds a tuned model\n  name another folder" in refused.stderr
+    from llm_tasks.encoders.dense import DenseEncoder
+    from sources.progress import silent
+
+    encoder = DenseEncoder(str(out), "mean", 128, 8)
+    assert encoder.encode(["Thing 1", "Thing 2"], silent).shape == (2, 384)
+    assert encoder.seen_until is not None
+
+
+def test_what_cannot_be_tuned_is_told_in_words_and_nothing_is_written(films, plain_knowflow, tmp_path):
+    out = tmp_path / "out"
+    cases = {
+        ("--hold-out", "1.5"): "--hold-out: should be a share from 0 to below 1, not 1.5",
+        ("--model", str(tmp_path)): f"--model: {tmp_path} holds no config.json\n  name the folder of a model",
+        ("--until", "2023-01-01"): "there is no pair to learn from\n  give a later --until",
+        ("--knowledge", "kar_user"): "--knowledge: kar_user is not about items",
+        (
+            "--knowledge",
+            "kar_item",
+        ): "--knowledge: kar_item has no text yet\n  make some: knowflow refresh --task kar_item",
+        ("--method", "half"): "--method: should be 'projection', 'lora' or 'full', not half",
+    }
+    started = {
+        options: plain_knowflow.start("tune-encoder", "--config", str(films.config), "--out", str(out), *options)
+        for options in cases
+    }
+
+    for options, process in started.items():
+        printed, errors = process.communicate(timeout=240)
+        assert (process.returncode, printed) == (2, ""), (options, errors)
+        assert cases[options] in errors
+        assert "Traceback" not in errors
+    assert not out.exists()
