@@ -8,6 +8,7 @@ from evals.scores import ScoresFault
 from feature_store.database import DuplicateKeys, OtherVersion, StoreBusy, StoreUnwritable
 from feature_store.gates import GatesClosed
 from feature_store.releases import NoRelease
+from feature_store.similar import UnknownItem
 from flows.children import ChildFailed, ChildFault
 from flows.server import NoServer
 from flows.train_runs import NoTrainRun
@@ -46,6 +47,7 @@ CODES: dict[type[Exception], int] = {
     NoTrainRun: WRONG_INPUT,
     NothingToFit: WRONG_INPUT,
     UnfitQuery: WRONG_INPUT,
+    UnknownItem: WRONG_INPUT,
     StoreBusy: WRONG_INPUT,
     OtherVersion: WRONG_INPUT,
 }

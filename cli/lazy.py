@@ -75,6 +75,11 @@ COMMANDS = {
         "Show what to search for in place of a query; the query itself where nothing better is known.",
         f'knowflow rewrite "scifi w/ time travel" {MOVIELENS}',
     ),
+    "similar": Command(
+        "cli.similar:similar",
+        "Show the items nearest to an item by the vectors of a release.",
+        f'knowflow similar "Heat" {MOVIELENS}',
+    ),
     "eval": Command(
         "cli.eval:app",
         "Measure what rewrites of queries and vectors of items are worth.",

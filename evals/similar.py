@@ -4,9 +4,9 @@ Measure:   recall@k = mean over query items of the share of their targets among 
            itself is never in its pool. Of equal scores the item that stands first in the pool is taken.
 Prior:     score + w log(1 + events of the item); w is chosen on items that neither tune nor test, for every arm alike.
 Lift:      popular items are everybody's targets, so that an arm may only have learnt what is popular. Pairs are ranked
-           a second time by lift(A -> B) = s(A -> B) / (e + c), e = s(A -> all) s(all -> B) / s(all -> all), the score by
-           popularity alone, and c the score that one average user gives: without it a pair that one user made of two
-           rare items would beat every other one. The best ten of each source count.
+           a second time by lift(A -> B) = s(A -> B) / (e + c), where e = s(A -> all) s(all -> B) / s(all -> all) is the
+           score by popularity alone, and c the score that one average user gives: without it a pair that one user made
+           of two rare items would beat every other one. The best ten of each source count.
 Source:    Zhang et al. 2024, "NoteLLM", section 4.2, for the measure; docs/explanation/notellm.md for what came of it.
 """
 

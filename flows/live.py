@@ -5,7 +5,7 @@ from dataclasses import replace
 import polars as pl
 
 from feature_store.database import command_line
-from feature_store.lineage import read_lineage
+from feature_store.lineage import delete_lineage, read_lineage
 from feature_store.rewrites import Rewrite, Served, cleaned, fallback
 from flows.config import Config
 from flows.ranking import TASK
@@ -39,10 +39,15 @@ def live_rewrites(config: Config, place: Workplace, query: str) -> Served:
     options: TaskOptions = place.options_of(TASK).model_copy(update={"only": None})
     alone = replace(place.dataset, queries=pl.DataFrame({"query": [known.get(key, query)]}))
     at = replace(place, dataset=alone, options={**place.options, TASK: options})
+    columns = ["row", "entity", "text", "error", "answer_key", "prompt", "model"]
     with place.store.writer(command_line()) as writer:
-        generate(plan_task(task, at, count_tokens=False), at, writer, silent, Spending(config.prices))
-    columns = ["entity", "text", "error", "answer_key", "prompt", "model"]
-    row = read_lineage(place.store, [TASK], columns).filter(pl.col("entity") == key).row(0, named=True)
+        spending = Spending(config.prices)
+        asked = generate(plan_task(task, at, count_tokens=False), at, writer, silent, spending)
+        if asked.errors and not asked.calls:  # an error of an earlier time is on record: that was then
+            generate(plan_task(task, at, retry=["all"], count_tokens=False), at, writer, silent, spending)
+        row = read_lineage(place.store, [TASK], columns).filter(pl.col("entity") == key).row(0, named=True)
+        if key not in known:  # its answer is kept, but no row: the lineage is about queries of the data alone
+            delete_lineage(writer, [row["row"]])
     rewrites = cleaned(query, row["text"].split("\n")) if row["text"] else []
     if not rewrites:
         return fallback(query, row["error"] or "its rewrites were all empty or the query itself")

@@ -1,4 +1,4 @@
-"""What item vectors are worth for finding what people go on to: every arm on held-out items, with and without a prior."""
+"""What item vectors are worth for finding what people go on to: every arm on held-out items, also with a prior."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def evaluate_similar(config: Config, encoder: Path | None, progress: Progress) -
 
     Args:
         config: The config.
-        encoder: Folder of a tuned encoder; `encoders/note` in the home folder when left out, tuned when it is not there.
+        encoder: Folder of a tuned encoder; `encoders/note` of the home folder when left out, tuned when missing.
         progress: Told what is done.
 
     Returns:

@@ -124,7 +124,7 @@ def tune_encoder(
         "figures": {
             "steps": steps,
             "loss": {"first": _rounded(losses[0]), "last": _rounded(losses[-1])},
-            "tau": round(float(model.tau), 4),
+            "tau": round(model.tau.item(), 4),
             "validation": {
                 "pairs": len(validated),
                 "sources": len(np.unique(validated[:, 0])),

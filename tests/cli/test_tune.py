@@ -113,7 +113,7 @@ def test_what_cannot_be_tuned_is_told_in_words_and_nothing_is_written(tune, plai
     (tmp_path / "there").mkdir()
     cases = {
         ("--rank", "0", "--share", "2", "--method", "lara"): "--method: should be 'lora' or 'full', not lara\n"
-        "--share: should be less than or equal to 1, not 2\n--rank: should be greater than or equal to 1, not 0\n"
+        "--rank: should be greater than or equal to 1, not 0\n--share: should be less than or equal to 1, not 2\n"
         "  see: knowflow tune --help\n",
         ("--model", str(tmp_path / "there")): f"--model: {tmp_path / 'there'} holds no config.json and no weights",
         ("--instructions", str(broken)): "broken.jsonl: 2 faults, nothing was read\n",

@@ -1,16 +1,16 @@
 """knowflow tune-encoder as a user calls it: what it says, what it writes, and what it refuses."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 def films(make_shop):
     """30 films of three kinds; each of 12 users likes one kind alone, in an order of their own."""
-    from conftest import START
-
     shop = make_shop(items=30)
     shop.write_events(
         [
@@ -22,6 +22,7 @@ def films(make_shop):
     return shop
 
 
+@pytest.mark.slow
 def test_an_encoder_is_tuned_says_what_it_saw_and_is_used_by_the_dense_encoder(films, plain_knowflow, tmp_path):
     out = tmp_path / "note"
     words = ["tune-encoder", "--config", str(films.config), "--out", str(out), "--hold-out", "0.2", "--epochs", "2"]
@@ -50,6 +51,7 @@ def test_an_encoder_is_tuned_says_what_it_saw_and_is_used_by_the_dense_encoder(f
     assert encoder.seen_until is not None
 
 
+@pytest.mark.slow
 def test_what_cannot_be_tuned_is_told_in_words_and_nothing_is_written(films, plain_knowflow, tmp_path):
     out = tmp_path / "out"
     cases = {

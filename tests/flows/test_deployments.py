@@ -50,7 +50,7 @@ def check(deployment: dict[str, Any]) -> None:
 
 def test_each_flow_has_a_deployment_of_its_name():
     assert {name: one["entrypoint"] for name, one in DEPLOYMENTS.items()} == {
-        name: f"flows/{name}.py:{name}" for name in ("refresh", "train", "report", "nightly")
+        name: f"flows/{name}.py:{name}" for name in ("refresh", "train", "report", "nightly", "rewrites")
     }
 
 
@@ -150,7 +150,7 @@ def test_a_worker_runs_a_deployment_of_the_file_to_its_end(shop, plain_knowflow,
     for one in deployed:
         assert one["concurrency_options"]["collision_strategy"] == "ENQUEUE"
         assert one["global_concurrency_limit"]["limit"] == 1
-        assert [s["active"] for s in one["schedules"]] == ([False] if one["name"] == "nightly" else [])
+        assert [s["active"] for s in one["schedules"]] == ([False] if one["name"] in ("nightly", "rewrites") else [])
     assert "Flow run finished successfully" in told
     assert [(run["name"], run["state"]["type"]) for run in runs] == [(f"refresh {shop.config}", "COMPLETED")]
     assert {task["name"]: task["state"]["type"] for task in tasks} == dict.fromkeys(

@@ -13,6 +13,7 @@ from llm_tasks.tuning.faults import TuningFault
 from llm_tasks.tuning.packing import collate
 from llm_tasks.tuning.preference import tune_preferences
 from llm_tasks.tuning.ranking import (
+    Ranked,
     agreement,
     collate_queries,
     mean_log_probability,
@@ -94,7 +95,7 @@ def test_rewrites_beyond_the_number_of_candidates_and_too_long_ones_are_left_out
 
 
 def test_tau_of_equal_scores_is_0():
-    assert agreement([np.zeros(2)], [type("R", (), {"rewards": np.array([0.0, 1.0])})()]).tolist() == [0.0]
+    assert agreement([np.zeros(2)], [Ranked("a", (), np.array([0.0, 1.0]))]).tolist() == [0.0]
 
 
 @pytest.mark.parametrize("objective", ["pro", "pairwise"])

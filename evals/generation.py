@@ -1,0 +1,94 @@
+"""How well a model writes the category and the hashtags of items: accuracy, words it made up, and nearness of text.
+
+Source: Zhang et al. 2024, "NoteLLM", section 4.5 (arXiv 2403.01744): accuracy, the share of illusory categories, BLEU
+and ROUGE of the hashtags. In place of ROUGE stands chrF, which needs no words to be cut apart.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+
+
+@dataclass(frozen=True)
+class Categories:
+    """How good generated categories are."""
+
+    count: int
+    """How many there are."""
+    accuracy: float
+    """Share that is the true one; capitals and blanks around it do not count."""
+    illusory: float
+    """Share that is no category at all."""
+
+
+@dataclass(frozen=True)
+class Hashtags:
+    """How good generated hashtags are."""
+
+    count: int
+    """How many texts there are."""
+    bleu: float
+    """Corpus BLEU, 0 to 100, over the texts as they stand."""
+    chrf: float
+    """Corpus chrF, 0 to 100: character n-grams."""
+    precision: float
+    """Mean share of a text's hashtags that are true."""
+    recall: float
+    """Mean share of the true hashtags that a text holds."""
+
+
+def judge_categories(written: Sequence[str], true: Sequence[str], known: Collection[str]) -> Categories:
+    """Compare generated categories with the true ones.
+
+    Args:
+        written: [n] generated.
+        true: [n].
+        known: All categories there are.
+
+    Raises:
+        ValueError: There is nothing to compare, or one list is longer.
+
+    Example:
+        >>> judge_categories([" crime", "Heist"], ["Crime", "Drama"], {"Crime", "Drama"})
+        Categories(count=2, accuracy=0.5, illusory=0.5)
+    """
+    _check(written, true)
+    there = {_plain(category) for category in known}
+    right = sum(_plain(one) == _plain(other) for one, other in zip(written, true, strict=True))
+    made_up = sum(_plain(one) not in there for one in written)
+    return Categories(len(true), right / len(true), made_up / len(true))
+
+
+def judge_hashtags(written: Sequence[str], true: Sequence[Sequence[str]]) -> Hashtags:
+    """Compare generated hashtags, separated by commas, with the true ones.
+
+    Args:
+        written: [n] generated texts.
+        true: [n] hashtags of each item, in the order in which a text would name them; at least one.
+
+    Raises:
+        ValueError: There is nothing to compare, or one list is longer.
+    """
+    _check(written, true)
+    named = [{_plain(tag) for tag in text.split(",")} - {""} for text in written]
+    wanted = [{_plain(tag) for tag in tags} for tags in true]
+    shared = [len(one & other) for one, other in zip(named, wanted, strict=True)]
+    references = [", ".join(tags) for tags in true]
+    return Hashtags(
+        len(true),
+        BLEU().corpus_score(list(written), [references]).score,
+        CHRF().corpus_score(list(written), [references]).score,
+        sum(both / max(1, len(one)) for both, one in zip(shared, named, strict=True)) / len(true),
+        sum(both / len(other) for both, other in zip(shared, wanted, strict=True)) / len(true),
+    )
+
+
+def _plain(word: str) -> str:
+    return " ".join(word.split()).casefold()
+
+
+def _check(written: Sequence[object], true: Sequence[object]) -> None:
+    if not true or len(written) != len(true):
+        raise ValueError(f"{len(written)} generated texts for {len(true)} items")

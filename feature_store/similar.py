@@ -1,0 +1,100 @@
+"""Items that are near one another by the vectors of a release, found by LanceDB."""
+
+import difflib
+from dataclasses import dataclass
+from typing import cast
+
+import lancedb
+import numpy as np
+import polars as pl
+from lancedb.query import LanceVectorQueryBuilder
+
+from feature_store.database import Store, quoted
+from feature_store.releases import NoRelease, Release, released_knowledge, released_lineage
+from feature_store.vectors import vectors_table
+
+
+class UnknownItem(Exception):
+    """No item has this id or title, or several have it; the text says which are like it."""
+
+
+@dataclass(frozen=True)
+class Near:
+    """One item near another."""
+
+    item: str
+    """Its id."""
+    score: float
+    """Cosine."""
+
+
+def find_item(items: pl.DataFrame, named: str) -> str:
+    """Find an item by its id, else by its title.
+
+    Args:
+        items: item and title.
+        named: An id, or a title in any case.
+
+    Raises:
+        UnknownItem: None has it, or several have.
+
+    Example:
+        >>> find_item(pl.DataFrame({"item": ["7"], "title": ["Heat"]}), "heat")
+        '7'
+    """
+    if named in items["item"]:
+        return named
+    same = items.filter(pl.col("title").str.to_lowercase() == named.strip().lower())
+    if len(same) == 1:
+        return same["item"][0]
+    if len(same):
+        raise UnknownItem(f"'{named}': several items have this title\n  name one by its id: {', '.join(same['item'])}")
+    titles = {title.lower(): title for title in items["title"].drop_nulls()}
+    close = difflib.get_close_matches(named.lower(), titles, n=3, cutoff=0.5)
+    mend = "did you mean " + ", ".join(titles[one] for one in close) if close else "name an id or a title of your items"
+    raise UnknownItem(f"'{named}': no item has this id or title\n  {mend}")
+
+
+def similar_items(store: Store, release: Release, task: str, encoder: str, item: str, k: int = 10) -> list[Near]:
+    """The k items nearest to an item, itself never among them.
+
+    Args:
+        store: The store.
+        release: The release whose vectors are searched.
+        task: Technique about items.
+        encoder: Encoder of its vectors.
+        item: Id of the item.
+        k: How many, at most.
+
+    Returns:
+        The nearest first; of equally near ones the first id.
+
+    Raises:
+        NoRelease: The release holds no such vectors, or none of this item.
+    """
+    knowledge = released_knowledge(store, release, task, encoder)
+    place = np.flatnonzero(knowledge.entities == item)
+    if knowledge.entity != "item" or not len(place):
+        raise NoRelease(
+            f"{release.name}: {task}/{encoder} holds no vector of item {item}\n  see: knowflow refresh --help"
+        )
+    rows = released_lineage(store, release, [task], ["entity", "text_key"]).drop_nulls()
+    made = release.facts["vectors"][f"{task}/{encoder}"]
+    name = vectors_table(encoder, made["dimension"])
+    table = lancedb.connect(str(store.folder)).open_table(name)
+    table.checkout(release.versions[name])
+    # A text may be that of several items, and of other tasks: so many more rows are read that k are left over.
+    query = cast(LanceVectorQueryBuilder, table.search(knowledge.vectors[place[0]], vector_column_name="vector"))
+    where = f"fingerprint = {quoted(made['fingerprint'])}"
+    found = query.distance_type("cosine").where(where, prefilter=True).select(["text_key", "_distance"])
+    texts = set(rows["text_key"])
+    limit = k + 1
+    while True:
+        hits = pl.DataFrame(found.limit(limit).to_list(), schema={"text_key": pl.String, "_distance": pl.Float64})
+        near = hits.filter(pl.col("text_key").is_in(list(texts))).join(rows, on="text_key")
+        near = near.filter(pl.col("entity") != item)
+        if len(near) >= k or len(hits) < limit:
+            break
+        limit *= 4
+    best = near.sort("_distance", "entity").head(k)
+    return [Near(entity, 1 - distance) for entity, distance in best.select("entity", "_distance").iter_rows()]
