@@ -23,33 +23,31 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from tiny_model import PLAIN, SPECIAL
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from student_model import make_student
 from transformers.utils.logging import disable_progress_bar
 
-from feature_store.relevance import LexicalOverlap, calibrate, random_pairs
+from feature_store.relevance import LexicalOverlap
 from feature_store.search import BulkSearch, document_texts, fuse
 from flows.config import load_config
+from flows.rewrite_judges import calibrated
 from flows.workplace import open_dataset
-from llm_tasks.tuning.base import Base, find_base, load_weights, save
+from llm_tasks.tuning.base import find_base, load_weights
 from llm_tasks.tuning.candidates import read_candidates
 from llm_tasks.tuning.config import RewriteConfig
 from llm_tasks.tuning.instructions import rewrite_mixture
-from llm_tasks.tuning.packing import pack
 from llm_tasks.tuning.preference import tune_preferences
 from llm_tasks.tuning.ranking import Ranked, agreement, measure_ranking, rank_queries, score_queries
 from llm_tasks.tuning.rejection import Judge, judge, keep, rewards
-from llm_tasks.tuning.sft import make_trainer, tune
-from llm_tasks.tuning.tokens import Example
+from llm_tasks.tuning.sft import tune
 from prompts.domain import Domain, load_domain
 from prompts.library import choose_prompt
+from sources.config import QueriesConfig
 from sources.progress import silent
 from sources.queries import query_table, split_queries, training_queries
 from sources.tables import Dataset
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
-VOCABULARY, RESAMPLES = 4_096, 2_000
+RESAMPLES = 2_000
 SETTINGS = RewriteConfig(
     method="full", precision="bfloat16", row_tokens=256, batch_rows=16, rows_at_once=16, weight_decay=0.1, save_every=40
 )
@@ -77,7 +75,7 @@ def measure(out: Path, scale: float) -> dict[str, Any]:
     every = query_table(dataset)
     parts = split_queries(every, shop.source.queries.split)
     training = training_queries(dataset, shop.source.queries.split)
-    by = make_judge(dataset, training)
+    by = make_judge(dataset, shop.source.queries)
     judged = judge(every, read_candidates([EXAMPLE / "recorded" / "queries.parquet"]), by)
     judged = judged.with_columns(rewards(judged, SETTINGS).alias("reward"), keep(judged, SETTINGS))
     part_of = pl.DataFrame({"query": every["query"], "part": parts})
@@ -90,7 +88,9 @@ def measure(out: Path, scale: float) -> dict[str, Any]:
     told(f"{len(train):,} rewrites of training queries, {int(train['kept'].sum()):,} kept", begun)
 
     texts = item_texts(dataset, domain) + [f"{row['shown']}: {row['thought']}" for row in train.iter_rows(named=True)]
-    base = make_student(out / "student", texts, [said[0]["content"] for said in mixture.conversations[:400]], scale)
+    base = make_student(
+        out / "student", texts, [said[0]["content"] for said in mixture.conversations[:400]], SETTINGS, scale
+    )
     told("trained from nothing", begun)
     ranked = {name: rank_queries(part, part["reward"], base, domain, SETTINGS)[0] for name, part in by_part.items()}
     sft_settings = SETTINGS.model_copy(update={"learning_rate": 1e-3, "epochs": max(1, round(4 * scale))})
@@ -136,76 +136,20 @@ def told(what: str, begun: float) -> None:
     print(f"{time.process_time() - begun:6.0f} CPU-s  {what}", flush=True)
 
 
-def make_judge(dataset: Dataset, training: pl.DataFrame) -> Judge:
+def make_judge(dataset: Dataset, queries: QueriesConfig) -> Judge:
     """Search over titles, genres and recorded texts; words in common say what is relevant."""
     recorded = pl.read_parquet(EXAMPLE / "recorded" / "items.parquet")
     descriptions = dict(recorded.select(pl.col("item_id").cast(pl.String), "answer").iter_rows())
     texts = document_texts(dataset.items, descriptions=descriptions)
-    items = dataset.items["item"].to_list()
-    place = {item: number for number, item in enumerate(items)}
-    engaged = [np.array([place[item] for item in of], dtype=np.int64) for of in training["items"]]
-    names, model = training["query"].to_list(), LexicalOverlap(texts)
-    pairs = [query for query, of in zip(names, engaged, strict=True) for _ in of], np.concatenate(engaged)
-    found = calibrate(model, pairs, random_pairs(names, engaged, len(items), 0))
-    return Judge(BulkSearch(items, texts), model, found.threshold)
+    model = LexicalOverlap(texts)
+    found = calibrated(model, dataset, queries)
+    return Judge(BulkSearch(dataset.items["item"].to_list(), texts), model, found.threshold)
 
 
 def item_texts(dataset: Dataset, domain: Domain) -> list[str]:
     """What the recorded answers say of films."""
     recorded = pl.read_parquet(EXAMPLE / "recorded" / "items.parquet")
     return [f"{row['input']}\n{row['answer']}" for row in recorded.iter_rows(named=True)]
-
-
-def make_student(folder: Path, texts: Sequence[str], prompts: Sequence[str], scale: float) -> Base:
-    """Train tokenizer and model from nothing, two passes over the texts.
-
-    Args:
-        folder: Where to.
-        texts: What is learnt.
-        prompts: Examples of prompts, so that their words become tokens; they are not learnt.
-        scale: Passes, relative to two.
-    """
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(
-        [*texts, *prompts],
-        trainers.BpeTrainer(
-            vocab_size=VOCABULARY,
-            special_tokens=SPECIAL,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
-    torch.manual_seed(0)
-    size = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=192,
-        intermediate_size=512,
-        num_hidden_layers=4,
-        num_attention_heads=6,
-        num_key_value_heads=6,
-        max_position_embeddings=512,
-        bos_token_id=0,
-        eos_token_id=1,
-        tie_word_embeddings=True,
-    )
-    LlamaForCausalLM(size).save_pretrained(folder)
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>", chat_template=PLAIN
-    ).save_pretrained(folder)
-    base = find_base(folder, {})
-    settings = SETTINGS.model_copy(update={"learning_rate": 2e-3, "warm_up": 0.05, "epochs": max(1, round(2 * scale))})
-    ids = [np.array([0, *base.tokens.text_ids(text), 1], dtype=np.int32)[: settings.row_tokens] for text in texts]
-    examples = [Example(one, 1) for one in ids]
-    rows = [[examples[place] for place in row] for row in pack([len(one) for one in examples], settings.row_tokens)]
-    model = load_weights(folder)
-    with tempfile.TemporaryDirectory() as work:
-        make_trainer(
-            model, rows, base.pad, settings.model_copy(update={"save_every": 10**6}), Path(work), silent
-        ).train()
-    save(model, base, folder)
-    return find_base(folder, {})
 
 
 def taus(folder: Path, queries: Sequence[Ranked]) -> np.ndarray:

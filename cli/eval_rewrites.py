@@ -17,7 +17,7 @@ from flows.progress import progress
 from flows.rewrite_evaluation import evaluate_rewrites
 from llm_tasks.pipeline.workplace import OptionFault
 
-TAKEN = ("original", "spelling", "rm3", "dense", "original_dense", "recorded")
+TAKEN = ("original", "spelling", "rm3", "dense", "original_dense", "recorded", "served")
 """Names of arms that are always there."""
 
 

@@ -80,6 +80,11 @@ COMMANDS = {
         "Show the items nearest to an item by the vectors of a release.",
         f'knowflow similar "Heat" {MOVIELENS}',
     ),
+    "search": Command(
+        "cli.search:search",
+        "Find items by a text: by the words of their documents and by near vectors.",
+        f'knowflow search "a heist that goes wrong" {MOVIELENS}',
+    ),
     "eval": Command(
         "cli.eval:app",
         "Measure what rewrites of queries and vectors of items are worth.",

@@ -47,14 +47,14 @@ def say_next(command: str, config: str, tasks: Sequence[str] | None = None, **op
     """Say which command comes next, with the options that this one was given.
 
     Args:
-        command: The command.
+        command: The command, with its words if it takes some, such as `rewrite QUERY`.
         config: The knowflow.yaml.
         tasks: Names given with `--task`.
         options: Further ones by name, one value or several each; those that are None are left out.
     """
     given = {"task": tasks, **options}
     pairs = [(name, v) for name, value in given.items() for v in ([value] if isinstance(value, str) else value or ())]
-    words = ["knowflow", command, *(word for name, value in pairs for word in (f"--{name}", value))]
+    words = ["knowflow", *command.split(), *(word for name, value in pairs for word in (f"--{name}", value))]
     say("next: " + shlex.join([*words, *(["--config", config] if config != DEFAULT_CONFIG else [])]))
 
 

@@ -11,6 +11,7 @@ from flows.config import load_config
 from flows.workplace import open_store
 
 app = App(name="release", help="Look at releases, or make an older one current again.", help_format="plaintext")
+NAME = Parameter(help="Name of a release, such as rel-000003; the current one if left out.")
 Name = Annotated[str, Parameter(help="Name of a release, such as rel-000003.")]
 
 
@@ -43,7 +44,7 @@ def list_all(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> in
 
 
 @app.command
-def show(name: Name, *, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
+def show(name: Annotated[str | None, NAME] = None, *, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
     """Show what a release was made from: data, tasks, encoders, gates, table versions.
 
     Example: knowflow release show rel-000003

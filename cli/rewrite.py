@@ -37,7 +37,8 @@ def rewrite(
     longest = (settings.source.queries or QueriesConfig(path="", query="")).longest
     check_query(query, longest)
     if live:
-        served = _ask(with_engine(settings, engine, model), query)
+        settings = with_engine(settings, engine, model)
+        served = _ask(settings, query)
     else:
         store = open_store(settings)
         served = look_up(store, get_release(store, release), query)
@@ -48,12 +49,14 @@ def rewrite(
         judged = f"  score {one.score:.3f}, relevance {one.relevance:.3f}" if one.score is not None else ""
         print_line(printable(one.text) + judged)
     say(_told(served))
+    if served.source == "fallback":
+        say(f"  {_mend(settings, live=live)}")
     return 0
 
 
 def _ask(settings: Config, query: str) -> Served:
     from flows.live import live_rewrites  # noqa: PLC0415 - the search takes a second to import
-    from flows.ranking import TASK  # noqa: PLC0415
+    from flows.rewrite_judges import TASK  # noqa: PLC0415
 
     chosen_tasks(settings, [TASK])
     return live_rewrites(settings, open_workplace(settings), query)
@@ -65,3 +68,12 @@ def _told(served: Served) -> str:
         return f"fallback to the query itself: {printable(served.why or '')}"
     where = f"release {served.release}" if served.source == "served" else "asked now, in the model's own order"
     return f"{served.source}: {where}, {served.prompt}, {printable(served.model or '')}"
+
+
+def _mend(settings: Config, *, live: bool) -> str:
+    """What else can be done for a query without rewrites."""
+    if not live:
+        return f"served are {' and '.join(settings.rewrites.serve)} queries of the data; to ask for it now: --live"
+    if settings.engine.name == "recorded":
+        return "the engine 'recorded' knows no other queries than those on record; name another: --engine vllm"
+    return "to ask again, run this again"

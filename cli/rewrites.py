@@ -24,7 +24,7 @@ def rewrites(
     """
     asking = options.asking()
     settings = with_engine(load_config(config), asking.engine, asking.model)
-    from flows.ranking import TASK, check_rewrites  # noqa: PLC0415 - the search takes a second to import
+    from flows.rewrite_judges import TASK, check_rewrites  # noqa: PLC0415 - the search takes a second to import
 
     chosen_tasks(settings, [TASK])
     check_rewrites(settings)
@@ -46,5 +46,5 @@ def rewrites(
     else:
         say(f"nothing is new, 0 asked: {name} stays the current release")
     say(f"serves {made['rewrites']:,} rewrites of {made['queries']:,} queries, mean relevance {made['relevance']:.3f}")
-    say_next("rewrite", config)
+    say_next("rewrite QUERY", config)
     return 0

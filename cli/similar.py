@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_table
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_table, printable
 from feature_store.releases import get_release
 from feature_store.similar import find_item, similar_items
 from flows.config import load_config
@@ -17,7 +18,7 @@ def similar(
     config: ConfigPath = DEFAULT_CONFIG,
     task: Annotated[str, Parameter(help="A technique about items.")] = "item_facts",
     encoder: Annotated[str, Parameter(help="An encoder of knowflow.yaml.")] = "dense",
-    k: Annotated[int, Parameter(help="How many items.")] = 10,
+    k: Annotated[int, Parameter(help="How many items.", validator=Number(gte=1))] = 10,
     release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
     json: AsJson = False,
 ) -> int:
@@ -35,7 +36,7 @@ def similar(
         shown = [{"item": one.item, "title": titles.get(one.item), "score": one.score} for one in near]
         print_json({"item": found, "title": titles.get(found), "vectors": f"{task}/{encoder}", "similar": shown})
         return 0
-    title = f"nearest to {titles.get(found)} ({found}) by {task}/{encoder} of {chosen.name}"
-    rows = [[one.item, titles.get(one.item) or "", f"{one.score:.3f}"] for one in near]
+    title = f"nearest to {printable(titles.get(found) or '')} ({found}) by {task}/{encoder} of {chosen.name}"
+    rows = [[one.item, printable(titles.get(one.item) or ""), f"{one.score:.3f}"] for one in near]
     print_table(title, ["item", "title", "cosine"], rows, text_columns=2)
     return 0

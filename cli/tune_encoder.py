@@ -131,6 +131,8 @@ def print_result(result: Mapping[str, Any], out: Path, revision: str) -> None:
         title = f"{validation['pairs']:,} pairs from {validation['sources']:,} items that were not learnt"
         before, after = validation["before"], validation["after"]
         print_table(title, ["measure", "before", "after"], [[k, f"{before[k]:.3f}", f"{after[k]:.3f}"] for k in after])
+    if figures["written"]:
+        print_written(figures["written"])
     if loss["last"]["generative"] is None:
         say("nothing was generated: that takes a language model, --method lora or full, and --no-show-fields")
     else:
@@ -141,3 +143,17 @@ def print_result(result: Mapping[str, Any], out: Path, revision: str) -> None:
     print_line(f"encoder {out}, revision {revision}")
     use = f"kind: dense, model: {out.resolve()}, pooling: {result['pooling']}"
     say(f"next: name it in knowflow.yaml: encoders: {{note: {{{use}}}}}")
+
+
+def print_written(written: Mapping[str, Any]) -> None:
+    """Print how good the generated categories and hashtags are, before and after, beside the most common ones."""
+    arms = ("most_common", "before", "after")
+    asked = " and ".join(f"{task} of {figures['count']:,}" for task, figures in written["after"].items())
+    rows = [
+        [f"{task}: {name}", *(f"{written[arm][task][name]:.3f}" for arm in arms)]
+        for task, figures in written["after"].items()
+        for name in figures
+        if name != "count"
+    ]
+    title = f"written about {written['items']:,} items that were not learnt ({asked})"
+    print_table(title, ["measure", *(arm.replace("_", " ") for arm in arms)], rows)

@@ -66,10 +66,17 @@ LLM_CF = Arm(
     "LLM-CF's decoder over like events of the past, each with the model's reasoning and its label.",
     (Use("in_context", ("cot_examples/dense", COMPARED)),),
 )
+TUNED = "note_embed/note"
+"""The vectors of items by an encoder that was tuned on what the same people choose, named `note` in knowflow.yaml."""
+NOTELLM = Arm(
+    "notellm",
+    "NoteLLM's vectors of items, as similarity to the history (beside the catalogue's facts) and as text quality.",
+    (Use("similarity", (COMPARED, TUNED)), Use("quality", (TUNED,))),
+)
 
 
 def arms_of(knowledge: Arm = KNOWLEDGE) -> dict[str, Arm]:
-    """All arms by name, in the order of the report: KAR's (docs/explanation/kar.md, K9), then LLM-CF's."""
+    """All arms by name, in the order of the report: KAR's (docs/explanation/kar.md, K9), LLM-CF's, then NoteLLM's."""
     shuffled = "The knowledge arm with its texts shuffled across items: the same vectors, all of them wrong."
     random = "The knowledge arm with random vectors."
     arms = [
@@ -80,6 +87,7 @@ def arms_of(knowledge: Arm = KNOWLEDGE) -> dict[str, Arm]:
         replace(knowledge, name="random", about=random, disturbance="random"),
         KAR,
         *example_arms(LLM_CF),
+        *tuned_arms(NOTELLM),
     ]
     return {arm.name: arm for arm in arms}
 
@@ -96,6 +104,25 @@ def example_arms(arm: Arm) -> list[Arm]:
         replace(arm, name=f"{arm.name}-shuffled", about=shuffled, disturbance="reasonings_shuffled"),
         replace(arm, name=f"{arm.name}-labels", about=labels, disturbance="reasonings_left_out"),
         replace(arm, name=f"{arm.name}-random", about=chance, disturbance="examples_by_chance"),
+    ]
+
+
+def tuned_arms(arm: Arm) -> list[Arm]:
+    """An arm of a tuned encoder's vectors and its controls: is it the tuning that helps, or any vector of an item?"""
+    facts = (
+        "The same adapters as notellm, fed with the frozen encoder's vectors of title and fields: nothing was tuned."
+    )
+    shuffled = "The notellm arm with its texts shuffled across items: the same vectors, all of them wrong."
+    random = "The notellm arm with random vectors, known from the same moment on."
+    frozen = tuple(
+        Use(use.adapter, tuple(dict.fromkeys(COMPARED if name == TUNED else name for name in use.vectors)))
+        for use in arm.uses
+    )
+    return [
+        arm,
+        Arm(f"{arm.name}-facts", facts, frozen),
+        replace(arm, name=f"{arm.name}-shuffled", about=shuffled, disturbance="shuffled"),
+        replace(arm, name=f"{arm.name}-random", about=random, disturbance="random"),
     ]
 
 
@@ -133,8 +160,8 @@ def choose_arms(names: Sequence[str] | None, tasks: Mapping[str, tuple[str, Sequ
     Args:
         names: Names of arms, or of techniques.
         tasks: Technique -> what its rows are about, and the encoders its vectors were made with; one about queries
-            is no arm, for no sample is about a query. Arms that show examples belong to a full comparison only when
-            there are vectors of examples.
+            is no arm, for no sample is about a query. Arms that show examples, and those of a tuned encoder, belong
+            to a full comparison only when there are vectors for them.
 
     Raises:
         UnknownArm: A name is neither.
@@ -146,8 +173,9 @@ def choose_arms(names: Sequence[str] | None, tasks: Mapping[str, tuple[str, Sequ
         if encoders and entity in ("item", "user", "event")
     }
     made = {f"{task}/{encoder}" for task, (_, encoders) in tasks.items() for encoder in encoders}
-    examples = {arm.name for arm in example_arms(LLM_CF)}
-    full = [name for name, arm in known.items() if name not in examples or made.issuperset(LLM_CF.vectors)]
+    lacking = [] if made.issuperset(LLM_CF.vectors) else example_arms(LLM_CF)
+    lacking += [] if made.issuperset(NOTELLM.vectors) else tuned_arms(NOTELLM)
+    full = [name for name in known if name not in {arm.name for arm in lacking}]
     wanted = full if names is None else list(dict.fromkeys(names))
     unknown = [name for name in wanted if name not in known and name not in own]
     if unknown:

@@ -11,8 +11,8 @@ from feature_store.search import BulkSearch, fuse
 
 BUDGET, SHORT = 50, 10
 """Results of an arm, and of its first page."""
-ORIGINAL, RECORDED = "original", "recorded"
-"""The control, and the arm of the release's rewrites."""
+ORIGINAL, RECORDED, SERVED = "original", "recorded", "served"
+"""The control, the arm of the release's rewrites as they were answered, and as its served table ranks them."""
 QUERIES_AT_ONCE = 256
 Rank = Callable[[Sequence[str], int], np.ndarray]
 """Queries [Q] and k -> [Q, k] places."""

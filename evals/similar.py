@@ -10,8 +10,9 @@ Lift:      popular items are everybody's targets, so that an arm may only have l
 Source:    Zhang et al. 2024, "NoteLLM", section 4.2, for the measure; docs/explanation/notellm.md for what came of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 3.0)
 COLD = 5
 """A query item with fewer training events is cold."""
 REPLICATES = 1_000
+PAIRS_AT_ONCE = 512
 Score = Callable[[np.ndarray], np.ndarray]
 """Takes [S] places of query items; gives [S, N] scores of all items."""
 
@@ -86,11 +88,22 @@ def recalls(score: Score, pairs: Pairs, at: Sequence[int] = AT) -> np.ndarray:
     """
     near = np.array(score(pairs.query), dtype=np.float64)  # [S, N]
     near[np.arange(len(near)), pairs.query] = -np.inf
-    order = np.argsort(-near, axis=1, kind="stable")
-    ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.arange(order.shape[1])[None], axis=1)
-    rank, wanted = ranks[pairs.row, pairs.target], np.bincount(pairs.row, minlength=len(near))
+    wanted = np.bincount(pairs.row, minlength=len(near))
+    rank = np.concatenate([np.zeros(0, dtype=np.int64), *map(partial(_ranks, near), _chunks(pairs))])  # [P]
     return np.stack([np.bincount(pairs.row, rank < k, minlength=len(near)) / wanted for k in at], axis=1)
+
+
+def _chunks(pairs: Pairs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for start in range(0, len(pairs.row), PAIRS_AT_ONCE):
+        yield pairs.row[start : start + PAIRS_AT_ONCE], pairs.target[start : start + PAIRS_AT_ONCE]
+
+
+def _ranks(near: np.ndarray, ends: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Place of each target among all items, from 0: those that are nearer, and those as near that stand before it."""
+    row, target = ends
+    own, of = near[row, target][:, None], near[row]  # [p, 1], [p, N]
+    before = np.arange(near.shape[1])[None] < target[:, None]
+    return ((of > own) | ((of == own) & before)).sum(axis=1)
 
 
 def cosine(vectors: np.ndarray) -> Score:

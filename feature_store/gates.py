@@ -59,15 +59,16 @@ class GatesClosed(Exception):
 
     Args:
         gates: All gates, those that hold and those that do not.
+        command: What to run when the cause is mended.
     """
 
-    def __init__(self, gates: Sequence[Gate]) -> None:
+    def __init__(self, gates: Sequence[Gate], command: str = "knowflow refresh") -> None:
         self.gates = tuple(gates)
         lines = [f"  {'holds ' if gate.holds else 'FAILED'}  {gate.name}: {gate.found}" for gate in gates]
         super().__init__(
             "nothing was released, the current release is unharmed\n" + "\n".join(lines) + "\n"
             "mend the cause (knowflow plan shows failed rows), or change gates: in knowflow.yaml,"
-            " and run: knowflow refresh"
+            f" and run: {command}"
         )
 
 

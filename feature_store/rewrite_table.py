@@ -36,6 +36,11 @@ class RewriteTable:
     """Thresholds of the gates."""
 
     @property
+    def command(self) -> str:
+        """The command that makes it."""
+        return "knowflow rewrites"
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What a release notes of it."""
         counts = {"queries": len(self.rows), "rewrites": sum(len(row["rewrites"]) for row in self.rows)}

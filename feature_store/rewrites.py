@@ -3,10 +3,11 @@
 BEQUE (Peng et al. 2024, arXiv 2311.03758, section 5) serves rewrites offline: a batch makes a table for torso and tail
 queries, and a search only looks a query up. Rewrites are ranked by the offline feedback of the search simulator:
 
-    score(y) = w_r relevance(y) + w_i increment(y) / (1 + increment(y))
+    score(y) = w_o / place(y) + w_r relevance(y) + w_i increment(y) / (1 + increment(y))
 
-The increment has no upper bound (it is an added share), so that it is brought to [0, 1) before it is weighed. It rises
-as relevance falls: the paper tells of this trade, and the weights choose in it.
+place(y) is 1 for the rewrite that the model wrote first. The increment has no upper bound (it is an added share), so
+that it is brought to [0, 1) before it is weighed. It rises as relevance falls: the paper tells of this trade, and the
+weights choose in it. That the model's own order counts is ours: docs/explanation/beque.md has the figures.
 """
 
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ class Weights(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    order: float = Field(default=2.0, ge=0, allow_inf_nan=False)
+    """Weight of the model's own order: 1 for the rewrite that it wrote first, 1/2 for the second, and so on."""
     relevance: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     """Weight of the share of a rewrite's results that are relevant to the query."""
     increment: float = Field(default=1.0, ge=0, allow_inf_nan=False)
@@ -44,7 +47,8 @@ class RewritesConfig(BaseModel):
     descriptions: str | None = None
     """Technique whose texts about items are searched beside the items' own fields, such as kar_item."""
     relevance: str = Field(default="lexical", pattern=r"^(lexical|[A-Za-z0-9_]+/[A-Za-z0-9_-]+)$")
-    """Who says what is relevant: `lexical` (words in common), or item vectors of a release, as `item_facts/dense`."""
+    """Who says what is relevant: `lexical` (words in common), or item vectors of a release, as `item_facts/dense`;
+    those of `descriptions` under the same encoder count beside them, the nearer one each time."""
     threshold: float | None = Field(default=None, allow_inf_nan=False)
     """From above which score an item is relevant; calibrated on what queries led to when left out."""
     results: int = Field(default=50, ge=1)
@@ -117,12 +121,15 @@ def ranked(
         weights: What counts how much.
 
     Example:
-        >>> [one.text for one in ranked(["a", "b", "c"], [0.2, 0.5, 0.2], [1.0, 0.0, 1.0], Weights())]
-        ['a', 'c', 'b']
+        >>> judged = ["a", "b", "c"], [0.2, 0.5, 0.2], [1.0, 0.0, 1.0]
+        >>> [(one.text, one.score) for one in ranked(*judged, Weights(order=0))]
+        [('a', 0.7), ('c', 0.7), ('b', 0.5)]
+        >>> [one.text for one in ranked(*judged, Weights(order=2))]  # 2 + 0.7, 1 + 0.5, 2 / 3 + 0.7
+        ['a', 'b', 'c']
     """
     judged = [
-        Rewrite(text, weights.relevance * r + weights.increment * i / (1 + i), r, i)
-        for text, r, i in zip(texts, map(float, relevance), map(float, increment), strict=True)
+        Rewrite(text, weights.order / place + weights.relevance * r + weights.increment * i / (1 + i), r, i)
+        for place, (text, r, i) in enumerate(zip(texts, map(float, relevance), map(float, increment), strict=True), 1)
     ]
     return sorted(judged, key=lambda one: -(one.score or 0.0))  # sorted keeps the order of equal ones
 
@@ -141,7 +148,7 @@ def look_up(store: Store, release: Release, query: str) -> Served:
     )
     if not rows or not rows[0]["rewrites"]:
         why = "its rewrites were all empty or the query itself" if rows else "the table of rewrites does not hold it"
-        why = why if TABLE in release.versions else "the release has no table of rewrites"
+        why = why if TABLE in release.versions else "the release has no table of rewrites; make it: knowflow rewrites"
         return fallback(query, why, release.name)
     row = rows[0]
     made = {name: row[name] for name in ("answer_key", "prompt", "model")}

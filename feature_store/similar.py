@@ -78,23 +78,59 @@ def similar_items(store: Store, release: Release, task: str, encoder: str, item:
         raise NoRelease(
             f"{release.name}: {task}/{encoder} holds no vector of item {item}\n  see: knowflow refresh --help"
         )
+    return _nearest(store, release, task, encoder, knowledge.vectors[place[0]], k, without=item)
+
+
+def items_near(store: Store, release: Release, task: str, encoder: str, vector: np.ndarray, k: int = 10) -> list[Near]:
+    """The k items nearest to a vector, such as that of a query.
+
+    Args:
+        store: The store.
+        release: The release whose vectors are searched.
+        task: Technique about items.
+        encoder: Encoder of its vectors, and of this one.
+        vector: [d] float32.
+        k: How many, at most.
+
+    Returns:
+        The nearest first; of equally near ones the first id.
+
+    Raises:
+        NoRelease: The release holds no such vectors.
+    """
+    made = release.facts.get("vectors", {}).get(f"{task}/{encoder}")
+    if made is None:
+        there = ", ".join(release.facts.get("vectors", {})) or "none"
+        raise NoRelease(
+            f"{release.name}: holds no vectors of {task} under {encoder}; there are: {there}\n"
+            f"  name one of them with --task and --encoder, or make these: knowflow refresh --task {task}"
+        )
+    return _nearest(store, release, task, encoder, vector, k)
+
+
+def _nearest(
+    store: Store, release: Release, task: str, encoder: str, vector: np.ndarray, k: int, without: str | None = None
+) -> list[Near]:
+    """Search the vectors of a release for the items whose texts lie nearest."""
     rows = released_lineage(store, release, [task], ["entity", "text_key"]).drop_nulls()
+    rows = rows.filter(pl.col("entity") != without) if without is not None else rows
     made = release.facts["vectors"][f"{task}/{encoder}"]
     name = vectors_table(encoder, made["dimension"])
+    if name not in release.versions or k < 1:  # a technique without a text has no table of vectors
+        return []
     table = lancedb.connect(str(store.folder)).open_table(name)
     table.checkout(release.versions[name])
     # A text may be that of several items, and of other tasks: so many more rows are read that k are left over.
-    query = cast(LanceVectorQueryBuilder, table.search(knowledge.vectors[place[0]], vector_column_name="vector"))
+    query = cast(LanceVectorQueryBuilder, table.search(vector, vector_column_name="vector"))
     where = f"fingerprint = {quoted(made['fingerprint'])}"
     found = query.distance_type("cosine").where(where, prefilter=True).select(["text_key", "_distance"])
-    texts = set(rows["text_key"])
     limit = k + 1
     while True:
         hits = pl.DataFrame(found.limit(limit).to_list(), schema={"text_key": pl.String, "_distance": pl.Float64})
-        near = hits.filter(pl.col("text_key").is_in(list(texts))).join(rows, on="text_key")
-        near = near.filter(pl.col("entity") != item)
-        if len(near) >= k or len(hits) < limit:
+        near = hits.join(rows, on="text_key").sort("_distance", "entity")
+        # Which of several equally near ones the search gives is left to chance: all that tie with the k-th are read.
+        if len(hits) < limit or (len(near) >= k and hits["_distance"][-1] > near["_distance"][k - 1]):
             break
         limit *= 4
-    best = near.sort("_distance", "entity").head(k)
+    best = near.head(k)
     return [Near(entity, 1 - distance) for entity, distance in best.select("entity", "_distance").iter_rows()]

@@ -40,7 +40,7 @@ class Config(BaseModel):
     engine: EngineConfig = EngineConfig()
     """Who answers."""
     tasks: dict[str, TaskOptions | None] = Field(default_factory=dict)
-    """Tasks to run, with their options; all there are when left out."""
+    """Tasks to run, with their options; when left out all there are, but for those that are to be named."""
     encoders: dict[str, EncoderConfig] = Field(default_factory=lambda: dict(DEFAULT_ENCODERS))
     """Encoders by name."""
     gates: GatesConfig = GatesConfig()

@@ -8,7 +8,7 @@ from feature_store.database import command_line
 from feature_store.lineage import delete_lineage, read_lineage
 from feature_store.rewrites import Rewrite, Served, cleaned, fallback
 from flows.config import Config
-from flows.ranking import TASK
+from flows.rewrite_judges import TASK
 from llm_tasks.pipeline.catalogue import choose_tasks
 from llm_tasks.pipeline.generate import Spending, generate
 from llm_tasks.pipeline.plan import plan_task

@@ -18,6 +18,7 @@ from feature_store.releases import (
     released_lineage,
 )
 from flows.config import Config
+from flows.item_search import write_item_documents
 from flows.workplace import shown_events
 from llm_tasks.pipeline.before import model_name
 from llm_tasks.pipeline.workplace import Workplace
@@ -29,6 +30,11 @@ SOFTWARE = ("knowflow", "torch", "sentence-transformers", "scikit-learn", "lance
 
 class Staged(Protocol):
     """A table that a flow adds to a release; it is written only when all gates hold, its own among them."""
+
+    @property
+    def command(self) -> str:
+        """The command that makes it."""
+        ...
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -95,6 +101,7 @@ def _publish(
     made = {**_kept(before, names), **{f"{v['task']}/{v['encoder']}": _made(v) for v in made_now}}
     noted = before.facts if before else {}
     tasks = sorted({name.split("/")[0] for name in made} | set(noted.get("tasks", [])) | set(names))
+    write_item_documents(config, place, writer)  # whatever the release is of, its items can be searched by words
     versions = {table: store.version(table) for table in store.tables() if table != TABLE}
     same_data = before is not None and before.facts.get("data_version") == place.dataset.version
     same = same_data and before is not None and dict(before.versions) == versions and noted.get("vectors") == made
@@ -106,7 +113,7 @@ def _publish(
     gates = check_gates(store, tasks, made, config.gates, leaks, old)
     gates += staged.gates(store, before) if staged else []
     if not all(gate.holds for gate in gates):
-        raise GatesClosed(gates)
+        raise GatesClosed(gates, staged.command if staged else "knowflow refresh")
     if staged:
         staged.write(writer)
     facts = {

@@ -11,7 +11,7 @@ from evals.rewrites import HEADLINE, HIT, REPLICATES, measure, summarise
 from evals.search_arms import ORIGINAL, RECORDED, Arm, search_arms
 from feature_store.search import BulkSearch
 from flows.config import Config
-from flows.rewrite_inputs import Inputs, open_inputs
+from flows.rewrite_inputs import Inputs, open_inputs, ranks
 from llm_tasks.pipeline.workplace import OptionFault
 from sources.progress import Progress, silent
 
@@ -84,7 +84,7 @@ def evaluate_rewrites(
 def _judged(inputs: Inputs, documents: str, judge: str) -> Judged:
     texts, queries = inputs.documents[documents], inputs.queries
     search = BulkSearch(inputs.items["item"].to_list(), texts)
-    dense = inputs.vectors.ranks(documents) if inputs.vectors else None
+    dense = ranks(inputs.vectors, documents) if inputs.vectors else None
     arms = search_arms(search, texts, queries.shown, inputs.rewrites, dense)
     values = measure(arms, queries, inputs.models[judge], inputs.calibrations[judge].threshold)
     return Judged(arms, {name: of[HIT] for name, of in values.items()}, summarise(values, queries))

@@ -1,45 +1,30 @@
 """What an evaluation of rewrites is made of: queries and what they led to, documents, vectors, rewrites."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from evals.rewrites import Queries
-from evals.search_arms import RECORDED, Rank, dense_ranking
+from evals.search_arms import RECORDED, SERVED, Rank, dense_ranking
 from feature_store.database import Store
-from feature_store.releases import NoRelease, Release, get_release, released_knowledge, released_lineage
-from feature_store.relevance import Calibration, DenseCosine, LexicalOverlap, Relevance, calibrate, random_pairs
+from feature_store.releases import NoRelease, Release, get_release, released_lineage
+from feature_store.relevance import Calibration, LexicalOverlap, Relevance
+from feature_store.rewrites import TABLE as SERVED_TABLE
+from feature_store.rewrites import read_rewrites as read_served
 from feature_store.search import document_texts
 from flows.config import Config
+from flows.rewrite_judges import TASK, Vectors, calibrated, item_places, newest_texts, open_vectors
 from flows.workplace import open_dataset, open_store
-from llm_tasks.pipeline.encode import model_encoder
 from llm_tasks.pipeline.workplace import OptionFault
 from sources.config import QueriesConfig
-from sources.progress import silent
-from sources.queries import normalised, query_table, segments, split_queries, training_queries
+from sources.queries import normalised, query_table, segments, split_queries
 from sources.tables import Dataset
 
-TASK, FACTS, DESCRIPTIONS = "query_rewrite", "item_facts", "kar_item"
+FACTS, DESCRIPTIONS = "item_facts", "kar_item"
 FIELDS, DESCRIBED = "fields", "described"
 """Documents of the items' own fields, and of fields and what a model says of the items."""
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """Vectors of the items' texts, and who encodes queries alike."""
-
-    documents: Mapping[str, np.ndarray]
-    """Task -> [N, d]; an item that a task says nothing of has the vector of its facts."""
-    encode: Callable[[Sequence[str]], np.ndarray]
-    """Texts -> [n, d], each of length one."""
-
-    def ranks(self, documents: str) -> Rank:
-        """Rank by the texts that stand in the documents of that name."""
-        of = [vectors for task, vectors in self.documents.items() if task == FACTS or documents == DESCRIBED]
-        return lambda queries, k: dense_ranking(self.encode(queries), of, k)
 
 
 @dataclass(frozen=True)
@@ -53,7 +38,7 @@ class Inputs:
     queries: Queries
     """The queries that led to an item."""
     rewrites: Mapping[str, Sequence[Sequence[str]]]
-    """Source -> [Q] lists of rewrites; `recorded` are the release's."""
+    """Source -> [Q] lists of rewrites; of the release are `recorded`, as answered, and `served`, as ranked."""
     documents: Mapping[str, Sequence[str]]
     """`fields`, and `described` last where there are descriptions: [N] texts each."""
     vectors: Vectors | None
@@ -84,6 +69,9 @@ def open_inputs(config: Config, files: Mapping[str, Path], release: str | None) 
     chosen = get_release(store, release)
     describer = config.rewrites.descriptions or DESCRIPTIONS
     recorded, descriptions = (_texts(store, chosen, task) for task in (TASK, describer))
+    served = _served(store, chosen)
+    if served:
+        sources = {SERVED: served} | sources
     if recorded:
         sources = {RECORDED: {query: text.split("\n") for query, text in recorded.items()}} | sources
     if not sources:
@@ -97,8 +85,7 @@ def open_inputs(config: Config, files: Mapping[str, Path], release: str | None) 
         left_out.append(f"documents with descriptions: none are there\n  knowflow refresh --task {describer}")
     models: dict[str, Relevance] = {"lexical": LexicalOverlap(documents[next(reversed(documents))])}
     if vectors is not None:
-        first, *others = vectors.documents.values()
-        models["dense"] = DenseCosine(first, vectors.encode, others)
+        models["dense"] = vectors.relevance()
     return Inputs(
         chosen.name,
         dataset.items,
@@ -107,7 +94,7 @@ def open_inputs(config: Config, files: Mapping[str, Path], release: str | None) 
         documents,
         vectors,
         models,
-        {name: _calibrated(model, dataset, about) for name, model in models.items()},
+        {name: calibrated(model, dataset, about) for name, model in models.items()},
         left_out,
     )
 
@@ -138,31 +125,23 @@ def judged_queries(dataset: Dataset, config: QueriesConfig) -> Queries:
     return Queries(
         table["query"].to_list(),
         table["shown"].to_list(),
-        _places(dataset, table["items"]),
+        item_places(dataset, table["items"]),
         table["segment"].to_numpy(),
         (table["part"] == "test").to_numpy(),
     )
 
 
-def _places(dataset: Dataset, items: pl.Series) -> list[np.ndarray]:
-    where = {item: place for place, item in enumerate(dataset.items["item"])}
-    return [np.array(sorted(where[item] for item in of), dtype=np.int64) for of in items]
-
-
-def _calibrated(model: Relevance, dataset: Dataset, config: QueriesConfig) -> Calibration:
-    """Calibrate on training queries and on no more than training may know of them."""
-    table = training_queries(dataset, config.split).filter(pl.col("items").list.len() > 0)
-    if table.is_empty():
-        raise OptionFault("queries: no training query led to an item, so no threshold can be found")
-    queries, engaged = table["query"].to_list(), _places(dataset, table["items"])
-    pairs = [query for query, places in zip(queries, engaged, strict=True) for _ in places], np.concatenate(engaged)
-    return calibrate(model, pairs, random_pairs(queries, engaged, len(dataset.items), config.split.seed))
-
-
 def _texts(store: Store, release: Release, task: str) -> dict[str, str]:
     """Entity -> the newest text of a task, as the release holds it."""
-    rows = released_lineage(store, release, [task], ["entity", "as_of", "text"]).drop_nulls("text")
-    return dict(rows.sort("entity", "as_of").select("entity", "text").iter_rows())
+    return newest_texts(released_lineage(store, release, [task], ["entity", "as_of", "text"]))
+
+
+def _served(store: Store, release: Release) -> dict[str, list[str]]:
+    """Normalised query -> its rewrites as the release's table ranks them; nothing where it has no such table."""
+    if SERVED_TABLE not in release.versions:
+        return {}
+    rows = read_served(store, release.versions[SERVED_TABLE])
+    return {row["query"]: [one["text"] for one in row["rewrites"]] for row in rows}
 
 
 def _vectors(
@@ -172,38 +151,16 @@ def _vectors(
     name = next((name for name, encoder in config.encoders.items() if encoder.kind != "lexical"), None)
     if name is None:
         return None, ["dense retrieval: knowflow.yaml names no encoder of kind dense or vllm"]
-    made = release.facts.get("vectors", {})
-    encoder = model_encoder(name, config.encoders[name], config.folder)
-    wanted = [task for task in (FACTS, describer) if f"{task}/{name}" in made]
-    wanted = [task for task in wanted if made[f"{task}/{name}"]["fingerprint"] == encoder.fingerprint]
-    if FACTS not in wanted:
-        return None, [f"dense retrieval: no vectors of {FACTS} under {name}; knowflow refresh --task {FACTS}"]
-    documents: dict[str, np.ndarray] = {}
-    for task in wanted:
-        known = released_knowledge(store, release, task, name)
-        place = {str(entity): row for row, entity in enumerate(known.entities)}
-        rows = np.array([place.get(item, -1) for item in dataset.items["item"]])
-        none = documents.get(FACTS, np.zeros((1, known.vectors.shape[1]), dtype=np.float32))
-        documents[task] = _unit(np.where(rows[:, None] >= 0, known.vectors[rows], none))
-    return Vectors(documents, _remembering(lambda texts: _unit(encoder.encode(list(texts), silent)))), []
+    try:
+        return open_vectors(config, store, release, dataset.items, name, [FACTS, describer]), []
+    except NoRelease as error:
+        return None, [f"dense retrieval: {error}"]
 
 
-def _remembering(encode: Callable[[Sequence[str]], np.ndarray]) -> Callable[[Sequence[str]], np.ndarray]:
-    """Encode every text once: the same queries are ranked, calibrated on and judged, in several kinds of documents."""
-    memory: dict[str, np.ndarray] = {}
-
-    def remembered(texts: Sequence[str]) -> np.ndarray:
-        new = sorted(set(texts) - memory.keys())
-        if new:
-            memory.update(zip(new, encode(new), strict=True))
-        return np.stack([memory[text] for text in texts])
-
-    return remembered
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+def ranks(vectors: Vectors, documents: str) -> Rank:
+    """Rank by the vectors of the texts that stand in the documents of that name."""
+    of = [found for task, found in vectors.documents.items() if task == FACTS or documents == DESCRIBED]
+    return lambda queries, k: dense_ranking(vectors.encode(queries), of, k)
 
 
 def read_rewrites(name: str, path: Path) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ from feature_store.relevance import Calibration
 from feature_store.search import BulkSearch
 from flows.config import Config
 from flows.progress import progress
-from flows.ranking import TASK, check_rewrites, relevance_model, searched_texts, threshold_of
+from flows.rewrite_judges import TASK, check_rewrites, relevance_model, searched_texts, threshold_of
 from flows.workplace import open_workplace
 from llm_tasks.pipeline.workplace import Workplace
 from llm_tasks.tuning.candidates import candidate_table, read_candidates

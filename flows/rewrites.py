@@ -9,8 +9,9 @@ from feature_store.rewrite_table import RewriteTable
 from feature_store.search import write_documents
 from flows.asking import Asking
 from flows.publish import publish_release
-from flows.ranking import TASK, check_rewrites, rank_rewrites, searched_texts
+from flows.ranking import rank_rewrites
 from flows.refresh import ask, check_input, encode, read_settings
+from flows.rewrite_judges import TASK, check_rewrites, searched_texts
 from flows.workplace import open_workplace
 
 

@@ -69,14 +69,16 @@ def read_secret(name: str) -> str:
 
 
 def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...]:
-    """The tasks named by the caller, else those of knowflow.yaml, else all that the data has rows for.
+    """The tasks named by the caller, else those of knowflow.yaml, else all that need not be named.
+
+    Of the last ones only those are taken that the data has rows for.
 
     Raises:
         UnknownTask: A name is no technique.
         OptionFault: One is about queries, and the data has none.
     """
     named = names or list(config.tasks) or None
-    chosen = choose_tasks(named)
+    chosen = tuple(task for task in choose_tasks(named) if named or not task.opt_in)
     if config.source.queries is not None:
         return chosen
     about = [task.name for task in chosen if task.entity == "query"]

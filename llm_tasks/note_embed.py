@@ -6,8 +6,10 @@ Idea:      the note alone is encoded; what a model learnt to write after it (cat
 Consumes:  items (title and the fields the domain shows).
 Produces:  one text and its vectors per item; as_of = the epoch, or what a tuned encoder has seen.
 Cost:      no call; one forward of the encoder for a new or changed item.
-Relations: note_pairs and knowflow tune-encoder make the encoder; item_facts is the same text for frozen encoders.
-Example:   knowflow refresh --task note_embed
+Relations: note_pairs and knowflow tune-encoder make the encoder; item_facts is the same text for frozen encoders, and
+           without a tuned one there would be nothing new in this. So it runs only where it is named: under `tasks:`,
+           as note_embed: {encoders: [note]}, or by --task.
+Example:   knowflow plan --task note_embed
 """
 
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from llm_tasks.notes import notes
 from llm_tasks.pipeline.task import EPOCH, Inputs, Row, llm_task
 
 
-@llm_task(entity="item", prompt=None, lexical_space="item_facts")
+@llm_task(entity="item", prompt=None, lexical_space="item_facts", opt_in=True)
 def note_embed(inputs: Inputs) -> Iterator[Row]:
     """One row an item; encoders put the compression prompt around the note themselves."""
     wanted = [item for item in inputs.dataset.items.iter_rows(named=True) if inputs.wanted(item["item"])]

@@ -121,6 +121,17 @@ class Labels:
     hashtags: tuple[str, ...]
     """All its tags, of which some are drawn each time."""
 
+    def hidden_from(self, note: str) -> "Labels":
+        """Those that a note does not show, for what it shows could be copied.
+
+        Example:
+            >>> Labels("Crime", ("Crime", "Drama")).hidden_from("A true crime")
+            Labels(category=None, hashtags=('Drama',))
+        """
+        shown = note.casefold()
+        category = self.category if self.category and self.category.casefold() not in shown else None
+        return Labels(category, tuple(tag for tag in self.hashtags if tag.casefold() not in shown))
+
 
 @dataclass(frozen=True)
 class Output:
@@ -149,6 +160,10 @@ class Guides:
     def _prompts(self) -> tuple[Prompt, Prompt]:
         return choose_prompt("note_category"), choose_prompt("note_hashtags")  # files are read, and draws are many
 
+    def longest(self, task: str) -> int:
+        """Tokens of an output at most, as its prompt says: of `category` or `hashtags`."""
+        return self._prompts[("category", "hashtags").index(task)].front.sampling["max_tokens"]
+
     def category(self, labels: Labels) -> Output:
         """The category task of an item that has a category."""
         text = self._prompts[0].render({"field": self.field}, self.domain)[0]["content"]
@@ -157,8 +172,15 @@ class Guides:
     def hashtags(self, labels: Labels, chance: random.Random) -> Output:
         """The hashtag task: a number of tags drawn by chance, which the guidance names, in an order drawn by chance."""
         count = chance.randint(1, len(labels.hashtags))
-        text = self._prompts[1].render({"count": count}, self.domain)[0]["content"]
-        return Output("hashtags", text, " " + ", ".join(chance.sample(labels.hashtags, count)))
+        return self._hashtags(chance.sample(labels.hashtags, count))
+
+    def all_hashtags(self, labels: Labels) -> Output:
+        """The hashtag task without chance: all tags of an item, in their own order."""
+        return self._hashtags(labels.hashtags)
+
+    def _hashtags(self, tags: Sequence[str]) -> Output:
+        text = self._prompts[1].render({"count": len(tags)}, self.domain)[0]["content"]
+        return Output("hashtags", text, " " + ", ".join(tags))
 
     def draw(self, labels: Labels, note: str, chance: random.Random) -> Output | None:
         """Draw a task for a note and write its output.
@@ -174,12 +196,10 @@ class Guides:
         Returns:
             None where the item lacks what the drawn task needs.
         """
-        shown = note.casefold()
+        hidden = labels.hidden_from(note)
         if chance.random() >= self.hashtag_share:
-            hidden = labels.category and labels.category.casefold() not in shown
-            return self.category(labels) if hidden else None
-        hidden_tags = tuple(tag for tag in labels.hashtags if tag.casefold() not in shown)
-        return self.hashtags(Labels(None, hidden_tags), chance) if hidden_tags else None
+            return self.category(hidden) if hidden.category else None
+        return self.hashtags(hidden, chance) if hidden.hashtags else None
 
 
 def labels_of(items: Sequence[Mapping[str, object]], field: str) -> dict[str, Labels]:

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -106,26 +106,30 @@ def read_prompt(path: Path) -> Prompt:
     Raises:
         PromptFault: The file is no prompt: front matter, roles or Jinja2 text are wrong.
     """
-    text = path.read_text(encoding="utf-8")
+    return _parse(path.name, path.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=256)  # prompts are chosen often and parsing takes a millisecond; a changed file is another text
+def _parse(name: str, text: str) -> Prompt:
     match = re.fullmatch(r"---\n(.*?)\n---\n(.*)", text, flags=re.DOTALL)
     if not match:
-        raise PromptFault(path.name, "has no front matter between two lines of ---", FORM)
+        raise PromptFault(name, "has no front matter between two lines of ---", FORM)
     try:
         front = FrontMatter.model_validate(yaml.safe_load(match[1]))
     except yaml.YAMLError as error:
-        raise PromptFault(path.name, f"its front matter is not YAML: {error}", FORM) from None
+        raise PromptFault(name, f"its front matter is not YAML: {error}", FORM) from None
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'front matter'}: {e['msg']}" for e in error.errors())
-        raise PromptFault(path.name, faults, FORM) from None
-    if path.name != f"{front.task}.v{front.version}.md":
-        raise PromptFault(path.name, f"names task {front.task}, version {front.version} inside", "rename the file")
+        raise PromptFault(name, faults, FORM) from None
+    if name != f"{front.task}.v{front.version}.md":
+        raise PromptFault(name, f"names task {front.task}, version {front.version} inside", "rename the file")
     pieces = re.split(r"^# (system|user|assistant)\n", match[2], flags=re.MULTILINE)
     if pieces[0].strip() or len(pieces) < 3:
-        raise PromptFault(path.name, "its text must begin with a line `# user` or `# system`", FORM)
+        raise PromptFault(name, "its text must begin with a line `# user` or `# system`", FORM)
     parts = tuple((pieces[i], pieces[i + 1].strip()) for i in range(1, len(pieces), 2))
-    prompt = Prompt(file=path.name, front=front, parts=parts)
+    prompt = Prompt(file=name, front=front, parts=parts)
     try:
         _ = prompt.variables, prompt._templates
     except TemplateError as error:
-        raise PromptFault(path.name, f"its text does not parse: {error}", "mend the Jinja2 text") from None
+        raise PromptFault(name, f"its text does not parse: {error}", "mend the Jinja2 text") from None
     return prompt

@@ -88,15 +88,26 @@ class Shop:
             return generate(self.plan(task, **options), place, writer, silent)
 
     def encode(self, task: str, progress: Any = None) -> Any:
-        """Encode one technique's new texts under all encoders, as the flow does."""
+        """Encode one technique's new texts under its encoders, as the flow does."""
         from flows.config import load_config
+        from flows.workplace import encoders_of
         from llm_tasks.pipeline.catalogue import choose_tasks
         from llm_tasks.pipeline.encode import encode_task
         from sources.progress import silent
 
         config = load_config(self.config)
         with self.place().store.writer("a test") as writer:
-            return encode_task(choose_tasks([task])[0], config.encoders, writer, progress or silent, config.folder)
+            encoders = encoders_of(config, task)
+            return encode_task(choose_tasks([task])[0], encoders, writer, progress or silent, config.folder)
+
+    def release(self, *tasks: str) -> str:
+        """Ask, encode and publish some techniques, as the flow does but without Prefect; gives the release's name."""
+        from flows.config import load_config
+        from flows.publish import publish_release
+
+        asked = [{"task": task, **vars(self.ask(task))} for task in tasks]
+        vectors = [vars(made) for task in tasks for made in self.encode(task)]
+        return publish_release(load_config(self.config), self.place(), tasks, asked, vectors)
 
     def lineage(self, task: str) -> dict[str, dict[str, Any]]:
         """Row key -> lineage row of one technique."""
@@ -224,6 +235,26 @@ def examples_shop(prefect_server: str, tmp_path_factory: pytest.TempPathFactory)
         train={"seeds": [0], "batch_size": 64},
     )
     nightly(config=str(shop.config), arms=["base", "llm-cf"])
+    return shop
+
+
+@pytest.fixture(scope="session")
+def searched_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """Seven films with dense and lexical vectors of their facts in a release; only read from it."""
+    encoders = {"dense": {"kind": "dense"}, "lexical": {"kind": "lexical", "dimension": 4}}
+    shop = build_shop(tmp_path_factory.mktemp("searched") / "shop", tasks={"item_facts": {}}, encoders=encoders)
+    titles = [
+        "Bank Heist",
+        "The Great Robbery",
+        "Jungle Cats",
+        "Lions of the Savanna",
+        "Flower Garden",
+        "Flower Garden",
+        "東京物語",
+    ]
+    shop.write_items({f"i{place}": title for place, title in enumerate(titles)})
+    shop.write_events([("u", f"i{place}", START + timedelta(minutes=place), 5.0) for place in range(len(titles))])
+    shop.release("item_facts")
     return shop
 
 

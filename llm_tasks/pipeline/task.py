@@ -130,6 +130,8 @@ class Task:
     """Name of the task on whose texts the lexical encoder is fitted; its own unless it must match another's."""
     decision: str | None = None
     """Variable with the outcome that an answer must come to; a technique that has one can choose among candidates."""
+    opt_in: bool = False
+    """Whether it runs only where it is named; of the others all run where none is named."""
     doc: str = field(repr=False, default="")
     """The docstring of the technique's file."""
 
@@ -157,6 +159,7 @@ def llm_task(
     encode: Callable[[Any], str] = answer_text,
     lexical_space: str | None = None,
     decision: str | None = None,
+    opt_in: bool = False,
 ) -> Callable[[Callable[[Inputs], Iterator[Row]]], Task]:
     """Declare a technique: decorate the function that yields its rows.
 
@@ -166,6 +169,7 @@ def llm_task(
         encode: Turns a parsed answer into the text that is encoded.
         lexical_space: Task on whose texts the lexical encoder is fitted, when not on its own.
         decision: Variable with the outcome that an answer must come to, when there is one.
+        opt_in: Run it only where it is named: in knowflow.yaml or by `--task`.
 
     Example:
         >>> @llm_task(entity="item", prompt="kar_item")
@@ -185,6 +189,7 @@ def llm_task(
             rows=rows,
             lexical_space=lexical_space or rows.__name__,
             decision=decision,
+            opt_in=opt_in,
             doc=inspect.getdoc(module) or "" if module else "",
         )
 

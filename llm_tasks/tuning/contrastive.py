@@ -3,7 +3,8 @@
 Paper:     Zhang et al. 2024, "NoteLLM: A Retrievable Large Language Model for Note Recommendation", section 3
            (arXiv 2403.01744).
 Idea:      two notes that people go on to from one another get near vectors; a language model writes the category or
-           hashtags of each note in the same forward, so that the compressed word holds what the note is about.
+           hashtags of each note in the same forward, so that the compressed word holds what the note is about. How
+           well it writes them of items that it does not learn is measured before and after.
 Formula:   L = (L_cl + alpha L_gen) / (1 + alpha), both in contrastive_loss.py; alpha = 0.01.
 Consumes:  note texts; pairs of training events (note_pairs); categories and tags, where a language model generates.
 Produces:  a folder of sentence-transformers (Transformer, Pooling, Dense, Normalize), which vLLM's pooling runner reads
@@ -34,6 +35,7 @@ from llm_tasks.tuning.contrastive_config import ContrastiveConfig, share_of
 from llm_tasks.tuning.contrastive_steps import Draw, Losses, NoteTrainer, encode_prompts
 from llm_tasks.tuning.faults import TuningFault
 from llm_tasks.tuning.note_batches import Pairs
+from llm_tasks.tuning.note_generation import answer, make_questions, written_figures
 from llm_tasks.tuning.note_model import POOLINGS, NoteModel, export, load_note_model, wrapping_facts
 from llm_tasks.tuning.note_recall import recall
 from llm_tasks.tuning.workfolder import RESULT, WorkFolder, read_json
@@ -71,7 +73,7 @@ def tune_encoder(
         out: Folder of the tuned encoder; a new or an empty one, unless it goes on.
         progress: Told how far it is.
         seen_until: Time of the newest event that the pairs come from; what is encoded is known only after it.
-        held_out: Items that it must not see.
+        held_out: Items that it must not learn; a language model writes about them to be judged.
         labels: Item -> what a language model learns to write; None: nothing is generated.
         field: How the prompt calls the category.
         domain: Its words stand in the prompts of a language model; None: those of `generic`.
@@ -87,7 +89,8 @@ def tune_encoder(
     set_verbosity_error()
     domain = domain or load_domain("generic")
     items = sorted(set(texts) - set(held_out))
-    learnt, validated, left_out = _divide(items, pairs, config)
+    validating = share_of(items, config.validation, f"validation/{config.seed}")
+    learnt, validated, left_out = _divide(items, pairs, validating)
     is_encoder = (base_folder / "modules.json").is_file()
     wrapping = None if is_encoder else compression(domain)
     plan = {
@@ -109,15 +112,28 @@ def tune_encoder(
     model = load_note_model(base_folder, wrapping, config).to(process.device)
     prompts = [model.prompt(texts[item]) for item in items]
     generates = model.head is not None and labels is not None and config.alpha > 0 and config.method != "projection"
-    draw = _draw(items, texts, labels or {}, Guides(domain, field, config.hashtag_share), config.seed)
+    guides = Guides(domain, field, config.hashtag_share)
+    known = labels or {}
+    draw = _draw(items, texts, known, guides, config.seed)
     pooled = encode_prompts(model, prompts, ENCODED_AT_ONCE, progress) if config.method == "projection" else None
-    before = _measure(model, prompts, validated, pooled, progress)
+    unlearnt = {*validating, *held_out}
+    may_be_learnt = [place for place, item in enumerate(items) if item not in unlearnt]
+    if pooled is not None and 0 < config.dimension < min(pooled.shape[1], len(may_be_learnt)):
+        model.begin_with_main_directions(pooled[may_be_learnt])
+    asked = make_questions(unlearnt, texts, known, guides, config.written, config.seed) if generates else []
+
+    def measured() -> tuple[Mapping[str, float], Sequence[str]]:
+        written = answer(model, asked, texts, guides, config.notes_at_once, progress)
+        return _recall(model, prompts, validated, pooled, progress), written
+
+    before = measured()
     batches = Pairs(learnt, config.batch_pairs, config.seed)
     steps = config.epochs * batches.steps_an_epoch
     trainer = NoteTrainer(model, prompts, batches, config, steps, draw if generates else None, pooled)
     losses = _train(trainer, folder, steps, config.save_every, progress)
     if not all(bool(weight.isfinite().all()) for weight in model.parameters() if weight.requires_grad):
         raise TuningFault(f"the weights ran off to infinity\n  lower --learning-rate ({config.learning_rate:g})")
+    after = measured()
     result = {
         **plan,
         "pooling": POOLINGS[model.pooling],
@@ -128,9 +144,10 @@ def tune_encoder(
             "validation": {
                 "pairs": len(validated),
                 "sources": len(np.unique(validated[:, 0])),
-                "before": before,
-                "after": _measure(model, prompts, validated, pooled, progress),
+                "before": before[0],
+                "after": after[0],
             },
+            "written": written_figures(asked, known, set(items) - unlearnt, before[1], after[1]),
         },
     }
     if process.is_main_process:
@@ -140,10 +157,12 @@ def tune_encoder(
     return result
 
 
-def _divide(items: Sequence[str], pairs: pl.DataFrame, config: ContrastiveConfig) -> tuple[np.ndarray, np.ndarray, int]:
+def _divide(
+    items: Sequence[str], pairs: pl.DataFrame, validating: Collection[str]
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Pairs to learn from, and those whose source validates, as numbers of items; and how many are left out."""
     place = {item: number for number, item in enumerate(items)}
-    asked = {place[item] for item in share_of(items, config.validation, f"validation/{config.seed}")}
+    asked = {place[item] for item in validating}
     rows = pairs.select("source", "target").unique().sort("source", "target").rows()
     known = [(place[one], place[other]) for one, other in rows if one in place and other in place]
     learnt = [pair for pair in known if not asked.intersection(pair)]
@@ -186,7 +205,7 @@ def _draw(
 
 
 @torch.no_grad()
-def _measure(
+def _recall(
     model: NoteModel,
     prompts: Sequence[Sequence[int]],
     pairs: np.ndarray,

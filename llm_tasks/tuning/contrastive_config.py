@@ -16,7 +16,9 @@ class ContrastiveConfig(BaseModel):
     """projection: a linear map after the frozen encoder, which takes a minute; lora: an adapter on every linear layer
     too, merged in the end; full: all weights of the layers above `frozen_layers` too."""
     dimension: int = Field(default=0, ge=0)
-    """Length of the vectors; 0 = as long as the encoder's own, and the projection then begins as the identity."""
+    """Length of the vectors (published: 128); 0 = as long as the encoder's own, and the projection then begins as the
+    identity. A shorter one begins with the directions in which notes differ most where nothing else is tuned, else by
+    chance, as published."""
     frozen_layers: int = Field(default=0, ge=0)
     """full: the embeddings and that many of the lowest layers stay as they are; 0 = nothing is frozen."""
     epochs: int = Field(default=5, ge=1)
@@ -53,6 +55,8 @@ class ContrastiveConfig(BaseModel):
     """Number format of the computation; weights that are tuned are float32 in either."""
     validation: float = Field(default=0.1, ge=0, lt=1)
     """Share of the training items whose pairs are not learnt, on which recall is measured before and after."""
+    written: int = Field(default=500, ge=0)
+    """Items that are not learnt, at most, whose category and hashtags a language model writes before and after."""
     save_every: int = Field(default=50, ge=1)
     """Steps between two checkpoints, from which a stopped tuning goes on."""
     seed: int = Field(default=0, ge=0)

@@ -1,5 +1,6 @@
 """Notes as tokens: what is encoded, what is generated after it, and the pairs of a step."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,11 +42,15 @@ def note_row(tokenizer: Any, prompt: Sequence[int], output: Output | None) -> No
     """
     if output is None:
         return NoteRow(np.array(prompt, dtype=np.int64), len(prompt), 0)
-    mark, guidance, text = (
-        tokenizer.encode(part, add_special_tokens=False) for part in (MARK, output.guidance, output.text)
-    )
-    learnt = [*text, tokenizer.eos_token_id]
-    return NoteRow(np.array([*prompt, *mark, *guidance, *learnt], dtype=np.int64), len(prompt), len(learnt))
+    led = question(tokenizer, prompt, output)
+    learnt = [*tokenizer.encode(output.text, add_special_tokens=False), tokenizer.eos_token_id]
+    return NoteRow(np.array([*led, *learnt], dtype=np.int64), len(prompt), len(learnt))
+
+
+def question(tokenizer: Any, prompt: Sequence[int], output: Output) -> list[int]:
+    """All that stands before an output: the note with its wrapping, [EMB] and the guidance, as `note_row` has them."""
+    led = (tokenizer.encode(part, add_special_tokens=False) for part in (MARK, output.guidance))
+    return [*prompt, *itertools.chain.from_iterable(led)]
 
 
 def collate_notes(rows: Sequence[NoteRow], pad: int, side: str = "right") -> dict[str, Tensor]:

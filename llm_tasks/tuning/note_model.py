@@ -59,6 +59,17 @@ class NoteModel(nn.Module):
             nn.init.eye_(self.projection.weight)
         self.tau = nn.Parameter(torch.tensor(float(config.tau)))
 
+    @torch.no_grad()
+    def begin_with_main_directions(self, states: Tensor) -> None:
+        """Let a projection to fewer dimensions begin with those in which notes differ most, instead of by chance.
+
+        Args:
+            states: [N, width] pooled states of the notes that may be learnt, N at least the new dimension.
+        """
+        size = self.projection.out_features
+        directions = torch.linalg.svd(nn.functional.normalize(states.float(), dim=1), full_matrices=False)[2]
+        self.projection.weight.copy_(directions[:size])  # [size, width]; rows are orthonormal
+
     @property
     def pad(self) -> int:
         """A token that fills rows up; it is never seen."""
@@ -96,6 +107,37 @@ class NoteModel(nn.Module):
         """Encode a batch of `collate_notes`: vectors [B, d], and the summed loss of what is generated []."""
         pooled, generated = self.pooled(batch)
         return self.projection(pooled.float()), generated
+
+    @torch.no_grad()
+    def write(self, batch: Mapping[str, Tensor], longest: int) -> Tensor:
+        """Continue notes with the likeliest token each time.
+
+        Args:
+            batch: Of `collate_notes`, filled up on the left, so that all rows end together.
+            longest: Tokens at most.
+
+        Returns:
+            [B, up to `longest`] tokens; after a row's end token there are end tokens alone.
+
+        Raises:
+            ValueError: It is no language model.
+        """
+        if self.head is None:
+            raise ValueError("an encoder writes nothing")
+        shown, mask, positions = (batch[name] for name in ("input_ids", "attention_mask", "position_ids"))
+        end, past, written = self.tokenizer.eos_token_id, None, list[Tensor]()
+        going = torch.ones(len(shown), dtype=torch.bool, device=shown.device)
+        while len(written) < longest and bool(going.any()):
+            with self._autocast():
+                found = self.core(
+                    input_ids=shown, attention_mask=mask, position_ids=positions, past_key_values=past, use_cache=True
+                )
+                token = self.head(found.last_hidden_state[:, -1]).argmax(dim=-1)  # [B]
+            written.append(token.masked_fill(~going, end))
+            going = going & (token != end)
+            shown, past, positions = written[-1][:, None], found.past_key_values, positions[:, -1:] + 1
+            mask = torch.cat([mask, torch.ones_like(shown)], dim=1)
+        return torch.stack(written, dim=1)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.precision == "float32":

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ HEAVY = ["torch", "prefect", "lancedb", "lance", "polars", "sklearn", "sentence_
 
 def parses(example: str) -> str:
     """Parse an example as the command line would; gives the name of the function that it calls."""
-    words = example.split()
+    words = shlex.split(example)
     assert words[0] == "knowflow"
     command, bound, *_ = build_app().parse_args(words[1:], exit_on_error=False, print_error=False)
     assert bound is not None
@@ -50,7 +51,7 @@ def test_every_page_of_help_shows_an_example_and_the_examples_parse(plain_knowfl
         assert started[page].returncode == 0, errors
         assert errors == ""
         (example,) = re.findall(r"^Example: (knowflow .+)$", out, re.MULTILINE)
-        assert example.split()[1 : 1 + len(page)] == list(page)
+        assert shlex.split(example)[1 : 1 + len(page)] == list(page)
         assert parses(example)
     for command in COMMANDS.values():
         assert parses(command.example)

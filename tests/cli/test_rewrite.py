@@ -22,6 +22,7 @@ def asked(make_shop):
     return shop
 
 
+@pytest.mark.slow
 def test_from_the_flow_to_a_lookup(asked, knowflow):
     config = ["--config", str(asked.config)]
 

@@ -2,9 +2,12 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import polars as pl
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -49,6 +52,41 @@ def test_an_encoder_is_tuned_says_what_it_saw_and_is_used_by_the_dense_encoder(f
     encoder = DenseEncoder(str(out), "mean", 128, 8)
     assert encoder.encode(["Thing 1", "Thing 2"], silent).shape == (2, 384)
     assert encoder.seen_until is not None
+
+
+@pytest.mark.slow
+def test_a_language_model_is_judged_by_what_it_writes_about_items_that_were_not_learnt(
+    films, plain_knowflow, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")  # tiny_model makes the model
+    from tiny_model import make_model
+
+    kinds = ["Crime", "Drama", "War"]
+    items = pl.read_parquet(films.folder / "items.parquet")
+    genres = [[kinds[int(item[1:]) % 3], "Seen"] for item in items["item"]]
+    items.with_columns(pl.Series("genres", genres)).write_parquet(films.folder / "items.parquet")
+    films.configure(items={**films.settings["items"], "categories": {"genres": "genres"}})
+    words = ["tune-encoder", "--config", str(films.config), "--model", str(make_model(tmp_path / "tiny"))]
+    words += ["--out", str(tmp_path / "note"), "--method", "full", "--no-show-fields", "--hold-out", "0.3"]
+    words += ["--epochs", "1", "--batch-pairs", "16", "--written", "5"]
+
+    told = plain_knowflow.run(*words)
+
+    assert told.returncode == 0, told.stderr
+    written = json.loads((tmp_path / "note" / "knowflow_tuning.json").read_text())["figures"]["written"]
+    lines = told.stdout.splitlines()
+    begin = lines.index("written about 5 items that were not learnt (category of 5 and hashtags of 5)")
+    assert lines[begin + 1].split() == ["measure", "most", "common", "before", "after"]
+    rows = {line.rsplit(maxsplit=3)[0]: line.split()[-3:] for line in lines[begin + 2 : begin + 8]}
+    assert rows == {
+        f"{task}: {name}": [f"{written[arm][task][name]:.3f}" for arm in ("most_common", "before", "after")]
+        for task, names in {
+            "category": ["accuracy", "illusory"],
+            "hashtags": ["bleu", "chrf", "precision", "recall"],
+        }.items()
+        for name in names
+    }
+    assert written["most_common"]["category"]["illusory"] == 0 < written["before"]["category"]["illusory"]
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from ctr.arms import (
     KAR,
     KNOWLEDGE,
     LLM_CF,
+    NOTELLM,
     Arm,
     Use,
     arm_of_task,
@@ -20,10 +21,12 @@ from ctr.arms import (
     choose_arms,
     disturb,
     example_arms,
+    tuned_arms,
 )
 from ctr.faults import UnknownArm
 
 EXAMPLE_ARMS = ["llm-cf", "kar+llm-cf", "llm-cf-shuffled", "llm-cf-labels", "llm-cf-random"]
+TUNED_ARMS = ["notellm", "notellm-facts", "notellm-shuffled", "notellm-random"]
 TASKS = {
     "kar_item": ("item", ["dense", "lexical"]),
     "kar_user": ("user", ["dense"]),
@@ -36,7 +39,7 @@ TASKS = {
 def test_a_full_comparison_has_all_controls_in_order():
     arms = arms_of()
 
-    assert list(arms) == ["base", "facts", "knowledge", "shuffled", "random", "kar", *EXAMPLE_ARMS]
+    assert list(arms) == ["base", "facts", "knowledge", "shuffled", "random", "kar", *EXAMPLE_ARMS, *TUNED_ARMS]
     assert all(arm.name == name and len(arm.about) > 20 for name, arm in arms.items())
     assert arms["base"].uses == ()
     assert {use.adapter for arm in arms.values() for use in arm.uses} <= set(find_adapters())
@@ -61,6 +64,21 @@ def test_controls_of_the_example_arm_differ_from_it_in_what_is_disturbed_alone()
     }
     assert all(arms[name].uses == LLM_CF.uses for name in EXAMPLE_ARMS[2:])
     assert all(len(arm.about) > 20 for arm in arms.values())
+
+
+def test_controls_of_the_tuned_encoder_s_arm_differ_from_it_in_the_vectors_alone():
+    arms = {arm.name: arm for arm in tuned_arms(NOTELLM)}
+
+    assert list(arms) == TUNED_ARMS
+    assert arms["notellm"] is NOTELLM
+    assert NOTELLM.vectors == ("item_facts/dense", "note_embed/note")
+    # The same adapters, each with the frozen encoder's vectors in place of the tuned one's.
+    assert arms["notellm-facts"].uses == (
+        Use("similarity", ("item_facts/dense",)),
+        Use("quality", ("item_facts/dense",)),
+    )
+    assert [arm.disturbance for arm in arms.values()] == ["none", "none", "shuffled", "random"]
+    assert all(arms[name].uses == NOTELLM.uses for name in TUNED_ARMS[2:])
 
 
 def test_facts_is_the_knowledge_arm_with_the_catalogue_s_own_text():
@@ -110,14 +128,24 @@ def test_arms_are_chosen_by_name_each_once_and_all_when_none_is_named():
 
 def test_arms_that_show_examples_belong_to_a_full_comparison_when_there_are_examples():
     facts = {FACTS: ("item", ["dense"])}
-    few = [name for name in arms_of() if name not in EXAMPLE_ARMS]
+    few = [name for name in arms_of() if name not in (*EXAMPLE_ARMS, *TUNED_ARMS)]
 
-    assert [arm.name for arm in choose_arms(None, TASKS | facts)] == list(arms_of())
+    assert [arm.name for arm in choose_arms(None, TASKS | facts)] == [*few, *EXAMPLE_ARMS]
     assert [arm.name for arm in choose_arms(None, TASKS)] == few  # nothing to compare samples by
     assert [arm.name for arm in choose_arms(None, facts)] == few
     lexical = {"cot_examples": ("event", ["lexical"])}
     assert [arm.name for arm in choose_arms(None, facts | lexical)] == few
     assert [arm.name for arm in choose_arms(["llm-cf"], {})] == ["llm-cf"]  # asked for by name: told what is lacking
+
+
+def test_arms_of_a_tuned_encoder_belong_to_a_full_comparison_when_there_are_its_vectors():
+    facts = {FACTS: ("item", ["dense"])}
+    few = [name for name in arms_of() if name not in (*EXAMPLE_ARMS, *TUNED_ARMS)]
+
+    assert [arm.name for arm in choose_arms(None, facts | {"note_embed": ("item", ["note"])})] == [*few, *TUNED_ARMS]
+    assert [arm.name for arm in choose_arms(None, facts | {"note_embed": ("item", ["dense"])})] == few
+    assert [arm.name for arm in choose_arms(None, {"note_embed": ("item", ["note"])})] == few  # no facts beside them
+    assert [arm.name for arm in choose_arms(["notellm"], {})] == ["notellm"]  # by name: told what is lacking
 
 
 def test_unknown_arms_are_told_with_those_there_are():

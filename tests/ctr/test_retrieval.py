@@ -68,6 +68,34 @@ def test_similarity_is_half_of_the_items_and_half_of_the_histories_by_hand(plane
     assert found.similarity[4] == pytest.approx([0.5, 0.5**0.5])
 
 
+@pytest.mark.parametrize("choice", [TWO, LOOSE, replace(TWO, by_chance=True)], ids=["strict", "loose", "by chance"])
+def test_examples_of_a_tuned_encoder_are_shown_only_to_samples_later_than_all_that_it_saw(plane, choice):
+    samples, items = plane
+    until = np.datetime64(5, "s").astype("datetime64[us]")  # sample 5 is of this very moment, sample 4 of second 9
+    pool = replace(pool_of([0, 1, 2, 3]), seen_until=until)
+
+    with_guard = retrieve(pool, encodings(items, samples), samples, choice)
+    without = retrieve(pool_of([0, 1, 2, 3]), encodings(items, samples), samples, choice)
+
+    assert (samples.time[5], samples.time[4] > until) == (until, True)
+    assert (without.chosen[5] >= 0).all()
+    assert (with_guard.chosen[[0, 1, 2, 3, 5]] == -1).all()
+    assert (with_guard.similarity[[0, 1, 2, 3, 5]] == 0).all()
+    np.testing.assert_array_equal(with_guard.chosen[4], without.chosen[4])
+    assert (with_guard.chosen[4] >= 0).all()
+
+
+def test_a_pool_says_what_the_encoder_of_its_vectors_saw(plane):
+    samples, _ = plane
+    until = np.datetime64(2, "s").astype("datetime64[us]")
+    about = event_id(str(samples.user_ids[samples.user[0]]), str(samples.item_ids[samples.item[0]]))
+    vectors = np.ones((1, 2), dtype=np.float32)
+    knowledge = Knowledge("cot_examples", "note", "event", np.array([about]), samples.time[:1], vectors, until)
+
+    assert find_pool(knowledge, samples).seen_until == until
+    assert find_pool(replace(knowledge, seen_until=None), samples).seen_until is None
+
+
 def test_the_newest_twelve_events_are_the_history(world):
     random = np.random.default_rng(0)
     items = items_of(random.normal(size=(20, 3)))

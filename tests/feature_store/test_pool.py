@@ -6,7 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from feature_store.pool import Pool, normalised, sample_vectors
+from feature_store.database import Store
+from feature_store.lineage import EPOCH, row_key, write_lineage
+from feature_store.pool import Pool, normalised, open_pool, sample_vectors
+from feature_store.releases import publish
+from feature_store.schemas import LINEAGE
+from feature_store.vectors import text_key, write_vectors
+from sources.tables import event_id
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -143,3 +149,45 @@ def test_recall_against_brute_force_is_at_least_98_percent(indexed_from, strict)
 
 def rows_time(examples: pl.DataFrame, place: int) -> datetime:
     return examples["time"][place]
+
+
+def released_pool(folder, seen_until: datetime | None):
+    """Items a and b at right angles; two events of u with a reasoning each, on a at minute 1 and on b at minute 6."""
+    events = table([("u", "a", 1, 1), ("u", "b", 6, 0), ("v", "a", 7, 1)]).drop("text")
+    store = Store(folder)
+
+    def row(task: str, kind: str, entity: str, as_of: datetime, text: str) -> dict:
+        about = {"task": task, "entity_type": kind, "entity": entity, "as_of": as_of, "created_at": START}
+        made = {"row": row_key(task, entity, as_of), "text": text, "text_key": text_key(text)}
+        return dict.fromkeys(LINEAGE.names) | about | made
+
+    items = [row("item_facts", "item", item, EPOCH, item) for item in "ab"]
+    reasonings = [
+        row("cot_examples", "event", event_id(user, item), time, f"why {item}")
+        for user, item, time in events.select("user", "item", "time").rows()[:2]
+    ]
+    made = {"fingerprint": "fit", "dimension": 2} | ({"seen_until": seen_until.isoformat()} if seen_until else {})
+    with store.writer("a test") as writer:
+        write_lineage(writer, items + reasonings)
+        keys = [one["text_key"] for one in items + reasonings]
+        write_vectors(writer, "dense", "fit", keys, np.array([[1, 0], [0, 1], [1, 1], [1, 1]], dtype=np.float32))
+        release = publish(writer, {"vectors": {"item_facts/dense": made, "cot_examples/dense": made}})
+    return open_pool(store, release, events, ["train", "train", "test"])
+
+
+def test_encodings_of_a_tuned_encoder_count_only_for_moments_later_than_all_that_it_saw(tmp_path):
+    frozen, tuned = released_pool(tmp_path / "frozen", None), released_pool(tmp_path / "tuned", minute(6))
+
+    def similarities(search, at: int) -> list[float]:
+        return [one["similarity"] for one in search.examples_of("v", "a", minute(at), 2).examples]
+
+    # Items alone count, v has no history yet: the liked example is of a, the other one of b.
+    assert similarities(frozen, 7) == pytest.approx([0.5, 0.0])
+    # The encoder saw minute 6: both examples, of minutes 1 and 6, were before anything was known of their items.
+    assert similarities(tuned, 7) == [0.0, 0.0]
+    assert not tuned.pool.examples.is_empty()
+    # One that saw minute 5: the example of minute 6 has its item's encoding, and a sample of minute 5 itself has none.
+    later = released_pool(tmp_path / "later", minute(5))
+    found = later.examples_of("v", "b", minute(7), 2).examples
+    assert [(one["item"], one["similarity"]) for one in found] == [("a", 0.0), ("b", pytest.approx(0.5 + 0.0))]
+    assert [one["similarity"] for one in later.examples_of("v", "b", minute(5), 2).examples] == [0.0]

@@ -61,21 +61,32 @@ def held(store: Store, made: RewriteTable) -> dict[str, bool]:
 
 def test_rewrites_are_ranked_by_weighed_relevance_and_bounded_increment():
     # a: 1 * 0.5 + 2 * 1/(1+1) = 1.5;  b: 1 * 0.9 + 2 * 0 = 0.9;  c: 1 * 0 + 2 * 9/(1+9) = 1.8
-    made = ranked(["a", "b", "c"], [0.5, 0.9, 0.0], [1.0, 0.0, 9.0], Weights(relevance=1, increment=2))
+    made = ranked(["a", "b", "c"], [0.5, 0.9, 0.0], [1.0, 0.0, 9.0], Weights(order=0, increment=2))
 
     assert [(one.text, one.score) for one in made] == [("c", 1.8), ("a", 1.5), ("b", 0.9)]
-    assert [one.text for one in ranked(["a", "b", "c"], [0.5, 0.9, 0.0], [1.0, 0.0, 9.0], Weights(increment=0))] == [
+    assert [
+        one.text for one in ranked(["a", "b", "c"], [0.5, 0.9, 0.0], [1.0, 0.0, 9.0], Weights(order=0, increment=0))
+    ] == [
         "b",
         "a",
         "c",
     ]
 
 
+def test_the_models_own_order_counts_and_alone_it_decides():
+    # a: 2/1 + 0.0 = 2;  b: 2/2 + 0.5 = 1.5;  c: 2/3 + 0.9 + 9/(1+9) = 2.4667
+    made = ranked(["a", "b", "c"], [0.0, 0.5, 0.9], [0.0, 0.0, 9.0], Weights(order=2))
+    alone = ranked(["a", "b", "c"], [0.0, 0.5, 0.9], [0.0, 0.0, 9.0], Weights(order=1, relevance=0, increment=0))
+
+    assert [(one.text, round(one.score or 0, 4)) for one in made] == [("c", 2.4667), ("a", 2.0), ("b", 1.5)]
+    assert [one.text for one in alone] == ["a", "b", "c"]
+
+
 @given(st.lists(st.sampled_from([0.0, 0.5]), max_size=6))
 def test_ties_stay_in_the_models_own_order(relevance):
     texts = [str(place) for place in range(len(relevance))]
 
-    order = [int(one.text) for one in ranked(texts, relevance, [0.0] * len(texts), Weights())]
+    order = [int(one.text) for one in ranked(texts, relevance, [0.0] * len(texts), Weights(order=0))]
 
     assert order == sorted(range(len(texts)), key=lambda place: (-relevance[place], place))
 
@@ -116,7 +127,7 @@ def test_a_query_without_rewrites_falls_back_to_itself_and_says_why(store):
     assert (lacking.source, [one.text for one in lacking.rewrites]) == ("fallback", ["Deep Space"])
     assert lacking.why == "the table of rewrites does not hold it"
     assert (empty.source, empty.why) == ("fallback", "its rewrites were all empty or the query itself")
-    assert (none.source, none.why) == ("fallback", "the release has no table of rewrites")
+    assert (none.source, none.why) == ("fallback", "the release has no table of rewrites; make it: knowflow rewrites")
 
 
 def test_strange_queries_are_keys_like_any_other(store):

@@ -12,6 +12,7 @@ import pytest
 from feature_store.database import Store
 from feature_store.lineage import EPOCH, row_key, write_lineage
 from feature_store.releases import NoRelease, publish
+from feature_store.rewrite_table import RewriteTable
 from feature_store.schemas import LINEAGE
 from feature_store.vectors import text_key
 from flows.config import load_config
@@ -52,6 +53,15 @@ def say(shop: Any, texts: dict[tuple[str, str], str], facts: dict | None = None)
         return publish(writer, facts or {}).name
 
 
+def serve(shop: Any, query: str, rewrites: list[str]) -> None:
+    """Write a table of rewrites that holds one query."""
+    made = [{"text": text, "score": 1.0, "relevance": 1.0, "increment": 0.0} for text in rewrites]
+    told = dict.fromkeys(("answer_key", "prompt", "model"), "x") | {"answered_at": NOON, "dropped": 0}
+    row = {"query": query.casefold(), "shown": query, "rewrites": made, **told}
+    with Store(shop.folder / "runs" / "store").writer("a test") as writer:
+        RewriteTable([row], "a test", 0.0).write(writer)
+
+
 def rewrites_of(number: Callable[[int], int]) -> dict[tuple[str, str], str]:
     """Rewrites of every query, in place of its number another one."""
     return {("query_rewrite", f"want {n}"): f"thing {number(n)}\nnothing" for n in range(QUERIES)}
@@ -90,6 +100,28 @@ def test_an_older_release_is_read_as_it_was(asked):
 
     assert inputs.rewrites["recorded"][0][0] == "thing 0"
     assert open_inputs(load_config(asked.config), {}, None).rewrites["recorded"][0][0] == "thing 30"
+
+
+def test_the_served_table_of_the_release_is_an_arm_in_its_own_order(asked):
+    say(asked, rewrites_of(lambda n: n))
+    without, *_ = evaluate_rewrites(load_config(asked.config), {})
+    serve(asked, "Want 3", ["nothing", "thing 3"])
+    say(asked, rewrites_of(lambda n: n))
+
+    result, inputs, judged = evaluate_rewrites(load_config(asked.config), {})
+
+    assert "served" not in without["arms"]
+    assert {"served", "served_first", "served_union"} <= set(result["arms"])
+    assert result["rewrites"] == {"recorded": QUERIES, "served": 1}
+    assert {name: result[name] for name in ("original", "recorded", "gain")} == {
+        name: without[name] for name in ("original", "recorded", "gain")
+    }
+    row = inputs.queries.query.index("want 3")
+    assert inputs.rewrites["served"][row] == ["nothing", "thing 3"]
+    assert (judged.arms["served_first"].found[row] == -1).all()  # no document holds `nothing`
+    assert (judged.arms["recorded_first"].found[row] >= 0).any()
+    other = inputs.queries.query.index("want 4")  # the table lacks it: searched as typed
+    assert judged.arms["served_first"].found[other].tolist() == judged.arms["original"].found[other].tolist()
 
 
 def test_descriptions_of_the_release_are_searched_and_become_the_headline(asked):

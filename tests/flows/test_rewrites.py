@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from feature_store.gates import GatesClosed
-from feature_store.releases import get_release, list_releases
+from feature_store.releases import get_release, list_releases, publish
 from feature_store.rewrites import look_up, read_rewrites
 from feature_store.search import open_search
 from flows.config import load_config
@@ -26,6 +26,7 @@ def answer(*rewrites: str) -> str:
     return json.dumps({"thought": "a thought", "rewrites": rewrites})
 
 
+DENSE = {"dense": {"kind": "dense"}}
 RULES = {
     "<query>heist</query>": answer("Snow", "bank robbery"),
     "<query>space film</query>": answer("space opera", "Space Film"),
@@ -111,7 +112,7 @@ def test_a_closed_gate_publishes_nothing_and_no_later_refresh_lets_the_table_sli
         rules={"<query>robbers</query>": answer("Robbers", "", "bank robbery"), **RULES},
     )
 
-    with pytest.raises(GatesClosed, match="FAILED  rewrites that change the query"):
+    with pytest.raises(GatesClosed, match=r"(?s)FAILED  rewrites that change the query.*run: knowflow rewrites$"):
         run(searched)
 
     store = searched.place().store
@@ -150,11 +151,43 @@ def test_without_a_threshold_it_is_calibrated_on_what_training_queries_led_to(se
     assert 0 <= facts["auc"] <= 1
 
 
+def test_vectors_of_a_release_say_what_is_relevant_when_they_are_named(searched):
+    tasks = {"item_facts": {"encoders": ["dense"]}, "query_rewrite": {"encoders": []}}
+    write_queries(searched, [("burglary", "i0"), *TYPED[2:]])
+    searched.configure(
+        encoders=DENSE,
+        rules={"<query>burglary</query>": answer("Snow", "bank robbery"), **RULES},
+        tasks=tasks,
+        gates={"rewrites": {"relevance_fall": 1.0}},
+        rewrites={"serve": ["head", "torso", "tail"], "relevance": "item_facts/dense", "threshold": 0.3},
+    )
+    with pytest.raises(OptionFault, match="nothing has been released"):
+        run(searched)
+    assert searched.calls() == []  # told before anything was paid for
+    searched.ask("item_facts")
+    (made,) = searched.encode("item_facts")
+    vectors = {"item_facts/dense": {"fingerprint": made.fingerprint, "dimension": made.dimension}}
+    with searched.place().store.writer("a test") as writer:
+        publish(writer, {"vectors": vectors, "tasks": ["item_facts"]})
+
+    name = run(searched)
+
+    # "burglary" shares no word with i0 and i3, but means what they are about (cosine 0.6 and 0.4; i2 has 0.15): the
+    # rewrite that finds them is the better one. 2/1 + 0 + 0 = 2 against 2/2 + 1 + 2/(1 + 2) = 2.67
+    store = searched.place().store
+    (found,) = [row for row in read_rewrites(store) if row["query"] == "burglary"]
+    judged = [(one["text"], one["relevance"], one["increment"]) for one in found["rewrites"]]
+    assert judged == [("bank robbery", 1.0, 2.0), ("Snow", 0.0, 0.0)]
+    assert "relevance: item_facts/dense" in get_release(store, name).facts["rewrites"]["judge"]
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"rewrites": {"descriptions": "kar_user"}}, "kar_user is no technique about items"),
         ({"rewrites": {"relevance": "item_facts/lexical"}}, "no encoder that could encode queries"),
+        ({"rewrites": {"relevance": "kar_user/dense"}, "encoders": DENSE}, "kar_user is no technique about items"),
+        ({"rewrites": {"relevance": "item_facts/dense"}, "encoders": DENSE}, "relevance: .* nothing has been released"),
         ({"queries": {"path": "queries.parquet", "query": "query"}, "rewrites": {}}, r"map queries\.item, or give"),
         ({"rewrites": {"descriptions": "item_facts"}}, "knowflow refresh --task item_facts"),
     ],

@@ -136,6 +136,18 @@ def test_a_wrong_prompt_file_is_refused_in_words(tmp_path, name, text, message):
         read_prompt(write(tmp_path, name, text))
 
 
+def test_a_file_is_parsed_once_and_a_changed_one_again(tmp_path):
+    path = write(tmp_path, "toy.v1.md", GOOD)
+    first = read_prompt(path)
+
+    assert read_prompt(path) is first
+    # Changed in the same tick of the clock, and as long as before.
+    changed = read_prompt(write(tmp_path, "toy.v1.md", GOOD.replace("Say", "Cry")))
+    assert changed.parts == (("user", "Cry {{ word }}"),)
+    with pytest.raises(PromptFault, match="rename the file"):
+        read_prompt(write(tmp_path, "toy.v2.md", GOOD))  # the same text under another name
+
+
 def test_a_missing_variable_names_the_file_and_the_variable(tmp_path):
     prompt = read_prompt(write(tmp_path, "toy.v1.md", GOOD))
 

@@ -141,8 +141,9 @@ def broken_after(steps):
 @pytest.mark.parametrize("method", ["projection", "lora", "full"])
 def test_a_tuning_that_was_broken_off_ends_with_the_files_of_an_undisturbed_one(tiny, tmp_path, method):
     texts, pairs, labels = shop()
-    config = CONFIG.model_copy(update={"method": method, "rank": 2, "epochs": 1, "batch_pairs": 7, "notes_at_once": 16})
-    further = {"labels": labels, "domain": FILMS, "field": "genre", "seen_until": SEEN}
+    sizes = {"rank": 2, "epochs": 1, "batch_pairs": 7, "notes_at_once": 16, "written": 1}
+    config = CONFIG.model_copy(update={"method": method, **sizes})
+    further = {"labels": labels, "domain": FILMS, "field": "genre", "seen_until": SEEN, "held_out": ["f03", "f10"]}
     told = []
 
     tune_encoder(tiny, texts, pairs, config, tmp_path / "whole", silent, **further)
@@ -156,6 +157,9 @@ def test_a_tuning_that_was_broken_off_ends_with_the_files_of_an_undisturbed_one(
 
     assert next(done for what, done, _ in told if what == "tuning steps") == 5  # 1 to 4 are not done again
     assert fingerprint(tmp_path / "whole") == fingerprint(tmp_path / "broken")
+    said = [json.loads((tmp_path / name / "knowflow_tuning.json").read_text()) for name in ("whole", "broken")]
+    assert said[0] == said[1]  # what it wrote before the tuning too
+    assert (said[0]["figures"]["written"] is None) == (method == "projection")
     assert not (tmp_path / "broken" / ".tuning").exists()
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from evals.generation import judge_categories, judge_hashtags
+from llm_tasks.tuning.note_judging import judge_categories, judge_hashtags
 
 
 def test_categories_are_right_wrong_or_made_up():

@@ -1,0 +1,77 @@
+"""A language model of about two million numbers, trained from nothing on given texts: no weights can be downloaded.
+
+It writes sentences like those that it read, and so has something that a tuning can change; the benchmarks of tuning
+use it.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tiny_model import PLAIN, SPECIAL
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from llm_tasks.tuning.base import Base, find_base, load_weights, save
+from llm_tasks.tuning.config import StepConfig
+from llm_tasks.tuning.packing import pack
+from llm_tasks.tuning.sft import make_trainer
+from llm_tasks.tuning.tokens import Example
+from sources.progress import silent
+
+VOCABULARY = 4_096
+
+
+def make_student(folder: Path, texts: Sequence[str], prompts: Sequence[str], given: StepConfig, scale: float) -> Base:
+    """Train tokenizer and model from nothing, two passes over the texts.
+
+    Args:
+        folder: Where to.
+        texts: What is learnt.
+        prompts: Examples of prompts, so that their words become tokens; they are not learnt.
+        given: How it is trained; rate, warm-up and passes are its own.
+        scale: Passes, relative to two.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        [*texts, *prompts],
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY,
+            special_tokens=SPECIAL,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    torch.manual_seed(0)
+    size = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=192,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=6,
+        num_key_value_heads=6,
+        max_position_embeddings=512,
+        bos_token_id=0,
+        eos_token_id=1,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(size).save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>", chat_template=PLAIN
+    ).save_pretrained(folder)
+    base = find_base(folder, {})
+    settings = given.model_copy(update={"learning_rate": 2e-3, "warm_up": 0.05, "epochs": max(1, round(2 * scale))})
+    ids = [np.array([0, *base.tokens.text_ids(text), 1], dtype=np.int32)[: settings.row_tokens] for text in texts]
+    examples = [Example(one, 1) for one in ids]
+    rows = [[examples[place] for place in row] for row in pack([len(one) for one in examples], settings.row_tokens)]
+    model = load_weights(folder)
+    with tempfile.TemporaryDirectory() as work:
+        make_trainer(
+            model, rows, base.pad, settings.model_copy(update={"save_every": 10**6}), Path(work), silent
+        ).train()
+    save(model, base, folder)
+    return find_base(folder, {})

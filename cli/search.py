@@ -1,0 +1,64 @@
+"""knowflow search: the items that a text finds, by words and by vectors of a release."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_table, printable, say
+from feature_store.releases import get_release
+from flows.config import load_config
+from flows.workplace import open_dataset, open_store
+from sources.config import QueriesConfig
+from sources.queries import check_query
+
+
+def search(
+    text: Annotated[str, Parameter(help="What to look for, as a user would type it; in quotes when it has blanks.")],
+    *,
+    config: ConfigPath = DEFAULT_CONFIG,
+    task: Annotated[
+        str | None, Parameter(help="A technique about items, whose vectors are searched; item_facts if left out.")
+    ] = None,
+    encoder: Annotated[
+        str | None, Parameter(help="Its encoder, which encodes the text, too; dense if left out.")
+    ] = None,
+    k: Annotated[int, Parameter(help="How many items.", validator=Number(gte=1))] = 10,
+    release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
+    json: AsJson = False,
+) -> int:
+    """Find items by a text: by the words of their documents and by near vectors, fused by their ranks.
+
+    A document holds an item's title and fields, and what the technique that `rewrites.descriptions` names says of it.
+    Everything in the text is words: there are no operators. Where only one of the two can be searched, it says so.
+
+    Example: knowflow search "a heist that goes wrong" --config examples/movielens/knowflow.yaml
+    """
+    settings = load_config(config)
+    check_query(text, (settings.source.queries or QueriesConfig(path="", query="")).longest)
+    store = open_store(settings)
+    chosen = get_release(store, release)
+    from flows.item_search import search_items  # noqa: PLC0415 - the search takes a second to import
+
+    found = search_items(settings, store, chosen, text, k, task, encoder)
+    titles = dict(open_dataset(settings).items.select("item", "title").iter_rows())
+    if json:
+        results = [{"item": one.item, "title": titles.get(one.item), **vars(one)} for one in found.items]
+        print_json({"query": text, "release": chosen.name, **vars(found), "items": results})
+        return 0
+    if found.lacking:
+        say(f"searched by {'words' if found.words else 'vectors'} alone: {found.lacking}")
+    if not found.items:
+        say(f"nothing found: no document shares a word with {printable(text)}")
+        return 0
+    by = " and ".join([*(["words"] if found.words else []), *([found.vectors] if found.vectors else [])])
+    rows = [
+        [one.item, printable(titles.get(one.item) or ""), _rank(one.by_words), _rank(one.by_vectors)]
+        for one in found.items
+    ]
+    print_table(f"{printable(text)}, by {by} of {chosen.name}", ["item", "title", "words", "vectors"], rows, 2)
+    return 0
+
+
+def _rank(rank: int | None) -> str:
+    return "-" if rank is None else f"{rank}"
