@@ -14,6 +14,8 @@ import time
 import numpy as np
 import polars as pl
 
+from llm_tasks.note_pairs import note_pairs
+
 EVENTS, ITEMS, USERS = 1_000_000, 100_000, 60_000
 
 
@@ -27,8 +29,6 @@ def main() -> None:
 
 def measure() -> None:
     """Make events, count their pairs, and print what it took."""
-    from llm_tasks.note_pairs import note_pairs
-
     events = synthetic_events()
     begun = time.process_time()
     pairs = note_pairs(events)

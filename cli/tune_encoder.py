@@ -57,9 +57,7 @@ def tune_encoder(
     """
     if not 0 <= hold_out < 1:
         raise TuningFault(f"--hold-out: should be a share from 0 to below 1, not {hold_out:g}")
-    base = minilm_folder() if model == MINILM else Path(model).expanduser()
-    if not (base / "config.json").is_file():
-        raise TuningFault(f"--model: {base} holds no config.json\n  name the folder of a model, or {MINILM}")
+    base = _folder_of(model)
     shop = load_config(config)
     dataset, domain = open_dataset(shop), load_domain(shop.domain, shop.folder)
     rows = dataset.items.to_dicts()
@@ -99,6 +97,18 @@ def tune_encoder(
         return 0
     print_result(result, out, revision)
     return 0
+
+
+def _folder_of(model: str) -> Path:
+    """Find the model.
+
+    Raises:
+        TuningFault: Its folder holds none.
+    """
+    base = minilm_folder() if model == MINILM else Path(model).expanduser()
+    if not (base / "config.json").is_file():
+        raise TuningFault(f"--model: {base} holds no config.json\n  name the folder of a model, or {MINILM}")
+    return base
 
 
 def _texts_of(shop: Config, task: str | None) -> Mapping[str, str]:

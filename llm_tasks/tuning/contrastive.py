@@ -91,8 +91,7 @@ def tune_encoder(
     items = sorted(set(texts) - set(held_out))
     validating = share_of(items, config.validation, f"validation/{config.seed}")
     learnt, validated, left_out = _divide(items, pairs, validating)
-    is_encoder = (base_folder / "modules.json").is_file()
-    wrapping = None if is_encoder else compression(domain)
+    wrapping = None if (base_folder / "modules.json").is_file() else compression(domain)
     plan = {
         "kind": "notellm",
         "base": {"name": base_folder.name, "revision": fingerprint(base_folder.resolve())},
@@ -134,27 +133,32 @@ def tune_encoder(
     if not all(bool(weight.isfinite().all()) for weight in model.parameters() if weight.requires_grad):
         raise TuningFault(f"the weights ran off to infinity\n  lower --learning-rate ({config.learning_rate:g})")
     after = measured()
-    result = {
-        **plan,
-        "pooling": POOLINGS[model.pooling],
-        "figures": {
-            "steps": steps,
-            "loss": {"first": _rounded(losses[0]), "last": _rounded(losses[-1])},
-            "tau": round(model.tau.item(), 4),
-            "validation": {
-                "pairs": len(validated),
-                "sources": len(np.unique(validated[:, 0])),
-                "before": before[0],
-                "after": after[0],
-            },
-            "written": written_figures(asked, known, set(items) - unlearnt, before[1], after[1]),
-        },
-    }
+    written = written_figures(asked, known, set(items) - unlearnt, before[1], after[1])
+    figures = _figures(steps, losses, model, validated, before[0], after[0])
+    result = {**plan, "pooling": POOLINGS[model.pooling], "figures": {**figures, "written": written}}
     if process.is_main_process:
         export(model, folder.out, folder.work)
         folder.finish(result)
     process.wait_for_everyone()
     return result
+
+
+def _figures(
+    steps: int,
+    losses: Sequence[Losses],
+    model: NoteModel,
+    validated: np.ndarray,
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+) -> dict[str, Any]:
+    """What came of the tuning, as knowflow_tuning.json says it."""
+    sources = len(np.unique(validated[:, 0]))
+    return {
+        "steps": steps,
+        "loss": {"first": _rounded(losses[0]), "last": _rounded(losses[-1])},
+        "tau": round(model.tau.item(), 4),
+        "validation": {"pairs": len(validated), "sources": sources, "before": before, "after": after},
+    }
 
 
 def _divide(

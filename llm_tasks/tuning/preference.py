@@ -106,21 +106,26 @@ def tune_preferences(
     after = measured(model, when="after") if validation else None
     save(model, base, folder.out)
     best = trainer.state.best_global_step if validation else trainer.state.global_step
-    result = {
-        **plan,
-        "learnt": {
-            "queries": len(training),
-            "rewrites": sum(len(one.answers) for one in training),
-            "left_out": dict(left_out),
-            "tokens": sum(len(answer) for one in training for answer in one.answers),
-            "answer_tokens": sum(len(answer) - answer.prompt for one in training for answer in one.answers),
-            "steps": trainer.state.global_step,
-            "chosen_step": best,
-        },
-        "held_out": {"before": before, "after": after} if validation else None,
+    learnt = {
+        **_counted(training),
+        "left_out": dict(left_out),
+        "steps": trainer.state.global_step,
+        "chosen_step": best,
     }
+    result = {**plan, "learnt": learnt, "held_out": {"before": before, "after": after} if validation else None}
     folder.finish(result)
     return result
+
+
+def _counted(training: Sequence[Ranked]) -> dict[str, int]:
+    """How much there is to learn."""
+    answers = [answer for one in training for answer in one.answers]
+    return {
+        "queries": len(training),
+        "rewrites": len(answers),
+        "tokens": sum(map(len, answers)),
+        "answer_tokens": sum(len(answer) - answer.prompt for answer in answers),
+    }
 
 
 class _Preference(Trainer):

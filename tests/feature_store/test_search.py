@@ -41,7 +41,7 @@ def in_store(folder, texts: list[str]) -> StoreSearch:
     return open_search(store, release)
 
 
-def agree(bulk: BulkSearch, stored: StoreSearch, query: str, k: int) -> int:
+def assert_same_ranking(bulk: BulkSearch, stored: StoreSearch, query: str, k: int) -> int:
     """Compare both rankings of a query: the same but for documents whose scores are the same; returns the results."""
     mine, theirs = [int(place) for place in bulk.search([query], k)[0] if place >= 0], stored.search(query, k)
     assert len(mine) == len(theirs)
@@ -124,7 +124,7 @@ def test_both_searches_rank_the_films_alike_for_tags_and_titles(films):
     tags = pl.read_parquet(EXAMPLE / "tags.parquet")["tag"].unique().sort().sample(60, seed=1).to_list()
     titles = items["title"].sample(40, seed=1).to_list()
 
-    results = [agree(bulk, stored, query, k=50) for query in [*tags, *titles]]
+    results = [assert_same_ranking(bulk, stored, query, k=50) for query in [*tags, *titles]]
 
     assert sum(results) > 3_000  # real rankings, not empty ones
 
@@ -132,7 +132,7 @@ def test_both_searches_rank_the_films_alike_for_tags_and_titles(films):
 @pytest.mark.parametrize("query", HOSTILE.values(), ids=HOSTILE)
 def test_whatever_a_query_holds_is_words(query, films):
     bulk, stored, _ = films
-    agree(bulk, stored, query, k=20)
+    assert_same_ranking(bulk, stored, query, k=20)
 
 
 WORDS = st.lists(st.sampled_from(["red", "blue", "star", "wars", "the", "é", "猫", "cats"]), max_size=6).map(" ".join)
@@ -144,7 +144,7 @@ def test_both_searches_rank_any_documents_alike(texts, queries, tmp_path_factory
     bulk = BulkSearch([f"i{place}" for place in range(len(texts))], texts)
     stored = in_store(tmp_path_factory.mktemp("any"), texts)
     for query in queries:
-        agree(bulk, stored, query, k=5)
+        assert_same_ranking(bulk, stored, query, k=5)
 
 
 def test_a_release_searches_the_documents_it_was_made_of(tmp_path):

@@ -4,7 +4,7 @@ import json
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -127,6 +127,7 @@ values = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_the_json_schema_that_constrains_an_engine_accepts_exactly_what_the_check_accepts(data):
     declared = data.draw(st.dictionaries(names, fields, min_size=1, max_size=4))
@@ -139,6 +140,7 @@ def test_the_json_schema_that_constrains_an_engine_accepts_exactly_what_the_chec
     assert list(schema.json_schema()["properties"]) == list(declared)  # in the declared order
 
 
+@settings(deadline=None)
 @given(st.dictionaries(names, fields, min_size=1, max_size=4), st.data())
 def test_a_field_may_be_called_anything_and_comes_back_under_its_name(declared, data):
     good = {"text": "", "list": [], "number": 0, "integer": 0, "boolean": False, "choice": "x"}
