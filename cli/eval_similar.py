@@ -13,13 +13,14 @@ from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, pri
 from evals.page import Section, Table, render_page
 from flows.config import load_config
 from flows.progress import progress
-from flows.similar_evaluation import evaluate_similar
+from flows.similar_evaluation import FROZEN, HEADLINE, TUNED, evaluate_similar
 from llm_tasks.tuning.workfolder import RESULT
 
 CAVEATS = (
     "Pairs are what people went on to, not what they would have liked had they been shown it.",
     "Popularity is counted on training events of tested items too; a new item has no such counts.",
-    "In `disjoint` no tested item was in any pair that was learnt, but learnt items stand in the pool as well.",
+    "In `held-out queries` the item that is asked about was in no learnt pair; those to be found may have been.",
+    "In `disjoint` neither was; learnt items stand in the pool as well.",
     "`co-occurrence` has seen training events that the pairs as scored rest on; only `later events` is fair to it.",
 )
 
@@ -45,7 +46,7 @@ def similar(
         say(f"there is no tuned encoder: one is tuned now, which takes a minute or two, and kept in {own}")
     with bars():
         result = evaluate_similar(settings, encoder, progress())
-    tables = [_table(name, one) for name, one in result["settings"].items()]
+    tables = [_gains(result["settings"]), *(_table(name, one) for name, one in result["settings"].items())]
     path = page or settings.home_folder / "similar.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     sections = [Section("Recall", "Shares of what people went on to.", tables), Section("Caveats", points=CAVEATS)]
@@ -62,16 +63,30 @@ def similar(
 
 
 def conclusion(result: Mapping[str, Any]) -> str:
-    """What came out, in two sentences."""
+    """What came out, in three sentences."""
+    strict = result["disjoint"]
     return (
-        f"On items that were not learnt, recall@100 is {result['tuned']:.3f} for the tuned encoder and "
+        f"Asked about items that were not learnt, recall@100 is {result['tuned']:.3f} for the tuned encoder and "
         f"{result['frozen']:.3f} for the frozen one: {_gain(result['gain'])}. With a popularity prior it differs from "
-        f"popularity alone by {_gain(result['prior_gain'])}."
+        f"popularity alone by {_gain(result['prior_gain'])}. "
+        f"Where what is to be found was not learnt either ({strict['tuned']:.3f} and {strict['frozen']:.3f}): "
+        f"{_gain(strict['gain'])}, with the prior {_gain(strict['prior_gain'])}."
     )
 
 
 def _gain(gain: Mapping[str, float]) -> str:
     return f"{gain['mean']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
+
+
+def _gains(settings: Mapping[str, Mapping[str, Any]]) -> Table:
+    """What tuning gains in every setting, with intervals over the items that are asked about."""
+    rows = []
+    for name, one in settings.items():
+        hundred = {arm: found["recall"]["100"] for arm, found in one["arms"].items()}
+        shown = [f"{hundred[arm]:.3f}" for arm in (FROZEN, TUNED, "popularity", f"{TUNED} + prior")]
+        rows.append([name, *shown[:2], _gain(one["gain"]), *shown[2:], _gain(one["prior_gain"])])
+    columns = ["setting", "frozen", "tuned", "gain", "popularity", "tuned + prior", "gain over popularity"]
+    return Table("recall@100, with 95% intervals", columns, rows, HEADLINE)
 
 
 def _table(name: str, one: Mapping[str, Any]) -> Table:

@@ -29,8 +29,10 @@ HELD_OUT, VALIDATES = 0.5, 0.2
 """Share of the items that are not learnt, and of these the share on which the weight of the prior is chosen."""
 KNOWLEDGE = "kar_item"
 FROZEN, TUNED = "facts", "tuned"
+HEADLINE = "held-out queries"
+"""The setting whose figures stand on top: the item that is asked about was never learnt, what is found may be."""
 SETTINGS = ContrastiveConfig(
-    dimension=128, learning_rate=1e-3, tau=2.0, tau_rate=0.0, debias=0.3, epochs=3, validation=0.0
+    dimension=128, learning_rate=1e-3, tau=2.0, tau_rate=0.0, debias=0.0, epochs=3, validation=0.0
 )
 """How the encoder is tuned when none is named (docs/explanation/notellm.md says how it was chosen)."""
 TARGETS, LEAST = 50, 0.003
@@ -84,10 +86,10 @@ def evaluate_similar(config: Config, encoder: Path | None, progress: Progress) -
     settings: dict[str, Any] = {}
     known = ~tests  # what a weight is chosen on is none of what tests
     tasks = {
+        HEADLINE: (relevant["as scored"], tests, every, validates, known),
         "disjoint": (relevant["as scored"], tests, tests, validates, known),
-        "easier": (relevant["as scored"], tests, every, validates, known),
         "disjoint, by lift": (relevant["by lift"], tests, tests, validates, known),
-        "easier, by lift": (relevant["by lift"], tests, every, validates, known),
+        "held-out queries, by lift": (relevant["by lift"], tests, every, validates, known),
         "later events": (later, tests, every, validates, known),
     }
     for done, (name, (table, asked, found, asks, finds)) in enumerate(tasks.items()):
@@ -95,7 +97,7 @@ def evaluate_similar(config: Config, encoder: Path | None, progress: Progress) -
         pairs, validation = (choose_pairs(table, pool.items, *ends) for ends in ((asked, found), (asks, finds)))
         settings[name] = evaluate_setting(arms, popularity, pairs, validation, FROZEN, TUNED)
     progress("comparing", len(tasks), len(tasks))
-    main = settings["disjoint"]
+    main, strict = settings[HEADLINE], settings["disjoint"]
     measured = evaluate_setting(
         {name: arms[name] for name in ("popularity", FROZEN, "knowledge", TUNED)},
         popularity,
@@ -109,7 +111,13 @@ def evaluate_similar(config: Config, encoder: Path | None, progress: Progress) -
         "tuned": main["arms"][TUNED]["recall"]["100"],
         "gain": main["gain"],
         "prior_gain": main["prior_gain"],
-        "headline": {"setting": "disjoint", "metric": "recall@100", "frozen": FROZEN, "tuned": TUNED},
+        "headline": {"setting": HEADLINE, "metric": "recall@100", "frozen": FROZEN, "tuned": TUNED},
+        "disjoint": {
+            "frozen": strict["arms"][FROZEN]["recall"]["100"],
+            "tuned": strict["arms"][TUNED]["recall"]["100"],
+            "gain": strict["gain"],
+            "prior_gain": strict["prior_gain"],
+        },
         "arms": main["arms"],
         "settings": settings,
         "all_items": {name: measured["arms"][name]["recall"] for name in ("popularity", FROZEN, "knowledge")},

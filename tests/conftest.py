@@ -149,6 +149,12 @@ def build_shop(folder: Path, items: int = 12, users: int = 4, events: int = 5, *
     return shop
 
 
+@pytest.fixture(scope="session")
+def shop_builder() -> Callable[..., Shop]:
+    """`build_shop`, for fixtures that are shared by many tests."""
+    return build_shop
+
+
 @pytest.fixture
 def make_shop(tmp_path: Path) -> MakeShop:
     """Build a shop, as `build_shop` says, in a temporary folder."""
