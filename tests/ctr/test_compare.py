@@ -44,7 +44,11 @@ def known(world, samples):
         for task in ("kar_item", "item_facts")
         for encoder in ("dense", "lexical")
     }
-    return vectors | {"kar_user/dense": world.knowledge(samples, "user"), "cot_examples/dense": world.examples(samples)}
+    return vectors | {
+        "kar_user/dense": world.knowledge(samples, "user"),
+        "cot_examples/dense": world.examples(samples),
+        "note_embed/note": world.knowledge(samples, encoder="note", task="note_embed", seed=7),
+    }
 
 
 @pytest.mark.parametrize("name", ARMS)
