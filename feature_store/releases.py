@@ -130,6 +130,25 @@ def released_answers(
     return read_answers(store, keys, columns, release.versions[ANSWERS_TABLE])
 
 
+def made_vectors(release: Release, task: str, encoder: str, mend: str) -> Mapping[str, Any]:
+    """What a release says of the vectors of a task under an encoder: fingerprint, dimension and so on.
+
+    Args:
+        release: The release.
+        task: Name of the technique.
+        encoder: Name of the encoder.
+        mend: What to do when there are none.
+
+    Raises:
+        NoRelease: The release holds no such vectors.
+    """
+    vectors = release.facts.get("vectors", {})
+    if f"{task}/{encoder}" not in vectors:
+        there = ", ".join(vectors) or "none"
+        raise NoRelease(f"{release.name}: holds no vectors of {task} under {encoder}; there are: {there}\n  {mend}")
+    return vectors[f"{task}/{encoder}"]
+
+
 def released_knowledge(store: Store, release: Release, task: str, encoder: str) -> Knowledge:
     """Read the vectors of one task under one encoder through a release.
 
@@ -139,13 +158,9 @@ def released_knowledge(store: Store, release: Release, task: str, encoder: str) 
     Raises:
         NoRelease: The release holds no such vectors.
     """
-    made = release.facts.get("vectors", {}).get(f"{task}/{encoder}")
-    if made is None:
-        there = ", ".join(release.facts.get("vectors", {})) or "none"
-        raise NoRelease(
-            f"{release.name}: holds no vectors of {task} under {encoder}; there are: {there}\n"
-            f"  name the task and the encoder in knowflow.yaml and run: knowflow refresh"
-        )
+    made = made_vectors(
+        release, task, encoder, "name the task and the encoder in knowflow.yaml and run: knowflow refresh"
+    )
     rows = released_lineage(store, release, [task]).filter(pl.col("text").is_not_null()).sort("row")
     seen_until = encoder_seen_until(made)
     if seen_until is not None:

@@ -10,7 +10,7 @@ import polars as pl
 from lancedb.query import LanceVectorQueryBuilder
 
 from feature_store.database import Store, quoted
-from feature_store.releases import NoRelease, Release, released_knowledge, released_lineage
+from feature_store.releases import NoRelease, Release, made_vectors, released_knowledge, released_lineage
 from feature_store.vectors import vectors_table
 
 
@@ -98,13 +98,6 @@ def items_near(store: Store, release: Release, task: str, encoder: str, vector: 
     Raises:
         NoRelease: The release holds no such vectors.
     """
-    made = release.facts.get("vectors", {}).get(f"{task}/{encoder}")
-    if made is None:
-        there = ", ".join(release.facts.get("vectors", {})) or "none"
-        raise NoRelease(
-            f"{release.name}: holds no vectors of {task} under {encoder}; there are: {there}\n"
-            f"  name one of them with --task and --encoder, or make these: knowflow refresh --task {task}"
-        )
     return _nearest(store, release, task, encoder, vector, k)
 
 
@@ -114,7 +107,8 @@ def _nearest(
     """Search the vectors of a release for the items whose texts lie nearest."""
     rows = released_lineage(store, release, [task], ["entity", "text_key"]).drop_nulls()
     rows = rows.filter(pl.col("entity") != without) if without is not None else rows
-    made = release.facts["vectors"][f"{task}/{encoder}"]
+    mend = f"name one of them with --task and --encoder, or make these: knowflow refresh --task {task}"
+    made = made_vectors(release, task, encoder, mend)
     name = vectors_table(encoder, made["dimension"])
     if name not in release.versions or k < 1:  # a technique without a text has no table of vectors
         return []
