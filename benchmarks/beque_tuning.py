@@ -11,9 +11,6 @@ itself, fused with the original query. FOLDER gets the models and tuned-sft.parq
 The last line printed is one JSON object.
 """
 
-import argparse
-import json
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -23,9 +20,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from student_model import make_student
-from transformers.utils.logging import disable_progress_bar
+from student_model import make_student, run
 
+from evals.intervals import mean_interval
 from feature_store.relevance import LexicalOverlap
 from feature_store.search import BulkSearch, document_texts, fuse
 from flows.config import load_config
@@ -51,18 +48,6 @@ RESAMPLES = 2_000
 SETTINGS = RewriteConfig(
     method="full", precision="bfloat16", row_tokens=256, batch_rows=16, rows_at_once=16, weight_decay=0.1, save_every=40
 )
-
-
-def main() -> None:
-    """Measure, and print what was found."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, help="folder for the models and their rewrites")
-    parser.add_argument("--scale", type=float, default=1.0, help="passes over the texts, relative to the full run")
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    disable_progress_bar()
-    with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(given.out or Path(folder), given.scale)))
 
 
 def measure(out: Path, scale: float) -> dict[str, Any]:
@@ -167,10 +152,7 @@ def ranking_figures(folder: Path, queries: Sequence[Ranked]) -> dict[str, Any]:
 
 def interval(values: np.ndarray) -> dict[str, float]:
     """Mean, and the 95% bootstrap interval over queries."""
-    chance = np.random.default_rng(0)
-    means = values[chance.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return {"mean": round(float(values.mean()), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
+    return {name: round(value, 4) for name, value in mean_interval(values, RESAMPLES).items()}
 
 
 @torch.inference_mode()
@@ -217,4 +199,4 @@ def hit_figures(by: Judge, queries: pl.DataFrame, arms: dict[str, list[list[str]
 
 
 if __name__ == "__main__":
-    main()
+    run(measure)

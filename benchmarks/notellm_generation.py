@@ -10,9 +10,6 @@ its vectors have to find what people go on to among these films.
 The last line printed is one JSON object.
 """
 
-import argparse
-import json
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,10 +17,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
-from student_model import make_student
+from student_model import make_student, run
 from torch.nn.functional import normalize
-from transformers.utils.logging import disable_progress_bar
 
 from flows.config import load_config
 from flows.workplace import open_dataset
@@ -58,18 +53,6 @@ TUNING = ContrastiveConfig(
     written=300,
 )
 """alpha is 0.01 in the paper, where a large model can write before; this one has to learn it."""
-
-
-def main() -> None:
-    """Measure, and print what was found."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, help="folder for the models")
-    parser.add_argument("--scale", type=float, default=1.0, help="passes and pairs, relative to the full run")
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    disable_progress_bar()
-    with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(given.out or Path(folder), given.scale)))
 
 
 def measure(out: Path, scale: float) -> dict[str, Any]:
@@ -146,4 +129,4 @@ def recalls(
 
 
 if __name__ == "__main__":
-    main()
+    run(measure)

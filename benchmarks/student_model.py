@@ -4,15 +4,19 @@ It writes sentences like those that it read, and so has something that a tuning 
 use it.
 """
 
+import argparse
+import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tiny_model import PLAIN, SPECIAL
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 from llm_tasks.tuning.base import Base, find_base, load_weights, save
 from llm_tasks.tuning.config import StepConfig
@@ -22,6 +26,18 @@ from llm_tasks.tuning.tokens import Example
 from sources.progress import silent
 
 VOCABULARY = 4_096
+
+
+def run(measure: Callable[[Path, float], dict[str, Any]]) -> None:
+    """Read the command line, measure on one core, and print what was found as one JSON object."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path, help="folder for the models and what they write")
+    parser.add_argument("--scale", type=float, default=1.0, help="passes over the texts, relative to the full run")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    disable_progress_bar()
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measure(given.out or Path(folder), given.scale)))
 
 
 def make_student(folder: Path, texts: Sequence[str], prompts: Sequence[str], given: StepConfig, scale: float) -> Base:

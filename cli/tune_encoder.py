@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import polars as pl
 from cyclopts import Parameter
 
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
-from feature_store.lineage import read_lineage
+from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from flows.config import Config, load_config
 from flows.progress import progress
 from flows.workplace import open_dataset, open_store
@@ -121,10 +120,10 @@ def _texts_of(shop: Config, task: str | None) -> Mapping[str, str]:
         return {}
     if choose_tasks([task])[0].entity != "item":
         raise TuningFault(f"--knowledge: {task} is not about items\n  name one that is, such as kar_item")
-    made = read_lineage(open_store(shop), [task], ["entity", "text"]).filter(pl.col("text").is_not_null())
-    if made.is_empty():
+    made = newest_texts(read_lineage(open_store(shop), [task], TEXTS))
+    if not made:
         raise TuningFault(f"--knowledge: {task} has no text yet\n  make some: knowflow refresh --task {task}")
-    return dict(made.sort("entity").iter_rows())
+    return made
 
 
 def print_result(result: Mapping[str, Any], out: Path, revision: str) -> None:

@@ -65,6 +65,19 @@ def replicate_gains(arm: np.ndarray, control: np.ndarray, draws: Draws) -> np.nd
     return ((arm - control) * draws.seeds).sum(axis=0) / draws.seeds.sum(axis=0)
 
 
+def mean_interval(values: np.ndarray, replicates: int, seed: int = 0) -> dict[str, float]:
+    """Mean of independent values and its bootstrap interval: `mean`, `low` and `high`.
+
+    Args:
+        values: [n] without NaN, such as one difference a query; not empty.
+        replicates: How often n of them are drawn.
+        seed: Decides the draws.
+    """
+    drawn = np.random.default_rng(seed).integers(len(values), size=(replicates, len(values)))
+    low, high = percentile_interval(values[drawn].mean(axis=1))
+    return {"mean": float(values.mean()), "low": low, "high": high}
+
+
 def percentile_interval(gains: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     """Central interval of the replicates.
 

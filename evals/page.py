@@ -52,6 +52,17 @@ class Section:
     """Cases."""
 
 
+def page_environment() -> Environment:
+    """How every page is written: all that it is given is escaped, and a name that is missing is an error."""
+    return Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 def render_page(title: str, made_at: datetime, command: str, sections: Sequence[Section], lead: str = "") -> str:
     """Write the page.
 
@@ -71,14 +82,9 @@ def render_page(title: str, made_at: datetime, command: str, sections: Sequence[
     for table in (table for section in sections for table in section.tables):
         if any(len(row) != len(table.columns) for row in table.rows):
             raise ValueError(f"table '{table.caption}': a row has not {len(table.columns)} cells")
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     moment = (made_at.astimezone(UTC) if made_at.tzinfo else made_at).strftime("%Y-%m-%d %H:%M UTC")
-    return environment.get_template("page.html.j2").render(
-        title=title, lead=lead, made_at=moment, command=command, sections=sections
+    return (
+        page_environment()
+        .get_template("page.html.j2")
+        .render(title=title, lead=lead, made_at=moment, command=command, sections=sections)
     )

@@ -3,17 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from evals.conclusion import subject_of
 from evals.figures import calibration, forests, headline, strips
 from evals.metrics import METRICS, Metric
+from evals.page import page_environment
 from evals.words import fixed, percent, segment_name, signed
 
-FOLDER = Path(__file__).parent
 FEW_SEEDS = 5
 """With fewer training seeds the report warns by itself."""
 RELEASE_FACTS = {
@@ -86,13 +83,7 @@ def render_report(result: Mapping[str, Any], context: ReportContext) -> str:
         One HTML page. Whatever comes from data or a model is escaped, and the page's own policy forbids scripts and
         any load from outside.
     """
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters.update(
         fixed=fixed, signed=signed, percent=percent, segment=segment_name, show=show, moment=moment, count=count
     )

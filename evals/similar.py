@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from evals.intervals import percentile_interval
+from evals.intervals import mean_interval
+from feature_store.pool import normalised as unit_length
 
 AT = (10, 100, 1000)
 HEADLINE = 100
@@ -108,8 +109,7 @@ def _ranks(near: np.ndarray, ends: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 
 def cosine(vectors: np.ndarray) -> Score:
     """Score by cosine: [N, d]; items without a vector (zeros) are like nothing."""
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = vectors / np.where(length > 0, length, 1)
+    unit = unit_length(vectors)
     return lambda query: unit[query] @ unit.T
 
 
@@ -127,10 +127,7 @@ def choose_weight(score: Score, popularity: np.ndarray, pairs: Pairs) -> float:
 
 def gain(arm: np.ndarray, control: np.ndarray, seed: int = 0) -> dict[str, float]:
     """Mean difference over query items and its interval by a paired bootstrap over them: [S], [S]."""
-    difference, chance = arm - control, np.random.default_rng(seed)
-    drawn = chance.integers(len(difference), size=(REPLICATES, len(difference)))
-    low, high = percentile_interval(difference[drawn].mean(axis=1))
-    return {"mean": float(difference.mean()), "low": low, "high": high}
+    return mean_interval(arm - control, REPLICATES, seed)
 
 
 def evaluate_setting(
@@ -165,8 +162,8 @@ def evaluate_setting(
         "pairs": len(pairs.target),
         "arms": {
             name: {
-                "recall": _by_k(values),
-                "cold": _by_k(values[cold]) if cold.any() else None,
+                "recall": by_k(values),
+                "cold": by_k(values[cold]) if cold.any() else None,
                 "prior_weight": weight.get(name),
             }
             for name, values in found.items()
@@ -176,5 +173,6 @@ def evaluate_setting(
     }
 
 
-def _by_k(values: np.ndarray) -> dict[str, float]:
+def by_k(values: np.ndarray) -> dict[str, float]:
+    """Mean recall at each length of the list, from `recalls`: [S, K]."""
     return {str(k): float(mean) for k, mean in zip(AT, values.mean(axis=0), strict=True)}

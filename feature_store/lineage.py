@@ -10,6 +10,8 @@ from feature_store.database import Store, Writer, quoted
 from feature_store.schemas import LINEAGE
 
 TABLE = "lineage"
+TEXTS = ["entity", "as_of", "text"]
+"""Columns that `newest_texts` reads."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,6 +35,15 @@ def read_lineage(
         return pl.DataFrame(pl.from_arrow(LINEAGE.empty_table().select(columns or LINEAGE.names)))
     where = None if names is None else "task IN (" + ", ".join(quoted(name) for name in names) + ")"
     return pl.DataFrame(pl.from_arrow(store.read(TABLE, LINEAGE, columns=columns, where=where, version=version)))
+
+
+def newest_texts(rows: pl.DataFrame) -> dict[str, str]:
+    """Entity -> its newest text, in the order of the entities; rows without a text do not count.
+
+    Args:
+        rows: Lineage of one task, at least entity, as_of and text.
+    """
+    return dict(rows.drop_nulls("text").sort("entity", "as_of").select("entity", "text").iter_rows())
 
 
 def write_lineage(writer: Writer, rows: list[dict]) -> int:

@@ -1,8 +1,9 @@
 """Items that are near one another by the vectors of a release, found by LanceDB."""
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import lancedb
 import numpy as np
@@ -101,14 +102,23 @@ def items_near(store: Store, release: Release, task: str, encoder: str, vector: 
     return _nearest(store, release, task, encoder, vector, k)
 
 
+def searched_vectors(release: Release, task: str, encoder: str) -> Mapping[str, Any]:
+    """What a release says of the vectors that a search names.
+
+    Raises:
+        NoRelease: The release holds no such vectors.
+    """
+    mend = f"name one of them with --task and --encoder, or make these: knowflow refresh --task {task}"
+    return made_vectors(release, task, encoder, mend)
+
+
 def _nearest(
     store: Store, release: Release, task: str, encoder: str, vector: np.ndarray, k: int, without: str | None = None
 ) -> list[Near]:
     """Search the vectors of a release for the items whose texts lie nearest."""
     rows = released_lineage(store, release, [task], ["entity", "text_key"]).drop_nulls()
     rows = rows.filter(pl.col("entity") != without) if without is not None else rows
-    mend = f"name one of them with --task and --encoder, or make these: knowflow refresh --task {task}"
-    made = made_vectors(release, task, encoder, mend)
+    made = searched_vectors(release, task, encoder)
     name = vectors_table(encoder, made["dimension"])
     if name not in release.versions or k < 1:  # a technique without a text has no table of vectors
         return []

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from feature_store.database import Store, Writer
-from feature_store.lineage import read_lineage
+from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from feature_store.releases import NoRelease, Release
 from feature_store.search import TABLE as DOCUMENTS
 from feature_store.search import document_texts, fuse, open_search, write_documents
-from feature_store.similar import items_near
+from feature_store.similar import items_near, searched_vectors
 from flows.config import Config
 from llm_tasks.pipeline.catalogue import choose_tasks
 from llm_tasks.pipeline.encode import model_encoder
@@ -61,8 +61,7 @@ def write_item_documents(config: Config, place: Workplace, writer: Writer) -> bo
     """
     described: dict[str, str] = {}
     if config.rewrites.descriptions is not None:
-        rows = read_lineage(place.store, [config.rewrites.descriptions], ["entity", "as_of", "text"])
-        described = dict(rows.drop_nulls("text").sort("entity", "as_of").select("entity", "text").iter_rows())
+        described = newest_texts(read_lineage(place.store, [config.rewrites.descriptions], TEXTS))
     items = place.dataset.items
     return write_documents(writer, items["item"].to_list(), document_texts(items, descriptions=described))
 
@@ -126,13 +125,7 @@ def encode_query(config: Config, release: Release, task: str, encoder: str, quer
         NoRelease: The release holds no such vectors.
         OptionFault: knowflow.yaml lacks the encoder, or it cannot encode a query, or is another one by now.
     """
-    made = release.facts.get("vectors", {}).get(f"{task}/{encoder}")
-    if made is None:
-        there = ", ".join(release.facts.get("vectors", {})) or "none"
-        raise NoRelease(
-            f"{release.name}: holds no vectors of {task} under {encoder}; there are: {there}\n"
-            f"  name one of them with --task and --encoder, or make these: knowflow refresh --task {task}"
-        )
+    made = searched_vectors(release, task, encoder)
     chosen = config.encoders.get(encoder)
     if chosen is None or chosen.kind == "lexical":
         able = ", ".join(name for name, one in config.encoders.items() if one.kind != "lexical") or "none"

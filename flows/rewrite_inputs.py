@@ -9,13 +9,14 @@ import polars as pl
 from evals.rewrites import Queries
 from evals.search_arms import RECORDED, SERVED, Rank, dense_ranking
 from feature_store.database import Store
+from feature_store.lineage import TEXTS, newest_texts
 from feature_store.releases import NoRelease, Release, get_release, released_lineage
 from feature_store.relevance import Calibration, LexicalOverlap, Relevance
 from feature_store.rewrites import TABLE as SERVED_TABLE
 from feature_store.rewrites import read_rewrites as read_served
 from feature_store.search import document_texts
 from flows.config import Config
-from flows.rewrite_judges import TASK, Vectors, calibrated, item_places, newest_texts, open_vectors
+from flows.rewrite_judges import TASK, Vectors, calibrated, item_places, open_vectors
 from flows.workplace import open_dataset, open_store
 from llm_tasks.pipeline.workplace import OptionFault
 from sources.config import QueriesConfig
@@ -133,7 +134,7 @@ def judged_queries(dataset: Dataset, config: QueriesConfig) -> Queries:
 
 def _texts(store: Store, release: Release, task: str) -> dict[str, str]:
     """Entity -> the newest text of a task, as the release holds it."""
-    return newest_texts(released_lineage(store, release, [task], ["entity", "as_of", "text"]))
+    return newest_texts(released_lineage(store, release, [task], TEXTS))
 
 
 def _served(store: Store, release: Release) -> dict[str, list[str]]:

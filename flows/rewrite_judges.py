@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from feature_store.database import Store
-from feature_store.lineage import read_lineage
+from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from feature_store.pool import normalised as unit_length
 from feature_store.releases import NoRelease, Release, get_release, released_knowledge
 from feature_store.relevance import (
@@ -101,19 +101,13 @@ def searched_texts(config: Config, place: Workplace) -> list[str]:
     """
     descriptions: dict[str, str] = {}
     if config.rewrites.descriptions is not None:
-        rows = read_lineage(place.store, [config.rewrites.descriptions], ["entity", "as_of", "text"])
-        descriptions = newest_texts(rows)
+        descriptions = newest_texts(read_lineage(place.store, [config.rewrites.descriptions], TEXTS))
         if not descriptions:
             name = config.rewrites.descriptions
             raise OptionFault(
                 f"rewrites.descriptions: {name} has no texts yet\n  make them first: knowflow refresh --task {name}"
             )
     return document_texts(place.dataset.items, descriptions=descriptions)
-
-
-def newest_texts(rows: pl.DataFrame) -> dict[str, str]:
-    """Entity -> its newest text, of rows with entity, as_of and text."""
-    return dict(rows.drop_nulls("text").sort("entity", "as_of").select("entity", "text").iter_rows())
 
 
 def relevance_model(config: Config, place: Workplace, texts: Sequence[str]) -> Relevance:

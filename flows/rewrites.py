@@ -4,14 +4,12 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from feature_store.database import command_line
 from feature_store.rewrite_table import RewriteTable
-from feature_store.search import write_documents
 from flows.asking import Asking
 from flows.publish import publish_release
 from flows.ranking import rank_rewrites
 from flows.refresh import ask, check_input, encode, read_settings
-from flows.rewrite_judges import TASK, check_rewrites, searched_texts
+from flows.rewrite_judges import TASK, check_rewrites
 from flows.workplace import open_workplace
 
 
@@ -43,13 +41,10 @@ def check_ranking(config: str, asking: Asking) -> None:
 
 @task(task_run_name="rank", cache_policy=NO_CACHE, persist_result=False)
 def rank(config: str, asking: Asking) -> str:
-    """Bring the searched documents up to date and rank all rewrites; returns the path of the table as it shall be."""
+    """Rank all rewrites; returns the path of the table as it shall be."""
     settings = read_settings(config, asking)
-    place = open_workplace(settings)
-    with place.store.writer(command_line()) as writer:
-        write_documents(writer, place.dataset.items["item"].to_list(), searched_texts(settings, place))
     path = settings.home_folder / "rewrites.parquet"  # to be looked at when a gate is closed
-    rank_rewrites(settings, place).save(path)
+    rank_rewrites(settings, open_workplace(settings)).save(path)
     return str(path)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from evals.similar import Score, by_lift, choose_pairs, cosine, evaluate_setting
-from feature_store.lineage import read_lineage
+from evals.similar import Score, by_k, by_lift, choose_pairs, cosine, evaluate_setting, recalls
+from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from flows.config import Config
 from flows.workplace import open_dataset, open_store
 from llm_tasks.encoders.dense import DenseEncoder
@@ -98,14 +98,7 @@ def evaluate_similar(config: Config, encoder: Path | None, progress: Progress) -
         settings[name] = evaluate_setting(arms, popularity, pairs, validation, FROZEN, TUNED)
     progress("comparing", len(tasks), len(tasks))
     main, strict = settings[HEADLINE], settings["disjoint"]
-    measured = evaluate_setting(
-        {name: arms[name] for name in ("popularity", FROZEN, "knowledge", TUNED)},
-        popularity,
-        choose_pairs(relevant["as scored"], pool.items, every, every),
-        choose_pairs(relevant["as scored"], pool.items, validates, known),
-        FROZEN,
-        "knowledge",
-    )
+    whole = choose_pairs(relevant["as scored"], pool.items, every, every)
     return {
         "frozen": main["arms"][FROZEN]["recall"]["100"],
         "tuned": main["arms"][TUNED]["recall"]["100"],
@@ -120,7 +113,7 @@ def evaluate_similar(config: Config, encoder: Path | None, progress: Progress) -
         },
         "arms": main["arms"],
         "settings": settings,
-        "all_items": {name: measured["arms"][name]["recall"] for name in ("popularity", FROZEN, "knowledge")},
+        "all_items": {name: by_k(recalls(arms[name], whole)) for name in ("popularity", FROZEN, "knowledge")},
         "encoder": {"folder": str(folder), "seen_until": said["seen_until"], "settings": said.get("settings")},
         "items": {"pool": len(pool.items), "tested": int(tests.sum()), "validated": int(validates.sum())},
     }
@@ -132,8 +125,7 @@ def open_pool(config: Config, dataset: Dataset) -> Pool:
     Raises:
         OptionFault: There is no answer yet.
     """
-    rows = read_lineage(open_store(config), [KNOWLEDGE], ["entity", "text"]).filter(pl.col("text").is_not_null())
-    known = dict(rows.sort("entity").iter_rows())
+    known = newest_texts(read_lineage(open_store(config), [KNOWLEDGE], TEXTS))
     items = sorted(set(known) & set(dataset.items["item"]))
     if not items:
         raise OptionFault(

@@ -1,21 +1,10 @@
 """knowflow tune-rewrites as a user calls it: what it says, what comes of it, and what it refuses."""
 
 import json
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))  # tiny_model makes the model
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Path:
-    from tiny_model import make_model
-
-    return make_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture
