@@ -15,8 +15,9 @@ from retrieval_speed import CONFIG, RUNS, read_examples
 
 from ctr.arms import BASE, LLM_CF
 from ctr.batch import Batches
-from ctr.compare import make_model, prepare_views
+from ctr.compare import prepare_views
 from ctr.config import TrainConfig
+from ctr.learners import make_model
 from ctr.train import train
 from flows.config import load_config
 from flows.samples import open_samples

@@ -38,6 +38,8 @@ class Arm:
     """The adapters; none is the plain backbone."""
     disturbance: Disturbance = "none"
     """What is done to the vectors before they enter."""
+    learns: bool = True
+    """Whether a model is trained at all."""
 
     @property
     def vectors(self) -> tuple[str, ...]:
@@ -45,6 +47,11 @@ class Arm:
         return tuple(dict.fromkeys(name for use in self.uses for name in use.vectors))
 
 
+CONSTANT = Arm(
+    "constant",
+    "The share of clicks among the training rows, the same for every row: what any model must beat.",
+    learns=False,
+)
 BASE = Arm("base", "The backbone alone: ids, categories, history, leak-free statistics; no text at all.")
 KNOWLEDGE = Arm(
     "knowledge",
@@ -52,6 +59,7 @@ KNOWLEDGE = Arm(
     (
         Use("similarity", (f"{FACTS}/dense", "kar_item/lexical", "kar_item/dense")),
         Use("quality", ("kar_item/lexical",)),
+        Use("taste", (f"{FACTS}/dense", f"{FACTS}/lexical", "kar_item/dense", "kar_item/lexical")),
     ),
 )
 KAR = Arm(
@@ -80,6 +88,7 @@ def arms_of(knowledge: Arm = KNOWLEDGE) -> dict[str, Arm]:
     shuffled = "The knowledge arm with its texts shuffled across items: the same vectors, all of them wrong."
     random = "The knowledge arm with random vectors."
     arms = [
+        CONSTANT,
         BASE,
         as_facts(knowledge),
         knowledge,

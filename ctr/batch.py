@@ -77,6 +77,8 @@ class Batches:
             for place, of_one in views.items()
             if not isinstance(of_one, Examples)
         }
+        self._counted = {place: of.counted for place, of in views.items() if isinstance(of, Examples)}
+        self._statistics = samples.statistics.shape[1]
         self._examples = {
             place: tuple(torch.from_numpy(part) for part in (of.sample, of.label, of.vectors, of.chosen))
             for place, of in views.items()
@@ -116,7 +118,10 @@ class Batches:
         used, index = torch.unique(chosen[rows], return_inverse=True)  # sorted, so that -1 comes first
         lacking = int((used < 0).sum())
         used = used[lacking:]
-        return Shown(self._gather(sample[used], {}, {}), label[used], vectors[used], index - lacking)
+        batch = self._gather(sample[used], {}, {})
+        if not self._counted[place]:
+            batch.dense[:, : self._statistics] = 0  # a copy, as indexing makes one
+        return Shown(batch, label[used], vectors[used], index - lacking)
 
 
 def _look_up(table: Tensor, index: Tensor) -> Known:

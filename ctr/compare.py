@@ -1,28 +1,21 @@
-"""One arm from its vectors to its scores: adapters are prepared once, then one model is trained per seed."""
+"""One arm from its vectors to its scores: adapters are prepared once, then models are trained under every protocol."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import torch
 
 from ctr.adapters.catalogue import find_adapters
-from ctr.adapters.protocol import AdapterModule, ExampleAdapter, ExampleModule
+from ctr.adapters.protocol import ExampleAdapter
 from ctr.arms import Arm, disturb
-from ctr.batch import Batches
 from ctr.config import TrainConfig
-from ctr.faults import UnfitVectors
-from ctr.fields import Fields
-from ctr.model import ClickModel, build_model
+from ctr.learners import Learner, Model, Views, make_learner
 from ctr.retrieval import STRICT, Choice
-from ctr.samples import Samples
-from ctr.train import Trained, rows_of, score, train
-from ctr.views import Examples, View
+from ctr.samples import PARTS, Samples
+from ctr.views import Examples
 from feature_store.knowledge import Knowledge
 from sources.progress import Progress, silent
-
-Views = dict[str, dict[str, View] | Examples]
-"""Adapter's place in the arm -> view -> table, or the examples it shows."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +24,16 @@ class ArmResult:
 
     test: np.ndarray
     """[S, n] float32: probabilities of the test rows, one line a seed."""
+    rolling: np.ndarray
+    """[S, m] float32: probabilities of the test rows of all windows of time, one after the other."""
     validation_auc: tuple[tuple[float, ...], ...]
     """AUC on the validation rows after each epoch, one tuple a seed."""
+    chosen: Mapping[str, Mapping[str, Any]]
+    """Protocol -> the settings that its validation rows chose, and what was tried."""
     parameters: int
     """Number of trained parameters."""
     samples_per_cpu_second: float
-    """Training speed, the mean over seeds."""
+    """Training speed, the mean over seeds; 0 where nothing is trained."""
     retrieval: Mapping[str, float | None] | None
     """What is reported of the examples it shows (`ctr.retrieval_facts`); None when it shows none."""
 
@@ -69,72 +66,136 @@ def prepare_views(
     return views
 
 
-def make_model(
-    arm: Arm, views: Views, batches: Batches, samples: Samples, config: TrainConfig, seed: int
-) -> ClickModel:
-    """Make a fresh model of an arm; the seed decides its first parameters.
-
-    Raises:
-        UnfitVectors: An adapter cannot take its vectors together; the text names the arm.
-    """
-    torch.manual_seed(seed)
-    fields = Fields(
-        users=len(samples.user_ids),
-        items=len(samples.item_ids),
-        categories=samples.item_categories.shape[1],
-        history_length=samples.history.shape[1],
-        width=config.embedding_dim,
-    )
-    modules = {}
-    for use, (place, read) in zip(arm.uses, views.items(), strict=True):
-        try:
-            modules[place] = _make_module(use.adapter, read, fields.count * fields.width + batches.dense_width, config)
-        except UnfitVectors as fault:
-            raise UnfitVectors(f"arm {arm.name}: {fault.why}", fault.widths) from None
-    return build_model(config.backbone, fields, batches.dense_width, modules)
-
-
-def _make_module(
-    name: str, read: Mapping[str, View] | Examples, features: int, config: TrainConfig
-) -> AdapterModule | ExampleModule:
-    adapter = find_adapters()[name]
-    if isinstance(adapter, ExampleAdapter):
-        assert isinstance(read, Examples)  # its own `prepare` made it
-        return adapter.build(features, read.width, config.examples.count, config.examples.alpha)
-    assert not isinstance(read, Examples)
-    return adapter.build({view: table.width for view, table in read.items()})
-
-
 def train_arm(
-    arm: Arm, knowledge: Mapping[str, Knowledge], samples: Samples, config: TrainConfig, progress: Progress = silent
+    arm: Arm,
+    knowledge: Mapping[str, Knowledge],
+    samples: Samples,
+    config: TrainConfig,
+    windows: Sequence[np.ndarray] = (),
+    progress: Progress = silent,
 ) -> ArmResult:
-    """Train an arm once per seed and score the test rows.
+    """Train an arm once per seed under every protocol and score the test rows.
 
     Args:
         arm: The arm.
         knowledge: The vectors it reads, by `task/encoder`.
-        samples: The samples.
+        samples: The samples, with their parts under the split.
         config: How to train.
+        windows: [N] int8 each: the parts of the samples at each cut of rolling time (`ctr.rolling`); the first one is
+            for choosing settings and has validation rows instead of test rows.
         progress: Told how many models are done.
 
     Raises:
+        UnfitBackbone: Trees alone cannot train what an adapter has to learn.
         UnfitVectors: An adapter cannot take its vectors together.
         UnfitExamples: An example is not for training.
         ArmFailed: Training ran off to infinity.
     """
+    if not arm.learns:
+        return _constant(samples, config, windows)
     choice = Choice(config.examples.count, config.examples.strict)
     views = prepare_views(arm, knowledge, samples, config.folds, choice)
-    batches, test = Batches(samples, views), rows_of(samples, "test")
-    runs: list[Trained] = []
+    learner = make_learner(arm, views, samples, config)
+    total = len(config.seeds) * max(len(windows), 1)
+    settings, tried = search(learner, samples.part, config)
+    models: list[Model] = []
     for number, seed in enumerate(config.seeds):
-        progress(f"training {arm.name}", number, len(config.seeds))
-        model = make_model(arm, views, batches, samples, config, seed)
-        runs.append(train(model, batches, samples, config, seed, silent))
-    progress(f"training {arm.name}", len(config.seeds), len(config.seeds))
+        progress(f"training {arm.name}", number, total)
+        models.append(learner.train(samples.part, settings, seed))
+    test = np.flatnonzero(samples.part == PARTS.index("test"))
+    chosen = {"split": _told(settings, tried)}
+    scored: list[np.ndarray] = []
+    if windows:
+        at = _learners(arm, knowledge, samples, config, choice, learner, views)
+        early, tried = search(at(windows[0]), windows[0], config)
+        chosen["rolling"] = _told(early, tried)
+        for number, window in enumerate(windows[1:], start=1):
+            progress(f"training {arm.name} at cut {number}", number * len(config.seeds), total)
+            rows, of_window = np.flatnonzero(window == PARTS.index("test")), at(window)
+            scored.append(np.stack([_scores(of_window.train(window, early, seed), rows) for seed in config.seeds]))
+    progress(f"training {arm.name}", total, total)
     return ArmResult(
-        test=np.stack([score(run.model, batches, test) for run in runs]),
-        validation_auc=tuple(run.validation_auc for run in runs),
-        parameters=sum(p.numel() for p in runs[0].model.parameters()),
-        samples_per_cpu_second=float(np.mean([run.samples_per_cpu_second for run in runs])),
+        test=np.stack([_scores(model, test) for model in models]),
+        rolling=np.concatenate([np.zeros((len(config.seeds), 0), dtype=np.float32), *scored], axis=1),
+        validation_auc=tuple(model.validation_auc for model in models),
+        chosen=chosen,
+        parameters=models[0].parameters,
+        samples_per_cpu_second=float(np.mean([model.samples_per_cpu_second for model in models])),
         retrieval=next((read.facts for read in views.values() if isinstance(read, Examples)), None),
     )
+
+
+def search(learner: Learner, part: np.ndarray, config: TrainConfig) -> tuple[TrainConfig, list[dict[str, Any]]]:
+    """Try every rate and number of epochs of `config.search` with the first seed and keep what validation likes best.
+
+    Args:
+        learner: Trains models.
+        part: [N] int8, with validation rows.
+        config: How to train otherwise.
+
+    Returns:
+        The config with the rate and the epochs of the highest validation AUC, the first of equal ones, and what was
+        tried; the config itself where there is nothing to choose between, or nothing to choose by.
+    """
+    network = learner.searched
+    if network is None or not config.search or not (part == PARTS.index("validation")).any():
+        return config, []
+    tried: list[tuple[float, TrainConfig]] = []
+    for trial in config.search:
+        changed = config.model_copy(update={"learning_rate": trial.learning_rate, "epochs": trial.epochs})
+        found = network.train(part, changed, config.seeds[0]).validation_auc
+        tried.append((max(found, default=0.5), changed))
+    _, best = max(tried, key=lambda one: one[0])
+    return best, [
+        {"learning_rate": one.learning_rate, "epochs": one.epochs, "validation_auc": auc} for auc, one in tried
+    ]
+
+
+def _told(settings: TrainConfig, tried: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"learning_rate": settings.learning_rate, "epochs": settings.epochs, "tried": tried}
+
+
+def _scores(model: Model, rows: np.ndarray) -> np.ndarray:
+    return (1 / (1 + np.exp(-model.logits(rows)))).astype(np.float32)
+
+
+def _learners(
+    arm: Arm,
+    knowledge: Mapping[str, Knowledge],
+    samples: Samples,
+    config: TrainConfig,
+    choice: Choice,
+    learner: Learner,
+    views: Views,
+) -> Callable[[np.ndarray], Learner]:
+    """The learner of each window: the same one, but for arms whose examples must be training rows of the window."""
+    if not any(isinstance(read, Examples) for read in views.values()):
+        return lambda window: learner
+
+    def at(window: np.ndarray) -> Learner:
+        seen = samples.time[window == PARTS.index("train")].max()
+        past = {name: _until(one, seen) if one.entity == "event" else one for name, one in knowledge.items()}
+        there = replace(samples, part=window)
+        return make_learner(arm, prepare_views(arm, past, there, config.folds, choice), there, config)
+
+    return at
+
+
+def _until(knowledge: Knowledge, seen: np.datetime64) -> Knowledge:
+    """What is about events until a moment."""
+    kept = knowledge.as_of <= seen
+    return replace(
+        knowledge, entities=knowledge.entities[kept], as_of=knowledge.as_of[kept], vectors=knowledge.vectors[kept]
+    )
+
+
+def _constant(samples: Samples, config: TrainConfig, windows: Sequence[np.ndarray]) -> ArmResult:
+    """The share of clicks among the training rows, for every test row."""
+
+    def scored(part: np.ndarray) -> np.ndarray:
+        share = samples.label[part == PARTS.index("train")].mean()
+        return np.full((len(config.seeds), int((part == PARTS.index("test")).sum())), share, dtype=np.float32)
+
+    none = np.zeros((len(config.seeds), 0), dtype=np.float32)
+    rolling = np.concatenate([none, *(scored(window) for window in windows[1:])], axis=1)
+    return ArmResult(scored(samples.part), rolling, ((),) * len(config.seeds), {}, 1, 0.0, None)

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Backbone = Literal["dcnv2", "deepfm", "din", "lr"]
+Backbone = Literal["dcnv2", "deepfm", "din", "lr", "gbdt", "blend"]
 
 
 class ExamplesConfig(BaseModel):
@@ -18,6 +18,40 @@ class ExamplesConfig(BaseModel):
     """Show only examples strictly earlier than the sample; when false, as published, other users' later ones too."""
     alpha: float = Field(default=1.0, ge=0)
     """Weight of the loss by which an example's fields foretell its reasoning."""
+
+
+class TreesConfig(BaseModel):
+    """How gradient-boosted trees are grown (backbones `gbdt` and `blend`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    count: int = Field(default=250, ge=1)
+    """Number of trees."""
+    learning_rate: float = Field(default=0.05, gt=0)
+    """Share of each tree that is added."""
+    leaves: int = Field(default=31, ge=2)
+    """Leaves of a tree."""
+    least_samples: int = Field(default=100, ge=1)
+    """Training samples in a leaf at least."""
+    column_share: float = Field(default=0.5, gt=0, le=1)
+    """Share of the columns that a tree may read."""
+    row_share: float = Field(default=0.8, gt=0, le=1)
+    """Share of the training samples that a tree sees."""
+    penalty: float = Field(default=10.0, ge=0)
+    """L2 penalty on the values of leaves."""
+    bins: int = Field(default=127, ge=2)
+    """Values that are told apart in a column, at most."""
+
+
+class Trial(BaseModel):
+    """One setting that is tried on validation rows before an arm is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    learning_rate: float = Field(gt=0)
+    """Rate of the first optimiser step."""
+    epochs: int = Field(default=1, ge=1)
+    """Passes over the training samples at most."""
 
 
 class TrainConfig(BaseModel):
@@ -41,9 +75,24 @@ class TrainConfig(BaseModel):
     """Epochs without a better validation AUC after which training stops."""
     folds: int = Field(default=5, ge=2)
     """Parts used by everything that is fitted out of fold: item statistics over users, quality heads over items."""
+    search: tuple[Trial, ...] = ()
+    """Settings that every arm with a network tries on validation rows, with the first seed, before it is trained;
+    `learning_rate` and `epochs` hold where there are none."""
+    trees: TreesConfig = TreesConfig()
+    """How trees are grown."""
     examples: ExamplesConfig = ExamplesConfig()
     """How arms show examples."""
+    rolling: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9)
+    """Cuts of rolling time, as shares of all events: models are trained anew at each, on everything before it, and
+    judged until the next one. Empty: only the split is judged."""
     arms: tuple[str, ...] | None = None
     """The arms of a full comparison; all that the release has vectors for when left out."""
     seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
     """One training run a seed; report the mean and the spread."""
+
+    @field_validator("rolling")
+    @classmethod
+    def _rising(cls, cuts: tuple[float, ...]) -> tuple[float, ...]:
+        if list(cuts) != sorted(set(cuts)) or not all(0 < cut < 1 for cut in cuts):
+            raise ValueError("must be shares between 0 and 1, each larger than the one before, such as [0.5, 0.75]")
+        return cuts

@@ -41,7 +41,7 @@ class Earlier:
         number = (self.end - self.begin).astype(np.float64)
         return number if last is None else np.minimum(number, last)
 
-    def mean(self, values: np.ndarray, last: int | None = None, prior: float = 0.0) -> np.ndarray:
+    def mean(self, values: np.ndarray, last: int | None = None, prior: float | np.ndarray = 0.0) -> np.ndarray:
         """Average a column over each row's strictly earlier rows; `prior` where there are none: [N] float64."""
         number = self.count(last)
         return np.where(number > 0, self.total(values, last) / np.maximum(number, 1), prior)

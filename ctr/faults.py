@@ -49,5 +49,21 @@ class UnfitExamples(Exception):
         )
 
 
+class UnfitBackbone(Exception):
+    """An arm whose adapters learn with the model, under a backbone that learns nothing but trees.
+
+    Args:
+        arm: Name of the arm.
+        adapters: Its adapters that learn.
+    """
+
+    def __init__(self, arm: str, adapters: Iterable[str]) -> None:
+        self.arm, self.adapters = arm, tuple(adapters)
+        super().__init__(
+            f"arm {arm}: {', '.join(self.adapters)} learns with the model, which trees alone cannot\n"
+            "  name another backbone in knowflow.yaml: train: {backbone: blend}, or a network such as dcnv2"
+        )
+
+
 class ArmFailed(Exception):
     """Training an arm failed; the text holds what its process said last."""

@@ -1,8 +1,8 @@
 """Leak-free statistics: what a sample may know from counting alone.
 
-A user's statistics come from this user's strictly earlier events: events of the same second are not seen.
-An item's statistics come from training rows of users of other folds, so that no row ever sees its own label.
-What all samples share (`Prior`) is the one thing in which every training row has its tiny part.
+Every number comes from strictly earlier events alone: the user's own, anybody's of the same item, and anybody's at all
+for what is usual (`Prior`). Events of the same moment are not seen. So no row sees its own label, nor any later one,
+whatever part of a split it is in, and a training row knows no more than it will know when the model serves.
 """
 
 from dataclasses import dataclass
@@ -31,20 +31,18 @@ class Log:
     """[N] float64, so that sums and differences keep all digits."""
     label: np.ndarray
     """[N] float64."""
-    train: np.ndarray
-    """[N] bool, the training rows."""
 
 
 @dataclass(frozen=True)
 class Prior:
-    """What is usual over all training rows: where every shrunk mean starts, the same for every sample."""
+    """What is usual so far: where every shrunk mean of a sample starts; NaN where no event is earlier."""
 
-    rating: float
-    """Mean rating."""
-    variance: float
-    """Variance of the rating."""
-    label: float
-    """Mean label."""
+    rating: np.ndarray
+    """[N] float64: mean rating of all strictly earlier events, whoever's they are."""
+    variance: np.ndarray
+    """[N] float64: variance of the same."""
+    label: np.ndarray
+    """[N] float64: mean label of the same."""
 
 
 @dataclass(frozen=True)
@@ -54,30 +52,31 @@ class Statistics:
     values: np.ndarray
     """[N, F] float64, not standardised; NaN where nothing can be said."""
     user_mean: np.ndarray
-    """[N] float64: the user's shrunk mean rating over strictly earlier events."""
+    """[N] float64: the user's shrunk mean rating over strictly earlier events; NaN where nothing at all is earlier."""
     surprise: np.ndarray
-    """[N] float64: the rating minus what the item usually gets from users of other folds."""
+    """[N] float64: the rating minus what the item got from anybody before; 0 where nothing at all is earlier. It holds
+    the row's own rating, so that only later rows may read it."""
 
 
 def prior_of(log: Log) -> Prior:
-    """Average over the training rows, of which there must be one."""
-    rating, label = log.rating[log.train], log.label[log.train]
-    return Prior(float(rating.mean()), float(rating.var()), float(label.mean()))
+    """Average over all strictly earlier events."""
+    everybody = strictly_earlier(np.zeros(len(log.time), dtype=np.int64), log.time)
+    rating, square = (everybody.mean(values, prior=np.nan) for values in (log.rating, np.square(log.rating)))
+    return Prior(rating, np.maximum(square - np.square(rating), 0), everybody.mean(log.label, prior=np.nan))
 
 
-def count_statistics(log: Log, item_categories: np.ndarray, folds: int, prior: Prior) -> Statistics:
+def count_statistics(log: Log, item_categories: np.ndarray) -> Statistics:
     """Count everything about every sample.
 
     Args:
         log: N events.
         item_categories: [I, C] float32 shares.
-        folds: Folds of users for the item statistics.
-        prior: What is usual.
     """
-    earlier = strictly_earlier(log.user, log.time)
-    of_item = item_statistics(log, len(item_categories), folds, prior)
-    surprise = log.rating - prior.rating - of_item[:, 1]
-    user_mean = prior.rating + earlier.total(log.rating - prior.rating) / (earlier.count() + SHRINK)
+    prior, earlier = prior_of(log), strictly_earlier(log.user, log.time)
+    count = earlier.count()
+    user_mean = prior.rating + (earlier.total(log.rating) - count * prior.rating) / (count + SHRINK)
+    of_item = item_statistics(log, prior, user_mean)
+    surprise = np.nan_to_num(log.rating - prior.rating - of_item[:, 1])
     blocks = [
         user_statistics(log, earlier, prior),
         recent_statistics(log, earlier, prior, surprise),
@@ -95,13 +94,12 @@ def user_statistics(log: Log, earlier: Earlier, prior: Prior) -> np.ndarray:
         and the deviation of the last 30 ratings.
     """
     count = earlier.count()
-    centred = log.rating - prior.rating
     mean_label = (earlier.total(log.label) + prior.label * SHRINK) / (count + SHRINK)
-    mean = earlier.total(centred) / (count + SHRINK)
-    spread = earlier.mean(np.square(centred)) - np.square(earlier.mean(centred))
+    mean = (earlier.total(log.rating) - count * prior.rating) / (count + SHRINK)
+    spread = earlier.mean(np.square(log.rating)) - np.square(earlier.mean(log.rating))
     deviation = np.sqrt((np.maximum(spread, 0) * count + prior.variance * SHRINK) / (count + SHRINK))
     last = RECENT[-1]
-    recent = earlier.mean(np.square(centred), last) - np.square(earlier.mean(centred, last))
+    recent = earlier.mean(np.square(log.rating), last) - np.square(earlier.mean(log.rating, last))
     return np.stack([mean_label, np.log1p(count), mean, deviation, np.sqrt(np.maximum(recent, 0))], axis=1)
 
 
@@ -170,23 +168,25 @@ def _categories_of(item: np.ndarray, item_categories: np.ndarray) -> tuple[np.nd
     return row, category[entry], item_categories[owner[entry], category[entry]]
 
 
-def item_statistics(log: Log, items: int, folds: int, prior: Prior) -> np.ndarray:
-    """Summarise each item's training rows, leaving out the users of the sample's own fold.
+def item_statistics(log: Log, prior: Prior, user_mean: np.ndarray) -> np.ndarray:
+    """Summarise each item's strictly earlier events, whoever's they are.
+
+    Args:
+        log: N events.
+        prior: What is usual.
+        user_mean: [N] float64: each event's user's shrunk mean rating just before it.
 
     Returns:
         [N, 4] float64: log count, and shrunk means of the rating, of the label (both minus the usual one) and of the
-        residual against the mean rating of each rating's user over the training rows.
+        residual: each earlier rating minus what its user gave on average before it.
     """
-    train, fold = log.train, log.user % folds
-    residual = user_residuals(log.user, log.rating, train)
-    columns = [np.ones(len(fold)), log.rating - prior.rating, log.label - prior.label, residual]
-    cell = (log.item * folds + fold)[train]
-    total = np.stack([np.bincount(cell, column[train], items * folds) for column in columns], axis=1)
-    # A sum over the other folds, not all minus the own: the own rating is not even in the rounding.
-    others = (1 - np.eye(folds)) @ total.reshape(items, folds, 4)  # [I, folds, 4]
-    chosen = others[log.item, fold]  # [N, 4]
-    count = chosen[:, :1]
-    return np.concatenate([np.log1p(count), chosen[:, 1:] / (count + SHRINK)], axis=1)
+    earlier = strictly_earlier(log.item, log.time)
+    count = earlier.count()
+    rating = earlier.total(log.rating) - count * prior.rating
+    label = earlier.total(log.label) - count * prior.label
+    residual = earlier.total(np.nan_to_num(log.rating - user_mean))
+    shrunk = [total / (count + SHRINK) for total in (rating, label, residual)]
+    return np.stack([np.log1p(count), *shrunk], axis=1)
 
 
 def user_residuals(user: np.ndarray, rating: np.ndarray, counted: np.ndarray) -> np.ndarray:

@@ -35,8 +35,8 @@ class Trained:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch whose model is kept, counted from 0."""
-        return int(np.argmax(self.validation_auc))
+        """The epoch whose model is kept, counted from 0; -1, the last, where there are no validation rows."""
+        return int(np.argmax(self.validation_auc)) if self.validation_auc else -1
 
 
 def rows_of(samples: Samples, part: str) -> Tensor:
@@ -68,7 +68,8 @@ def train(
         progress: Told how many epochs are done.
 
     Returns:
-        The model of the epoch with the highest validation AUC, the first of equal ones, and how training went.
+        The model of the epoch with the highest validation AUC, the first of equal ones, and how training went; the
+        model of the last epoch where there are no validation rows.
 
     Raises:
         ArmFailed: Parameters ran off to infinity.
@@ -79,7 +80,7 @@ def train(
         model.parameters(), config.learning_rate, weight_decay=config.weight_decay, foreach=True
     )
     steps = config.epochs * -(-len(rows) // config.batch_size)
-    rates, aucs, seconds = [], [], 0.0
+    rates, aucs, seconds, done = [], [], 0.0, 0
     best = copy.deepcopy(model.state_dict())
     for epoch in range(config.epochs):
         begun = time.process_time()
@@ -87,19 +88,23 @@ def train(
         for chosen in _batches(rows, config.batch_size, order):
             rates.append(rate_at(len(rates), steps, config.learning_rate))
             _step(model, batches, chosen, label[chosen], optimizer, rates[-1])
-        seconds += time.process_time() - begun
+        seconds, done = seconds + time.process_time() - begun, done + len(rows)
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
             words = f"training ran off to infinity in epoch {epoch + 1}"
             raise ArmFailed(f"{words}\n  lower train.learning_rate, which is {config.learning_rate:g}")
-        aucs.append(_auc(samples.label[validation.numpy()], score(model, batches, validation)))
         progress("epochs", epoch + 1, config.epochs)
+        if len(validation) == 0:  # nothing to choose by: the last epoch is kept
+            continue
+        found = validation_auc(samples.label[validation.numpy()], score_logits(model, batches, validation))
+        aucs.append(found[0] if found else 0.5)  # of one label alone: the first epoch is kept
         since = epoch - int(np.argmax(aucs))
         if since == 0:
             best = copy.deepcopy(model.state_dict())
         if since >= config.patience:
             break
-    model.load_state_dict(best)
-    return Trained(model, tuple(aucs), tuple(rates), len(aucs) * len(rows) / max(seconds, 1e-9))
+    if aucs:
+        model.load_state_dict(best)
+    return Trained(model, tuple(aucs), tuple(rates), done / max(seconds, 1e-9))
 
 
 def _batches(rows: Tensor, size: int, order: torch.Generator) -> Iterator[Tensor]:
@@ -118,14 +123,19 @@ def _step(
     optimizer.step()
 
 
-def score(model: ClickModel, batches: Batches, rows: Tensor) -> np.ndarray:
-    """Probabilities of some rows: [n] int64 -> [n] float32."""
+def score_logits(model: ClickModel, batches: Batches, rows: Tensor) -> np.ndarray:
+    """Logits of some rows: [n] int64 -> [n] float32."""
     model.eval()
     with torch.inference_mode():
-        parts = [model(batches.take(chosen)).sigmoid() for chosen in rows.split(SCORING_BATCH)]
+        parts = [model(batches.take(chosen)) for chosen in rows.split(SCORING_BATCH)]
     return torch.cat(parts).numpy() if parts else np.zeros(0, dtype=np.float32)
 
 
-def _auc(label: np.ndarray, probability: np.ndarray) -> float:
-    """AUC; 0.5 where all rows have one label, so that the first epoch is kept."""
-    return float(roc_auc_score(label, probability)) if len(np.unique(label)) == 2 else 0.5
+def score(model: ClickModel, batches: Batches, rows: Tensor) -> np.ndarray:
+    """Probabilities of some rows: [n] int64 -> [n] float32."""
+    return torch.from_numpy(score_logits(model, batches, rows)).sigmoid().numpy()
+
+
+def validation_auc(label: np.ndarray, scores: np.ndarray) -> tuple[float, ...]:
+    """AUC of some rows, as a tuple of one number; an empty one where the rows do not hold both labels."""
+    return (float(roc_auc_score(label, scores)),) if len(np.unique(label)) == 2 else ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctr.samples import Samples, codes_of, standardise
+from ctr.samples import Samples, codes_of, standardise_by_past
 from feature_store.knowledge import Knowledge, as_of_rows
 
 
@@ -46,6 +46,9 @@ class Examples:
     """[N, K] int64: the examples each sample is shown, the nearest last; -1 = none."""
     facts: Mapping[str, float | None]
     """What is reported of the choice."""
+    counted: bool = True
+    """Whether their statistics are shown, too; those of an example that is later than the sample count the sample's own
+    label."""
 
     @property
     def width(self) -> int:
@@ -58,25 +61,19 @@ class Examples:
         return float((self.chosen >= 0).mean()) if self.chosen.size else 0.0
 
 
-def sample_view(values: np.ndarray, known: np.ndarray) -> View:
-    """Make a view of features computed once per sample.
+def sample_view(values: np.ndarray, known: np.ndarray, samples: Samples) -> View:
+    """Make a view of features computed once per sample, each column standardised by what earlier samples got.
+
+    Features are made of labels, and so would a scale be that is taken from later samples.
 
     Args:
         values: [N, k] float32.
         known: [N] bool, False where the features say nothing.
+        samples: The N samples.
     """
-    return View(values.astype(np.float32), np.where(known, np.arange(len(values)), -1).astype(np.int64))
-
-
-def standardised(view: View, train: np.ndarray) -> View:
-    """Shift and scale a view's columns to mean 0 and deviation 1 over what the training rows see.
-
-    Args:
-        view: Rows [N].
-        train: [N] bool, the training rows.
-    """
-    seen = view.rows[train & (view.rows >= 0)]
-    return View(standardise(view.table, view.table[seen]), view.rows)
+    told = np.where(known[:, None], values.astype(np.float64), np.nan)
+    rows = np.where(known, np.arange(len(values)), -1).astype(np.int64)
+    return View(standardise_by_past(told, samples.time), rows)
 
 
 def knowledge_view(knowledge: Knowledge, samples: Samples) -> View:

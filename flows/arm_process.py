@@ -18,12 +18,12 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     import torch  # noqa: PLC0415
 
     from ctr.compare import train_arm  # noqa: PLC0415
-    from ctr.faults import ArmFailed, UnfitExamples, UnfitVectors  # noqa: PLC0415
+    from ctr.faults import ArmFailed, UnfitBackbone, UnfitExamples, UnfitVectors  # noqa: PLC0415
     from feature_store.releases import get_release  # noqa: PLC0415
     from flows.config import load_config  # noqa: PLC0415
-    from flows.samples import arms_in, open_samples, read_vectors_of  # noqa: PLC0415
+    from flows.samples import arms_in, open_samples, open_windows, read_vectors_of  # noqa: PLC0415
     from flows.train_runs import TrainRun  # noqa: PLC0415
-    from flows.workplace import open_store  # noqa: PLC0415
+    from flows.workplace import open_dataset, open_store  # noqa: PLC0415
 
     torch.set_num_threads(1)  # the same sums in the same order on every machine
     config, run = load_config(config_path), TrainRun(Path(run_folder))
@@ -31,15 +31,18 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     (arm,) = arms_in(release, [name])
     vectors = read_vectors_of(config, release, [arm])
     try:
-        result = train_arm(arm, vectors, open_samples(config), config.train, report)
-    except (ArmFailed, UnfitExamples, UnfitVectors) as error:
+        dataset = open_dataset(config)
+        samples, windows = open_samples(config, dataset), open_windows(config, dataset)
+        result = train_arm(arm, vectors, samples, config.train, windows, report)
+    except (ArmFailed, UnfitBackbone, UnfitExamples, UnfitVectors) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1 if isinstance(error, ArmFailed) else TOLD)
-    np.savez(run.folder / f"{name}.npz", test=result.test)
+    np.savez(run.folder / f"{name}.npz", test=result.test, rolling=result.rolling)
     run.write(
         name,
         {
             "validation_auc": result.validation_auc,
+            "chosen": result.chosen,
             "parameters": result.parameters,
             "samples_per_cpu_second": result.samples_per_cpu_second,
             "cpu_seconds": time.process_time(),

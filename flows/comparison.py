@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -11,13 +12,15 @@ from ctr.arms import FACTS
 from ctr.retrieval import find_pool
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
+from evals.conclusion import conclude_both
 from evals.evaluate import evaluate
 from evals.scores import Scores
 from evals.segments import coverage, segments_of_test
 from feature_store.database import Store
 from feature_store.releases import Release, get_release, released_knowledge
 from flows.config import Config
-from flows.samples import arms_in, open_samples
+from flows.looks import count_looks, note_look
+from flows.samples import arms_in, open_samples, open_windows
 from flows.train_runs import TrainRun, new_run
 from flows.workplace import open_dataset, open_store
 from llm_tasks.pipeline.catalogue import find_tasks
@@ -43,14 +46,14 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
         released_knowledge(store, release, *name.split("/", 1))  # raises, and says how to make them
     for name in sorted(name for name in vectors if _about(name.split("/")[0]) == "event"):
         find_pool(released_knowledge(store, release, *name.split("/", 1)), samples)
-    test = samples.part == PARTS.index("test")
     told = [mask for task, mask in knows.items() if _told_by_a_model(task)]
-    segments = segments_of_test(samples, np.any(told, axis=0) if told else np.zeros(len(test), dtype=bool))
+    known = np.any(told, axis=0) if told else np.zeros(len(samples.label), dtype=bool)
+    windows = open_windows(config, dataset)[1:]
     run = new_run(config.home_folder)
-    columns = {"label": samples.label[test], "user": samples.user[test]}
-    pl.DataFrame(columns | {f"segment_{name}": mask for name, mask in segments.items()}).write_parquet(
-        run.folder / "rows.parquet"
-    )
+    _test_rows(samples, known).write_parquet(run.folder / "rows.parquet")
+    if windows:
+        pooled = [_test_rows(replace(samples, part=window), known) for window in windows]
+        pl.concat(pooled).write_parquet(run.folder / "rolling_rows.parquet")
     run.write(
         "run",
         {
@@ -61,10 +64,30 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
             "data_version": dataset.version,
             "data": _data_facts(config, samples),
             "coverage": {task: coverage(samples, mask) for task, mask in knows.items()},
+            "cuts": [_cut(samples, window) for window in windows],
             "begun": time.time(),
         },
     )
     return run
+
+
+def _test_rows(samples: Samples, known: np.ndarray) -> pl.DataFrame:
+    """label, user, and segment_NAME of the test rows; `known`: [N] bool, who sees a model's answer about the item."""
+    test, segments = samples.part == PARTS.index("test"), segments_of_test(samples, known)
+    columns = {"label": samples.label[test], "user": samples.user[test]}
+    return pl.DataFrame(columns | {f"segment_{name}": mask for name, mask in segments.items()})
+
+
+def _cut(samples: Samples, window: np.ndarray) -> dict[str, Any]:
+    """What is said of one cut of rolling time."""
+    train, test = (window == PARTS.index(name) for name in ("train", "test"))
+    return {
+        "share": float(train.mean()),
+        "time": str(samples.time[test].min()),
+        "train_rows": int(train.sum()),
+        "test_rows": int(test.sum()),
+        "test_users": len(np.unique(samples.user[test])),
+    }
 
 
 def _who_knows(store: Store, release: Release, samples: Samples) -> dict[str, np.ndarray]:
@@ -110,24 +133,35 @@ def end_run(run: TrainRun, progress: Progress) -> Mapping[str, Any]:
     """Evaluate all arms of a run and write its result.
 
     Returns:
-        The result, as `evals.evaluate` gives it, with training facts by arm.
+        The result, as `evals.evaluate` gives it for the split, with the same of rolling time under `rolling` (None
+        where there are no cuts), what holds in both, how often test rows were looked at, and training facts by arm.
     """
-    scores = read_scores(run)
+    noted, scores = run.read("run"), read_scores(run)
     result = evaluate(scores, progress=progress)
+    rolling = None
+    if noted["cuts"]:
+        rolling = evaluate(read_scores(run, "rolling"), progress=progress) | {"cuts": noted["cuts"]}
     trained = {arm: run.read(arm) for arm in scores.probabilities}
-    begun = run.read("run")["begun"]
-    result |= {"training": trained, "release": run.read("run")["release"], "seconds": time.time() - begun}
+    note_look(run.folder.parent, noted["data_version"], run.name, list(scores.probabilities))
+    result |= {
+        "rolling": rolling,
+        "conclusion": conclude_both(result, rolling),
+        "looks": count_looks(run.folder.parent, noted["data_version"]),
+        "training": trained,
+        "release": noted["release"],
+        "seconds": time.time() - noted["begun"],
+    }
     run.write("result", result)
     return result
 
 
-def read_scores(run: TrainRun) -> Scores:
-    """Read the test rows and every arm's predictions of a run."""
-    rows = pl.read_parquet(run.folder / "rows.parquet")
+def read_scores(run: TrainRun, protocol: Literal["test", "rolling"] = "test") -> Scores:
+    """Read the test rows of a protocol and every arm's predictions of them."""
+    rows = pl.read_parquet(run.folder / {"test": "rows.parquet", "rolling": "rolling_rows.parquet"}[protocol])
     names = [name for name in rows.columns if name.startswith("segment_")]
     segments = {name.removeprefix("segment_"): rows[name].to_numpy() for name in names}
     probabilities = {}
     for arm in run.read("run")["arms"]:
         with np.load(run.folder / f"{arm}.npz") as scored:
-            probabilities[arm] = scored["test"]
+            probabilities[arm] = scored[protocol]
     return Scores(rows["label"].to_numpy(), rows["user"].to_numpy(), segments, probabilities)

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
 from ctr.arms import Arm, choose_arms
-from ctr.samples import Samples, build_samples
+from ctr.samples import PARTS, Samples, build_samples, codes_of
 from feature_store.knowledge import Knowledge
 from feature_store.releases import Release, released_knowledge
 from flows.config import Config
 from flows.workplace import open_dataset, open_store
 from llm_tasks.pipeline.catalogue import find_tasks
 from sources.history import histories
-from sources.split import split
+from sources.split import rolling_split, split
 from sources.tables import Dataset
 
 
@@ -19,7 +21,23 @@ def open_samples(config: Config, dataset: Dataset | None = None) -> Samples:
     dataset = dataset or open_dataset(config)
     parts = split(dataset.events, config.source.split).to_list()
     past = histories(dataset.events, config.source.history.length)
-    return build_samples(dataset, parts, past, config.train.folds)
+    return build_samples(dataset, parts, past)
+
+
+def open_windows(config: Config, dataset: Dataset) -> list[np.ndarray]:
+    """The parts of all samples at each cut of rolling time, the first one for choosing settings; none without cuts.
+
+    A window whose training rows or whose test rows do not hold both labels is left out, and so are all without the
+    first one: on so short a log nothing can be trained or judged.
+
+    Returns:
+        [N] int8 each, index into `PARTS`, -1 = in no part.
+    """
+    cuts, label = config.train.rolling, dataset.events["label"].to_numpy()
+    names = rolling_split(dataset.events, cuts) if cuts else []
+    parts = [codes_of(one.to_numpy().astype(str), np.array(PARTS)).astype(np.int8) for one in names]
+    fit = [part for part in parts[1:] if all(len(set(label[part == of])) > 1 for of in (0, PARTS.index("test")))]
+    return [parts[0], *fit] if fit and (parts[0] == 0).any() else []
 
 
 def arms_in(release: Release, names: Iterable[str] | None) -> list[Arm]:

@@ -1,4 +1,10 @@
-"""Splits of events by time: chronological, and never between two events of one moment where time decides."""
+"""Splits of events by time: chronological, and never between two events of one moment where time decides.
+
+Rolling time is what production looks like: at each of several moments everything is fitted on what happened before, and
+judged on what happens until the next one.
+"""
+
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -22,14 +28,49 @@ def split(events: pl.DataFrame, config: SplitConfig) -> pl.Series:
         first = (size * config.train + 1e-9).floor()  # a whole multiple must not fall by its binary rest
         second = (size * (config.train + config.validation) + 1e-9).floor()
         return events.select(_name(place < first, place < second))["part"]
+    first_cut, second_cut = _moments(events, (config.train, config.train + config.validation))
+    return events.select(_name(pl.col("time") < first_cut, pl.col("time") < second_cut))["part"]
+
+
+def rolling_split(events: pl.DataFrame, cuts: Sequence[float]) -> list[pl.Series]:
+    """Part the events anew at each cut.
+
+    Args:
+        events: Canonical events.
+        cuts: Shares of all events, rising, at which models are trained: on everything before, tested until the next
+            cut, the last one until the end.
+
+    Returns:
+        [N] String each: `train`, `test`, or `none` for what is later. The first one is for choosing settings: it trains
+        on what is older than the last stretch before the first cut, which is its `validation`, and tests nothing; a
+        stretch is as long as that from the first cut to the second (or to the end).
+
+    Example:
+        >>> from datetime import datetime
+        >>> times = [datetime(2024, 1, day) for day in range(1, 11)]
+        >>> [part.to_list()[4:] for part in rolling_split(pl.DataFrame({"time": times}), [0.8])]
+        [['train', 'train', 'validation', 'validation', 'none', 'none'], ['train', 'train', 'train', 'train', 'test', 'test']]
+    """
+    time = pl.col("time")
+    stretch = (cuts[1] if len(cuts) > 1 else 1.0) - cuts[0]
+    early, *moments = _moments(events, (max(cuts[0] - stretch, 0.0), *cuts))
+    choosing = pl.when(time < early).then(pl.lit("train")).when(time < moments[0]).then(pl.lit("validation"))
+    parts = [choosing.otherwise(pl.lit("none"))]
+    for begin, end in zip(moments, [*moments[1:], None], strict=True):
+        tested = time >= begin if end is None else (time >= begin) & (time < end)
+        parts.append(
+            pl.when(time < begin).then(pl.lit("train")).when(tested).then(pl.lit("test")).otherwise(pl.lit("none"))
+        )
+    return [events.select(part.alias("part"))["part"] for part in parts]
+
+
+def _moments(events: pl.DataFrame, shares: Sequence[float]) -> list[pl.Expr]:
+    """The time of the event before which each share of all events lies."""
     times = events["time"].sort()
     if times.is_empty():
-        return pl.Series("part", [], dtype=pl.String)
-    first_cut, second_cut = (
-        times[min(int(len(times) * share + 1e-9), len(times) - 1)]
-        for share in (config.train, config.train + config.validation)
-    )
-    return events.select(_name(pl.col("time") < first_cut, pl.col("time") < second_cut))["part"]
+        return [pl.lit(None, dtype=times.dtype) for _ in shares]
+    places = (min(int(len(times) * share + 1e-9), len(times) - 1) for share in shares)
+    return [pl.lit(times[place]) for place in places]
 
 
 def _name(trains: pl.Expr, validates: pl.Expr) -> pl.Expr:

@@ -130,6 +130,7 @@ def prepare(knowledge: Sequence[Knowledge], samples: Samples, choice: Choice) ->
         vectors=reasonings.vectors[pool.row],
         chosen=retrieved.chosen,
         facts=retrieval_facts(retrieved, pool, encoded, samples, choice),
+        counted=choice.strict,
     )
 
 

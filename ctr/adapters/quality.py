@@ -1,10 +1,11 @@
 """Text quality: what the text says of how good an item is, learned from other items.
 
-Idea:      ridge regression from an item's vector to its mean residual rating over the training rows; every item is
-           predicted by a model that never saw it (out of fold over items), so that an item without any rating gets a
-           quality too, and none gets its own ratings back, not even by way of the users' means.
-Formula:   per fold of items: min_b sum_i n_i / (n_i + 5) (y_i - b x_i - c)^2 + |b|^2 over the n_i > 0 of other folds;
-           y_i = mean of (rating - mean rating of its user), both over training rows of other folds' items.
+Idea:      ridge regression from an item's vector to its mean residual rating; every item is predicted by a model that
+           never saw it (out of fold over items), so that an item without any rating gets a quality too, and none gets
+           its own ratings back, not even by way of the users' means. It is fitted anew at a dozen moments, each time
+           on what had happened before; a sample is served by the newest of them, so that it sees no later rating.
+Formula:   per moment m and fold of items: min_b sum_i n_i / (n_i + 5) (y_i - b x_i - c)^2 + |b|^2 over the n_i > 0 of
+           other folds; y_i = mean of (rating - mean rating of its user), over events before m of other folds' items.
 Consumes:  vectors of items.   Produces: [B, 1].
 Relations: the item statistics say it from ratings; this says it for cold items (docs/benchmarks.md, cold rows).
 """
@@ -17,33 +18,63 @@ from sklearn.linear_model import Ridge
 from ctr.adapters.protocol import Adapter, Plain, view_name
 from ctr.samples import Samples
 from ctr.statistics import user_residuals
-from ctr.views import View, entity_codes, knowledge_view, standardised
+from ctr.views import View, entity_codes, knowledge_view, sample_view
 from feature_store.knowledge import Knowledge
 
 SHRINK = 5.0
 """Ratings after which an item's mean counts half."""
 STRENGTH = 1.0
 """Strength of the ridge penalty."""
+MOMENTS = 12
+"""How often it is fitted anew, at equal numbers of events."""
 
 
 def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dict[str, View]:
-    """Predict the quality of every row of knowledge about an item."""
+    """Predict the quality of every sample's item, as of the sample's time."""
     views: dict[str, View] = {}
     for vectors in knowledge:
         item = entity_codes(vectors, samples) if vectors.entity == "item" else np.full(len(vectors.entities), -1)
-        value = out_of_fold(vectors.vectors, item, samples, folds)
-        view = View(value[:, None], knowledge_view(vectors, samples).rows)
-        views[view_name(vectors)] = standardised(view, samples.part == 0)
+        row = knowledge_view(vectors, samples).rows  # [N]
+        moments, served = moments_of(samples.time, MOMENTS)
+        value, known = np.zeros((len(row), 1), dtype=np.float32), (row >= 0) & (served >= 0)
+        for place, moment in enumerate(moments):
+            predicted = out_of_fold(vectors.vectors, item, samples, samples.time < moment, folds)
+            here = known & (served == place)
+            value[here, 0] = predicted[row[here]]
+        views[view_name(vectors)] = sample_view(value, known, samples)
     return views
 
 
-def out_of_fold(vectors: np.ndarray, item: np.ndarray, samples: Samples, folds: int) -> np.ndarray:
+def moments_of(time: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Choose moments that part the events into equal numbers, and say which of them serves each sample.
+
+    What is fitted on the events strictly before a moment serves the samples at or after it, until the next one.
+
+    Args:
+        time: [N] datetime64[us].
+        number: How many moments; some may fall together.
+
+    Returns:
+        [K] datetime64[us], rising; [N] int64, the moment of each sample, -1 before the first.
+
+    Example:
+        >>> time = np.array([0, 1, 2, 3], dtype="datetime64[us]")
+        >>> [part.astype(int).tolist() for part in moments_of(time, 1)]
+        [[2], [-1, -1, 0, 0]]
+    """
+    places = np.arange(1, number + 1) * len(time) // (number + 1)
+    moments = np.unique(np.sort(time)[places]) if len(time) else time
+    return moments, np.searchsorted(moments, time, side="right") - 1
+
+
+def out_of_fold(vectors: np.ndarray, item: np.ndarray, samples: Samples, counted: np.ndarray, folds: int) -> np.ndarray:
     """Predict each row by a ridge regression fitted on the rated items of the other folds.
 
     Args:
         vectors: [M, d].
         item: [M] int64, code of the item each row is about, -1 = none of the samples'; its fold is item % folds.
-        samples: Training ratings.
+        samples: N samples with their ratings.
+        counted: [N] bool, the samples whose ratings are read.
         folds: Number of folds.
 
     Returns:
@@ -51,7 +82,7 @@ def out_of_fold(vectors: np.ndarray, item: np.ndarray, samples: Samples, folds: 
     """
     out = np.zeros(len(vectors), dtype=np.float32)
     for fold in range(folds):
-        count, residual = item_residuals(samples, (samples.part == 0) & (samples.item % folds != fold))
+        count, residual = item_residuals(samples, counted & (samples.item % folds != fold))
         fit = (item >= 0) & (count[item] > 0)  # never this fold: none of its ratings was counted
         ask = (item >= 0) & (item % folds == fold)
         if fit.sum() >= 2 and ask.any():

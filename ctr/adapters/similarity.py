@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ctr.adapters.protocol import Adapter, Plain, view_name
 from ctr.samples import Samples
-from ctr.views import View, history_view, knowledge_view, sample_view, standardised
+from ctr.views import View, history_view, knowledge_view, sample_view
 from feature_store.knowledge import Knowledge
 
 TEMPERATURE = 0.1
@@ -64,8 +64,7 @@ def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dic
         seen = (target.rows >= 0) & (past.rows >= 0).any(axis=1)
         for rows in torch.from_numpy(seen).nonzero().squeeze(1).split(CHUNK):
             out[rows] = _chunk(table, target, past, samples, rows)
-        values = sample_view(out.numpy(), seen)
-        views[view_name(vectors)] = standardised(values, samples.part == 0)
+        views[view_name(vectors)] = sample_view(out.numpy(), seen, samples)
     return views
 
 

@@ -57,10 +57,10 @@ def made_dataset(users: int = 40, items: int = 25, events: int = 20, ratings: bo
     return Dataset(log, catalogue, None, None, (), ("genres",), ("year",), "made")
 
 
-def samples_of(dataset: Dataset, length: int = 6, folds: int = 3) -> Samples:
+def samples_of(dataset: Dataset, length: int = 6) -> Samples:
     """As `flows.samples.open_samples` builds them."""
     parts = split(dataset.events, SplitConfig(train=0.6, validation=0.2)).to_list()
-    return build_samples(dataset, parts, histories(dataset.events, length), folds)
+    return build_samples(dataset, parts, histories(dataset.events, length))
 
 
 def made_samples(**options: Any) -> Samples:

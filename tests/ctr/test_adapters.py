@@ -15,8 +15,9 @@ from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import ExampleAdapter, Missing, Plain, view_name
 from ctr.arms import BASE, Arm, Use
 from ctr.batch import Batches
-from ctr.compare import make_model, prepare_views
+from ctr.compare import prepare_views
 from ctr.config import TrainConfig
+from ctr.learners import make_model
 from ctr.model import BACKBONES
 from ctr.train import rows_of, train
 from ctr.views import Examples

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from ctr.arms import Arm, Use, arms_of
 from ctr.batch import Batches
-from ctr.compare import make_model, prepare_views, train_arm
+from ctr.compare import prepare_views, train_arm
 from ctr.config import ExamplesConfig, TrainConfig
 from ctr.faults import UnfitVectors
+from ctr.learners import make_model
 from ctr.train import rows_of, score, train
 from sources.progress import silent
 

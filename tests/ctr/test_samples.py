@@ -1,6 +1,6 @@
 """Samples: aligned with the events, codes and categories by hand, and blind to what must not be seen."""
 
-from datetime import timedelta
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctr.samples import build_samples, category_shares, codes_of, standardise
+from ctr.samples import build_samples, category_shares, codes_of, standardise, standardise_by_past
 from sources.faults import SourceFaults
 from sources.history import histories
 
@@ -47,7 +47,7 @@ def test_parts_become_their_place_in_the_order_of_training(world):
     dataset = world.dataset(users=1, events=4)
     split = ["test", "train", "validation", "train"]
 
-    samples = build_samples(dataset, split, np.full((4, 1), -1), folds=2)
+    samples = build_samples(dataset, split, np.full((4, 1), -1))
 
     assert samples.part.tolist() == [2, 0, 1, 0]
 
@@ -79,26 +79,21 @@ def test_category_shares_sum_to_one_within_each_field():
         schema={"genres": pl.List(pl.String), "land": pl.List(pl.String)},
     )
 
-    shares = category_shares(items, ["genres", "land"])
+    shares, spans = category_shares(items, ["genres", "land"])
 
+    assert spans == ((0, 3), (3, 5))
     # columns: action, comedy, drama | fr, us; a category that stands twice counts once
     assert shares.tolist() == [[0.5, 0.5, 0, 1, 0], [0, 0, 1, 0.5, 0.5], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]]
 
 
-def test_numbers_are_standardised_over_the_training_rows_and_0_where_unknown(world):
-    # Items 0 and 1 are rated in training, once and three times: years 1990 and 1994, mean 1993, deviation sqrt(3).
+def test_numbers_are_standardised_over_all_items_and_0_where_unknown(world):
     dataset = world.dataset(users=1, items=4, events=4)
-    items = dataset.items.with_columns(pl.Series("year", [1990.0, 1994.0, None, 2020.0]))
-    start = dataset.events["time"][0]
-    events = dataset.events.with_columns(
-        pl.Series("item", ["i00", "i01", "i01", "i01"]),
-        pl.Series("time", [start + timedelta(hours=h) for h in range(4)]),
-    )
-    changed = type(dataset)(events, items, None, None, (), ("genres",), ("year",), "")
+    items = dataset.items.with_columns(pl.Series("year", [1990.0, 1994.0, None, 1998.0]))
 
-    samples = build_samples(changed, ["train"] * 4, np.full((4, 1), -1), folds=2)
+    samples = world.samples_of(replace(dataset, items=items))
 
-    assert samples.item_numbers[:, 0] == pytest.approx([-3 / 3**0.5, 1 / 3**0.5, 0, 27 / 3**0.5])
+    # mean 1994, deviation sqrt(32 / 3); who rates them, and when, has no part in it
+    assert samples.item_numbers[:, 0] == pytest.approx([-4 / (32 / 3) ** 0.5, 0, 0, 4 / (32 / 3) ** 0.5])
 
 
 def test_standardise_ignores_what_is_unknown_and_leaves_a_constant_at_0():
@@ -111,12 +106,31 @@ def test_standardise_ignores_what_is_unknown_and_leaves_a_constant_at_0():
     assert standardise(fitted, fitted[:0])[2, 0] == 0
 
 
-def test_statistics_have_mean_0_and_deviation_1_over_training_and_no_gap_anywhere(samples):
+VALUES = st.one_of(st.none(), st.integers(-9, 9))
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), VALUES), min_size=1, max_size=12))
+def test_each_row_is_standardised_by_strictly_earlier_rows_alone(rows):
+    time = np.array([moment for moment, _ in rows], dtype="datetime64[s]").astype("datetime64[us]")
+    column = np.array([np.nan if value is None else value for _, value in rows], dtype=np.float64)
+
+    found = standardise_by_past(column[:, None], time)[:, 0]
+
+    for row, (moment, value) in enumerate(rows):
+        past = [v for m, v in rows if m < moment and v is not None]
+        if value is None:
+            expected = 0.0
+        else:
+            mean, deviation = (np.mean(past), np.std(past)) if past else (0.0, 0.0)
+            expected = np.clip((value - mean) / (deviation if deviation > 1e-6 else 1), -5, 5)
+        assert found[row] == pytest.approx(expected, abs=1e-4)
+
+
+def test_statistics_are_near_mean_0_and_deviation_1_and_have_no_gap_anywhere(samples):
     assert np.isfinite(samples.statistics).all()
-    known = samples.statistics[samples.part == 0].astype(np.float64)
-    np.testing.assert_allclose(known.mean(0), 0, atol=1e-5)
-    # The time since the newest event is unknown (0) for first events: the deviation over all rows is below 1.
-    assert (np.abs(known.std(0) - 1) < 1e-3).sum() >= known.shape[1] - 1
+    late = samples.statistics[samples.time > np.median(samples.time.astype(np.int64)).astype("datetime64[us]")]
+    assert (np.abs(late.mean(0)) < 2).all()
+    assert (late.std(0) < 3).all()
 
 
 def test_data_with_labels_alone_uses_the_label_as_rating(world):
@@ -139,28 +153,16 @@ def test_data_without_categories_and_numbers_has_tables_without_columns(world):
     assert np.isfinite(samples.statistics).all()
 
 
-@pytest.mark.parametrize("part", [1, 2], ids=["validation", "test"])
-def test_ratings_of_a_part_change_nothing_of_the_parts_before_it_nor_of_their_own_row(world, part):
-    dataset = world.dataset()
+def test_turning_one_label_changes_no_column_of_its_own_row_nor_of_any_that_is_not_later(world):
+    dataset = world.dataset(users=12)
     before = world.samples_of(dataset)
-    changed = before.part >= part
 
-    after = world.samples_of(with_ratings(dataset, changed, 6 - before.rating))
+    for row in range(0, len(before.user), 7):  # training, validation and test rows alike
+        turned = np.arange(len(before.user)) == row
+        after = world.samples_of(with_ratings(dataset, turned, before.rating + 2))
 
-    for name in ("statistics", "user_mean"):
-        np.testing.assert_array_equal(getattr(after, name)[~changed], getattr(before, name)[~changed])
-    np.testing.assert_array_equal(after.surprise[~changed], before.surprise[~changed])
-    assert (after.statistics[changed] != before.statistics[changed]).any()  # later rows of the user have seen them
-
-
-def test_a_test_row_s_own_rating_changes_none_of_its_own_columns(world):
-    dataset = world.dataset()
-    before = world.samples_of(dataset)
-    last = np.array([np.flatnonzero(before.user == user)[-1] for user in range(len(before.user_ids))])
-    only = np.isin(np.arange(len(before.user)), last)  # one a user, so that no other is seen
-
-    after = world.samples_of(with_ratings(dataset, only, 6 - before.rating))
-
-    assert (after.rating[only] != before.rating[only]).any()
-    for name in ("statistics", "user_mean", "history"):
-        np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+        unseen = before.time <= before.time[row]  # itself, its moment, and whatever is older, whoever's it is
+        for name in ("statistics", "user_mean", "history"):
+            np.testing.assert_array_equal(getattr(after, name)[unseen], getattr(before, name)[unseen])
+        assert (after.statistics[~unseen] != before.statistics[~unseen]).any() or unseen.all()
+        assert after.surprise[row] != before.surprise[row] or (before.time[row] == before.time.min())

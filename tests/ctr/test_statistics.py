@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctr.statistics import Log, count_statistics, item_statistics, prior_of, user_residuals
+from ctr.statistics import Log, count_statistics, prior_of, user_residuals
 
-FOLDS = 2
 SHARES = np.array([[1, 0, 0], [0.5, 0.5, 0], [0, 0, 0], [0.5, 0, 1]], dtype=np.float32)  # item 2 has no category
 COLUMNS = (
     *("mean_label", "log_count", "mean", "deviation", "deviation_30"),
@@ -18,58 +17,66 @@ COLUMNS = (
     *("surprise", "log_gap", "log_hour", "affinity", "log_affinity_count"),
     *("item_log_count", "item_mean", "item_label", "item_residual"),
 )
-ITEM = COLUMNS.index("item_log_count")
 # A moment is 20 minutes, so that an hour is three of them; few moments, so that there are many ties.
-EVENTS = st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(0, 7), st.integers(1, 5), st.booleans())
-LOGS = st.lists(EVENTS, min_size=1, max_size=24).filter(lambda log: any(event[4] for event in log))
+EVENTS = st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(0, 7), st.integers(1, 5))
+LOGS = st.lists(EVENTS, min_size=1, max_size=24)
 
 
 def log_of(events):
-    user, item, moment, rating, train = (np.array([event[c] for event in events]) for c in range(5))
+    user, item, moment, rating = (np.array([event[c] for event in events]) for c in range(4))
     time = (moment * 1200).astype("datetime64[s]").astype("datetime64[us]")
     label = (rating >= 4).astype(np.float64)
-    return Log(user.astype(np.int64), item.astype(np.int64), time, rating.astype(np.float64), label, train.astype(bool))
+    return Log(user.astype(np.int64), item.astype(np.int64), time, rating.astype(np.float64), label)
 
 
-def count(log, prior=None):
-    return count_statistics(log, SHARES, FOLDS, prior or prior_of(log))
+def count(log):
+    return count_statistics(log, SHARES)
 
 
 def mean(values, default):
     return sum(values) / len(values) if values else default
 
 
-def naive(log, prior):
+def naive(log):
     """By the words of the docstrings, one sample and one event at a time."""
     rows = range(len(log.user))
     minutes = (log.time.astype(np.int64) / 6e7).tolist()
     user, item, rating, label = (column.tolist() for column in (log.user, log.item, log.rating, log.label))
 
-    def others(row):
-        """Training rows of the row's item by users of other folds."""
-        return [m for m in rows if log.train[m] and item[m] == item[row] and user[m] % FOLDS != user[row] % FOLDS]
+    def before(row, code=None):
+        """Strictly earlier events of anybody, or those that share the row's code, oldest first."""
+        same = [m for m in rows if minutes[m] < minutes[row] and (code is None or code[m] == code[row])]
+        return sorted(same, key=lambda m: (minutes[m], m))
+
+    def usual(row, of):
+        return mean([of[m] for m in before(row)], math.nan)
 
     def user_mean(row):
-        return mean([rating[m] for m in rows if log.train[m] and user[m] == user[row]], 0)
+        past, prior = before(row, user), usual(row, rating)
+        return prior + sum(rating[m] - prior for m in past) / (len(past) + 5)
+
+    def residual(row):
+        return np.nan_to_num(rating[row] - user_mean(row))
 
     def surprise(row):
-        seen = others(row)
-        return rating[row] - prior.rating - sum(rating[m] - prior.rating for m in seen) / (len(seen) + 5)
+        seen, prior = before(row, item), usual(row, rating)
+        return np.nan_to_num(rating[row] - prior - sum(rating[m] - prior for m in seen) / (len(seen) + 5))
 
     out = []
     for row in rows:
-        past = [m for m in rows if user[m] == user[row] and minutes[m] < minutes[row]]
-        past = sorted(past, key=lambda m: (minutes[m], m))
+        past = before(row, user)
         n, recent = len(past), past[-30:]
         spread = np.var([rating[m] for m in past]) if past else 0
+        prior, prior_label = usual(row, rating), usual(row, label)
+        variance = np.var([rating[m] for m in before(row)]) if before(row) else math.nan
         line = [
-            (sum(label[m] for m in past) + 5 * prior.label) / (n + 5),
+            (sum(label[m] for m in past) + 5 * prior_label) / (n + 5),
             math.log(1 + n),
-            sum(rating[m] - prior.rating for m in past) / (n + 5),
-            math.sqrt((n * spread + 5 * prior.variance) / (n + 5)),
+            sum(rating[m] - prior for m in past) / (n + 5) if before(row) else math.nan,
+            math.sqrt((n * spread + 5 * variance) / (n + 5)),
             np.std([rating[m] for m in recent]) if recent else 0,
         ]
-        for of, default in ((rating.__getitem__, prior.rating), (label.__getitem__, prior.label), (surprise, 0)):
+        for of, default in ((rating.__getitem__, prior), (label.__getitem__, prior_label), (surprise, 0)):
             line += [mean([of(m) for m in past[-last:]], default) for last in (1, 3, 10, 30)]
         line.append(sum(surprise(m) for m in past) / (n + 5))
         line.append(math.log(1 + 60 * (minutes[row] - minutes[past[-1]])) if past else math.nan)
@@ -83,110 +90,79 @@ def naive(log, prior):
             counts += share * len(same)
             total += share
         line += [affinity / total if total else 0, math.log(1 + counts / total) if total else 0]
-        seen = others(row)
+        seen = before(row, item)
         line.append(math.log(1 + len(seen)))
+        unknown = 0.0 if before(row) else math.nan
         for values in (
-            [rating[m] - prior.rating for m in seen],
-            [label[m] - prior.label for m in seen],
-            [rating[m] - user_mean(m) for m in seen],
+            [rating[m] - prior for m in seen] or [unknown],
+            [label[m] - prior_label for m in seen] or [unknown],
+            [residual(m) for m in seen],
         ):
             line.append(sum(values) / (len(seen) + 5))
         out.append(line)
-    return np.array(out), np.array([surprise(row) for row in rows])
+    return np.array(out), np.array([surprise(row) for row in rows]), np.array([user_mean(row) for row in rows])
 
 
 @given(LOGS)
 def test_every_statistic_equals_a_naive_loop_over_events(events):
     log = log_of(events)
-    prior = prior_of(log)
 
     counted = count(log)
 
-    values, surprise = naive(log, prior)
+    values, surprise, user_mean = naive(log)
     assert counted.values.shape == (len(events), len(COLUMNS))
     for place, name in enumerate(COLUMNS):
         np.testing.assert_allclose(counted.values[:, place], values[:, place], atol=1e-6, err_msg=name)
     np.testing.assert_allclose(counted.surprise, surprise, atol=1e-9)
-    np.testing.assert_allclose(counted.user_mean, prior.rating + values[:, COLUMNS.index("mean")], atol=1e-9)
+    np.testing.assert_allclose(counted.user_mean, user_mean, atol=1e-9)
 
 
-def test_the_prior_is_the_mean_over_training_rows_alone():
-    # ratings 1 and 4 train: mean 2.5, variance 1.5^2, one of two liked; the 5 is for testing
-    log = log_of([(0, 0, 0, 1, True), (1, 0, 0, 4, True), (0, 0, 1, 5, False)])
+def test_the_prior_is_the_mean_over_strictly_earlier_events_of_anybody():
+    # Ratings 1 and 4 at moment 0, then 5: before it the mean is 2.5, the variance 1.5^2, one of two liked.
+    prior = prior_of(log_of([(0, 0, 0, 1), (1, 0, 0, 4), (0, 0, 1, 5)]))
 
-    prior = prior_of(log)
-
-    assert (prior.rating, prior.variance, prior.label) == (2.5, 2.25, 0.5)
+    assert (prior.rating[2], prior.variance[2], prior.label[2]) == (2.5, 2.25, 0.5)
+    assert np.isnan([prior.rating[:2], prior.variance[:2], prior.label[:2]]).all()  # nothing is earlier
 
 
 def test_statistics_of_a_small_log_are_those_worked_out_by_hand():
-    # User 0 rates items 0, 1 and, at a later moment, item 0 again; user 1 (of the other fold) gave item 0 five stars.
-    log = log_of([(0, 0, 0, 4, True), (0, 1, 0, 2, True), (1, 0, 0, 5, True), (0, 0, 1, 1, False)])
-    prior = prior_of(log)  # (4 + 2 + 5) / 3 = 11/3; labels 1, 0, 1 -> 2/3
+    # Users 0 and 1 give item 0 four and five stars, user 0 gives item 1 two; later user 0 rates item 0 again.
+    log = log_of([(0, 0, 0, 4), (0, 1, 1, 2), (1, 0, 1, 5), (0, 0, 2, 1)])
 
     line = dict(zip(COLUMNS, count(log).values[3], strict=True))
 
+    prior = 11 / 3  # of 4, 2 and 5; labels 1, 0, 1 -> 2/3
     assert line["log_count"] == pytest.approx(math.log(3))
     assert line["mean_label"] == pytest.approx((1 + 5 * 2 / 3) / 7)
-    assert line["mean"] == pytest.approx((4 + 2 - 2 * 11 / 3) / 7)
-    assert line["rating_1"] == 2  # of two events of one moment the later row is the newer
+    assert line["mean"] == pytest.approx((4 + 2 - 2 * prior) / 7)
+    assert line["rating_1"] == 2
     assert line["rating_3"] == 3
-    # Nobody of the other fold rated item 1, so its surprise is 2 - 11/3; item 0 usually gets (5 - 11/3) / (1 + 5) more.
-    assert line["surprise_1"] == pytest.approx(2 - 11 / 3)
-    assert line["surprise_3"] == pytest.approx(((2 - 11 / 3) + (4 - 11 / 3 - (5 - 11 / 3) / 6)) / 2)
+    # When item 1 got its 2, the usual was 4 and nobody had rated it: surprise -2. Before the first event nothing was.
+    assert line["surprise_1"] == pytest.approx(-2)
+    assert line["surprise_3"] == pytest.approx((-2 + 0) / 2)
     assert line["log_gap"] == pytest.approx(math.log(1 + 1200))
     # Category 0 is that of items 0 and 1: both earlier ratings, minus their mean 3, add up to 0.
     assert line["affinity"] == pytest.approx(0)
     assert line["log_affinity_count"] == pytest.approx(math.log(3))
-    assert line["item_mean"] == pytest.approx((5 - 11 / 3) / 6)
-    assert line["item_residual"] == 0  # user 1 has this one rating: it equals the user's mean
-    assert prior.rating == pytest.approx(11 / 3)
+    assert line["item_mean"] == pytest.approx((4 + 5 - 2 * prior) / 7)
+    assert line["item_label"] == pytest.approx((1 + 1 - 2 * 2 / 3) / 7)
+    # User 1 had no event before and the usual was 4: residual 5 - 4; of the very first event nothing is expected.
+    assert line["item_residual"] == pytest.approx((0 + 1) / 7)
 
 
 @given(LOGS, st.data())
-def test_a_row_s_own_rating_and_label_never_change_its_own_statistics(events, data):
-    log = log_of(events)
+def test_no_event_at_or_after_a_sample_s_time_changes_its_statistics_whoever_s_it_is(events, data):
     row = data.draw(st.integers(0, len(events) - 1))
-    rating, label = log.rating.copy(), log.label.copy()
-    rating[row], label[row] = data.draw(st.integers(-50, 50)), 1 - label[row]
-
-    before, after = count(log), count(replace(log, rating=rating, label=label), prior_of(log))
-
-    np.testing.assert_array_equal(after.values[row], before.values[row])  # not even in the rounding
-    assert after.user_mean[row] == before.user_mean[row]
-
-
-def test_the_own_rating_changes_the_statistics_of_others():
-    # The counterpart: a rating is seen by the user's later rows and, of a training row, by other folds' rows of the item.
-    log = log_of([(0, 0, 0, 1, True), (0, 2, 0, 2, True), (0, 1, 1, 3, True), (1, 0, 0, 3, True), (2, 0, 0, 3, True)])
-    flipped = replace(log, rating=np.array([5.0, 2, 3, 3, 3]), label=np.array([1.0, 0, 0, 0, 0]))
-
-    before, after = count(log).values, count(flipped, prior_of(log)).values
-
-    changed = ~np.isclose(after, before, atol=1e-9, equal_nan=True)
-    names = [{name for name, differs in zip(COLUMNS, line, strict=True) if differs} for line in changed]
-    assert names[0] == names[1] == set()  # itself, and one of the same moment
-    assert {"mean_label", "mean", "deviation", "rating_3", "label_3", "surprise_3", "affinity"} <= names[2]
-    assert names[3] == {"item_mean", "item_label", "item_residual"}  # user 1 is of the other fold
-    assert names[4] == set()  # user 2 is of user 0's fold
-
-
-@given(LOGS, st.data())
-def test_no_event_at_or_after_a_sample_s_time_changes_its_user_statistics(events, data):
-    row = data.draw(st.integers(0, len(events) - 1))
-    user, item, moment = events[row][:3]
-    later = [m for m, event in enumerate(events) if event[0] == user and event[2] >= moment and m != row]
-    prior = prior_of(log_of(events))
-    before = count(log_of(events), prior).values[row, :ITEM]
+    user, item, moment, _ = events[row]
+    later = [m for m, event in enumerate(events) if event[2] >= moment and m != row]
+    before = count(log_of(events))
 
     altered = list(events)
-    for m in later:  # another item, another moment at or after the sample's, another rating, another part
-        when, what = (
-            data.draw(st.integers(moment, 9)),
-            data.draw(st.tuples(st.integers(0, 3), st.integers(1, 5), st.booleans())),
+    for m in later:  # another user, item, rating, and another moment at or after the sample's
+        altered[m] = data.draw(
+            st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(moment, 9), st.integers(-50, 50))
         )
-        altered[m] = (user, what[0], when, what[1], what[2])
-    altered[row] = (user, item, moment, data.draw(st.integers(1, 5)), data.draw(st.booleans()))
+    altered[row] = (user, item, moment, data.draw(st.integers(-50, 50)))  # its own rating, too
     permuted = list(events)
     for m, other in zip(later, data.draw(st.permutations(later)), strict=True):
         permuted[m] = events[other]
@@ -194,29 +170,37 @@ def test_no_event_at_or_after_a_sample_s_time_changes_its_user_statistics(events
     place = row - sum(m < row for m in later)
 
     for changed, where in ((altered, row), (permuted, row), (deleted, place)):
-        after = count(log_of(changed), prior).values[where, :ITEM]
-        np.testing.assert_array_equal(after, before)
+        after = count(log_of(changed))
+        np.testing.assert_array_equal(after.values[where], before.values[row])  # not even in the rounding
+        np.testing.assert_array_equal(after.user_mean[where], before.user_mean[row])
 
 
-@given(LOGS, st.data())
-def test_validation_and_test_ratings_never_change_item_statistics_or_the_prior(events, data):
-    log = log_of(events)
-    unseen = ~log.train
-    rating = np.where(unseen, float(data.draw(st.integers(-50, 50))), log.rating)
-    changed = replace(log, rating=rating, label=np.where(unseen, 1 - log.label, log.label))
+def test_the_own_rating_changes_the_statistics_of_later_rows_of_the_user_and_of_the_item():
+    # The counterpart: a rating is seen by later rows, be it of the user, of the item, or by way of what is usual.
+    log = log_of([(0, 0, 0, 1), (0, 2, 0, 2), (0, 1, 1, 3), (1, 0, 1, 3), (2, 3, 1, 3)])
+    flipped = replace(log, rating=np.array([5.0, 2, 3, 3, 3]), label=np.array([1.0, 0, 0, 0, 0]))
 
-    assert prior_of(changed) == prior_of(log)
-    before, after = (item_statistics(one, len(SHARES), FOLDS, prior_of(log)) for one in (log, changed))
-    np.testing.assert_array_equal(after, before)
+    before, after = count(log).values, count(flipped).values
+
+    changed = ~np.isclose(after, before, atol=1e-9, equal_nan=True)
+    names = [{name for name, differs in zip(COLUMNS, line, strict=True) if differs} for line in changed]
+    usual = {"mean_label", "deviation", "rating_1", "rating_3", "rating_10", "rating_30"}
+    usual |= {"label_1", "label_3", "label_10", "label_30"}
+    assert names[0] == names[1] == set()  # itself, and one of the same moment
+    assert {"mean_label", "deviation", "rating_3", "label_3", "affinity"} <= names[2]
+    assert names[3] == usual | {"item_mean", "item_label"}  # another user's row of the item
+    assert names[4] == usual  # a stranger's row of another item
 
 
 @given(LOGS)
 def test_residuals_of_counted_rows_add_up_to_nothing_per_user(events):
     log = log_of(events)
 
-    residual = user_residuals(log.user, log.rating, log.train)
+    counted = log.time < np.median(log.time.astype(np.int64)).astype("datetime64[us]")
 
-    for user in set(log.user[log.train].tolist()):
-        assert residual[log.train & (log.user == user)].sum() == pytest.approx(0, abs=1e-6)
-    lonely = ~np.isin(log.user, log.user[log.train])
+    residual = user_residuals(log.user, log.rating, counted)
+
+    for user in set(log.user[counted].tolist()):
+        assert residual[counted & (log.user == user)].sum() == pytest.approx(0, abs=1e-6)
+    lonely = ~np.isin(log.user, log.user[counted])
     np.testing.assert_array_equal(residual[lonely], log.rating[lonely])

@@ -9,9 +9,9 @@ from sklearn.metrics import roc_auc_score
 
 from ctr.arms import BASE
 from ctr.batch import Batches
-from ctr.compare import make_model
 from ctr.config import TrainConfig
 from ctr.faults import ArmFailed
+from ctr.learners import make_model
 from ctr.train import rate_at, rows_of, score, train
 from sources.progress import silent
 

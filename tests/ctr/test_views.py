@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctr.views import View, history_view, knowledge_view, sample_view, standardised
+from ctr.views import View, history_view, knowledge_view, sample_view
 from feature_store.knowledge import Knowledge
 
 EVENTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=12)
@@ -106,18 +106,13 @@ def test_no_knowledge_at_all_is_known_nowhere(world, samples):
     assert knowledge_view(empty, samples).coverage == history_view(empty, samples).coverage == 0
 
 
-def test_features_made_once_per_sample_are_seen_by_that_sample_alone():
-    view = sample_view(np.array([[1.0], [2.0], [3.0]]), np.array([True, False, True]))
+def test_features_made_once_per_sample_are_seen_by_that_sample_alone_and_scaled_by_earlier_ones(world):
+    samples = world.bare([0, 0, 1, 1], [0, 1, 0, 1], [1, 2, 3, 3])
 
-    assert view.rows.tolist() == [0, -1, 2]
+    view = sample_view(np.array([[1.0], [4.0], [7.0], [100.0]]), np.array([True, True, False, True]), samples)
+
+    assert view.rows.tolist() == [0, 1, -1, 3]
     assert view.table.dtype == np.float32
-
-
-def test_a_view_is_standardised_over_what_the_training_rows_see():
-    # Training rows see 1, 1 and 4: mean 2, deviation sqrt(2); the test row's 100 and the unseen 7 count nothing.
-    view = View(np.array([[1.0], [4.0], [100.0], [7.0]], dtype=np.float32), np.array([0, 0, 1, 2, -1]))
-
-    done = standardised(view, np.array([True, True, True, False, True]))
-
-    assert done.table[:, 0] == pytest.approx([-1 / 2**0.5, 2 / 2**0.5, 98 / 2**0.5, 5 / 2**0.5])
-    assert done.rows is view.rows
+    # Before the first there is nothing to scale by; before the second one value, so no deviation; before the fourth 1
+    # and 4: mean 2.5, deviation 1.5, and no more than 5 deviations are told.
+    assert view.table[[0, 1, 3], 0] == pytest.approx([1, 3, 5])

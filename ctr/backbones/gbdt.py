@@ -1,0 +1,142 @@
+"""Gradient-boosted trees on the same strict statistics, categories, numbers and views; no ids.
+
+Paper:     Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree" (NeurIPS).
+Idea:      trees need no scaling and find thresholds and interactions of counted features that a small network misses.
+Formula:   logit = sum_t eta f_t(x); each f_t is grown leaf by leaf on the gradient of the log loss; a split of a
+           category puts some of its values on one side.
+Relations: networks (DCNv2, DeepFM, DIN, LR) learn ids and whatever an adapter learns with them; blend takes both.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from ctr.config import TrainConfig, TreesConfig
+from ctr.samples import PARTS, Samples
+from ctr.train import validation_auc
+from ctr.views import View
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What trees read of N samples."""
+
+    values: np.ndarray
+    """[N, F] float32, NaN where nothing is known."""
+    categories: tuple[int, ...]
+    """Columns that hold codes of a category."""
+
+
+@dataclass(frozen=True)
+class TrainedTrees:
+    """What one training run gave."""
+
+    booster: lightgbm.Booster
+    """The trees; `model_to_string` is LightGBM's own text format, which `lightgbm.Booster(model_str=...)` reads."""
+    columns: Columns
+    """What they read."""
+    validation_auc: tuple[float, ...]
+    """AUC on the validation rows after the last tree; empty where there are no such rows."""
+    samples_per_cpu_second: float
+    """Training samples over the CPU time of training."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of values of all leaves."""
+        return int(sum(tree["num_leaves"] for tree in self.booster.dump_model()["tree_info"]))
+
+    def logits(self, rows: np.ndarray) -> np.ndarray:
+        """Logits of some samples: [n] int64 -> [n] float64."""
+        if len(rows) == 0:
+            return np.zeros(0)
+        return np.asarray(self.booster.predict(self.columns.values[rows], raw_score=True), dtype=np.float64)
+
+
+class Trees:
+    """Trains trees on some samples; their columns are sorted into bins once, whatever is trained on later.
+
+    Args:
+        samples: N samples.
+        views: What adapters prepared: adapter's place in the arm -> view, one row a sample.
+        config: How the columns are sorted into bins.
+    """
+
+    def __init__(self, samples: Samples, views: Mapping[str, Mapping[str, View]], config: TreesConfig) -> None:
+        self.samples, self.columns = samples, columns_of(samples, views)
+        # Bins are quantiles of the columns alone; no label has a part in them.
+        self._binned = lightgbm.Dataset(
+            self.columns.values,
+            label=samples.label,
+            categorical_feature=list(self.columns.categories),
+            params=parameters(config, 0),
+            free_raw_data=False,
+        ).construct()
+
+    @property
+    def searched(self) -> None:
+        """Nothing: trees have no epochs."""
+        return
+
+    def train(self, part: np.ndarray, config: TrainConfig, seed: int) -> TrainedTrees:
+        """Grow trees on the training rows.
+
+        Args:
+            part: [N] int8, index into `PARTS`, -1 = in no part.
+            config: How trees are grown, under `trees`.
+            seed: Of the rows and columns that each tree sees.
+        """
+        rows, checked = (np.flatnonzero(part == PARTS.index(name)) for name in ("train", "validation"))
+        begun = time.process_time()
+        chosen = self._binned.subset(rows.tolist())
+        booster = lightgbm.train(parameters(config.trees, seed), chosen, num_boost_round=config.trees.count)
+        seconds = time.process_time() - begun
+        trained = TrainedTrees(booster, self.columns, (), len(rows) / max(seconds, 1e-9))
+        auc = validation_auc(self.samples.label[checked], trained.logits(checked))
+        return replace(trained, validation_auc=auc)
+
+
+def parameters(config: TreesConfig, seed: int) -> dict[str, Any]:
+    """LightGBM's parameters: one thread and a fixed order, so that the same seed gives the same trees."""
+    return {
+        "objective": "binary",
+        "learning_rate": config.learning_rate,
+        "num_leaves": config.leaves,
+        "min_data_in_leaf": config.least_samples,
+        "feature_fraction": config.column_share,
+        "bagging_fraction": config.row_share,
+        "bagging_freq": 1,
+        "lambda_l2": config.penalty,
+        "max_bin": config.bins,
+        "seed": seed,
+        "num_threads": 1,
+        "deterministic": True,
+        "force_col_wise": True,
+        "verbosity": -1,
+    }
+
+
+def columns_of(samples: Samples, views: Mapping[str, Mapping[str, View]]) -> Columns:
+    """Lay out everything that trees read.
+
+    A category field of which every item has one value at most becomes one column of codes; one with several values an
+    item becomes a column of shares for each value.
+    """
+    blocks, codes = [samples.statistics, samples.item_numbers[samples.item]], []
+    for begin, end in samples.category_spans:
+        block = samples.item_categories[:, begin:end]
+        single = (block > 0).sum(axis=1) <= 1
+        if single.all():
+            codes.append(sum(one.shape[1] for one in blocks))
+            code = np.where(block.any(axis=1), block.argmax(axis=1), -1)  # LightGBM takes -1 as unknown
+            blocks.append(code[samples.item, None])
+        else:
+            blocks.append(block[samples.item])
+    for of_one in views.values():
+        for view in of_one.values():
+            table = np.concatenate([view.table, np.full((1, view.width), np.nan, dtype=np.float32)])
+            blocks.append(table[view.rows])  # row -1 is the last one: unknown
+    return Columns(np.concatenate(blocks, axis=1).astype(np.float32), tuple(codes))

@@ -1,0 +1,246 @@
+"""Learners: an arm's views and samples made ready once, from which models are trained under any split and seed.
+
+A network learns ids and what its adapters learn with them; trees read columns; a blend averages the logits of both.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from ctr.adapters.catalogue import find_adapters
+from ctr.adapters.protocol import Adapter, AdapterModule, ExampleAdapter, ExampleModule, Plain
+from ctr.arms import Arm, Use
+from ctr.backbones.gbdt import Trees
+from ctr.batch import Batches
+from ctr.config import Backbone, TrainConfig
+from ctr.faults import UnfitBackbone, UnfitVectors
+from ctr.fields import Fields
+from ctr.model import ClickModel, build_model
+from ctr.samples import PARTS, Samples
+from ctr.train import score_logits, train, validation_auc
+from ctr.views import Examples, View
+from sources.progress import silent
+
+BLENDED: Backbone = "dcnv2"
+"""The network that `blend` averages with trees."""
+Views = dict[str, dict[str, View] | Examples]
+"""Adapter's place in the arm -> view -> table, or the examples it shows."""
+
+
+class Model(Protocol):
+    """What training gave."""
+
+    @property
+    def validation_auc(self) -> tuple[float, ...]:
+        """AUC on the validation rows after each epoch; empty where there are none."""
+        ...
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained parameters."""
+        ...
+
+    @property
+    def samples_per_cpu_second(self) -> float:
+        """Training speed."""
+        ...
+
+    def logits(self, rows: np.ndarray) -> np.ndarray:
+        """Logits of some samples: [n] int64 -> [n] float64."""
+        ...
+
+
+class Learner(Protocol):
+    """What every learner offers."""
+
+    @property
+    def searched(self) -> "Learner | None":
+        """The part of it whose learning rate and epochs can be searched; None where it has neither."""
+        ...
+
+    def train(self, part: np.ndarray, config: TrainConfig, seed: int) -> Model:
+        """Train one model.
+
+        Args:
+            part: [N] int8, index into `PARTS`, -1 = in no part.
+            config: Learning rate and epochs, where it has any.
+            seed: Decides the model.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class NetworkModel:
+    """A trained network."""
+
+    model: ClickModel
+    """The network."""
+    batches: Batches
+    """What it reads."""
+    validation_auc: tuple[float, ...]
+    """AUC on the validation rows after each epoch."""
+    samples_per_cpu_second: float
+    """Training speed."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained parameters."""
+        return sum(one.numel() for one in self.model.parameters())
+
+    def logits(self, rows: np.ndarray) -> np.ndarray:
+        """Logits of some samples: [n] int64 -> [n] float64."""
+        return score_logits(self.model, self.batches, torch.from_numpy(rows)).astype(np.float64)
+
+
+class Network:
+    """Trains networks.
+
+    Args:
+        arm: Its adapters.
+        views: What they read.
+        samples: All samples.
+        backbone: Name of the network.
+    """
+
+    def __init__(self, arm: Arm, views: Views, samples: Samples, backbone: Backbone) -> None:
+        self.arm, self.views, self.samples, self.backbone = arm, views, samples, backbone
+        self.batches = Batches(samples, views)
+
+    @property
+    def searched(self) -> Learner:
+        """Itself."""
+        return self
+
+    def train(self, part: np.ndarray, config: TrainConfig, seed: int) -> NetworkModel:
+        """Train a network of this seed."""
+        samples, config = replace(self.samples, part=part), config.model_copy(update={"backbone": self.backbone})
+        model = make_model(self.arm, self.views, self.batches, samples, config, seed)
+        run = train(model, self.batches, samples, config, seed, silent)
+        return NetworkModel(run.model, self.batches, run.validation_auc, run.samples_per_cpu_second)
+
+
+def make_model(
+    arm: Arm, views: Views, batches: Batches, samples: Samples, config: TrainConfig, seed: int
+) -> ClickModel:
+    """Make a fresh network of an arm; the seed decides its first parameters.
+
+    Raises:
+        UnfitVectors: An adapter cannot take its vectors together; the text names the arm.
+    """
+    torch.manual_seed(seed)
+    fields = Fields(
+        users=len(samples.user_ids),
+        items=len(samples.item_ids),
+        categories=samples.item_categories.shape[1],
+        history_length=samples.history.shape[1],
+        width=config.embedding_dim,
+    )
+    modules = {}
+    for use, (place, read) in zip(arm.uses, views.items(), strict=True):
+        try:
+            modules[place] = _make_module(use.adapter, read, fields.count * fields.width + batches.dense_width, config)
+        except UnfitVectors as fault:
+            raise UnfitVectors(f"arm {arm.name}: {fault.why}", fault.widths) from None
+    return build_model(config.backbone, fields, batches.dense_width, modules)
+
+
+def _make_module(
+    name: str, read: Mapping[str, View] | Examples, features: int, config: TrainConfig
+) -> AdapterModule | ExampleModule:
+    adapter = find_adapters()[name]
+    if isinstance(adapter, ExampleAdapter):
+        assert isinstance(read, Examples)  # its own `prepare` made it
+        return adapter.build(features, read.width, config.examples.count, config.examples.alpha)
+    assert not isinstance(read, Examples)
+    return adapter.build({view: table.width for view, table in read.items()})
+
+
+@dataclass(frozen=True)
+class BlendModel:
+    """A network and trees that answer together."""
+
+    models: tuple[Model, ...]
+    """Those that answer; their logits are averaged."""
+    validation_auc: tuple[float, ...]
+    """AUC on the validation rows of the averaged logits; empty where there are none."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained parameters of all."""
+        return sum(model.parameters for model in self.models)
+
+    @property
+    def samples_per_cpu_second(self) -> float:
+        """Training speed of all, one after the other."""
+        return 1 / sum(1 / model.samples_per_cpu_second for model in self.models)
+
+    def logits(self, rows: np.ndarray) -> np.ndarray:
+        """Logits of some samples: [n] int64 -> [n] float64."""
+        return np.mean([model.logits(rows) for model in self.models], axis=0)
+
+
+class Blend:
+    """Trains several learners and averages their logits.
+
+    Args:
+        learners: Those that are averaged.
+        samples: All samples.
+    """
+
+    def __init__(self, learners: Sequence[Learner], samples: Samples) -> None:
+        self.learners, self.samples = tuple(learners), samples
+
+    @property
+    def searched(self) -> Learner | None:
+        """The first of its learners that can be searched."""
+        return next((one.searched for one in self.learners if one.searched), None)
+
+    def train(self, part: np.ndarray, config: TrainConfig, seed: int) -> BlendModel:
+        """Train one model of each learner, with the same seed."""
+        models = tuple(learner.train(part, config, seed) for learner in self.learners)
+        rows = np.flatnonzero(part == PARTS.index("validation"))
+        both = BlendModel(models, ())
+        return replace(both, validation_auc=validation_auc(self.samples.label[rows], both.logits(rows)))
+
+
+def make_learner(arm: Arm, views: Views, samples: Samples, config: TrainConfig) -> Learner:
+    """Make an arm's learner.
+
+    Args:
+        arm: The arm.
+        views: What its adapters prepared.
+        samples: All samples.
+        config: Which backbone, and its sizes.
+
+    Raises:
+        UnfitBackbone: Trees alone cannot train what an adapter of the arm has to learn.
+    """
+    if config.backbone == "gbdt":
+        if learned := [use.adapter for use in arm.uses if not _is_plain(use)]:
+            raise UnfitBackbone(arm.name, learned)
+        return Trees(samples, _columns(arm, views), config.trees)
+    if config.backbone == "blend":
+        # What an adapter learns with the model enters by the network alone.
+        return Blend(
+            [Network(arm, views, samples, BLENDED), Trees(samples, _columns(arm, views), config.trees)], samples
+        )
+    return Network(arm, views, samples, config.backbone)
+
+
+def _is_plain(use: Use) -> bool:
+    """Whether an adapter hands over its views as they are, so that nothing of it is trained."""
+    adapter = find_adapters()[use.adapter]
+    return isinstance(adapter, Adapter) and adapter.build is Plain
+
+
+def _columns(arm: Arm, views: Views) -> dict[str, dict[str, View]]:
+    """The views that can be read as columns."""
+    plain = [_is_plain(use) for use in arm.uses]
+    return {
+        place: read
+        for (place, read), reads in zip(views.items(), plain, strict=True)
+        if reads and not isinstance(read, Examples)
+    }
