@@ -55,7 +55,7 @@ CONSTANT = Arm(
 BASE = Arm("base", "The backbone alone: ids, categories, history, leak-free statistics; no text at all.")
 KNOWLEDGE = Arm(
     "knowledge",
-    "The model's answers about items, as similarity to the history (beside the catalogue's facts) and as text quality.",
+    "The model's answers about items, as similarity to the history, as text quality and as taste, beside the facts.",
     (
         Use("similarity", (f"{FACTS}/dense", "kar_item/lexical", "kar_item/dense")),
         Use("quality", ("kar_item/lexical",)),
@@ -81,6 +81,10 @@ NOTELLM = Arm(
     "NoteLLM's vectors of items, as similarity to the history (beside the catalogue's facts) and as text quality.",
     (Use("similarity", (COMPARED, TUNED)), Use("quality", (TUNED,))),
 )
+
+
+COMPARED_ARMS = (CONSTANT.name, BASE.name, "facts", KNOWLEDGE.name, "shuffled", "random")
+"""What is compared unless arms are named: what any model must beat, the arm that is judged, and its controls."""
 
 
 def arms_of(knowledge: Arm = KNOWLEDGE) -> dict[str, Arm]:
@@ -164,13 +168,12 @@ def arm_of_task(task: str, entity: str, encoders: Sequence[str]) -> Arm:
 
 
 def choose_arms(names: Sequence[str] | None, tasks: Mapping[str, tuple[str, Sequence[str]]]) -> list[Arm]:
-    """Take arms by name; all of a full comparison when none is named.
+    """Take arms by name; `COMPARED_ARMS` when none is named.
 
     Args:
         names: Names of arms, or of techniques.
         tasks: Technique -> what its rows are about, and the encoders its vectors were made with; one about queries
-            is no arm, for no sample is about a query. Arms that show examples, and those of a tuned encoder, belong
-            to a full comparison only when there are vectors for them.
+            is no arm, for no sample is about a query.
 
     Raises:
         UnknownArm: A name is neither.
@@ -181,11 +184,7 @@ def choose_arms(names: Sequence[str] | None, tasks: Mapping[str, tuple[str, Sequ
         for task, (entity, encoders) in tasks.items()
         if encoders and entity in ("item", "user", "event")
     }
-    made = {f"{task}/{encoder}" for task, (_, encoders) in tasks.items() for encoder in encoders}
-    lacking = [] if made.issuperset(LLM_CF.vectors) else example_arms(LLM_CF)
-    lacking += [] if made.issuperset(NOTELLM.vectors) else tuned_arms(NOTELLM)
-    full = [name for name in known if name not in {arm.name for arm in lacking}]
-    wanted = full if names is None else list(dict.fromkeys(names))
+    wanted = COMPARED_ARMS if names is None else list(dict.fromkeys(names))
     unknown = [name for name in wanted if name not in known and name not in own]
     if unknown:
         raise UnknownArm(unknown, [*known, *own])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import ExampleAdapter
@@ -71,8 +72,8 @@ def train_arm(
     knowledge: Mapping[str, Knowledge],
     samples: Samples,
     config: TrainConfig,
-    windows: Sequence[np.ndarray] = (),
     progress: Progress = silent,
+    windows: Sequence[np.ndarray] = (),
 ) -> ArmResult:
     """Train an arm once per seed under every protocol and score the test rows.
 
@@ -81,9 +82,9 @@ def train_arm(
         knowledge: The vectors it reads, by `task/encoder`.
         samples: The samples, with their parts under the split.
         config: How to train.
-        windows: [N] int8 each: the parts of the samples at each cut of rolling time (`ctr.rolling`); the first one is
-            for choosing settings and has validation rows instead of test rows.
         progress: Told how many models are done.
+        windows: [N] int8 each: the parts of the samples at each cut of rolling time (`sources.split.rolling_split`);
+            the first one is for choosing settings and has validation rows instead of test rows.
 
     Raises:
         UnfitBackbone: Trees alone cannot train what an adapter has to learn.
@@ -156,7 +157,7 @@ def _told(settings: TrainConfig, tried: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _scores(model: Model, rows: np.ndarray) -> np.ndarray:
-    return (1 / (1 + np.exp(-model.logits(rows)))).astype(np.float32)
+    return torch.from_numpy(model.logits(rows).astype(np.float32)).sigmoid().numpy()
 
 
 def _learners(
@@ -174,14 +175,14 @@ def _learners(
 
     def at(window: np.ndarray) -> Learner:
         seen = samples.time[window == PARTS.index("train")].max()
-        past = {name: _until(one, seen) if one.entity == "event" else one for name, one in knowledge.items()}
+        past = {name: until(one, seen) if one.entity == "event" else one for name, one in knowledge.items()}
         there = replace(samples, part=window)
         return make_learner(arm, prepare_views(arm, past, there, config.folds, choice), there, config)
 
     return at
 
 
-def _until(knowledge: Knowledge, seen: np.datetime64) -> Knowledge:
+def until(knowledge: Knowledge, seen: np.datetime64) -> Knowledge:
     """What is about events until a moment."""
     kept = knowledge.as_of <= seen
     return replace(

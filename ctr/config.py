@@ -86,7 +86,7 @@ class TrainConfig(BaseModel):
     """Cuts of rolling time, as shares of all events: models are trained anew at each, on everything before it, and
     judged until the next one. Empty: only the split is judged."""
     arms: tuple[str, ...] | None = None
-    """The arms of a full comparison; all that the release has vectors for when left out."""
+    """The arms that are compared; constant, base, facts, knowledge, shuffled and random when left out."""
     seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
     """One training run a seed; report the mean and the spread."""
 

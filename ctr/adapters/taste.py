@@ -19,7 +19,7 @@ from ctr.adapters.protocol import Adapter, Plain
 from ctr.earlier import strictly_earlier
 from ctr.samples import Samples
 from ctr.statistics import SHRINK
-from ctr.views import View, knowledge_view, sample_view
+from ctr.views import View, entity_codes, knowledge_view, sample_view
 from feature_store.knowledge import Knowledge
 
 COMPONENTS = 48
@@ -31,26 +31,36 @@ USERS = 64
 
 
 def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dict[str, View]:
-    """Compute the taste of every sample from all vectors together."""
-    rows = np.stack([knowledge_view(vectors, samples).rows for vectors in knowledge], axis=1)  # [N, V]
-    tables = [components(vectors.vectors) for vectors in knowledge]
-    known = (rows >= 0).any(axis=1)
-    parts = [np.where(rows[:, [v]] >= 0, table[rows[:, v]], 0) for v, table in enumerate(tables)]
-    vectors = np.concatenate([np.ones((len(rows), 1), dtype=np.float32), *parts], axis=1)  # [N, d]
-    value = tastes(vectors, known, residuals(samples), samples)
+    """Compute the taste of every sample from all vectors together; those of anything but items say nothing."""
+    blocks, known = [np.ones((len(samples.item), 1), dtype=np.float32)], np.zeros(len(samples.item), dtype=bool)
+    for one in knowledge:
+        rows = np.full(len(known), -1)
+        if one.entity == "item":
+            rows = knowledge_view(one, samples).rows  # [N]
+        known |= rows >= 0
+        table = components(one.vectors, entity_codes(one, samples) >= 0)
+        blocks.append(np.where(rows[:, None] >= 0, table[rows], 0))
+    value = tastes(np.concatenate(blocks, axis=1), known, residuals(samples), samples)
     return {"taste": sample_view(value[:, None], known, samples)}
 
 
-def components(vectors: np.ndarray) -> np.ndarray:
-    """Principal components of all vectors: [M, d] -> [M, 48], or fewer where there are not so many.
+def components(vectors: np.ndarray, fitted: np.ndarray) -> np.ndarray:
+    """Principal components of vectors, scaled so that their squares add up to 1 on average, whatever the encoder.
 
-    They are scaled so that their squares add up to 1 on average, whatever the encoder.
+    Args:
+        vectors: [M, d].
+        fitted: [M] bool, the rows that decide the components.
+
+    Returns:
+        [M, 48] float32, or fewer columns where there are not so many.
     """
-    number = min(COMPONENTS, *vectors.shape)
+    number = min(COMPONENTS, int(fitted.sum()), vectors.shape[1])
     if number == 0:
-        return np.zeros((len(vectors), 0), dtype=np.float32)
-    found = PCA(number, svd_solver="randomized", random_state=0).fit_transform(vectors)
-    return (found / max(float(np.sqrt(np.square(found).sum(axis=1).mean())), 1e-9)).astype(np.float32)
+        return np.zeros((len(vectors) or 1, 0), dtype=np.float32)
+    model = PCA(number, svd_solver="randomized", random_state=0).fit(vectors[fitted])
+    found = model.transform(vectors)
+    size = float(np.sqrt(np.square(found[fitted]).sum(axis=1).mean()))
+    return (found / max(size, 1e-9)).astype(np.float32)
 
 
 def residuals(samples: Samples) -> np.ndarray:

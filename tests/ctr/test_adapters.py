@@ -66,11 +66,11 @@ def with_vectors(known, change):
 
 def test_every_file_beside_the_seam_is_one_adapter_of_its_name():
     assert set(ADAPTERS) == FILES - {"__init__", "catalogue", "decoder", "protocol"}
-    assert set(ADAPTERS) >= {"concat", "hybrid_experts", "in_context", "quality", "similarity"}
+    assert set(ADAPTERS) >= {"concat", "hybrid_experts", "in_context", "quality", "similarity", "taste"}
     assert all(adapter.name == name and len(adapter.about) > 10 for name, adapter in ADAPTERS.items())
 
 
-@pytest.mark.parametrize("name", [*ADAPTERS, *BACKBONES])
+@pytest.mark.parametrize("name", [*ADAPTERS, *BACKBONES, "gbdt"])
 def test_every_docstring_says_formula_or_idea_and_relations(name):
     place = "adapters" if name in ADAPTERS else "backbones"
     doc = importlib.import_module(f"ctr.{place}.{name}").__doc__

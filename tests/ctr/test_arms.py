@@ -39,7 +39,9 @@ TASKS = {
 def test_a_full_comparison_has_all_controls_in_order():
     arms = arms_of()
 
-    assert list(arms) == ["base", "facts", "knowledge", "shuffled", "random", "kar", *EXAMPLE_ARMS, *TUNED_ARMS]
+    few = ["constant", "base", "facts", "knowledge", "shuffled", "random"]
+    assert list(arms) == [*few, "kar", *EXAMPLE_ARMS, *TUNED_ARMS]
+    assert [name for name, arm in arms.items() if not arm.learns] == ["constant"]
     assert all(arm.name == name and len(arm.about) > 20 for name, arm in arms.items())
     assert arms["base"].uses == ()
     assert {use.adapter for arm in arms.values() for use in arm.uses} <= set(find_adapters())
@@ -102,7 +104,7 @@ def test_controls_follow_another_knowledge_arm():
 
 
 def test_an_arm_names_each_vector_once():
-    assert KNOWLEDGE.vectors == (f"{FACTS}/dense", "kar_item/lexical", "kar_item/dense")
+    assert KNOWLEDGE.vectors == (f"{FACTS}/dense", "kar_item/lexical", "kar_item/dense", f"{FACTS}/lexical")
     assert BASE.vectors == ()
 
 
@@ -121,37 +123,23 @@ def test_a_technique_is_an_arm_of_its_own():
     )
 
 
-def test_arms_are_chosen_by_name_each_once_and_all_when_none_is_named():
+def test_arms_are_chosen_by_name_each_once():
     assert [arm.name for arm in choose_arms(["kar_user", "base", "kar_user"], TASKS)] == ["kar_user", "base"]
     assert choose_arms([], TASKS) == []
 
 
-def test_arms_that_show_examples_belong_to_a_full_comparison_when_there_are_examples():
-    facts = {FACTS: ("item", ["dense"])}
-    few = [name for name in arms_of() if name not in (*EXAMPLE_ARMS, *TUNED_ARMS)]
+def test_a_comparison_without_names_is_of_the_knowledge_arm_and_its_controls():
+    few = ["constant", "base", "facts", "knowledge", "shuffled", "random"]
 
-    assert [arm.name for arm in choose_arms(None, TASKS | facts)] == [*few, *EXAMPLE_ARMS]
-    assert [arm.name for arm in choose_arms(None, TASKS)] == few  # nothing to compare samples by
-    assert [arm.name for arm in choose_arms(None, facts)] == few
-    lexical = {"cot_examples": ("event", ["lexical"])}
-    assert [arm.name for arm in choose_arms(None, facts | lexical)] == few
-    assert [arm.name for arm in choose_arms(["llm-cf"], {})] == ["llm-cf"]  # asked for by name: told what is lacking
-
-
-def test_arms_of_a_tuned_encoder_belong_to_a_full_comparison_when_there_are_its_vectors():
-    facts = {FACTS: ("item", ["dense"])}
-    few = [name for name in arms_of() if name not in (*EXAMPLE_ARMS, *TUNED_ARMS)]
-
-    assert [arm.name for arm in choose_arms(None, facts | {"note_embed": ("item", ["note"])})] == [*few, *TUNED_ARMS]
-    assert [arm.name for arm in choose_arms(None, facts | {"note_embed": ("item", ["dense"])})] == few
-    assert [arm.name for arm in choose_arms(None, {"note_embed": ("item", ["note"])})] == few  # no facts beside them
-    assert [arm.name for arm in choose_arms(["notellm"], {})] == ["notellm"]  # by name: told what is lacking
+    assert [arm.name for arm in choose_arms(None, TASKS)] == few
+    assert [arm.name for arm in choose_arms(["llm-cf"], {})] == ["llm-cf"]  # by name: told what is lacking
 
 
 def test_unknown_arms_are_told_with_those_there_are():
     # A technique about queries, or one without vectors, is no arm.
     with pytest.raises(
-        UnknownArm, match=r"no such arm: nope, rewrite, new\n  there are: base, .*, kar_item, kar_user, cot_examples$"
+        UnknownArm,
+        match=r"no such arm: nope, rewrite, new\n  there are: constant, base, .*, kar_item, kar_user, cot_examples$",
     ) as caught:
         choose_arms(["base", "nope", "rewrite", "new"], TASKS)
 

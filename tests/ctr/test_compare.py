@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from ctr.arms import Arm, Use, arms_of
 from ctr.batch import Batches
-from ctr.compare import prepare_views, train_arm
-from ctr.config import ExamplesConfig, TrainConfig
+from ctr.compare import prepare_views, train_arm, until
+from ctr.config import ExamplesConfig, TrainConfig, Trial
 from ctr.faults import UnfitVectors
 from ctr.learners import make_model
 from ctr.train import rows_of, score, train
@@ -52,7 +52,7 @@ def known(world, samples):
     }
 
 
-@pytest.mark.parametrize("name", ARMS)
+@pytest.mark.parametrize("name", [name for name, arm in ARMS.items() if arm.learns])
 def test_every_arm_trains_once_a_seed_and_scores_the_test_rows(name, samples, known):
     told = []
 
@@ -94,17 +94,119 @@ def test_the_same_seed_gives_the_same_scores_in_this_process_and_in_a_fresh_one(
 def test_ratings_of_test_rows_change_no_score_but_by_the_history_of_later_ones(world, known):
     dataset = world.dataset()
     before = world.samples_of(dataset)
-    last = np.zeros(len(before.user), dtype=bool)
-    last[[np.flatnonzero(before.user == user)[-1] for user in range(len(before.user_ids))]] = True  # seen by no other
+    last = before.time == before.time.max()  # seen by no other
     events = dataset.events.with_columns(rating=np.where(last, 6 - before.rating, before.rating).astype(np.float32))
     after = world.samples_of(
         replace(dataset, events=events.with_columns(label=np.where(last, 1 - before.label, before.label)))
     )
-    assert (after.label != before.label)[before.part == 2].any()
+    assert (after.label != before.label)[before.part == 2].sum() > 3
+    assert not (after.label != before.label)[before.part != 2].any()
 
     scores = [train_arm(ARMS["knowledge"], known, samples, CONFIG).test for samples in (before, after)]
 
     np.testing.assert_array_equal(*scores)
+
+
+def windows_of(samples, *shares):
+    """Parts by time: first for choosing, then one cut a share."""
+    times = np.sort(samples.time)
+    cuts = [times[int(len(times) * share)] for share in (shares[0] - 0.2, *shares)]
+    choosing = np.where(samples.time < cuts[0], 0, np.where(samples.time < cuts[1], 1, -1))
+    ends = [*cuts[2:], times[-1] + np.timedelta64(1, "s")]
+    parts = [
+        np.where(samples.time < begin, 0, np.where(samples.time < end, 2, -1))
+        for begin, end in zip(cuts[1:], ends, strict=True)
+    ]
+    return [part.astype(np.int8) for part in (choosing, *parts)]
+
+
+def test_every_cut_is_scored_by_models_that_were_trained_before_it(samples, known):
+    windows, told = windows_of(samples, 0.5, 0.8), []
+
+    result = train_arm(ARMS["facts"], known, samples, CONFIG, lambda *step: told.append(step), windows)
+
+    views = prepare_views(ARMS["facts"], known, samples, 3)
+    batches, scored = Batches(samples, views), []
+    for window in windows[1:]:
+        part = replace(samples, part=window)
+        runs = [
+            train(make_model(ARMS["facts"], views, batches, part, CONFIG, seed), batches, part, CONFIG, seed, silent)
+            for seed in CONFIG.seeds
+        ]
+        scored.append(np.stack([score(run.model, batches, rows_of(part, "test")) for run in runs]))
+    np.testing.assert_array_equal(result.rolling, np.concatenate(scored, axis=1))
+    assert result.rolling.shape == (2, (samples.time >= np.sort(samples.time)[len(samples.time) // 2]).sum())
+    assert told[-1] == ("training facts", 6, 6)
+
+
+def test_labels_at_or_after_a_cut_change_no_score_of_its_first_moment(world, known):
+    # Model, statistics, quality, taste and the scale of each: all of them end before the cut.
+    dataset = world.dataset()
+    before = world.samples_of(dataset)
+    windows = windows_of(before, 0.5, 0.8)
+    late = before.time >= before.time[windows[1] == 2].min()
+    events = dataset.events.with_columns(
+        rating=np.where(late, before.rating + 2, before.rating).astype(np.float32),
+        label=np.where(late, 1 - before.label, before.label),
+    )
+    after = world.samples_of(replace(dataset, events=events))
+    tested = before.time[windows[1] == 2]
+
+    one, two = (train_arm(ARMS["knowledge"], known, of, CONFIG, silent, windows).rolling for of in (before, after))
+
+    first = np.flatnonzero(tested == tested.min())
+    np.testing.assert_array_equal(one[:, first], two[:, first])
+    assert (one != two).mean() > 0.5  # later rows have seen the changed labels
+
+
+def test_an_arm_that_shows_examples_is_shown_those_before_each_cut_alone(samples, known):
+    windows = windows_of(samples, 0.5, 0.8)
+
+    result = train_arm(ARMS["llm-cf"], known, samples, CONFIG, silent, windows)
+
+    assert ((result.rolling > 0) & (result.rolling < 1)).all()
+    early = known["cot_examples/dense"].as_of < samples.time[windows[1] == 2].min()
+    assert 0 < early.sum() < len(early)
+    fewer = known | {"cot_examples/dense": until(known["cot_examples/dense"], samples.time[windows[1] == 0].max())}
+    alone = train_arm(ARMS["llm-cf"], fewer, samples, CONFIG, silent, windows[:2])
+    np.testing.assert_array_equal(result.rolling[:, : alone.rolling.shape[1]], alone.rolling)
+
+
+def test_the_rate_and_epochs_that_validation_likes_best_are_kept(samples, known):
+    trials = (Trial(learning_rate=1e-5), Trial(learning_rate=2e-2, epochs=2), Trial(learning_rate=1e-5, epochs=2))
+    config = CONFIG.model_copy(update={"search": trials})
+
+    result = train_arm(ARMS["base"], known, samples, config, silent, windows_of(samples, 0.5, 0.8))
+
+    for protocol in ("split", "rolling"):
+        tried = result.chosen[protocol]["tried"]
+        best = max(tried, key=lambda one: one["validation_auc"])
+        assert [(one["learning_rate"], one["epochs"]) for one in tried] == [(1e-5, 1), (2e-2, 2), (1e-5, 2)]
+        assert (result.chosen[protocol]["learning_rate"], result.chosen[protocol]["epochs"]) == (2e-2, 2)
+        assert best["learning_rate"] == 2e-2
+    by_hand = config.model_copy(update={"search": (), "learning_rate": 2e-2, "epochs": 2})
+    np.testing.assert_array_equal(result.test, train_arm(ARMS["base"], known, samples, by_hand).test)
+
+
+def test_test_labels_choose_no_setting(world, samples, known):
+    config = CONFIG.model_copy(update={"search": (Trial(learning_rate=1e-3), Trial(learning_rate=2e-2))})
+    turned = replace(samples, label=np.where(samples.part == 2, 1 - samples.label, samples.label).astype(np.float32))
+
+    one, two = (train_arm(ARMS["base"], known, of, config) for of in (samples, turned))
+
+    assert one.chosen == two.chosen
+    np.testing.assert_array_equal(one.test, two.test)
+
+
+def test_the_constant_is_the_share_of_clicks_before(samples):
+    windows = windows_of(samples, 0.5, 0.8)
+
+    result = train_arm(ARMS["constant"], {}, samples, CONFIG, silent, windows)
+
+    assert np.unique(result.test).tolist() == [samples.label[samples.part == 0].mean()]
+    shares = [samples.label[window == 0].mean() for window in windows[1:]]
+    counts = [(window == 2).sum() for window in windows[1:]]
+    np.testing.assert_array_equal(result.rolling[1], np.repeat(np.float32(shares), counts))
 
 
 def test_an_arm_prepares_a_view_for_each_use_in_order(samples, known):

@@ -16,7 +16,7 @@ from ctr.train import rate_at, rows_of, score, train
 from sources.progress import silent
 
 CONFIG = TrainConfig(batch_size=64, epochs=1, embedding_dim=4)
-OVERFITTING = CONFIG.model_copy(update={"epochs": 12, "patience": 2, "learning_rate": 0.05})
+OVERFITTING = CONFIG.model_copy(update={"epochs": 12, "patience": 2, "learning_rate": 0.02})
 
 
 def fit(samples, config=CONFIG, seed=0, progress=silent):
@@ -170,13 +170,20 @@ def test_a_training_set_with_one_class_trains(samples, label):
     assert (np.abs(probability - label) < 0.5).all()
 
 
-def test_no_validation_rows_keep_the_first_epoch(samples):
+def test_without_validation_rows_all_epochs_are_trained_and_the_last_is_kept(samples):
     none = replace(samples, part=np.where(samples.part == 1, 0, samples.part).astype(np.int8))
+    two = CONFIG.model_copy(update={"epochs": 2, "patience": 1})
 
-    trained, _ = fit(none, OVERFITTING)
+    trained, batches = fit(none, two)
 
-    assert trained.validation_auc == (0.5,) * 3
-    assert trained.best_epoch == 0
+    assert trained.validation_auc == ()
+    assert len(trained.learning_rates) == 2 * -(-len(rows_of(none, "train")) // two.batch_size)
+    torch.manual_seed(0)
+    same, _ = fit(none, two.model_copy(update={"patience": 2}))
+    rows = rows_of(none, "test")
+    np.testing.assert_array_equal(score(trained.model, batches, rows), score(same.model, batches, rows))
+    shorter, _ = fit(none, two.model_copy(update={"epochs": 1}))
+    assert (score(shorter.model, batches, rows) != score(same.model, batches, rows)).any()
 
 
 def test_a_model_learns_the_made_world_better_than_chance(samples):
