@@ -74,16 +74,18 @@ def aa_false_share(
     return false / runs
 
 
-def measure(
-    users: Sequence[int] = USERS, runs: int = 200, fixed: float = 0.5
-) -> dict[str, float | dict[str, float]]:
+def measure(users: Sequence[int] = USERS, runs: int = 200, fixed: float = 0.5) -> dict[str, float | dict[str, float]]:
     """Measure every case: `aa_false_share` over all, and `by_users`, each number of users with and without a large one."""
     by_users = {}
     for count in users:
         for largest in SHARES:
             name = f"{count}" if largest is None else f"{count}, one with {largest:.0%} of the rows"
             by_users[name] = aa_false_share(count, largest, runs, fixed=fixed)
-    return {"aa_false_share": float(np.mean(list(by_users.values()))), "by_users": by_users, "runs": runs * len(by_users)}
+    return {
+        "aa_false_share": float(np.mean(list(by_users.values()))),
+        "by_users": by_users,
+        "runs": runs * len(by_users),
+    }
 
 
 if __name__ == "__main__":

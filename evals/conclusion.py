@@ -71,7 +71,9 @@ def conclude(gains: Gains, segments: Segments, controls: Sequence[str]) -> str:
         return f"No control arm was trained beside {subject}, so no gain can be claimed."
     if (nothing := _no_model(gains, segments)) is not None:
         return nothing
-    parts = [f"{subject}, over all {_rows(segments, 'all', 'test rows')}: {_compare(subject, against, segments, 'all')}."]
+    parts = [
+        f"{subject}, over all {_rows(segments, 'all', 'test rows')}: {_compare(subject, against, segments, 'all')}."
+    ]
     if "cold_with_knowledge" in segments:
         told = _compare(subject, against, segments, "cold_with_knowledge")
         parts.append(f"On the {_rows(segments, 'cold_with_knowledge', 'cold rows with knowledge')}: {told}.")

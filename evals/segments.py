@@ -8,9 +8,7 @@ COLD_BELOW = 5
 """Training events below which an item is cold (docs/benchmarks.md, protocol)."""
 
 
-def segments_of_test(
-    samples: Samples, knows: np.ndarray, cutoff: np.datetime64 | None = None
-) -> dict[str, np.ndarray]:
+def segments_of_test(samples: Samples, knows: np.ndarray, cutoff: np.datetime64 | None = None) -> dict[str, np.ndarray]:
     """Sort the test rows into segments, which may overlap.
 
     Args:

@@ -207,7 +207,9 @@ def test_what_wrong_knowledge_or_few_users_hide_in_one_protocol_does_not_hold_in
     good = result(base=UP, facts=UP)
 
     assert conclude_both(good, result(base=UP, facts=UP, shuffled=ZERO)).endswith("No gain holds in both.")
-    text = conclude_both(good, result({"all": SEGMENTS["all"], "cold_with_knowledge": FEW}, base=UP, facts=UP, cold=None))
+    text = conclude_both(
+        good, result({"all": SEGMENTS["all"], "cold_with_knowledge": FEW}, base=UP, facts=UP, cold=None)
+    )
     assert text.endswith("over all test rows better than base and its facts control.")
 
 

@@ -73,4 +73,8 @@ def test_rows_strictly_later_than_the_models_cutoff_are_a_segment_where_there_ar
 
     assert found["before_cutoff"].tolist() == [True, True, False, False]  # a row of the very moment is before
     assert found["after_cutoff"].tolist() == [False, False, True, True]
-    assert list(later) == list(segments.segments_of_test(samples, nobody)) == ["all", "warm", "cold", "cold_with_knowledge"]
+    assert (
+        list(later)
+        == list(segments.segments_of_test(samples, nobody))
+        == ["all", "warm", "cold", "cold_with_knowledge"]
+    )
