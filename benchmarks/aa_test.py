@@ -3,8 +3,8 @@
 Two arms see the same part of the truth and differ by independent noise alone, half of whose variance stays the same in
 all training seeds and half is drawn anew by each. A sentence about all test rows that says "better" or "a loss" is
 false. Users differ in what they like; in half of the cases one user holds a quarter of the rows, as one did under a
-global time split. 200 runs a case by default. With the percentile interval alone, 7.6% of the sentences were false at 20
-users and 6.2% at 30 where all of the noise stayed the same in all seeds, the worst case (1,000 runs).
+global time split. 200 runs a case by default. With the percentile interval alone, 7.6% of the sentences were false at
+20 users and 6.2% at 30 where all of the noise stayed the same in all seeds, the worst case (1,000 runs).
 
     PYTHONPATH=. .venv/bin/python benchmarks/aa_test.py
 
@@ -75,7 +75,7 @@ def aa_false_share(
 
 
 def measure(users: Sequence[int] = USERS, runs: int = 200, fixed: float = 0.5) -> dict[str, float | dict[str, float]]:
-    """Measure every case: `aa_false_share` over all, and `by_users`, each number of users with and without a large one."""
+    """Measure every case: `aa_false_share` over all, and `by_users`, with and without a large user."""
     by_users = {}
     for count in users:
         for largest in SHARES:

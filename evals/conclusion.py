@@ -19,6 +19,7 @@ from evals.words import (
     segment_name,
     signed,
     whose,
+    without_interval,
 )
 
 SUBJECT = "knowledge"
@@ -113,7 +114,7 @@ def claims(result: Mapping[str, Any]) -> set[tuple[str, str]]:
     return {
         (segment, control)
         for segment in TOLD
-        if segment in segments and not segments[segment].get("no_interval")
+        if segment in segments and not without_interval(segments[segment])
         if not _unguarded(subject, gains[subject], segment)
         for control in compared_with(subject, gains[subject])
         if judge(_auc(gains[subject], control, segment)) == "better"
@@ -139,11 +140,11 @@ def _in_both(split: Mapping[str, Any], rolling: Mapping[str, Any]) -> str:
 
 
 def _no_model(gains: Gains, segments: Segments) -> str | None:
-    """Say that the base is no model at all, where it does not beat a constant; None where it does or none was trained."""
+    """Say that the base is no model at all, where it does not beat a constant that was trained; else None."""
     gain = gains.get("base", {}).get(CONSTANT, {}).get("all", {}).get("logloss")
     if gain is None or judge(gain, higher_is_better=False) == "better":
         return None
-    why = segments["all"].get("no_interval") or (
+    why = without_interval(segments["all"]) or (
         f"LogLoss {signed(gain['mean'])}, 95% interval {interval(gain)}, {whose(segments['all'])}"
     )
     return f"The base arm is not shown to be better than a constant ({why}): nothing may be claimed."
@@ -164,7 +165,7 @@ def _unguarded(subject: str, against: Against, segment: str) -> list[str]:
 
 def _compare(subject: str, against: Against, segments: Segments, segment: str) -> str:
     """Compare with every control on one segment."""
-    if why := segments.get(segment, {}).get("no_interval"):
+    if why := without_interval(segments.get(segment, {})):
         return why
     names = compared_with(subject, against)
     found = [_auc(against, name, segment) for name in names]

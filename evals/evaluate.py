@@ -39,8 +39,8 @@ def evaluate(
 
         - `arms`: arm -> segment -> metric -> `mean` and `sd` over seeds (one degree of freedom less), `values` by seed;
           `ece` has a `floor` beside them, what a calibrated model with these predictions would show on average;
-        - `gains`: arm -> control -> segment -> metric -> `mean`, `low`, `high` of metric(arm) - metric(control); low and
-          high are None for a metric that has no interval and in a segment with `no_interval`;
+        - `gains`: arm -> control -> segment -> metric -> `mean`, `low`, `high` of metric(arm) - metric(control); low
+          and high are None for a metric that has no interval and in a segment with `no_interval`;
         - `conclusion`: a sentence or two;
         - `segments`: segment -> `rows`, `positives`, `users`, `largest_user_share` (rows of the user who has most of
           them, as a share) and `no_interval` (why there is none, such as too few users; None where there is one);

@@ -54,8 +54,8 @@ METRICS: Mapping[str, Metric] = {
             "probability, 0 to 1",
             False,
             f"Expected calibration error: mean gap between predicted and observed rate over {BINS} equal-count bins. "
-            "Chance alone makes gaps: read it beside its floor, which a calibrated model with the same predictions would "
-            "show on average.",
+            "Chance alone makes gaps: read it beside its floor, which a calibrated model with the same predictions "
+            "would show on average.",
             "sizes of gaps grow when rows are drawn, so a bootstrap of ECE misses the truth",
         ),
         Metric(

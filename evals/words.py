@@ -122,6 +122,22 @@ def too_few(users: int, largest: float) -> str | None:
     return None
 
 
+def without_interval(counts: Mapping[str, Any]) -> str | None:
+    """Say why a segment's gains have no interval, of results too that were written before there was a reason in them.
+
+    Args:
+        counts: A segment of `evals.evaluate.evaluate`.
+    """
+    if "no_interval" in counts or "users" not in counts:
+        return counts.get("no_interval")
+    return too_few(counts["users"], 0.0)
+
+
+def compared(controls: Iterable[str]) -> list[str]:
+    """Controls that gains are shown over; wrong knowledge and the constant are shown as checks, apart."""
+    return [control for control in controls if control not in (*GUARDS, CONSTANT)]
+
+
 def count_users(users: int) -> str:
     """Say how many users; `1 user`, `1,200 users`."""
     return f"{users:,} user" + ("" if users == 1 else "s")

@@ -124,10 +124,11 @@ def test_a_calibrated_model_shows_the_floor_and_a_wrong_one_more():
 
     assert 0.02 < floor < 0.022  # a perfect model shows this much
     assert simulated_ece(predicted, predicted) == pytest.approx(floor, abs=4e-4)
-    too_high = np.clip(predicted - 0.05, 0, 1)  # the truth lies 0.05 lower everywhere
-    assert simulated_ece(predicted, too_high) == pytest.approx(0.05, abs=0.002)
-    assert simulated_ece(predicted, too_high) > 3 * floor
-    assert ece((np.random.default_rng(2).random(4500) < too_high).astype(float), predicted) > 3 * floor
+    truth = 0.8 * predicted  # predicted rates are a quarter too high: the gap is 0.2 times the mean predicted rate
+    gap = 0.2 * predicted.mean()
+    assert simulated_ece(predicted, truth) == pytest.approx(gap, abs=0.002)
+    assert gap > 4 * floor
+    assert ece((np.random.default_rng(2).random(4500) < truth).astype(float), predicted) > 4 * floor
 
 
 def test_why_the_ece_has_no_interval():
