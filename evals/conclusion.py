@@ -94,15 +94,16 @@ def conclude_both(
         split_name: What the first protocol is called.
 
     Returns:
-        One or two sentences a protocol and a last one, which claims only what both claim.
+        A line of one or two sentences a protocol and a last one, which claims only what both claim.
     """
     first = conclude(split["gains"], split["segments"], split["controls"])
     if rolling is None:
-        return f"{first} Rolling time was not run: a gain under one split is not yet a gain."
+        return f"{first}\nRolling time was not run: a gain under one split is not yet a gain."
     second = conclude(rolling["gains"], rolling["segments"], rolling["controls"])
     cuts = len(rolling.get("cuts") or ())
     name = f"rolling time ({cuts} cuts)" if cuts else "rolling time"
-    return f"By {split_name}: {_inside(first, split)} By {name}: {_inside(second, rolling)} {_in_both(split, rolling)}"
+    told = [f"By {split_name}: {_inside(first, split)}", f"By {name}: {_inside(second, rolling)}"]
+    return "\n".join([*told, _in_both(split, rolling)])
 
 
 def claims(result: Mapping[str, Any]) -> set[tuple[str, str]]:

@@ -6,12 +6,13 @@ shrinking, takes its colours from the page (light, dark, print) and needs no scr
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from evals.checks import gain_of
+from evals.conclusion import claims
 from evals.metrics import BINS, METRICS, reliability_curve
 from evals.scores import Scores
 from evals.words import (
@@ -24,6 +25,7 @@ from evals.words import (
     segment_name,
     signed,
     whose,
+    without_interval,
 )
 
 
@@ -165,16 +167,24 @@ def _line(arm: str, gain: Mapping[str, float | None], axis: Scale, better: bool)
 
 
 def headline(result: Mapping[str, Any], subject: str | None) -> list[dict[str, Any]]:
-    """Choose the main arm's gains in AUC that the report opens with: each control, overall and cold with knowledge."""
+    """Choose the main arm's gains in AUC that the report opens with: each control, overall and cold with knowledge.
+
+    A gain that the conclusion does not claim, because wrong texts do as well or the base beats no constant, is not
+    shown as one here either.
+    """
     if subject is None:
         return []
-    cards = []
+    cards, claimed = [], claims(result)
     for forest in forests(result, "auc", [subject]):
         for segment, lines in forest.groups:
             if segment in ("all", "cold_with_knowledge") and lines:
                 counts = result["segments"][segment]
                 where = {"segment": segment_name(segment), "control": forest.control, "rows": counts["rows"]}
-                cards.append({**where, "whose": whose(counts), "line": lines[0], "zero": forest.zero})
+                told = {"whose": whose(counts), "why": without_interval(counts)}
+                line = lines[0]
+                if line.verdict == "better" and (segment, forest.control) not in claimed:
+                    line = replace(line, verdict="none")
+                cards.append({**where, **told, "line": line, "zero": forest.zero})
     return sorted(cards, key=lambda card: card["segment"])
 
 

@@ -8,6 +8,7 @@ from evals.checks import Check, checks
 from evals.conclusion import subject_of
 from evals.figures import Forest, forests, headline, strips
 from evals.metrics import METRICS, Metric
+from evals.words import CONSTANT
 
 SPLIT = "Configured split"
 ROLLING = "Rolling time"
@@ -99,8 +100,8 @@ def _protocol(name: str, result: Mapping[str, Any], order: Sequence[str]) -> Pro
 
 
 def _best(result: Mapping[str, Any], arms: Sequence[str], segment: str, metric: Metric) -> str | None:
-    """The arm with the best mean of a metric."""
-    means = {arm: result["arms"][arm][segment][metric.name]["mean"] for arm in arms}
+    """The arm with the best mean of a metric; a constant, whose calibration is for nothing, takes no part."""
+    means = {arm: result["arms"][arm][segment][metric.name]["mean"] for arm in arms if arm != CONSTANT}
     known = {arm: mean for arm, mean in means.items() if mean is not None}
     if not known:
         return None

@@ -110,7 +110,10 @@ def _view(result: Mapping[str, Any], context: ReportContext) -> dict[str, Any]:
         "context": context,
         "protocols": protocols,
         "panels": panels_of(protocols),
-        "cuts": list((result.get("rolling") or {}).get("cuts") or ()),
+        "cuts": [
+            {**cut, "time": datetime.fromisoformat(cut["time"])}
+            for cut in (result.get("rolling") or {}).get("cuts") or ()
+        ],
         "looks": result.get("looks"),
         "least_users": LEAST_USERS,
         "metrics": list(METRICS.values()),

@@ -178,7 +178,7 @@ def test_one_protocol_alone_is_said_to_show_no_gain_yet():
     text = conclude_both(result(base=UP, facts=UP), None)
 
     assert text.startswith(conclude(gains(base=UP, facts=UP), SEGMENTS, CONTROLS))
-    assert text.endswith(" Rolling time was not run: a gain under one split is not yet a gain.")
+    assert text.endswith("\nRolling time was not run: a gain under one split is not yet a gain.")
 
 
 def test_a_gain_of_both_protocols_is_named_with_its_controls_and_segments():
@@ -190,7 +190,7 @@ def test_a_gain_of_both_protocols_is_named_with_its_controls_and_segments():
 
     first, second = (conclude(one["gains"], one["segments"], CONTROLS) for one in (split, rolling))
     assert text == (
-        f"By the configured split: k{first[1:]} By rolling time (2 cuts): k{second[1:]} What holds in both: over all test "
+        f"By the configured split: k{first[1:]}\nBy rolling time (2 cuts): k{second[1:]}\nWhat holds in both: over all test "
         "rows better than base and its facts control, and on cold rows with knowledge better than base."
     )
 
@@ -200,7 +200,7 @@ def test_a_gain_of_one_protocol_alone_does_not_hold_in_both(other):
     for pair in ((UP, other), (other, UP), (other, other)):
         split, rolling = (result(base=gain, facts=gain) for gain in pair)
 
-        assert conclude_both(split, rolling).endswith(" No gain holds in both.")
+        assert conclude_both(split, rolling).endswith("\nNo gain holds in both.")
 
 
 def test_what_wrong_knowledge_or_few_users_hide_in_one_protocol_does_not_hold_in_both():
