@@ -8,7 +8,7 @@ global time split. 200 runs a case by default. With the percentile interval alon
 
     PYTHONPATH=. .venv/bin/python benchmarks/aa_test.py
 
-One CPU-minute. The last line printed is one JSON object.
+One CPU-minute (44 s). The last line printed is one JSON object.
 """
 
 import argparse
