@@ -9,7 +9,7 @@ from feature_store.releases import get_release
 from flows.config import load_config
 from flows.samples import arms_in
 from flows.server import prefect_server
-from flows.tables import Rows, arm_rows, gain_rows
+from flows.tables import Rows, tables
 from flows.train_runs import get_run
 from flows.workplace import open_store
 
@@ -53,11 +53,12 @@ def split_arms(arms: str | None) -> list[str] | None:
 
 
 def print_arms(result: dict[str, Any]) -> None:
-    """Print the table of arms and the conclusion."""
-    print_rows("arms on all test rows: mean over seeds", arm_rows(result))
-    for segment, name in (("all", "all test rows"), ("cold_with_knowledge", "cold test rows with knowledge")):
-        print_rows(f"AUC gains on {name}, 95% intervals", gain_rows(result, segment))
+    """Print the tables of every protocol, the conclusion, and how often test rows were looked at."""
+    for title, rows in tables(result):
+        print_rows(title, rows)
     print_line(f"\n{result['conclusion']}")
+    if (looks := result.get("looks")) is not None:
+        print_line(f"test rows were looked at {looks:,} time{'' if looks == 1 else 's'}")
 
 
 def print_rows(title: str, rows: Rows) -> None:

@@ -1,78 +1,225 @@
-"""The conclusion: one or two plain sentences that say no more than the intervals allow."""
+"""The conclusion: a few plain sentences that say no more than the intervals allow.
+
+An arm is called better than a control only where the whole interval of the gain lies above 0 and, where they were
+trained, the arm is better than its shuffled and random twins too. Nothing is claimed where the base does not beat a
+constant, and a gain counts as one only when it holds in both protocols.
+"""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from evals.words import CONTROLS, Verdict, interval, judge, signed
+from evals.words import (
+    CONSTANT,
+    CONTROLS,
+    GUARDS,
+    Verdict,
+    interval,
+    judge,
+    own_controls,
+    segment_name,
+    signed,
+    whose,
+    without_interval,
+)
 
 SUBJECT = "knowledge"
 """The arm that the conclusion is about, where there is one of this name."""
+TOLD = ("all", "cold_with_knowledge")
+"""Segments that the conclusion tells of."""
 
-Gains = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Mapping[str, float | None]]]]]
+Gain = Mapping[str, float | None]
+Against = Mapping[str, Mapping[str, Mapping[str, Gain]]]
+"""Control -> segment -> metric -> mean, low, high."""
+Gains = Mapping[str, Against]
 """Arm -> control -> segment -> metric -> mean, low, high."""
+Segments = Mapping[str, Mapping[str, Any]]
+"""Segment -> rows, users and so on."""
+NO_GAIN: Gain = {"mean": None, "low": None, "high": None}
 
 
 def subject_of(arms: Sequence[str], controls: Sequence[str]) -> str | None:
-    """Choose the arm that the conclusion is about: `knowledge`, or the last arm that is no control."""
-    others = [arm for arm in arms if arm not in controls]
+    """Choose the arm that the conclusion is about: `knowledge`, or the last arm that is no control of any kind."""
+    never = {*controls, CONSTANT, *GUARDS, *(own for arm in arms for own in own_controls(arm, arms))}
+    others = [arm for arm in arms if arm not in never]
     if SUBJECT in others:
         return SUBJECT
     return others[-1] if others else None
 
 
-def conclude(gains: Gains, segments: Mapping[str, Mapping[str, int]], controls: Sequence[str]) -> str:
+def guards_of(subject: str, against: Against) -> list[str]:
+    """Arms of wrong knowledge that the subject must beat before a gain is claimed; those that were trained."""
+    own = own_controls(subject, against)
+    return [name for name in against if name in GUARDS or (name in own and not name.endswith("-facts"))]
+
+
+def conclude(gains: Gains, segments: Segments, controls: Sequence[str]) -> str:
     """Say what was shown about the main arm's AUC, overall and on cold rows with knowledge.
 
     Args:
         gains: Gains of every arm over the controls that were trained.
-        segments: Segment -> `rows`.
+        segments: Segment -> `rows`, `users`, `largest_user_share` and `no_interval`.
         controls: Names of the control arms, trained or not.
 
     Returns:
-        Sentences that claim a gain only where the whole interval is above 0, each number with its interval.
+        Sentences that claim a gain only where the whole interval is above 0, each number with its interval and the
+        users it comes from.
     """
     subject = subject_of(list(gains), controls)
     if subject is None:
         return "Only control arms were trained, so nothing can be said about knowledge."
     against = gains[subject]
-    if not against:
+    if not compared_with(subject, against):
         return f"No control arm was trained beside {subject}, so no gain can be claimed."
-    parts = [f"{subject}, over all {_rows(segments, 'all')} test rows: {_compare(against, 'all')}."]
+    if (nothing := _no_model(gains, segments)) is not None:
+        return nothing
+    parts = [
+        f"{subject}, over all {_rows(segments, 'all', 'test rows')}: {_compare(subject, against, segments, 'all')}."
+    ]
     if "cold_with_knowledge" in segments:
-        rows = _rows(segments, "cold_with_knowledge")
-        parts.append(f"On the {rows} cold rows with knowledge: {_compare(against, 'cold_with_knowledge')}.")
-    if "facts" not in against:
+        told = _compare(subject, against, segments, "cold_with_knowledge")
+        parts.append(f"On the {_rows(segments, 'cold_with_knowledge', 'cold rows with knowledge')}: {told}.")
+    if not {"facts", f"{subject}-facts"} & set(against):
         parts.append("There is no facts control, so a gain may come from the prompt's facts alone.")
-    text = " ".join(parts)
-    return text[0].upper() + text[1:]
+    return _sentence(" ".join(parts))
 
 
-def _rows(segments: Mapping[str, Mapping[str, int]], name: str) -> str:
-    return f"{segments[name]['rows']:,}" if name in segments else "0"
-
-
-def _compare(
-    against: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float | None]]]],
-    segment: str,
+def conclude_both(
+    split: Mapping[str, Any], rolling: Mapping[str, Any] | None, split_name: str = "the configured split"
 ) -> str:
+    """Say what each protocol shows, and which gains hold in both.
+
+    Args:
+        split: What `evals.evaluate.evaluate` returned for the configured split.
+        rolling: The same for the pooled rows of rolling time; None where it was not run.
+        split_name: What the first protocol is called.
+
+    Returns:
+        A line of one or two sentences a protocol and a last one, which claims only what both claim.
+    """
+    first = conclude(split["gains"], split["segments"], split["controls"])
+    if rolling is None:
+        return f"{first}\nRolling time was not run: a gain under one split is not yet a gain."
+    second = conclude(rolling["gains"], rolling["segments"], rolling["controls"])
+    cuts = len(rolling.get("cuts") or ())
+    name = f"rolling time ({cuts} cuts)" if cuts else "rolling time"
+    told = [f"By {split_name}: {_inside(first, split)}", f"By {name}: {_inside(second, rolling)}"]
+    return "\n".join([*told, _in_both(split, rolling)])
+
+
+def claims(result: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """What a result allows to call better: (segment, control) pairs of its subject."""
+    gains, segments = result["gains"], result["segments"]
+    subject = subject_of(list(gains), result["controls"])
+    if subject is None or _no_model(gains, segments) is not None:
+        return set()
+    return {
+        (segment, control)
+        for segment in TOLD
+        if segment in segments and not without_interval(segments[segment])
+        if not _unguarded(subject, gains[subject], segment)
+        for control in compared_with(subject, gains[subject])
+        if judge(_auc(gains[subject], control, segment)) == "better"
+    }
+
+
+def compared_with(subject: str, against: Against) -> list[str]:
+    """The controls that a gain is told over: neither wrong knowledge nor the constant."""
+    guards = guards_of(subject, against)
+    return [name for name in against if name != CONSTANT and name not in guards]
+
+
+def _in_both(split: Mapping[str, Any], rolling: Mapping[str, Any]) -> str:
+    one, other = (subject_of(list(result["gains"]), result["controls"]) for result in (split, rolling))
+    shared = claims(split) & claims(rolling) if one == other else set()
+    if not shared:
+        return "No gain holds in both."
+    told = []
+    for segment in TOLD:
+        if names := [_name(control) for control in split["controls"] if (segment, control) in shared]:
+            told.append(f"{'over' if segment == 'all' else 'on'} {segment_name(segment)} better than {_and(names)}")
+    return f"What holds in both: {', and '.join(told)}."
+
+
+def _no_model(gains: Gains, segments: Segments) -> str | None:
+    """Say that the base is no model at all, where it does not beat a constant that was trained; else None."""
+    gain = gains.get("base", {}).get(CONSTANT, {}).get("all", {}).get("logloss")
+    if gain is None or judge(gain, higher_is_better=False) == "better":
+        return None
+    why = without_interval(segments["all"]) or (
+        f"LogLoss {signed(gain['mean'])}, 95% interval {interval(gain)}, {whose(segments['all'])}"
+    )
+    return f"The base arm is not shown to be better than a constant ({why}): nothing may be claimed."
+
+
+def _rows(segments: Segments, name: str, what: str) -> str:
+    if name not in segments:
+        return f"0 {what}"
+    counts = segments[name]
+    return f"{counts['rows']:,} {what}" + (f" ({whose(counts)})" if "users" in counts else "")
+
+
+def _unguarded(subject: str, against: Against, segment: str) -> list[str]:
+    """Guards that the subject is not shown to beat."""
+    guards = guards_of(subject, against)
+    return [guard for guard in guards if judge(_auc(against, guard, segment)) != "better"]
+
+
+def _compare(subject: str, against: Against, segments: Segments, segment: str) -> str:
     """Compare with every control on one segment."""
-    nothing = {"mean": None, "low": None, "high": None}
-    found = [(name, by.get(segment, {}).get("auc", nothing)) for name, by in against.items()]
-    verdicts: list[Verdict] = [judge(gain) for _, gain in found]
+    if why := without_interval(segments.get(segment, {})):
+        return why
+    names = compared_with(subject, against)
+    found = [_auc(against, name, segment) for name in names]
+    verdicts: list[Verdict] = [judge(gain) for gain in found]
     if all(verdict == "unknown" for verdict in verdicts):
         return "no interval, too few rows of both labels"
-    clauses = [_clause(name, gain, verdict) for (name, gain), verdict in zip(found, verdicts, strict=True)]
+    unguarded = _unguarded(subject, against, segment) if "better" in verdicts else []
+    clauses = [_clause(*one, not unguarded) for one in zip(names, found, verdicts, strict=True)]
     text = clauses[0]
     for i, clause in enumerate(clauses[1:], start=1):
         text += (" and " if verdicts[i] == verdicts[i - 1] else ", but ") + clause
+    if unguarded:
+        told = _and([f"{_name(name)} ({_figures(_auc(against, name, segment))})" for name in unguarded])
+        text += f"; yet not shown to be better than {told}, so that nothing is put down to what the texts say"
     return text
 
 
-def _clause(control: str, gain: Mapping[str, float | None], verdict: Verdict) -> str:
-    name = CONTROLS.get(control, f"the control {control}")
+def _clause(control: str, gain: Gain, verdict: Verdict, guarded: bool) -> str:
+    name = _name(control)
     claim = {
-        "better": f"better than {name}",
+        "better": f"better than {name}" if guarded else f"ahead of {name}",
         "worse": f"a loss against {name}",
         "none": f"no gain shown over {name}",
         "unknown": f"no interval against {name}",
     }[verdict]
-    return claim if verdict == "unknown" else f"{claim} ({signed(gain['mean'])} AUC, 95% interval {interval(gain)})"
+    return claim if verdict == "unknown" else f"{claim} ({_figures(gain)})"
+
+
+def _figures(gain: Gain) -> str:
+    if gain["low"] is None:
+        return "no interval"
+    return f"{signed(gain['mean'])} AUC, 95% interval {interval(gain)}"
+
+
+def _auc(against: Against, control: str, segment: str) -> Gain:
+    return against[control].get(segment, {}).get("auc", NO_GAIN)
+
+
+def _name(control: str) -> str:
+    return CONTROLS.get(control, f"the control {control}")
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _inside(text: str, result: Mapping[str, Any]) -> str:
+    """A conclusion after a colon: a name of an arm or an article is no beginning of a sentence there."""
+    subject = subject_of(list(result["gains"]), result["controls"])
+    if subject is not None and text.startswith(_sentence(subject)):
+        return subject + text[len(subject) :]
+    return text[0].lower() + text[1:]

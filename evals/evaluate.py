@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from evals.conclusion import conclude
-from evals.intervals import LEVEL, Draws, draw, percentile_interval, replicate_gains
-from evals.metrics import FUNCTIONS
-from evals.resampled import resampled_metrics
+from evals.intervals import LEVEL, Draws, draw, effective_users, replicate_gains, user_interval
+from evals.metrics import FUNCTIONS, ece_floor
+from evals.resampled import RESAMPLED, resampled_metrics
 from evals.scores import Scores
+from evals.words import CONTROLS, own_controls, too_few
 from sources.progress import Progress, silent
 
 Table = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
@@ -18,7 +19,7 @@ Table = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
 
 def evaluate(
     scores: Scores,
-    controls: Sequence[str] = ("base", "facts"),
+    controls: Sequence[str] = tuple(CONTROLS),
     replicates: int = 1000,
     seed: int = 0,
     progress: Progress = silent,
@@ -27,7 +28,8 @@ def evaluate(
 
     Args:
         scores: Predictions on the test rows.
-        controls: Arms that gains are measured against; those that were not trained are left out.
+        controls: Arms that gains are measured against; those that were not trained are left out. An arm that has
+            controls of its own (`llm-cf` has `llm-cf-random`) is measured against those too.
         replicates: Replicates of the bootstrap.
         seed: Seed of the bootstrap; the result depends on it and on the scores alone.
         progress: Told how many predictions (arm, segment, seed) have been resampled.
@@ -36,30 +38,36 @@ def evaluate(
         A dict ready for JSON, None where a number is undefined:
 
         - `arms`: arm -> segment -> metric -> `mean` and `sd` over seeds (one degree of freedom less), `values` by seed;
-        - `gains`: arm -> control -> segment -> metric -> `mean`, `low`, `high` of metric(arm) - metric(control);
+          `ece` has a `floor` beside them, what a calibrated model with these predictions would show on average;
+        - `gains`: arm -> control -> segment -> metric -> `mean`, `low`, `high` of metric(arm) - metric(control); low
+          and high are None for a metric that has no interval and in a segment with `no_interval`;
         - `conclusion`: a sentence or two;
-        - `segments`: segment -> `rows`, `positives`, `users`;
+        - `segments`: segment -> `rows`, `positives`, `users`, `largest_user_share` (rows of the user who has most of
+          them, as a share) and `no_interval` (why there is none, such as too few users; None where there is one);
         - `bootstrap`: `replicates`, `seed`, `level`, and `unit`, what is resampled;
         - `controls`: control arms that were trained; `seeds`: training seeds an arm.
     """
     user, users = scores.user_codes()
     draws = draw(users, scores.seeds, replicates, seed)
     points, resampled = _measure(scores, user, draws, progress)
-    present = [control for control in controls if control in scores.probabilities]
+    trained = list(scores.probabilities)
+    present = [control for control in controls if control in trained]
+    segments = {name: _counts(scores, chosen) for name, chosen in scores.segments.items()}
+    effective = {
+        name: effective_users(np.bincount(user[chosen], minlength=users))
+        for name, chosen in scores.segments.items()
+        if segments[name]["no_interval"] is None
+    }
     gains = {
         arm: {
-            control: _gains(points[arm], points[control], resampled[arm], resampled[control], draws)
-            for control in present
+            control: _gains(points[arm], points[control], resampled[arm], resampled[control], draws, effective)
+            for control in dict.fromkeys([*present, *own_controls(arm, trained)])
             if control != arm
         }
-        for arm in scores.probabilities
+        for arm in trained
     }
-    segments = {name: _counts(scores, chosen) for name, chosen in scores.segments.items()}
     return {
-        "arms": {
-            arm: {s: {m: _summary(v) for m, v in metrics.items()} for s, metrics in by_segment.items()}
-            for arm, by_segment in points.items()
-        },
+        "arms": {arm: _summaries(scores, arm, by_segment) for arm, by_segment in points.items()},
         "gains": gains,
         "conclusion": conclude(gains, segments, controls),
         "segments": segments,
@@ -84,7 +92,7 @@ def _measure(scores: Scores, user: np.ndarray, draws: Draws, progress: Progress)
                 seeds.append(resampled_metrics(label, probability, of, draws.users))
                 done += 1
                 progress("intervals", done, total)
-            resampled[arm][name] = {metric: np.stack([one[metric] for one in seeds]) for metric in FUNCTIONS}
+            resampled[arm][name] = {metric: np.stack([one[metric] for one in seeds]) for metric in RESAMPLED}
             points[arm][name] = {
                 metric: np.array([function(label, one, of) for one in probabilities[:, chosen]])
                 for metric, function in FUNCTIONS.items()
@@ -98,15 +106,30 @@ def _gains(
     arm_resampled: Mapping[str, Mapping[str, np.ndarray]],
     control_resampled: Mapping[str, Mapping[str, np.ndarray]],
     draws: Draws,
+    effective: Mapping[str, float],
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     out: dict[str, dict[str, dict[str, float | None]]] = {}
     for segment, metrics in arm.items():
         out[segment] = {}
         for metric, values in metrics.items():
             mean = float((values - control[segment][metric]).mean())
-            replicates = replicate_gains(arm_resampled[segment][metric], control_resampled[segment][metric], draws)
-            low, high = percentile_interval(replicates) if not np.isnan(mean) else (mean, mean)
+            low = high = float("nan")
+            if metric in RESAMPLED and segment in effective and not np.isnan(mean):
+                replicates = replicate_gains(arm_resampled[segment][metric], control_resampled[segment][metric], draws)
+                low, high = user_interval(replicates, mean, effective[segment])
             out[segment][metric] = {"mean": _plain(mean), "low": _plain(low), "high": _plain(high)}
+    return out
+
+
+def _summaries(
+    scores: Scores, arm: str, by_segment: Mapping[str, Mapping[str, np.ndarray]]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Segment -> metric -> what is told of one arm."""
+    out: dict[str, dict[str, dict[str, Any]]] = {}
+    for segment, metrics in by_segment.items():
+        out[segment] = {metric: _summary(values) for metric, values in metrics.items()}
+        floors = [ece_floor(one) for one in scores.probabilities[arm][:, scores.segments[segment]]]
+        out[segment]["ece"]["floor"] = _plain(float(np.mean(floors)))
     return out
 
 
@@ -115,11 +138,15 @@ def _summary(values: np.ndarray) -> dict[str, Any]:
     return {"mean": _plain(float(values.mean())), "sd": _plain(spread), "values": [_plain(float(v)) for v in values]}
 
 
-def _counts(scores: Scores, chosen: np.ndarray) -> dict[str, int]:
+def _counts(scores: Scores, chosen: np.ndarray) -> dict[str, Any]:
+    of_user = np.unique(scores.user[chosen], return_counts=True)[1]
+    largest = float(of_user.max() / of_user.sum()) if len(of_user) else 0.0
     return {
         "rows": int(chosen.sum()),
         "positives": int(scores.label[chosen].sum(dtype=np.float64)),
-        "users": len(np.unique(scores.user[chosen])),
+        "users": len(of_user),
+        "largest_user_share": largest,
+        "no_interval": too_few(len(of_user), largest),
     }
 
 

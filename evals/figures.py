@@ -6,14 +6,27 @@ shrinking, takes its colours from the page (light, dark, print) and needs no scr
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from evals.checks import gain_of
+from evals.conclusion import claims
 from evals.metrics import BINS, METRICS, reliability_curve
 from evals.scores import Scores
-from evals.words import Verdict, fixed, interval, judge, segment_name, signed
+from evals.words import (
+    CONSTANT,
+    Verdict,
+    compared,
+    fixed,
+    interval,
+    judge,
+    segment_name,
+    signed,
+    whose,
+    without_interval,
+)
 
 
 @dataclass(frozen=True)
@@ -95,27 +108,22 @@ def _ticks(axis: Scale, sign: bool = False, every: int = 1) -> tuple[tuple[float
     )
 
 
-def forests(result: Mapping[str, Any], metric: str, arms: Sequence[str]) -> list[Forest]:
-    """Lay out the gains of one metric over every control.
+def forests(
+    result: Mapping[str, Any], metric: str, arms: Sequence[str], beside: Sequence[Mapping[str, Any]] = ()
+) -> list[Forest]:
+    """Lay out the gains of one metric over every control but wrong knowledge and the constant, which are checks.
 
     Args:
         result: What `evals.evaluate.evaluate` returned.
         metric: Name of the metric.
-        arms: Arms in the order of display.
+        arms: Arms in the order of display; a constant has no line, which would stretch the axis for nothing.
+        beside: Results that are shown beside this one, on the same axis.
 
     Returns:
         One forest plot a control, all on one axis.
     """
-    gains, better = result["gains"], METRICS[metric].higher_is_better
-    known = [
-        value
-        for by_control in gains.values()
-        for by_segment in by_control.values()
-        for by_metric in by_segment.values()
-        for value in (by_metric[metric]["low"], by_metric[metric]["high"])
-        if value is not None
-    ]
-    axis = scale([0.0, *known], ticks=7)
+    axis = scale([0.0, *(value for one in (result, *beside) for value in _bounds(one, metric))], ticks=7)
+    lines = [arm for arm in arms if arm != CONSTANT]
     return [
         Forest(
             control=control,
@@ -123,9 +131,11 @@ def forests(result: Mapping[str, Any], metric: str, arms: Sequence[str]) -> list
                 (
                     segment,
                     tuple(
-                        _line(arm, gains[arm][control][segment][metric], axis, better)
-                        for arm in arms
-                        if control in gains.get(arm, {})
+                        _line(
+                            arm, gain_of(result, arm, control, segment, metric), axis, METRICS[metric].higher_is_better
+                        )
+                        for arm in lines
+                        if control in result["gains"].get(arm, {})
                     ),
                 )
                 for segment in result["segments"]
@@ -133,9 +143,21 @@ def forests(result: Mapping[str, Any], metric: str, arms: Sequence[str]) -> list
             zero=axis.at(0.0),
             ticks=_ticks(axis, sign=True, every=2),
         )
-        for control in result["controls"]
-        if any(control in gains.get(arm, {}) for arm in arms)
+        for control in compared(result["controls"])
+        if any(control in result["gains"].get(arm, {}) for arm in lines)
     ]
+
+
+def _bounds(result: Mapping[str, Any], metric: str) -> list[float]:
+    """Ends of all intervals that are drawn."""
+    gains = (
+        gain_of(result, arm, control, segment, metric)
+        for arm, by_control in result["gains"].items()
+        for control in compared(by_control)
+        for segment in result["segments"]
+        if arm != CONSTANT and control in result["controls"]
+    )
+    return [value for gain in gains for value in (gain["low"], gain["high"]) if value is not None]
 
 
 def _line(arm: str, gain: Mapping[str, float | None], axis: Scale, better: bool) -> Line:
@@ -145,16 +167,24 @@ def _line(arm: str, gain: Mapping[str, float | None], axis: Scale, better: bool)
 
 
 def headline(result: Mapping[str, Any], subject: str | None) -> list[dict[str, Any]]:
-    """Choose the main arm's gains in AUC that the report opens with: each control, overall and cold with knowledge."""
+    """Choose the main arm's gains in AUC that the report opens with: each control, overall and cold with knowledge.
+
+    A gain that the conclusion does not claim, because wrong texts do as well or the base beats no constant, is not
+    shown as one here either.
+    """
     if subject is None:
         return []
-    cards = []
+    cards, claimed = [], claims(result)
     for forest in forests(result, "auc", [subject]):
         for segment, lines in forest.groups:
             if segment in ("all", "cold_with_knowledge") and lines:
-                rows = result["segments"][segment]["rows"]
-                where = {"segment": segment_name(segment), "control": forest.control, "rows": rows}
-                cards.append({**where, "line": lines[0], "zero": forest.zero})
+                counts = result["segments"][segment]
+                where = {"segment": segment_name(segment), "control": forest.control, "rows": counts["rows"]}
+                told = {"whose": whose(counts), "why": without_interval(counts)}
+                line = lines[0]
+                if line.verdict == "better" and (segment, forest.control) not in claimed:
+                    line = replace(line, verdict="none")
+                cards.append({**where, **told, "line": line, "zero": forest.zero})
     return sorted(cards, key=lambda card: card["segment"])
 
 
@@ -247,12 +277,13 @@ def _curve(arm: str, points: Sequence[tuple[float, float, int]], axis: Scale, ga
 
 
 def strips(result: Mapping[str, Any], metric: str, arms: Sequence[str]) -> dict[str, dict[str, list[float]]]:
-    """Place every seed's value of a metric on one axis a segment.
+    """Place every seed's value of a metric on one axis a segment; a constant, which stands far from all, has no place.
 
     Returns:
         Segment -> arm -> percent of the axis, one a seed.
     """
     out: dict[str, dict[str, list[float]]] = {}
+    arms = [arm for arm in arms if arm != CONSTANT]
     for segment in result["segments"]:
         values = {arm: [v for v in result["arms"][arm][segment][metric]["values"] if v is not None] for arm in arms}
         axis = scale([value for arm in arms for value in values[arm]], padding=0.08)

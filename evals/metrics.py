@@ -26,6 +26,8 @@ class Metric:
     """Whether a larger value is a better model."""
     meaning: str
     """One sentence for the reader."""
+    no_interval: str | None = None
+    """Why there is no interval of its gains; None where there is one."""
 
 
 METRICS: Mapping[str, Metric] = {
@@ -51,7 +53,10 @@ METRICS: Mapping[str, Metric] = {
             "ECE",
             "probability, 0 to 1",
             False,
-            f"Expected calibration error: mean gap between predicted and observed rate over {BINS} equal-count bins.",
+            f"Expected calibration error: mean gap between predicted and observed rate over {BINS} equal-count bins. "
+            "Chance alone makes gaps: read it beside its floor, which a calibrated model with the same predictions "
+            "would show on average.",
+            "sizes of gaps grow when rows are drawn, so a bootstrap of ECE misses the truth",
         ),
         Metric(
             "nce",
@@ -223,6 +228,30 @@ def ece(label: np.ndarray, probability: np.ndarray, bins: int = BINS) -> float:
         return float("nan")
     gaps = np.bincount(equal_count_bins(probability, bins), label.astype(np.float64) - probability, bins)
     return float(np.abs(gaps).sum() / len(label))
+
+
+def ece_floor(probability: np.ndarray, bins: int = BINS) -> float:
+    """What the calibration error would be on average if every prediction were right, in the same bins.
+
+    In a bin whose labels come true with their predicted rates, observed minus predicted has mean 0 and variance
+    sum p (1 - p), and is nearly normal: its size has the mean sqrt(2 / pi) times its standard deviation. What `ece`
+    shows above this floor is the model's own error. Labels are taken as independent given the predictions.
+
+    Args:
+        probability: [N].
+        bins: Number of bins.
+
+    Returns:
+        A probability, about sqrt(2 bins p (1 - p) / (pi N)); NaN where there is no row.
+
+    Source: mean of the half-normal distribution; that the plug-in error of a calibrated model is far from 0: Kumar,
+    Liang and Ma 2019, "Verified Uncertainty Calibration", section 4.
+    """
+    if len(probability) == 0:
+        return float("nan")
+    predicted = probability.astype(np.float64)
+    variance = np.bincount(equal_count_bins(probability, bins), predicted * (1 - predicted), bins)
+    return float(np.sqrt(2 * variance / np.pi).sum() / len(probability))
 
 
 class CurvePoint(NamedTuple):

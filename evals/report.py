@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from evals.conclusion import subject_of
-from evals.figures import calibration, forests, headline, strips
-from evals.metrics import METRICS, Metric
+from evals.checks import gain_of
+from evals.figures import calibration
+from evals.metrics import METRICS
 from evals.page import page_environment
-from evals.words import fixed, percent, segment_name, signed
+from evals.protocols import Protocol, panels_of, protocols_of
+from evals.words import LEAST_USERS, fixed, percent, segment_name, signed, whose, without_interval
 
 FEW_SEEDS = 5
 """With fewer training seeds the report warns by itself."""
@@ -76,7 +77,9 @@ def render_report(result: Mapping[str, Any], context: ReportContext) -> str:
     """Write the report.
 
     Args:
-        result: What `evals.evaluate.evaluate` returned, or the same read back from JSON.
+        result: What `evals.evaluate.evaluate` returned, or the same read back from JSON; beside it, if there are any,
+            `rolling` (the result of rolling time, with its `cuts`: share, time, train_rows, test_rows, test_users) and
+            `looks` (how often test rows of this data were looked at).
         context: Everything else.
 
     Returns:
@@ -85,44 +88,41 @@ def render_report(result: Mapping[str, Any], context: ReportContext) -> str:
     """
     environment = page_environment()
     environment.filters.update(
-        fixed=fixed, signed=signed, percent=percent, segment=segment_name, show=show, moment=moment, count=count
+        fixed=fixed,
+        signed=signed,
+        percent=percent,
+        segment=segment_name,
+        whose=whose,
+        without_interval=without_interval,
+        show=show,
+        moment=moment,
+        count=count,
     )
     return environment.get_template("report.html.j2").render(**_view(result, context))
 
 
 def _view(result: Mapping[str, Any], context: ReportContext) -> dict[str, Any]:
-    """Everything the template shows, so that it need not compute."""
-    arms = [arm for arm in context.arms if arm in result["arms"]]
-    arms += [arm for arm in result["arms"] if arm not in arms]
-    controls = list(result["controls"])
-    subject = subject_of(list(result["arms"]), controls)
+    """Everything the templates show, so that they need not compute."""
+    protocols = protocols_of(result, list(context.arms))
     facts = dict(context.release.get("facts") or {})
     return {
         "result": result,
         "context": context,
-        "arms": arms,
-        "controls": controls,
-        "subject": subject,
+        "protocols": protocols,
+        "panels": panels_of(protocols),
+        "cuts": [
+            {**cut, "time": datetime.fromisoformat(cut["time"])}
+            for cut in (result.get("rolling") or {}).get("cuts") or ()
+        ],
+        "looks": result.get("looks"),
+        "least_users": LEAST_USERS,
         "metrics": list(METRICS.values()),
-        "best": {s: {name: _best(result, arms, s, m) for name, m in METRICS.items()} for s in result["segments"]},
-        "cards": headline(result, subject),
-        "forests": {metric: forests(result, metric, arms) for metric in METRICS},
-        "strips": strips(result, "auc", arms),
-        "calibration": calibration(context.calibration, arms),
+        "calibration": calibration(context.calibration, protocols[0].arms),
         "totals": _totals(context.costs),
         "facts": facts,
         "release_facts": [(name, facts[key]) for key, name in RELEASE_FACTS.items() if key in facts],
-        "caveats": [*context.caveats, *_own_caveats(result, context)],
+        "caveats": [*context.caveats, *_own_caveats(protocols, context)],
     }
-
-
-def _best(result: Mapping[str, Any], arms: Sequence[str], segment: str, metric: Metric) -> str | None:
-    """The arm with the best mean of a metric."""
-    means = {arm: result["arms"][arm][segment][metric.name]["mean"] for arm in arms}
-    known = {arm: mean for arm, mean in means.items() if mean is not None}
-    if not known:
-        return None
-    return (max if metric.higher_is_better else min)(known, key=lambda arm: known[arm])
 
 
 def _totals(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -134,11 +134,17 @@ def _totals(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {**sums, "cost": money}
 
 
-def _own_caveats(result: Mapping[str, Any], context: ReportContext) -> list[str]:
+def _own_caveats(protocols: Sequence[Protocol], context: ReportContext) -> list[str]:
     """Caveats that follow from the numbers themselves."""
-    shown = sum(len(by_control) for by_control in result["gains"].values()) * len(result["segments"])
+    shown = sum(
+        gain_of(one.result, arm, control, segment, "auc")["low"] is not None
+        for one in protocols
+        for arm, by_control in one.result["gains"].items()
+        for control in by_control
+        for segment in one.result["segments"]
+    )
     own = [
-        f"The page shows {shown:,} intervals a metric and does not correct them for their number: "
+        f"There are {shown:,} intervals a metric, which are not corrected for their number: "
         "where nothing is gained or lost, about one in twenty excludes 0 all the same."
     ]
     if context.seeds < FEW_SEEDS:

@@ -1,5 +1,8 @@
 """The metrics again, over many resamples of users at once: a user drawn twice counts every one of its rows twice.
 
+All but the calibration error: it adds up sizes of gaps, and every resample adds noise of its own to each gap, so that
+its replicates lie above the truth and their interval misses it.
+
 No row is ever copied: a resample is a column of weights, and every metric is written as sums over users or over rows
 in the order of their scores. `FUNCTIONS` of metrics.py on really repeated rows gives the same numbers (a test says so).
 """
@@ -8,8 +11,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from evals.metrics import BINS, entropy, equal_count_bins, row_losses, user_aucs
+from evals.metrics import METRICS, entropy, row_losses, user_aucs
 
+RESAMPLED = tuple(name for name, metric in METRICS.items() if metric.no_interval is None)
+"""Metrics that have an interval."""
 CHUNK_CELLS = 2**17
 """Rows times resamples worked on at once: 1 MB of float64 an array, which stays in a core's cache."""
 
@@ -17,9 +22,7 @@ CHUNK_CELLS = 2**17
 def resampled_metrics(
     label: np.ndarray, probability: np.ndarray, user: np.ndarray, weights: np.ndarray
 ) -> Mapping[str, np.ndarray]:
-    """Every metric under every resample of users.
-
-    The bins of the calibration error are those of the rows as they are, held fixed in all resamples.
+    """Every metric that has an interval, under every resample of users.
 
     Args:
         label: [N], 0 or 1.
@@ -31,18 +34,17 @@ def resampled_metrics(
         Metric -> [R] float64, NaN where a resample leaves it undefined.
     """
     users, resamples = weights.shape
-    out = {name: np.full(resamples, np.nan) for name in ("auc", "gauc", "logloss", "ece", "nce")}
+    out = {name: np.full(resamples, np.nan) for name in RESAMPLED}
     if len(label) == 0:
         return out
     table = _user_sums(label, probability, user, users)
     ranking = _Ranking(label, probability, user)
     for part in _chunks(len(label), resamples):
         weight = weights[:, part].astype(np.float64)  # [U, C]
-        rows, positives, loss, ranked, ranked_auc, *gaps = table @ weight  # each [C]
+        rows, positives, loss, ranked, ranked_auc = table @ weight  # each [C]
         out["auc"][part] = _ratio(ranking.right_pairs(weight), positives * (rows - positives))
         out["gauc"][part] = _ratio(ranked_auc, ranked)
         out["logloss"][part] = _ratio(loss, rows)
-        out["ece"][part] = _ratio(np.abs(gaps).sum(axis=0), rows)
         out["nce"][part] = _ratio(out["logloss"][part], entropy(_ratio(positives, rows)))
     return out
 
@@ -51,17 +53,14 @@ def _user_sums(label: np.ndarray, probability: np.ndarray, user: np.ndarray, use
     """Everything that adds up over a user's rows.
 
     Returns:
-        [5 + bins, U]: rows, positives, losses, rows of users with both labels, the same times the user's AUC, and
-        observed minus predicted in each bin.
+        [5, U]: rows, positives, losses, rows of users with both labels, and the same times the user's AUC.
     """
     value = user_aucs(label, probability, user, users)
     rows = np.bincount(user, minlength=users).astype(np.float64)
     ranked = np.where(np.isnan(value), 0.0, rows)
-    gap = label.astype(np.float64) - probability
-    gaps = np.bincount(equal_count_bins(probability) * users + user, gap, BINS * users).reshape(BINS, users)
     positives = np.bincount(user, label, users)
     losses = np.bincount(user, row_losses(label, probability), users)
-    return np.stack([rows, positives, losses, ranked, np.nan_to_num(value) * ranked, *gaps])
+    return np.stack([rows, positives, losses, ranked, np.nan_to_num(value) * ranked])
 
 
 class _Ranking:

@@ -8,18 +8,25 @@ COLD_BELOW = 5
 """Training events below which an item is cold (docs/benchmarks.md, protocol)."""
 
 
-def segments_of_test(samples: Samples, knows: np.ndarray) -> dict[str, np.ndarray]:
+def segments_of_test(samples: Samples, knows: np.ndarray, cutoff: np.datetime64 | None = None) -> dict[str, np.ndarray]:
     """Sort the test rows into segments, which may overlap.
 
     Args:
         samples: N samples.
         knows: [N] bool, the samples that see a model's answer about their item.
+        cutoff: The moment up to which the model that answered knows the world, in UTC; None where nobody says.
 
     Returns:
-        Name -> [n] bool over the n test rows: all, warm, cold, cold_with_knowledge.
+        Name -> [n] bool over the n test rows: all, warm, cold, cold_with_knowledge; and before_cutoff and after_cutoff
+        where a test row is strictly later than the cutoff. Where none is, all rows are before it, and a segment would
+        repeat them.
     """
     test, cold = samples.part == PARTS.index("test"), cold_rows(samples)
     masks = {"all": np.ones(len(cold), dtype=bool), "warm": ~cold, "cold": cold, "cold_with_knowledge": cold & knows}
+    if cutoff is not None:
+        later = samples.time > cutoff
+        if (later & test).any():
+            masks |= {"before_cutoff": ~later, "after_cutoff": later}
     return {name: mask[test] for name, mask in masks.items()}
 
 

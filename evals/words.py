@@ -1,8 +1,8 @@
 """Numbers and verdicts in words, the same in the conclusion and in the report."""
 
 import math
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 Verdict = Literal["better", "worse", "none", "unknown"]
 """Of a gain's interval: on the better side of 0, on the worse side, with 0 inside, or not there."""
@@ -14,10 +14,37 @@ SEGMENTS = {
     "warm": "warm rows",
     "cold": "cold rows",
     "cold_with_knowledge": "cold rows with knowledge",
+    "after_cutoff": "rows after the model's knowledge cutoff",
+    "before_cutoff": "rows before the model's knowledge cutoff",
 }
 """Names of the segments as shown."""
-CONTROLS = {"base": "base", "facts": "its facts control"}
-"""Names of the control arms as shown in a sentence."""
+CONSTANT = "constant"
+"""The arm that predicts the training rows' share of positives for every row: what a model must beat to be one."""
+GUARDS = ("shuffled", "random")
+"""Arms of wrong knowledge: what the knowledge arm must beat too before a gain is put down to what its texts say."""
+CONTROLS = {
+    "base": "base",
+    "facts": "its facts control",
+    "shuffled": "shuffled texts",
+    "random": "random vectors",
+    CONSTANT: "a constant",
+}
+"""Names of the control arms as shown in a sentence; the arms that gains are measured against unless told otherwise."""
+OWN_CONTROLS = ("facts", "shuffled", "random", "labels")
+"""What follows an arm's name and a dash in the names of its own controls."""
+LEAST_USERS = 20
+"""With fewer users in a segment there is no interval and no sentence (benchmarks/aa_test.py says why)."""
+MOST_OF_ONE = 0.5
+"""Where one user holds more than this share of a segment's rows, there is none either."""
+
+
+def own_controls(arm: str, arms: Iterable[str]) -> list[str]:
+    """Find an arm's own controls among others.
+
+    >>> own_controls("llm-cf", ["base", "llm-cf", "kar+llm-cf", "llm-cf-random"])
+    ['llm-cf-random']
+    """
+    return [other for other in arms if other in {f"{arm}-{word}" for word in OWN_CONTROLS}]
 
 
 def judge(gain: Mapping[str, float | None], higher_is_better: bool = True) -> Verdict:
@@ -75,6 +102,59 @@ def interval(gain: Mapping[str, float | None]) -> str:
     if gain["low"] is None or gain["high"] is None:
         return NOTHING
     return f"[{signed(gain['low'])}, {signed(gain['high'])}]"
+
+
+def too_few(users: int, largest: float) -> str | None:
+    """Say why there is no interval over users; None where there may be one.
+
+    Args:
+        users: Users with a row.
+        largest: Share of the rows of the user who has most.
+
+    >>> too_few(12, 0.2), too_few(1, 1.0), too_few(30, 0.7), too_few(30, 0.2)
+    ('12 users: too few for an interval', '1 user: too few for an interval', \
+'one user holds 70.0% of the rows: too much for an interval', None)
+    """
+    if users < LEAST_USERS:
+        return f"{count_users(users)}: too few for an interval"
+    if largest > MOST_OF_ONE:
+        return f"one user holds {percent(largest)} of the rows: too much for an interval"
+    return None
+
+
+def without_interval(counts: Mapping[str, Any]) -> str | None:
+    """Say why a segment's gains have no interval, of results too that were written before there was a reason in them.
+
+    Args:
+        counts: A segment of `evals.evaluate.evaluate`.
+    """
+    if "no_interval" in counts or "users" not in counts:
+        return counts.get("no_interval")
+    return too_few(counts["users"], 0.0)
+
+
+def compared(controls: Iterable[str]) -> list[str]:
+    """Controls that gains are shown over; wrong knowledge and the constant are shown as checks, apart."""
+    return [control for control in controls if control not in (*GUARDS, CONSTANT)]
+
+
+def count_users(users: int) -> str:
+    """Say how many users; `1 user`, `1,200 users`."""
+    return f"{users:,} user" + ("" if users == 1 else "s")
+
+
+def whose(counts: Mapping[str, Any]) -> str:
+    """Say whose rows a segment holds: users, and the largest one's share where it is known.
+
+    Args:
+        counts: A segment of `evals.evaluate.evaluate`.
+
+    >>> whose({"users": 610, "largest_user_share": 0.0251}), whose({"users": 1})
+    ('610 users, the largest with 2.5% of the rows', '1 user')
+    """
+    share = counts.get("largest_user_share")
+    told = count_users(counts["users"])
+    return told if share is None or counts["users"] < 2 else f"{told}, the largest with {percent(share)} of the rows"
 
 
 def percent(share: float | None) -> str:

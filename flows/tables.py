@@ -1,10 +1,43 @@
 """Tables of a comparison, as rows of text: the command line and Prefect's artifacts show the same."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from evals.checks import checks, gain_of
+from evals.conclusion import subject_of
+from evals.words import CONSTANT, compared, segment_name, whose, without_interval
+
 Rows = list[dict[str, str]]
-OTHERS = {"gauc": "GAUC", "logloss": "LogLoss", "ece": "ECE"}
+OTHERS = {"gauc": "GAUC", "logloss": "LogLoss"}
+CALIBRATION = "ECE (by chance)"
+SHOWN = {"all": "all test rows", "cold_with_knowledge": "cold test rows with knowledge"}
+"""Segments whose gains are printed."""
+
+
+def tables(result: Mapping[str, Any]) -> Iterator[tuple[str, Rows]]:
+    """Titles and rows of everything that is printed of a comparison, the configured split first, then rolling time.
+
+    Args:
+        result: Result of a training run.
+    """
+    rolling = result.get("rolling")
+    for of, name in [
+        (result, "configured split: " if rolling else ""),
+        *([(rolling, "rolling time: ")] * bool(rolling)),
+    ]:
+        yield f"{name}arms on all test rows: mean over seeds", arm_rows(of)
+        for segment in (segment for segment in SHOWN if segment in of["segments"]):
+            yield f"{name}{gain_title(of, segment)}", gain_rows(of, segment)
+        yield f"{name}checks before a gain is claimed, 95% intervals", check_rows(of)
+
+
+def gain_title(result: Mapping[str, Any], segment: str = "all") -> str:
+    """Say what a table of gains shows, and from whose rows its intervals come, or why there are none."""
+    counts = result["segments"][segment]
+    why = without_interval(counts)
+    intervals = f"no intervals ({why})" if why else "95% intervals"
+    rows = SHOWN.get(segment, segment_name(segment))
+    return f"AUC gains on {rows}, {intervals}: {counts['rows']:,} rows, {whose(counts)}"
 
 
 def arm_rows(result: Mapping[str, Any]) -> Rows:
@@ -14,29 +47,47 @@ def arm_rows(result: Mapping[str, Any]) -> Rows:
             "arm": arm,
             "AUC": _with_spread(of["all"]["auc"]),
             **{name: _number(of["all"][metric]["mean"]) for metric, name in OTHERS.items()},
-            "AUC, cold with knowledge": _number(of["cold_with_knowledge"]["auc"]["mean"]),
+            CALIBRATION: _with_floor(of["all"]["ece"]),
+            "AUC, cold with knowledge": _number(of["cold_with_knowledge"]["auc"]["mean"])
+            if "cold_with_knowledge" in of
+            else "",
         }
         for arm, of in result["arms"].items()
     ]
 
 
 def gain_rows(result: Mapping[str, Any], segment: str = "all") -> Rows:
-    """One row an arm that has a control beside it: its AUC gains over every control, with their 95% intervals."""
+    """One row an arm that has a control beside it: its AUC gains over base and facts, with their 95% intervals.
+
+    Wrong knowledge and the constant are checks, and rows of their own (`check_rows`).
+    """
+    controls = compared(result["controls"])
+    return [
+        {"arm": arm, **{f"against {control}": _gain(result, arm, control, segment) for control in controls}}
+        for arm in result["arms"]
+        if arm != CONSTANT and compared(result["gains"].get(arm, {}))
+    ]
+
+
+def check_rows(result: Mapping[str, Any]) -> Rows:
+    """One row a comparison that must hold before a gain is claimed."""
     return [
         {
-            "arm": arm,
-            **{f"against {control}": _gain(result, arm, control, segment) for control in result["controls"]},
+            "check": f"{check.what}, {segment_name(check.segment)}",
+            "difference": check.gain,
+            "interval": check.interval,
+            "holds": "yes" if check.verdict == "better" else "not shown",
         }
-        for arm in result["arms"]
-        if result["gains"].get(arm)
+        for check in checks(result, subject_of(list(result["arms"]), result["controls"]))
     ]
 
 
 def _gain(result: Mapping[str, Any], arm: str, control: str, segment: str) -> str:
-    gain = result["gains"].get(arm, {}).get(control)
-    if gain is None or gain[segment]["auc"]["mean"] is None:
+    if control not in result["gains"].get(arm, {}):
         return ""
-    auc = gain[segment]["auc"]
+    auc = gain_of(result, arm, control, segment, "auc")
+    if auc["mean"] is None:
+        return ""
     if auc["low"] is None:
         return f"{auc['mean']:+.4f}"
     return f"{auc['mean']:+.4f} [{auc['low']:+.4f}, {auc['high']:+.4f}]"
@@ -45,6 +96,11 @@ def _gain(result: Mapping[str, Any], arm: str, control: str, segment: str) -> st
 def _with_spread(values: Mapping[str, float | None]) -> str:
     mean, spread = _number(values["mean"]), _number(values["sd"])
     return f"{mean} ± {spread}" if spread else mean  # one seed has none
+
+
+def _with_floor(values: Mapping[str, float | None]) -> str:
+    mean, floor = _number(values["mean"]), _number(values.get("floor"))
+    return f"{mean} ({floor})" if floor else mean  # an older result has none
 
 
 def _number(value: float | None) -> str:

@@ -191,7 +191,7 @@ def test_training_prints_the_tables_the_conclusion_and_what_comes_next(compared,
     assert done.returncode == 0, done.stderr
     assert lines[1] == "arms on all test rows: mean over seeds"
     assert [line.split()[0] for line in lines[2:5]] == ["arm", "base", "facts"]
-    assert lines[6] == "AUC gains on all test rows, 95% intervals"
+    assert lines[6] == "AUC gains on all test rows, 95% intervals: 80 rows, 40 users, the largest with 2.5% of the rows"
     assert re.split("  +", lines[7]) == ["arm", "against base", "against facts"]
     assert re.match(r"facts +[+-]0\.\d{4} \[[+-]0\.\d{4}, [+-]0\.\d{4}\]$", lines[9])
     assert lines[-2:] == [

@@ -2,25 +2,27 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
 import evals.resampled
-from evals.intervals import Draws, draw, percentile_interval, replicate_gains
-from evals.metrics import BINS, FUNCTIONS, METRICS, equal_count_bins
-from evals.resampled import resampled_metrics
+from evals.intervals import (
+    Draws,
+    draw,
+    effective_users,
+    percentile_interval,
+    replicate_gains,
+    stretch,
+    user_interval,
+)
+from evals.metrics import FUNCTIONS
+from evals.resampled import RESAMPLED, resampled_metrics
 
 
 def repeated(user, times):
     """Rows of a resample, every row as often as its user was drawn."""
     return np.repeat(np.arange(len(user)), times[user])
-
-
-def naive_ece(label, probability, rows):
-    """Calibration error of repeated rows in the bins of the rows as they are."""
-    which = equal_count_bins(probability)[rows]
-    gaps = [abs((label[rows] - probability[rows].astype(float))[which == i].sum()) for i in range(BINS)]
-    return sum(gaps) / len(rows) if len(rows) else np.nan
 
 
 ROWS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 6), st.integers(0, 5)), min_size=1, max_size=40)
@@ -38,9 +40,8 @@ def test_weighted_metrics_equal_those_of_really_repeated_rows(rows, seed):
         chosen = repeated(user, draws.users[:, replicate])
         # A user drawn twice is one user with twice the rows: within a user, AUC does not change when rows repeat.
         naive = {name: f(label[chosen], probability[chosen], user[chosen]) for name, f in FUNCTIONS.items()}
-        naive["ece"] = naive_ece(label, probability, chosen)
-        for name, value in naive.items():
-            assert weighted[name][replicate] == pytest.approx(value, abs=1e-6, nan_ok=True), name
+        for name in RESAMPLED:
+            assert weighted[name][replicate] == pytest.approx(naive[name], abs=1e-6, nan_ok=True), name
 
 
 def test_gains_equal_a_naive_bootstrap_that_repeats_rows_and_seeds(make_scores):
@@ -79,7 +80,7 @@ def test_chunks_do_not_change_a_number(make_scores, monkeypatch):
     in_parts = resampled_metrics(scores.label, scores.probabilities["base"][0], user, draws.users)
 
     assert in_parts["auc"].tolist() == whole["auc"].tolist()
-    for name in METRICS:
+    for name in RESAMPLED:
         assert in_parts[name] == pytest.approx(whole[name], abs=1e-12)
 
 
@@ -110,3 +111,45 @@ def test_the_interval_leaves_out_undefined_replicates_but_not_many_of_them():
     assert percentile_interval(np.r_[values, [np.nan] * 5]) == pytest.approx((2.5, 97.5))
     assert np.isnan(percentile_interval(np.r_[values, [np.nan] * 50])).all()
     assert np.isnan(percentile_interval(np.zeros(0))).all()
+
+
+def test_unequal_users_count_as_fewer_equal_ones():
+    assert effective_users(np.full(20, 7)) == pytest.approx(20)
+    assert effective_users(np.array([3, 1, 0])) == pytest.approx(
+        16 / 10
+    )  # (3 + 1)^2 / (9 + 1); who has none counts none
+
+
+def test_the_stretch_is_students_for_a_variance_that_divides_by_n():
+    # t(19, 97.5%) = 2.0930, z = 1.9600, sqrt(20 / 19) = 1.0260
+    assert stretch(20) == pytest.approx(2.0930 / 1.9600 * 1.0260, abs=1e-4)
+    for users in (3.8, 10.9, 610):
+        student = scipy.stats.t.ppf(0.975, users - 1) / scipy.stats.norm.ppf(0.975) * np.sqrt(users / (users - 1))
+        assert stretch(users) == pytest.approx(student, rel=1e-9)
+    assert stretch(1e9) == pytest.approx(1)
+
+
+def test_both_sides_of_the_interval_are_stretched_about_the_gain():
+    values = np.arange(101.0)  # percentile interval 2.5 to 97.5
+
+    low, high = user_interval(values, 30.0, 20)
+
+    assert low == pytest.approx(30 - 27.5 * stretch(20))
+    assert high == pytest.approx(30 + 67.5 * stretch(20))
+    assert np.isnan(user_interval(np.full(9, np.nan), 30.0, 20)).all()
+
+
+def test_an_interval_of_a_mean_over_few_users_covers_the_truth_as_often_as_it_says():
+    """4,000 samples of 20 normal users: the standard deviation of the share is sqrt(0.05 * 0.95 / 4000) = 0.0034."""
+    random = np.random.default_rng(0)
+    times = draw(20, 1, 300, seed=0).users / 20  # [20, 300]
+    missed = plain = 0
+    for values in random.normal(size=(4000, 20)):
+        replicates = values @ times
+        low, high = user_interval(replicates, float(values.mean()), 20)
+        missed += low > 0 or high < 0
+        low, high = percentile_interval(replicates)
+        plain += low > 0 or high < 0
+
+    assert missed / 4000 == pytest.approx(0.05, abs=3 * 0.0034)
+    assert plain / 4000 > 0.06  # what the stretch is for

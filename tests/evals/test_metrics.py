@@ -13,6 +13,7 @@ from evals.metrics import (
     METRICS,
     auc,
     ece,
+    ece_floor,
     entropy,
     equal_count_bins,
     gauc,
@@ -94,6 +95,55 @@ def test_ece_is_the_weighted_gap_worked_out_by_hand():
         (pytest.approx(0.2), 0.5, 2),
         (pytest.approx(0.7), 1.0, 2),
     ]
+
+
+def test_the_floor_of_the_ece_worked_out_by_hand():
+    # Two bins of two rows: variances 0.1 * 0.9 + 0.3 * 0.7 = 0.30 and 0.6 * 0.4 + 0.8 * 0.2 = 0.40; sqrt(2 / pi) = 0.79788
+    probability = np.array([0.8, 0.1, 0.3, 0.6])
+
+    assert ece_floor(probability, bins=2) == pytest.approx(0.79788 * (math.sqrt(0.3) + math.sqrt(0.4)) / 4, abs=1e-5)
+    assert ece_floor(np.array([0.0, 1.0])) == 0  # a certain prediction leaves nothing to chance
+    assert math.isnan(ece_floor(np.zeros(0)))
+
+
+def simulated_ece(predicted, true, runs=300):
+    """Mean ECE over labels drawn with the true rates, by a loop over bins of its own."""
+    random = np.random.default_rng(0)
+    bins = np.array_split(np.argsort(predicted), 15)
+    found = []
+    for _ in range(runs):
+        label = random.random(len(true)) < true
+        found.append(sum(abs(label[one].sum() - predicted[one].sum()) for one in bins) / len(true))
+    return np.mean(found)
+
+
+def test_a_calibrated_model_shows_the_floor_and_a_wrong_one_more():
+    """4,500 rows in 15 bins, 300 draws of the labels: the mean ECE is known to about 0.0001."""
+    predicted = 1 / (1 + np.exp(-np.random.default_rng(1).normal(size=4500)))
+    floor = ece_floor(predicted)
+
+    assert 0.02 < floor < 0.022  # a perfect model shows this much
+    assert simulated_ece(predicted, predicted) == pytest.approx(floor, abs=4e-4)
+    truth = 0.8 * predicted  # predicted rates are a quarter too high: the gap is 0.2 times the mean predicted rate
+    gap = 0.2 * predicted.mean()
+    assert simulated_ece(predicted, truth) == pytest.approx(gap, abs=0.002)
+    assert gap > 4 * floor
+    assert ece((np.random.default_rng(2).random(4500) < truth).astype(float), predicted) > 4 * floor
+
+
+def test_why_the_ece_has_no_interval():
+    """A percentile bootstrap of the calibration error of a calibrated model never holds the true value, which is 0."""
+    random = np.random.default_rng(3)
+    predicted = random.random(1500)
+    held = 0
+    for _ in range(20):
+        label = (random.random(1500) < predicted).astype(float)
+        drawn = random.integers(1500, size=(100, 1500))
+        low = np.percentile([ece(label[rows], predicted[rows]) for rows in drawn], 2.5)
+        held += low <= 0
+
+    assert held == 0
+    assert METRICS["ece"].no_interval is not None
 
 
 def test_bins_hold_equal_counts_and_ties_stay_together():

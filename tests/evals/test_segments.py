@@ -62,3 +62,19 @@ def test_without_test_rows_nothing_is_covered(samples):
 
     assert segments.coverage(samples, np.ones(14, dtype=bool)) == {"all": 1, "test": 0, "cold": 0}
     assert all(len(mask) == 0 for mask in segments.segments_of_test(samples, np.ones(14, dtype=bool)).values())
+
+
+def test_rows_strictly_later_than_the_models_cutoff_are_a_segment_where_there_are_some(samples):
+    samples.time[10:] = np.array(["2023-12-31", "2024-01-01", "2024-01-01T00:00:01", "2025-01-01"], "datetime64[us]")
+    nobody = np.zeros(14, dtype=bool)
+
+    found = segments.segments_of_test(samples, nobody, np.datetime64("2024-01-01", "us"))
+    later = segments.segments_of_test(samples, nobody, np.datetime64("2025-01-01"))
+
+    assert found["before_cutoff"].tolist() == [True, True, False, False]  # a row of the very moment is before
+    assert found["after_cutoff"].tolist() == [False, False, True, True]
+    assert (
+        list(later)
+        == list(segments.segments_of_test(samples, nobody))
+        == ["all", "warm", "cold", "cold_with_knowledge"]
+    )

@@ -20,7 +20,7 @@ from sources.progress import silent
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 ARMS = ["base", "facts", "knowledge", "shuffled", "random", "kar"]
-CONTROLS = ["base", "facts"]
+CONTROLS = ["base", "facts", "shuffled", "random"]
 SEGMENTS = ["all", "warm", "cold", "cold_with_knowledge"]
 METRICS = list(FUNCTIONS)
 
@@ -40,8 +40,8 @@ def test_a_result_has_every_arm_segment_and_metric_in_the_documented_shape(compa
         assert list(by_segment) == SEGMENTS
         for by_metric in by_segment.values():
             assert list(by_metric) == METRICS
-            for values in by_metric.values():
-                assert list(values) == ["mean", "sd", "values"]
+            for metric, values in by_metric.items():
+                assert list(values) == ["mean", "sd", "values"] + ["floor"] * (metric == "ece")
                 assert len(values["values"]) == 2  # one a seed
                 if None not in values["values"]:  # undefined where a segment lacks one of the labels
                     assert values["mean"] == pytest.approx(sum(values["values"]) / 2)
@@ -56,7 +56,7 @@ def test_a_result_has_every_arm_segment_and_metric_in_the_documented_shape(compa
                     assert (gain["mean"] is None) == (ours is None)
                     if ours is not None:
                         assert gain["mean"] == pytest.approx(ours - theirs)
-    assert result["conclusion"].startswith("Knowledge, over all 80 test rows: ")
+    assert result["conclusion"].startswith("Knowledge, over all 80 test rows (40 users, ")
     assert result["segments"]["all"]["rows"] == 80  # the last 2 of 20 events of each of 40 users
     assert result["segments"]["warm"]["rows"] + result["segments"]["cold"]["rows"] == 80
     assert result["segments"]["cold_with_knowledge"]["rows"] == result["segments"]["cold"]["rows"] == 9
