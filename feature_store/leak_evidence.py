@@ -20,7 +20,8 @@ class Evidence:
     """user, item, time, rating (null without ratings), `shown` (the event as a history shows it) and `part` (train,
     validation or test); each is a sample."""
     items: pl.DataFrame
-    """item, `name` (as a history calls it), `title`, and `says`: description and all fields in one text."""
+    """item, `name` (as a history calls it), `title`, `described` (the item as the subject of a prompt), and `says`: all
+    fields in one text."""
     users: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"user": pl.String, "says": pl.String}))
     """user, and `says`: all fields in one text."""
     queries: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUERIES))

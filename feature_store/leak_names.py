@@ -10,6 +10,8 @@ import polars as pl
 MARKS = r"[^\p{L}\p{N}_]*[;,:|/()\[\]\"\t\r\n<>=!?*•–—][^\p{L}\p{N}_]*"
 """What stands between the parts of a list."""
 SCRIPTS_WITHOUT_BLANKS = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}])"
+FIELDS = ("name", "title", "described", "says")
+"""Columns of items in which a name may rightly stand."""
 MENTIONS = pl.Schema({"place": pl.UInt32, "pattern": pl.String})
 ONE_WORD = " | "
 """How the pattern of a name of one word begins."""

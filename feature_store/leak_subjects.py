@@ -5,7 +5,7 @@ import json
 import polars as pl
 
 from feature_store.leak_evidence import Evidence
-from feature_store.leak_names import words
+from feature_store.leak_names import FIELDS
 from sources.tables import event_of
 
 ABOUT = ["row", "task", "entity_type", "entity", "as_of", "answer_key", "prompt_digest", "text"]
@@ -22,8 +22,8 @@ def read_subjects(rows: pl.DataFrame, answers: pl.DataFrame, evidence: Evidence)
     Returns:
         place (UInt32), row, entity_type, as_of; user, target and query: whom and what it is about, or null; `strict`:
         what happened at `as_of` itself is not to be shown; `source`: prompt, text (no model wrote it) or answer (a text
-        that is not its answer word by word); content, and `words` of it; `given`: what it may rightly show, in one
-        text; `alike`: lines that all prompts of a technique share where nobody knows its instructions.
+        that is not its answer word by word); content; `given`: what it may rightly show, in one text, and `once`: what
+        of that is shown once; `alike`: lines that all prompts of a technique share where nobody knows its instructions.
     """
     about = _with_entities(rows.select(ABOUT))
     asked = about.join(answers.rename({"text": "answer"}), left_on="answer_key", right_on="key", maintain_order="left")
@@ -39,15 +39,16 @@ def read_subjects(rows: pl.DataFrame, answers: pl.DataFrame, evidence: Evidence)
     known = pl.DataFrame(
         {"prompt_digest": list(texts), "fixed": list(texts.values())}, {"prompt_digest": pl.String, "fixed": pl.String}
     )
-    targets = evidence.items.select(target="item", fields=pl.concat_str("name", "title", "says", separator="\n"))
+    targets = evidence.items.select(target="item", fields=pl.concat_str(*FIELDS, separator="\n"), described="described")
     users = evidence.users.select("user", of_user="says")
     for table, key in ((known, "prompt_digest"), (targets, "target"), (users, "user")):
         every = every.join(table, on=key, how="left", maintain_order="left")
+    once = pl.concat_str("described", "fixed", "told", separator="\n", ignore_nulls=True)
     given = pl.concat_str("fields", "of_user", "query", "fixed", "told", separator="\n", ignore_nulls=True)
     return every.select(
         "place", "row", "entity_type", "as_of", "user", "target", "query",
         (pl.col("entity_type") == "event").alias("strict"),
-        "source", "content", words(pl.col("content")).alias("words"), given.alias("given"), _alike(every),
+        "source", "content", given.alias("given"), once.alias("once"), _alike(every),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from feature_store.leak_evidence import FOUND, Evidence, leaks
-from feature_store.leak_names import holds, item_patterns, mentions, times_named
+from feature_store.leak_names import FIELDS, holds, item_patterns, mentions, times_named
 
 NAMED = {
     "prompt": "a prompt names a later event",
@@ -38,7 +38,7 @@ class Names:
     def of(cls, items: pl.DataFrame) -> "Names":
         """Gather the names, and which items' fields hold which of them."""
         patterns = item_patterns(items)
-        said = items.select("item", text=pl.concat_str("name", "title", "says", separator="\n")).with_row_index("place")
+        said = items.select("item", text=pl.concat_str(*FIELDS, separator="\n")).with_row_index("place")
         held = mentions(said["text"], patterns["pattern"].unique())
         return cls(patterns, held.join(said, on="place").select("pattern", "item").unique())
 
@@ -62,7 +62,7 @@ def shown_later(subjects: pl.DataFrame, rows: pl.DataFrame, evidence: Evidence) 
     """
     read = subjects.filter(pl.col("entity_type") != "item")  # leak_ratings.py asks about items
     names = Names.of(evidence.items)
-    suspects = _suspects(names.named_in(read, "words").join(names.patterns, on="pattern"), read, evidence)
+    suspects = _suspects(names.named_in(read, "content").join(names.patterns, on="pattern"), read, evidence)
     explained = _explained(suspects, read, evidence, names)
     wrong = _unquoted(suspects.join(explained, on=["place", "pattern"], how="anti"), read, rows, names)
     often = _too_often(suspects.join(explained, on=["place", "pattern"], how="semi"), read, evidence, names)
@@ -111,11 +111,11 @@ def _earlier(keys: pl.DataFrame, evidence: Evidence, names: Names) -> pl.DataFra
 
 def _too_often(suspects: pl.DataFrame, read: pl.DataFrame, evidence: Evidence, names: Names) -> pl.DataFrame:
     """Events that are shown, rating and all, more often than earlier ones, or a target, explain."""
-    texts = read.select("place", "content", "given", "alike")
+    texts = read.select("place", "content", "once", "alike")
     shown, single = pl.col("shown"), pl.col("pattern").str.starts_with(" | ")
     count = suspects.filter(pl.col("entity_type") != "query").join(texts, on="place").with_columns(
         named=times_named(pl.col("content"), shown),
-        rightly=times_named(pl.col("given"), shown)
+        rightly=times_named(pl.col("once"), shown)
         + pl.when(single).then(times_named(pl.col("alike"), shown)).otherwise(0),
     ).filter(pl.col("named") > pl.col("rightly"))  # fmt: skip
     keys = ["place", "pattern", "shown"]

@@ -41,9 +41,10 @@ def leak_evidence(config: Config, place: Workplace) -> Evidence:
                 "item": list(names),
                 "name": list(names.values()),
                 "title": [item["title"] for item in items],
-                "says": [f"{domain.item_description(item)}\n{_said(item, 'item')}" for item in items],
+                "described": [domain.item_description(item) for item in items],
+                "says": [_said(item, "item") for item in items],
             },
-            schema=dict.fromkeys(("item", "name", "title", "says"), pl.String),
+            schema=dict.fromkeys(("item", "name", "title", "described", "says"), pl.String),
         ),
         users=pl.DataFrame(
             [(user["user"], _said(user, "user")) for user in users],
