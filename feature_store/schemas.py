@@ -24,13 +24,13 @@ ANSWERS = pa.schema(
         pa.field("model", pa.utf8()),
         pa.field("revision", pa.utf8()),
         pa.field("adapter", pa.utf8()),
+        pa.field("seen_until", MOMENT, metadata=LATER),  # the newest event that the model was tuned on; null = none
         pa.field("sampling", pa.utf8()),  # JSON
         pa.field("answer_schema", pa.utf8()),  # JSON
         pa.field("input_tokens", pa.int32()),
         pa.field("output_tokens", pa.int32()),
         pa.field("cached_tokens", pa.int32()),  # of the input tokens, those the engine's prefix cache held
         pa.field("created_at", MOMENT),
-        pa.field("seen_until", MOMENT, metadata=LATER),  # the newest event that the model was tuned on; null = none
     ]
 )
 LINEAGE = pa.schema(
