@@ -73,9 +73,10 @@ def tuned_until(folder: Path | None, said: datetime | Literal["none"] | None, wh
     if said is None:
         return told
     if told is not None and (not isinstance(said, datetime) or said < told):
+        mine = said.isoformat() if isinstance(said, datetime) else said
         raise Unsaid(
-            f"{what}: seen_until is {said.isoformat() if isinstance(said, datetime) else said}, and {folder} says that it has seen"
-            f" events until {told.isoformat()}\n  leave seen_until out, or say that time or a later one"
+            f"{what}: seen_until is {mine}, and {folder} says that it has seen events until {told.isoformat()}\n"
+            "  leave seen_until out, or say that time or a later one"
         )
     return said if isinstance(said, datetime) else None
 
