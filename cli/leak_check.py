@@ -1,4 +1,4 @@
-"""knowflow leak-check: proves that no sample sees knowledge it could not have had."""
+"""knowflow leak-check: looks for knowledge that a sample could not have had, in every table of a release."""
 
 from typing import Annotated
 
@@ -25,15 +25,20 @@ def leak_check(
     if json:
         print_json({"release": chosen.name, **found})
         return 1 if found["leaks"] else 0
-    say(f"{chosen.name}: {found['rows']:,} rows, {found['samples']:,} samples, {found['pairs']:,} pairs of both")
+    say(
+        f"{chosen.name}: {found['rows']:,} rows, {found['texts']:,} prompts and texts, {found['samples']:,} samples,"
+        f" {found['pairs']:,} pairs of a sample and a row"
+    )
     if found["leaks"]:
         print_table(
             f"{found['leaks']:,} leaks; the first:",
             ["what", "row", "as_of", "event", "time"],
-            [[e["question"], e["row"], e["as_of"], e["event"], e["time"]] for e in found["counter_examples"]],
+            [[e["question"], e["row"], e["as_of"], e["event"], e["time"] or ""] for e in found["counter_examples"]],
             text_columns=5,
         )
+        for question, mend in {e["question"]: e["mend"] for e in found["counter_examples"]}.items():
+            say(f"{question}\n  mend: {mend}")
         say("do not train on this release: knowflow release rollback NAME, or mend the technique and refresh")
         return 1
-    say("no leak: every sample sees only knowledge made strictly before it")
+    say("no leak found: every sample sees only knowledge made strictly before it")
     return 0

@@ -124,4 +124,12 @@ def _journalled(path: Path) -> list[Row]:
     if not path.is_file():
         return []
     rows = [orjson.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
-    return [{**row, "created_at": datetime.fromisoformat(row["created_at"])} for row in rows]
+    return [{**row, **_moments(row)} for row in rows]
+
+
+def _moments(row: Row) -> Row:
+    seen = row.get("seen_until")  # a journal of an older version knows no such column
+    return {
+        "created_at": datetime.fromisoformat(row["created_at"]),
+        "seen_until": datetime.fromisoformat(seen) if seen else None,
+    }

@@ -101,6 +101,8 @@ def check_gates(
                 gates.append(_encoded(store, name, part, made))
     gates += _same_space(store, vectors)
     found = f"{leaks.leaks:,} leaks in {leaks.pairs:,} pairs of a sample and a row"
+    for one in leaks.counter_examples[:1]:  # a candidate that is not published cannot be looked at afterwards
+        found += f"; the first: {one.question}: {one.row}, {one.event}; {one.mend}"
     return [*gates, Gate("no leak", leaks.leaks == 0, found)]
 
 

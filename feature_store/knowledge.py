@@ -22,7 +22,8 @@ class Knowledge:
     vectors: np.ndarray
     """[M, d] float32."""
     seen_until: np.datetime64 | None = None
-    """datetime64[us], UTC: the newest event that the encoder was tuned on; None for one that knows none. The `as_of` of
+    """datetime64[us], UTC: the newest event that the encoder, or the model that wrote about events, was tuned on; None
+    when they know none. The `as_of` of
     rows about items and users is never earlier; that of rows about events stays the event's own time, so that whoever
     shows them to a sample looks at this, too."""
 

@@ -120,9 +120,13 @@ class ExampleSearch:
     """[I, d] float32: the encoding of each item."""
     known: np.ndarray
     """[I] datetime64[us]: the encodings count only for moments strictly later than this."""
+    told: datetime | None = None
+    """The newest event that the model of the reasonings was tuned on: only later samples are shown any."""
 
     def examples_of(self, user: str, item: str, time: datetime, k: int = 4, *, strict: bool = True) -> Found:
         """Find k examples for a user, an item and a moment, as `Pool.search` does."""
+        if self.told is not None and time <= self.told:
+            return Found((), k)
         log = self.events.filter((pl.col("user") == user) & (pl.col("time") < time)).tail(HISTORY)
         rows = [self.places.get(one, -1) for one in log["item"]]
         past = np.array([[-1] * (HISTORY - len(rows)) + rows])  # [1, H]
@@ -162,7 +166,9 @@ def open_pool(store: Store, release: Release, events: pl.DataFrame, parts: Seque
     past = _known_at(np.where(past >= 0, codes[past], -1), times, items.as_of)
     target = _known_at(codes[examples["row"].to_numpy()], times, items.as_of)
     vectors = sample_vectors(past, target, items.vectors)
-    return ExampleSearch(Pool(examples.drop("row"), vectors), log.select(EVENT), places, items.vectors, items.as_of)
+    told = max(rows["model_seen_until"].drop_nulls(), default=None)
+    pool = Pool(examples.drop("row"), vectors)
+    return ExampleSearch(pool, log.select(EVENT), places, items.vectors, items.as_of, told)
 
 
 def _known_at(rows: np.ndarray, times: np.ndarray, known: np.ndarray) -> np.ndarray:

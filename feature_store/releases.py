@@ -165,6 +165,7 @@ def released_knowledge(store: Store, release: Release, task: str, encoder: str) 
     seen_until = encoder_seen_until(made)
     if seen_until is not None:
         rows = _known_later(rows, seen_until)
+    seen_until = _with_models(rows, seen_until)
     table = vectors_table(encoder, made["dimension"])
     vectors = read_vectors(
         store, encoder, made["dimension"], made["fingerprint"], rows["text_key"].to_list(), release.versions.get(table)
@@ -178,6 +179,19 @@ def released_knowledge(store: Store, release: Release, task: str, encoder: str) 
         vectors=vectors,
         seen_until=seen_until,
     )
+
+
+def _with_models(rows: pl.DataFrame, seen_until: np.datetime64 | None) -> np.datetime64 | None:
+    """The newest event that the encoder, or the model that wrote about events, was tuned on.
+
+    Rows about items and users are dated by their model when they are made; those about events keep their time.
+    """
+    about_events = rows.filter(pl.col("entity_type") == "event")["model_seen_until"].dt.replace_time_zone(None)
+    times = [
+        *about_events.drop_nulls().to_numpy().astype("datetime64[us]"),
+        *([] if seen_until is None else [seen_until]),
+    ]
+    return max(times, default=None)
 
 
 def _known_later(rows: pl.DataFrame, seen_until: np.datetime64) -> pl.DataFrame:

@@ -4,6 +4,8 @@ import pyarrow as pa
 
 PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}
 MOMENT = pa.timestamp("us", "UTC")
+LATER = {"knowflow:added-later": "true"}
+"""Marks a column that older tables lack: there it reads as null, and it is added when such a table is written."""
 
 
 def key_field(name: str) -> pa.Field:
@@ -22,6 +24,7 @@ ANSWERS = pa.schema(
         pa.field("model", pa.utf8()),
         pa.field("revision", pa.utf8()),
         pa.field("adapter", pa.utf8()),
+        pa.field("seen_until", MOMENT, metadata=LATER),  # the newest event that the model was tuned on; null = none
         pa.field("sampling", pa.utf8()),  # JSON
         pa.field("answer_schema", pa.utf8()),  # JSON
         pa.field("input_tokens", pa.int32()),
@@ -47,6 +50,7 @@ LINEAGE = pa.schema(
         pa.field("text", pa.utf8()),  # what is encoded; null on an error
         pa.field("text_key", pa.utf8()),  # hash of the text; vectors hang on it
         pa.field("error", pa.utf8()),
+        pa.field("model_seen_until", MOMENT, metadata=LATER),  # the newest event that the model was tuned on; or null
     ]
 )
 STATES = pa.schema(

@@ -57,6 +57,7 @@ def with_engine(config: Config, name: str | None, model: str | None) -> Config:
         engine = EngineConfig(name=name, model=model or old.model)
     elif model is not None and model != old.model:
         engine = old.model_copy(update={"model": model, "revision": ""})
+        engine = engine.model_copy(update={"seen_until": None})  # said of the model that knowflow.yaml names
     else:
         return config
     return config.model_copy(update={"engine": engine})

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any, Protocol
 
 from feature_store.database import Store, Writer, command_line
+from feature_store.fitted import fitted_until
 from feature_store.gates import Gate, GatesClosed, check_gates
 from feature_store.leak_check import leak_check
 from feature_store.releases import (
@@ -18,8 +19,8 @@ from feature_store.releases import (
     released_lineage,
 )
 from flows.config import Config
+from flows.evidence import leak_evidence
 from flows.item_search import write_item_documents
-from flows.workplace import shown_events
 from llm_tasks.pipeline.before import model_name
 from llm_tasks.pipeline.workplace import Workplace
 
@@ -100,6 +101,7 @@ def _publish(
     before = next(reversed(list_releases(store)), None)
     made = {**_kept(before, names), **{f"{v['task']}/{v['encoder']}": _made(v) for v in made_now}}
     noted = before.facts if before else {}
+    made = _with_fits(store, made)
     tasks = sorted({name.split("/")[0] for name in made} | set(noted.get("tasks", [])) | set(names))
     write_item_documents(config, place, writer)  # whatever the release is of, its items can be searched by words
     versions = {table: store.version(table) for table in store.tables() if table != TABLE}
@@ -109,7 +111,7 @@ def _publish(
         return before.name
     old = released_lineage(store, before, tasks, ["row", "text_key"]) if before else None
     candidate = Release("the candidate", datetime.now(UTC), None, versions, {"vectors": made})
-    leaks = leak_check(store, candidate, shown_events(place))
+    leaks = leak_check(store, candidate, leak_evidence(config, place))
     gates = check_gates(store, tasks, made, config.gates, leaks, old)
     gates += staged.gates(store, before) if staged else []
     if not all(gate.holds for gate in gates):
@@ -143,7 +145,17 @@ def _made(vectors: dict) -> dict[str, Any]:
     return made | ({"seen_until": vectors["seen_until"]} if vectors.get("seen_until") else {})
 
 
+def _with_fits(store: Store, made: Mapping[str, Any]) -> dict[str, Any]:
+    """Note of vectors by a fitted state the newest event behind the texts that it was fitted on."""
+    seen = fitted_until(store, {table: store.version(table) for table in store.tables()})
+    dated = dict(made)
+    for name, facts in made.items():
+        if (time := seen.get(facts["fingerprint"])) is not None:
+            dated[name] = {**facts, "seen_until": time.isoformat()}
+    return dated
+
+
 def check_release(config: Config, place: Workplace, store: Store, name: str | None) -> tuple[Release, dict]:
     """Walk a published release for leaks; returns the release and the findings."""
     release = get_release(store, name)
-    return release, leak_check(store, release, shown_events(place)).to_dict()
+    return release, leak_check(store, release, leak_evidence(config, place)).to_dict()

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-import polars as pl
-
 from feature_store.database import Store
 from feature_store.lineage import read_lineage
 from feature_store.releases import list_releases
@@ -19,7 +17,6 @@ from llm_tasks.pipeline.task import Task, TaskOptions
 from llm_tasks.pipeline.workplace import OptionFault, Workplace
 from prompts.domain import load_domain
 from sources.load import load
-from sources.split import split
 from sources.tables import Dataset
 
 
@@ -127,20 +124,6 @@ def errors_on_record(store: Store, names: Sequence[str] | None = None) -> dict[s
     """Rows without a text, by kind of error, of all tasks or of some."""
     errors = read_lineage(store, names, ["error"])["error"].drop_nulls().str.split(":").list.first()
     return dict(errors.value_counts().iter_rows())
-
-
-def shown_events(place: Workplace) -> pl.DataFrame:
-    """Events as the leak check reads them: with their part, and the texts by which prompts show them."""
-    events, domain = place.dataset.events, place.domain
-    items = {item["item"]: item for item in place.dataset.items.iter_rows(named=True)}
-    names = {item: domain.item_name(row) for item, row in items.items()}
-    targets = {item: domain.item_description(row) for item, row in items.items()}
-    shown = [domain.event(names[item], rating) for item, rating in events.select("item", "rating").iter_rows()]
-    return events.select("user", "item", "time").with_columns(
-        pl.Series("shown", shown, dtype=pl.String),
-        pl.Series("target", [targets[item] for item in events["item"]], dtype=pl.String),
-        split(events, place.split),
-    )
 
 
 def entity_of(task: str) -> str:

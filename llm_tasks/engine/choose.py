@@ -39,12 +39,18 @@ def build_engine(config: EngineConfig, domain: Domain, folder: Path, secret: Sec
     module_name, class_name = config.name.split(":", 1)
     try:
         factory = getattr(importlib.import_module(module_name), class_name)
-        return factory(config=config, domain=domain, folder=folder)
+        engine = factory(config=config, domain=domain, folder=folder)
     except (ImportError, AttributeError, TypeError) as error:
         raise EngineFault(
             f"engine.name: cannot build '{config.name}': {error}\n"
             "  it must be importable and take config=, domain= and folder=; docs/how-to/own-engine.md shows one"
         ) from error
+    if engine.identity.seen_until != config.told_until:
+        raise EngineFault(
+            f"engine.seen_until: '{config.name}' does not pass it on, so that answers would not be dated by it\n"
+            "  let its identity be ModelIdentity(..., seen_until=config.told_until)"
+        )
+    return engine
 
 
 def _recorded(config: EngineConfig, domain: Domain, folder: Path) -> RecordedEngine:
@@ -57,4 +63,4 @@ def _recorded(config: EngineConfig, domain: Domain, folder: Path) -> RecordedEng
     missing = [f"{name}: {path}" for name, path in files.items() if not path.is_file()]
     if missing:
         raise EngineFault("engine.options.files: no such file\n  " + "\n  ".join(missing) + "\nmend the paths")
-    return RecordedEngine(config.model, config.revision, files, domain)
+    return RecordedEngine(config.model, config.revision, files, domain, config.told_until)

@@ -38,7 +38,8 @@ class OpenAIEngine:
             self._tokens = ExactTokens(self._options.tokenizer, extra.get("chat_template_kwargs", {}))
         # What `extra` holds can change answers, so it is part of the identity like the revision.
         digest = hashlib.sha256(json.dumps(extra, sort_keys=True).encode()).hexdigest()[:8] if extra else ""
-        self.identity = ModelIdentity(config.model, "+".join(part for part in (config.revision, digest) if part))
+        revision = "+".join(part for part in (config.revision, digest) if part)
+        self.identity = ModelIdentity(config.model, revision, seen_until=config.told_until)
         self.token_counter = self._tokens.words
         self.context_tokens = self._options.context_tokens
 

@@ -1,11 +1,13 @@
 """The seam of an engine: a stream of requests in, a stream of answers out as they finish."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from llm_tasks.pipeline.request import Answer, ModelIdentity, Request
+from llm_tasks.pipeline.seen import SeenUntil
 
 
 class EngineConfig(BaseModel):
@@ -22,6 +24,15 @@ class EngineConfig(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of that engine alone; for `recorded`: `files`, prompt name -> Parquet file of its answers; for the others
     see docs/how-to/vllm.md and docs/how-to/openai-server.md."""
+    seen_until: SeenUntil = None
+    """Time of the newest event of yours that the model was tuned on, such as 2018-09-24T14:27:30Z; `none` = on none.
+    Its answers are shown to later samples alone. Needed where a tuned model's folder does not say it, and for a tuned
+    model on a server; a model as its makers published it needs none. No part of any key."""
+
+    @property
+    def told_until(self) -> datetime | None:
+        """That time; None for a model that knows no event."""
+        return self.seen_until if isinstance(self.seen_until, datetime) else None
 
 
 class EngineFault(Exception):

@@ -6,6 +6,7 @@ is not there, and gets an error row that says so. Nothing is ever invented.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class RecordedEngine:
         revision: Revision under which the answers are kept.
         files: Prompt name with version (`kar_item.v1`) -> Parquet file.
         domain: The words of the domain the answers were asked in.
+        seen_until: Time of the newest event that the model was tuned on; None = on none.
 
     Raises:
         EngineFault: A name is no prompt with its version, or a file lacks a column that the prompt shows.
@@ -40,8 +42,15 @@ class RecordedEngine:
 
     context_tokens = None
 
-    def __init__(self, model: str, revision: str, files: Mapping[str, Path], domain: Domain) -> None:
-        self.identity = ModelIdentity(model, revision)
+    def __init__(
+        self,
+        model: str,
+        revision: str,
+        files: Mapping[str, Path],
+        domain: Domain,
+        seen_until: datetime | None = None,
+    ) -> None:
+        self.identity = ModelIdentity(model, revision, seen_until=seen_until)
         self._files = [(_prompt(name, path), path) for name, path in files.items()]
         self._domain = domain
 

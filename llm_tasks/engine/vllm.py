@@ -34,7 +34,7 @@ class VllmEngine:
         self._options = read_options(config.options)
         self._model = find_model(config, folder)
         revision = "+".join(part for part in (self._model.revision, self._options.shaping) if part)
-        self.identity = ModelIdentity(self._model.name, revision)
+        self.identity = ModelIdentity(self._model.name, revision, seen_until=self._model.seen_until)
         self.token_counter = f"counted exactly, with the tokenizer and chat template of {self._model.name}"
         self._tokens = ChatTokens(self._model.place, self._model.hub_revision, self._options.template)
 

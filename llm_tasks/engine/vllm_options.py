@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from llm_tasks.engine.fingerprint import fingerprint
 from llm_tasks.engine.protocol import EngineConfig, EngineFault
+from llm_tasks.pipeline.seen import Unsaid, tuned_until
 
 
 class VllmOptions(BaseModel):
@@ -68,6 +70,8 @@ class ModelSource:
     """Revision on the hub; None for a folder."""
     revision: str
     """Revision in every key: as given, else the fingerprint of the folder."""
+    seen_until: datetime | None = None
+    """Time of the newest event that it was tuned on; None = on none."""
 
 
 def read_options(given: Mapping[str, Any]) -> VllmOptions:
@@ -97,7 +101,8 @@ def find_model(config: EngineConfig, folder: Path) -> ModelSource:
         folder: What a relative path is relative to; the folder of knowflow.yaml.
 
     Raises:
-        EngineFault: There is no such folder, or it holds no model, or a model of the hub lacks its revision.
+        EngineFault: There is no such folder, or it holds no model, or a model of the hub lacks its revision, or the
+            model was tuned and nobody says on what.
     """
     path = (folder / config.model).expanduser().resolve()
     if path.is_dir():
@@ -107,7 +112,11 @@ def find_model(config: EngineConfig, folder: Path) -> ModelSource:
                 f"engine.model: {path} holds no {' and no '.join(missing)}\n"
                 "  name the folder that save_pretrained of the model and of its tokenizer wrote"
             )
-        return ModelSource(path.name, str(path), None, config.revision or fingerprint(path))
+        try:
+            seen = tuned_until(path, config.seen_until, "engine.model")
+        except Unsaid as fault:
+            raise EngineFault(str(fault)) from None
+        return ModelSource(path.name, str(path), None, config.revision or fingerprint(path), seen)
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", config.model):
         raise EngineFault(f"engine.model: there is no folder {path}\n  mend the path; it is relative to knowflow.yaml")
     if not config.revision:
@@ -115,7 +124,7 @@ def find_model(config: EngineConfig, folder: Path) -> ModelSource:
             f"engine.model: there is no folder {path}\n"
             "  mend the path, or, for a model of the hub, say engine.revision: its commit, which names its answers"
         )
-    return ModelSource(config.model, config.model, config.revision, config.revision)
+    return ModelSource(config.model, config.model, config.revision, config.revision, config.told_until)
 
 
 _PARTS = {"config.json": "config.json", "weights (*.safetensors)": "*.safetensors", "tokenizer": "tokenizer*"}

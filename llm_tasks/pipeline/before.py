@@ -24,6 +24,7 @@ COLUMNS = [
     "prompt_digest",
     "input_digest",
     "model",
+    "model_seen_until",
     "text_key",
     "error",
 ]
@@ -72,7 +73,9 @@ class Before:
             return "changed", "have new events"
         return "new", "were never asked"
 
-    def withdrawn(self, wanted: Collection[str], dataset: Dataset, parts: SplitConfig) -> tuple[str, ...]:
+    def withdrawn(
+        self, wanted: Collection[str], dataset: Dataset, parts: SplitConfig, model: ModelIdentity
+    ) -> tuple[str, ...]:
         """Find rows that a technique no longer yields and that the data, or their own clocks, deny.
 
         A row that a technique no longer yields is an old snapshot, and what was known then stays known: it is kept,
@@ -83,6 +86,8 @@ class Before:
         And a row that has seen later than its own `as_of` leaks: it is what a technique left that has been mended.
         A row about an event tells its outcome: when the event does not train any more, or is gone from a moment that
         the log covers, the row must go, too.
+        So must a row that is dated by the tuning of a model that does not answer any more: it is no snapshot of
+        anything, and would pass for newer than what answers now.
         Such rows are withdrawn: deleted from the lineage, so that the next release is without them; releases made
         earlier keep them.
 
@@ -90,20 +95,21 @@ class Before:
             wanted: Row keys that the technique yields now; never withdrawn.
             dataset: The data as it is now.
             parts: How its events are split.
+            model: Which model answers now.
 
         Returns:
             Row keys.
         """
-        old = self.table.filter(
-            pl.col("seen_until").is_not_null()
-            & ~pl.col("row").is_in(pl.Series(sorted(wanted), dtype=pl.String).implode())
-        )
+        unwanted = self.table.filter(~pl.col("row").is_in(pl.Series(sorted(wanted), dtype=pl.String).implode()))
+        by_tuning = (pl.col("as_of") == pl.col("model_seen_until")) & (pl.col("entity_type") != "event")
+        replaced = unwanted.filter(by_tuning & (pl.col("model") != model_name(model)))
+        old = unwanted.filter(pl.col("seen_until").is_not_null())
         leaking = old.filter(pl.col("seen_until") > pl.col("as_of"))
         of_users = old.filter(pl.col("entity_type") == "user").select("row", user="entity", time="seen_until")
         first = dataset.events.group_by("user").agg(pl.col("time").min().alias("first"))
         covered = of_users.join(first, on="user").filter(pl.col("time") >= pl.col("first"))
         denied = covered.join(dataset.events, on=["user", "time"], how="anti")
-        withdrawn = {*leaking["row"], *denied["row"]}
+        withdrawn = {*leaking["row"], *denied["row"], *replaced["row"]}
         if len(of_events := _events_of(old.filter(pl.col("entity_type") == "event"))):
             training = dataset.events.filter(split(dataset.events, parts) == "train")
             told = of_events.join(first, on="user").filter(pl.col("time") >= pl.col("first"))

@@ -222,6 +222,7 @@ def _shared_columns(plan: TaskPlan, place: Workplace) -> dict[str, Any]:
     identity, front = place.identity_of(plan.task.name), plan.prompt.front
     return {
         "prompt": plan.prompt.name,
+        "seen_until": identity.seen_until,
         "model": identity.model,
         "revision": identity.revision,
         "adapter": identity.adapter,

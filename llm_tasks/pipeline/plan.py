@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from feature_store.answers import known_answers
 from llm_tasks.engine.protocol import EngineFault
@@ -110,7 +111,10 @@ def plan_task(
     shortened: set[str] = set()
     replaced, spool = False, Spool()
     for row, request, fault, shorter in task_rows(task, prompt, place):
-        planned, asked = judge.plan(row, request, fault)
+        dated = known_from(row, judge.identity.seen_until if prompt and task.entity != "event" else None)
+        planned, asked = judge.plan(dated, request, fault)
+        if planned.row in rows and _newer(rows[planned.row].seen_until, row.seen_until):
+            continue
         (shortened.add if shorter else shortened.discard)(planned.row)
         # Two snapshots of one second are one row of knowledge; the later one has seen more.
         replaced = replaced or planned.row in rows
@@ -124,7 +128,7 @@ def plan_task(
             spool.add(one.key, messages_json(one.messages))
             if one is not request:
                 seeds[one.key] = one.sampling["seed"]
-    gone = () if retry else judge.before.withdrawn(rows.keys(), place.dataset, place.split)
+    gone = () if retry else judge.before.withdrawn(rows.keys(), place.dataset, place.split, judge.identity)
     if retry:
         rows = {key: row for key, row in rows.items() if row.why.startswith(AGAIN)}
         shortened &= rows.keys()
@@ -133,6 +137,22 @@ def plan_task(
         tokens = {key: count for key, count in tokens.items() if key in wanted}
     guess = estimate(place.store, prompt, judge.identity) if prompt and tokens else None
     return TaskPlan(task, prompt, tuple(rows.values()), tokens, seeds, gone, len(shortened), guess, spool)
+
+
+def known_from(row: Row, model_seen_until: datetime | None) -> Row:
+    """Date a row by what its model was tuned on: what such a model says of anything may be news of these events.
+
+    Rows about events keep the time of their event, by which they are known; whoever shows them looks at
+    `model_seen_until` too.
+    """
+    if model_seen_until is None or model_seen_until <= row.as_of:
+        return row
+    return replace(row, as_of=model_seen_until)
+
+
+def _newer(one: datetime | None, other: datetime | None) -> bool:
+    """Whether one prompt has seen more than another: of snapshots that become known at once the newest is kept."""
+    return one is not None and other is not None and one > other
 
 
 def number_of_candidates(task: Task, prompt: Prompt | None, place: Workplace) -> int:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -19,6 +20,8 @@ class ModelIdentity:
     """Revision of its weights."""
     adapter: str = ""
     """Name and revision of a LoRA adapter; empty = none."""
+    seen_until: datetime | None = None
+    """Time of the newest event that model or adapter was tuned on; None = it knows none. No part of any key."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Adapter:
     """Its revision."""
     path: str
     """Absolute path of its folder; no part of any key."""
+    seen_until: datetime | None = None
+    """Time of the newest event that it was tuned on; None = it knows none. No part of any key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from llm_tasks.pipeline.plan import PlannedRow, TaskPlan
 from llm_tasks.pipeline.request import is_utf8
 from llm_tasks.pipeline.workplace import Workplace
 
-COMPARED = ("answer_key", "text_key", "error", "input_digest", "prompt_digest", "seen_until")
+COMPARED = ("answer_key", "text_key", "error", "input_digest", "prompt_digest", "seen_until", "model_seen_until")
 """What makes a row worth writing again; when none of it changed, the row and its `created_at` stay."""
 WRITTEN_AT_ONCE = 10_000
 """Rows in one commit, so that memory does not grow with their number."""
@@ -41,12 +41,14 @@ def write_rows(plan: TaskPlan, place: Workplace, writer: Writer) -> dict[str, in
     del lineage
     errors: Counter[str] = Counter()
     changed: list[dict[str, Any]] = []
+    identity = place.identity_of(plan.task.name)
     shared = {
         "task": plan.task.name,
         "entity_type": plan.task.entity,
         "prompt": plan.prompt.name if plan.prompt else None,
         "prompt_digest": plan.prompt.digest if plan.prompt else None,
-        "model": model_name(place.identity_of(plan.task.name)) if plan.prompt else None,
+        "model": model_name(identity) if plan.prompt else None,
+        "model_seen_until": identity.seen_until if plan.prompt else None,
     }
     for planned, text, error in _made(plan, place):
         row = shared | _own_columns(planned, text, error)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from llm_tasks.pipeline.seen import SeenUntil
 from prompts.domain import Domain
 from sources.config import SplitConfig
 from sources.split import split
@@ -42,6 +43,9 @@ class AdapterConfig(BaseModel):
     """Its folder, relative to knowflow.yaml."""
     revision: str = ""
     """Its revision, part of every answer's key; a fingerprint of its files when left out."""
+    seen_until: SeenUntil = None
+    """Time of the newest event of yours that it was tuned on; `none` = on none. Needed where its folder has no
+    knowflow_tuning.json that says it."""
 
 
 class TaskOptions(BaseModel):

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -10,6 +12,7 @@ from feature_store.database import Store
 from llm_tasks.engine.fingerprint import fingerprint
 from llm_tasks.engine.protocol import Engine
 from llm_tasks.pipeline.request import Adapter, ModelIdentity
+from llm_tasks.pipeline.seen import Unsaid, latest, tuned_until
 from llm_tasks.pipeline.task import EntityList, Inputs, Task, TaskOptions
 from prompts.domain import Domain
 from sources.columns import to_id, to_time
@@ -62,24 +65,37 @@ class Workplace:
         """The LoRA adapter of a task.
 
         Raises:
-            OptionFault: Its folder holds no adapter.
+            OptionFault: Its folder holds no adapter, or nobody says what it was tuned on.
         """
         config = self.options_of(task).adapter
-        return read_adapter(task, config.name, config.revision, self.folder / config.path) if config else None
+        if config is None:
+            return None
+        return read_adapter(task, config.name, config.revision, self.folder / config.path, config.seen_until)
 
     def identity_of(self, task: str) -> ModelIdentity:
-        """Which model answers a task, its adapter among it."""
+        """Which model answers a task, its adapter among it, and the newest event that either was tuned on."""
         adapter = self.adapter_of(task)
         if adapter is None:
             return self.engine.identity
-        return replace(self.engine.identity, adapter=f"{adapter.name}@{adapter.revision}")
+        identity = self.engine.identity
+        seen = latest(identity.seen_until, adapter.seen_until)
+        return replace(identity, adapter=f"{adapter.name}@{adapter.revision}", seen_until=seen)
 
 
-def read_adapter(task: str, name: str, revision: str, folder: Path) -> Adapter:
+def read_adapter(
+    task: str, name: str, revision: str, folder: Path, said: datetime | Literal["none"] | None = None
+) -> Adapter:
     """Find the adapter that a task names.
 
+    Args:
+        task: The task.
+        name: Name of the adapter.
+        revision: Its revision; a fingerprint of its files where empty.
+        folder: Its folder.
+        said: What knowflow.yaml says of the newest event that it was tuned on.
+
     Raises:
-        OptionFault: Its folder holds no adapter.
+        OptionFault: Its folder holds no adapter, or nobody says what it was tuned on.
     """
     path = folder.resolve()
     if not (path / "adapter_config.json").is_file():
@@ -87,7 +103,11 @@ def read_adapter(task: str, name: str, revision: str, folder: Path) -> Adapter:
             f"tasks.{task}.adapter: {path} holds no adapter_config.json\n"
             "  name the folder that peft's save_pretrained wrote"
         )
-    return Adapter(name, revision or fingerprint(path), str(path))
+    try:
+        seen = tuned_until(path, said, f"tasks.{task}.adapter")
+    except Unsaid as fault:
+        raise OptionFault(str(fault)) from None
+    return Adapter(name, revision or fingerprint(path), str(path), seen)
 
 
 def only_entities(only: EntityList, folder: Path, task: Task) -> frozenset[str]:

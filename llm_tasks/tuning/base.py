@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from llm_tasks.tuning.config import StepConfig
 from llm_tasks.tuning.faults import TuningFault
 from llm_tasks.tuning.packing import Row, collate
 from llm_tasks.tuning.tokens import stops
+from llm_tasks.tuning.workfolder import RESULT
 
 PARTS = {"config.json": "config.json", "weights (*.safetensors)": "*.safetensors", "tokenizer": "tokenizer*"}
 MOVED = 1e-2
@@ -188,3 +190,5 @@ def merge(base: Base, adapter: Path, folder: Path) -> None:
     """
     model: Any = PeftModel.from_pretrained(load_weights(base.folder), str(adapter))
     _save_whole(model.merge_and_unload(), base, folder)
+    if (adapter / RESULT).is_file():  # the merged model has seen what the adapter has
+        shutil.copy(adapter / RESULT, folder / RESULT)

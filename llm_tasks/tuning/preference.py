@@ -23,6 +23,7 @@ from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
+from llm_tasks.pipeline.seen import learnt_until
 from llm_tasks.tuning.base import Base, check_devices, prepare, save
 from llm_tasks.tuning.config import RewriteConfig
 from llm_tasks.tuning.faults import TuningFault
@@ -113,6 +114,7 @@ def tune_preferences(
         "chosen_step": best,
     }
     result = {**plan, "learnt": learnt, "held_out": {"before": before, "after": after} if validation else None}
+    result |= learnt_until(base.folder, facts)
     folder.finish(result)
     return result
 

@@ -21,6 +21,7 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
+from llm_tasks.pipeline.seen import learnt_until
 from llm_tasks.tuning.base import Base, check_devices, check_packing, prepare, save
 from llm_tasks.tuning.config import StepConfig
 from llm_tasks.tuning.conversations import Conversation
@@ -104,6 +105,7 @@ def tune(
             "steps": trainer.state.global_step,
         },
         "held_out": {"before": before, "after": after} if held_out else None,
+        **learnt_until(base.folder, mixture.facts),
     }
     folder.finish(result)
     return result

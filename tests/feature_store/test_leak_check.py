@@ -1,6 +1,7 @@
-"""The leak check finds a planted leak of each of its four kinds, and none where there is none."""
+"""The leak check finds planted leaks in clocks, prompts and texts, and none where there is none."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,38 +13,47 @@ from hypothesis import strategies as st
 from feature_store.answers import answer_log
 from feature_store.database import Store
 from feature_store.leak_check import LeakReport, leak_check
+from feature_store.leak_clocks import ELSEWHEN, SEEN, UNTRAINED
+from feature_store.leak_clocks import SHOWN as LATER_THAN_AS_OF
+from feature_store.leak_evidence import Evidence
+from feature_store.leak_texts import NAMED as NAMED_IN
 from feature_store.lineage import row_key, write_lineage
 from feature_store.releases import publish
 from feature_store.schemas import ANSWERS, LINEAGE
 from sources.tables import event_id
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
-LATER_THAN_AS_OF = "a prompt shows an event later than its as_of"
-SAMPLE_SEES = "a sample sees a row that has seen its time or later"
-NAMED = "a prompt names a later event"
-UNTRAINED = "a row tells the outcome of an event that is not for training"
-TOO_EARLY = "a row tells the outcome of an event before its time"
+NAMED = NAMED_IN["prompt"]
 
 
 def minute(number: float) -> datetime:
     return START + timedelta(minutes=number)
 
 
-def events(rows: list[tuple[str, str, float]]) -> pl.DataFrame:
-    """(user, item, minute) -> training events shown as `Film ITEM: 4`, and their items as `Film ITEM [Drama]`."""
-    return pl.DataFrame(
+def events(rows: list[tuple[str, str, float]], names: dict[str, str] | None = None, *, rated: bool = True) -> Evidence:
+    """(user, item, minute) -> training events shown as `Film ITEM: 4`, items `Film ITEM [Drama]`, unless `names` says."""
+    called = {item: f"Film {item}" for _, item, _ in rows} | (names or {})
+    shown = [called[item] + (": 4" if rated else "") for _, item, _ in rows]
+    log = pl.DataFrame(
         {
             "user": pl.Series([user for user, *_ in rows], dtype=pl.String),
             "item": pl.Series([item for _, item, _ in rows], dtype=pl.String),
             "time": pl.Series([minute(at) for *_, at in rows], dtype=pl.Datetime("us", "UTC")),
-            "shown": pl.Series([f"Film {item}: 4" for _, item, _ in rows], dtype=pl.String),
-            "target": pl.Series([f"Film {item} [Drama]" for _, item, _ in rows], dtype=pl.String),
+            "rating": pl.Series([4.0 if rated else None for _ in rows], dtype=pl.Float32),
+            "shown": pl.Series(shown, dtype=pl.String),
             "part": "train",
         }
     )
+    items = pl.DataFrame(
+        [(item, name, name, f"{name} [Drama]", "Drama") for item, name in called.items()],
+        schema=dict.fromkeys(("item", "name", "title", "described", "says"), pl.String),
+        orient="row",
+    )
+    return Evidence(log, items)
 
 
-LOG = events([("u", "a", 0), ("u", "b", 1), ("u", "c", 2), ("v", "a", 1), ("v", "d", 3)])
+ROWS = [("u", "a", 0), ("u", "b", 1), ("u", "c", 2), ("v", "a", 1), ("v", "d", 3)]
+LOG = events(ROWS)
 
 
 def made(
@@ -74,7 +84,7 @@ def made(
     return {**dict.fromkeys(LINEAGE.names), **row, **clocks}, {**dict.fromkeys(ANSWERS.names), **answer}
 
 
-def walk(folder: Path, *rows: tuple[dict, dict], log: pl.DataFrame = LOG) -> LeakReport:
+def walk(folder: Path, *rows: tuple[dict, dict], log: Evidence = LOG) -> LeakReport:
     """Release some rows and walk them."""
     store = Store(folder / "store")
     with store.writer("a test") as writer:
@@ -120,15 +130,15 @@ def test_a_sample_that_sees_a_row_which_has_seen_the_sample_itself_is_found(chec
 
     assert report.leaks == 2
     found = {e.question: e for e in report.counter_examples}
-    assert set(found) == {LATER_THAN_AS_OF, SAMPLE_SEES}
-    assert found[SAMPLE_SEES].event == "sample of user u on item c"
-    assert found[SAMPLE_SEES].time == minute(2)
+    assert set(found) == {LATER_THAN_AS_OF, SEEN}
+    assert found[SEEN].event == "sample of user u on item c"
+    assert found[SEEN].time == minute(2)
 
 
 def test_an_item_row_that_has_seen_a_sample_of_the_item_is_found(check):
     report = check(made("d", 0, "what users of d said", seen_until=3, kind="item"))
 
-    assert {e.question for e in report.counter_examples} == {LATER_THAN_AS_OF, SAMPLE_SEES}
+    assert {e.question for e in report.counter_examples} == {LATER_THAN_AS_OF, SEEN}
     assert "sample of user v on item d" in [e.event for e in report.counter_examples]
 
 
@@ -151,7 +161,7 @@ def test_an_event_seen_again_later_is_no_leak_and_shown_once_too_often_is_one(ch
 
 def test_an_item_that_is_called_like_a_word_of_the_instructions_is_no_leak(check):
     # data without ratings shows names alone, and a film may be called `history`
-    log = LOG.with_columns(pl.Series("shown", ["a", "b", "history", "a", "history"]))
+    log = events(ROWS, {"a": "a", "b": "b", "c": "history", "d": "history"}, rated=False)
     rows = (
         made("u", 1, "Given this history, say:\na; b", seen_until=1),
         made("v", 1, "Given this history, say:\na", seen_until=1),
@@ -230,7 +240,7 @@ def test_a_target_that_stands_in_its_own_history_is_found(check):
 
 def test_without_ratings_the_target_may_be_named_as_the_target_and_nowhere_else(check):
     # events are shown by their names alone, and so the target's description holds the name of its event
-    log = LOG.with_columns(shown="Film " + pl.col("item"))
+    log = events(ROWS, rated=False)
     honest, leaky = reasoning("u", "c", 2, "Film a; Film b"), reasoning("u", "c", 2, "Film b; Film c")
 
     assert check(honest, log=log).leaks == 0
@@ -238,9 +248,7 @@ def test_without_ratings_the_target_may_be_named_as_the_target_and_nowhere_else(
 
 
 def test_an_item_that_is_called_like_a_heading_of_the_prompt_is_no_leak(check):
-    log = LOG.with_columns(
-        shown=pl.when(pl.col("item") == "c").then(pl.lit("Target")).otherwise("Film " + pl.col("item"))
-    )
+    log = events(ROWS, {"c": "Target"}, rated=False)
     rows = (reasoning("u", "b", 1, "Film a"), reasoning("v", "d", 3, "Film a"))
 
     assert check(*rows, log=log).leaks == 0
@@ -250,7 +258,8 @@ def test_an_item_that_is_called_like_a_heading_of_the_prompt_is_no_leak(check):
 
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_the_outcome_of_an_event_that_does_not_train_is_found(check, part):
-    log = LOG.with_columns(part=pl.when(pl.col("item") == "c").then(pl.lit(part)).otherwise(pl.lit("train")))
+    whose = pl.when(pl.col("item") == "c").then(pl.lit(part)).otherwise(pl.lit("train"))
+    log = replace(LOG, events=LOG.events.with_columns(part=whose))
 
     (found,) = check(reasoning("u", "c", 2, "Film a: 4"), reasoning("u", "b", 1, "Film a: 4"), log=log).counter_examples
 
@@ -262,7 +271,7 @@ def test_the_outcome_of_an_event_that_does_not_train_is_found(check, part):
 def test_an_outcome_told_before_its_time_is_found(check):
     (found,) = check(reasoning("u", "c", 1.5, "Film a: 4")).counter_examples
 
-    assert (found.question, found.as_of, found.time) == (TOO_EARLY, minute(1.5), minute(2))
+    assert (found.question, found.as_of, found.time) == (ELSEWHEN, minute(1.5), minute(2))
 
 
 def test_a_user_who_meets_an_item_again_may_have_a_row_about_either_time(check):

@@ -6,10 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from feature_store import leak_check as leak_check_module
 from feature_store.database import Store
 from feature_store.knowledge import as_of_rows
 from feature_store.leak_check import leak_check
+from feature_store.leak_evidence import Evidence
+from feature_store.leak_made import UNSAID
 from feature_store.lineage import EPOCH, row_key, write_lineage
 from feature_store.releases import publish, released_knowledge
 from feature_store.schemas import LINEAGE
@@ -86,34 +87,36 @@ def test_rows_about_events_keep_the_events_time_and_say_what_their_encoder_saw(t
     assert knowledge.seen_until == np.datetime64("2020-01-01T12:00:00", "us")
 
 
-def samples_at(*moments: datetime) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "user": ["u"] * len(moments),
-            "item": ["a"] * len(moments),
-            "time": pl.Series(moments, dtype=pl.Datetime("us", "UTC")),
-            "shown": ["A: 4"] * len(moments),
-            "target": ["A [Drama]"] * len(moments),
-            "part": ["train"] * len(moments),
-        }
-    )
+def evidence_of(*moments: datetime) -> Evidence:
+    """Samples of u on a at some moments, and what the encoder's own folder says of it."""
+    schema = {"user": pl.String, "item": pl.String, "time": pl.Datetime("us", "UTC"), "rating": pl.Float32}
+    events = pl.DataFrame([("u", "a", moment, None) for moment in moments], schema=schema, orient="row")
+    names = {name: ["a"] for name in ("item", "name", "title", "described", "says")}
+    events = events.with_columns(shown=pl.lit("A"), part=pl.lit("train"))
+    return Evidence(events, pl.DataFrame(names), encoders={"fit": NOON})
 
 
-def test_the_leak_check_passes_the_reader_that_raises_and_names_samples_of_one_that_does_not(tmp_path, monkeypatch):
-    store, release = released(tmp_path, NOON.isoformat(), row("item", "a", EPOCH, "A"))
-    events = samples_at(hours(-1), NOON, hours(1))
-    assert leak_check(store, release, events).leaks == 0
+def test_the_leak_check_asks_the_tables_and_names_samples_of_a_release_that_says_too_little(tmp_path):
+    evidence = evidence_of(hours(-1), NOON, hours(1))
+    store, release = released(tmp_path / "told", NOON.isoformat(), row("item", "a", EPOCH, "A"))
+    assert leak_check(store, release, evidence).leaks == 0
 
-    def careless(*arguments):  # what the reader was before encoders could be tuned
-        knowledge = released_knowledge(*arguments)
-        return type(knowledge)(**{**vars(knowledge), "as_of": np.zeros(1, dtype="datetime64[us]")})
+    for number, (said, first) in enumerate({None: hours(-1), hours(-1).isoformat(): NOON}.items()):
+        store, release = released(tmp_path / str(number), said, row("item", "a", EPOCH, "A"))
+        (found,) = leak_check(store, release, evidence).counter_examples
 
-    monkeypatch.setattr(leak_check_module, "released_knowledge", careless)
-    report = leak_check(store, release, events)
+        assert (found.question, found.time) == (UNSAID, first)
+        assert found.row == f"{row_key('about_item', 'a', EPOCH)} by about_item/note"
+        assert found.event == "sample of user u on item a"
 
-    assert report.leaks == 2  # at 11:00 and at 12:00 sharp
-    assert {example.time for example in report.counter_examples} == {hours(-1), NOON}
-    assert all("tuned on an event of its time or later" in example.question for example in report.counter_examples)
+
+def test_rows_about_events_are_given_out_with_their_encoder_s_date_too(tmp_path):
+    evidence = evidence_of(hours(-3), hours(-1))
+    rows = row("event", event_id("u", "a"), hours(-3), "why")
+    (found,) = leak_check(*released(tmp_path / "forgot", None, rows), evidence).counter_examples
+
+    assert (found.question, found.as_of, found.time) == (UNSAID, hours(-3), hours(-1))
+    assert leak_check(*released(tmp_path / "told", NOON.isoformat(), rows), evidence).leaks == 0
 
 
 @pytest.mark.parametrize("zone", ["+00:00", "-05:00"])

@@ -223,8 +223,9 @@ def test_leak_check_leaves_with_one_and_prints_the_counter_examples(shop, plain_
         assert example["row"].startswith("kar_user/u1/")
         for part in ("row", "question", "event"):
             assert example[part] in told.stdout
+        assert f"mend: {example['mend']}" in told.stderr
     if not questions:
-        assert "no leak: every sample sees only knowledge made strictly before it" in told.stderr
+        assert "no leak found: every sample sees only knowledge made strictly before it" in told.stderr
 
 
 def test_a_leak_check_without_a_release_says_what_to_run(shop, plain_knowflow):

@@ -52,7 +52,7 @@ class ScriptedEngine:
     token_counter = "words between spaces"
 
     def __init__(self, config: EngineConfig, domain: Domain, folder: Path) -> None:
-        self.identity = ModelIdentity(config.model, config.revision)
+        self.identity = ModelIdentity(config.model, config.revision, seen_until=config.told_until)
         options: dict[str, Any] = dict(config.options)
         self.context_tokens: int | None = options.get("context_tokens")
         self._calls = folder / options.get("calls", "calls.txt")

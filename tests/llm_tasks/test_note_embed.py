@@ -1,5 +1,6 @@
 """Item embeddings by a tuned encoder: which rows there are, who runs them, and from when on samples see their vectors."""
 
+from dataclasses import replace
 from datetime import UTC, timedelta
 
 import numpy as np
@@ -10,10 +11,12 @@ from sentence_transformers import SentenceTransformer
 
 from ctr.views import history_view, knowledge_view
 from feature_store.leak_check import leak_check
+from feature_store.leak_made import UNSAID
 from feature_store.releases import get_release, released_knowledge
 from flows.config import load_config
+from flows.evidence import leak_evidence
 from flows.samples import open_samples
-from flows.workplace import chosen_tasks, shown_events
+from flows.workplace import chosen_tasks
 from llm_tasks.encoders.dense import DenseEncoder
 from llm_tasks.encoders.minilm import minilm_folder
 from llm_tasks.note_embed import note_embed
@@ -79,7 +82,12 @@ def test_vectors_of_a_tuned_encoder_reach_the_store_and_only_later_samples(make_
     np.testing.assert_array_equal(target >= 0, later)
     assert not (past[~later] >= 0).any()
     assert (past[later] >= 0).any()
-    assert leak_check(place.store, release, shown_events(place)).leaks == 0
+    evidence = leak_evidence(load_config(shop.config), place)
+    assert leak_check(place.store, release, evidence).leaks == 0
+    # A release that forgot it would hand the vectors to all samples; the encoder's own folder still knows.
+    forgetful = replace(release, facts={"vectors": {"note_embed/note": {**made, "seen_until": None}}})
+    found = leak_check(place.store, forgetful, evidence)
+    assert {example.question for example in found.counter_examples} == {UNSAID}
 
 
 def test_the_dense_encoder_gives_a_tuned_folder_s_own_vectors_in_any_batch(tuned):

@@ -19,7 +19,10 @@ def save_adapter(folder, weights: bytes = b"weights") -> None:
 
 def with_adapter(shop, **adapter):
     shop.configure(
-        tasks={"kar_item": {"adapter": {"name": "films", "path": "adapters/films", **adapter}}, "kar_user": {}}
+        tasks={
+            "kar_item": {"adapter": {"name": "films", "path": "adapters/films", "seen_until": "none", **adapter}},
+            "kar_user": {},
+        }
     )
     return shop.place()
 

@@ -26,7 +26,7 @@ def adapters(tiny, tmp_path_factory) -> list[Adapter]:
         torch.manual_seed(seed)
         config = LoraConfig(r=RANK, lora_alpha=16, target_modules="all-linear", init_lora_weights=False)
         get_peft_model(LlamaForCausalLM.from_pretrained(tiny), config).save_pretrained(str(folder))
-        made.append(read_adapter("kar_item", f"style{seed}", "", folder))
+        made.append(read_adapter("kar_item", f"style{seed}", "", folder, "none"))
     return made
 
 
@@ -138,7 +138,7 @@ def test_an_adapter_of_another_model_is_told_before_anything_is_asked(tiny, make
     config = LoraConfig(r=RANK, target_modules=["q_proj"], init_lora_weights=False)
     get_peft_model(other, config).save_pretrained(str(tmp_path / "foreign"))
     engine = make_engine(tiny)
-    adapter = read_adapter("kar_item", "foreign", "1", tmp_path / "foreign")
+    adapter = read_adapter("kar_item", "foreign", "1", tmp_path / "foreign", "none")
 
     with pytest.raises(EngineFault, match=r"adapter foreign .*\n  it was tuned on another model than tiny"):
         engine.check(request_of(engine, "hello", adapter=adapter))

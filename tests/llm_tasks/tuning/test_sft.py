@@ -1,12 +1,16 @@
 """Tuning a tiny model: it learns, the same seed gives the same weights, and it goes on where it stopped."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 import torch
 
 from llm_tasks.engine.fingerprint import fingerprint
+from llm_tasks.engine.protocol import EngineConfig
 from llm_tasks.engine.vllm_adapters import check_adapter
+from llm_tasks.engine.vllm_options import find_model
+from llm_tasks.pipeline.seen import learnt_until
 from llm_tasks.pipeline.workplace import read_adapter
 from llm_tasks.tuning.base import load_weights, merge
 from llm_tasks.tuning.config import TuningConfig
@@ -17,6 +21,7 @@ from llm_tasks.tuning.sft import tune
 from llm_tasks.tuning.tokens import tokenise
 from sources.progress import silent
 
+NEWEST = datetime(2024, 1, 5, 12, tzinfo=UTC)
 CONFIG = TuningConfig(learning_rate=5e-3, row_tokens=128, batch_rows=4, epochs=4, save_every=2, held_out=0)
 
 
@@ -42,9 +47,10 @@ def loss_of(model, base, conversations) -> float:
 
 @pytest.fixture(scope="module")
 def tuned(base, sums, mixture_of, tmp_path_factory):
-    """An adapter tuned on the sums."""
+    """An adapter tuned on the sums, as if some of them were events until NEWEST."""
     out = tmp_path_factory.mktemp("tuned") / "sums"
-    return out, tune(base, mixture_of(sums), CONFIG, out, silent)
+    mixture = mixture_of(sums).with_facts({"recommendation": {"newest_event": str(NEWEST)}})
+    return out, tune(base, mixture, CONFIG, out, silent)
 
 
 def with_adapter(base, folder):
@@ -67,7 +73,8 @@ def test_the_folder_is_an_adapter_that_vllm_serves_with_what_it_was_tuned_on_bes
     adapter = read_adapter("kar_item", "sums", "", out)
 
     check_adapter(adapter, base.folder, None)
-
+    assert adapter.seen_until == NEWEST
+    assert result["seen_until"] == NEWEST.isoformat()
     config = json.loads((out / "adapter_config.json").read_text())
     assert (config["peft_type"], config["r"], config["base_model_name_or_path"]) == ("LORA", 16, "tiny")
     assert config["target_modules"] == sorted(config["target_modules"])
@@ -195,6 +202,12 @@ def test_a_merged_model_gives_the_logits_of_model_and_adapter(base, sums, tuned,
     assert float((apart - merged).abs().max()) < 1e-4
     assert float((apart - plain).abs().max()) > 1.0
     assert not (tmp_path / "merged" / "adapter_config.json").exists()
+    # Nothing but this file tells a merged model from one that was never tuned.
+    config = EngineConfig(name="vllm", model="merged")
+    assert find_model(config, tmp_path).seen_until == NEWEST
+    assert find_model(EngineConfig(name="vllm", model=base.folder.name), base.folder.parent).seen_until is None
+    # And what is tuned on top of it, on sums alone, still knows those events.
+    assert learnt_until(tmp_path / "merged", {"instructions": {"rows": 40}}) == {"seen_until": NEWEST.isoformat()}
 
 
 def test_without_packing_every_example_has_its_own_row_and_as_much_is_learnt(base, sums, mixture_of, tuned, tmp_path):
