@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,4 +124,12 @@ def _journalled(path: Path) -> list[Row]:
     if not path.is_file():
         return []
     rows = [orjson.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
-    return [{**row, "created_at": datetime.fromisoformat(row["created_at"])} for row in rows]
+    return [{**row, **_moments(row)} for row in rows]
+
+
+def _moments(row: Row) -> Row:
+    cutoff = row.get("knowledge_cutoff")  # a journal of an older version knows no such column
+    return {
+        "created_at": datetime.fromisoformat(row["created_at"]),
+        "knowledge_cutoff": date.fromisoformat(cutoff) if cutoff else None,
+    }

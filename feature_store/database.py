@@ -19,6 +19,8 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from lancedb.index import FTS
 
+from feature_store.schemas import LATER
+
 KEEP_UNTAGGED = timedelta(days=7)
 COMPACT_EVERY = 20
 """Files of a table that are too many: thousands of small ones make reads several times slower."""
@@ -82,7 +84,7 @@ class Store:
 
         Args:
             table: Name of the table; a missing table reads as an empty one.
-            schema: Its schema.
+            schema: Its schema; a column that was added later reads as null from a table that lacks it.
             columns: Columns to read; all when left out.
             where: SQL condition.
             version: Version to read.
@@ -93,8 +95,24 @@ class Store:
         if not self.has(table):
             return schema.empty_table() if columns is None else schema.empty_table().select(columns)
         dataset = lance.dataset(str(self.path(table)), version=version)
-        self.check_columns(table, columns or schema.names, dataset.schema.names)
-        return dataset.to_table(columns=columns, filter=where)
+        wanted = columns or schema.names
+        lacking = self.added_columns(table, wanted, schema, dataset.schema.names)
+        if not lacking:
+            return dataset.to_table(columns=columns, filter=where)
+        found = dataset.to_table(columns=[name for name in wanted if name not in lacking], filter=where)
+        for name in lacking:
+            found = found.append_column(schema.field(name), pa.nulls(len(found), schema.field(name).type))
+        return found.select(wanted)
+
+    def added_columns(self, table: str, wanted: Sequence[str], schema: pa.Schema, there: Sequence[str]) -> list[str]:
+        """Columns that are wanted and were added to the schema after a table was made.
+
+        Raises:
+            OtherVersion: It lacks others.
+        """
+        later = [name for name in wanted if LATER.items() <= _metadata(schema, name).items() and name not in there]
+        self.check_columns(table, [name for name in wanted if name not in later], there)
+        return later
 
     def check_columns(self, table: str, wanted: Sequence[str], there: Sequence[str]) -> None:
         """Make sure that a table has the columns that are wanted.
@@ -192,13 +210,12 @@ class Writer:
 
         Raises:
             DuplicateKeys: The rows hold one key twice, which LanceDB would insert twice without a word.
-            OtherVersion: The table lacks a column of the schema.
+            OtherVersion: The table lacks a column of the schema that is not marked as added later.
         """
         key = schema.names[0]
         if len(data[key].unique()) != len(data):
             raise DuplicateKeys(f"{table}: a batch of {len(data):,} rows holds a key twice")
-        if self.store.has(table):
-            self.store.check_columns(table, schema.names, lance.dataset(str(self.store.path(table))).schema.names)
+        self._add_columns(table, schema)
         handle = self._connection.create_table(table, schema=schema, exist_ok=True)
         rows = data.select(schema.names).cast(schema)
         step = max(1, int(len(rows) * LARGEST_MERGE / max(rows.nbytes, 1)))
@@ -207,6 +224,14 @@ class Writer:
             merge.use_index(False).execute(rows.slice(start, step))
             self._compact_when_many(table)
         return len(rows)
+
+    def _add_columns(self, table: str, schema: pa.Schema) -> None:
+        # Versions that a release names keep the table as it was: they read the new column as null.
+        if self.store.has(table):
+            dataset = lance.dataset(str(self.store.path(table)))
+            lacking = self.store.added_columns(table, schema.names, schema, dataset.schema.names)
+            if lacking:
+                dataset.add_columns(pa.schema([schema.field(name) for name in lacking]))
 
     def delete(self, table: str, key: str, keys: Iterable[str]) -> None:
         """Delete rows by their key; releases made earlier keep theirs."""
@@ -246,6 +271,10 @@ class Writer:
             tags.update(name, version)
         else:
             tags.create(name, version)
+
+
+def _metadata(schema: pa.Schema, name: str) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in (schema.field(name).metadata or {}).items()}
 
 
 def quoted(value: str) -> str:

@@ -4,6 +4,8 @@ import pyarrow as pa
 
 PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}
 MOMENT = pa.timestamp("us", "UTC")
+LATER = {"knowflow:added-later": "true"}
+"""Marks a column that older tables lack: there it reads as null, and it is added when such a table is written."""
 
 
 def key_field(name: str) -> pa.Field:
@@ -28,6 +30,7 @@ ANSWERS = pa.schema(
         pa.field("output_tokens", pa.int32()),
         pa.field("cached_tokens", pa.int32()),  # of the input tokens, those the engine's prefix cache held
         pa.field("created_at", MOMENT),
+        pa.field("knowledge_cutoff", pa.date32(), metadata=LATER),  # until when the model knows the world; or null
     ]
 )
 LINEAGE = pa.schema(
