@@ -35,10 +35,8 @@ def main() -> None:
                 shutil.copy2(ROOT / name, copy / name)
         first, second = demo(copy), demo(copy, "--json")
         result = json.loads((copy / "runs" / "demo" / "report.json").read_text())
-        found = figures(first, second) | {
-            "result": result,
-            "output": first.output.strip().replace(f"{copy.resolve()}/", ""),
-        }
+        printed = first.output.strip().replace(f"{copy.resolve()}/", "")
+    found = figures(first, second) | {"result": result, "output": printed}
     if given.save:
         keep("demo", found)
     print(json.dumps(found))

@@ -11,9 +11,9 @@ Two kinds of marks, HTML comments that no reader sees:
     ...
     <!-- /block -->
 
-A figure is a Jinja2 expression, a block the template docs/blocks/NAME.md.j2. Both see every results file under its name:
-`demo.result.arms` is `result`, `arms` of results/demo.json. The filters below write numbers. A name that no file has is a
-fault, and so is a figure that begins a line: Markdown would take that line for HTML.
+A figure is a Jinja2 expression, a block the template docs/blocks/NAME.md.j2. Both see every results file under its
+name: `demo.result.arms` is `result`, `arms` of results/demo.json. The filters below write numbers. A name that no file
+has is a fault, and so is a figure that begins a line: Markdown would take that line for HTML.
 """
 
 import json

@@ -84,7 +84,7 @@ def test_a_stale_place_is_found_and_written_anew(tree):
 
     assert faults(tree) == [
         ("README.md", 1, "demo.auc | fixed: is 0.8111, should be 0.8267"),
-        ("README.md", 3, "said: is old, should be Knowledge is better. | a | |---| | +0.0058 [+0.0032, ..."),
+        ("README.md", 3, "said: is old, should be Knowledge is better. | a | |---| | +0.0058 [+0.0032, +0.0..."),
     ]
     assert list(FIGURES["rewrite_all"](tree)) == []
     written = (tree / "README.md").read_text()
