@@ -45,7 +45,11 @@ def keep(name: str, found: dict[str, Any]) -> Path:
     file = RESULTS / f"{name}.json"
     RESULTS.mkdir(exist_ok=True)
     about = {"measured": datetime.now(UTC).date().isoformat()}
-    file.write_text(json.dumps(about | cleaned(found), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    # One line a part: a whole evaluation would fill thousands of lines.
+    parts = (
+        f"{json.dumps(key)}: {json.dumps(part, ensure_ascii=False)}" for key, part in (about | cleaned(found)).items()
+    )
+    file.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
     print(f"kept in {file.name}; next: make figures", file=sys.stderr)
     return file
 

@@ -51,12 +51,13 @@ def test_a_release_says_the_latest_cutoff_of_its_answers(shop):
 
 def test_one_answer_of_unknown_cutoff_makes_the_release_s_unknown(shop):
     configure(shop, knowledge_cutoff=date(2024, 6, 30))
-    shop.ask("kar_item")
+    shop.release("kar_item")
     settings = {key: value for key, value in shop.settings["engine"].items() if key != "knowledge_cutoff"}
     shop.configure(engine={**settings, "model": "nobody-knows"})
 
     shop.release("kar_user")
-    assert get_release(shop.place().store).facts["knowledge_cutoff"] is None
+    older, newer = (get_release(shop.place().store, name) for name in ("rel-000001", "rel-000002"))
+    assert (older.facts["knowledge_cutoff"], newer.facts["knowledge_cutoff"]) == ("2024-06-30", None)
     assert knowledge_cutoff(get_release(shop.place().store)) is None
 
 
