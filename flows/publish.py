@@ -19,6 +19,7 @@ from feature_store.releases import (
     released_lineage,
 )
 from flows.config import Config
+from flows.cutoff import cutoff_of_answers
 from flows.evidence import leak_evidence
 from flows.item_search import write_item_documents
 from llm_tasks.pipeline.before import model_name
@@ -106,7 +107,10 @@ def _publish(
     write_item_documents(config, place, writer)  # whatever the release is of, its items can be searched by words
     versions = {table: store.version(table) for table in store.tables() if table != TABLE}
     same_data = before is not None and before.facts.get("data_version") == place.dataset.version
+    found = cutoff_of_answers(store, tasks, config.engine, place.engine.identity)
+    cutoff = found.isoformat() if found else None
     same = same_data and before is not None and dict(before.versions) == versions and noted.get("vectors") == made
+    same = same and noted.get("knowledge_cutoff") == cutoff
     if before and same and not (staged and staged.changes(store)):
         return before.name
     old = released_lineage(store, before, tasks, ["row", "text_key"]) if before else None
@@ -122,6 +126,7 @@ def _publish(
         "data_version": place.dataset.version,
         "tasks": tasks,
         "model": model_name(place.engine.identity),
+        "knowledge_cutoff": cutoff,
         "domain": config.domain,
         "vectors": made,
         "asked": list(asked),

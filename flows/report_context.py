@@ -9,27 +9,19 @@ import polars as pl
 
 from evals.figures import calibration_curves
 from evals.report import ReportContext
-from feature_store.releases import Release, get_release, released_answers, released_lineage
+from feature_store.releases import get_release, released_answers, released_lineage
 from flows.comparison import read_scores
 from flows.config import Config
+from flows.report_caveats import caveats_of
 from flows.report_costs import costs_of
 from flows.report_examples import in_context
 from flows.train_runs import TrainRun
 from flows.workplace import open_store
 from llm_tasks.engine.choose import build_engine
-from llm_tasks.pipeline.catalogue import find_tasks
 from prompts.domain import load_domain
 
 EXAMPLES = 2
 """Answers shown of each task."""
-SEEN_BEFORE = (
-    "The model that answered may have seen this data, or reviews and ratings of these items, while it was trained; "
-    "such knowledge does not exist for items newer than the model."
-)
-ITEM_STATISTICS = (
-    "Item statistics and text quality are fitted on all training rows, which are not all earlier than each training "
-    "sample; knowledge about users is always strictly earlier than the sample that sees it."
-)
 
 
 def report_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> ReportContext:
@@ -59,7 +51,7 @@ def report_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> 
             "versions": release.versions,
             "facts": release.facts,
         },
-        caveats=_caveats(noted, release),
+        caveats=caveats_of(noted, release),
         seeds=len(noted["train"]["seeds"]),
         seconds=sum(trained["cpu_seconds"] for trained in result["training"].values()),
         in_context=in_context(config, release, result, costs, noted["train"]),
@@ -98,12 +90,3 @@ def _examples(lineage: pl.DataFrame, answers: pl.DataFrame) -> list[dict[str, An
         }
         for row in shown.join(texts, left_on="answer_key", right_on="key", maintain_order="left").iter_rows(named=True)
     ]
-
-
-def _caveats(noted: Mapping[str, Any], release: Release) -> list[str]:
-    caveats = [ITEM_STATISTICS]
-    if any((task := find_tasks().get(name)) and task.prompt for name in release.facts.get("tasks", [])):
-        caveats.insert(0, SEEN_BEFORE)
-    if noted["data_version"] != release.facts.get("data_version"):
-        caveats.append("The data has changed since the release was made; newer events had no part in its knowledge.")
-    return caveats

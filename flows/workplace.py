@@ -51,6 +51,7 @@ def open_workplace(config: Config) -> Workplace:
         options={name: options or TaskOptions() for name, options in config.tasks.items()},
         folder=config.folder,
         split=config.source.split,
+        cutoff=config.engine.cutoff,
     )
 
 

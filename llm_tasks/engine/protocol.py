@@ -1,11 +1,12 @@
 """The seam of an engine: a stream of requests in, a stream of answers out as they finish."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from llm_tasks.engine.cutoffs import published_cutoff, read_cutoff
 from llm_tasks.pipeline.request import Answer, ModelIdentity, Request
 from llm_tasks.pipeline.seen import SeenUntil
 
@@ -21,6 +22,10 @@ class EngineConfig(BaseModel):
     """Name of the model, or its folder; the name (for a folder, the folder's own) is part of every answer's key."""
     revision: str = ""
     """Revision of the model's weights, part of every answer's key."""
+    knowledge_cutoff: date | None = None
+    """Until when the model knows the world: 2023-10-31, or a month such as 2023-10. Kept with every answer, and
+    compared with the events: only rows after it are free of what the model knows of their future. Left out: what the
+    makers of a known model have published (llm_tasks/engine/cutoffs.py), else unknown. No part of any key."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of that engine alone; for `recorded`: `files`, prompt name -> Parquet file of its answers; for the others
     see docs/how-to/vllm.md and docs/how-to/openai-server.md."""
@@ -33,6 +38,16 @@ class EngineConfig(BaseModel):
     def told_until(self) -> datetime | None:
         """That time; None for a model that knows no event."""
         return self.seen_until if isinstance(self.seen_until, datetime) else None
+
+    @field_validator("knowledge_cutoff", mode="before")
+    @classmethod
+    def _month(cls, value: Any) -> Any:
+        return read_cutoff(value) if isinstance(value, str) else value
+
+    @property
+    def cutoff(self) -> date | None:
+        """The cutoff as it is kept with every answer: what the file says, else what is published of the model."""
+        return self.knowledge_cutoff or published_cutoff(self.model)
 
 
 class EngineFault(Exception):

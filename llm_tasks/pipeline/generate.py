@@ -227,6 +227,7 @@ def _shared_columns(plan: TaskPlan, place: Workplace) -> dict[str, Any]:
         "revision": identity.revision,
         "adapter": identity.adapter,
         "answer_schema": json.dumps(dict(front.answer_schema), sort_keys=True),
+        "knowledge_cutoff": place.cutoff,
     }
 
 

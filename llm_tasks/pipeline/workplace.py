@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +42,8 @@ class Workplace:
     """What relative paths in options are relative to."""
     split: SplitConfig
     """How events are split into training, validation and test."""
+    cutoff: date | None = None
+    """Until when the engine's model knows the world; None when that is unknown."""
 
     def options_of(self, task: str) -> TaskOptions:
         """Options of one task."""

@@ -1,7 +1,7 @@
 """The answers: on disk the moment they come, taken up after a kill, and never there twice."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -37,7 +37,7 @@ def row(key: str, text: str | None = "a text", error: str | None = None) -> dict
 
 
 def journal_line(answer: dict) -> bytes:
-    return (json.dumps(answer, default=datetime.isoformat) + "\n").encode()
+    return (json.dumps(answer, default=lambda moment: moment.isoformat()) + "\n").encode()
 
 
 @pytest.fixture
@@ -147,3 +147,16 @@ def test_the_answers_of_one_model_are_scanned_a_few_thousand_at_a_time_and_no_ot
     found = [key for part in parts for key in part["key"]]
     assert sorted(found, key=int) == [str(place) for place in range(0, 3 * many, 3)]
     assert list(scan_answers(Store(store.folder / "none"), ["key"], "it's", "1", "")) == []
+
+
+def test_the_cutoff_of_an_answer_comes_back_from_a_journal_and_an_older_journal_knows_none(store):
+    store.folder.mkdir()
+    older = {key: value for key, value in row("a").items() if key != "knowledge_cutoff"}
+    newer = {**row("b"), "knowledge_cutoff": date(2024, 6, 30)}
+    (store.folder / JOURNAL).write_bytes(b"".join(map(journal_line, (older, newer))))
+
+    with store.writer("a test") as writer, answer_log(writer) as log:
+        log.append({**row("c"), "knowledge_cutoff": date(2025, 1, 31)})
+
+    kept = dict(read_answers(store, ["a", "b", "c"]).select("key", "knowledge_cutoff").iter_rows())
+    assert kept == {"a": None, "b": date(2024, 6, 30), "c": date(2025, 1, 31)}

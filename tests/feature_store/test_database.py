@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import date, timedelta
 
 import lance
 import pyarrow as pa
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_store.database import COMPACT_EVERY, DuplicateKeys, OtherVersion, Store, StoreBusy, check_keys, quoted
-from feature_store.schemas import key_field
+from feature_store.schemas import LATER, key_field
 
 SCHEMA = pa.schema([key_field("key"), pa.field("value", pa.int64())])
 
@@ -222,3 +222,23 @@ def test_a_holder_that_was_killed_does_not_block_the_store(tmp_path):
     with store.writer("the next") as writer:
         writer.upsert("things", rows(a=1), SCHEMA)
     assert check_keys(store, "things", "key") == 1
+
+
+def test_a_column_that_was_added_later_reads_as_null_until_the_table_is_written(tmp_path):
+    store = Store(tmp_path)
+    newer = pa.schema([*SCHEMA, pa.field("later", pa.date32(), metadata=LATER)])
+    with store.writer("an older version") as writer:
+        writer.upsert("t", rows(a=1, b=2), SCHEMA)
+    version = store.version("t")
+
+    assert store.read("t", newer, where="value > 1").to_pydict() == {"key": ["b"], "value": [2], "later": [None]}
+    assert store.read("t", newer, columns=["later", "key"]).column_names == ["later", "key"]
+    added = pa.table({"key": ["b"], "value": [3], "later": [date(2024, 6, 30)]})
+    with store.writer("a newer version") as writer:
+        writer.upsert("t", added.cast(newer), newer)
+        writer.compact("t")
+
+    found = store.read("t", newer).sort_by("key").to_pydict()
+    assert found == {"key": ["a", "b"], "value": [1, 3], "later": [None, date(2024, 6, 30)]}
+    assert store.read("t", newer, version=version)["later"].to_pylist() == [None, None]
+    assert store.read("t", newer, version=version)["value"].to_pylist() == [1, 2]

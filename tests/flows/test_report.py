@@ -10,7 +10,8 @@ from feature_store.releases import get_release
 from flows.config import load_config
 from flows.refresh import refresh
 from flows.report import report
-from flows.report_context import EXAMPLES, ITEM_STATISTICS, SEEN_BEFORE, report_context
+from flows.report_caveats import CUTOFF_UNKNOWN, EARLIER_ONLY, SEEN_BEFORE
+from flows.report_context import EXAMPLES, report_context
 from flows.train_runs import NoTrainRun, get_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -72,7 +73,7 @@ def test_the_context_counts_what_the_release_rests_on(compared_shop):
     for example in context.examples:
         assert "Thing" in example["messages"][-1]["content"]
         assert example["answer"]
-    assert context.caveats == [SEEN_BEFORE, ITEM_STATISTICS]
+    assert context.caveats == [SEEN_BEFORE, CUTOFF_UNKNOWN, EARLIER_ONLY]
     assert (
         context.command
         == "knowflow train --config knowflow.yaml --release rel-000001\nknowflow report --config knowflow.yaml"
