@@ -1,9 +1,9 @@
 """Speed of encoding the example's texts: CPU-seconds before and now, and how far the vectors are apart.
 
 Run:   nice .venv/bin/python benchmarks/encode_speed.py [--every 24]
-       A machine without AVX-512: MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 before it.
+       Without AVX-512: MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 Reads: the texts of examples/movielens in its store (make demo); every 24th of each technique's, by default.
-The last line printed is one JSON object. Before: batches of alike numbers of characters. Now: of alike numbers of tokens.
+The last line printed is one JSON object. Before: batches sorted by characters. Now: by tokens.
 Lexical encoders are fitted on all texts; before in float64, on all threads.
 """
 
@@ -86,9 +86,7 @@ def lexical(texts: dict[str, list[str]]) -> dict[str, Any]:
             now + took,
             max(apart, float(np.abs(first @ first.T - other @ other.T).max())),
         )
-    print(
-        f"lexical  {before:.1f} CPU-seconds before, {now:.1f} now; a cosine of two texts moves by {apart:.1e} at most"
-    )
+    print(f"lexical  {before:.1f} CPU-seconds before, {now:.1f} now; cosines of texts move by {apart:.1e}")
     return {
         "lexical_cpu_seconds_before": round(before, 2),
         "lexical_cpu_seconds": round(now, 2),
