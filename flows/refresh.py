@@ -35,7 +35,7 @@ def refresh(config: str, tasks: list[str] | None = None, asking: Asking = Asking
     asked: list[dict] = []
     for name in names:
         asked.append(ask(config, name, asking, asked))
-    vectors = [made for name in sharing_a_space(config, names) for made in encode(config, name)]
+    vectors = encode(config, sharing_a_space(config, names))
     create_table_artifact(key="refresh", table=asked, description="Rows, calls and tokens by task")
     return release(config, names, asking, asked, vectors)
 
@@ -72,11 +72,12 @@ def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
     return {**asdict(done), "cached": plan.count("cached"), "currency": settings.prices.currency}
 
 
-@task(task_run_name="encode {name}", cache_policy=NO_CACHE, persist_result=False)
-def encode(config: str, name: str) -> list[dict]:
-    """Encode one technique's new texts; returns what each encoder did."""
+@task(task_run_name="encode", cache_policy=NO_CACHE, persist_result=False)
+def encode(config: str, names: list[str]) -> list[dict]:
+    """Encode the techniques' new texts; returns what each encoder did for each."""
     settings = load_config(config)
-    return encode_apart(settings, name, progress()) if encoders_of(settings, name) else []
+    encoded = [name for name in names if encoders_of(settings, name)]
+    return encode_apart(settings, encoded, progress()) if encoded else []
 
 
 @task(task_run_name="release", cache_policy=NO_CACHE, persist_result=False)

@@ -96,7 +96,9 @@ class DenseEncoder:
         import torch  # noqa: PLC0415 - see above
 
         module = self._modules[0]
-        order = np.argsort([-len(text) for text in texts], kind="stable")  # alike lengths together: little padding
+        tokens = self._tokens(texts)
+        # Alike numbers of tokens together: next to no padding, which would be computed like any other token.
+        order = np.argsort([-len(text["input_ids"]) for text in tokens], kind="stable")
         batches = [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
         out, done = np.zeros((len(texts), self.dimension), dtype=np.float32), 0
         # A batch to a core: threads inside one batch wait for each other, and the longer the busier the machine.
@@ -105,7 +107,7 @@ class DenseEncoder:
         torch.set_num_threads(1)
         try:
             with ThreadPoolExecutor(side_by_side) as pool:
-                vectors = pool.map(self._forward, ([texts[i] for i in batch] for batch in batches))
+                vectors = pool.map(self._forward, ([tokens[i] for i in batch] for batch in batches))
                 for batch, vector in zip(batches, vectors, strict=True):
                     out[batch] = vector
                     done += len(batch)
@@ -114,21 +116,24 @@ class DenseEncoder:
             torch.set_num_threads(threads)
         return out
 
-    def _forward(self, texts: Sequence[str]) -> np.ndarray:
-        """Encode one batch: [B] -> [B, d]."""
+    def _tokens(self, texts: Sequence[str]) -> list[dict[str, list[int]]]:
+        """Each text's tokens as the model's arguments (`input_ids` and so on), cut at `max_tokens`, without padding."""
+        if not texts:
+            return []
+        tokenizer = self._modules[0].tokenizer
+        wrapped = [self._wrapping.wrap(text, tokenizer) for text in texts] if self._wrapping else list(texts)
+        found = tokenizer(wrapped, truncation=True, max_length=self._max_tokens)
+        return [dict(zip(found, fields, strict=True)) for fields in zip(*found.values(), strict=True)]
+
+    def _forward(self, batch: Sequence[dict[str, list[int]]]) -> np.ndarray:
+        """Encode one batch of texts' tokens: [B] -> [B, d]."""
         import torch  # noqa: PLC0415 - see above
 
         from llm_tasks.encoders.pooling import pool  # noqa: PLC0415
 
         module = self._modules[0]
         torch.set_num_threads(1)  # a setting of each thread
-        tokens = module.tokenizer(
-            [self._wrapping.wrap(text, module.tokenizer) for text in texts] if self._wrapping else list(texts),
-            padding=True,
-            truncation=True,
-            max_length=self._max_tokens,
-            return_tensors="pt",
-        ).to(module.auto_model.device)
+        tokens = module.tokenizer.pad(list(batch), return_tensors="pt").to(module.auto_model.device)
         with torch.inference_mode():
             states = module.auto_model(**tokens, output_hidden_states=True).hidden_states
             pooled = pool(states, tokens["attention_mask"], self._pooling)  # [B, d]

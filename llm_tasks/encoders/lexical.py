@@ -17,10 +17,11 @@ from scipy.sparse import csr_matrix, diags
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.preprocessing import normalize
+from threadpoolctl import threadpool_limits
 
 from sources.progress import Progress
 
-FORM = "tfidf 1-2 grams, sublinear, truncated svd, unit length, v1"
+FORM = "tfidf 1-2 grams, sublinear, truncated svd in float32, unit length, v2"
 FEW_TEXTS = 200
 MOST_TERMS = 100_000
 """Words and word pairs kept, the commonest ones: 150 MB of fitted state at 384 dimensions, however many texts."""
@@ -64,7 +65,9 @@ class LexicalEncoder:
         texts = sorted(set(texts))
         # A word of one text alone says nothing about another, but few texts cannot afford to lose any.
         rarest = 2 if len(texts) >= FEW_TEXTS else 1
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=rarest, max_features=MOST_TERMS)
+        vectorizer = TfidfVectorizer(
+            ngram_range=(1, 2), sublinear_tf=True, min_df=rarest, max_features=MOST_TERMS, dtype=np.float32
+        )
         too_few = f"the lexical encoder cannot be fitted on {len(texts)} texts: they hold too few words"
         try:
             weights = vectorizer.fit_transform(texts)  # [n, V]
@@ -73,7 +76,8 @@ class LexicalEncoder:
         span = spanned(dimension, *weights.shape)
         if span < 1:
             raise ValueError(too_few)
-        svd = TruncatedSVD(n_components=span, random_state=0).fit(weights)
+        with threadpool_limits(1):  # threads that wait for each other take more than they give; and one sums one way
+            svd = TruncatedSVD(n_components=span, random_state=0).fit(weights)
         # The version too: another one may turn a vector's sign, and vectors of both would stand side by side.
         digest = hashlib.sha256(json.dumps([FORM, MOST_TERMS, sklearn.__version__, place, dimension]).encode())
         for text in texts:

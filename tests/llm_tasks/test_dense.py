@@ -88,3 +88,15 @@ def test_a_relative_model_is_looked_for_beside_knowflow_yaml(tmp_path):
 def test_more_tokens_than_the_model_can_read_are_refused_before_anything_is_encoded():
     with pytest.raises(ValueError, match="max_tokens is 1000, the model reads at most 512"):
         encoder(max_tokens=1000)
+
+
+def test_batches_hold_texts_of_alike_numbers_of_tokens_whatever_their_characters(monkeypatch):
+    # "a b c d" has more tokens than one long word has, and far fewer characters
+    texts = ["a b c d", "international", "e f g h", "understanding"]
+    two_a_batch, seen = encoder(batch_size=2), []
+    forward = two_a_batch._forward
+    monkeypatch.setattr(two_a_batch, "_forward", lambda batch: (seen.append(batch), forward(batch))[1])
+
+    two_a_batch.encode(texts, silent)
+
+    assert sorted([len(text["input_ids"]) for text in batch] for batch in seen) == [[3, 3], [6, 6]]
