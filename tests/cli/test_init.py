@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cli.errors import WRONG_INPUT, describe
@@ -297,6 +297,7 @@ def test_any_name_is_written_so_that_yaml_reads_the_same_name(name):
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=5, unique=True))
+@example(["__row", "row"])  # once the names of a column of ours
 def test_columns_of_any_name_make_a_file_that_reads_them(tmp_path_factory, names):
     folder = tmp_path_factory.mktemp("any")
     columns = {"id": [1, 2], "title": ["a", "b"]} | {name: ["x", "x"] for name in names if name not in ("id", "title")}

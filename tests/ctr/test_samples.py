@@ -85,6 +85,13 @@ def test_category_shares_sum_to_one_within_each_field():
     assert shares.tolist() == [[0.5, 0.5, 0, 1, 0], [0, 0, 1, 0.5, 0.5], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]]
 
 
+@pytest.mark.parametrize("field", ["row", "category", "literal"])
+def test_a_category_field_may_have_any_name(field):
+    items = pl.DataFrame({field: [["b"], ["a", "b"]]})
+
+    assert category_shares(items, [field]).tolist() == [[0, 1], [0.5, 0.5]]
+
+
 def test_numbers_are_standardised_over_the_training_rows_and_0_where_unknown(world):
     # Items 0 and 1 are rated in training, once and three times: years 1990 and 1994, mean 1993, deviation sqrt(3).
     dataset = world.dataset(users=1, items=4, events=4)
