@@ -24,7 +24,7 @@ def test_a_wrong_arm_is_told_before_anything_is_asked(plain_knowflow):
     assert done.stderr.startswith("no such arm: knowlege\n  there are: base, facts, knowledge")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="two processes that start a Prefect server of their own, as the demo does")
 def test_a_second_run_asks_nothing_and_encodes_nothing_and_says_so(shop, plain_knowflow):
     def run(*options: str) -> subprocess.CompletedProcess[str]:
         code = f"import sys; from pathlib import Path; from cli.demo import whole_pipeline; sys.exit(whole_pipeline(Path({str(shop.config)!r}), arms='base', {', '.join(options)}))"
