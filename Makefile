@@ -52,10 +52,10 @@ types: test-setup
 	$(BIN)/pyright
 
 test: lint types
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 test-fast: test-setup
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 clean:
 	rm -rf .venv runs build *.egg-info

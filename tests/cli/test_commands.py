@@ -44,11 +44,11 @@ def test_every_command_prints_one_json_object_and_nothing_else(compared, knowflo
     }
 
     found = {}
-    for arguments in keys:
+    for arguments, names in keys.items():
         done = knowflow.run(*arguments, *config)
         assert done.returncode == 0, done.stderr
         found[arguments[-1]] = only_object(done.stdout)
-        assert set(found[arguments[-1]]) == keys[arguments]
+        assert set(found[arguments[-1]]) == names
     assert found["refresh"] == {"release": "rel-000001", "new": False, "tasks": []}
     assert found["report"]["conclusion"].startswith("Knowledge, over all 80 test rows: ")
     assert (found["leak-check"]["leaks"], found["leak-check"]["samples"]) == (0, 800)

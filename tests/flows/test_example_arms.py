@@ -29,7 +29,6 @@ def reasoned(make_shop):
     return shop
 
 
-@pytest.mark.slow
 def test_a_comparison_has_the_arms_that_knowflow_yaml_names_with_what_was_retrieved(reasoned):
     name = train(config=str(reasoned.config))
 

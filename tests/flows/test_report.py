@@ -13,7 +13,7 @@ from flows.report import report
 from flows.report_context import EXAMPLES, ITEM_STATISTICS, SEEN_BEFORE, report_context
 from flows.train_runs import NoTrainRun, get_run
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 def context_of(shop):
