@@ -227,7 +227,7 @@ def compared(compared_shop: Shop, tmp_path: Path) -> Shop:
 
 @pytest.fixture(scope="session")
 def examples_shop(prefect_server: str, made_once: Callable[..., Path]) -> Shop:
-    """A shop with 60 in-context examples, an arm that shows them beside one that does not, and a report."""
+    """A shop with 60 in-context examples, arms that show them beside one that does not, and a report."""
     return opened(made_once("examples", show_examples) / "shop")
 
 
@@ -242,9 +242,16 @@ def show_examples(folder: Path) -> None:
         events=16,
         tasks={"cot_examples": {"examples": 60, "history_length": 12}, "item_facts": {}},
         encoders={"dense": {"kind": "dense"}},
-        train={"seeds": [0], "batch_size": 64},
+        train={"seeds": [0], "batch_size": 64, "arms": ["base", "llm-cf", "llm-cf-labels"]},
     )
-    nightly(config=str(shop.config), arms=["base", "llm-cf"])
+    nightly(config=str(shop.config))
+
+
+@pytest.fixture
+def reasoned(examples_shop: Shop, tmp_path: Path) -> Shop:
+    """A copy of `examples_shop`."""
+    shutil.copytree(examples_shop.folder, tmp_path / "shop")
+    return Shop(tmp_path / "shop", dict(examples_shop.settings))
 
 
 @pytest.fixture(scope="session")

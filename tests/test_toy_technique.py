@@ -73,15 +73,13 @@ def test_a_toy_technique_runs_through_plan_and_refresh_with_two_new_files_and_no
 
     planned = copy.run_apart("plan", "--config", str(shop.config), "--task", "toy", "--json")
     refreshed = copy.run_apart("refresh", "--config", str(shop.config), "--task", "toy", "--json")
-    again = copy.run_apart("refresh", "--config", str(shop.config), "--task", "toy", "--json")
 
     (plan,) = json.loads(planned.stdout)["tasks"]
     assert (plan["task"], plan["prompt"], plan["rows"], plan["calls"]) == ("toy", "toy.v1", 12, 12)
     assert plan["output_tokens_at_most"] == 12 * 7
-    assert refreshed.returncode == again.returncode == 0, refreshed.stderr
+    assert refreshed.returncode == 0, refreshed.stderr
     (asked,) = json.loads(refreshed.stdout)["tasks"]
     assert (asked["calls"], asked["answered"], asked["input_tokens"]) == (12, 12, plan["input_tokens"])
-    assert json.loads(again.stdout) == {"release": "rel-000001", "new": False, "tasks": []}
     store = Store(shop.folder / "runs" / "store")
     release = get_release(store)
     knowledge = released_knowledge(store, release, "toy", "lexical")
@@ -91,6 +89,7 @@ def test_a_toy_technique_runs_through_plan_and_refresh_with_two_new_files_and_no
 
 
 def test_a_toy_technique_is_an_arm_of_its_own_in_train(compared, copy):
+    compared.configure(tasks={**compared.settings["tasks"], "toy": {"encoders": ["lexical"]}})
     refreshed = copy.run_apart("refresh", "--config", str(compared.config), "--task", "toy", "--json")
     trained = copy.run_apart("train", "--config", str(compared.config), "--arms", "base,toy", "--json")
 

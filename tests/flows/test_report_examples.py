@@ -23,7 +23,7 @@ def test_the_page_has_a_section_with_the_statistics_of_the_arm_and_three_samples
     page = (examples_shop.folder / "runs" / "report.html").read_text()
     section = page[page.index('<section id="in-context"') : page.index('<section id="examples"')]
 
-    assert set(context.in_context.arms) == {"llm-cf"}
+    assert set(context.in_context.arms) == {"llm-cf", "llm-cf-labels"}
     assert set(context.in_context.arms["llm-cf"]) >= FACTS
     assert context.in_context.arms["llm-cf"]["examples"] == 60
     assert context.in_context.cost["calls"] == 60
