@@ -1,6 +1,7 @@
 """LoRA adapters in vLLM: each row is answered by its own, as peft answers, and the model as it is stays as it was."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,17 +31,21 @@ def adapters(tiny, tmp_path_factory) -> list[Adapter]:
     return made
 
 
-def by_peft(folder: Path, adapter: Adapter | None, tokens, messages, length=12) -> str:
-    """The greedy answer of transformers, with peft's adapter."""
+@cache
+def loaded(folder: Path, adapter: str | None):
+    """The model of transformers, with peft's adapter in a folder that never changes."""
     from peft import PeftModel
     from transformers import LlamaForCausalLM
 
     model = LlamaForCausalLM.from_pretrained(folder).eval()
-    if adapter:
-        model = PeftModel.from_pretrained(model, adapter.path).eval()
+    return PeftModel.from_pretrained(model, adapter).eval() if adapter else model
+
+
+def by_peft(folder: Path, adapter: Adapter | None, tokens, messages, length=12) -> str:
+    """The greedy answer of transformers, with peft's adapter."""
     ids = torch.tensor([tokens.ids(messages)])
     with torch.inference_mode():
-        made = model.generate(
+        made = loaded(folder, adapter.path if adapter else None).generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=length, do_sample=False, pad_token_id=1
         )
     return whole(tokens.tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True))
