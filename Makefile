@@ -53,10 +53,10 @@ types: test-setup
 	$(BIN)/pyright
 
 test: lint types
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 test-fast: test-setup
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 figures: setup
 	$(BIN)/python benchmarks/figures.py

@@ -137,10 +137,11 @@ def category_shares(items: pl.DataFrame, fields: Sequence[str]) -> tuple[np.ndar
     """
     blocks = [np.zeros((len(items), 0), dtype=np.float32)]
     for field in fields:
-        long = items.select(pl.int_range(pl.len()).alias("row"), pl.col(field)).explode(field).drop_nulls()
-        names, column = np.unique(long[field].to_numpy().astype(str), return_inverse=True)
+        # Both columns are named here, for a user may call a field anything.
+        pairs = items.select(row=pl.int_range(pl.len()), category=pl.col(field)).explode("category").drop_nulls()
+        names, column = np.unique(pairs["category"].to_numpy().astype(str), return_inverse=True)
         block = np.zeros((len(items), len(names)), dtype=np.float32)
-        block[long["row"].to_numpy(), column] = 1
+        block[pairs["row"].to_numpy(), column] = 1
         blocks.append(block / np.maximum(block.sum(1, keepdims=True), 1))
     ends = np.cumsum([block.shape[1] for block in blocks]).tolist()
     return np.concatenate(blocks, axis=1), tuple(pairwise(ends))

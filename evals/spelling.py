@@ -28,6 +28,7 @@ class Spelling:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._documents = Counter(word for text in texts for word in set(words_of(text)))
+        self._longest = max(map(len, self._documents), default=0)
         self._forms: dict[str, list[str]] = {}
         for word in sorted(self._documents):
             # A word can be two letters shorter than the wrong one, and is still two edits away.
@@ -44,6 +45,8 @@ class Spelling:
         if word in self._documents or len(word) < SHORTEST or not word.isalpha():
             return word
         most = 2 if len(word) >= LONG else 1
+        if len(word) > self._longest + most:  # no word is near, and one of 900 letters has 400,000 forms
+            return word
         candidates = {near for form in _deleted(word, most) for near in self._forms.get(form, ())}
         told = [(distance(word, near), -self._documents[near], near) for near in candidates]
         return min((one for one in told if one[0] <= most), default=(0, 0, word))[2]

@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from feature_store.database import command_line
 from flows.asking import Asking, with_engine
 from flows.config import Config, load_config
-from flows.encoding import encode_apart
+from flows.encoding import encode_texts
 from flows.observation import observing
 from flows.progress import progress
 from flows.publish import publish_release
@@ -75,9 +75,7 @@ def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
 @task(task_run_name="encode", cache_policy=NO_CACHE, persist_result=False)
 def encode(config: str, names: list[str]) -> list[dict]:
     """Encode the techniques' new texts; returns what each encoder did for each."""
-    settings = load_config(config)
-    encoded = [name for name in names if encoders_of(settings, name)]
-    return encode_apart(settings, encoded, progress()) if encoded else []
+    return encode_texts(load_config(config), names, progress())
 
 
 @task(task_run_name="release", cache_policy=NO_CACHE, persist_result=False)

@@ -8,7 +8,7 @@ import polars as pl
 
 from sources.columns import plain, unusable
 from sources.faults import Fault
-from sources.read import ROW, Raw
+from sources.read import Raw
 
 NAMED = 10
 """Columns that a message names."""
@@ -31,7 +31,7 @@ class CheckedTable:
 
     def __post_init__(self) -> None:
         """Take over the lines that could not be read."""
-        self.bad = pl.Series([False] * len(self.raw.table), dtype=pl.Boolean)
+        self.bad = pl.Series([False] * len(self.raw.rows), dtype=pl.Boolean)
         self.faults += [Fault(self.name, line, None, None, why.what, why.mend) for line, why in self.raw.broken]
 
     def values(self, setting: str, column: str, required: bool = False, lists: bool = False) -> pl.Series:
@@ -59,7 +59,7 @@ class CheckedTable:
         return values
 
     def _nothing(self) -> pl.Series:
-        return pl.Series([None] * len(self.raw.table), dtype=pl.String)
+        return pl.Series([None] * len(self.raw.rows), dtype=pl.String)
 
     def take(
         self,
@@ -79,8 +79,7 @@ class CheckedTable:
         mask = mask.fill_null(value=False)
         if not mask.any():
             return
-        shown = self.raw.table.filter(mask).select(ROW, column)
-        for row, value in shown.iter_rows():
+        for row, value in zip(self.raw.rows.filter(mask), self.raw.table[column].filter(mask), strict=True):
             self.faults.append(Fault(self.name, row, column, None if value is None else str(value), what, mend))
         self.bad = self.bad | mask
 

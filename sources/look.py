@@ -11,7 +11,7 @@ import polars as pl
 
 from sources.columns import plain, to_id, to_number, to_time, unusable
 from sources.faults import Fault, SourceFaults
-from sources.read import Raw, read_columns
+from sources.read import Raw, numbered, read_columns
 from sources.records import Broken
 
 LOOKED_AT = 50_000
@@ -179,7 +179,8 @@ def look(path: Path) -> Look:
         raise _no_table(path, "there is no such file", "mend the path")
     if path.suffix.lower() == ".parquet":
         names = _read(path, []).there
-        raw = Raw(pl.scan_parquet(path, glob=False, hive_partitioning=False).head(LOOKED_AT).collect(), names)
+        table = pl.scan_parquet(path, glob=False, hive_partitioning=False).head(LOOKED_AT).collect()
+        raw = Raw(table, numbered(1, len(table)), names)
     elif path.stat().st_size <= BEGINNING:
         raw = _read(path, _read(path, []).there)
     else:
@@ -189,7 +190,7 @@ def look(path: Path) -> Look:
                 begin.write_bytes(file.read(BEGINNING).rpartition(b"\n")[0] + b"\n")
             raw = _read(begin, _read(begin, []).there, str(path))
     names = list(dict.fromkeys(raw.there))
-    if raw.table.is_empty() or not names:
+    if raw.rows.is_empty() or not names:
         first = raw.broken[0][1] if raw.broken else Broken("has no column", "give a file with data")
         raise _no_table(path, f"no row can be read; the first {first.what}", first.mend)
     if path.suffix.lower() == ".csv" and re.fullmatch(r"-?\d+(\.\d+)?", names[0]):
@@ -198,11 +199,11 @@ def look(path: Path) -> Look:
 
 
 def _column(name: str, raw: Raw) -> Column:
-    table = raw.table.head(LOOKED_AT)
+    rows = min(len(raw.rows), LOOKED_AT)
     spoiled = raw.spoiled.get(name)
-    values = table[name] if spoiled is None else pl.Series(name, [], dtype=pl.String)
+    values = raw.table[name].head(rows) if spoiled is None else pl.Series(name, [], dtype=pl.String)
     fault = spoiled or unusable(values, lists=True)
-    return Column(name, pl.Series(name, [], dtype=pl.String) if fault else values, len(table), fault)
+    return Column(name, pl.Series(name, [], dtype=pl.String) if fault else values, rows, fault)
 
 
 def _read(path: Path, columns: Sequence[str], name: str | None = None) -> Raw:

@@ -14,7 +14,6 @@ from pyarrow import csv as arrow_csv
 from sources.faults import Fault
 from sources.records import CODING, LONG, SHORT, Broken, count_lines, csv_records, is_text, jsonl_records
 
-ROW = "__row"
 SUFFIXES = {".parquet": "Parquet", ".csv": "CSV", ".jsonl": "JSONL", ".ndjson": "JSONL"}
 SEPARATORS = ";\t|"
 NO_ROWS = Broken("holds no rows", "give a file with data")
@@ -25,7 +24,9 @@ class Raw:
     """The mapped columns of a file as they stand there."""
 
     table: pl.DataFrame
-    """`__row` (row of a Parquet file, line of a text file) and the mapped columns that there are."""
+    """The mapped columns that there are, and no others: a user may call a column anything."""
+    rows: pl.Series
+    """[N] Int64: the row of a Parquet file, the line of a text file, in which each row of the table stands."""
     there: tuple[str, ...]
     """Names of all columns of the file."""
     broken: tuple[tuple[int, Broken], ...] = ()
@@ -65,13 +66,14 @@ def _whole(path: Path, wanted: list[str], section: str) -> Raw | Broken:
     except (pl.exceptions.PolarsError, pa.ArrowException, OSError, UnicodeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return Broken(f"cannot be read as {kind}: {reason}", "mend or replace the file")
-    return NO_ROWS if isinstance(raw, Raw) and raw.table.is_empty() and not raw.broken else raw
+    return NO_ROWS if isinstance(raw, Raw) and raw.rows.is_empty() and not raw.broken else raw
 
 
 def _parquet(path: Path, wanted: list[str]) -> Raw:
     lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
     there = lazy.collect_schema().names()
-    return Raw(_numbered(lazy.select(_known(wanted, there) or there[:1]).collect(), 1), tuple(there))
+    table = lazy.select(_known(wanted, there) or there[:1]).collect()
+    return Raw(table, numbered(1, len(table)), tuple(there))
 
 
 def _csv(path: Path, wanted: list[str]) -> Raw | Broken:
@@ -80,7 +82,7 @@ def _csv(path: Path, wanted: list[str]) -> Raw | Broken:
     if isinstance(header, Broken):
         return header
     if not header:
-        return Raw(pl.DataFrame({ROW: []}), ())
+        return Raw(pl.DataFrame(), numbered(1, 0), ())
     if any("\0" in name for name in header):
         return CODING
     if len(header) == 1 and header[0] not in wanted and (found := [mark for mark in SEPARATORS if mark in header[0]]):
@@ -93,7 +95,7 @@ def _csv(path: Path, wanted: list[str]) -> Raw | Broken:
     table = _csv_at_once(path, len(header), list(places.values()) or [0], line) if one_line else None
     if table is not None and len(table) == count_lines(path) - line:
         renamed = table.rename({str(place): name for name, place in places.items()})
-        return Raw(_numbered(renamed, line + 1), tuple(there), (), spoiled)
+        return Raw(renamed, numbered(line + 1, len(renamed)), tuple(there), (), spoiled)
     return _csv_by_record(path, places, there, spoiled)
 
 
@@ -131,8 +133,8 @@ def _csv_by_record(path: Path, places: Mapping[str, int], there: list[str], spoi
         lines.append(line)
         for name, place in places.items():
             columns[name].append(fields[place] or None)
-    table = pl.DataFrame({ROW: lines, **columns}, schema={ROW: pl.Int64, **dict.fromkeys(columns, pl.String)})
-    return Raw(table, tuple(there), tuple(broken), spoiled)
+    table = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+    return Raw(table, pl.Series(lines, dtype=pl.Int64), tuple(there), tuple(broken), spoiled)
 
 
 def _shape(fields: list[str], width: int, places: Mapping[str, int]) -> Broken | None:
@@ -151,7 +153,7 @@ def _jsonl(path: Path, wanted: list[str]) -> Raw:
         return _jsonl_by_record(path, wanted)
     if any(_may_mix(column) for column in table.get_columns()) or len(table) != count_lines(path):
         return _jsonl_by_record(path, wanted)
-    return Raw(_numbered(table, 1), tuple(there))
+    return Raw(table, numbered(1, len(table)), tuple(there))
 
 
 def _may_mix(column: pl.Series) -> bool:
@@ -173,7 +175,7 @@ def _jsonl_by_record(path: Path, wanted: list[str]) -> Raw:
         there.update(dict.fromkeys(record))
         for name in wanted:
             values[name].append(record.get(name))
-    columns: dict[str, pl.Series] = {ROW: pl.Series(lines, dtype=pl.Int64)}
+    columns: dict[str, pl.Series] = {}
     spoiled: dict[str, str] = {}
     for name in _known(wanted, list(there)):
         kinds = {type(value) for value in values[name] if value is not None}
@@ -182,7 +184,7 @@ def _jsonl_by_record(path: Path, wanted: list[str]) -> Raw:
             spoiled[name] = "holds objects, or lists in some lines and single values in others"
         else:
             columns[name] = _series(values[name], kinds)
-    return Raw(pl.DataFrame(columns), tuple(there), tuple(broken), spoiled)
+    return Raw(pl.DataFrame(columns), pl.Series(lines, dtype=pl.Int64), tuple(there), tuple(broken), spoiled)
 
 
 def _series(values: list[Any], kinds: set[type]) -> pl.Series:
@@ -206,5 +208,6 @@ def _known(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
     return [column for column in wanted if column in there]
 
 
-def _numbered(table: pl.DataFrame, first: int) -> pl.DataFrame:
-    return table.with_row_index(ROW, offset=first).with_columns(pl.col(ROW).cast(pl.Int64))
+def numbered(first: int, count: int) -> pl.Series:
+    """Number rows that follow one another: [count] Int64."""
+    return pl.int_range(first, first + count, dtype=pl.Int64, eager=True)

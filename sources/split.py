@@ -48,8 +48,9 @@ def rolling_split(events: pl.DataFrame, cuts: Sequence[float]) -> list[pl.Series
     Example:
         >>> from datetime import datetime
         >>> times = [datetime(2024, 1, day) for day in range(1, 11)]
-        >>> [part.to_list()[4:] for part in rolling_split(pl.DataFrame({"time": times}), [0.8])]
-        [['train', 'train', 'validation', 'validation', 'none', 'none'], ['train', 'train', 'train', 'train', 'test', 'test']]
+        >>> choosing, cut = rolling_split(pl.DataFrame({"time": times}), [0.8])
+        >>> choosing.to_list()[5:], cut.to_list()[5:]
+        (['train', 'validation', 'validation', 'none', 'none'], ['train', 'train', 'train', 'test', 'test'])
     """
     time = pl.col("time")
     stretch = (cuts[1] if len(cuts) > 1 else 1.0) - cuts[0]

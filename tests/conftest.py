@@ -1,11 +1,12 @@
-"""Shared by all tests: a tiny shop of one's own, the MovieLens example in a temporary folder, and real processes."""
+"""Shared by all tests: a tiny shop of one's own, shops that are made once, the MovieLens example in a temporary folder.
 
-import os
+`session.py` has what the processes of a run share, `command.py` the command line.
+"""
+
 import random
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ENGINES = Path(__file__).resolve().parent / "llm_tasks"
 EXAMPLE = ROOT / "examples" / "movielens"
 START = datetime(2024, 1, 1, tzinfo=UTC)
+pytest_plugins = ["tests.session", "tests.command"]
 sys.path.insert(0, str(ENGINES))  # `scripted:ScriptedEngine` in knowflow.yaml
 
 
@@ -185,26 +187,24 @@ def movielens(tmp_path: Path) -> Shop:
     return shop
 
 
-@pytest.fixture(scope="session")
-def prefect_server() -> Iterator[str]:
-    """One temporary Prefect server for all flows of the session; gives its address."""
-    from prefect.settings import PREFECT_API_URL
-    from prefect.testing.utilities import prefect_test_harness
-
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    with prefect_test_harness(server_startup_timeout=180):
-        yield str(PREFECT_API_URL.value())
+def opened(folder: Path) -> Shop:
+    """A shop that was built before."""
+    return Shop(folder, yaml.safe_load((folder / "knowflow.yaml").read_text(encoding="utf-8")))
 
 
 @pytest.fixture(scope="session")
-def compared_shop(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def compared_shop(prefect_server: str, made_once: Callable[..., Path]) -> Shop:
     """A shop with a release, a full comparison and a report; take `compared` to change anything in it."""
+    return opened(made_once("compared", compare) / "shop")
+
+
+def compare(folder: Path) -> None:
+    """Build `compared_shop`."""
     from flows.nightly import nightly
 
     encoders = {"dense": {"kind": "dense"}, "lexical": {"kind": "lexical", "dimension": 4}}
     train = {"seeds": [0, 1], "batch_size": 64}
-    shop = build_shop(tmp_path_factory.mktemp("compared") / "shop", 60, 40, 20, encoders=encoders, train=train)
+    shop = build_shop(folder / "shop", 60, 40, 20, encoders=encoders, train=train)
     chance = random.Random(7)
     shop.write_events(
         [
@@ -216,7 +216,6 @@ def compared_shop(prefect_server: str, tmp_path_factory: pytest.TempPathFactory)
         ]
     )
     nightly(config=str(shop.config))
-    return shop
 
 
 @pytest.fixture
@@ -227,28 +226,44 @@ def compared(compared_shop: Shop, tmp_path: Path) -> Shop:
 
 
 @pytest.fixture(scope="session")
-def examples_shop(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A shop with 60 in-context examples, an arm that shows them beside one that does not, and a report."""
+def examples_shop(prefect_server: str, made_once: Callable[..., Path]) -> Shop:
+    """A shop with 60 in-context examples, arms that show them beside one that does not, and a report."""
+    return opened(made_once("examples", show_examples) / "shop")
+
+
+def show_examples(folder: Path) -> None:
+    """Build `examples_shop`."""
     from flows.nightly import nightly
 
     shop = build_shop(
-        tmp_path_factory.mktemp("examples") / "shop",
+        folder / "shop",
         items=40,
         users=25,
         events=16,
         tasks={"cot_examples": {"examples": 60, "history_length": 12}, "item_facts": {}},
         encoders={"dense": {"kind": "dense"}},
-        train={"seeds": [0], "batch_size": 64},
+        train={"seeds": [0], "batch_size": 64, "arms": ["base", "llm-cf", "llm-cf-labels"]},
     )
-    nightly(config=str(shop.config), arms=["base", "llm-cf"])
-    return shop
+    nightly(config=str(shop.config))
+
+
+@pytest.fixture
+def reasoned(examples_shop: Shop, tmp_path: Path) -> Shop:
+    """A copy of `examples_shop`."""
+    shutil.copytree(examples_shop.folder, tmp_path / "shop")
+    return Shop(tmp_path / "shop", dict(examples_shop.settings))
 
 
 @pytest.fixture(scope="session")
-def searched_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def searched_shop(made_once: Callable[..., Path]) -> Shop:
     """Seven films with dense and lexical vectors of their facts in a release; only read from it."""
+    return opened(made_once("searched", release_films) / "shop")
+
+
+def release_films(folder: Path) -> None:
+    """Build `searched_shop`."""
     encoders = {"dense": {"kind": "dense"}, "lexical": {"kind": "lexical", "dimension": 4}}
-    shop = build_shop(tmp_path_factory.mktemp("searched") / "shop", tasks={"item_facts": {}}, encoders=encoders)
+    shop = build_shop(folder / "shop", tasks={"item_facts": {}}, encoders=encoders)
     titles = [
         "Bank Heist",
         "The Great Robbery",
@@ -261,58 +276,3 @@ def searched_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     shop.write_items({f"i{place}": title for place, title in enumerate(titles)})
     shop.write_events([("u", f"i{place}", START + timedelta(minutes=place), 5.0) for place in range(len(titles))])
     shop.release("item_facts")
-    return shop
-
-
-class Knowflow:
-    """The command line as a process of its own, with the tests' engine on its path and the session's Prefect server."""
-
-    def __init__(self, server: str | None, home: Path) -> None:
-        self.root = ROOT
-        self.environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ENGINES)]),
-            "PREFECT_HOME": str(home),
-            "COLUMNS": "200",
-        }
-        self.environment.pop("PREFECT_API_URL", None)
-        if server:
-            self.environment["PREFECT_API_URL"] = server
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command; whoever starts it ends it."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *arguments],
-            cwd=self.root,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        process = self.start(*arguments)
-        try:
-            out, err = process.communicate(timeout=300)
-        finally:
-            process.kill()
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-
-@pytest.fixture
-def knowflow(prefect_server: str, tmp_path: Path) -> Knowflow:
-    """Run `knowflow ...` as a real process."""
-    return Knowflow(prefect_server, tmp_path / "prefect")
-
-
-@pytest.fixture(scope="session")
-def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where temporary servers keep their database; making one takes several seconds."""
-    return tmp_path_factory.mktemp("prefect")
-
-
-@pytest.fixture
-def plain_knowflow(prefect_home: Path) -> Knowflow:
-    """The same without a server: for commands that need none, or that start one for themselves."""
-    return Knowflow(None, prefect_home)

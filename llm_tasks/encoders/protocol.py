@@ -37,6 +37,11 @@ class EncoderConfig(BaseModel):
     refit_share: float = Field(default=0.2, ge=0, le=1)
     """lexical: fit anew when this share of the texts was not there at the last fit; 0 = with every new text."""
 
+    @property
+    def loads_a_model(self) -> bool:
+        """Whether encoding loads a model, which takes seconds and a gigabyte."""
+        return self.kind != "lexical"
+
 
 class Encoder(Protocol):
     """Turns texts into vectors; the same text and fingerprint always give the same vector."""

@@ -9,7 +9,7 @@ import polars as pl
 
 from sources.faults import Fault, SourceFaults
 from sources.queries import normalised
-from sources.read import ROW, read_columns
+from sources.read import read_columns
 
 COLUMNS = ("query", "thought", "rewrites", "answer")
 MEND = "give a table with the columns query and rewrites (a list of texts), or query and answer (the model's JSON)"
@@ -76,14 +76,14 @@ def _read(path: Path) -> tuple[list[tuple[str, str | None, str]], list[Fault]]:
         return [], [Fault(path.name, None, None, None, f"has the columns {there}, and not those it needs", MEND)]
     found: list[tuple[str, str | None, str]] = []
     faults = [Fault(path.name, line, None, None, broken.what, broken.mend) for line, broken in raw.broken]
-    for row in raw.table.iter_rows(named=True):
+    for line, row in zip(raw.rows, raw.table.iter_rows(named=True), strict=True):
         if row["query"] is None:
             continue
         said = row if row.get("rewrites") is not None else _answer(row.get("answer"))
         rewrites = said.get("rewrites") if said is not None else None
         if not isinstance(rewrites, list) or not all(isinstance(one, str) for one in rewrites):
             shown = None if row.get("answer") is None else str(row["answer"])
-            faults.append(Fault(path.name, row[ROW], "rewrites", shown, "is no list of texts", MEND))
+            faults.append(Fault(path.name, line, "rewrites", shown, "is no list of texts", MEND))
             continue
         thought = said.get("thought") if said is not None else None
         found += [(str(row["query"]), thought if isinstance(thought, str) else None, one) for one in rewrites]

@@ -31,7 +31,6 @@ def twice_released(shop):
     return shop
 
 
-@pytest.mark.slow
 def test_every_command_prints_one_json_object_and_nothing_else(compared, knowflow):
     config = ["--config", str(compared.config), "--json"]
     keys = {
@@ -43,14 +42,13 @@ def test_every_command_prints_one_json_object_and_nothing_else(compared, knowflo
         ("release", "list"): {"releases"},
         ("release", "show", "rel-000001"): {"name", "created_at", "rolled_back_to", "versions", "facts"},
     }
-    started = {arguments: knowflow.start(*arguments, *config) for arguments in keys}
 
     found = {}
-    for arguments, process in started.items():
-        out, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors
-        found[arguments[-1]] = only_object(out)
-        assert set(found[arguments[-1]]) == keys[arguments]
+    for arguments, names in keys.items():
+        done = knowflow.run(*arguments, *config)
+        assert done.returncode == 0, done.stderr
+        found[arguments[-1]] = only_object(done.stdout)
+        assert set(found[arguments[-1]]) == names
     assert found["refresh"] == {"release": "rel-000001", "new": False, "tasks": []}
     assert found["report"]["conclusion"].startswith("Knowledge, over all 80 test rows: ")
     assert (found["leak-check"]["leaks"], found["leak-check"]["samples"]) == (0, 800)
@@ -146,7 +144,6 @@ def test_a_roll_back_makes_an_older_release_current_and_deletes_nothing(twice_re
     assert "data dddddddddddd   model scripted\n" in shown.stdout
 
 
-@pytest.mark.slow
 def test_a_refresh_tells_what_it_did_and_a_second_one_that_nothing_is_new(shop, knowflow):
     shop.configure(rules={"Thing 3": "refused"}, tasks={"kar_item": {}, "item_facts": {}})
     config = ["--config", str(shop.config)]
@@ -180,7 +177,6 @@ def test_a_refresh_tells_what_it_did_and_a_second_one_that_nothing_is_new(shop, 
     )
 
 
-@pytest.mark.slow
 def test_training_prints_the_tables_the_conclusion_and_what_comes_next(compared, knowflow):
     user, item, time, rating = compared.events()[-1]
     compared.write_events([*compared.events(), (user, item, time + timedelta(hours=1), rating)])

@@ -45,7 +45,6 @@ def asked(make_shop):
     return shop
 
 
-@pytest.mark.slow
 def test_a_table_json_and_a_page(asked, plain_knowflow, tmp_path):
     file, page = tmp_path / "tuned.parquet", tmp_path / "deep" / "page.html"
     pl.DataFrame({"query": ["want 1"], "rewrites": [["thing 1"]]}).write_parquet(file)

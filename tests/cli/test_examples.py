@@ -2,10 +2,7 @@
 
 import json
 
-import pytest
 
-
-@pytest.mark.slow
 def test_examples_are_shown_with_their_reasonings_and_told_to_scripts(examples_shop, plain_knowflow):
     asked = ["--config", str(examples_shop.config), "--user", "u3", "--item", "i7", "--time", "2024-01-02"]
 
@@ -25,7 +22,6 @@ def test_examples_are_shown_with_their_reasonings_and_told_to_scripts(examples_s
     assert early.stderr == "4 missing: the release rel-000001 holds too few that are earlier\n"
 
 
-@pytest.mark.slow
 def test_what_is_not_there_is_told_in_words(examples_shop, shop, plain_knowflow):
     config = ["--config", str(examples_shop.config), "--user", "u3"]
 

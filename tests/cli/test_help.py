@@ -44,14 +44,11 @@ def test_help_names_every_command_and_imports_nothing_heavy():
 
 
 def test_every_page_of_help_shows_an_example_and_the_examples_parse(plain_knowflow):
-    started = {tuple(page): plain_knowflow.start(*page, "--help") for page in PAGES}
-    pages = {page: process.communicate(timeout=120) for page, process in started.items()}
-
-    for page, (out, errors) in pages.items():
-        assert started[page].returncode == 0, errors
-        assert errors == ""
-        (example,) = re.findall(r"^Example: (knowflow .+)$", out, re.MULTILINE)
-        assert shlex.split(example)[1 : 1 + len(page)] == list(page)
+    for page in PAGES:
+        done = plain_knowflow.run(*page, "--help")
+        assert (done.returncode, done.stderr) == (0, "")
+        (example,) = re.findall(r"^Example: (knowflow .+)$", done.stdout, re.MULTILINE)
+        assert shlex.split(example)[1 : 1 + len(page)] == page
         assert parses(example)
     for command in COMMANDS.values():
         assert parses(command.example)

@@ -9,7 +9,7 @@ from feature_store.answers import known_answers
 from feature_store.releases import get_release, list_releases
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="two processes with a Prefect flow each, one of them stopped by a real signal")
 def test_ctrl_c_in_a_refresh_says_what_is_kept_and_the_same_command_goes_on_from_there(shop, knowflow):
     shop.configure(options={"seconds": 0.1})
     process = knowflow.start("refresh", "--config", str(shop.config))

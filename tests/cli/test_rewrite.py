@@ -1,4 +1,4 @@
-"""knowflow rewrites and rewrite: served, fallback and live, as a process; nothing that a terminal would obey."""
+"""knowflow rewrites and rewrite: served, fallback and live; nothing that a terminal would obey."""
 
 import json
 
@@ -22,7 +22,6 @@ def asked(make_shop):
     return shop
 
 
-@pytest.mark.slow
 def test_from_the_flow_to_a_lookup(asked, knowflow):
     config = ["--config", str(asked.config)]
 
@@ -55,23 +54,16 @@ def test_from_the_flow_to_a_lookup(asked, knowflow):
         ("\x1b[2J", "holds control characters"),
     ],
 )
-def test_a_query_that_cannot_be_asked_for_is_told_with_exit_code_2(asked, capsys, query, why):
-    from cli.main import main
+def test_a_query_that_cannot_be_asked_for_is_told_with_exit_code_2(asked, plain_knowflow, query, why):
+    done = plain_knowflow.run("rewrite", query, "--config", asked.config)
 
-    with pytest.raises(SystemExit) as left:
-        main(["rewrite", query, "--config", str(asked.config)])
-
-    said = capsys.readouterr()
-    assert left.value.code == 2
-    assert why in said.err
-    assert (said.out, "\x1b" in said.err, "Traceback" in said.err) == ("", False, False)
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert (done.stdout, "\x1b" in done.stderr, "Traceback" in done.stderr) == ("", False, False)
 
 
-def test_without_a_release_the_command_that_makes_one_is_named(asked, capsys):
-    from cli.main import main
+def test_without_a_release_the_command_that_makes_one_is_named(asked, plain_knowflow):
+    done = plain_knowflow.run("rewrite", "thing", "--config", asked.config)
 
-    with pytest.raises(SystemExit) as left:
-        main(["rewrite", "thing", "--config", str(asked.config)])
-
-    assert left.value.code == 2
-    assert "nothing has been released yet" in capsys.readouterr().err
+    assert done.returncode == 2
+    assert "nothing has been released yet" in done.stderr

@@ -6,15 +6,12 @@ import pytest
 
 
 @pytest.fixture
-def call(searched_shop, capsys):
-    """Run a command in this process: exit code, what was printed, what was said."""
-    from cli.main import main
+def call(searched_shop, plain_knowflow):
+    """Run a command: exit code, what was printed, what was said."""
 
     def run(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main([*words, "--config", str(searched_shop.config)])
-        said = capsys.readouterr()
-        return int(left.value.code or 0), said.out, said.err
+        done = plain_knowflow.run(*words, "--config", searched_shop.config)
+        return done.returncode, done.stdout, done.stderr
 
     return run
 

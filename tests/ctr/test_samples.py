@@ -86,6 +86,13 @@ def test_category_shares_sum_to_one_within_each_field():
     assert shares.tolist() == [[0.5, 0.5, 0, 1, 0], [0, 0, 1, 0.5, 0.5], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]]
 
 
+@pytest.mark.parametrize("field", ["row", "category", "literal"])
+def test_a_category_field_may_have_any_name(field):
+    items = pl.DataFrame({field: [["b"], ["a", "b"]]})
+
+    assert category_shares(items, [field])[0].tolist() == [[0, 1], [0.5, 0.5]]
+
+
 def test_numbers_are_standardised_over_all_items_and_0_where_unknown(world):
     dataset = world.dataset(users=1, items=4, events=4)
     items = dataset.items.with_columns(pl.Series("year", [1990.0, 1994.0, None, 1998.0]))

@@ -71,3 +71,11 @@ def test_what_is_found_by_deletions_is_what_a_walk_over_all_words_finds(words, w
     near = {word for word in words if distance(wrong, word) <= most}
     best = min(near, key=lambda word: (distance(wrong, word), -words.count(word), word), default=wrong)
     assert Spelling(words).correct(wrong) == (wrong if wrong in words else best)
+
+
+def test_a_word_longer_than_any_that_is_near_is_left_as_it_is_and_at_once():
+    spelling = Spelling(["terminator"])
+
+    assert spelling.correct("terminatorxx") == "terminator"
+    assert spelling.correct("terminatorxxx") == "terminatorxxx"
+    assert spelling.correct("x" * 100_000) == "x" * 100_000  # its forms would fill the memory

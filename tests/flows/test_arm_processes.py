@@ -10,7 +10,7 @@ import pytest
 
 from flows.train_runs import list_runs
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="real processes that train until a real signal ends them")
 
 
 def arms_below(process: subprocess.Popen[str], wanted: set[str]) -> dict[str, psutil.Process]:

@@ -112,7 +112,7 @@ def free_port() -> int:
         return one.getsockname()[1]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="a Prefect server, a worker and its flow run, each a process of its own")
 def test_a_worker_runs_a_deployment_of_the_file_to_its_end(shop, plain_knowflow, tmp_path):
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"

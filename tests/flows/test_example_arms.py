@@ -6,40 +6,21 @@ from ctr.faults import UnfitExamples
 from feature_store.releases import NoRelease, get_release
 from flows.comparison import begin_run
 from flows.config import load_config
-from flows.refresh import refresh
 from flows.train import train
-from flows.train_runs import get_run
+from flows.train_runs import get_run, list_runs
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 FACTS = {"examples", "k", "shortage_share", "similarity_mean", "days_back_median", "recall"}
 
 
-@pytest.fixture
-def reasoned(make_shop):
-    """A release with reasonings about 20 training events."""
-    shop = make_shop(
-        items=15,
-        users=20,
-        events=12,
-        tasks={"cot_examples": {"examples": 20}, "item_facts": {}},
-        encoders={"dense": {"kind": "dense"}},
-        train={"seeds": [0, 1], "batch_size": 64, "arms": ["base", "llm-cf", "llm-cf-labels"]},
-    )
-    refresh(config=str(shop.config))
-    return shop
-
-
-@pytest.mark.slow
-def test_a_comparison_has_the_arms_that_knowflow_yaml_names_with_what_was_retrieved(reasoned):
-    name = train(config=str(reasoned.config))
-
-    run = get_run(reasoned.folder / "runs", name)
+def test_a_comparison_has_the_arms_that_knowflow_yaml_names_with_what_was_retrieved(examples_shop):
+    run = get_run(examples_shop.folder / "runs")
     result = run.read("result")
     assert list(result["arms"]) == ["base", "llm-cf", "llm-cf-labels"]
     assert "retrieval" not in result["training"]["base"]
     retrieval = result["training"]["llm-cf"]["retrieval"]
     assert set(retrieval) == FACTS
-    assert (retrieval["examples"], retrieval["k"], retrieval["recall"]) == (20, 4, 1)
+    assert (retrieval["examples"], retrieval["k"], retrieval["recall"]) == (60, 4, 1)
     assert 0 < retrieval["shortage_share"] < 1
     assert retrieval["days_back_median"] > 0
     assert result["training"]["llm-cf-labels"]["retrieval"] == retrieval
@@ -58,18 +39,15 @@ def test_arms_named_by_hand_come_before_those_of_knowflow_yaml(reasoned):
     assert list(begin_run(config, None, None).read("run")["arms"]) == ["base", "llm-cf", "llm-cf-labels"]
 
 
-def test_a_release_without_examples_has_no_such_arm_to_train(make_shop):
-    shop = make_shop(tasks={"item_facts": {}}, encoders={"dense": {"kind": "dense"}})
-    refresh(config=str(shop.config))
-
+def test_a_release_without_examples_has_no_such_arm_to_train(searched_shop):
     with pytest.raises(NoRelease, match="holds no vectors of cot_examples under dense"):
-        train(config=str(shop.config), arms=["llm-cf"])
+        train(config=str(searched_shop.config), arms=["llm-cf"])
 
 
 def test_examples_that_a_new_split_keeps_for_the_test_are_told_before_anything_is_trained(reasoned):
     assert get_release(reasoned.place().store).name == "rel-000001"
     reasoned.configure(split={"by": "user_position", "train": 0.2, "validation": 0.1})
 
-    with pytest.raises(UnfitExamples, match=r"of 20 examples are events that the split keeps for validation or test"):
+    with pytest.raises(UnfitExamples, match=r"of 60 examples are events that the split keeps for validation or test"):
         begin_run(load_config(reasoned.config), ["llm-cf"], None)
-    assert not (reasoned.folder / "runs" / "train").exists()
+    assert [run.name for run in list_runs(reasoned.folder / "runs")] == ["train-000001"]

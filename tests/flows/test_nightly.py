@@ -9,7 +9,7 @@ from feature_store.releases import get_release
 from flows.nightly import nightly
 from flows.train_runs import get_run
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 def test_the_first_night_makes_a_release_a_comparison_and_a_report(compared_shop, prefect_has):

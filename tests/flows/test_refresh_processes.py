@@ -28,7 +28,7 @@ def wait_for_calls(shop, count: int, process: subprocess.Popen) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="three refreshes as processes that are really killed")
 def test_a_refresh_killed_again_and_again_repeats_only_what_was_in_flight(make_shop, knowflow):
     shop = make_shop(items=10, users=3, tasks=ASKING)
     shop.configure(options={"in_flight": IN_FLIGHT})

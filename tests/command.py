@@ -1,0 +1,98 @@
+"""The command line under test: in this process, which saves seconds a call, or as a process of its own."""
+
+import io
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ENGINES = Path(__file__).resolve().parent / "llm_tasks"
+
+
+class Knowflow:
+    """The command line with the tests' engine on its path, and the tests' Prefect server if there is one."""
+
+    def __init__(self, server: str | None, home: Path) -> None:
+        self.root = ROOT
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ENGINES)]),
+            "PREFECT_HOME": str(home),
+            "COLUMNS": "200",
+        }
+        self.environment.pop("PREFECT_API_URL", None)
+        if server:
+            self.environment["PREFECT_API_URL"] = server
+
+    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end in this process; gives its exit code and all it wrote."""
+        from cli.main import main
+
+        words = [str(argument) for argument in arguments]
+        out, err = io.StringIO(), io.StringIO()
+        with as_a_command(words, self.root), redirect_stdout(out), redirect_stderr(err):
+            try:
+                main(words)
+            except SystemExit as left:
+                code = left.code
+        return subprocess.CompletedProcess(words, int(code or 0), out.getvalue(), err.getvalue())
+
+    def run_apart(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end in a process of its own, where one is what is tested."""
+        process = self.start(*arguments)
+        try:
+            out, err = process.communicate(timeout=300)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
+        """Start a command as a process; whoever starts it ends it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "cli.main", *map(str, arguments)],
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@contextmanager
+def as_a_command(words: list[str], folder: Path) -> Iterator[None]:
+    """Let this process look like one that a command has to itself, and put back afterwards what a command changes."""
+    logger = logging.getLogger("sources")
+    handlers, propagate, interrupted = logger.handlers[:], logger.propagate, signal.getsignal(signal.SIGINT)
+    with pytest.MonkeyPatch.context() as patch, chdir(folder):
+        patch.setattr(sys, "argv", ["knowflow", *words])
+        patch.setenv("COLUMNS", "200")
+        try:
+            yield
+        finally:
+            logger.handlers[:], logger.propagate = handlers, propagate
+            signal.signal(signal.SIGINT, interrupted)
+
+
+@pytest.fixture
+def knowflow(prefect_server: str, tmp_path: Path) -> Knowflow:
+    """Run `knowflow ...` with a Prefect server."""
+    return Knowflow(prefect_server, tmp_path / "prefect")
+
+
+@pytest.fixture(scope="session")
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where temporary servers keep their database; making one takes several seconds."""
+    return tmp_path_factory.mktemp("prefect")
+
+
+@pytest.fixture
+def plain_knowflow(prefect_home: Path) -> Knowflow:
+    """The same without a server: for commands that need none, or whose process starts one for itself."""
+    return Knowflow(None, prefect_home)
