@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from sources.progress import Progress
 
-FORM = "tfidf 1-2 grams, sublinear, truncated svd in float32, unit length, v2"
+FORM = "tfidf 1-2 grams, sublinear, truncated svd, unit length, v1"
 FEW_TEXTS = 200
 MOST_TERMS = 100_000
 """Words and word pairs kept, the commonest ones: 150 MB of fitted state at 384 dimensions, however many texts."""
@@ -65,9 +65,7 @@ class LexicalEncoder:
         texts = sorted(set(texts))
         # A word of one text alone says nothing about another, but few texts cannot afford to lose any.
         rarest = 2 if len(texts) >= FEW_TEXTS else 1
-        vectorizer = TfidfVectorizer(
-            ngram_range=(1, 2), sublinear_tf=True, min_df=rarest, max_features=MOST_TERMS, dtype=np.float32
-        )
+        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=rarest, max_features=MOST_TERMS)
         too_few = f"the lexical encoder cannot be fitted on {len(texts)} texts: they hold too few words"
         try:
             weights = vectorizer.fit_transform(texts)  # [n, V]

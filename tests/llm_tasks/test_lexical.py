@@ -50,8 +50,8 @@ def test_vectors_equal_those_of_scikit_learns_pipeline(count, rare):
     encoder = LexicalEncoder.fit(texts, 8)
 
     assert encoder.dimension == 8
-    for wanted in (texts, unseen):  # fitted in single precision, and stored in half: to 5e-4
-        assert encoder.encode(wanted, silent) == pytest.approx(pipeline.transform(wanted), abs=1e-4)
+    for wanted in (texts, unseen):
+        assert encoder.encode(wanted, silent) == pytest.approx(pipeline.transform(wanted), abs=1e-5)
 
 
 def test_only_the_commonest_terms_are_kept_when_there_are_too_many(monkeypatch):
