@@ -11,6 +11,7 @@ from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import ExampleAdapter
 from ctr.arms import Arm, disturb
 from ctr.config import TrainConfig
+from ctr.constant import constant_scores
 from ctr.learners import Learner, Model, Views, make_learner
 from ctr.retrieval import STRICT, Choice
 from ctr.samples import PARTS, Samples
@@ -93,7 +94,9 @@ def train_arm(
         ArmFailed: Training ran off to infinity.
     """
     if not arm.learns:
-        return _constant(samples, config, windows)
+        seeds = len(config.seeds)
+        test, rolling = (constant_scores(samples, parts, seeds) for parts in ([samples.part], windows[1:]))
+        return ArmResult(test, rolling, ((),) * seeds, {}, 1, 0.0, None)
     choice = Choice(config.examples.count, config.examples.strict)
     views = prepare_views(arm, knowledge, samples, config.folds, choice)
     learner = make_learner(arm, views, samples, config)
@@ -188,15 +191,3 @@ def until(knowledge: Knowledge, seen: np.datetime64) -> Knowledge:
     return replace(
         knowledge, entities=knowledge.entities[kept], as_of=knowledge.as_of[kept], vectors=knowledge.vectors[kept]
     )
-
-
-def _constant(samples: Samples, config: TrainConfig, windows: Sequence[np.ndarray]) -> ArmResult:
-    """The share of clicks among the training rows, for every test row."""
-
-    def scored(part: np.ndarray) -> np.ndarray:
-        share = samples.label[part == PARTS.index("train")].mean()
-        return np.full((len(config.seeds), int((part == PARTS.index("test")).sum())), share, dtype=np.float32)
-
-    none = np.zeros((len(config.seeds), 0), dtype=np.float32)
-    rolling = np.concatenate([none, *(scored(window) for window in windows[1:])], axis=1)
-    return ArmResult(scored(samples.part), rolling, ((),) * len(config.seeds), {}, 1, 0.0, None)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from ctr.arms import FACTS
+from ctr.constant import constant_scores
 from ctr.retrieval import find_pool
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
@@ -59,6 +60,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
         {
             "release": release.name,
             "arms": {arm.name: arm.about for arm in chosen},
+            "trained": [arm.name for arm in chosen if arm.learns],
             "uses": {arm.name: [[use.adapter, list(use.vectors)] for use in arm.uses] for arm in chosen},
             "train": config.train.model_dump(),
             "data_version": dataset.version,
@@ -68,6 +70,13 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
             "begun": time.time(),
         },
     )
+    for arm in chosen:
+        if not arm.learns:  # nothing to be trained, so no process of its own
+            seeds = len(config.train.seeds)
+            test, rolling = (constant_scores(samples, parts, seeds) for parts in ([samples.part], windows))
+            np.savez(run.folder / f"{arm.name}.npz", test=test, rolling=rolling)
+            facts = {"validation_auc": [], "chosen": {}, "parameters": 1, "samples_per_cpu_second": 0, "cpu_seconds": 0}
+            run.write(arm.name, facts)
     return run
 
 

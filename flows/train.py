@@ -45,10 +45,10 @@ def train(config: str, arms: list[str] | None = None, release: str | None = None
 
 @task(task_run_name="begin", cache_policy=NO_CACHE, persist_result=False)
 def begin(config: str, arms: list[str] | None, release: str | None) -> tuple[str, list[str]]:
-    """Check arms and release, note the test rows; returns the name of the run and of its arms."""
+    """Check arms and release, note the test rows; returns the name of the run and of the arms to train."""
     run = begin_run(load_config(config), arms, release)
     # The last arms are the largest: begun first, none of them is left to run alone at the end.
-    return run.name, list(reversed(run.read("run")["arms"]))
+    return run.name, list(reversed(run.read("run")["trained"]))
 
 
 @task(task_run_name="train {arm}", cache_policy=NO_CACHE, persist_result=False)

@@ -123,6 +123,8 @@ class Shop:
         return {str(p.relative_to(store)): p.read_bytes() for p in sorted(store.rglob("*")) if p.is_file()}
 
 
+SMALL = {"batch_size": 64, "rolling": [0.6, 0.8], "search": [], "trees": {"count": 10, "leaves": 4}}
+"""Training that takes no longer than it must."""
 MakeShop = Callable[..., Shop]
 
 
@@ -203,7 +205,7 @@ def compare(folder: Path) -> None:
     from flows.nightly import nightly
 
     encoders = {"dense": {"kind": "dense"}, "lexical": {"kind": "lexical", "dimension": 4}}
-    train = {"seeds": [0, 1], "batch_size": 64}
+    train = SMALL | {"seeds": [0, 1]}
     shop = build_shop(folder / "shop", 60, 40, 20, encoders=encoders, train=train)
     chance = random.Random(7)
     shop.write_events(
@@ -242,7 +244,7 @@ def show_examples(folder: Path) -> None:
         events=16,
         tasks={"cot_examples": {"examples": 60, "history_length": 12}, "item_facts": {}},
         encoders={"dense": {"kind": "dense"}},
-        train={"seeds": [0], "batch_size": 64, "arms": ["base", "llm-cf", "llm-cf-labels"]},
+        train=SMALL | {"seeds": [0], "arms": ["base", "llm-cf", "llm-cf-labels"]},
     )
     nightly(config=str(shop.config))
 

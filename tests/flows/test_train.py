@@ -19,7 +19,7 @@ from flows.train_runs import NoTrainRun, get_run, list_runs
 from sources.progress import silent
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
-ARMS = ["base", "facts", "knowledge", "shuffled", "random", "kar"]
+ARMS = ["constant", "base", "facts", "knowledge", "shuffled", "random"]
 CONTROLS = ["base", "facts", "shuffled", "random"]
 SEGMENTS = ["all", "warm", "cold", "cold_with_knowledge"]
 METRICS = list(FUNCTIONS)
@@ -65,12 +65,13 @@ def test_a_result_has_every_arm_segment_and_metric_in_the_documented_shape(compa
 def test_two_runs_with_the_same_seeds_give_the_same_numbers_whatever_else_is_trained(compared, knowflow):
     before = result_of(compared)
 
-    done = knowflow.run("train", "--config", str(compared.config), "--arms", "kar,base", "--json")
+    done = knowflow.run("train", "--config", str(compared.config), "--arms", "random,base", "--json")
 
     again = json.loads(done.stdout)
     assert again["train_run"] == "train-000002"
-    assert again["arms"] == {arm: before["arms"][arm] for arm in ("kar", "base")}
-    assert again["gains"]["kar"]["base"] == before["gains"]["kar"]["base"]
+    assert again["arms"] == {arm: before["arms"][arm] for arm in ("random", "base")}
+    assert again["gains"]["random"]["base"] == before["gains"]["random"]["base"]
+    assert again["rolling"]["arms"] == {arm: before["rolling"]["arms"][arm] for arm in ("random", "base")}
     assert again["segments"] == before["segments"]
 
 
@@ -79,7 +80,9 @@ def test_prefect_shows_named_tasks_and_the_tables_of_the_arms(compared_shop, pre
     result = result_of(compared_shop)
 
     assert seen.run.state.is_completed()
-    assert sorted(task.name for task in seen.tasks) == sorted(["begin", "compare", *(f"train {arm}" for arm in ARMS)])
+    assert sorted(task.name for task in seen.tasks) == sorted(
+        ["begin", "compare", *(f"train {arm}" for arm in ARMS[1:])]
+    )
     assert all(task.state.is_completed() for task in seen.tasks)
     arms, gains = (json.loads(seen.artifacts[key].data) for key in ("arms", "gains"))
     assert [row["arm"] for row in arms] == [row["arm"] for row in gains] == ARMS
@@ -89,7 +92,7 @@ def test_prefect_shows_named_tasks_and_the_tables_of_the_arms(compared_shop, pre
         assert (
             row["AUC, cold with knowledge"] == f"{result['arms'][row['arm']]['cold_with_knowledge']['auc']['mean']:.4f}"
         )
-    gain = result["gains"]["kar"]["base"]["all"]["auc"]
+    gain = result["gains"]["random"]["base"]["all"]["auc"]
     assert gains[-1]["against base"] == f"{gain['mean']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]"
 
 
@@ -134,7 +137,9 @@ def test_what_cannot_be_compared_is_told_before_a_run_is_begun(shop):
 
     refresh(config=str(shop.config), tasks=["item_facts"])
 
-    with pytest.raises(UnknownArm, match=r"no such arm: knowlege, kar_item\n  there are: base, facts, .*, item_facts"):
+    with pytest.raises(
+        UnknownArm, match=r"no such arm: knowlege, kar_item\n  there are: constant, base, facts, .*, item_facts"
+    ):
         train(config=str(shop.config), arms=["base", "knowlege", "kar_item"])
     with pytest.raises(NoRelease, match="holds no vectors of item_facts under dense"):
         train(config=str(shop.config))
@@ -144,7 +149,7 @@ def test_what_cannot_be_compared_is_told_before_a_run_is_begun(shop):
 
 
 def test_an_arm_that_fails_tells_what_it_said_last_and_the_run_has_no_result(compared):
-    compared.configure(train={"seeds": [0], "batch_size": 64, "learning_rate": 1e30})
+    compared.configure(train={"seeds": [0], "batch_size": 64, "learning_rate": 1e30, "backbone": "dcnv2", "search": []})
 
     with pytest.raises(ArmFailed) as failed:
         train(config=str(compared.config), arms=["base"])

@@ -1,0 +1,25 @@
+"""The constant: the share of clicks among the training rows, for every row; what any model must beat."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ctr.samples import PARTS, Samples
+
+
+def constant_scores(samples: Samples, parts: Sequence[np.ndarray], seeds: int) -> np.ndarray:
+    """Score the test rows of one or several partings of the samples.
+
+    Args:
+        samples: N samples.
+        parts: [N] int8 each, index into `PARTS`, -1 = in no part.
+        seeds: Number of seeds S; the constant has none, but every arm has as many lines.
+
+    Returns:
+        [S, n] float32, the test rows of one parting after those of the other.
+    """
+    scores = [np.zeros(0, dtype=np.float32)]
+    for part in parts:
+        share = samples.label[part == PARTS.index("train")].mean()
+        scores.append(np.full(int((part == PARTS.index("test")).sum()), share, dtype=np.float32))
+    return np.tile(np.concatenate(scores), (seeds, 1))
