@@ -100,7 +100,7 @@ def fit_before(texts: list[str]) -> np.ndarray:
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=rarest, max_features=MOST_TERMS)
     weights = vectorizer.fit_transform(sorted(set(texts)))
     svd = TruncatedSVD(n_components=min(384, weights.shape[0] - 1, weights.shape[1] - 1), random_state=0).fit(weights)
-    vectors = vectorizer.transform(texts) @ svd.components_.T
+    vectors = svd.transform(vectorizer.transform(texts))
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 

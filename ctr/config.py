@@ -29,11 +29,11 @@ class TreesConfig(BaseModel):
     """Number of trees."""
     learning_rate: float = Field(default=0.05, gt=0)
     """Share of each tree that is added."""
-    leaves: int = Field(default=31, ge=2)
+    leaves: int = Field(default=15, ge=2)
     """Leaves of a tree."""
     least_samples: int = Field(default=100, ge=1)
     """Training samples in a leaf at least."""
-    column_share: float = Field(default=0.5, gt=0, le=1)
+    column_share: float = Field(default=0.3, gt=0, le=1)
     """Share of the columns that a tree may read."""
     row_share: float = Field(default=0.8, gt=0, le=1)
     """Share of the training samples that a tree sees."""
@@ -59,8 +59,9 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    backbone: Backbone = "dcnv2"
-    """Model that scores a sample from its fields."""
+    backbone: Backbone = "blend"
+    """Model that scores a sample: a network (dcnv2, deepfm, din, lr), gradient-boosted trees (`gbdt`), or the mean of the
+    logits of dcnv2 and trees (`blend`)."""
     embedding_dim: int = Field(default=8, ge=1)
     """Width of every embedding; on small data 8 is at least as good as 32 and twice as fast."""
     learning_rate: float = Field(default=6e-3, gt=0)
@@ -75,7 +76,11 @@ class TrainConfig(BaseModel):
     """Epochs without a better validation AUC after which training stops."""
     folds: int = Field(default=5, ge=2)
     """Parts used by everything that is fitted out of fold: item statistics over users, quality heads over items."""
-    search: tuple[Trial, ...] = ()
+    search: tuple[Trial, ...] = (
+        Trial(learning_rate=6e-3),
+        Trial(learning_rate=3e-3),
+        Trial(learning_rate=2e-3, epochs=2),
+    )
     """Settings that every arm with a network tries on validation rows, with the first seed, before it is trained;
     `learning_rate` and `epochs` hold where there are none."""
     trees: TreesConfig = TreesConfig()

@@ -18,7 +18,7 @@ from evals.evaluate import evaluate
 from evals.scores import Scores
 from evals.segments import coverage, segments_of_test
 from feature_store.database import Store
-from feature_store.releases import Release, get_release, released_knowledge
+from feature_store.releases import Release, get_release, knowledge_cutoff, released_knowledge
 from flows.config import Config
 from flows.looks import count_looks, note_look
 from flows.samples import arms_in, open_samples, open_windows
@@ -26,6 +26,8 @@ from flows.train_runs import TrainRun, new_run
 from flows.workplace import open_dataset, open_store
 from llm_tasks.pipeline.catalogue import find_tasks
 from sources.progress import Progress
+
+BEFORE, AFTER = "segment_before_cutoff", "segment_after_cutoff"
 
 
 def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | None) -> TrainRun:
@@ -47,14 +49,20 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
         released_knowledge(store, release, *name.split("/", 1))  # raises, and says how to make them
     for name in sorted(name for name in vectors if _about(name.split("/")[0]) == "event"):
         find_pool(released_knowledge(store, release, *name.split("/", 1)), samples)
+    test = samples.part == PARTS.index("test")
     told = [mask for task, mask in knows.items() if _told_by_a_model(task)]
     known = np.any(told, axis=0) if told else np.zeros(len(samples.label), dtype=bool)
     windows = open_windows(config, dataset)[1:]
     run = new_run(config.home_folder)
-    _test_rows(samples, known).write_parquet(run.folder / "rows.parquet")
+    cutoff = knowledge_cutoff(release)
+    _test_rows(samples, known, cutoff).write_parquet(run.folder / "rows.parquet")
     if windows:
-        pooled = [_test_rows(replace(samples, part=window), known) for window in windows]
-        pl.concat(pooled).write_parquet(run.folder / "rolling_rows.parquet")
+        pooled = pl.concat(
+            [_test_rows(replace(samples, part=window), known, cutoff) for window in windows], how="diagonal"
+        )
+        # A window without a row after the cutoff has no such segments: all of its rows are before it.
+        sides = {name: pl.col(name).fill_null(name == BEFORE) for name in (BEFORE, AFTER) if name in pooled.columns}
+        pooled.with_columns(**sides).write_parquet(run.folder / "rolling_rows.parquet")
     run.write(
         "run",
         {
@@ -67,6 +75,12 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
             "data": _data_facts(config, samples),
             "coverage": {task: coverage(samples, mask) for task, mask in knows.items()},
             "cuts": [_cut(samples, window) for window in windows],
+            "after_cutoff": None
+            if cutoff is None
+            else float((samples.time[test] > cutoff).mean())
+            if test.any()
+            else 0.0,
+            "test_years": _years(samples.time[test]),
             "begun": time.time(),
         },
     )
@@ -80,11 +94,16 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     return run
 
 
-def _test_rows(samples: Samples, known: np.ndarray) -> pl.DataFrame:
+def _test_rows(samples: Samples, known: np.ndarray, cutoff: np.datetime64 | None) -> pl.DataFrame:
     """label, user, and segment_NAME of the test rows; `known`: [N] bool, who sees a model's answer about the item."""
-    test, segments = samples.part == PARTS.index("test"), segments_of_test(samples, known)
+    test, segments = samples.part == PARTS.index("test"), segments_of_test(samples, known, cutoff)
     columns = {"label": samples.label[test], "user": samples.user[test]}
     return pl.DataFrame(columns | {f"segment_{name}": mask for name, mask in segments.items()})
+
+
+def _years(times: np.ndarray) -> list[int]:
+    """First and last year; nothing of nothing."""
+    return [int(str(edge)[:4]) for edge in (times.min(), times.max())] if len(times) else []
 
 
 def _cut(samples: Samples, window: np.ndarray) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def rewrites(config: str, asking: Asking = Asking()) -> str:  # noqa: B008 - is 
     check_ranking(config, asking)
     check_input(config, [TASK], asking)
     asked = ask(config, TASK, asking, [])
-    vectors = encode(config, TASK)
+    vectors = encode(config, [TASK])
     table = rank(config, asking)
     create_table_artifact(key="rewrites", table=[asked], description="Rows, calls and tokens")
     return release(config, asking, asked, vectors, table)

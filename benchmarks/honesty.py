@@ -1,0 +1,77 @@
+"""The gain that is believed: knowledge over its facts control under both protocols, and what guards the figure.
+
+Run:   .venv/bin/python benchmarks/honesty.py [--config FILE] [--train-run NAME] [--save]
+Reads: the newest training run of examples/movielens (make demo), or trains one where there is none.
+
+Beside the gains: how often noise is called a gain (200 simulated runs a case, one CPU-minute), and how many kinds of
+planted leaks the leak check finds. The last line printed is one JSON object.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aa_test import measure
+from keep import keep
+from leak_kinds import leak_kinds_found
+
+from flows.config import load_config
+from flows.train import train
+from flows.train_runs import get_run, list_runs
+
+CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
+
+
+def main() -> None:
+    """Collect the figures and print them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config", default=str(CONFIG))
+    parser.add_argument("--train-run", help="the newest finished one when left out")
+    parser.add_argument("--save", action="store_true", help="keep it for `make figures`")
+    given = parser.parse_args()
+    home = load_config(given.config).home_folder
+    name = given.train_run or (None if list_runs(home) else train(config=given.config))
+    result = get_run(home, name).read("result")
+    found, kinds = leak_kinds_found()
+    figures = {
+        "train_run": get_run(home, name).name,
+        "position": gains(result),
+        "rolling": gains(result["rolling"]),
+        "base_auc": auc(result, "base"),
+        "knowledge_auc": auc(result, "knowledge"),
+        "rolling_base_auc": auc(result["rolling"], "base"),
+        "rolling_knowledge_auc": auc(result["rolling"], "knowledge"),
+        "looks": result["looks"],
+        "aa_false_share": measure()["aa_false_share"],
+        "leak_kinds_found": found,
+        "leak_kinds": kinds,
+    }
+    if given.save:
+        keep("honesty", figures)
+    print(json.dumps(figures))
+
+
+def gains(result: Mapping[str, Any]) -> dict[str, Any]:
+    """AUC gains of knowledge over facts and over base on all rows, and over facts on cold rows with knowledge."""
+    return {
+        "knowledge_facts": _gain(result, "facts", "all"),
+        "knowledge_base": _gain(result, "base", "all"),
+        "cold": _gain(result, "facts", "cold_with_knowledge"),
+    }
+
+
+def auc(result: Mapping[str, Any], arm: str) -> float:
+    """Mean AUC of an arm on all test rows."""
+    return result["arms"][arm]["all"]["auc"]["mean"]
+
+
+def _gain(result: Mapping[str, Any], control: str, segment: str) -> dict[str, Any]:
+    counted = result["segments"][segment]
+    gain = result["gains"]["knowledge"][control][segment]["auc"]
+    return {**gain, "users": counted["users"], "rows": counted["rows"]}
+
+
+if __name__ == "__main__":
+    main()
