@@ -52,6 +52,17 @@ def test_figures_with_four_decimals_and_intervals_stand_in_marked_places_alone(p
     assert INTERVAL.findall(FIGURES["MARK"].sub("", text)) == []
 
 
+@pytest.mark.parametrize("page", FIGURES["pages"](ROOT), ids=lambda page: page.name)
+def test_what_is_written_leaves_fences_and_tables_whole(page):
+    lines = page.read_text(encoding="utf-8").splitlines()
+
+    fences = [line for line in lines if "```" in line]
+    assert [line for line in fences if not line.strip().startswith("```")] == []
+    assert len(fences) % 2 == 0
+    tables = [line for line in lines if line.startswith("|")]
+    assert [line for line in tables if not line.endswith("|")] == []
+
+
 def test_what_the_readme_says_the_demo_asks_is_what_was_measured():
     asked = json.loads((ROOT / "benchmarks" / "results" / "demo.json").read_text())["asked"]
 
