@@ -60,8 +60,8 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     backbone: Backbone = "blend"
-    """Model that scores a sample: a network (dcnv2, deepfm, din, lr), gradient-boosted trees (`gbdt`), or the mean of the
-    logits of dcnv2 and trees (`blend`)."""
+    """Model that scores a sample: a network (dcnv2, deepfm, din, lr), gradient-boosted trees (`gbdt`), or the mean of
+    the logits of dcnv2 and trees (`blend`)."""
     embedding_dim: int = Field(default=8, ge=1)
     """Width of every embedding; on small data 8 is at least as good as 32 and twice as fast."""
     learning_rate: float = Field(default=6e-3, gt=0)
