@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -28,7 +28,7 @@ items: {{path: items.csv, id: item_id, title: title}}
 ```
 """
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
-WORDS |= {Path: "path", date: "date", Any: "anything"}
+WORDS |= {Path: "path", date: "date", datetime: "time", Any: "anything"}
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "min_length": "not empty"}
 NOT_IN_THE_FILE = ("path", "source")
 
