@@ -154,8 +154,7 @@ def test_a_worker_runs_a_deployment_of_the_file_to_its_end(shop, plain_knowflow,
     assert "Flow run finished successfully" in told
     assert [(run["name"], run["state"]["type"]) for run in runs] == [(f"refresh {shop.config}", "COMPLETED")]
     assert {task["name"]: task["state"]["type"] for task in tasks} == dict.fromkeys(
-        ["check input", "release"]
-        + [f"{what} {task}" for task in shop.settings["tasks"] for what in ("ask", "encode")],
+        ["check input", *(f"ask {task}" for task in shop.settings["tasks"]), "encode", "release"],
         "COMPLETED",
     )
     (table,) = [artifact for artifact in artifacts if artifact["key"] == "refresh"]

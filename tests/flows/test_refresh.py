@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
+import psutil
 import pytest
 
 from feature_store.answers import known_answers, read_answers
@@ -13,6 +14,7 @@ from feature_store.gates import GatesClosed
 from feature_store.releases import get_release, list_releases, released_knowledge, released_lineage, roll_back
 from flows.asking import Asking
 from flows.config import load_config
+from flows.encoding import encode_texts
 from flows.publish import check_release, publish_release
 from flows.refresh import refresh
 from flows.workplace import plan
@@ -277,6 +279,26 @@ def test_changed_data_alone_makes_a_release_for_its_samples_were_checked_anew(sh
 
     assert run(shop) == "rel-000002"
     assert current(shop).versions == get_release(shop.place().store, "rel-000001").versions
+
+
+def test_only_an_encoder_that_loads_a_model_gets_a_process_of_its_own(shop):
+    shop.configure(encoders={**shop.settings["encoders"], "dense": {"kind": "dense"}})
+    shop.configure(tasks={"kar_item": {"encoders": ["lexical"]}, "item_facts": {"encoders": ["dense"]}})
+    for task in ("kar_item", "item_facts"):
+        shop.ask(task)
+    seen = []
+
+    def watch(what: str, *_: int) -> None:
+        children = psutil.Process().children(recursive=True)
+        seen.append((what, sum("flows.encode_process" in child.cmdline() for child in children)))
+
+    made = encode_texts(load_config(shop.config), ["kar_item", "item_facts"], watch)
+
+    assert set(seen) == {("encoding (lexical) kar_item", 0), ("encoding (dense) item_facts", 1)}
+    assert {(one["task"], one["encoder"], one["new"]) for one in made} == {
+        ("kar_item", "lexical", 12),
+        ("item_facts", "dense", 12),
+    }
 
 
 def test_wrong_encoders_are_told_before_anything_is_asked(shop):
