@@ -97,14 +97,14 @@ def measure(
     for name, arm in arms.items():
         told = feedback_of_all(arms[ORIGINAL].found, arm.found[:, None], relevant, queries.engaged)
         out[name] = {
-            HIT_SHORT: _found(arm.first, of, queries.place),
-            HIT: _found(arm.found, of, queries.place),
+            HIT_SHORT: found(arm.first, of, queries.place),
+            HIT: found(arm.found, of, queries.place),
             **{metric: np.asarray(getattr(told, metric))[of, 0] for metric in ("hitrate", "relevance", "increment")},
         }
     return out
 
 
-def _found(ranking: np.ndarray, row: np.ndarray, place: np.ndarray) -> np.ndarray:
+def found(ranking: np.ndarray, row: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Whether a query finds a place: [Q, m] rankings, [T], [T] -> [T] float64."""
     width = np.int64(max(ranking.max(initial=0), place.max(initial=0)) + 1)  # a code for each (query, place)
     codes = (np.arange(len(ranking))[:, None] * width + ranking)[ranking >= 0]
