@@ -16,6 +16,7 @@ from evals.similar import WEIGHTS, choose_weight
 from flows.config import load_config
 from flows.similar_evaluation import (
     HEADLINE,
+    HELD_OUT,
     LEAST,
     TARGETS,
     Division,
@@ -31,6 +32,7 @@ from flows.similar_evaluation import (
 from flows.workplace import open_dataset
 from llm_tasks.note_pairs import training_pairs
 from llm_tasks.pipeline.workplace import OptionFault
+from llm_tasks.tuning.contrastive_config import share_of
 from llm_tasks.tuning.workfolder import RESULT
 from sources.progress import silent
 from sources.split import split
@@ -53,18 +55,26 @@ def liked(seed: int = 0) -> list[tuple[str, str, datetime, float]]:
 
 
 @pytest.fixture(scope="module")
-def judged(shop_builder: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any]]:
-    """A shop of sixty items, its answers about items, and the evaluation of them."""
+def liking(shop_builder: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A shop of sixty items and its answers about them."""
     shop = shop_builder(tmp_path_factory.mktemp("similar") / "shop", items=ITEMS, tasks={"kar_item": {}})
     shop.write_events(liked())
     shop.ask("kar_item")
-    return shop, evaluate_similar(load_config(shop.config), None, silent, AT, K)
+    return shop
 
 
-def open_judged(shop: Any, result: dict[str, Any]) -> tuple[Pool, Division]:
-    config = load_config(shop.config)
+@pytest.fixture(scope="module")
+def divided(liking) -> tuple[Pool, Division]:
+    """Its pool, and the items as they are divided when half of them are held out."""
+    config = load_config(liking.config)
     pool = open_pool(config, open_dataset(config))
-    return pool, divide(pool, json.loads((Path(result["encoder"]["folder"]) / RESULT).read_text(encoding="utf-8")))
+    return pool, divide(pool, {"held_out_items": share_of(pool.items, HELD_OUT, "held out/0")})
+
+
+@pytest.fixture(scope="module")
+def judged(liking) -> tuple[Any, dict[str, Any]]:
+    """The shop, and the evaluation of an encoder that is tuned on it."""
+    return liking, evaluate_similar(load_config(liking.config), None, silent, AT, K)
 
 
 def test_train_and_test_items_are_disjoint_and_together_all_there_are(judged):
@@ -141,11 +151,12 @@ def test_pairs_of_test_items_are_asked_for_and_of_no_others(judged):
     assert strict["cold_queries"] <= strict["queries"]
 
 
-def test_items_that_choose_the_weight_never_test_and_are_never_found_there(judged):
-    pool, division = open_judged(*judged)
+def test_items_that_choose_the_weight_never_test_and_are_never_found_there(divided):
+    pool, division = divided
     tests, validates = np.flatnonzero(division.tests), np.flatnonzero(division.validates)
 
     assert not set(tests) & set(validates)
+    assert {pool.items[place] for place in (*tests, *validates)} == set(share_of(pool.items, HELD_OUT, "held out/0"))
     for name, (pairs, validation) in tasks_of(pool, division).items():
         assert len(pairs.target), name
         assert len(validation.target), name
@@ -155,9 +166,9 @@ def test_items_that_choose_the_weight_never_test_and_are_never_found_there(judge
         assert not set(validation.target) & set(tests), name
 
 
-def test_every_weight_of_the_prior_is_that_of_the_pairs_that_validate(judged):
-    shop, result = judged
-    pool, division = open_judged(shop, result)
+def test_every_weight_of_the_prior_is_that_of_the_pairs_that_validate(judged, divided):
+    _, result = judged
+    pool, division = divided
     popularity = popularity_of(pool)
     score = counted_arms(pool, popularity)["co-occurrence"]
     told = {name: one["arms"]["co-occurrence + prior"]["prior_weight"] for name, one in result["settings"].items()}
@@ -192,8 +203,8 @@ def test_popularity_and_co_occurrence_are_counted_from_training_events_alone():
     assert counted_arms(pool, popularity)["popularity"](np.array([0])).tolist() == [[1, 2, 0]]
 
 
-def test_a_changed_test_event_moves_no_arm_that_counts_and_a_changed_training_event_does(judged):
-    pool, _ = open_judged(*judged)
+def test_a_changed_test_event_moves_no_arm_that_counts_and_a_changed_training_event_does(divided):
+    pool, _ = divided
 
     def counted(events: pl.DataFrame) -> list[np.ndarray]:
         changed = replace(pool, events=events)
@@ -236,7 +247,6 @@ def test_an_encoder_that_was_tuned_on_test_events_is_refused_by_the_whole_evalua
 
 def test_no_pair_that_was_learnt_has_a_held_out_end(judged):
     shop, result = judged
-    pool, _ = open_judged(shop, result)
     said = json.loads((Path(result["encoder"]["folder"]) / RESULT).read_text(encoding="utf-8"))
     config = load_config(shop.config)
     learnt = set(said["train_items"])
@@ -245,7 +255,7 @@ def test_no_pair_that_was_learnt_has_a_held_out_end(judged):
 
     assert (said["data"]["pairs"], said["data"]["left_out"]) == (len(counted.pairs), 0)
     assert set(counted.pairs["source"]) | set(counted.pairs["target"]) <= learnt
-    assert learnt | set(said["held_out_items"]) == set(pool.items)
+    assert learnt | set(said["held_out_items"]) == {f"i{place}" for place in range(ITEMS)}
 
 
 def test_the_result_is_plain_json_without_nan_also_where_a_setting_has_no_query(judged, make_shop):
