@@ -165,12 +165,28 @@ def training_queries(dataset: Dataset, config: QuerySplit) -> pl.DataFrame:
     Returns:
         As `query_table`, the training queries alone.
     """
+    return _part(dataset, config, "train", 0)
+
+
+def validation_queries(dataset: Dataset, config: QuerySplit) -> pl.DataFrame:
+    """The queries by which weights are chosen, with no more than validation may know of them.
+
+    By time, what they led to at or after the moment at which the test begins is not seen.
+
+    Returns:
+        As `query_table`, the validation queries alone.
+    """
+    return _part(dataset, config, "validation", 1)
+
+
+def _part(dataset: Dataset, config: QuerySplit, part: str, cut: int) -> pl.DataFrame:
+    """The queries of one part; by time, of events before a cut alone."""
     log = _log(dataset)
     table = _gathered(log)
-    training = table.filter(split_queries(table, config) == "train")
+    chosen = table.filter(split_queries(table, config) == part)
     if config.by == "time":
-        log = log.filter(pl.col("time") < _cuts(table, config)[0])
-    return _gathered(log.join(training, on="query", how="semi", maintain_order="left"))
+        log = log.filter(pl.col("time") < _cuts(table, config)[cut])
+    return _gathered(log.join(chosen, on="query", how="semi", maintain_order="left"))
 
 
 def _log(dataset: Dataset) -> pl.DataFrame:
