@@ -50,8 +50,7 @@ def similar(
         say(f"there is no tuned encoder: one is tuned now, which takes a minute or two, and kept in {own}")
     with bars():
         result = evaluate_similar(settings, encoder, progress())
-    k = str(result["headline"]["k"])
-    tables = [_gains(result["settings"], k), *(_table(name, one, k) for name, one in result["settings"].items())]
+    tables = shown_tables(result)
     path = page or settings.home_folder / "similar.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     sections = [Section("Recall", "Shares of what people went on to.", tables), Section("Caveats", points=CAVEATS)]
@@ -80,6 +79,12 @@ def conclusion(result: Mapping[str, Any]) -> str:
         f"Where what is to be found was not learnt either ({tuned_strict} and {frozen_strict}): "
         f"{shown(strict['gain'])}, with the prior {shown(strict['prior_gain'])}."
     )
+
+
+def shown_tables(result: Mapping[str, Any]) -> list[Table]:
+    """The gains of all settings, then all arms of each."""
+    k = str(result["headline"]["k"])
+    return [_gains(result["settings"], k), *(_table(name, one, k) for name, one in result["settings"].items())]
 
 
 def _gains(settings: Mapping[str, Mapping[str, Any]], k: str) -> Table:

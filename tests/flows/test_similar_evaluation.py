@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cli.eval_similar import conclusion
+from cli.eval_similar import conclusion, shown_tables
 from evals.similar import WEIGHTS, choose_weight
 from flows.config import load_config
 from flows.similar_evaluation import (
@@ -273,7 +273,11 @@ def test_the_result_is_plain_json_without_nan_also_where_a_setting_has_no_query(
     json.dumps(told, allow_nan=False)
     assert told["settings"]["later events"]["queries"] == 0
     assert told["settings"]["later events"]["gain"]["mean"] is None
-    assert conclusion(told)
+    assert "nan" not in conclusion(told)
+    gains, *arms = shown_tables(told)
+    (row,) = [row for row in gains.rows if row[0] == "later events"]
+    assert list(row[1:]) == ["–"] * 6 + ["0", "–"]
+    assert [cell for table in arms[-1:] for cell in table.rows[0]] == ["popularity", "–", "–", "–", "–", ""]
 
 
 def test_intervals_draw_the_users_whose_logs_were_asked_about(judged):
