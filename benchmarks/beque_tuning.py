@@ -7,7 +7,7 @@ queries, for no weights can be downloaded; then it learns to rewrite (SFT with r
 to rank: by PRO, and by the pairwise loss as a control. On queries that it never saw it is measured after each:
 Kendall's tau between its scores of the recorded rewrites and their rewards, and hit@50 of the rewrites that it writes
 itself, fused with the original query. FOLDER gets the models and tuned-sft.parquet and so on, for
-`knowflow eval rewrites --rewrites`.
+`knowflow eval rewrites --rewrites`. Intervals draw users, who share queries (evals/by_user.py).
 The last line printed is one JSON object.
 """
 
@@ -22,7 +22,8 @@ import polars as pl
 import torch
 from student_model import make_student, run
 
-from evals.intervals import mean_interval
+from evals.by_user import Parts, intervals
+from evals.rewrites import shared
 from feature_store.relevance import LexicalOverlap
 from feature_store.search import BulkSearch, document_texts, fuse
 from flows.config import load_config
@@ -40,11 +41,10 @@ from prompts.domain import Domain, load_domain
 from prompts.library import choose_prompt
 from sources.config import QueriesConfig
 from sources.progress import silent
-from sources.queries import query_table, split_queries, training_queries
+from sources.queries import engagements, query_table, split_queries, training_queries
 from sources.tables import Dataset
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
-RESAMPLES = 2_000
 SETTINGS = RewriteConfig(
     method="full", precision="bfloat16", row_tokens=256, batch_rows=16, rows_at_once=16, weight_decay=0.1, save_every=40
 )
@@ -98,14 +98,17 @@ def measure(out: Path, scale: float) -> dict[str, Any]:
         )
         models[objective] = out / objective
         told(objective, begun)
-    figures = {name: ranking_figures(folder, ranked["test"]) for name, folder in models.items()}
-    figures["gain of pro over sft"] = interval(taus(out / "pro", ranked["test"]) - taus(out / "sft", ranked["test"]))
+    ranked_users = users_of(dataset, [one.query for one in ranked["test"]])
+    figures = {name: ranking_figures(folder, ranked["test"], ranked_users) for name, folder in models.items()}
+    gained = taus(out / "pro", ranked["test"]) - taus(out / "sft", ranked["test"])
+    figures["gain of pro over sft"] = interval(gained, ranked_users)
     tested = every.filter(parts == "test").join(by_part["test"].select("query").unique(), on="query").sort("query")
     written = {name: write_rewrites(models[name], tested, domain) for name in ("sft", "pro", "pairwise")}
     for name, rewrites in written.items():
         pl.DataFrame({"query": tested["query"], "rewrites": rewrites}).write_parquet(out / f"tuned-{name}.parquet")
     recorded = by_part["test"].sort("query", "place").group_by("query", maintain_order=True).agg("rewrite")
-    hits = hit_figures(by, tested, {**written, "recorded": recorded["rewrite"].to_list()})
+    arms = {**written, "recorded": recorded["rewrite"].to_list()}
+    hits = hit_figures(by, tested, arms, users_of(dataset, tested["query"].to_list()))
     parameters = sum(weight.numel() for weight in load_weights(out / "student").parameters())
     return {
         "parameters": parameters,
@@ -143,16 +146,25 @@ def taus(folder: Path, queries: Sequence[Ranked]) -> np.ndarray:
     return agreement(score_queries(model, queries, base.pad), queries)
 
 
-def ranking_figures(folder: Path, queries: Sequence[Ranked]) -> dict[str, Any]:
-    """Kendall's tau with an interval over queries, and how likely best and other rewrites are."""
+def users_of(dataset: Dataset, queries: Sequence[str]) -> Parts:
+    """The users behind some queries, as the evaluation of rewrites divides a query among them."""
+    row_of = {query: row for row, query in enumerate(queries)}
+    table = engagements(dataset).filter(pl.col("query").is_in(list(row_of)))
+    item, user = (table[name].rank("dense").fill_null(0).cast(pl.Int64).to_numpy() for name in ("item", "user"))
+    return shared(np.array([row_of[query] for query in table["query"]]), item, user)
+
+
+def ranking_figures(folder: Path, queries: Sequence[Ranked], users: Parts) -> dict[str, Any]:
+    """Kendall's tau with an interval over users, and how likely best and other rewrites are."""
     model, base = load_weights(folder), find_base(folder, {})
     found = measure_ranking(model, queries, base.pad)
-    return {**interval(taus(folder, queries)), "best": found["best"], "others": found["others"]}
+    return {**interval(taus(folder, queries), users), "best": found["best"], "others": found["others"]}
 
 
-def interval(values: np.ndarray) -> dict[str, float]:
-    """Mean, and the 95% bootstrap interval over queries."""
-    return {name: round(value, 4) for name, value in mean_interval(values, RESAMPLES).items()}
+def interval(values: np.ndarray, users: Parts) -> dict[str, Any]:
+    """Mean of queries [Q], and its 95% bootstrap interval over users."""
+    (told,) = intervals(values[users.of, None], users, users.draws())
+    return {name: value if value is None else round(value, 4) for name, value in told.items()}
 
 
 @torch.inference_mode()
@@ -179,7 +191,7 @@ def write_rewrites(folder: Path, queries: pl.DataFrame, domain: Domain) -> list[
     return found
 
 
-def hit_figures(by: Judge, queries: pl.DataFrame, arms: dict[str, list[list[str]]]) -> dict[str, Any]:
+def hit_figures(by: Judge, queries: pl.DataFrame, arms: dict[str, list[list[str]]], users: Parts) -> dict[str, Any]:
     """Mean share of the engaged items among 50 results: of the query alone, and fused with an arm's rewrites."""
     place = {item: number for number, item in enumerate(by.search.items)}
     engaged = [[place[item] for item in of] for of in queries["items"]]
@@ -189,12 +201,12 @@ def hit_figures(by: Judge, queries: pl.DataFrame, arms: dict[str, list[list[str]
         return np.array([np.isin(of, row).mean() for of, row in zip(engaged, found, strict=True)])
 
     alone = hits(original)
-    figures: dict[str, Any] = {"original": interval(alone)}
+    figures: dict[str, Any] = {"original": interval(alone, users)}
     for name, rewrites in arms.items():
         four = [(row + [""] * 4)[:4] for row in rewrites]
         found = by.search.search([text for row in four for text in row], 50).reshape(len(four), 4, 50)
         of_arm = hits(fuse(np.concatenate([original[:, None], found], axis=1), 50))
-        figures[name] = {**interval(of_arm), "gain": interval(of_arm - alone)}
+        figures[name] = {**interval(of_arm, users), "gain": interval(of_arm - alone, users)}
     return figures
 
 

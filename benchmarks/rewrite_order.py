@@ -5,20 +5,21 @@ Reads: examples/movielens, and its newest release with query_rewrite, item_facts
        another knowflow.yaml.
 A search for the first rewrite alone, 50 results: hit@50 is the mean share of the engaged items among them. The judges
 see no engaged item but to calibrate their threshold, on training queries; the weight of the model's own order is chosen
-on these, too, so that held-out queries tell what it is worth. Intervals: a paired bootstrap over queries, of the
-difference from the model's own order.
+on these, too, so that held-out queries tell what it is worth. Intervals: a paired bootstrap over users, of the
+difference from the model's own order (evals/by_user.py).
 The last line printed is one JSON object.
 """
 
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from evals.intervals import draw, percentile_interval
+from evals.by_user import REPLICATES, intervals
+from evals.rewrites import Queries, found
 from evals.search_arms import BUDGET, RECORDED
-from feature_store.feedback import member
 from feature_store.rewrites import Weights, cleaned, ranked
 from feature_store.search import BulkSearch
 from flows.config import load_config
@@ -27,7 +28,6 @@ from flows.rewrite_inputs import DESCRIBED, Inputs, open_inputs
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
 ORDERS = (0.0, 0.5, 1.0, 2.0, 4.0)
-REPLICATES = 1_000
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
     proposed = [cleaned(query, rewrites) for query, rewrites in known]
     own = hits(search, inputs, [first(rewrites) for rewrites in proposed])
     parts = {"others": ~queries.held_out, **{name: queries.masks()[name] for name in ("held_out", "held_out_tail")}}
-    found = {"own order": figures(own, own, parts)}
+    told = {"own order": figures(own, own, queries, parts)}
     for name, model in inputs.models.items():
         judged = judge_rewrites(search, model, inputs.calibrations[name].threshold, queries.query, proposed, BUDGET)
         for order in ORDERS:
@@ -49,10 +49,10 @@ def main() -> None:
                 first([one.text for one in ranked(texts, r[: len(texts)], i[: len(texts)], Weights(order=order))])
                 for texts, r, i in zip(proposed, *judged, strict=True)
             ]
-            found[f"{name}, order {order:g}"] = figures(hits(search, inputs, best), own, parts)
-    for name, of in found.items():
-        print(f"{name:20s}" + "".join(f"  {part} {told['mean']:.4f}" for part, told in of.items()))
-    print(json.dumps({"release": inputs.release, "hit_at_50_of_the_first_rewrite": found}))
+            told[f"{name}, order {order:g}"] = figures(hits(search, inputs, best), own, queries, parts)
+    for name, of in told.items():
+        print(f"{name:20s}" + "".join(f"  {part} {one['mean']:.4f}" for part, one in of.items()))
+    print(json.dumps({"release": inputs.release, "hit_at_50_of_the_first_rewrite": told}, allow_nan=False))
 
 
 def first(rewrites: list[str]) -> str:
@@ -61,22 +61,25 @@ def first(rewrites: list[str]) -> str:
 
 
 def hits(search: BulkSearch, inputs: Inputs, texts: list[str]) -> np.ndarray:
-    """Share of each query's engaged items that a text finds; the query itself is searched where it is empty: [Q]."""
+    """Whether a text finds each part of its query; the query itself is searched where it is empty: [T]."""
     queries = inputs.queries
     asked = [text or shown for text, shown in zip(texts, queries.shown, strict=True)]
-    found = member(search.search(asked, BUDGET), queries.engaged).sum(axis=1)
-    return found / np.array([len(of) for of in queries.engaged])
+    return found(search.search(asked, BUDGET), queries.parts.of, queries.place)
 
 
-def figures(values: np.ndarray, own: np.ndarray, parts: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+def figures(
+    values: np.ndarray, own: np.ndarray, queries: Queries, masks: dict[str, np.ndarray]
+) -> dict[str, dict[str, Any]]:
     """Mean, and its difference from the model's own order with an interval, of each part of the queries."""
-    told: dict[str, dict[str, float]] = {}
-    for part, mask in parts.items():
-        of, gain = values[mask], (values - own)[mask]
-        draws = draw(len(of), 1, REPLICATES, 0).users.astype(np.float64)[: len(of)]  # [n, R]
-        low, high = percentile_interval(draws.T @ gain / draws.sum(axis=0))
-        numbers = {"mean": of.mean(), "gain": gain.mean(), "low": low, "high": high}
-        told[part] = {"queries": len(of), **{name: round(float(number), 4) for name, number in numbers.items()}}
+    draws = queries.parts.draws(REPLICATES)
+    told: dict[str, dict[str, Any]] = {}
+    for name, mask in masks.items():
+        rows = mask[queries.parts.of]
+        columns = np.stack([values, values - own], axis=1)[rows]
+        of, gain = intervals(columns, queries.parts.where(rows), draws)
+        numbers = {"mean": of["mean"], "gain": gain["mean"], "low": gain["low"], "high": gain["high"]}
+        rounded = {which: None if number is None else round(number, 4) for which, number in numbers.items()}
+        told[name] = {"queries": int(mask.sum()), "users": gain["users"], **rounded}
     return told
 
 

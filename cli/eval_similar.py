@@ -10,13 +10,17 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
+from evals.by_user import crowd, shown
 from evals.page import Section, Table, render_page
+from evals.words import fixed
 from flows.config import load_config
 from flows.progress import progress
 from flows.similar_evaluation import FROZEN, HEADLINE, TUNED, evaluate_similar
 from llm_tasks.tuning.workfolder import RESULT
 
 CAVEATS = (
+    "Intervals draw the users whose logs say what people went on to. Largest user: the share of the figure that one of"
+    " them brings. Under 20 users there is no interval.",
     "Pairs are what people went on to, not what they would have liked had they been shown it.",
     "Popularity is counted on training events of tested items too; a new item has no such counts.",
     "In `held-out queries` the item that is asked about was in no learnt pair; those to be found may have been.",
@@ -46,7 +50,7 @@ def similar(
         say(f"there is no tuned encoder: one is tuned now, which takes a minute or two, and kept in {own}")
     with bars():
         result = evaluate_similar(settings, encoder, progress())
-    tables = [_gains(result["settings"]), *(_table(name, one) for name, one in result["settings"].items())]
+    tables = shown_tables(result)
     path = page or settings.home_folder / "similar.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     sections = [Section("Recall", "Shares of what people went on to.", tables), Section("Caveats", points=CAVEATS)]
@@ -65,40 +69,47 @@ def similar(
 def conclusion(result: Mapping[str, Any]) -> str:
     """What came out, in three sentences."""
     strict = result["disjoint"]
+    tuned, frozen, tuned_strict, frozen_strict = (
+        fixed(one[arm], 3) for one in (result, strict) for arm in ("tuned", "frozen")
+    )
     return (
-        f"Asked about items that were not learnt, recall@100 is {result['tuned']:.3f} for the tuned encoder and "
-        f"{result['frozen']:.3f} for the frozen one: {_gain(result['gain'])}. With a popularity prior it differs from "
-        f"popularity alone by {_gain(result['prior_gain'])}. "
-        f"Where what is to be found was not learnt either ({strict['tuned']:.3f} and {strict['frozen']:.3f}): "
-        f"{_gain(strict['gain'])}, with the prior {_gain(strict['prior_gain'])}."
+        f"Asked about items that were not learnt, {result['headline']['metric']} is {tuned} for the tuned encoder and "
+        f"{frozen} for the frozen one: {shown(result['gain'])}. With a popularity prior it differs from popularity "
+        f"alone by {shown(result['prior_gain'])}. "
+        f"Where what is to be found was not learnt either ({tuned_strict} and {frozen_strict}): "
+        f"{shown(strict['gain'])}, with the prior {shown(strict['prior_gain'])}."
     )
 
 
-def _gain(gain: Mapping[str, float]) -> str:
-    return f"{gain['mean']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
+def shown_tables(result: Mapping[str, Any]) -> list[Table]:
+    """The gains of all settings, then all arms of each."""
+    k = str(result["headline"]["k"])
+    return [_gains(result["settings"], k), *(_table(name, one, k) for name, one in result["settings"].items())]
 
 
-def _gains(settings: Mapping[str, Mapping[str, Any]]) -> Table:
-    """What tuning gains in every setting, with intervals over the items that are asked about."""
+def _gains(settings: Mapping[str, Mapping[str, Any]], k: str) -> Table:
+    """What tuning gains in every setting, with intervals over users."""
     rows = []
     for name, one in settings.items():
-        hundred = {arm: found["recall"]["100"] for arm, found in one["arms"].items()}
-        shown = [f"{hundred[arm]:.3f}" for arm in (FROZEN, TUNED, "popularity", f"{TUNED} + prior")]
-        rows.append([name, *shown[:2], _gain(one["gain"]), *shown[2:], _gain(one["prior_gain"])])
+        found = {arm: of["recall"][k] for arm, of in one["arms"].items()}
+        told = [fixed(found[arm], 3) for arm in (FROZEN, TUNED, "popularity", f"{TUNED} + prior")]
+        gains = [shown(one["gain"]), *told[2:], shown(one["prior_gain"])]
+        rows.append([name, *told[:2], *gains, *crowd(one["gain"])])
     columns = ["setting", "frozen", "tuned", "gain", "popularity", "tuned + prior", "gain over popularity"]
-    return Table("recall@100, with 95% intervals", columns, rows, HEADLINE)
+    columns += ["users", "largest user"]
+    return Table(f"recall@{k}, with 95% intervals that draw users", columns, rows, HEADLINE)
 
 
-def _table(name: str, one: Mapping[str, Any]) -> Table:
+def _table(name: str, one: Mapping[str, Any], k: str) -> Table:
     caption = f"{name}: {one['queries']:,} queries ({one['cold_queries']:,} cold), {one['pairs']:,} pairs"
     rows = [
         [
             arm,
-            *(f"{value:.3f}" for value in found["recall"].values()),
-            f"{found['cold']['100']:.3f}" if found["cold"] else "-",
+            *(fixed(value, 3) for value in found["recall"].values()),
+            fixed(found["cold"][k] if found["cold"] else None, 3),
             "" if found["prior_weight"] is None else f"{found['prior_weight']:g}",
         ]
         for arm, found in one["arms"].items()
     ]
-    columns = ["arm", "recall@10", "recall@100", "recall@1000", "cold: recall@100", "weight of prior"]
-    return Table(caption, columns, rows, "tuned")
+    lengths = [f"recall@{length}" for length in one["arms"][FROZEN]["recall"]]
+    return Table(caption, ["arm", *lengths, f"cold: recall@{k}", "weight of prior"], rows, "tuned")

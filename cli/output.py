@@ -87,8 +87,8 @@ def print_line(text: str) -> None:
 
 
 def print_json(content: Any) -> None:
-    """Print one JSON object on one line."""
-    sys.stdout.write(json.dumps(content, default=str) + "\n")
+    """Print one JSON object on one line; what is no number has to be null there, for JSON knows no NaN."""
+    sys.stdout.write(json.dumps(content, default=str, allow_nan=False) + "\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], text_columns: int = 1) -> None:

@@ -23,6 +23,9 @@ LEVEL = 0.95
 LEAST_DEFINED = 0.9
 """Share of the replicates that must have a value; with fewer, the segment is too small for an interval."""
 
+LEAST_USERS = 20
+"""Users that a segment needs for an interval; with fewer, a gain may be noise and no sentence is made of it."""
+
 
 @dataclass(frozen=True)
 class Draws:

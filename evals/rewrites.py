@@ -1,9 +1,11 @@
-"""What rewritten queries are worth: what every arm finds, by segment, with intervals over queries.
+"""What rewritten queries are worth: what every arm finds, by segment, with intervals over users.
 
     hit@k = share of the engaged items of a query among the first k results; relevance, increment and hitrate as
     feature_store/feedback.py defines them, with the results of the arm as those of the rewrite.
 
-Means are over queries, each counting once. Intervals: a paired bootstrap that draws queries, the same for all arms.
+Means are over queries, each counting once. Intervals draw users (`evals/by_user.py`): a query's part of the mean is
+divided among its engaged items, and that of an item among the users who came to it by the query. hit@k takes along what
+each of these users should find; the other metrics are the query's own, whoever of its users is drawn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from evals.intervals import draw, percentile_interval
+from evals.by_user import REPLICATES, Parts, intervals
 from evals.search_arms import BUDGET, ORIGINAL, RECORDED, SHORT, Arm
-from feature_store.feedback import feedback_of_all, member
+from feature_store.feedback import feedback_of_all
 from feature_store.relevance import Relevance, relevant_places
 
-REPLICATES = 1_000
 HIT, HIT_SHORT = f"hit@{BUDGET}", f"hit@{SHORT}"
 METRICS = (HIT_SHORT, HIT, "hitrate", "relevance", "increment")
 """Columns of the result, in order."""
@@ -39,12 +40,37 @@ class Queries:
     """[Q] head, torso or tail."""
     held_out: np.ndarray
     """[Q] bool: of the test part."""
+    place: np.ndarray
+    """[T] int64: engaged items once more, each once for every user who came to it by the query."""
+    parts: Parts
+    """Of T: the query and the user of each, and their weights, which sum to one over a query."""
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Figures of the queries from those of their parts: [T] -> [Q]."""
+        return np.bincount(self.parts.of, values * self.parts.weight, minlength=len(self.query))
 
     def masks(self) -> dict[str, np.ndarray]:
         """Segment -> [Q] bool; they overlap."""
         by_name = {name: self.segment == name for name in ("head", "torso", "tail")}
         every = np.ones(len(self.query), dtype=bool)
         return {"all": every, **by_name, "held_out": self.held_out, HEADLINE: by_name["tail"] & self.held_out}
+
+
+def shared(row: np.ndarray, place: np.ndarray, user: np.ndarray) -> Parts:
+    """Divide every query among its engaged items, and each of these among its users, evenly.
+
+    Args:
+        row: [T] the query of every engagement; query, item and user together occur once.
+        place: [T] its item.
+        user: [T] its user, as a code from 0.
+
+    Example:
+        >>> shared(np.array([0, 0, 0]), np.array([5, 5, 6]), np.array([1, 2, 1])).weight.tolist()
+        [0.25, 0.25, 0.5]
+    """
+    pairs, pair, users = np.unique(np.stack([row, place]), axis=1, return_inverse=True, return_counts=True)
+    items = np.bincount(pairs[0], minlength=int(row.max(initial=-1)) + 1)
+    return Parts(row, user, 1 / (users[pair.ravel()] * items[row]))
 
 
 def measure(
@@ -59,23 +85,30 @@ def measure(
         threshold: From above which score it is relevant.
 
     Returns:
-        Arm -> metric -> [Q] float64, NaN where it is undefined.
+        Arm -> metric -> [T] float64 of the queries' parts, NaN where it is undefined.
     """
     places = [
         np.unique(np.concatenate([of, *(arm.found[row] for arm in arms.values())]))
         for row, of in enumerate(queries.engaged)
     ]
     relevant = relevant_places(model, threshold, queries.shown, places)
-    sizes = np.array([len(of) for of in queries.engaged])
+    of = queries.parts.of
     out: dict[str, dict[str, np.ndarray]] = {}
     for name, arm in arms.items():
         told = feedback_of_all(arms[ORIGINAL].found, arm.found[:, None], relevant, queries.engaged)
         out[name] = {
-            HIT_SHORT: member(arm.first, queries.engaged).sum(axis=1) / sizes,
-            HIT: member(arm.found, queries.engaged).sum(axis=1) / sizes,
-            **{metric: np.asarray(getattr(told, metric))[:, 0] for metric in ("hitrate", "relevance", "increment")},
+            HIT_SHORT: found(arm.first, of, queries.place),
+            HIT: found(arm.found, of, queries.place),
+            **{metric: np.asarray(getattr(told, metric))[of, 0] for metric in ("hitrate", "relevance", "increment")},
         }
     return out
+
+
+def found(ranking: np.ndarray, row: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Whether a query finds a place: [Q, m] rankings, [T], [T] -> [T] float64."""
+    width = np.int64(max(ranking.max(initial=0), place.max(initial=0)) + 1)  # a code for each (query, place)
+    codes = (np.arange(len(ranking))[:, None] * width + ranking)[ranking >= 0]
+    return np.isin(row * width + place, codes).astype(np.float64)
 
 
 def summarise(
@@ -89,21 +122,23 @@ def summarise(
     Args:
         values: From `measure`.
         queries: The queries.
-        replicates: Resamples of the queries.
+        replicates: Resamples of the users.
         seed: Seed of the resamples.
 
     Returns:
-        `segments`: segment -> queries, original, recorded (hit@50) and gain; `arms`: arm -> segment -> metric -> mean,
-        low, high and gain (mean, low, high). None where there is no value.
+        `segments`: segment -> queries, original, recorded (hit@50) and gain; `arms`: arm -> segment -> metric ->
+        what `by_user.intervals` tells, and the same of the gain. None where there is no value.
     """
-    draws = draw(max(len(queries.query), 1), 1, replicates, seed).users.astype(np.float64)[: len(queries.query)]
+    draws = queries.parts.draws(replicates, seed)
     arms: dict[str, Any] = {name: {} for name in values}
     segments: dict[str, Any] = {}
     for segment, mask in queries.masks().items():
+        rows = mask[queries.parts.of]
+        parts = queries.parts.where(rows)
         for metric in METRICS:
             columns = [of[metric] for of in values.values()]
             gains = [column - values[ORIGINAL][metric] for column in columns]
-            told = _intervals(np.stack(columns + gains, axis=1)[mask], draws[mask])
+            told = intervals(np.stack(columns + gains, axis=1)[rows], parts, draws)
             for place, arm in enumerate(values):
                 arms[arm].setdefault(segment, {})[metric] = {**told[place], "gain": told[len(values) + place]}
         original, chosen = arms[ORIGINAL][segment][HIT], arms.get(RECORDED, {}).get(segment, {}).get(HIT, {})
@@ -114,23 +149,3 @@ def summarise(
             "gain": chosen.get("gain"),
         }
     return {"segments": segments, "arms": arms}
-
-
-def _intervals(columns: np.ndarray, draws: np.ndarray) -> list[dict[str, float | None]]:
-    """Mean of every column over the queries that have a value there, and its interval under resampled queries.
-
-    Args:
-        columns: [n, C], NaN where a query has no value.
-        draws: [n, R] how often each query is in each resample.
-    """
-    known = ~np.isnan(columns)
-    filled = np.where(known, columns, 0.0)
-    counts = known.sum(axis=0)
-    above, below = draws.T @ filled, draws.T @ known  # [R, C]
-    means = np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
-    out: list[dict[str, float | None]] = []
-    for place, count in enumerate(counts):
-        low, high = percentile_interval(means[:, place])
-        bounds = {"low": None, "high": None} if np.isnan(low) else {"low": low, "high": high}
-        out.append({"mean": float(filled[:, place].sum() / count) if count else None, **bounds})
-    return out

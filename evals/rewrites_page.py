@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from evals.by_user import crowd, people, shown, verdict
 from evals.page import Example, Section, Table
 from evals.rewrites import HEADLINE, HIT, METRICS, Queries
 from evals.search_arms import ORIGINAL, RECORDED, Arm
-from evals.words import NOTHING, fixed, percent, signed
+from evals.words import NOTHING, fixed, percent
 from feature_store.feedback import member
 
 SHOWN = 8
@@ -48,26 +49,30 @@ def conclusion(result: Mapping[str, Any]) -> str:
     of = f"On {head['queries']:,} {SEGMENTS[head['segment']]} of {result['queries']:,}"
     if gain is None or gain["mean"] is None:
         return f"{of} the original query finds {percent(result[ORIGINAL])} of the engaged items among 50 results."
-    if gain["low"] is None:
-        verdict = "too few for an interval"
-    elif gain["low"] > 0:
-        verdict = "rewriting helps"
-    else:
-        verdict = "rewriting hurts" if gain["high"] < 0 else "no gain is shown"
+    said = verdict(gain, "rewriting helps", "rewriting hurts", "no gain is shown")
     return (
         f"{of} the original query finds {percent(result[ORIGINAL])} of the engaged items among 50 results, and"
         f" {percent(result[RECORDED])} fused with its recorded rewrites, at equal budget:"
-        f" {_gain(gain)}, {verdict}."
+        f" {shown(gain)}, {said}. {people(gain['users']).capitalize()} typed them, one of whom brings"
+        f" {percent(gain['largest_user'])} of the figure."
     )
 
 
 def segment_table(result: Mapping[str, Any], documents: str) -> Table:
     """The headline by segment, in one kind of documents."""
+    found = result["documents"][documents]
     rows = [
-        [SEGMENTS[name], f"{of['queries']:,}", fixed(of[ORIGINAL], 3), fixed(of[RECORDED], 3), _gain(of["gain"])]
-        for name, of in result["documents"][documents]["segments"].items()
+        [
+            SEGMENTS[name],
+            f"{of['queries']:,}",
+            fixed(of[ORIGINAL], 3),
+            fixed(of[RECORDED], 3),
+            shown(of["gain"]),
+            *crowd(found["arms"][ORIGINAL][name][HIT]),
+        ]
+        for name, of in found["segments"].items()
     ]
-    columns = ["queries", "number", "original", "recorded rewrites, fused", "gain"]
+    columns = ["queries", "number", "original", "recorded rewrites, fused", "gain", "users", "largest user"]
     return Table(f"{HIT} in {DOCUMENTS[documents]}", columns, rows, subject=SEGMENTS[HEADLINE])
 
 
@@ -75,7 +80,7 @@ def arm_table(result: Mapping[str, Any], documents: str, segment: str) -> Table:
     """Every arm and metric on one segment."""
     found = result["documents"][documents]
     rows = [
-        [arm, *(fixed(of[segment][metric]["mean"], 3) for metric in METRICS), _gain(of[segment][HIT]["gain"])]
+        [arm, *(fixed(of[segment][metric]["mean"], 3) for metric in METRICS), shown(of[segment][HIT]["gain"])]
         for arm, of in found["arms"].items()
     ]
     number = found["segments"][segment]["queries"]
@@ -129,8 +134,8 @@ def page_sections(
         Section(
             "By segment",
             f"{result['queries']:,} queries led to an item; rewrites: {with_rewrites}. Means over queries with 95%"
-            " intervals of a paired bootstrap that draws queries. Held out: queries that nothing was tuned or"
-            " calibrated on.",
+            " intervals of a paired bootstrap that draws users, since one user types several queries. Largest user: the"
+            " share of the figure that one user brings. Held out: queries that nothing was tuned or calibrated on.",
             [segment_table(result, name) for name in reversed(result["documents"])],
         ),
         Section(
@@ -182,11 +187,3 @@ def _example(
 def _titles(places: np.ndarray, titles: Sequence[str]) -> str:
     more = len(places) - LISTED
     return "; ".join(titles[int(place)] for place in places[:LISTED]) + (f"; and {more:,} more" if more > 0 else "")
-
-
-def _gain(gain: Mapping[str, float | None] | None) -> str:
-    if gain is None or gain["mean"] is None:
-        return NOTHING
-    if gain["low"] is None:
-        return signed(gain["mean"], 3)
-    return f"{signed(gain['mean'], 3)} [{signed(gain['low'], 3)}, {signed(gain['high'], 3)}]"

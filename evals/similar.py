@@ -7,6 +7,9 @@ Lift:      popular items are everybody's targets, so that an arm may only have l
            a second time by lift(A -> B) = s(A -> B) / (e + c), where e = s(A -> all) s(all -> B) / s(all -> all) is the
            score by popularity alone, and c the score that one average user gives: without it a pair that one user made
            of two rare items would beat every other one. The best ten of each source count.
+Intervals: draw users (`evals/by_user.py`). A query counts once, each of its targets alike, and a target's part is
+           divided among the users who went from the query to it, as they make up the pair's score: 1 / N_u each. Which
+           pairs should be found stays as it is.
 Source:    Zhang et al. 2024, "NoteLLM", section 4.2, for the measure; docs/explanation/notellm.md for what came of it.
 """
 
@@ -18,7 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from evals.intervals import mean_interval
+from evals.by_user import REPLICATES, Parts, intervals
 from feature_store.pool import normalised as unit_length
 
 AT = (10, 100, 1000)
@@ -27,7 +30,6 @@ WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 3.0)
 """Weights of the prior that are tried; of equally good ones the first is taken."""
 COLD = 5
 """A query item with fewer training events is cold."""
-REPLICATES = 1_000
 PAIRS_AT_ONCE = 512
 Score = Callable[[np.ndarray], np.ndarray]
 """Takes [S] places of query items; gives [S, N] scores of all items."""
@@ -43,9 +45,17 @@ class Pairs:
     """[P] int64: the query of each pair, as a row of `query`."""
     target: np.ndarray
     """[P] int64: place of the item that is to be found."""
+    parts: Parts | None = None
+    """Of P pairs: the users behind each, and how much they count in a mean over queries; None where nobody asks."""
 
 
-def choose_pairs(table: pl.DataFrame, items: Sequence[str], sources: np.ndarray, targets: np.ndarray) -> Pairs:
+def choose_pairs(
+    table: pl.DataFrame,
+    items: Sequence[str],
+    sources: np.ndarray,
+    targets: np.ndarray,
+    users: pl.DataFrame | None = None,
+) -> Pairs:
     """Take the pairs whose ends may be asked for and found.
 
     Args:
@@ -53,12 +63,25 @@ def choose_pairs(table: pl.DataFrame, items: Sequence[str], sources: np.ndarray,
         items: [N] ids of the pool.
         sources: [N] bool: items that may be queries.
         targets: [N] bool: items that may be found.
+        users: source, target, user and weight, from `llm_tasks.note_pairs.pair_users`, of every pair.
     """
     place = {item: number for number, item in enumerate(items)}
     ends = [(place[one], place[other]) for one, other in table.select("source", "target").iter_rows()]
-    kept = np.array([end for end in ends if sources[end[0]] and targets[end[1]]], dtype=np.int64).reshape(-1, 2)
+    chosen = np.array([bool(sources[one] and targets[other]) for one, other in ends], dtype=bool)
+    kept = np.array(ends, dtype=np.int64).reshape(-1, 2)[chosen]
     query, row = np.unique(kept[:, 0], return_inverse=True)
-    return Pairs(query, row, kept[:, 1])
+    told = None if users is None else _parts(table.filter(chosen), row, users)
+    return Pairs(query, row, kept[:, 1], told)
+
+
+def _parts(table: pl.DataFrame, row: np.ndarray, users: pl.DataFrame) -> Parts:
+    """Divide what every pair counts among its users, as they make up its score."""
+    numbered = table.select("source", "target", pair=pl.int_range(pl.len(), dtype=pl.Int64))
+    found = numbered.join(users, on=["source", "target"]).sort("pair", "user")
+    share = found.select(pl.col("weight") / pl.col("weight").sum().over("pair"))["weight"].to_numpy()
+    pair, (_, user) = found["pair"].to_numpy(), np.unique(found["user"].to_numpy(), return_inverse=True)
+    counts = 1 / np.bincount(row)[row] if len(row) else np.zeros(0)  # [P] a query counts once, its targets alike
+    return Parts(pair, user, share * counts[pair])
 
 
 def by_lift(table: pl.DataFrame, one_user: float, top: int = 10) -> pl.DataFrame:
@@ -79,6 +102,14 @@ def by_lift(table: pl.DataFrame, one_user: float, top: int = 10) -> pl.DataFrame
     return ordered.group_by("source", maintain_order=True).head(top)
 
 
+def hits(score: Score, pairs: Pairs, at: Sequence[int]) -> np.ndarray:
+    """Whether the target of each pair is among the k best: [P, K] bool."""
+    near = np.array(score(pairs.query), dtype=np.float64)  # [S, N]
+    near[np.arange(len(near)), pairs.query] = -np.inf
+    rank = np.concatenate([np.zeros(0, dtype=np.int64), *map(partial(_ranks, near), _chunks(pairs))])  # [P]
+    return rank[:, None] < np.array(at)
+
+
 def recalls(score: Score, pairs: Pairs, at: Sequence[int] = AT) -> np.ndarray:
     """Recall of every query: [S, K] float64.
 
@@ -87,11 +118,14 @@ def recalls(score: Score, pairs: Pairs, at: Sequence[int] = AT) -> np.ndarray:
         >>> recalls(lambda _: line, Pairs(np.array([0]), np.array([0]), np.array([2])), at=(1, 2)).tolist()
         [[0.0, 1.0]]
     """
-    near = np.array(score(pairs.query), dtype=np.float64)  # [S, N]
-    near[np.arange(len(near)), pairs.query] = -np.inf
-    wanted = np.bincount(pairs.row, minlength=len(near))
-    rank = np.concatenate([np.zeros(0, dtype=np.int64), *map(partial(_ranks, near), _chunks(pairs))])  # [P]
-    return np.stack([np.bincount(pairs.row, rank < k, minlength=len(near)) / wanted for k in at], axis=1)
+    return _by_query(hits(score, pairs, at), pairs)
+
+
+def _by_query(found: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Mean over the pairs of each query: [P, K] -> [S, K]."""
+    number = len(pairs.query)
+    wanted = np.bincount(pairs.row, minlength=number)
+    return np.stack([np.bincount(pairs.row, column, minlength=number) / wanted for column in found.T], axis=1)
 
 
 def _chunks(pairs: Pairs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -119,60 +153,99 @@ def with_prior(score: Score, popularity: np.ndarray, weight: float) -> Score:
     return lambda query: score(query) + prior
 
 
-def choose_weight(score: Score, popularity: np.ndarray, pairs: Pairs) -> float:
-    """The weight of the prior with the best recall@100 of some pairs, which must not be those that test."""
-    found = [float(recalls(with_prior(score, popularity, w), pairs, (HEADLINE,)).mean()) for w in WEIGHTS]
+def choose_weight(score: Score, popularity: np.ndarray, pairs: Pairs, k: int = HEADLINE) -> float | None:
+    """The weight of the prior with the best recall@k of some pairs, which must not be those that test.
+
+    None where there is no pair to choose by.
+    """
+    if not len(pairs.target):
+        return None
+    found = [float(recalls(with_prior(score, popularity, w), pairs, (k,)).mean()) for w in WEIGHTS]
     return WEIGHTS[int(np.argmax(found))]
 
 
-def gain(arm: np.ndarray, control: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """Mean difference over query items and its interval by a paired bootstrap over them: [S], [S]."""
-    return mean_interval(arm - control, REPLICATES, seed)
+def gain(arm: np.ndarray, control: np.ndarray, pairs: Pairs, seed: int = 0) -> dict[str, Any]:
+    """Difference of two recalls and its interval by a paired bootstrap over users.
+
+    Args:
+        arm: [P] bool: whether the arm finds the target of each pair.
+        control: [P] bool: whether the control does.
+        pairs: The pairs, with their users.
+        seed: Decides the draws.
+
+    Returns:
+        mean, low, high, users and largest_user, as `by_user.intervals` tells them.
+    """
+    assert pairs.parts is not None
+    difference = (arm.astype(np.float64) - control)[pairs.parts.of, None]
+    return intervals(difference, pairs.parts, pairs.parts.draws(REPLICATES, seed))[0]
 
 
 def evaluate_setting(
-    arms: Mapping[str, Score], popularity: np.ndarray, pairs: Pairs, validation: Pairs, frozen: str, tuned: str
+    arms: Mapping[str, Score],
+    popularity: np.ndarray,
+    pairs: Pairs,
+    validation: Pairs,
+    frozen: str,
+    tuned: str,
+    at: Sequence[int] = AT,
+    headline: int = HEADLINE,
 ) -> dict[str, Any]:
     """Measure all arms, each with and without the prior.
 
     Args:
         arms: Name -> score; `popularity` is among them and gets no prior.
         popularity: [N] training events of each item.
-        pairs: Those that test.
+        pairs: Those that test, with their users.
         validation: Those on which the weight of the prior is chosen.
         frozen: Name of the arm that the tuned one must beat.
         tuned: Name of the tuned arm.
+        at: Lengths of the list.
+        headline: The one of them by which the weight is chosen and gains are told.
 
     Returns:
-        `arms` (name -> recall, recall of cold queries, prior_weight), `gain`, `prior_gain`, counts.
+        `arms` (name -> recall, recall of cold queries, prior_weight), `gain`, `prior_gain`, counts. None where there is
+        no pair to measure, or none to choose the weight by.
     """
-    found: dict[str, np.ndarray] = {}
-    weight: dict[str, float] = {}
+    found: dict[str, np.ndarray | None] = {}
+    weight: dict[str, float | None] = {}
     for name, score in arms.items():
-        found[name] = recalls(score, pairs)
+        found[name] = hits(score, pairs, at)
         if name != "popularity":
             both = f"{name} + prior"
-            weight[both] = choose_weight(score, popularity, validation)
-            found[both] = recalls(with_prior(score, popularity, weight[both]), pairs)
+            weight[both] = chosen = choose_weight(score, popularity, validation, headline)
+            found[both] = None if chosen is None else hits(with_prior(score, popularity, chosen), pairs, at)
     cold = popularity[pairs.query] < COLD
-    place = AT.index(HEADLINE)
+    place = at.index(headline)
+
+    def against(arm: np.ndarray | None, control: np.ndarray | None) -> dict[str, Any]:
+        if arm is None or control is None:
+            return dict.fromkeys(("mean", "low", "high", "largest_user")) | {"users": 0}
+        return gain(arm[:, place], control[:, place], pairs)
+
     return {
         "queries": len(pairs.query),
         "cold_queries": int(cold.sum()),
         "pairs": len(pairs.target),
-        "arms": {
-            name: {
-                "recall": by_k(values),
-                "cold": by_k(values[cold]) if cold.any() else None,
-                "prior_weight": weight.get(name),
-            }
-            for name, values in found.items()
-        },
-        "gain": gain(found[tuned][:, place], found[frozen][:, place]),
-        "prior_gain": gain(found[f"{tuned} + prior"][:, place], found["popularity"][:, place]),
+        "arms": {name: _told(values, pairs, cold, at, weight.get(name)) for name, values in found.items()},
+        "gain": against(found[tuned], found[frozen]),
+        "prior_gain": against(found[f"{tuned} + prior"], found["popularity"]),
     }
 
 
-def by_k(values: np.ndarray) -> dict[str, float]:
-    """Mean recall at each length of the list, from `recalls`: [S, K]."""
-    return {str(k): float(mean) for k, mean in zip(AT, values.mean(axis=0), strict=True)}
+def _told(
+    found: np.ndarray | None, pairs: Pairs, cold: np.ndarray, at: Sequence[int], weight: float | None
+) -> dict[str, Any]:
+    values = np.zeros((0, len(at))) if found is None else _by_query(found, pairs)
+    chilly = values[cold] if found is not None and cold.any() else None
+    return {
+        "recall": by_k(values, at),
+        "cold": None if chilly is None else by_k(chilly, at),
+        "prior_weight": weight,
+    }
+
+
+def by_k(values: np.ndarray, at: Sequence[int] = AT) -> dict[str, float | None]:
+    """Mean recall at each length of the list, from `recalls`: [S, K]; None where there is no query."""
+    means = values.mean(axis=0) if len(values) else [None] * len(at)
+    return {str(k): None if mean is None else float(mean) for k, mean in zip(at, means, strict=True)}

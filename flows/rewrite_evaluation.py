@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from evals.rewrites import HEADLINE, HIT, REPLICATES, measure, summarise
+from evals.by_user import REPLICATES
+from evals.rewrites import HEADLINE, HIT, measure, summarise
 from evals.search_arms import ORIGINAL, RECORDED, Arm, search_arms
 from feature_store.search import BulkSearch
 from flows.config import Config
@@ -74,7 +75,7 @@ def evaluate_rewrites(
         "about": {name: arm.about for name, arm in judged[main].arms.items()},
         "rewrites": {name: sum(bool(one) for one in of) for name, of in inputs.rewrites.items()},
         "calibration": {"model": judge, **vars(known[judge]), "models": {n: vars(one) for n, one in known.items()}},
-        "bootstrap": {"unit": "queries", "replicates": REPLICATES, "seed": 0},
+        "bootstrap": {"unit": "users", "replicates": REPLICATES, "seed": 0},
         "release": inputs.release,
         "left_out": list(inputs.left_out),
     }
@@ -87,4 +88,4 @@ def _judged(inputs: Inputs, documents: str, judge: str) -> Judged:
     dense = ranks(inputs.vectors, documents) if inputs.vectors else None
     arms = search_arms(search, texts, queries.shown, inputs.rewrites, dense)
     values = measure(arms, queries, inputs.models[judge], inputs.calibrations[judge].threshold)
-    return Judged(arms, {name: of[HIT] for name, of in values.items()}, summarise(values, queries))
+    return Judged(arms, {name: queries.mean(of[HIT]) for name, of in values.items()}, summarise(values, queries))

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
-from evals.rewrites import Queries
+from evals.rewrites import Queries, shared
 from evals.search_arms import RECORDED, SERVED, Rank, dense_ranking
 from feature_store.database import Store
 from feature_store.lineage import TEXTS, newest_texts
@@ -20,7 +21,7 @@ from flows.rewrite_judges import TASK, Vectors, calibrated, item_places, open_ve
 from flows.workplace import open_dataset, open_store
 from llm_tasks.pipeline.workplace import OptionFault
 from sources.config import QueriesConfig
-from sources.queries import normalised, query_table, segments, split_queries
+from sources.queries import engagements, normalised, query_table, segments, split_queries
 from sources.tables import Dataset
 
 FACTS, DESCRIPTIONS = "item_facts", "kar_item"
@@ -84,6 +85,8 @@ def open_inputs(config: Config, files: Mapping[str, Path], release: str | None) 
         documents[DESCRIBED] = document_texts(dataset.items, descriptions=descriptions)
     else:
         left_out.append(f"documents with descriptions: none are there\n  knowflow refresh --task {describer}")
+    if about.user is None:
+        left_out.append(f"intervals: {config.path.name} does not say who typed a query\n  map queries.user")
     models: dict[str, Relevance] = {"lexical": LexicalOverlap(documents[next(reversed(documents))])}
     if vectors is not None:
         models["dense"] = vectors.relevance()
@@ -123,13 +126,26 @@ def judged_queries(dataset: Dataset, config: QueriesConfig) -> Queries:
     ).filter(pl.col("items").list.len() > 0)
     if table.is_empty():
         raise OptionFault("queries: none of them led to an item, so nothing tells what a search should find")
+    row, place, user = _engaged(dataset, table["query"])
     return Queries(
         table["query"].to_list(),
         table["shown"].to_list(),
         item_places(dataset, table["items"]),
         table["segment"].to_numpy(),
         (table["part"] == "test").to_numpy(),
+        place,
+        shared(row, place, user),
     )
+
+
+def _engaged(dataset: Dataset, queries: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every engagement once: the row of its query, the place of its item and the code of its user, [T] int64 each."""
+    found = engagements(dataset)
+    user = found["user"].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()  # 0 = nobody knows who
+    rows, places = ({name: at for at, name in enumerate(of)} for of in (queries, dataset.items["item"]))
+    row, place = (found[name].replace_strict(of, return_dtype=pl.Int64).to_numpy()
+                  for name, of in (("query", rows), ("item", places)))  # fmt: skip
+    return row, place, user
 
 
 def _texts(store: Store, release: Release, task: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ from llm_tasks.tuning.conversations import digest
 from llm_tasks.tuning.faults import TuningFault
 from llm_tasks.tuning.rejection import Judge, judge, keep, rewards
 from prompts.domain import Domain
-from sources.queries import query_table, split_queries, training_queries
+from sources.queries import training_queries, validation_queries
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,8 @@ def judge_candidates(config: Config, settings: RewriteConfig, files: Sequence[Pa
     place = open_workplace(config)
     candidates = stored_candidates(place) if candidates is None else candidates
     candidates = candidates.filter(pl.col("place") < settings.candidates)
-    split, every = config.source.queries.split, query_table(place.dataset)
-    validation = every.filter(split_queries(every, split) == "validation")
-    training = training_queries(place.dataset, split)
+    split = config.source.queries.split
+    training, validation = (of(place.dataset, split) for of in (training_queries, validation_queries))
     texts = searched_texts(config, place)
     model = relevance_model(config, place, texts)
     threshold, calibration = threshold_of(config, place, model)

@@ -2,20 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from evals.similar import Score, by_k, by_lift, choose_pairs, cosine, evaluate_setting, recalls
+from evals.by_user import REPLICATES
+from evals.similar import AT, Pairs, Score, by_k, by_lift, choose_pairs, cosine, evaluate_setting, recalls
+from evals.similar import HEADLINE as HEADLINE_K
 from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from flows.config import Config
 from flows.workplace import open_dataset, open_store
 from llm_tasks.encoders.dense import DenseEncoder
 from llm_tasks.encoders.lexical import LexicalEncoder
 from llm_tasks.encoders.minilm import minilm_folder
-from llm_tasks.note_pairs import note_pairs, training_pairs
+from llm_tasks.note_pairs import note_pairs, pair_users, training_pairs
 from llm_tasks.notes import notes
 from llm_tasks.pipeline.workplace import OptionFault
 from llm_tasks.tuning.contrastive_config import ContrastiveConfig, share_of
@@ -54,19 +57,38 @@ class Pool:
     """Liked events with these items: user, item, time and part."""
 
 
-def evaluate_similar(config: Config, encoder: Path | None, progress: Progress) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Division:
+    """Which of N items the encoder never saw, and what each part of them is for."""
+
+    tests: np.ndarray
+    """[N] bool: what is asked about in a test."""
+    validates: np.ndarray
+    """[N] bool: what is asked about where the weight of the prior is chosen; none of them tests."""
+
+
+def evaluate_similar(
+    config: Config,
+    encoder: Path | None,
+    progress: Progress,
+    at: Sequence[int] = AT,
+    headline: int = HEADLINE_K,
+) -> dict[str, Any]:
     """Measure all arms; tune an encoder first when none is there.
 
     Args:
         config: The config.
         encoder: Folder of a tuned encoder; `encoders/note` of the home folder when left out, tuned when missing.
         progress: Told what is done.
+        at: Lengths of the list.
+        headline: The one of them whose figures stand on top.
 
     Returns:
         Plain JSON: `frozen`, `tuned` (recall@100 on held-out items), `gain`, `prior_gain`, `arms`, `settings` and more.
 
     Raises:
-        OptionFault: There are no answers about items, or the folder holds no encoder that held items out.
+        OptionFault: There are no answers about items, or the folder holds no encoder that held items out, or one that
+            has seen events which do not train.
     """
     dataset = open_dataset(config)
     pool = open_pool(config, dataset)
@@ -74,48 +96,75 @@ def evaluate_similar(config: Config, encoder: Path | None, progress: Progress) -
     if encoder is None and not (folder / RESULT).is_file():
         tune(config, dataset, pool, folder, progress)
     said = tuned_facts(folder)
-    held_out = np.isin(np.array(pool.items), said["held_out_items"])
-    validates = np.isin(np.array(pool.items), share_of(said["held_out_items"], VALIDATES, "weight of the prior"))
-    tests, every = held_out & ~validates, np.ones(len(held_out), dtype=bool)
-    if not tests.any():
+    check_seen(folder, said, pool)
+    division = divide(pool, said)
+    if not division.tests.any():
         raise OptionFault(f"--encoder {folder}: it held no item out\n  tune one: knowflow tune-encoder --hold-out 0.4")
     popularity = popularity_of(pool)
-    arms = arms_of(pool, folder, popularity, progress)
-    relevant = {"as scored": note_pairs(pool.events), "by lift": lifted(pool.events)}
-    later = note_pairs(pool.events.filter(pl.col("part") != "train"))
+    arms = counted_arms(pool, popularity) | vector_arms(pool, folder, progress)
     settings: dict[str, Any] = {}
-    known = ~tests  # what a weight is chosen on is none of what tests
-    tasks = {
-        HEADLINE: (relevant["as scored"], tests, every, validates, known),
-        "disjoint": (relevant["as scored"], tests, tests, validates, known),
-        "disjoint, by lift": (relevant["by lift"], tests, tests, validates, known),
-        "held-out queries, by lift": (relevant["by lift"], tests, every, validates, known),
-        "later events": (later, tests, every, validates, known),
-    }
-    for done, (name, (table, asked, found, asks, finds)) in enumerate(tasks.items()):
+    tasks = tasks_of(pool, division)
+    for done, (name, (pairs, validation)) in enumerate(tasks.items()):
         progress("comparing", done, len(tasks))
-        pairs, validation = (choose_pairs(table, pool.items, *ends) for ends in ((asked, found), (asks, finds)))
-        settings[name] = evaluate_setting(arms, popularity, pairs, validation, FROZEN, TUNED)
+        settings[name] = evaluate_setting(arms, popularity, pairs, validation, FROZEN, TUNED, at, headline)
     progress("comparing", len(tasks), len(tasks))
-    main, strict = settings[HEADLINE], settings["disjoint"]
-    whole = choose_pairs(relevant["as scored"], pool.items, every, every)
+    main, strict = ({"gain": one["gain"], "prior_gain": one["prior_gain"]} | _headline(one, headline)
+                    for one in (settings[HEADLINE], settings["disjoint"]))  # fmt: skip
+    every = np.ones(len(pool.items), dtype=bool)
+    whole = choose_pairs(note_pairs(pool.events), pool.items, every, every)
     return {
-        "frozen": main["arms"][FROZEN]["recall"]["100"],
-        "tuned": main["arms"][TUNED]["recall"]["100"],
-        "gain": main["gain"],
-        "prior_gain": main["prior_gain"],
-        "headline": {"setting": HEADLINE, "metric": "recall@100", "frozen": FROZEN, "tuned": TUNED},
-        "disjoint": {
-            "frozen": strict["arms"][FROZEN]["recall"]["100"],
-            "tuned": strict["arms"][TUNED]["recall"]["100"],
-            "gain": strict["gain"],
-            "prior_gain": strict["prior_gain"],
+        **main,
+        "headline": {
+            "setting": HEADLINE,
+            "metric": f"recall@{headline}",
+            "k": headline,
+            "frozen": FROZEN,
+            "tuned": TUNED,
         },
-        "arms": main["arms"],
+        "disjoint": strict,
+        "arms": settings[HEADLINE]["arms"],
         "settings": settings,
-        "all_items": {name: by_k(recalls(arms[name], whole)) for name in ("popularity", FROZEN, "knowledge")},
+        "all_items": {name: by_k(recalls(arms[name], whole, at), at) for name in ("popularity", FROZEN, "knowledge")},
         "encoder": {"folder": str(folder), "seen_until": said["seen_until"], "settings": said.get("settings")},
-        "items": {"pool": len(pool.items), "tested": int(tests.sum()), "validated": int(validates.sum())},
+        "items": {
+            "pool": len(pool.items),
+            "tested": int(division.tests.sum()),
+            "validated": int(division.validates.sum()),
+        },
+        "bootstrap": {"unit": "users", "replicates": REPLICATES, "seed": 0},
+    }
+
+
+def _headline(one: Mapping[str, Any], k: int) -> dict[str, Any]:
+    """Recall of the frozen and of the tuned arm in one setting."""
+    return {"frozen": one["arms"][FROZEN]["recall"][str(k)], "tuned": one["arms"][TUNED]["recall"][str(k)]}
+
+
+def divide(pool: Pool, said: Mapping[str, Any]) -> Division:
+    """Draw from the items that the encoder held out those that choose the weight of the prior; the others test."""
+    items, held_out = np.array(pool.items), said["held_out_items"]
+    validates = np.isin(items, share_of(held_out, VALIDATES, "weight of the prior"))
+    return Division(np.isin(items, held_out) & ~validates, validates)
+
+
+def tasks_of(pool: Pool, division: Division) -> dict[str, tuple[Pairs, Pairs]]:
+    """The settings: pairs that test, and pairs on which the weight of the prior is chosen, whose items never test."""
+    tests, every, known = division.tests, np.ones(len(pool.items), dtype=bool), ~division.tests
+    later = pool.events.filter(pl.col("part") != "train")
+    scored, lift, newest = note_pairs(pool.events), lifted(pool.events), note_pairs(later)
+    tasks = {
+        HEADLINE: (scored, pool.events, every),
+        "disjoint": (scored, pool.events, tests),
+        "disjoint, by lift": (lift, pool.events, tests),
+        "held-out queries, by lift": (lift, pool.events, every),
+        "later events": (newest, later, every),
+    }
+    return {
+        name: (
+            choose_pairs(table, pool.items, tests, found, pair_users(events, table)),
+            choose_pairs(table, pool.items, division.validates, known),
+        )
+        for name, (table, events, found) in tasks.items()
     }
 
 
@@ -173,6 +222,24 @@ def tuned_facts(folder: Path) -> Mapping[str, Any]:
     return said
 
 
+def check_seen(folder: Path, said: Mapping[str, Any], pool: Pool) -> None:
+    """See that an encoder knows no more than what trains.
+
+    Raises:
+        OptionFault: It has seen an event that is newer than all that train, or does not say what it has seen.
+    """
+    trains = pool.events.filter(pl.col("part") == "train")["time"].max()
+    seen = said.get("seen_until")
+    mend = f"  tune one on what trains: knowflow tune-encoder --hold-out {HELD_OUT:g} --out FOLDER"
+    if "seen_until" not in said:
+        raise OptionFault(f"--encoder {folder}: it does not say until when it has seen events\n{mend}")
+    if seen is not None and (trains is None or datetime.fromisoformat(seen) > trains):  # pyright: ignore[reportOperatorIssue]
+        raise OptionFault(
+            f"--encoder {folder}: it has seen events until {seen}, the newest that trains is of {trains}\n"
+            f"  it may have learnt what it would be asked about\n{mend}"
+        )
+
+
 def popularity_of(pool: Pool) -> np.ndarray:
     """Liked training events of each item: [N] float64."""
     counts = dict(pool.events.filter(pl.col("part") == "train")["item"].value_counts().iter_rows())
@@ -186,13 +253,8 @@ def lifted(events: pl.DataFrame) -> pl.DataFrame:
     return by_lift(every, float((1 / items).mean()))  # pyright: ignore[reportArgumentType] - of floats
 
 
-def arms_of(pool: Pool, folder: Path, popularity: np.ndarray, progress: Progress) -> dict[str, Score]:
-    """Every arm by name; the frozen encoders are those of knowflow's defaults."""
-    frozen = DenseEncoder("all-MiniLM-L6-v2", "mean", 256, 32)
-    tuned = DenseEncoder(str(folder.resolve()), "mean", 256, 32)
-    facts, knowledge = frozen.encode(pool.facts, progress), frozen.encode(pool.knowledge, progress)
-    lexical = {name: lexical_of(texts) for name, texts in (("facts", pool.facts), ("knowledge", pool.knowledge))}
-    chance = np.random.default_rng(0)
+def counted_arms(pool: Pool, popularity: np.ndarray) -> dict[str, Score]:
+    """The arms that count training events: how popular an item is, and how often it follows the one asked about."""
     together = np.zeros((len(pool.items), len(pool.items)), dtype=np.float32)
     place = {item: number for number, item in enumerate(pool.items)}
     seen = note_pairs(pool.events.filter(pl.col("part") == "train"))
@@ -201,6 +263,17 @@ def arms_of(pool: Pool, folder: Path, popularity: np.ndarray, progress: Progress
     return {
         "popularity": lambda query: np.tile(popularity, (len(query), 1)),
         "co-occurrence": lambda query: together[query],
+    }
+
+
+def vector_arms(pool: Pool, folder: Path, progress: Progress) -> dict[str, Score]:
+    """The arms that compare vectors of texts; the frozen encoders are those of knowflow's defaults."""
+    frozen = DenseEncoder("all-MiniLM-L6-v2", "mean", 256, 32)
+    tuned = DenseEncoder(str(folder.resolve()), "mean", 256, 32)
+    facts, knowledge = frozen.encode(pool.facts, progress), frozen.encode(pool.knowledge, progress)
+    lexical = {name: lexical_of(texts) for name, texts in (("facts", pool.facts), ("knowledge", pool.knowledge))}
+    chance = np.random.default_rng(0)
+    return {
         FROZEN: cosine(facts),
         "knowledge": cosine(knowledge),
         "lexical facts": cosine(lexical["facts"]),

@@ -108,6 +108,43 @@ def note_pairs(
     return pl.DataFrame({"source": ids.gather(source), "target": ids.gather(target), "score": score}, schema=SCHEMA)
 
 
+def pair_users(events: pl.DataFrame, pairs: pl.DataFrame, *, window: int = 50) -> pl.DataFrame:
+    """Say who went from one item to the other: the users behind the scores of some pairs.
+
+    Args:
+        events: As in `note_pairs`; the events that the pairs were counted from.
+        pairs: source, target.
+        window: As in `note_pairs`.
+
+    Returns:
+        source, target, user (String), weight (Float64, 1 / N_u), sorted by source, target and user; the weights of a
+        pair sum to its score.
+
+    Example:
+        >>> log = pl.DataFrame({"user": ["u", "u", "v"], "item": ["a", "b", "a"], "time": [1, 2, 1]})
+        >>> pair_users(log, note_pairs(log)).rows()
+        [('a', 'b', 'u', 0.5)]
+    """
+    schema = {"source": pl.String, "target": pl.String, "user": pl.String, "weight": pl.Float64}
+    if "label" in events.columns:
+        events = events.filter(pl.col("label") == 1)
+    if events.is_empty() or pairs.is_empty():
+        return pl.DataFrame(schema=schema)
+    ids, users = (events[name].unique().sort() for name in ("item", "user"))
+    log = _Log.of(events, ids, window)
+    code = dict(zip(ids, range(len(ids)), strict=True))
+    wanted = np.array([code[one] * len(ids) + code[other] for one, other in pairs.select("source", "target").rows()])
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    for sources in _chunks(log, len(ids)):
+        pair, user = _walked(log, sources, len(ids))
+        kept = np.isin(pair, wanted)
+        parts.append((pair[kept], user[kept]))
+    pair, user = (np.concatenate(column) for column in zip(*parts, strict=True))
+    source, target = np.divmod(pair, len(ids))
+    table = {"source": ids.gather(source), "target": ids.gather(target), "user": users.gather(user)}
+    return pl.DataFrame({**table, "weight": log.weight[user] * UNIT}, schema=schema)
+
+
 @dataclass(frozen=True)
 class _Log:
     """N events sorted by user and time, of I items and U users, as arrays."""
@@ -175,21 +212,29 @@ def _chunks(log: _Log, items: int) -> Iterator[range]:
 
 def _scored(log: _Log, sources: range, items: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All targets of some sources: source, target (codes) and weight in units, sorted by source and target."""
+    pair, user = _walked(log, sources, items)
+    if not len(pair):
+        return pair, pair, pair
+    starts = np.flatnonzero(np.r_[True, pair[1:] != pair[:-1]])
+    units = np.add.reduceat(log.weight[user], starts)
+    source, target = np.divmod(pair[starts], items)
+    return source, target, units
+
+
+def _walked(log: _Log, sources: range, items: int) -> tuple[np.ndarray, np.ndarray]:
+    """Who went from some sources to what: pair (source * items + target) and user, every combination once, sorted."""
     events = log.of_item[log.starts[sources.start] : log.starts[sources.stop]]
     later = log.later[events]
     event = np.repeat(events, later)
     ahead = np.arange(len(event)) - np.repeat(np.cumsum(later) - later, later)
     target = log.item[log.first[event] + ahead]
     key = ((log.item[event] - sources.start) * items + target) * len(log.weight) + log.user[event]
+    key = key[log.item[event] != target]
     if not len(key):
-        return key, key, key
+        return key, key
     key.sort()
     pair, user = np.divmod(key[np.r_[True, key[1:] != key[:-1]]], len(log.weight))  # a user counts once
-    starts = np.flatnonzero(np.r_[True, pair[1:] != pair[:-1]])
-    units = np.add.reduceat(log.weight[user], starts)
-    source, target = np.divmod(pair[starts], items)
-    other = source + sources.start != target
-    return (source + sources.start)[other], target[other], units[other]
+    return pair + sources.start * items, user
 
 
 def _best(

@@ -88,6 +88,19 @@ def query_table(dataset: Dataset) -> pl.DataFrame:
     return _gathered(_log(dataset))
 
 
+def engagements(dataset: Dataset) -> pl.DataFrame:
+    """Who came to which item by which query.
+
+    Args:
+        dataset: The data; without a table of queries there is none.
+
+    Returns:
+        query (normalised), item, user (String each): every combination once, sorted. All events that name no user
+        count as those of one user, whose name is null: nothing tells them apart.
+    """
+    return _log(dataset).drop_nulls("item").select("query", "item", "user").unique().sort("query", "item", "user")
+
+
 def segments(table: pl.DataFrame, config: SegmentsConfig = SegmentsConfig()) -> pl.Series:  # noqa: B008 - is frozen
     """Say of each query whether it is head, torso or tail, by its cumulative share of all that was typed.
 
@@ -152,20 +165,36 @@ def training_queries(dataset: Dataset, config: QuerySplit) -> pl.DataFrame:
     Returns:
         As `query_table`, the training queries alone.
     """
+    return _part(dataset, config, "train", 0)
+
+
+def validation_queries(dataset: Dataset, config: QuerySplit) -> pl.DataFrame:
+    """The queries by which weights are chosen, with no more than validation may know of them.
+
+    By time, what they led to at or after the moment at which the test begins is not seen.
+
+    Returns:
+        As `query_table`, the validation queries alone.
+    """
+    return _part(dataset, config, "validation", 1)
+
+
+def _part(dataset: Dataset, config: QuerySplit, part: str, cut: int) -> pl.DataFrame:
+    """The queries of one part; by time, of events before a cut alone."""
     log = _log(dataset)
     table = _gathered(log)
-    training = table.filter(split_queries(table, config) == "train")
+    chosen = table.filter(split_queries(table, config) == part)
     if config.by == "time":
-        log = log.filter(pl.col("time") < _cuts(table, config)[0])
-    return _gathered(log.join(training, on="query", how="semi", maintain_order="left"))
+        log = log.filter(pl.col("time") < _cuts(table, config)[cut])
+    return _gathered(log.join(chosen, on="query", how="semi", maintain_order="left"))
 
 
 def _log(dataset: Dataset) -> pl.DataFrame:
     """What was typed, oldest first (without times: as it stands in the file), with normalised queries."""
     typed = dataset.queries if dataset.queries is not None else pl.DataFrame({"query": pl.Series([], dtype=pl.String)})
-    columns = {"item": pl.String(), "time": MOMENT}
+    columns = {"item": pl.String(), "user": pl.String(), "time": MOMENT}
     lacking = [pl.lit(None, dtype).alias(name) for name, dtype in columns.items() if name not in typed.columns]
-    rows = typed.with_columns(lacking).select(shown=pl.col("query"), item="item", time="time").drop_nulls("shown")
+    rows = typed.with_columns(lacking).select("item", "user", "time", shown=pl.col("query")).drop_nulls("shown")
     spellings = rows["shown"].unique()
     known = {spelling: (normalised(spelling), " ".join(spelling.split())) for spelling in spellings}
     names = [known[spelling] for spelling in rows["shown"]]

@@ -11,7 +11,8 @@ Relations:  PRO weighs pairs by the gap between rewards and compares one answer 
 import torch
 from torch import Tensor, nn
 
-from llm_tasks.tuning.pro import gaps
+TIED = 1e-6
+"""Rewards that lie no farther apart count as equal: neither of the two is the better answer."""
 
 
 def pairwise_loss(scores: Tensor, rewards: Tensor, mask: Tensor, scale: float = 1.0) -> Tensor:
@@ -32,6 +33,8 @@ def pairwise_loss(scores: Tensor, rewards: Tensor, mask: Tensor, scale: float = 
         1.3133
     """
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32)).masked_fill(~mask, 0.0)
-    better = gaps(rewards, mask)[1]  # [B, n, n]
+    rewards = rewards.masked_fill(~mask, 0.0)
+    gap = rewards.unsqueeze(2) - rewards.unsqueeze(1)  # [B, n, n]
+    better = (gap > TIED) & mask.unsqueeze(2) & mask.unsqueeze(1)
     losses = nn.functional.softplus(-scale * (scores.unsqueeze(2) - scores.unsqueeze(1)))
     return losses.masked_fill(~better, 0.0).sum(dim=(1, 2)) / better.sum(dim=(1, 2)).clamp(min=1)

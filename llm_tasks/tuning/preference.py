@@ -4,7 +4,8 @@ Paper:     Peng et al. 2024, "Large Language Model based Long-tail Query Rewriti
            2311.03758), section 3.4.
 Idea:      the likelihood of a rewrite should follow its reward; no reward model is trained, the search is the reward.
 Formula:   L = -s(best rewrite) + ranking_weight * L_rank, means over queries; s is the mean log-probability of a token,
-           L_rank is PRO (`pro.py`) or, as a control, the pairwise logistic loss (`pairwise.py`).
+           the best of equals is the one that stands first, L_rank is PRO (`pro.py`) or, as a control, the pairwise
+           logistic loss (`pairwise.py`).
 Consumes:  rewrites of training queries with rewards (`rejection.py`); those of validation queries choose the weights.
 Produces:  an adapter or a whole model, and knowflow_tuning.json beside it.
 Cost:      one row a rewrite, four a query.

@@ -7,6 +7,11 @@ Idea:       the best answer should be likelier than all others, the second likel
             pair counts the more the farther apart its rewards are.
 Formula:    r sorted, highest first; d_ki = r_k - r_i for i > k; d_kk = max_{i>k} d_ki;
             loss = sum_{k<n} [ logsumexp(s_k d_kk, {s_i d_ki}_{i>k}) - s_k d_kk ]
+Ties:       a pair of equal rewards keeps its term: d_ki = 0, exp(0) = 1. Where all rewards are equal every term is the
+            log of how many answers it compares: the loss is log(n!) whatever the scores, and teaches nothing. Among
+            equals the formula hangs on their order: r = (1, 1, 0), s = (-1, -2, -3) gives 1.6623, and 2.2968 with the
+            first two exchanged. Equals are ordered by score, the highest first, which is the least of these losses: so
+            the order in which answers are given never matters, and scores that cross each other make no jump.
 Inputs:     scores s [B, n], mean log-probability of a token of each answer; rewards r [B, n]; mask [B, n].
 Relations:  for two answers it is the logistic loss of pairwise.py, scaled by the gap; with all gaps one it is
             Plackett-Luce. Unlike both it is not invariant to a shift of all scores, for each s_i is multiplied by
@@ -15,9 +20,6 @@ Relations:  for two answers it is the logistic loss of pairwise.py, scaled by th
 
 import torch
 from torch import Tensor
-
-TIED = 1e-6
-"""Rewards that lie no farther apart count as equal: such a pair teaches nothing."""
 
 
 def pro_loss(scores: Tensor, rewards: Tensor, mask: Tensor) -> Tensor:
@@ -29,7 +31,7 @@ def pro_loss(scores: Tensor, rewards: Tensor, mask: Tensor) -> Tensor:
         mask: [B, n] bool: whether there is an answer.
 
     Returns:
-        [B]: zero where no two answers have different rewards.
+        [B]: log(m!) without a gradient where all m answers have one reward, so 0 where there is one answer or none.
 
     Example:
         >>> loss = pro_loss(torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0]]), torch.ones(1, 2, dtype=torch.bool))
@@ -37,44 +39,31 @@ def pro_loss(scores: Tensor, rewards: Tensor, mask: Tensor) -> Tensor:
         1.3133
     """
     scores, rewards, mask = _sorted(scores, rewards, mask)
-    return ranking_loss(scores, *gaps(rewards, mask))
-
-
-def gaps(rewards: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """How much better each answer is than each other one.
-
-    Args:
-        rewards: [B, n].
-        mask: [B, n] bool.
-
-    Returns:
-        [B, n, n] d_ki, and [B, n, n] bool: whether answer k is better than answer i, and both are there.
-    """
     rewards = rewards.masked_fill(~mask, 0.0)
-    found = rewards.unsqueeze(2) - rewards.unsqueeze(1)
-    return found, (found > TIED) & mask.unsqueeze(2) & mask.unsqueeze(1)
+    gap = rewards.unsqueeze(2) - rewards.unsqueeze(1)  # [B, n, n] d_ki
+    return ranking_loss(scores, gap, (mask.unsqueeze(2) & mask.unsqueeze(1)).triu(1))
 
 
-def ranking_loss(scores: Tensor, gap: Tensor, better: Tensor) -> Tensor:
+def ranking_loss(scores: Tensor, gap: Tensor, compared: Tensor) -> Tensor:
     """The formula for given gaps.
 
     Args:
-        scores: [B, n].
-        gap: [B, n, n] d_ki.
-        better: [B, n, n] bool: pairs that count.
+        scores: [B, n], best answer first.
+        gap: [B, n, n] d_ki, at least 0 where answers are compared.
+        compared: [B, n, n] bool: whether answer k is compared with answer i: i follows k, and both are there.
 
     Returns:
         [B].
     """
     nothing = torch.finfo(scores.dtype).min
-    own = scores * gap.masked_fill(~better, 0.0).amax(dim=2)  # [B, n] s_k d_kk
-    others = (scores.unsqueeze(1) * gap).masked_fill(~better, nothing)  # [B, n, n] s_i d_ki
-    # An answer that beats no other has others = nothing and own = 0, so that its term is log(1) = 0, without a branch.
+    own = scores * gap.masked_fill(~compared, 0.0).amax(dim=2)  # [B, n] s_k d_kk
+    others = (scores.unsqueeze(1) * gap).masked_fill(~compared, nothing)  # [B, n, n] s_i d_ki
+    # The last answer has others = nothing and own = 0, so that its term is log(1) = 0, without a branch.
     return (torch.logsumexp(torch.cat([own.unsqueeze(2), others], dim=2), dim=2) - own).sum(dim=1)
 
 
 def _sorted(scores: Tensor, rewards: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """By reward, highest first, equal ones by score, missing ones last: so that sums are made in one order."""
+    """By reward, highest first, equal ones by score, missing ones last."""
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32)).masked_fill(~mask, 0.0)
     rewards = rewards.to(scores.dtype)
     first = scores.detach().argsort(dim=1, descending=True, stable=True)

@@ -16,7 +16,7 @@ from llm_tasks.tuning.config import RewriteConfig
 from llm_tasks.tuning.instructions import PROMPTS
 from llm_tasks.tuning.loss import answer_log_probability
 from llm_tasks.tuning.packing import NOT_LEARNT, collate
-from llm_tasks.tuning.pro import TIED
+from llm_tasks.tuning.pairwise import TIED
 from llm_tasks.tuning.tokens import Example, Untold, tokenise
 from prompts.domain import Domain
 from prompts.library import choose_prompt

@@ -19,7 +19,7 @@ from feature_store.feedback import feedback_of_all
 from feature_store.relevance import Relevance, relevant_places
 from feature_store.search import BulkSearch
 from llm_tasks.tuning.config import RewriteConfig
-from llm_tasks.tuning.pro import TIED
+from llm_tasks.tuning.pairwise import TIED
 from sources.progress import Progress, silent
 
 MEASURES = ("relevance", "increment", "hitrate")

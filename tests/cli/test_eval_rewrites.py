@@ -56,7 +56,9 @@ def test_a_table_json_and_a_page(asked, plain_knowflow, tmp_path):
     assert shown.returncode == told.returncode == 0, shown.stderr + told.stderr
     result = json.loads(told.stdout)
     assert {"original", "recorded", "gain", "queries", "segments", "arms", "documents", "calibration"} <= set(result)
-    assert set(result["gain"]) == {"mean", "low", "high"}
+    assert set(result["gain"]) == {"mean", "low", "high", "users", "largest_user"}
+    assert (result["gain"]["users"], result["gain"]["low"]) == (1, None)  # the log names no users
+    assert "left out: intervals: knowflow.yaml does not say who typed a query" in shown.stderr
     assert result["queries"] == 34
     assert {"tuned", "tuned_first", "tuned_union", "recorded"} <= set(result["arms"])
     assert result["page"] == str(page)

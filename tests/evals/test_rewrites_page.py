@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from evals.by_user import Parts
 from evals.page import render_page
 from evals.rewrites import METRICS, Queries, summarise
 from evals.rewrites_page import CAVEATS, changed, conclusion, page_sections, segment_table
@@ -18,6 +19,8 @@ QUERIES = Queries(
     [np.array([0, 1, 2])] * NUMBER,
     np.array(["tail"] * NUMBER),
     np.arange(NUMBER) != 3,  # query 3 is not held out
+    np.zeros(NUMBER, dtype=np.int64),
+    Parts(np.arange(NUMBER), np.arange(NUMBER), np.ones(NUMBER)),  # a query and an item a user
 )
 BEFORE, AFTER = np.array([[0, 9]] * NUMBER), np.array([[0, 1]] * NUMBER)
 AFTER[5] = [8, 9]  # what was found is lost
@@ -75,7 +78,17 @@ def test_only_held_out_queries_are_shown_largest_change_first():
     [(0.1, 0.3, "rewriting helps"), (-0.1, 0.3, "no gain is shown"), (-0.3, -0.1, "rewriting hurts")],
 )
 def test_a_gain_is_claimed_only_where_the_interval_excludes_zero(result, low, high, verdict):
-    assert conclusion({**result, "gain": {"mean": 0.2, "low": low, "high": high}}).endswith(f"{verdict}.")
+    gain = {"mean": 0.2, "low": low, "high": high, "users": 31, "largest_user": 0.25}
+    assert f", {verdict}. 31 users typed them, one of whom brings 25.0%" in conclusion({**result, "gain": gain})
+
+
+def test_with_few_users_nothing_is_claimed_and_the_reason_is_told(result):
+    said = conclusion(result)
+
+    assert "+0.273 (11 users: no interval), too few users for an interval (11 of 20). 11 users typed them" in said
+    assert "rewriting" not in said
+    (row,) = [row for row in segment_table(result, "fields").rows if row[0] == "held-out tail queries"]
+    assert list(row[-3:]) == ["+0.273 (11 users: no interval)", "11", "9.1%"]
 
 
 def test_without_rewrites_on_record_only_the_original_is_told(result):
@@ -84,4 +97,4 @@ def test_without_rewrites_on_record_only_the_original_is_told(result):
 
 def test_a_segment_without_queries_shows_dashes(result):
     (head,) = [row for row in segment_table(result, "fields").rows if row[0] == "head"]
-    assert list(head) == ["head", "0", "–", "–", "–"]
+    assert list(head) == ["head", "0", "–", "–", "–", "0", "–"]

@@ -1,12 +1,28 @@
 """Item to item (N8): the query is absent from its pool, recall is monotone in k, and the numbers by hand."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.similar import Pairs, by_lift, choose_pairs, choose_weight, cosine, gain, recalls, with_prior
+from evals.by_user import Parts
+from evals.similar import (
+    WEIGHTS,
+    Pairs,
+    Score,
+    by_lift,
+    choose_pairs,
+    choose_weight,
+    cosine,
+    evaluate_setting,
+    gain,
+    hits,
+    recalls,
+    with_prior,
+)
 
 
 def pairs_of(*pairs: tuple[int, int]) -> Pairs:
@@ -72,5 +88,103 @@ def test_the_prior_is_added_and_its_weight_is_the_one_that_finds_most():
     assert choose_weight(score, popularity, many) == 0.0  # among 100 everything is found: the first weight
 
 
-def test_a_gain_of_every_query_has_an_interval_without_width():
-    assert gain(np.full(20, 0.5), np.full(20, 0.25)) == {"mean": 0.25, "low": 0.25, "high": 0.25}
+ITEMS = 40
+
+
+def two_worlds() -> tuple[dict[str, Score], np.ndarray, Pairs, Pairs]:
+    """Arms, popularity, pairs that test and pairs that validate: 20 items are asked about in either, for two others.
+
+    Validation queries (0 to 9) go on to what is like them, the least popular items: any prior harms. Test queries (10 to
+    19) go on to the most popular ones: the strongest prior finds all.
+    """
+    chance = np.random.default_rng(0)
+    popularity = np.arange(ITEMS, dtype=float)
+    like = np.zeros((ITEMS, ITEMS))
+    like[:, 20:22] = 1.0
+    arms: dict[str, Score] = {
+        "popularity": lambda query: np.tile(popularity, (len(query), 1)),
+        "facts": lambda query: like[query],
+        "tuned": lambda query: like[query] + 1e-3 * chance.permutation(ITEMS),
+    }
+    tested = pairs_of(*[(query, target) for query in range(10, 20) for target in (38, 39)])
+    parts = Parts(np.arange(20), np.repeat(np.arange(10), 2) + 10 * (np.arange(20) % 2), np.full(20, 1 / 2))
+    validating = pairs_of(*[(query, target) for query in range(10) for target in (20, 21)])
+    return arms, popularity, Pairs(tested.query, tested.row, tested.target, parts), validating
+
+
+def test_the_weight_of_the_prior_is_chosen_on_the_pairs_that_validate_and_never_on_those_that_test():
+    arms, popularity, tested, validating = two_worlds()
+
+    found = evaluate_setting(arms, popularity, tested, validating, "facts", "tuned", at=(2, 5), headline=2)
+
+    assert found["arms"]["facts + prior"]["prior_weight"] == WEIGHTS[0]
+    assert found["arms"]["facts + prior"]["recall"]["2"] == 0  # the price of a weight that fits other queries
+    assert choose_weight(arms["facts"], popularity, tested, 2) != WEIGHTS[0]  # what the test would have chosen
+    assert found["arms"]["popularity"]["recall"] == {"2": 1.0, "5": 1.0}
+
+
+def test_gains_are_those_of_the_length_in_the_headline():
+    arms, popularity, tested, validating = two_worlds()
+
+    short, long = (
+        evaluate_setting(arms, popularity, tested, validating, "facts", "tuned", at=(2, 39), headline=k)
+        for k in (2, 39)
+    )
+
+    assert short["prior_gain"]["mean"] == pytest.approx(-1.0)  # popularity finds all, the weight 0 nothing
+    assert long["prior_gain"]["mean"] == 0  # the list is as long as the pool
+    assert (short["gain"]["users"], short["gain"]["largest_user"]) == (20, pytest.approx(1 / 20))
+
+
+def test_without_queries_or_without_any_to_choose_by_there_is_no_number_and_no_nan():
+    arms, popularity, tested, validating = two_worlds()
+    none = choose_pairs(TABLE, ["a", "b", "c"], np.zeros(3, bool), np.ones(3, bool), USERS)
+
+    empty = evaluate_setting(arms, popularity, none, validating, "facts", "tuned", at=(2,), headline=2)
+    unchosen = evaluate_setting(arms, popularity, tested, none, "facts", "tuned", at=(2,), headline=2)
+
+    json.dumps([empty, unchosen], allow_nan=False)
+    nothing = {"mean": None, "low": None, "high": None, "users": 0, "largest_user": None}
+    assert empty["gain"] == empty["prior_gain"] == unchosen["prior_gain"] == nothing
+    assert empty["arms"]["facts"] == {"recall": {"2": None}, "cold": None, "prior_weight": None}
+    assert unchosen["arms"]["facts + prior"] == {"recall": {"2": None}, "cold": None, "prior_weight": None}
+    assert unchosen["gain"]["mean"] is not None
+
+
+TABLE = pl.DataFrame({"source": ["a", "a", "b"], "target": ["b", "c", "c"], "score": [0.75, 0.5, 0.25]})
+USERS = pl.DataFrame(
+    {
+        "source": ["a", "a", "a", "b"],
+        "target": ["b", "b", "c", "c"],
+        "user": ["u", "v", "v", "w"],
+        "weight": [0.5, 0.25, 0.5, 0.25],
+    }
+)
+
+
+def test_a_query_is_divided_among_its_targets_and_these_among_the_users_who_went_there():
+    every = np.ones(3, dtype=bool)
+
+    parts = choose_pairs(TABLE, ["a", "b", "c"], every, every, USERS).parts
+
+    # a counts 1/2 for each of b and c; b was u's by 0.5 of 0.75; b -> c is w's alone.
+    assert parts is not None
+    assert parts.of.tolist() == [0, 0, 1, 2]
+    assert parts.user.tolist() == [0, 1, 1, 2]
+    assert parts.weight.tolist() == pytest.approx([1 / 3, 1 / 6, 1 / 2, 1])
+
+
+def test_the_mean_of_a_gain_is_the_difference_of_two_recalls():
+    chance = np.random.default_rng(3)
+    ends = sorted({(int(a), int(b)) for a, b in chance.integers(0, 30, (200, 2)) if a != b})
+    names = [f"i{place:02d}" for place in range(30)]
+    table = pl.DataFrame({"source": [names[a] for a, _ in ends], "target": [names[b] for _, b in ends]})
+    users = table.with_columns(user=pl.Series(chance.integers(0, 25, len(ends))).cast(pl.String), weight=pl.lit(0.1))
+    every = np.ones(30, dtype=bool)
+    pairs = choose_pairs(table, names, every, every, users)
+    one, other = (cosine(chance.normal(size=(30, 4))) for _ in range(2))
+
+    found = gain(hits(one, pairs, (5,))[:, 0], hits(other, pairs, (5,))[:, 0], pairs)
+
+    assert found["mean"] == pytest.approx(recalls(one, pairs, (5,)).mean() - recalls(other, pairs, (5,)).mean())
+    assert found["low"] < found["mean"] < found["high"]

@@ -151,6 +151,44 @@ def test_thresholds_are_calibrated_on_training_queries_alone(asked):
     assert after.calibrations == before.calibrations
 
 
+def test_what_a_training_query_led_to_after_the_cut_moves_no_threshold(asked):
+    """Where queries are split by time, a click of the time that is tested is not known when f is calibrated."""
+    say(asked, rewrites_of(lambda n: n))
+    mapped = {name: name for name in ("query", "user", "item", "time")}
+    by_time = {"path": "queries.parquet", **mapped, "split": {"by": "time", "train": 0.6, "validation": 0.2}}
+    asked.configure(queries=by_time)
+    before = open_inputs(load_config(asked.config), {}, None)
+    table = pl.read_parquet(asked.folder / "queries.parquet")
+    later = table.filter(pl.col("query") == "Want 3").with_columns(item=pl.lit("i59"), time=table["time"].max())
+    pl.concat([table, later]).write_parquet(asked.folder / "queries.parquet")
+
+    after = open_inputs(load_config(asked.config), {}, None)
+
+    row = after.queries.query.index("want 3")
+    assert after.items["item"].gather(after.queries.engaged[row]).sort().to_list() == ["i3", "i59"]
+    assert not after.queries.held_out[row]
+    assert after.calibrations == before.calibrations
+
+
+def test_every_engagement_is_a_part_of_its_query_and_of_its_user(asked):
+    say(asked, rewrites_of(lambda n: n))
+    table = pl.read_parquet(asked.folder / "queries.parquet")
+    shared = table.filter(pl.col("query") == "Want 3").with_columns(user=pl.lit("u9"), query=pl.lit(" WANT 3"))
+    pl.concat([table, shared, shared]).write_parquet(asked.folder / "queries.parquet")
+
+    result, inputs, judged = evaluate_rewrites(load_config(asked.config), {})
+
+    queries = inputs.queries
+    row = queries.query.index("want 3")
+    mine = queries.parts.of == row
+    assert queries.parts.weight[mine].tolist() == [0.5, 0.5]  # u3 and u9, who typed it twice
+    assert len(set(queries.parts.user[mine])) == 2
+    assert inputs.items["item"].gather(queries.place[mine]).to_list() == ["i3", "i3"]
+    gain = result["segments"]["all"]["gain"]
+    assert (gain["users"], gain["low"]) == (5, None)
+    assert gain["mean"] == pytest.approx(judged.hits["recorded"].mean() - judged.hits["original"].mean())
+
+
 def test_a_file_adds_an_arm_and_what_it_lacks_stays_the_query(asked, tmp_path):
     say(asked, rewrites_of(lambda n: n))
     file = tmp_path / "tuned.parquet"

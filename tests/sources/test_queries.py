@@ -15,11 +15,13 @@ from sources.queries import (
     CONTROL,
     UnfitQuery,
     check_query,
+    engagements,
     normalised,
     query_table,
     segments,
     split_queries,
     training_queries,
+    validation_queries,
 )
 from sources.tables import Dataset
 
@@ -186,6 +188,32 @@ def test_by_time_a_later_click_of_a_training_query_is_not_seen():
 
     # The first times are 0, 1, 5, 6; half of four is two queries, so that the cut is at 5: the click at 5 is not before.
     assert training.select("query", "count", "items").rows() == [("a", 2, ["1", "3"]), ("b", 1, ["1"])]
+
+
+def test_by_time_a_click_of_a_validation_query_after_the_test_began_is_not_seen():
+    rows = [("a", "1", 0), ("b", "1", 1), ("c", "1", 5), ("d", "1", 6), ("c", "2", 6), ("c", "3", 5.5)]
+
+    chosen = validation_queries(data(rows), QuerySplit(by="time", train=0.5, validation=0.25))
+
+    # The first times are 0, 1, 5, 6; three of four are before the second cut, at 6: the click at 6 is not.
+    assert chosen.select("query", "count", "items").rows() == [("c", 2, ["1", "3"])]
+
+
+@given(TYPED)
+def test_by_query_validation_queries_are_those_of_the_split_whole(rows):
+    config, table = QuerySplit(train=0.1, validation=0.8), query_table(data(rows))
+
+    assert validation_queries(data(rows), config).equals(table.filter(split_queries(table, config) == "validation"))
+
+
+def test_engagements_name_every_query_item_and_user_once_and_nobody_as_one():
+    empty = pl.DataFrame()
+    rows = [("Sci-Fi", "1", "u"), ("sci-fi ", "1", "u"), ("sci-fi", "1", None), ("sci-fi", None, "u"), ("x", "1", None)]
+    typed = pl.DataFrame(rows, schema=["query", "item", "user"], orient="row")
+    found = engagements(Dataset(empty, empty, None, typed, (), (), (), "a version"))
+
+    assert found.rows() == [("sci-fi", "1", None), ("sci-fi", "1", "u"), ("x", "1", None)]
+    assert engagements(data([("a", "1", 0)])).rows() == [("a", "1", None)]  # no column of users
 
 
 @given(st.lists(st.text(min_size=1), unique=True, max_size=20), st.integers(0, 20))

@@ -1,7 +1,9 @@
 """PRO and its pairwise control, against loops written from the formulas in float64."""
 
+import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,17 +19,27 @@ def everything(rewards: torch.Tensor) -> torch.Tensor:
     return torch.ones_like(rewards, dtype=torch.bool)
 
 
-def by_loop(scores: list[float], rewards: list[float]) -> float:
-    """PRO in float64, term by term."""
-    ranked = sorted(zip(rewards, scores, strict=True), key=lambda pair: -pair[0])
+def formula(scores: list[float], rewards: list[float]) -> float:
+    """PRO as it is written, in float64, for answers that stand in order:
+
+    sum_{k<n} [ logsumexp(s_k d_kk, {s_i d_ki}_{i>k}) - s_k d_kk ],  d_ki = r_k - r_i,  d_kk = max_{i>k} d_ki
+    """
     total = 0.0
-    for k, (reward, score) in enumerate(ranked):
-        worse = [(reward - other, s) for other, s in ranked[k + 1 :] if reward - other > 1e-6]
-        if worse:
-            terms = [score * max(gap for gap, _ in worse), *(s * gap for gap, s in worse)]
-            highest = max(terms)
-            total += highest + math.log(sum(math.exp(term - highest) for term in terms)) - terms[0]
+    for k in range(len(scores) - 1):
+        gap = {i: rewards[k] - rewards[i] for i in range(k + 1, len(scores))}
+        own = scores[k] * max(gap.values())
+        total += float(np.logaddexp.reduce([own, *(scores[i] * d for i, d in gap.items())])) - own
     return total
+
+
+def least(scores: list[float], rewards: list[float]) -> float:
+    """The least of the formula over all orders that go by reward, which differ in the order of equals alone."""
+    orders = [
+        order
+        for order in itertools.permutations(range(len(scores)))
+        if all(rewards[one] >= rewards[other] for one, other in itertools.pairwise(order))
+    ]
+    return min(formula([scores[i] for i in order], [rewards[i] for i in order]) for order in orders)
 
 
 def pairwise_by_loop(scores: list[float], rewards: list[float]) -> float:
@@ -58,16 +70,50 @@ def test_three_answers_give_what_was_worked_out_by_hand():
     assert float(loss) == pytest.approx(1.232702, abs=1e-5)
 
 
-@pytest.mark.parametrize("loss", [pro_loss, pairwise_loss])
-def test_equal_rewards_teach_nothing(loss):
-    scores = torch.tensor([[-1.0, 5.0, -3.0]], requires_grad=True)
-    found = loss(scores, torch.tensor([[0.5, 0.5, 0.5 + 5e-7]]), torch.ones(1, 3).bool())
+@pytest.mark.parametrize(("loss", "expected"), [(pro_loss, math.log(6)), (pairwise_loss, 0)])
+def test_equal_rewards_teach_nothing(loss, expected):
+    # PRO: all d = 0, so that the terms are log(3), log(2) and log(1), whatever the scores.
+    scores = torch.tensor([[-1.0, 5.0, -800.0]], requires_grad=True)
+    found = loss(scores, torch.tensor([[0.5, 0.5, 0.5]]), torch.ones(1, 3).bool())
 
     found.sum().backward()
 
-    assert float(found.detach()) == 0
+    assert float(found.detach()) == pytest.approx(expected, abs=1e-6)
     assert scores.grad is not None
     assert scores.grad.tolist() == [[0, 0, 0]]
+
+
+def test_rewards_that_differ_by_rounding_alone_make_no_pair_for_the_control():
+    scores, rewards = torch.tensor([[-1.0, 5.0, -3.0]]), torch.tensor([[0.5, 0.5, 0.5 + 5e-7]])
+
+    assert float(pairwise_loss(scores, rewards, everything(rewards))) == 0
+
+
+# k = 1: d = 0 and 1, so d_kk = 1:  log(e^-1 + e^0 + e^-3) + 1 = 1.349012
+# k = 2: d = 1, so d_kk = 1:        log(e^-2 + e^-3) + 2       = 0.313262
+PARTLY_TIED = 1.662274
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_tied_pair_keeps_its_term_in_any_order_of_the_answers(order):
+    scores, rewards = [[-1.0, -2.0, -3.0][i] for i in order], [[1.0, 1.0, 0.0][i] for i in order]
+
+    found = pro_loss(torch.tensor([scores]), torch.tensor([rewards]), torch.ones(1, 3).bool())
+
+    assert float(found) == pytest.approx(PARTLY_TIED, abs=1e-5)
+    assert formula([-1.0, -2.0, -3.0], [1.0, 1.0, 0.0]) == pytest.approx(PARTLY_TIED, abs=1e-6)
+    assert formula([-2.0, -1.0, -3.0], [1.0, 1.0, 0.0]) == pytest.approx(2.296774, abs=1e-5)  # the other order
+
+
+def test_nothing_jumps_where_a_gap_closes_or_where_scores_of_equals_cross():
+    def loss(scores: list[float], rewards: list[float]) -> float:
+        given_ = torch.tensor([scores], dtype=torch.float64), torch.tensor([rewards], dtype=torch.float64)
+        return float(pro_loss(*given_, torch.ones(1, 3, dtype=torch.bool)))
+
+    for gap in (2e-6, 1e-6, 1e-9, 0.0):
+        assert loss([-1, -2, -3], [1, 1 - gap, 0]) == pytest.approx(PARTLY_TIED, abs=1e-5)
+    before, after = (loss([-1, -1 + step, -3], [1, 1, 0]) for step in (-1e-7, 1e-7))
+    assert before == pytest.approx(after, abs=1e-6)
 
 
 @pytest.mark.parametrize("loss", [pro_loss, pairwise_loss])
@@ -136,15 +182,15 @@ def test_scores_in_16_bits_are_reckoned_in_32():
 
 
 finite = st.floats(-30, 0, allow_nan=False, width=32)
-share = st.floats(0, 1, width=32)
+share = st.floats(0, 1, width=32) | st.sampled_from([0.0, 0.5, 1.0])  # with ties
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(finite, share), min_size=1, max_size=6))
+@given(st.lists(st.tuples(finite, share), min_size=1, max_size=5))
 def test_both_losses_are_those_of_a_loop_in_float64(rows):
     scores, rewards = [s for s, _ in rows], [r for _, r in rows]
     given_ = torch.tensor([scores], dtype=torch.float64), torch.tensor([rewards], dtype=torch.float64)
 
-    for loss, expected in ((pro_loss, by_loop), (pairwise_loss, pairwise_by_loop)):
+    for loss, expected in ((pro_loss, least), (pairwise_loss, pairwise_by_loop)):
         found = float(loss(*given_, torch.ones(1, len(rows), dtype=torch.bool)))
         assert found == pytest.approx(expected(scores, rewards), abs=1e-9, rel=1e-9)
