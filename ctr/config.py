@@ -75,7 +75,7 @@ class TrainConfig(BaseModel):
     patience: int = Field(default=1, ge=1)
     """Epochs without a better validation AUC after which training stops."""
     folds: int = Field(default=5, ge=2)
-    """Parts used by everything that is fitted out of fold: item statistics over users, quality heads over items."""
+    """Parts of the items in everything that is fitted out of fold, such as text quality."""
     search: tuple[Trial, ...] = (
         Trial(learning_rate=6e-3),
         Trial(learning_rate=3e-3),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ctr.adapters.catalogue import find_adapters
 from ctr.arms import arms_of
+from ctr.backbones.gbdt import Trees
 from ctr.model import BACKBONES
 from llm_tasks.pipeline.catalogue import find_tasks
 
@@ -21,7 +22,7 @@ def page() -> str:
     """The whole page."""
     techniques = {name: task.doc for name, task in find_tasks().items()}
     adapters = {name: _doc(adapter.prepare) for name, adapter in find_adapters().items()}
-    backbones = {name: _doc(backbone) for name, backbone in BACKBONES.items()}
+    backbones = {name: _doc(backbone) for name, backbone in BACKBONES.items()} | {"gbdt": _doc(Trees)}
     arms = "\n".join(f"- **{arm.name}**: {arm.about}" for arm in arms_of().values())
     parts = [
         HEAD,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sources.config import SplitConfig
-from sources.split import split
+from sources.split import rolling_split, split
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 LOGS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=40)
@@ -142,3 +142,34 @@ def test_by_time_no_moment_is_in_two_parts(log, tenths):
     table = events(log).with_columns(split(events(log), shares(*tenths, "global_time")).alias("part"))
 
     assert len(table.select("time", "part").unique()) == table["time"].n_unique()
+
+
+@given(LOGS.filter(lambda log: len(log) > 0), st.sets(st.integers(1, 9), min_size=1, max_size=4))
+def test_each_cut_of_rolling_time_trains_on_all_before_it_and_tests_until_the_next(log, tenths):
+    table, cuts = events(log), [tenth / 10 for tenth in sorted(tenths)]
+
+    choosing, *windows = rolling_split(table, cuts)
+
+    times = table["time"].to_list()
+    moments = [sorted(times)[len(times) * tenth // 10] for tenth in sorted(tenths)]
+    for window, begin, end in zip(windows, moments, [*moments[1:], None], strict=True):
+        for time, part in zip(times, window.to_list(), strict=True):
+            if time < begin:
+                assert part == TRAIN
+            else:
+                assert part == (TEST if end is None or time < end else "none")
+    # Every event from the first cut on is tested exactly once, and nothing of it chooses a setting.
+    tested = [sum(window[row] == TEST for window in windows) for row in range(len(times))]
+    assert tested == [int(time >= moments[0]) for time in times]
+    assert all(part == "none" for time, part in zip(times, choosing.to_list(), strict=True) if time >= moments[0])
+    assert set(choosing.to_list()) <= {TRAIN, VALIDATION, "none"}
+
+
+def test_settings_are_chosen_on_the_stretch_before_the_first_cut():
+    table = events([("a", second) for second in range(10)])
+
+    choosing, first, second = rolling_split(table, [0.5, 0.7])
+
+    assert choosing.to_list() == [TRAIN] * 3 + [VALIDATION] * 2 + ["none"] * 5  # as long as from 50% to 70%
+    assert first.to_list() == [TRAIN] * 5 + [TEST] * 2 + ["none"] * 3
+    assert second.to_list() == [TRAIN] * 7 + [TEST] * 3
