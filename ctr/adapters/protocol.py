@@ -1,7 +1,8 @@
 """The seam of an adapter: what it makes of knowledge once, and the module through which a backbone reads it.
 
 An adapter is a file of this folder that declares one `Adapter`. `prepare` runs once per arm, and what it fits on labels
-serves strictly later rows alone, whatever their part; `build` makes a module that turns B samples into [B, width], which every backbone takes beside its own fields.
+serves strictly later rows alone, whatever their part; `build` makes a module that turns B samples into [B, width],
+which every backbone takes beside its own fields.
 
 An `ExampleAdapter` reads whole samples instead: training rows chosen as examples, embedded by the backbone's own
 fields, beside the sample itself. It may add a loss of its own to that of the clicks.
