@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from keep import keep
+from threadpoolctl import threadpool_limits
 
 from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import Adapter
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--save", action="store_true", help="keep it for `make figures`")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    threadpool_limits(1)
     config = load_config(given.config)
     dataset, release = open_dataset(config), get_release(open_store(config))
     everything = Arm("all", "", (KNOWLEDGE.uses[0], FACTS_TASTE, TASTE))
@@ -170,6 +172,7 @@ def trees() -> Tries:
         "half of the columns": {"column_share": 0.5},
         "half of the rows": {"row_share": 0.5},
         "120 at 0.1": {"count": 120, "learning_rate": 0.1},
+        "250 at 0.05": {"count": 250, "learning_rate": 0.05},
         "400 at 0.03": {"count": 400, "learning_rate": 0.03},
         "63 bins": {"bins": 63},
     }

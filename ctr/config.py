@@ -25,9 +25,9 @@ class TreesConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    count: int = Field(default=250, ge=1)
+    count: int = Field(default=150, ge=1)
     """Number of trees."""
-    learning_rate: float = Field(default=0.05, gt=0)
+    learning_rate: float = Field(default=0.08, gt=0)
     """Share of each tree that is added."""
     leaves: int = Field(default=15, ge=2)
     """Leaves of a tree."""

@@ -16,6 +16,7 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     report = begin_child()
     import numpy as np  # noqa: PLC0415 - after the above, so that a killed parent ends this at once
     import torch  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     from ctr.compare import train_arm  # noqa: PLC0415
     from ctr.faults import ArmFailed, UnfitBackbone, UnfitExamples, UnfitVectors  # noqa: PLC0415
@@ -26,6 +27,7 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     from flows.workplace import open_dataset, open_store  # noqa: PLC0415
 
     torch.set_num_threads(1)  # the same sums in the same order on every machine
+    threadpool_limits(1)  # those of NumPy and SciPy, too
     config, run = load_config(config_path), TrainRun(Path(run_folder))
     release = get_release(open_store(config), run.read("run")["release"])
     (arm,) = arms_in(release, [name])

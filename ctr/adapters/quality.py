@@ -13,7 +13,7 @@ Relations: the item statistics say it from ratings; this says it for cold items 
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.linear_model import Ridge
+from scipy.linalg import cho_factor, cho_solve
 
 from ctr.adapters.protocol import Adapter, Plain, view_name
 from ctr.samples import Samples
@@ -88,9 +88,30 @@ def out_of_fold(vectors: np.ndarray, item: np.ndarray, samples: Samples, counted
         if fit.sum() >= 2 and ask.any():
             rated = item[fit]
             weight = count[rated] / (count[rated] + SHRINK)
-            model = Ridge(alpha=STRENGTH).fit(vectors[fit], residual[rated], sample_weight=weight)
-            out[ask] = model.predict(vectors[ask])
+            slope, intercept = ridge(vectors[fit].astype(np.float64), residual[rated], weight)
+            out[ask] = vectors[ask] @ slope + intercept
     return out
+
+
+def ridge(vectors: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, float]:
+    """Fit a weighted ridge regression whose intercept is free.
+
+    In closed form: it is fitted sixty times, and scikit-learn's Ridge takes seven times as long for so few rows.
+
+    Args:
+        vectors: [n, d] float64.
+        target: [n].
+        weight: [n], positive.
+
+    Returns:
+        [d] float64 slope, and the intercept.
+    """
+    centre, mean = weight @ vectors / weight.sum(), float(weight @ target / weight.sum())
+    centred = vectors - centre
+    weighted = centred * weight[:, None]
+    gram = weighted.T @ centred + STRENGTH * np.eye(vectors.shape[1])  # [d, d]
+    slope = cho_solve(cho_factor(gram), weighted.T @ (target - mean))
+    return slope, mean - float(centre @ slope)
 
 
 def item_residuals(samples: Samples, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

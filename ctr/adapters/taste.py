@@ -57,7 +57,7 @@ def components(vectors: np.ndarray, fitted: np.ndarray) -> np.ndarray:
     number = min(COMPONENTS, int(fitted.sum()), vectors.shape[1])
     if number == 0:
         return np.zeros((len(vectors) or 1, 0), dtype=np.float32)
-    model = PCA(number, svd_solver="randomized", random_state=0).fit(vectors[fitted])
+    model = PCA(number, svd_solver="covariance_eigh").fit(vectors[fitted])
     found = model.transform(vectors)
     size = float(np.sqrt(np.square(found[fitted]).sum(axis=1).mean()))
     return (found / max(size, 1e-9)).astype(np.float32)
