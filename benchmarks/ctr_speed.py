@@ -31,7 +31,7 @@ def main() -> None:
     """Measure, and print what was found."""
     torch.set_num_threads(1)
     config = load_config(CONFIG)
-    train = TrainConfig(seeds=(0,))
+    train = TrainConfig(backbone="dcnv2", search=(), seeds=(0,))
     samples, loading = timed(lambda: open_samples(config))
     rows = int((samples.part == 0).sum())
     found: dict[str, Any] = {

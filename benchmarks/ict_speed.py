@@ -27,7 +27,7 @@ from sources.progress import silent
 def main() -> None:
     """Measure, and print what was found."""
     torch.set_num_threads(1)
-    config, samples = TrainConfig(seeds=(0,)), open_samples(load_config(CONFIG))
+    config, samples = TrainConfig(backbone="dcnv2", search=(), seeds=(0,)), open_samples(load_config(CONFIG))
     knowledge = dict(zip(LLM_CF.vectors, read_examples(samples), strict=True))
     speeds: dict[str, list[float]] = {}
     for arm in (BASE, LLM_CF):

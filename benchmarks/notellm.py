@@ -112,7 +112,7 @@ def compare(knowledge: Mapping[str, Knowledge], samples: Samples) -> dict[str, A
         "cold": cold,
         "cold_seen": cold & sees,
     }
-    results = {arm.name: train_arm(arm, knowledge, samples, TrainConfig()) for arm in ARMS}
+    results = {arm.name: train_arm(arm, knowledge, samples, TrainConfig(backbone="dcnv2")) for arm in ARMS}
     scores = Scores(
         samples.label[test],
         samples.user[test],

@@ -29,7 +29,7 @@ FILES = {path.stem for path in Path(ctr.adapters.__file__).parent.glob("*.py")}
 EVERY_ADAPTER = pytest.mark.parametrize("adapter", ADAPTERS)
 EVERY_BACKBONE = pytest.mark.parametrize("backbone", BACKBONES)
 STRANGERS = {"event": [event_id("stranger", "i00"), event_id("u00", "stranger")]}
-CONFIG = TrainConfig(batch_size=64, epochs=1, folds=3, embedding_dim=4)
+CONFIG = TrainConfig(backbone="dcnv2", search=(), batch_size=64, epochs=1, folds=3, embedding_dim=4)
 
 
 def arm_of(adapter):

@@ -19,7 +19,7 @@ from ctr.train import rows_of, train
 from sources.progress import silent
 
 ARM = Arm("toy", "", (Use("in_context", ("cot_examples/dense", "kar_item/dense")),))
-CONFIG = TrainConfig(batch_size=64, epochs=1, folds=3, embedding_dim=4)
+CONFIG = TrainConfig(backbone="dcnv2", search=(), batch_size=64, epochs=1, folds=3, embedding_dim=4)
 PLACE = "0_in_context"
 SIZE = 4 * 3 + 2
 """Length of the features of the world's made states."""

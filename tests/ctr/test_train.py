@@ -15,7 +15,7 @@ from ctr.learners import make_model
 from ctr.train import rate_at, rows_of, score, train
 from sources.progress import silent
 
-CONFIG = TrainConfig(batch_size=64, epochs=1, embedding_dim=4)
+CONFIG = TrainConfig(backbone="dcnv2", search=(), batch_size=64, epochs=1, embedding_dim=4)
 OVERFITTING = CONFIG.model_copy(update={"epochs": 12, "patience": 2, "learning_rate": 0.02})
 
 
