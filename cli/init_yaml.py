@@ -206,11 +206,15 @@ def yaml_value(value: object) -> str:
         ('list price', '"no"', '[0, 1]')
     """
     if not isinstance(value, str):
-        plain = (
-            value.model_dump() if isinstance(value, BaseModel) else list(value) if isinstance(value, tuple) else value
-        )
-        return yaml.safe_dump(plain, default_flow_style=True, width=10**6).splitlines()[0]
+        return yaml.safe_dump(_plain(value), default_flow_style=True, width=10**6).splitlines()[0]
     is_plain = re.fullmatch(r"[A-Za-z_./][\w./-]*( [\w./-]+)*", value, re.ASCII) is not None
     if is_plain and yaml.safe_load(value) == value:
         return value
     return yaml.safe_dump(value, default_style='"', allow_unicode=True, width=10**6).strip()
+
+
+def _plain(value: object) -> object:
+    """Models as dicts and tuples as lists, however deep they lie."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value

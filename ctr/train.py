@@ -125,10 +125,11 @@ def _step(
 
 def score_logits(model: ClickModel, batches: Batches, rows: Tensor) -> np.ndarray:
     """Logits of some rows: [n] int64 -> [n] float32."""
+    if len(rows) == 0:
+        return np.zeros(0, dtype=np.float32)
     model.eval()
     with torch.inference_mode():
-        parts = [model(batches.take(chosen)) for chosen in rows.split(SCORING_BATCH)]
-    return torch.cat(parts).numpy() if parts else np.zeros(0, dtype=np.float32)
+        return torch.cat([model(batches.take(chosen)) for chosen in rows.split(SCORING_BATCH)]).numpy()
 
 
 def score(model: ClickModel, batches: Batches, rows: Tensor) -> np.ndarray:

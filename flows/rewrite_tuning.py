@@ -92,7 +92,7 @@ def judge_candidates(config: Config, settings: RewriteConfig, files: Sequence[Pa
         "split": split.model_dump(),
         "training_queries": table.filter(is_training)["query"].n_unique(),
         "validation_queries": table.filter(~is_training)["query"].n_unique(),
-        "newest_event": None if training["last"].is_empty() else str(training["last"].max()),
+        "newest_event": None if (last := training["last"].max()) is None else str(last),  # queries may have no times
         "candidates": len(table),
         "kept": int(table.filter(is_training)["kept"].sum()),
         "digest": digest(said),

@@ -13,7 +13,7 @@ from flows.arm_runs import arms_of, run_arm
 from flows.comparison import begin_run, end_run
 from flows.config import load_config
 from flows.progress import progress
-from flows.tables import Rows, arm_rows, gain_rows
+from flows.tables import Rows, arm_rows, gain_rows, gain_title
 from flows.train_runs import get_run
 
 SIDE_BY_SIDE: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=max(1, os.cpu_count() or 1))
@@ -37,9 +37,9 @@ def train(config: str, arms: list[str] | None = None, release: str | None = None
         wait(trained)
     for future in trained:
         future.result()  # a failed arm fails the run, after the others have ended
-    metrics, gains = compare(config, run)
+    metrics, gains, title = compare(config, run)
     create_table_artifact(key="arms", table=metrics, description=f"Arms of {run}, means over seeds")
-    create_table_artifact(key="gains", table=gains, description=f"AUC gains of {run} on all test rows, 95% intervals")
+    create_table_artifact(key="gains", table=gains, description=f"{run}: {title}")
     return run
 
 
@@ -59,7 +59,7 @@ def train_arm(config: str, run: str, arm: str) -> dict:
 
 
 @task(task_run_name="compare", cache_policy=NO_CACHE, persist_result=False)
-def compare(config: str, run: str) -> tuple[Rows, Rows]:
-    """Evaluate all arms; returns the tables of metrics and of gains."""
+def compare(config: str, run: str) -> tuple[Rows, Rows, str]:
+    """Evaluate all arms; returns the tables of metrics and of gains, and whose rows the gains are from."""
     result = end_run(get_run(load_config(config).home_folder, run), progress())
-    return arm_rows(result), gain_rows(result)
+    return arm_rows(result), gain_rows(result), gain_title(result)

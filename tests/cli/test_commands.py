@@ -37,7 +37,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(compared, knowflo
         ("plan",): {"tasks"},
         ("refresh",): {"release", "new", "tasks"},
         ("report",): {"report", "train_run", "conclusion"},
-        ("leak-check",): {"release", "rows", "samples", "pairs", "leaks", "counter_examples"},
+        ("leak-check",): {"release", "rows", "texts", "samples", "pairs", "leaks", "counter_examples"},
         ("status",): {"store", "release", "releases", "tasks", "train_run", "report"},
         ("release", "list"): {"releases"},
         ("release", "show", "rel-000001"): {"name", "created_at", "rolled_back_to", "versions", "facts"},
@@ -50,7 +50,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(compared, knowflo
         found[arguments[-1]] = only_object(done.stdout)
         assert set(found[arguments[-1]]) == names
     assert found["refresh"] == {"release": "rel-000001", "new": False, "tasks": []}
-    assert found["report"]["conclusion"].startswith("Knowledge, over all 80 test rows: ")
+    assert found["report"]["conclusion"].startswith("By the configured split: ")
     assert (found["leak-check"]["leaks"], found["leak-check"]["samples"]) == (0, 800)
     assert (found["status"]["release"], found["status"]["train_run"]) == ("rel-000001", "train-000001")
     assert found["list"]["releases"] == [found["rel-000001"]]
@@ -185,16 +185,22 @@ def test_training_prints_the_tables_the_conclusion_and_what_comes_next(compared,
 
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stderr
-    assert lines[1] == "arms on all test rows: mean over seeds"
+    assert lines[1] == "configured split: arms on all test rows: mean over seeds"
+    assert "rolling time: arms on all test rows: mean over seeds" in lines
     assert [line.split()[0] for line in lines[2:5]] == ["arm", "base", "facts"]
-    assert lines[6] == "AUC gains on all test rows, 95% intervals: 80 rows, 40 users, the largest with 2.5% of the rows"
+    whose = "95% intervals: 80 rows, 40 users, the largest with 2.5% of the rows"
+    assert lines[6] == f"configured split: AUC gains on all test rows, {whose}"
     assert re.split("  +", lines[7]) == ["arm", "against base", "against facts"]
     assert re.match(r"facts +[+-]0\.\d{4} \[[+-]0\.\d{4}, [+-]0\.\d{4}\]$", lines[9])
-    assert lines[-2:] == [
-        "Only control arms were trained, so nothing can be said about knowledge.",
+    nothing = "only control arms were trained, so nothing can be said about knowledge."
+    assert lines[-5:] == [
+        f"By the configured split: {nothing}",
+        f"By rolling time (2 cuts): {nothing}",
+        "No gain holds in both.",
+        "test rows were looked at 1 time",  # the data has changed since the first run, so its rows are others
         "training run train-000002",
     ]
-    assert re.search(r"^training facts: 2 of 2, \d+ s$", done.stderr, re.MULTILINE)
+    assert re.search(r"^training facts: 6 of 6, \d+ s$", done.stderr, re.MULTILINE)
     assert done.stderr.endswith(f"next: knowflow report --config {compared.config}\n")
     assert not [
         line for line in done.stderr.splitlines() if not line.startswith(("training ", "intervals: ", "next: "))

@@ -57,7 +57,9 @@ def test_a_table_json_and_a_page(asked, plain_knowflow, tmp_path):
     result = json.loads(told.stdout)
     assert {"original", "recorded", "gain", "queries", "segments", "arms", "documents", "calibration"} <= set(result)
     assert set(result["gain"]) == {"mean", "low", "high", "users", "largest_user"}
-    assert (result["gain"]["users"], result["gain"]["low"]) == (1, None)  # the log names no users
+    whole = result["segments"]["all"]["gain"]
+    assert (whole["users"], whole["low"], whole["mean"] > 0) == (1, None, True)  # the log names no users
+    assert result["gain"] == dict.fromkeys(("mean", "low", "high", "largest_user")) | {"users": 0}  # no tail, all head
     assert "left out: intervals: knowflow.yaml does not say who typed a query" in shown.stderr
     assert result["queries"] == 34
     assert {"tuned", "tuned_first", "tuned_union", "recorded"} <= set(result["arms"])

@@ -136,7 +136,7 @@ def test_unknown_names_are_told_with_those_there_are(shop, plain_knowflow):
             "train",
             "--arms",
             "base,fakts",
-        ): "no such arm: fakts\n  there are: base, facts, knowledge, shuffled, random, kar",
+        ): "no such arm: fakts\n  there are: constant, base, facts, knowledge, shuffled, random, kar",
         ("train", "--arms", ","): "no such arm: ,\n",
         ("train", "--release", "rel-000009"): "there is no release 'rel-000009'; the newest are rel-000001",
         ("leak-check", "--release", "rel-000009"): "there is no release 'rel-000009'; the newest are rel-000001",

@@ -9,6 +9,7 @@ from prefect import Task
 from pydantic import BaseModel
 
 from ctr.faults import ArmFailed, UnknownArm
+from evals.conclusion import conclude_both
 from evals.metrics import FUNCTIONS
 from feature_store.releases import NoRelease, get_release
 from flows.arm_runs import run_arm
@@ -20,7 +21,7 @@ from sources.progress import silent
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 ARMS = ["constant", "base", "facts", "knowledge", "shuffled", "random"]
-CONTROLS = ["base", "facts", "shuffled", "random"]
+CONTROLS = ["base", "facts", "shuffled", "random", "constant"]
 SEGMENTS = ["all", "warm", "cold", "cold_with_knowledge"]
 METRICS = list(FUNCTIONS)
 
@@ -55,7 +56,7 @@ def test_a_result_has_every_arm_segment_and_metric_in_the_documented_shape(compa
                     assert (gain["mean"] is None) == (ours is None)
                     if ours is not None:
                         assert gain["mean"] == pytest.approx(ours - theirs)
-    assert result["conclusion"].startswith("Knowledge, over all 80 test rows (40 users, ")
+    assert result["conclusion"] == conclude_both(result, result["rolling"])
     assert result["segments"]["all"]["rows"] == 80  # the last 2 of 20 events of each of 40 users
     assert result["segments"]["warm"]["rows"] + result["segments"]["cold"]["rows"] == 80
     assert result["segments"]["cold_with_knowledge"]["rows"] == result["segments"]["cold"]["rows"] == 9
@@ -85,7 +86,8 @@ def test_prefect_shows_named_tasks_and_the_tables_of_the_arms(compared_shop, pre
     )
     assert all(task.state.is_completed() for task in seen.tasks)
     arms, gains = (json.loads(seen.artifacts[key].data) for key in ("arms", "gains"))
-    assert [row["arm"] for row in arms] == [row["arm"] for row in gains] == ARMS
+    assert [row["arm"] for row in arms] == ARMS
+    assert [row["arm"] for row in gains] == ARMS[1:]  # the constant is there to be beaten
     for row in arms:
         auc = result["arms"][row["arm"]]["all"]["auc"]
         assert row["AUC"] == f"{auc['mean']:.4f} ± {auc['sd']:.4f}"

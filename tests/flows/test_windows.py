@@ -33,14 +33,18 @@ def test_a_result_holds_both_protocols(compared_shop):
     assert "rolling time" in result["conclusion"].lower()
 
 
-def test_without_cuts_or_on_a_log_too_short_the_split_alone_is_judged(compared, shop):
+def test_without_cuts_the_split_alone_is_judged(compared):
     compared.configure(train={"rolling": []})
     config = load_config(compared.config)
+
     assert open_windows(config, open_dataset(config)) == []
 
+
+def test_on_a_log_of_one_label_there_is_no_window_to_judge(shop):
     shop.write_events([("u0", f"i{place}", time, 5.0) for place, (_, _, time, _) in enumerate(shop.events()[:5])])
     short = load_config(shop.config)
-    assert open_windows(short, open_dataset(short)) == []  # one label alone: nothing to train or to judge
+
+    assert open_windows(short, open_dataset(short)) == []
 
 
 def test_a_run_notes_its_cuts_and_how_many_rows_lie_after_the_knowledge_cutoff(compared):
