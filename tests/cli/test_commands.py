@@ -188,7 +188,7 @@ def test_training_prints_the_tables_the_conclusion_and_what_comes_next(compared,
     assert lines[1] == "configured split: arms on all test rows: mean over seeds"
     assert "rolling time: arms on all test rows: mean over seeds" in lines
     assert [line.split()[0] for line in lines[2:5]] == ["arm", "base", "facts"]
-    whose = "95% intervals: 80 rows, 40 users, the largest with 2.5% of the rows"
+    whose = "95% intervals: 81 rows, 40 users, the largest with 3.7% of the rows"
     assert lines[6] == f"configured split: AUC gains on all test rows, {whose}"
     assert re.split("  +", lines[7]) == ["arm", "against base", "against facts"]
     assert re.match(r"facts +[+-]0\.\d{4} \[[+-]0\.\d{4}, [+-]0\.\d{4}\]$", lines[9])
