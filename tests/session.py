@@ -116,7 +116,7 @@ def start_server(folder: Path) -> None:
         )
     assert server.stdout is not None  # a pipe was asked for
     url = f"http://127.0.0.1:{server.stdout.readline().strip()}/api"
-    httpx.get(f"{url}/health", timeout=180).raise_for_status()
+    httpx.get(f"{url}/health", timeout=None).raise_for_status()  # pytest has a limit of its own
     (folder / "url").write_text(url)
 
 
