@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,8 @@ SLOW = 20
 """Seconds; a test that takes longer says why."""
 held = pytest.StashKey[int]()
 """The end of the pipe that pytest's own process holds open."""
+waited = pytest.StashKey[float]()
+"""Seconds that this process has spent on what all workers share: no test is slow for being the first to need it."""
 
 settings.register_profile("ci", derandomize=True, deadline=None)  # what chance finds becomes an example of its own
 if os.environ.get("CI"):
@@ -33,6 +36,7 @@ if os.environ.get("CI"):
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the shared folder; workers find it in their environment."""
+    config.stash[waited] = 0.0
     if hasattr(config, "workerinput"):
         return
     config.pluginmanager.register(SlowTests())
@@ -63,6 +67,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.user_properties += [("slow", mark.kwargs.get("reason")) for mark in item.iter_markers("slow")]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Note how many seconds of a test's set-up went into what all share."""
+    before = item.config.stash[waited]
+    try:
+        return (yield)
+    finally:
+        item.user_properties.append(("shared", item.config.stash[waited] - before))
+
+
 class SlowTests:
     """Names the tests that took long and say no reason; none fails for it, for a machine may be busy."""
 
@@ -71,8 +85,10 @@ class SlowTests:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add up set-up, call and teardown; in pytest's own process, for all workers."""
-        if not any(name == "slow" and reason for name, reason in report.user_properties):
-            self._taken[report.nodeid] += report.duration
+        said = dict(report.user_properties)
+        if not said.get("slow"):
+            shared = float(str(said.get("shared", 0))) if report.when == "setup" else 0
+            self._taken[report.nodeid] += report.duration - shared
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print them, the slowest first."""
@@ -84,18 +100,19 @@ class SlowTests:
 
 
 @pytest.fixture(scope="session")
-def made_once() -> Callable[[str, Callable[[Path], None]], Path]:
+def made_once(pytestconfig: pytest.Config) -> Callable[[str, Callable[[Path], None]], Path]:
     """Make a folder once for all workers: give its name and what fills it; gives the folder, only to be read."""
     shared = Path(os.environ[FOLDER])
 
     def make(name: str, fill: Callable[[Path], None]) -> Path:
-        folder, done = shared / name, shared / f"{name}.done"
+        folder, done, begun = shared / name, shared / f"{name}.done", time.monotonic()
         with FileLock(shared / f"{name}.lock"):
             if not done.exists():
                 shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed in the middle
                 folder.mkdir()
                 fill(folder)
                 done.touch()
+        pytestconfig.stash[waited] += time.monotonic() - begun
         return folder
 
     return make
@@ -116,7 +133,7 @@ def start_server(folder: Path) -> None:
         )
     assert server.stdout is not None  # a pipe was asked for
     url = f"http://127.0.0.1:{server.stdout.readline().strip()}/api"
-    httpx.get(f"{url}/health", timeout=180).raise_for_status()
+    httpx.get(f"{url}/health", timeout=None).raise_for_status()  # pytest has a limit of its own
     (folder / "url").write_text(url)
 
 

@@ -88,6 +88,7 @@ def test_a_toy_technique_runs_through_plan_and_refresh_with_two_new_files_and_no
     assert all(text == text.upper() and text for text in released_lineage(store, release, ["toy"])["text"])
 
 
+@pytest.mark.slow(reason="a refresh and a training as processes, for the tree is a copy")
 def test_a_toy_technique_is_an_arm_of_its_own_in_train(compared, copy):
     compared.configure(tasks={**compared.settings["tasks"], "toy": {"encoders": ["lexical"]}})
     refreshed = copy.run_apart("refresh", "--config", str(compared.config), "--task", "toy", "--json")

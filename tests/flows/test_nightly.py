@@ -24,6 +24,7 @@ def test_the_first_night_makes_a_release_a_comparison_and_a_report(compared_shop
     assert [(row["task"], row["calls"]) for row in asked] == [("kar_item", 60), ("kar_user", 80), ("item_facts", 0)]
 
 
+@pytest.mark.slow(reason="a night after the shared one: an encoder's model is loaded, two arms are trained")
 def test_the_next_night_asks_only_about_new_events_and_compares_on_the_new_release(compared):
     calls = len(compared.calls())
     user, _, time, rating = compared.events()[-1]
