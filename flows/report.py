@@ -38,5 +38,7 @@ def write(config: str, train_run: str | None) -> str:
     page = render_report(result, report_context(settings, run, result))
     path = settings.home_folder / "report.html"
     path.write_text(page, encoding="utf-8")
-    path.with_suffix(".json").write_text(json.dumps({**result, "train_run": run.name}, indent=1), encoding="utf-8")
+    path.with_suffix(".json").write_text(
+        json.dumps({**result, "train_run": run.name}, indent=1, allow_nan=False), encoding="utf-8"
+    )
     return str(path)

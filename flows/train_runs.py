@@ -38,7 +38,7 @@ class TrainRun:
         """Write one of its JSON files, whole or not at all."""
         path = self.folder / f"{part}.json"
         half = path.with_suffix(".half")
-        half.write_text(json.dumps(content, default=str), encoding="utf-8")
+        half.write_text(json.dumps(content, default=str, allow_nan=False), encoding="utf-8")
         half.replace(path)
 
 
