@@ -26,8 +26,9 @@ from evals.segments import segments_of_test
 from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
 from flows.config import load_config
+from flows.looks import note_look
 from flows.samples import open_samples, read_vectors_of
-from flows.workplace import open_store
+from flows.workplace import open_dataset, open_store
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
 ARMS = ("base", "kar", "llm-cf", "kar+llm-cf", "llm-cf-shuffled", "llm-cf-labels", "llm-cf-random")
@@ -45,11 +46,13 @@ def main() -> None:
     only = parser.parse_args().only
     torch.set_num_threads(1)
     config = load_config(CONFIG)
-    samples, release = open_samples(config), get_release(open_store(config))
+    dataset, release = open_dataset(config), get_release(open_store(config))
+    samples = open_samples(config, dataset)
     arms = [*arms_of().values(), LEXICAL]
     knowledge = read_vectors_of(config, release, [arm for arm in arms if arm.name in (*ARMS, "lexical")])
     found: dict[str, object] = {"release": release.name}
     if only != "settings":
+        note_look(config.home_folder / "train", dataset.version, "benchmarks/llm_cf.py", list(ARMS))
         found |= compare({arm.name: arm for arm in arms}, knowledge, samples)
     if only != "arms":
         found["settings"] = settings(knowledge, samples)
