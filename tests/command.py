@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -37,8 +37,7 @@ class Knowflow:
 
         words = [str(argument) for argument in arguments]
         out, err = io.StringIO(), io.StringIO()
-        added = {name: value for name, value in self.environment.items() if name not in os.environ}
-        with as_a_command(words, self.root, added), redirect_stdout(out), redirect_stderr(err):
+        with as_a_command(words, self.root), redirect_stdout(out), redirect_stderr(err):
             try:
                 main(words)
             except SystemExit as left:
@@ -67,14 +66,13 @@ class Knowflow:
 
 
 @contextmanager
-def as_a_command(words: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[None]:
+def as_a_command(words: list[str], folder: Path) -> Iterator[None]:
     """Let this process look like one that a command has to itself, and put back afterwards what a command changes."""
     logger = logging.getLogger("sources")
     handlers, propagate, interrupted = logger.handlers[:], logger.propagate, signal.getsignal(signal.SIGINT)
     with pytest.MonkeyPatch.context() as patch, chdir(folder):
         patch.setattr(sys, "argv", ["knowflow", *words])
-        for name, value in {"COLUMNS": "200", **(environment or {})}.items():
-            patch.setenv(name, value)
+        patch.setenv("COLUMNS", "200")
         try:
             yield
         finally:
