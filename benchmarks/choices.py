@@ -3,10 +3,10 @@
 Run:   .venv/bin/python benchmarks/choices.py [--config FILE] [--only backbone,arm,trees,rate] [--save]
 Reads: the newest release of examples/movielens (make demo).
 
-Two kinds of validation rows: those of the split by position, with every later event of the same users left out, and two
-windows of rolling time, 30% to 40% and 40% to 50% of all events, with everything from the first cut of the report (50%)
-on left out. So no label is loaded that the report's test rows, of either protocol, are judged by in rolling time, and
-none that they are judged by under the split. About ten CPU-minutes; the last line printed is one JSON object.
+Only events before the first cut of rolling time (50% of all) that the split by position does not test are loaded: none
+of them is a test row of either protocol. Two kinds of validation rows among them: those that the split validates, and
+two windows of rolling time, 30% to 40% and 40% to 50% of all events. About ten CPU-minutes; the last line printed is
+one JSON object.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 from keep import keep
 from threadpoolctl import threadpool_limits
@@ -75,7 +76,8 @@ def main() -> None:
     everything = Arm("all", "", (KNOWLEDGE.uses[0], FACTS_TASTE, TASTE))
     knowledge = read_vectors_of(config, release, [everything])
     past = config.source.history.length
-    protocols = [by_position(dataset, config.source.split, past), by_time(dataset, past)]
+    untested = without_tests(dataset, config.source.split)
+    protocols = [by_position(*untested, past), by_time(*untested, past)]
     prepared: Prepared = {}
     found = {}
     for group in given.only.split(","):
@@ -91,24 +93,30 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def by_position(dataset: Dataset, rule: SplitConfig, length: int) -> Protocol:
-    """Training and validation events of the split; the test events are not there."""
-    parts = split(dataset.events, rule)
-    events = dataset.events.filter(parts != "test")
-    names = parts.filter(parts != "test").to_list()
-    samples = build_samples(replace(dataset, events=events), names, histories(events, length))
+def without_tests(dataset: Dataset, rule: SplitConfig) -> tuple[Dataset, pl.DataFrame]:
+    """Leave out every event that is tested under either protocol.
+
+    Returns:
+        The data, and of each of its events the part under the split (`position`) and in the windows of rolling time.
+    """
+    first, second, last = rolling_split(dataset.events, CUTS)[1:]
+    parts = pl.DataFrame({"position": split(dataset.events, rule), "first": first, "second": second})
+    kept = (last == "train") & (parts["position"] != "test")
+    return replace(dataset, events=dataset.events.filter(kept)), parts.filter(kept)
+
+
+def by_position(dataset: Dataset, parts: pl.DataFrame, length: int) -> Protocol:
+    """Training and validation rows of the split."""
+    samples = build_samples(dataset, parts["position"].to_list(), histories(dataset.events, length))
     return Protocol(samples, (samples.part,))
 
 
-def by_time(dataset: Dataset, length: int) -> Protocol:
-    """Events before the last cut, tested in the windows before it."""
-    windows = rolling_split(dataset.events, CUTS)[1:]
-    last = windows[-1] == "train"  # before the last cut
-    events = dataset.events.filter(last)
-    samples = build_samples(replace(dataset, events=events), ["train"] * len(events), histories(events, length))
-    renamed = [window.filter(last).replace({"test": "validation"}) for window in windows[:-1]]
-    parts = [codes_of(one.to_numpy().astype(str), np.array(PARTS)).astype(np.int8) for one in renamed]
-    return Protocol(samples, tuple(parts))
+def by_time(dataset: Dataset, parts: pl.DataFrame, length: int) -> Protocol:
+    """Each window validates what was trained before it."""
+    samples = build_samples(dataset, parts["position"].to_list(), histories(dataset.events, length))
+    renamed = [parts[name].replace({"test": "validation"}) for name in ("first", "second")]
+    codes = [codes_of(one.to_numpy().astype(str), np.array(PARTS)).astype(np.int8) for one in renamed]
+    return Protocol(samples, tuple(codes))
 
 
 def validate(

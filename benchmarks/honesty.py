@@ -9,6 +9,7 @@ planted leaks the leak check finds. The last line printed is one JSON object.
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ def main() -> None:
     home = load_config(given.config).home_folder
     name = given.train_run or (None if list_runs(home) else train(config=given.config))
     result = get_run(home, name).read("result")
+    if not result.get("rolling") or "facts" not in result["gains"].get("knowledge", {}):
+        sys.exit("the run has no rolling time, or not the arms base, facts and knowledge\n  train them: knowflow train")
     found, kinds = leak_kinds_found()
     figures = {
         "train_run": get_run(home, name).name,

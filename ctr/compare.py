@@ -111,7 +111,7 @@ def train_arm(
     scored: list[np.ndarray] = []
     if windows:
         at = _learners(arm, knowledge, samples, config, choice, learner, views)
-        early, tried = search(at(windows[0]), windows[0], config)
+        early, tried = search(at(windows[0]), windows[0], config, to_the_end=True)
         chosen["rolling"] = _told(early, tried)
         for number, window in enumerate(windows[1:], start=1):
             progress(f"training {arm.name} at cut {number}", number * len(config.seeds), total)
@@ -129,13 +129,17 @@ def train_arm(
     )
 
 
-def search(learner: Learner, part: np.ndarray, config: TrainConfig) -> tuple[TrainConfig, list[dict[str, Any]]]:
+def search(
+    learner: Learner, part: np.ndarray, config: TrainConfig, to_the_end: bool = False
+) -> tuple[TrainConfig, list[dict[str, Any]]]:
     """Try every rate and number of epochs of `config.search` with the first seed and keep what validation likes best.
 
     Args:
         learner: Trains models.
         part: [N] int8, with validation rows.
         config: How to train otherwise.
+        to_the_end: Judge a trial by its last epoch, as where models are trained without validation rows, and not by
+            its best one.
 
     Returns:
         The config with the rate and the epochs of the highest validation AUC, the first of equal ones, and what was
@@ -147,8 +151,8 @@ def search(learner: Learner, part: np.ndarray, config: TrainConfig) -> tuple[Tra
     tried: list[tuple[float, TrainConfig]] = []
     for trial in config.search:
         changed = config.model_copy(update={"learning_rate": trial.learning_rate, "epochs": trial.epochs})
-        found = network.train(part, changed, config.seeds[0]).validation_auc
-        tried.append((max(found, default=0.5), changed))
+        found = network.train(part, changed, config.seeds[0]).validation_auc or (0.5,)
+        tried.append((found[-1] if to_the_end else max(found), changed))
     _, best = max(tried, key=lambda one: one[0])
     return best, [
         {"learning_rate": one.learning_rate, "epochs": one.epochs, "validation_auc": auc} for auc, one in tried

@@ -221,12 +221,10 @@ def make_learner(arm: Arm, views: Views, samples: Samples, config: TrainConfig) 
     if config.backbone == "gbdt":
         if learned := [use.adapter for use in arm.uses if not _is_plain(use)]:
             raise UnfitBackbone(arm.name, learned)
-        return Trees(samples, _columns(arm, views), config.trees)
+        return Trees(samples, _columns(arm, views))
     if config.backbone == "blend":
         # What an adapter learns with the model enters by the network alone.
-        return Blend(
-            [Network(arm, views, samples, BLENDED), Trees(samples, _columns(arm, views), config.trees)], samples
-        )
+        return Blend([Network(arm, views, samples, BLENDED), Trees(samples, _columns(arm, views))], samples)
     return Network(arm, views, samples, config.backbone)
 
 

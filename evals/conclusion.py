@@ -135,7 +135,8 @@ def _in_both(split: Mapping[str, Any], rolling: Mapping[str, Any]) -> str:
         return "No gain holds in both."
     told = []
     for segment in TOLD:
-        if names := [_name(control) for control in split["controls"] if (segment, control) in shared]:
+        controls = compared_with(str(one), split["gains"][one])
+        if names := [_name(control) for control in controls if (segment, control) in shared]:
             told.append(f"{'over' if segment == 'all' else 'on'} {segment_name(segment)} better than {_and(names)}")
     return f"What holds in both: {', and '.join(told)}."
 

@@ -10,7 +10,7 @@ from evals.intervals import LEVEL, Draws, draw, effective_users, replicate_gains
 from evals.metrics import FUNCTIONS, ece_floor
 from evals.resampled import RESAMPLED, resampled_metrics
 from evals.scores import Scores
-from evals.words import CONTROLS, own_controls, too_few
+from evals.words import CONTROLS, own_controls, too_few, too_few_of_a_label
 from sources.progress import Progress, silent
 
 Table = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
@@ -54,7 +54,7 @@ def evaluate(
     present = [control for control in controls if control in trained]
     segments = {name: _counts(scores, chosen) for name, chosen in scores.segments.items()}
     effective = {
-        name: effective_users(np.bincount(user[chosen], minlength=users))
+        name: _effective(scores, user, chosen)
         for name, chosen in scores.segments.items()
         if segments[name]["no_interval"] is None
     }
@@ -138,15 +138,22 @@ def _summary(values: np.ndarray) -> dict[str, Any]:
     return {"mean": _plain(float(values.mean())), "sd": _plain(spread), "values": [_plain(float(v)) for v in values]}
 
 
+def _effective(scores: Scores, user: np.ndarray, chosen: np.ndarray) -> float:
+    """Number of equal users behind a segment: that of its rarer label, if it is smaller, for an AUC rests on pairs."""
+    masks = (chosen, *(chosen & (scores.label == label) for label in (0, 1)))
+    return min(effective_users(np.bincount(user[mask])) for mask in masks)
+
+
 def _counts(scores: Scores, chosen: np.ndarray) -> dict[str, Any]:
     of_user = np.unique(scores.user[chosen], return_counts=True)[1]
     largest = float(of_user.max() / of_user.sum()) if len(of_user) else 0.0
+    with_label = [len(np.unique(scores.user[chosen & (scores.label == label)])) for label in (0, 1)]
     return {
         "rows": int(chosen.sum()),
         "positives": int(scores.label[chosen].sum(dtype=np.float64)),
         "users": len(of_user),
         "largest_user_share": largest,
-        "no_interval": too_few(len(of_user), largest),
+        "no_interval": too_few(len(of_user), largest) or too_few_of_a_label(*with_label),
     }
 
 

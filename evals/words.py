@@ -122,6 +122,21 @@ def too_few(users: int, largest: float) -> str | None:
     return None
 
 
+def too_few_of_a_label(negative: int, positive: int) -> str | None:
+    """Say why there is no interval where few users have a row of one label; None where there may be one.
+
+    Args:
+        negative: Users with a row of label 0.
+        positive: Users with a row of label 1.
+
+    >>> too_few_of_a_label(400, 3), too_few_of_a_label(30, 20)
+    ('3 users with a row of the rarer label: too few for an interval', None)
+    """
+    if min(negative, positive) < LEAST_USERS:
+        return f"{count_users(min(negative, positive))} with a row of the rarer label: too few for an interval"
+    return None
+
+
 def without_interval(counts: Mapping[str, Any]) -> str | None:
     """Say why a segment's gains have no interval, of results too that were written before there was a reason in them.
 

@@ -15,8 +15,9 @@ SEEN_BEFORE = (
     "newer than the model, or, as a probe, the same prompts with anonymous titles."
 )
 EARLIER_ONLY = (
-    "Everything fitted on labels counts strictly earlier events only; knowledge about users is strictly earlier than "
-    "the sample that sees it."
+    "Every statistic and feature counts strictly earlier events only, and knowledge about users is strictly earlier "
+    "than the sample that sees it. A model's own parameters are fitted on training rows: under a split by each user's "
+    "position some of them are later than other users' test rows; under rolling time none is."
 )
 CUTOFF_UNKNOWN = (
     "Until when the model knows the world is unknown, so that the page cannot say how many rows lie after it, and "

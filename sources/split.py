@@ -42,8 +42,9 @@ def rolling_split(events: pl.DataFrame, cuts: Sequence[float]) -> list[pl.Series
 
     Returns:
         [N] String each: `train`, `test`, or `none` for what is later. The first one is for choosing settings: it trains
-        on what is older than the last stretch before the first cut, which is its `validation`, and tests nothing; a
-        stretch is as long as that from the first cut to the second (or to the end).
+        on what is older than the last stretch before the first cut, which is its `validation`, and tests nothing; the
+        stretch is as long as that from the first cut to the second (or to the end), and half of what is before the
+        first cut at most.
 
     Example:
         >>> from datetime import datetime
@@ -53,8 +54,8 @@ def rolling_split(events: pl.DataFrame, cuts: Sequence[float]) -> list[pl.Series
         (['train', 'validation', 'validation', 'none', 'none'], ['train', 'train', 'train', 'test', 'test'])
     """
     time = pl.col("time")
-    stretch = (cuts[1] if len(cuts) > 1 else 1.0) - cuts[0]
-    early, *moments = _moments(events, (max(cuts[0] - stretch, 0.0), *cuts))
+    stretch = min((cuts[1] if len(cuts) > 1 else 1.0) - cuts[0], cuts[0] / 2)
+    early, *moments = _moments(events, (cuts[0] - stretch, *cuts))
     choosing = pl.when(time < early).then(pl.lit("train")).when(time < moments[0]).then(pl.lit("validation"))
     parts = [choosing.otherwise(pl.lit("none"))]
     for begin, end in zip(moments, [*moments[1:], None], strict=True):

@@ -19,7 +19,7 @@ from ctr.adapters.protocol import Adapter, Plain, view_name
 from ctr.samples import Samples
 from ctr.statistics import user_residuals
 from ctr.views import View, entity_codes, knowledge_view, sample_view
-from feature_store.knowledge import Knowledge
+from feature_store.knowledge import Knowledge, as_of_rows
 
 SHRINK = 5.0
 """Ratings after which an item's mean counts half."""
@@ -38,7 +38,8 @@ def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dic
         moments, served = moments_of(samples.time, MOMENTS)
         value, known = np.zeros((len(row), 1), dtype=np.float32), (row >= 0) & (served >= 0)
         for place, moment in enumerate(moments):
-            predicted = out_of_fold(vectors.vectors, item, samples, samples.time < moment, folds)
+            there = known_before(item, vectors.as_of, moment)
+            predicted = out_of_fold(vectors.vectors, item, samples, samples.time < moment, folds, there)
             here = known & (served == place)
             value[here, 0] = predicted[row[here]]
         views[view_name(vectors)] = sample_view(value, known, samples)
@@ -67,7 +68,32 @@ def moments_of(time: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
     return moments, np.searchsorted(moments, time, side="right") - 1
 
 
-def out_of_fold(vectors: np.ndarray, item: np.ndarray, samples: Samples, counted: np.ndarray, folds: int) -> np.ndarray:
+def known_before(item: np.ndarray, as_of: np.ndarray, moment: np.datetime64) -> np.ndarray:
+    """Choose the newest row of each item that was known strictly before a moment.
+
+    Args:
+        item: [M] int64, code of the item each row is about, -1 = none.
+        as_of: [M] datetime64[us].
+        moment: When it is asked.
+
+    Returns:
+        [M] bool.
+    """
+    codes = np.arange(int(item.max(initial=-1)) + 1)
+    newest = as_of_rows(codes, np.full(len(codes), moment), item, as_of)
+    out = np.zeros(len(item), dtype=bool)
+    out[newest[newest >= 0]] = True
+    return out
+
+
+def out_of_fold(
+    vectors: np.ndarray,
+    item: np.ndarray,
+    samples: Samples,
+    counted: np.ndarray,
+    folds: int,
+    fitted: np.ndarray | None = None,
+) -> np.ndarray:
     """Predict each row by a ridge regression fitted on the rated items of the other folds.
 
     Args:
@@ -76,6 +102,7 @@ def out_of_fold(vectors: np.ndarray, item: np.ndarray, samples: Samples, counted
         samples: N samples with their ratings.
         counted: [N] bool, the samples whose ratings are read.
         folds: Number of folds.
+        fitted: [M] bool, the rows that may be fitted on; all where None.
 
     Returns:
         [M] float32; 0, as good as usual, where the other folds hold fewer than two rows to fit on.
@@ -84,6 +111,7 @@ def out_of_fold(vectors: np.ndarray, item: np.ndarray, samples: Samples, counted
     for fold in range(folds):
         count, residual = item_residuals(samples, counted & (samples.item % folds != fold))
         fit = (item >= 0) & (count[item] > 0)  # never this fold: none of its ratings was counted
+        fit &= True if fitted is None else fitted
         ask = (item >= 0) & (item % folds == fold)
         if fit.sum() >= 2 and ask.any():
             rated = item[fit]

@@ -38,7 +38,10 @@ def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dic
         if one.entity == "item":
             rows = knowledge_view(one, samples).rows  # [N]
         known |= rows >= 0
-        table = components(one.vectors, entity_codes(one, samples) >= 0)
+        there = entity_codes(one, samples) >= 0
+        # Components come from the rows that are known first: who sees any row sees none that is older.
+        there &= one.as_of == one.as_of[there].min() if there.any() else False
+        table = components(one.vectors, there)
         blocks.append(np.where(rows[:, None] >= 0, table[rows], 0))
     value = tastes(np.concatenate(blocks, axis=1), known, residuals(samples), samples)
     return {"taste": sample_view(value[:, None], known, samples)}

@@ -57,24 +57,16 @@ class TrainedTrees:
 
 
 class Trees:
-    """Trains trees on some samples; their columns are sorted into bins once, whatever is trained on later.
+    """Trains trees on some samples.
 
     Args:
         samples: N samples.
         views: What adapters prepared: adapter's place in the arm -> view, one row a sample.
-        config: How the columns are sorted into bins.
     """
 
-    def __init__(self, samples: Samples, views: Mapping[str, Mapping[str, View]], config: TreesConfig) -> None:
+    def __init__(self, samples: Samples, views: Mapping[str, Mapping[str, View]]) -> None:
         self.samples, self.columns = samples, columns_of(samples, views)
-        # Bins are quantiles of the columns alone; no label has a part in them.
-        self._binned = lightgbm.Dataset(
-            self.columns.values,
-            label=samples.label,
-            categorical_feature=list(self.columns.categories),
-            params=parameters(config, 0),
-            free_raw_data=False,
-        ).construct()
+        self._binned: tuple[bytes, lightgbm.Dataset] | None = None  # of the rows that were trained on last
 
     @property
     def searched(self) -> None:
@@ -91,12 +83,29 @@ class Trees:
         """
         rows, checked = (np.flatnonzero(part == PARTS.index(name)) for name in ("train", "validation"))
         begun = time.process_time()
-        chosen = self._binned.subset(rows.tolist())
-        booster = lightgbm.train(parameters(config.trees, seed), chosen, num_boost_round=config.trees.count)
+        binned = self._bin(rows, config.trees)
+        booster = lightgbm.train(parameters(config.trees, seed), binned, num_boost_round=config.trees.count)
         seconds = time.process_time() - begun
         trained = TrainedTrees(booster, self.columns, (), len(rows) / max(seconds, 1e-9))
         auc = validation_auc(self.samples.label[checked], trained.logits(checked))
         return replace(trained, validation_auc=auc)
+
+    def _bin(self, rows: np.ndarray, config: TreesConfig) -> lightgbm.Dataset:
+        """Sort the columns of some rows into bins, once for all seeds.
+
+        Bins are quantiles of statistics, which are made of labels: those of later rows may have no part in them.
+        """
+        key = rows.tobytes() + repr(config).encode()
+        if self._binned is None or self._binned[0] != key:
+            made = lightgbm.Dataset(
+                self.columns.values[rows],
+                label=self.samples.label[rows],
+                categorical_feature=list(self.columns.categories),
+                params=parameters(config, 0),
+                free_raw_data=False,  # else a second training could not begin from it
+            )
+            self._binned = (key, made.construct())
+        return self._binned[1]
 
 
 def parameters(config: TreesConfig, seed: int) -> dict[str, Any]:

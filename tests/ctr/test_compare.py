@@ -186,18 +186,36 @@ def test_the_rate_and_epochs_that_validation_likes_best_are_kept(samples, known)
         assert [(one["learning_rate"], one["epochs"]) for one in tried] == [(1e-5, 1), (2e-2, 2), (1e-5, 2)]
         assert (result.chosen[protocol]["learning_rate"], result.chosen[protocol]["epochs"]) == (2e-2, 2)
         assert best["learning_rate"] == 2e-2
+    # Rolling time has no validation rows to stop by, so that a trial is judged by its last epoch.
+    choosing = windows_of(samples, 0.5, 0.8)[0]
+    part, trial = replace(samples, part=choosing), CONFIG.model_copy(update={"learning_rate": 2e-2, "epochs": 2})
+    batches = Batches(samples, {})
+    run = train(make_model(ARMS["base"], {}, batches, part, trial, 0), batches, part, trial, 0, silent)
+    assert result.chosen["rolling"]["tried"][1]["validation_auc"] == pytest.approx(run.validation_auc[-1])
     by_hand = config.model_copy(update={"search": (), "learning_rate": 2e-2, "epochs": 2})
     np.testing.assert_array_equal(result.test, train_arm(ARMS["base"], known, samples, by_hand).test)
 
 
-def test_test_labels_choose_no_setting(world, samples, known):
+@pytest.mark.parametrize("protocol", ["split", "rolling"])
+def test_test_labels_choose_no_setting(world, protocol):
+    # Turned in the raw data and rebuilt: under the split those of the very last moments, in rolling time all from the
+    # first cut on.
     config = CONFIG.model_copy(update={"search": (Trial(learning_rate=1e-3), Trial(learning_rate=2e-2))})
-    turned = replace(samples, label=np.where(samples.part == 2, 1 - samples.label, samples.label).astype(np.float32))
+    dataset = world.dataset()
+    before = world.samples_of(dataset)
+    windows = windows_of(before, 0.5, 0.8)
+    late = before.time >= (before.time.max() if protocol == "split" else before.time[windows[1] == 2].min())
+    assert late.sum() > 3
+    events = dataset.events.with_columns(
+        rating=np.where(late, before.rating + 2, before.rating).astype(np.float32),
+        label=np.where(late, 1 - before.label, before.label),
+    )
+    after = world.samples_of(replace(dataset, events=events))
+    assert not ((after.label != before.label) & (before.part != 2)).any() or protocol == "rolling"
 
-    one, two = (train_arm(ARMS["base"], known, of, config) for of in (samples, turned))
+    one, two = (train_arm(ARMS["base"], {}, of, config, silent, windows) for of in (before, after))
 
-    assert one.chosen == two.chosen
-    np.testing.assert_array_equal(one.test, two.test)
+    assert one.chosen[protocol] == two.chosen[protocol]
 
 
 def test_the_constant_is_the_share_of_clicks_before(samples):

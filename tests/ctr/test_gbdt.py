@@ -66,6 +66,29 @@ def test_labels_outside_the_training_rows_change_no_tree(samples):
     np.testing.assert_array_equal(one.logits(rows), other.logits(rows))
 
 
+@pytest.mark.parametrize("backbone", ["gbdt", "blend"])
+def test_labels_at_or_after_a_cut_move_no_tree_and_no_bin(world, backbone):
+    # Columns are statistics of labels; their bins would tell of later ones, if later rows had a part in them.
+    dataset, config = world.dataset(), CONFIG.model_copy(update={"backbone": backbone, "batch_size": 64})
+    before = world.samples_of(dataset)
+    cut = np.sort(before.time)[len(before.time) // 2]
+    part = np.where(before.time < cut, 0, 2).astype(np.int8)
+    late = before.time >= cut
+    events = dataset.events.with_columns(
+        rating=np.where(late, 3 * before.rating, before.rating).astype(np.float32),
+        label=np.where(late, 1 - before.label, before.label),
+    )
+    after = world.samples_of(replace(dataset, events=events))
+
+    one, two = (make_learner(BASE, {}, of, config).train(part, config, 0) for of in (before, after))
+
+    first = np.flatnonzero(before.time == before.time[late].min())
+    later = np.flatnonzero(before.time > before.time[late].min())
+    assert len(first) > 3
+    np.testing.assert_array_equal(one.logits(first), two.logits(first))
+    assert (one.logits(later) != two.logits(later)).any()  # which have seen the changed labels
+
+
 def test_a_model_is_kept_as_lightgbm_s_own_text(samples):
     model = make_learner(BASE, {}, samples, CONFIG).train(samples.part, CONFIG, 0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from ctr.adapters.quality import MOMENTS, item_residuals, moments_of, out_of_fold, prepare
+from ctr.adapters.quality import MOMENTS, item_residuals, known_before, moments_of, out_of_fold, prepare
 from feature_store.knowledge import Knowledge
 
 FOLDS = 3
@@ -207,6 +207,29 @@ def test_no_rating_at_or_after_a_sample_s_time_changes_its_quality(samples, know
     np.testing.assert_array_equal(after.rows, before.rows)
     np.testing.assert_array_equal(after.table[unseen], before.table[unseen])
     assert share == 0.9 or (after.table[~unseen] != before.table[~unseen]).any()
+
+
+def test_vectors_that_are_not_known_yet_change_no_quality(samples, knowledge):
+    middle = np.sort(samples.time)[len(samples.time) // 2]
+    dated = replace(knowledge, as_of=np.where(np.arange(len(knowledge.as_of)) % 2 == 0, knowledge.as_of, middle))
+    late = dated.as_of >= middle
+    changed = replace(dated, vectors=np.where(late[:, None], -3 * dated.vectors, dated.vectors))
+
+    before, after = (prepare([one], samples, FOLDS)["kar_item/dense"] for one in (dated, changed))
+
+    unseen = samples.time <= middle
+    assert late.any()
+    assert (before.rows[unseen] >= 0).any()
+    np.testing.assert_array_equal(after.table[unseen], before.table[unseen])
+    assert (after.table[~unseen] != before.table[~unseen]).any()
+
+
+def test_each_fit_reads_the_newest_row_of_an_item_that_was_known_before_it():
+    second = np.array([1, 3, 2, 9, 1], dtype="datetime64[s]").astype("datetime64[us]")
+
+    known = known_before(np.array([0, 0, 1, 1, -1]), second, np.datetime64(3, "s"))
+
+    assert known.tolist() == [True, False, True, False, False]  # the row of second 3 is not strictly before it
 
 
 def test_moments_part_events_equally_and_serve_what_is_not_earlier():

@@ -80,6 +80,23 @@ def test_knowledge_that_is_not_older_than_a_sample_says_nothing_of_it(samples, k
     assert prepare(knowledge, samples, 3)["taste"].coverage > 0.3
 
 
+def test_vectors_that_are_not_known_yet_change_no_taste(samples, knowledge):
+    middle = np.sort(samples.time)[len(samples.time) // 2]
+    dated = [
+        replace(one, as_of=np.where(np.arange(len(one.as_of)) % 2 == 0, one.as_of.min(), middle)) for one in knowledge
+    ]
+    changed = [
+        replace(one, vectors=np.where((one.as_of >= middle)[:, None], -3 * one.vectors, one.vectors)) for one in dated
+    ]
+
+    before, after = (prepare(one, samples, 3)["taste"] for one in (dated, changed))
+
+    unseen = samples.time <= middle
+    assert (before.rows[unseen] >= 0).any()
+    np.testing.assert_array_equal(after.table[unseen], before.table[unseen])
+    assert (after.table[~unseen] != before.table[~unseen]).any()
+
+
 def test_components_keep_what_differs_and_are_fitted_on_known_items_alone():
     random = np.random.default_rng(1)
     vectors = random.normal(size=(30, 3)) @ random.normal(size=(3, 8))  # three directions of eight

@@ -116,7 +116,22 @@ def test_a_segment_of_one_class_or_no_rows_gives_none_and_json_holds_it(make_sco
     assert one_class["logloss"]["mean"] is not None
     assert set(map(str, result["gains"]["knowledge"]["base"]["none"].values())) == {str(nothing)}
     assert result["arms"]["base"]["none"]["auc"] == {"mean": None, "sd": None, "values": [None] * 3}
-    assert "too few rows of both labels" in result["conclusion"]
+    assert "0 users with a row of the rarer label: too few for an interval" in result["conclusion"]
+
+
+@pytest.mark.parametrize("with_positive", [3, 19, 20])
+def test_few_users_of_the_rarer_label_get_words_instead_of_an_interval(make_scores, with_positive):
+    # An AUC rests on pairs: of 40 users with rows, three with a positive are three users.
+    scores = make_scores(rows=800)
+    user = np.arange(800) % 40
+    label = ((user < with_positive) & (np.arange(800) < 40)).astype(np.float32)
+
+    result = evaluate(replace(scores, label=label, user=user), replicates=50)
+
+    why = f"{with_positive} users with a row of the rarer label: too few for an interval"
+    assert result["segments"]["all"]["no_interval"] == (why if with_positive < 20 else None)
+    gain = result["gains"]["knowledge"]["base"]["all"]["auc"]
+    assert (gain["low"] is None) == (with_positive < 20)
     json.dumps(result, allow_nan=False)
 
 

@@ -37,8 +37,18 @@ def servers_below(process: subprocess.Popen[str]) -> dict[str, psutil.Process]:
 
 
 def ended(processes: dict[str, psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(list(processes.values()), timeout=120)
-    return not alive
+    """Wait until all of them have ended; a zombie has: that it is cleared away is left to the system's first process."""
+    deadline = time.monotonic() + 120
+    while any(lives(process) for process in processes.values()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not any(lives(process) for process in processes.values())
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from ctr.faults import UnfitExamples
 from feature_store.releases import NoRelease, get_release
 from flows.comparison import begin_run
 from flows.config import load_config
+from flows.looks import read_looks
 from flows.train import train
 from flows.train_runs import get_run
 
@@ -50,4 +51,6 @@ def test_examples_that_a_new_split_keeps_for_the_test_are_told_before_anything_i
 
     with pytest.raises(UnfitExamples, match=r"of 60 examples are events that the split keeps for validation or test"):
         begin_run(load_config(reasoned.config), ["llm-cf"], None)
-    assert [path.name for path in (reasoned.folder / "runs" / "train").iterdir()] == ["train-000001"]
+    trained = reasoned.folder / "runs" / "train"
+    assert [path.name for path in trained.iterdir() if path.is_dir()] == ["train-000001"]
+    assert [look["by"] for look in read_looks(trained)] == ["train-000001"]  # and nobody looked at test rows again

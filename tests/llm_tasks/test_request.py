@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import json
 from dataclasses import replace
+from datetime import UTC
 
 import pytest
 from hypothesis import given
@@ -115,10 +116,18 @@ def test_messages_are_written_as_canonical_json_whatever_they_hold(said):
 @given(of=parts)
 def test_a_key_is_the_hash_of_one_canonical_json_object(of):
     said, model, sampling, schema = of
-    content = {"messages": said, **vars(model), "sampling": sampling, "schema": schema}
+    names = {"model": model.model, "revision": model.revision, "adapter": model.adapter}
+    content = {"messages": said, **names, "sampling": sampling, "schema": schema}
     canonical_json = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
     assert key(of) == hashlib.sha256(canonical_json.encode("utf-8", errors="surrogatepass")).hexdigest()
+
+
+@given(of=parts, seen=st.datetimes(timezones=st.just(UTC)))
+def test_what_a_model_was_tuned_on_dates_its_rows_and_is_no_part_of_the_key(of, seen):
+    said, model, *rest = of
+
+    assert key((said, replace(model, seen_until=seen), *rest)) == key(of)
 
 
 def test_a_number_that_json_does_not_know_is_refused():

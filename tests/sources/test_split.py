@@ -171,5 +171,7 @@ def test_settings_are_chosen_on_the_stretch_before_the_first_cut():
     choosing, first, second = rolling_split(table, [0.5, 0.7])
 
     assert choosing.to_list() == [TRAIN] * 3 + [VALIDATION] * 2 + ["none"] * 5  # as long as from 50% to 70%
+    alone, _ = rolling_split(table, [0.4])
+    assert alone.to_list() == [TRAIN] * 2 + [VALIDATION] * 2 + ["none"] * 6  # to the end it is 60%, more than there is
     assert first.to_list() == [TRAIN] * 5 + [TEST] * 2 + ["none"] * 3
     assert second.to_list() == [TRAIN] * 7 + [TEST] * 3

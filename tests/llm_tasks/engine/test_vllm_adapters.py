@@ -119,7 +119,8 @@ def test_a_task_with_an_adapter_is_planned_asked_and_kept_apart_from_the_model_a
     shop = vllm_shop(items=3)
     plain = shop.ask("kar_item")
     before = {row["row"]: row["answer_key"] for row in shop.lineage("kar_item").values()}
-    shop.configure(tasks={"kar_item": {"adapter": {"name": "style", "path": adapters[0].path}}})
+    adapter = {"name": "style", "path": adapters[0].path, "seen_until": "none"}
+    shop.configure(tasks={"kar_item": {"adapter": adapter}})
 
     planned = shop.plan("kar_item").summary()
     done = shop.ask("kar_item")

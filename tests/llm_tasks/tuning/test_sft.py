@@ -22,6 +22,7 @@ from llm_tasks.tuning.tokens import tokenise
 from sources.progress import silent
 
 NEWEST = datetime(2024, 1, 5, 12, tzinfo=UTC)
+EVENTS = {"recommendation": {"newest_event": str(NEWEST)}}
 CONFIG = TuningConfig(learning_rate=5e-3, row_tokens=128, batch_rows=4, epochs=4, save_every=2, held_out=0)
 
 
@@ -49,8 +50,7 @@ def loss_of(model, base, conversations) -> float:
 def tuned(base, sums, mixture_of, tmp_path_factory):
     """An adapter tuned on the sums, as if some of them were events until NEWEST."""
     out = tmp_path_factory.mktemp("tuned") / "sums"
-    mixture = mixture_of(sums).with_facts({"recommendation": {"newest_event": str(NEWEST)}})
-    return out, tune(base, mixture, CONFIG, out, silent)
+    return out, tune(base, mixture_of(sums).with_facts(EVENTS), CONFIG, out, silent)
 
 
 def with_adapter(base, folder):
@@ -89,7 +89,7 @@ def test_the_folder_is_an_adapter_that_vllm_serves_with_what_it_was_tuned_on_bes
 def test_the_same_seed_gives_the_same_adapter_to_the_last_bit_and_another_seed_another(
     base, sums, mixture_of, tuned, tmp_path
 ):
-    tune(base, mixture_of(sums), CONFIG, tmp_path / "again", silent)
+    tune(base, mixture_of(sums).with_facts(EVENTS), CONFIG, tmp_path / "again", silent)
     tune(base, mixture_of(sums), CONFIG.model_copy(update={"seed": 1}), tmp_path / "other", silent)
 
     assert fingerprint(tmp_path / "again") == fingerprint(tuned[0])
