@@ -9,7 +9,6 @@ import pytest
 from cli.demo import CONFIG, whole_pipeline
 from flows.config import load_config
 from tests.command import as_a_command
-from tests.conftest import SMALL
 
 
 def test_the_demo_is_the_example_and_keeps_what_it_makes_in_runs():
@@ -39,7 +38,7 @@ sys.exit(whole_pipeline(Path(sys.argv[1]), arms="base", json=True))
 @pytest.mark.slow(reason="a process that starts a Prefect server of its own, as the demo does, and two trainings")
 @pytest.mark.usefixtures("prefect_server")
 def test_a_second_run_asks_nothing_and_encodes_nothing_and_says_so(shop, plain_knowflow, monkeypatch, capsys):
-    shop.configure(train=SMALL | {"seeds": [0], "rolling": []})
+    shop.configure(train={"seeds": [0], "rolling": [], "search": [], "trees": {"count": 5, "leaves": 4}})
     shop.write_events([*shop.events(), *((f"v{user}", *event[1:]) for user in range(9) for event in shop.events()[:5])])
     command = [sys.executable, "-c", FIRST, str(shop.config)]
     first = subprocess.run(
