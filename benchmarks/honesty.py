@@ -1,7 +1,8 @@
 """The gain that is believed: knowledge over its facts control under both protocols, and what guards the figure.
 
-Run:   .venv/bin/python benchmarks/honesty.py [--config FILE] [--train-run NAME] [--save]
-Reads: the newest training run of examples/movielens (make demo), or trains one where there is none.
+Run:   .venv/bin/python benchmarks/honesty.py [--config FILE] [--train-run NAME | --kept] [--save]
+Reads: the newest training run of examples/movielens (make demo), or trains one where there is none; with --kept the
+evaluation that benchmarks/demo.py --save kept.
 
 Beside the gains: how often noise is called a gain (200 simulated runs a case, one CPU-minute), and how many kinds of
 planted leaks the leak check finds. The last line printed is one JSON object.
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from aa_test import measure
-from keep import keep
+from keep import RESULTS, keep
 from leak_kinds import leak_kinds_found
 
 from flows.config import load_config
@@ -31,15 +32,13 @@ def main() -> None:
     parser.add_argument("--config", default=str(CONFIG))
     parser.add_argument("--train-run", help="the newest finished one when left out")
     parser.add_argument("--save", action="store_true", help="keep it for `make figures`")
+    parser.add_argument("--kept", action="store_true", help="of benchmarks/results/demo.json")
     given = parser.parse_args()
-    home = load_config(given.config).home_folder
-    name = given.train_run or (None if list_runs(home) else train(config=given.config))
-    result = get_run(home, name).read("result")
+    result = kept() if given.kept else run_of(given.config, given.train_run)
     if not result.get("rolling") or "facts" not in result["gains"].get("knowledge", {}):
         sys.exit("the run has no rolling time, or not the arms base, facts and knowledge\n  train them: knowflow train")
     found, kinds = leak_kinds_found()
     figures = {
-        "train_run": get_run(home, name).name,
         "position": gains(result),
         "rolling": gains(result["rolling"]),
         "base_auc": auc(result, "base"),
@@ -54,6 +53,17 @@ def main() -> None:
     if given.save:
         keep("honesty", figures)
     print(json.dumps(figures))
+
+
+def kept() -> dict[str, Any]:
+    """The evaluation of the demo that was kept last."""
+    return json.loads((RESULTS / "demo.json").read_text(encoding="utf-8"))["result"]
+
+
+def run_of(config: str, name: str | None) -> dict[str, Any]:
+    """The result of a training run; the newest one, or of a new one, where none is named."""
+    home = load_config(config).home_folder
+    return get_run(home, name or (None if list_runs(home) else train(config=config))).read("result")
 
 
 def gains(result: Mapping[str, Any]) -> dict[str, Any]:
