@@ -24,7 +24,7 @@ def demo(
     json: AsJson = False,
     arms: Annotated[str | None, Parameter(help="Arms to train, separated by commas; all of them if left out.")] = None,
 ) -> int:
-    """Run refresh, train and report on MovieLens small with recorded answers; some six minutes on two cores.
+    """Run refresh, train and report on MovieLens small with recorded answers; some eight minutes on two cores.
 
     Run it again: nothing is asked and nothing is encoded a second time.
 
