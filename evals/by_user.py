@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from evals.intervals import LEAST_USERS, LEVEL, draw, percentile_interval
-from evals.words import NOTHING, percent, signed
+from evals.intervals import LEVEL, draw, percentile_interval
+from evals.words import LEAST_USERS, NOTHING, percent, signed
 
 REPLICATES = 2_000
 """Resamples of the users; the far percentiles of few users need more than a thousand."""

@@ -23,9 +23,6 @@ LEVEL = 0.95
 LEAST_DEFINED = 0.9
 """Share of the replicates that must have a value; with fewer, the segment is too small for an interval."""
 
-LEAST_USERS = 20
-"""Users that a segment needs for an interval; with fewer, a gain may be noise and no sentence is made of it."""
-
 
 @dataclass(frozen=True)
 class Draws:
@@ -122,19 +119,6 @@ def user_interval(gains: np.ndarray, mean: float, effective: float) -> tuple[flo
     low, high = percentile_interval(gains)
     factor = stretch(effective)
     return mean - factor * (mean - low), mean + factor * (high - mean)
-
-
-def mean_interval(values: np.ndarray, replicates: int, seed: int = 0) -> dict[str, float]:
-    """Mean of independent values and its bootstrap interval: `mean`, `low` and `high`.
-
-    Args:
-        values: [n] without NaN, such as one difference a query; not empty.
-        replicates: How often n of them are drawn.
-        seed: Decides the draws.
-    """
-    drawn = np.random.default_rng(seed).integers(len(values), size=(replicates, len(values)))
-    low, high = percentile_interval(values[drawn].mean(axis=1))
-    return {"mean": float(values.mean()), "low": low, "high": high}
 
 
 def percentile_interval(gains: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
