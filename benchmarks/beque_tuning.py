@@ -22,27 +22,27 @@ import polars as pl
 import torch
 from student_model import make_student, run
 
+from app.config import load_config
+from app.rewrite_judges import calibrated
+from app.workplace import open_dataset
 from evals.by_user import Parts, intervals
 from evals.rewrites import shared
-from feature_store.relevance import LexicalOverlap
-from feature_store.search import BulkSearch, document_texts, fuse
-from flows.config import load_config
-from flows.rewrite_judges import calibrated
-from flows.workplace import open_dataset
-from llm_tasks.tuning.base import find_base, load_weights
-from llm_tasks.tuning.candidates import read_candidates
-from llm_tasks.tuning.config import RewriteConfig
-from llm_tasks.tuning.instructions import rewrite_mixture
-from llm_tasks.tuning.preference import tune_preferences
-from llm_tasks.tuning.ranking import Ranked, agreement, measure_ranking, rank_queries, score_queries
-from llm_tasks.tuning.rejection import Judge, judge, keep, rewards
-from llm_tasks.tuning.sft import tune
 from prompts.domain import Domain, load_domain
 from prompts.library import choose_prompt
+from retrieval.relevance import LexicalOverlap
+from retrieval.search import BulkSearch, document_texts, fuse
 from sources.config import QueriesConfig
 from sources.progress import silent
 from sources.queries import engagements, query_table, split_queries, training_queries
 from sources.tables import Dataset
+from tuning.base import find_base, load_weights
+from tuning.candidates import read_candidates
+from tuning.config import RewriteConfig
+from tuning.instructions import rewrite_mixture
+from tuning.preference import tune_preferences
+from tuning.ranking import Ranked, agreement, measure_ranking, rank_queries, score_queries
+from tuning.rejection import Judge, judge, keep, rewards
+from tuning.sft import tune
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
 SETTINGS = RewriteConfig(

@@ -21,6 +21,9 @@ import torch
 from keep import keep
 from threadpoolctl import threadpool_limits
 
+from app.config import load_config
+from app.samples import read_vectors_of
+from app.workplace import open_dataset, open_store
 from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import Adapter
 from ctr.arms import BASE, FACTS, KNOWLEDGE, Arm, Use, as_facts
@@ -30,9 +33,6 @@ from ctr.samples import PARTS, Samples, build_samples, codes_of
 from ctr.views import View
 from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
-from flows.config import load_config
-from flows.samples import read_vectors_of
-from flows.workplace import open_dataset, open_store
 from sources.config import SplitConfig
 from sources.history import histories
 from sources.split import rolling_split, split

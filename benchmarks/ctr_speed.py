@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
+from app.config import load_config
+from app.samples import open_samples, read_vectors_of
+from app.workplace import open_store
 from ctr.arms import BASE, KNOWLEDGE, Arm
 from ctr.compare import prepare_views, train_arm
 from ctr.config import TrainConfig
 from feature_store.releases import NoRelease, get_release
-from flows.config import load_config
-from flows.samples import open_samples, read_vectors_of
-from flows.workplace import open_store
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
 RUNS = 3

@@ -19,10 +19,10 @@ import torch
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from flows.config import load_config
-from flows.workplace import encoders_of, open_store
-from llm_tasks.encoders.dense import DenseEncoder
-from llm_tasks.encoders.lexical import FEW_TEXTS, MOST_TERMS, LexicalEncoder
+from app.config import load_config
+from app.workplace import encoders_of, open_store
+from encoders.dense import DenseEncoder
+from encoders.lexical import FEW_TEXTS, MOST_TERMS, LexicalEncoder
 from llm_tasks.pipeline.encode import task_texts
 from sources.progress import silent
 

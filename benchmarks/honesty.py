@@ -19,9 +19,9 @@ from aa_test import measure
 from keep import RESULTS, keep
 from leak_kinds import leak_kinds_found
 
-from flows.config import load_config
+from app.config import load_config
+from app.train_runs import get_run, list_runs
 from flows.train import train
-from flows.train_runs import get_run, list_runs
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
 

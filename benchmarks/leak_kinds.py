@@ -21,9 +21,9 @@ from feature_store.leak_check import LeakReport, leak_check
 from feature_store.leak_evidence import QUERIES, Evidence
 from feature_store.lineage import EPOCH, row_key, write_lineage
 from feature_store.releases import publish
-from feature_store.rewrite_table import RewriteTable
 from feature_store.schemas import ANSWERS, LINEAGE
 from feature_store.vectors import text_key, write_state
+from retrieval.rewrite_table import RewriteTable
 from sources.tables import event_id
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

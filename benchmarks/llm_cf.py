@@ -15,6 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from app.config import load_config
+from app.looks import note_look
+from app.samples import open_samples, read_vectors_of
+from app.workplace import open_dataset, open_store
 from ctr.arms import LLM_CF, Arm, Use, arms_of
 from ctr.compare import train_arm
 from ctr.config import ExamplesConfig, TrainConfig
@@ -25,10 +29,6 @@ from evals.scores import Scores
 from evals.segments import segments_of_test
 from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
-from flows.config import load_config
-from flows.looks import note_look
-from flows.samples import open_samples, read_vectors_of
-from flows.workplace import open_dataset, open_store
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
 ARMS = ("base", "kar", "llm-cf", "kar+llm-cf", "llm-cf-shuffled", "llm-cf-labels", "llm-cf-random")

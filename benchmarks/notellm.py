@@ -23,27 +23,27 @@ import polars as pl
 import torch
 import yaml
 
+from app.config import Config, load_config
+from app.samples import open_samples, read_vectors_of
+from app.workplace import open_dataset, open_store
 from ctr.arms import BASE, NOTELLM, TUNED, tuned_arms
 from ctr.compare import train_arm
 from ctr.config import TrainConfig
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
+from engines.minilm import minilm_folder
 from evals.evaluate import evaluate
 from evals.scores import Scores
 from evals.segments import cold_rows
 from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
-from flows.config import Config, load_config
-from flows.samples import open_samples, read_vectors_of
-from flows.workplace import open_dataset, open_store
-from llm_tasks.encoders.minilm import minilm_folder
-from llm_tasks.note_pairs import training_pairs
-from llm_tasks.notes import notes
-from llm_tasks.tuning.contrastive import tune_encoder
-from llm_tasks.tuning.contrastive_config import ContrastiveConfig
 from prompts.domain import load_domain
+from prompts.notes import notes
 from sources.progress import silent
 from sources.split import split
+from tuning.contrastive import tune_encoder
+from tuning.contrastive_config import ContrastiveConfig
+from tuning.note_pairs import training_pairs
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
 ARMS = (BASE, *tuned_arms(NOTELLM))

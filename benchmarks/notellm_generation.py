@@ -20,20 +20,20 @@ import polars as pl
 from student_model import make_student, run
 from torch.nn.functional import normalize
 
-from flows.config import load_config
-from flows.workplace import open_dataset
-from llm_tasks.encoders.dense import DenseEncoder
-from llm_tasks.note_pairs import training_pairs
-from llm_tasks.notes import Guides, Labels, compression, labels_of, notes
-from llm_tasks.tuning.base import load_weights
-from llm_tasks.tuning.config import StepConfig
-from llm_tasks.tuning.contrastive import tune_encoder
-from llm_tasks.tuning.contrastive_config import ContrastiveConfig, share_of
-from llm_tasks.tuning.contrastive_steps import encode_prompts
-from llm_tasks.tuning.note_model import load_note_model
-from llm_tasks.tuning.note_recall import recall
+from app.config import load_config
+from app.workplace import open_dataset
+from encoders.dense import DenseEncoder
 from prompts.domain import Domain, load_domain
+from prompts.notes import Guides, Labels, compression, labels_of, notes
 from sources.progress import silent
+from tuning.base import load_weights
+from tuning.config import StepConfig
+from tuning.contrastive import tune_encoder
+from tuning.contrastive_config import ContrastiveConfig, share_of
+from tuning.contrastive_steps import encode_prompts
+from tuning.note_model import load_note_model
+from tuning.note_pairs import training_pairs
+from tuning.note_recall import recall
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
 FIELD, HELD_OUT, PAIRS = "genres", 0.3, 2_048

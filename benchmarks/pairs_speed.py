@@ -14,7 +14,7 @@ import time
 import numpy as np
 import polars as pl
 
-from llm_tasks.note_pairs import note_pairs
+from tuning.note_pairs import note_pairs
 
 EVENTS, ITEMS, USERS = 1_000_000, 100_000, 60_000
 

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from app.config import load_config
+from app.ranking import judge_rewrites
+from app.rewrite_inputs import DESCRIBED, Inputs, open_inputs
 from evals.by_user import REPLICATES, intervals
 from evals.rewrites import Queries, found
-from evals.search_arms import BUDGET, RECORDED
-from feature_store.rewrites import Weights, cleaned, ranked
-from feature_store.search import BulkSearch
-from flows.config import load_config
-from flows.ranking import judge_rewrites
-from flows.rewrite_inputs import DESCRIBED, Inputs, open_inputs
+from retrieval.rewrites import Weights, cleaned, ranked
+from retrieval.search import BulkSearch
+from retrieval.search_arms import BUDGET, RECORDED
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
 ORDERS = (0.0, 0.5, 1.0, 2.0, 4.0)

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from feature_store.search import BulkSearch, document_texts, fuse
-from flows.config import load_config
-from flows.workplace import open_dataset
+from app.config import load_config
+from app.workplace import open_dataset
+from retrieval.search import BulkSearch, document_texts, fuse
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
 QUERIES, REWRITES, BUDGET = 10_000, 4, 50

@@ -18,12 +18,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
-from llm_tasks.tuning.base import Base, find_base, load_weights, save
-from llm_tasks.tuning.config import StepConfig
-from llm_tasks.tuning.packing import pack
-from llm_tasks.tuning.sft import make_trainer
-from llm_tasks.tuning.tokens import Example
 from sources.progress import silent
+from tuning.base import Base, find_base, load_weights, save
+from tuning.config import StepConfig
+from tuning.packing import pack
+from tuning.sft import make_trainer
+from tuning.tokens import Example
 
 VOCABULARY = 4_096
 

@@ -10,8 +10,8 @@ from unittest.mock import patch
 import polars as pl
 import yaml
 
-from flows.config import load_config
-from flows.workplace import open_workplace
+from app.config import load_config
+from app.workplace import open_workplace
 from llm_tasks.pipeline.catalogue import choose_tasks
 from llm_tasks.pipeline.generate import Generated, generate
 from llm_tasks.pipeline.plan import plan_task

@@ -15,14 +15,14 @@ from pathlib import Path
 import torch
 from tuning_toy import make_toy
 
-from flows.config import load_config
-from flows.workplace import open_dataset
-from llm_tasks.tuning.base import find_base
-from llm_tasks.tuning.config import TuningConfig
-from llm_tasks.tuning.mixture import mix
-from llm_tasks.tuning.sft import tune
+from app.config import load_config
+from app.workplace import open_dataset
 from prompts.domain import load_domain
 from sources.progress import silent
+from tuning.base import find_base
+from tuning.config import TuningConfig
+from tuning.mixture import mix
+from tuning.sft import tune
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
 ROWS = 240

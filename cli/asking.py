@@ -6,12 +6,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from app.asking import Asking, with_engine
+from app.config import Config, load_config
+from app.workplace import chosen_tasks, open_store, open_workplace
 from cli.output import bars, count_rows, print_json, print_table, say, say_next
 from feature_store.releases import Release, get_release, list_releases
-from flows.asking import Asking, with_engine
-from flows.config import Config, load_config
 from flows.server import prefect_server
-from flows.workplace import chosen_tasks, open_store, open_workplace
 
 
 @Parameter(name="*")

@@ -6,15 +6,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from app.config import load_config
+from app.train_runs import get_run
+from app.workplace import chosen_tasks, open_store
 from cli.output import AsJson, bars, print_json, print_line, say
 from cli.prefect_settings import keep_in
 from cli.train import print_arms, split_arms
 from ctr.arms import choose_arms
 from feature_store.database import Store, check_keys
-from flows.config import load_config
 from flows.server import prefect_server
-from flows.train_runs import get_run
-from flows.workplace import chosen_tasks, open_store
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
 

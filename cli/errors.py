@@ -2,25 +2,25 @@
 
 from dataclasses import dataclass
 
+from app.children import ChildFailed, ChildFault
+from app.train_runs import NoTrainRun
 from cli.asking import Unlimited
 from ctr.faults import ArmFailed, UnfitExamples, UnfitVectors, UnknownArm
+from engines.choose import EngineFault
 from evals.scores import ScoresFault
 from feature_store.database import DuplicateKeys, OtherVersion, StoreBusy, StoreUnwritable
 from feature_store.gates import GatesClosed
 from feature_store.releases import NoRelease
-from feature_store.similar import UnknownItem
-from flows.children import ChildFailed, ChildFault
 from flows.server import NoServer
-from flows.train_runs import NoTrainRun
-from llm_tasks.engine.choose import EngineFault
 from llm_tasks.pipeline.budget import BudgetReached
 from llm_tasks.pipeline.catalogue import UnknownTask
 from llm_tasks.pipeline.encode import NothingToFit
 from llm_tasks.pipeline.workplace import OptionFault
-from llm_tasks.tuning.faults import TuningFault
 from prompts.faults import PromptFault
+from retrieval.similar import UnknownItem
 from sources.faults import SourceFaults
 from sources.queries import UnfitQuery
+from tuning.faults import TuningFault
 
 CHECK_FAILED, WRONG_INPUT = 1, 2
 CODES: dict[type[Exception], int] = {

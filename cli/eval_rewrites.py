@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from app.config import load_config
+from app.progress import progress
+from app.rewrite_evaluation import evaluate_rewrites
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
 from evals.page import Table, render_page
 from evals.rewrites import HEADLINE
 from evals.rewrites_page import CAVEATS, arm_table, calibration_table, conclusion, page_sections, segment_table
-from flows.config import load_config
-from flows.progress import progress
-from flows.rewrite_evaluation import evaluate_rewrites
 from llm_tasks.pipeline.workplace import OptionFault
 
 TAKEN = ("original", "spelling", "rm3", "dense", "original_dense", "recorded", "served")

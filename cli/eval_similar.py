@@ -9,14 +9,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from app.config import load_config
+from app.progress import progress
+from app.similar_evaluation import FROZEN, HEADLINE, TUNED, evaluate_similar
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
 from evals.by_user import crowd, shown
 from evals.page import Section, Table, render_page
 from evals.words import fixed
-from flows.config import load_config
-from flows.progress import progress
-from flows.similar_evaluation import FROZEN, HEADLINE, TUNED, evaluate_similar
-from llm_tasks.tuning.workfolder import RESULT
+from tuning.workfolder import RESULT
 
 CAVEATS = (
     "Intervals draw the users whose logs say what people went on to. Largest user: the share of the figure that one of"

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import polars as pl
 from cyclopts import Parameter
 
+from app.config import Config, load_config
+from app.workplace import open_dataset, open_store
 from cli.errors import WRONG_INPUT
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, say
-from feature_store.pool import open_pool
 from feature_store.releases import get_release
-from flows.config import Config, load_config
-from flows.workplace import open_dataset, open_store
 from prompts.domain import load_domain
+from retrieval.pool import open_pool
 from sources.columns import to_time
 from sources.split import split
 from sources.tables import Dataset

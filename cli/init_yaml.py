@@ -11,8 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel
 
 from ctr.config import TrainConfig
+from engines.protocol import EngineConfig
 from feature_store.gates import GatesConfig
-from llm_tasks.engine.protocol import EngineConfig
 from llm_tasks.pipeline.budget import Prices
 from sources.config import OWN_NAMES, HistoryConfig, SplitConfig
 from sources.guess import Guess, TableGuess

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from app.config import load_config
+from app.publish import check_release
+from app.workplace import open_store, open_workplace
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_table, say
-from flows.config import load_config
-from flows.publish import check_release
-from flows.workplace import open_store, open_workplace
 
 
 def leak_check(

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from flows.progress import reporting_to
+from app.progress import reporting_to
 from llm_tasks.pipeline.meter import Observe, Reading
 from sources.progress import Progress as Report
 

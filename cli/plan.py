@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from app.asking import with_engine
+from app.config import load_config
+from app.workplace import plan as make_plan
 from cli.asking import model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, count_rows, print_json, print_table, say, say_next
-from flows.asking import with_engine
-from flows.config import load_config
-from flows.workplace import plan as make_plan
 from llm_tasks.pipeline.budget import Prices
 
 COLUMNS = ("task", "rows", "cached", "new", "changed", "failed", "calls", "tokens in", "out, at most")

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from app.config import load_config
+from app.workplace import open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table, say
 from feature_store.database import command_line
 from feature_store.releases import Release, get_release, list_releases, roll_back
-from flows.config import load_config
-from flows.workplace import open_store
 
 app = App(name="release", help="Look at releases, or make an older one current again.", help_format="plaintext")
 NAME = Parameter(help="Name of a release, such as rel-000003; the current one if left out.")

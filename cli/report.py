@@ -4,10 +4,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from app.config import load_config
+from app.train_runs import get_run
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line
-from flows.config import load_config
 from flows.server import prefect_server
-from flows.train_runs import get_run
 
 
 def report(

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from app.config import load_config
+from app.workplace import errors_on_record, open_store
 from cli.asking import AskingOptions, run_refresh
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, count_rows, print_json, say
-from flows.config import load_config
-from flows.workplace import errors_on_record, open_store
 
 Errors = Annotated[
     list[str],

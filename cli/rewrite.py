@@ -5,12 +5,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from app.asking import with_engine
+from app.config import Config, load_config
+from app.workplace import chosen_tasks, open_store, open_workplace
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, printable, say
 from feature_store.releases import get_release
-from feature_store.rewrites import Served, look_up
-from flows.asking import with_engine
-from flows.config import Config, load_config
-from flows.workplace import chosen_tasks, open_store, open_workplace
+from retrieval.rewrites import Served, look_up
 from sources.config import QueriesConfig
 from sources.queries import check_query
 
@@ -55,8 +55,8 @@ def rewrite(
 
 
 def _ask(settings: Config, query: str) -> Served:
-    from flows.live import live_rewrites  # noqa: PLC0415 - the search takes a second to import
-    from flows.rewrite_judges import TASK  # noqa: PLC0415
+    from app.live import live_rewrites  # noqa: PLC0415 - the search takes a second to import
+    from app.rewrite_judges import TASK  # noqa: PLC0415
 
     chosen_tasks(settings, [TASK])
     return live_rewrites(settings, open_workplace(settings), query)

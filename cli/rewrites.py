@@ -1,12 +1,12 @@
 """knowflow rewrites: bring the served table of rewritten queries up to date."""
 
+from app.asking import with_engine
+from app.config import load_config
+from app.workplace import chosen_tasks, open_store, open_workplace
 from cli.asking import AskingOptions, check_prices, print_release
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, say, say_next
 from feature_store.releases import get_release, list_releases
-from flows.asking import with_engine
-from flows.config import load_config
 from flows.server import prefect_server
-from flows.workplace import chosen_tasks, open_store, open_workplace
 
 
 def rewrites(
@@ -24,7 +24,7 @@ def rewrites(
     """
     asking = options.asking()
     settings = with_engine(load_config(config), asking.engine, asking.model)
-    from flows.rewrite_judges import TASK, check_rewrites  # noqa: PLC0415 - the search takes a second to import
+    from app.rewrite_judges import TASK, check_rewrites  # noqa: PLC0415 - the search takes a second to import
 
     chosen_tasks(settings, [TASK])
     check_rewrites(settings)

@@ -5,10 +5,10 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from app.config import load_config
+from app.workplace import open_dataset, open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_table, printable, say
 from feature_store.releases import get_release
-from flows.config import load_config
-from flows.workplace import open_dataset, open_store
 from sources.config import QueriesConfig
 from sources.queries import check_query
 
@@ -38,7 +38,7 @@ def search(
     check_query(text, (settings.source.queries or QueriesConfig(path="", query="")).longest)
     store = open_store(settings)
     chosen = get_release(store, release)
-    from flows.item_search import search_items  # noqa: PLC0415 - the search takes a second to import
+    from app.item_search import search_items  # noqa: PLC0415 - the search takes a second to import
 
     found = search_items(settings, store, chosen, text, k, task, encoder)
     titles = dict(open_dataset(settings).items.select("item", "title").iter_rows())

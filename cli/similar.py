@@ -5,11 +5,11 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from app.config import load_config
+from app.workplace import open_dataset, open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_table, printable
 from feature_store.releases import get_release
-from feature_store.similar import find_item, similar_items
-from flows.config import load_config
-from flows.workplace import open_dataset, open_store
+from retrieval.similar import find_item, similar_items
 
 
 def similar(

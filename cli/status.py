@@ -4,12 +4,12 @@ from datetime import datetime
 
 import polars as pl
 
+from app.config import load_config
+from app.train_runs import list_runs
+from app.workplace import open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table
 from feature_store.lineage import read_lineage
 from feature_store.releases import list_releases
-from flows.config import load_config
-from flows.train_runs import list_runs
-from flows.workplace import open_store
 from llm_tasks.pipeline.task import EPOCH
 
 

@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from app.config import load_config
+from app.samples import arms_in
+from app.tables import Rows, tables
+from app.train_runs import get_run
+from app.workplace import open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say_next
 from feature_store.releases import get_release
-from flows.config import load_config
-from flows.samples import arms_in
 from flows.server import prefect_server
-from flows.tables import Rows, tables
-from flows.train_runs import get_run
-from flows.workplace import open_store
 
 Arms = Annotated[
     str | None,

@@ -6,15 +6,15 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from app.config import load_config
+from app.progress import progress
+from app.workplace import open_dataset
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
-from flows.config import load_config
-from flows.progress import progress
-from flows.workplace import open_dataset
-from llm_tasks.engine.fingerprint import fingerprint
-from llm_tasks.tuning.config import TuningConfig
-from llm_tasks.tuning.faults import TuningFault
-from llm_tasks.tuning.mixture import mix
+from engines.fingerprint import fingerprint
 from prompts.domain import load_domain
+from tuning.config import TuningConfig
+from tuning.faults import TuningFault
+from tuning.mixture import mix
 
 DEFAULTS = TuningConfig()
 
@@ -54,8 +54,8 @@ def tune(
         instructions,
         shop.skip_bad_rows,
     )
-    from llm_tasks.tuning.base import find_base, merge  # noqa: PLC0415 - takes seconds; wrong input is told before
-    from llm_tasks.tuning.sft import tune as tune_model  # noqa: PLC0415
+    from tuning.base import find_base, merge  # noqa: PLC0415 - takes seconds; wrong input is told before
+    from tuning.sft import tune as tune_model  # noqa: PLC0415
 
     base = find_base(model, shop.engine.options.get("template", {}) if shop.engine.name == "vllm" else {})
     with bars():

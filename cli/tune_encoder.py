@@ -7,19 +7,19 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from app.config import Config, load_config
+from app.progress import progress
+from app.workplace import open_dataset, open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
+from engines.fingerprint import fingerprint
+from engines.minilm import minilm_folder
 from feature_store.lineage import TEXTS, newest_texts, read_lineage
-from flows.config import Config, load_config
-from flows.progress import progress
-from flows.workplace import open_dataset, open_store
-from llm_tasks.encoders.minilm import minilm_folder
-from llm_tasks.engine.fingerprint import fingerprint
-from llm_tasks.note_pairs import training_pairs
-from llm_tasks.notes import labels_of, notes
 from llm_tasks.pipeline.catalogue import choose_tasks
-from llm_tasks.tuning.contrastive_config import ContrastiveConfig, share_of
-from llm_tasks.tuning.faults import TuningFault
 from prompts.domain import load_domain
+from prompts.notes import labels_of, notes
+from tuning.contrastive_config import ContrastiveConfig, share_of
+from tuning.faults import TuningFault
+from tuning.note_pairs import training_pairs
 
 DEFAULTS = ContrastiveConfig()
 MINILM = "all-MiniLM-L6-v2"
@@ -73,7 +73,7 @@ def tune_encoder(
         )
     field = next(iter(dataset.category_fields), None)
     texts = notes(rows, domain, _texts_of(shop, knowledge), show_fields=show_fields)
-    from llm_tasks.tuning.contrastive import tune_encoder as tune  # noqa: PLC0415 - takes seconds; faults come before
+    from tuning.contrastive import tune_encoder as tune  # noqa: PLC0415 - takes seconds; faults come before
 
     with bars():
         result = tune(

@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from app.config import load_config
+from app.progress import progress
+from app.rewrite_tuning import JudgedRewrites, judge_candidates
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
-from flows.config import load_config
-from flows.progress import progress
-from flows.rewrite_tuning import JudgedRewrites, judge_candidates
-from llm_tasks.engine.fingerprint import fingerprint
-from llm_tasks.tuning.config import RewriteConfig
-from llm_tasks.tuning.faults import TuningFault
-from llm_tasks.tuning.instructions import rewrite_mixture
+from engines.fingerprint import fingerprint
+from tuning.config import RewriteConfig
+from tuning.faults import TuningFault
+from tuning.instructions import rewrite_mixture
 
 DEFAULTS = RewriteConfig()
 Stage = Literal["sft", "pro", "pairwise"]
@@ -69,7 +69,7 @@ def tune_rewrites(
     with bars():
         result = _tune(stage, found, settings, model, out, template, resume)
     if merged is not None:
-        from llm_tasks.tuning.base import find_base, merge  # noqa: PLC0415 - see below
+        from tuning.base import find_base, merge  # noqa: PLC0415 - see below
 
         merge(find_base(model, template), out, merged)
     revision = fingerprint(out.resolve())
@@ -93,10 +93,10 @@ def _tune(
 ) -> Mapping[str, Any]:
     """Tune, by the stage's own loss; both measure how validation queries' rewrites are ranked, before and after."""
     # These take seconds to import; wrong input is told before.
-    from llm_tasks.tuning.base import find_base  # noqa: PLC0415
-    from llm_tasks.tuning.preference import tune_preferences  # noqa: PLC0415
-    from llm_tasks.tuning.ranking import measure_ranking, rank_queries  # noqa: PLC0415
-    from llm_tasks.tuning.sft import tune as tune_model  # noqa: PLC0415
+    from tuning.base import find_base  # noqa: PLC0415
+    from tuning.preference import tune_preferences  # noqa: PLC0415
+    from tuning.ranking import measure_ranking, rank_queries  # noqa: PLC0415
+    from tuning.sft import tune as tune_model  # noqa: PLC0415
 
     training = found.part("train")
     mixture = (

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from flows.config import Config
+from app.config import Config
 
 PAGE = Path(__file__).parent / "reference" / "knowflow-yaml.md"
 COMMAND = "python docs/make_reference.py"

@@ -1,7 +1,7 @@
 """What rewritten queries are worth: what every arm finds, by segment, with intervals over users.
 
     hit@k = share of the engaged items of a query among the first k results; relevance, increment and hitrate as
-    feature_store/feedback.py defines them, with the results of the arm as those of the rewrite.
+    retrieval/feedback.py defines them, with the results of the arm as those of the rewrite.
 
 Means are over queries, each counting once. Intervals draw users (`evals/by_user.py`): a query's part of the mean is
 divided among its engaged items, and that of an item among the users who came to it by the query. hit@k takes along what
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from evals.by_user import REPLICATES, Parts, intervals
-from evals.search_arms import BUDGET, ORIGINAL, RECORDED, SHORT, Arm
-from feature_store.feedback import feedback_of_all
-from feature_store.relevance import Relevance, relevant_places
+from retrieval.feedback import feedback_of_all
+from retrieval.relevance import Relevance, relevant_places
+from retrieval.search_arms import BUDGET, ORIGINAL, RECORDED, SHORT, Arm
 
 HIT, HIT_SHORT = f"hit@{BUDGET}", f"hit@{SHORT}"
 METRICS = (HIT_SHORT, HIT, "hitrate", "relevance", "increment")

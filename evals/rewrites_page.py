@@ -8,9 +8,9 @@ import numpy as np
 from evals.by_user import crowd, people, shown, verdict
 from evals.page import Example, Section, Table
 from evals.rewrites import HEADLINE, HIT, METRICS, Queries
-from evals.search_arms import ORIGINAL, RECORDED, Arm
 from evals.words import NOTHING, fixed, percent
-from feature_store.feedback import member
+from retrieval.feedback import member
+from retrieval.search_arms import ORIGINAL, RECORDED, Arm
 
 SHOWN = 8
 """Examples won, and as many lost."""

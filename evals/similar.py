@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from evals.by_user import REPLICATES, Parts, intervals
-from feature_store.pool import normalised as unit_length
+from retrieval.pool import normalised as unit_length
 
 AT = (10, 100, 1000)
 HEADLINE = 100
@@ -59,11 +59,11 @@ def choose_pairs(
     """Take the pairs whose ends may be asked for and found.
 
     Args:
-        table: source and target, from `llm_tasks.note_pairs.note_pairs`.
+        table: source and target, from `tuning.note_pairs.note_pairs`.
         items: [N] ids of the pool.
         sources: [N] bool: items that may be queries.
         targets: [N] bool: items that may be found.
-        users: source, target, user and weight, from `llm_tasks.note_pairs.pair_users`, of every pair.
+        users: source, target, user and weight, from `tuning.note_pairs.pair_users`, of every pair.
     """
     place = {item: number for number, item in enumerate(items)}
     ends = [(place[one], place[other]) for one, other in table.select("source", "target").iter_rows()]

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.asking import Asking
+from app.asking import Asking
 from flows.refresh import refresh
 from flows.report import report
 from flows.train import train

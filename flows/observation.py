@@ -10,7 +10,7 @@ from uuid import UUID
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prometheus_client import CollectorRegistry, Counter, Gauge, write_to_textfile
 
-from flows.progress import observer
+from app.progress import observer
 from llm_tasks.pipeline.meter import Observe, Reading
 
 SECONDS_BETWEEN_ARTIFACTS = 5.0

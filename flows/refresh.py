@@ -7,14 +7,14 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
+from app.asking import Asking, with_engine
+from app.config import Config, load_config
+from app.encoding import encode_texts
+from app.progress import progress
+from app.publish import publish_release
+from app.workplace import chosen_tasks, encoders_of, open_workplace, sharing_a_space
 from feature_store.database import command_line
-from flows.asking import Asking, with_engine
-from flows.config import Config, load_config
-from flows.encoding import encode_texts
 from flows.observation import observing
-from flows.progress import progress
-from flows.publish import publish_release
-from flows.workplace import chosen_tasks, encoders_of, open_workplace, sharing_a_space
 from llm_tasks.pipeline.generate import Spending, generate
 from llm_tasks.pipeline.plan import plan_task
 

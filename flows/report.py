@@ -7,10 +7,10 @@ from prefect import flow, task
 from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 
+from app.config import load_config
+from app.report_context import report_context
+from app.train_runs import get_run
 from evals.report import render_report
-from flows.config import load_config
-from flows.report_context import report_context
-from flows.train_runs import get_run
 
 
 @flow(name="report", flow_run_name="report {config}")

@@ -4,13 +4,13 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from feature_store.rewrite_table import RewriteTable
-from flows.asking import Asking
-from flows.publish import publish_release
-from flows.ranking import rank_rewrites
+from app.asking import Asking
+from app.publish import publish_release
+from app.ranking import rank_rewrites
+from app.rewrite_judges import TASK, check_rewrites
+from app.workplace import open_workplace
 from flows.refresh import ask, check_input, encode, read_settings
-from flows.rewrite_judges import TASK, check_rewrites
-from flows.workplace import open_workplace
+from retrieval.rewrite_table import RewriteTable
 
 
 @flow(name="rewrites", flow_run_name="rewrites {config}")

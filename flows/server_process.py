@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 
-from flows.lifeline import when_the_parent_ends
+from app.lifeline import when_the_parent_ends
 
 SECONDS_TO_END = 10
 """After that the server is ended in the middle of what it does."""

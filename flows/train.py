@@ -9,12 +9,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.arm_runs import arms_of, run_arm
-from flows.comparison import begin_run, end_run
-from flows.config import load_config
-from flows.progress import progress
-from flows.tables import Rows, arm_rows, gain_rows, gain_title
-from flows.train_runs import get_run
+from app.arm_runs import arms_of, run_arm
+from app.comparison import begin_run, end_run
+from app.config import load_config
+from app.progress import progress
+from app.tables import Rows, arm_rows, gain_rows, gain_title
+from app.train_runs import get_run
 
 SIDE_BY_SIDE: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=max(1, os.cpu_count() or 1))
 

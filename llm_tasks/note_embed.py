@@ -14,8 +14,8 @@ Example:   knowflow plan --task note_embed
 
 from collections.abc import Iterator
 
-from llm_tasks.notes import notes
 from llm_tasks.pipeline.task import EPOCH, Inputs, Row, llm_task
+from prompts.notes import notes
 
 
 @llm_task(entity="item", prompt=None, lexical_space="item_facts", opt_in=True)

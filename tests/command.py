@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ENGINES = Path(__file__).resolve().parent / "llm_tasks"
+HELPERS = Path(__file__).resolve().parent / "helpers"
 
 
 class Knowflow:
@@ -23,7 +23,7 @@ class Knowflow:
         self.root = ROOT
         self.environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ENGINES)]),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(HELPERS)]),
             "PREFECT_HOME": str(home),
             "COLUMNS": "200",
         }

@@ -17,11 +17,11 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-ENGINES = Path(__file__).resolve().parent / "llm_tasks"
+HELPERS = Path(__file__).resolve().parent / "helpers"
 EXAMPLE = ROOT / "examples" / "movielens"
 START = datetime(2024, 1, 1, tzinfo=UTC)
 pytest_plugins = ["tests.session", "tests.command"]
-sys.path.insert(0, str(ENGINES))  # `scripted:ScriptedEngine` in knowflow.yaml
+sys.path.insert(0, str(HELPERS))  # `scripted:ScriptedEngine` in knowflow.yaml
 
 
 @dataclass
@@ -68,8 +68,8 @@ class Shop:
 
     def place(self) -> Any:
         """Data, engine and store, opened anew as every stage does."""
-        from flows.config import load_config
-        from flows.workplace import open_workplace
+        from app.config import load_config
+        from app.workplace import open_workplace
 
         return open_workplace(load_config(self.config))
 
@@ -91,8 +91,8 @@ class Shop:
 
     def encode(self, task: str, progress: Any = None) -> Any:
         """Encode one technique's new texts under its encoders, as the flow does."""
-        from flows.config import load_config
-        from flows.workplace import encoders_of
+        from app.config import load_config
+        from app.workplace import encoders_of
         from llm_tasks.pipeline.catalogue import choose_tasks
         from llm_tasks.pipeline.encode import encode_task
         from sources.progress import silent
@@ -104,8 +104,8 @@ class Shop:
 
     def release(self, *tasks: str) -> str:
         """Ask, encode and publish some techniques, as the flow does but without Prefect; gives the release's name."""
-        from flows.config import load_config
-        from flows.publish import publish_release
+        from app.config import load_config
+        from app.publish import publish_release
 
         asked = [{"task": task, **vars(self.ask(task))} for task in tasks]
         vectors = [vars(made) for task in tasks for made in self.encode(task)]

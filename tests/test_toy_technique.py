@@ -9,7 +9,21 @@ import pytest
 from feature_store.database import Store
 from feature_store.releases import get_release, released_knowledge, released_lineage
 
-ROOMS = ("sources", "prompts", "llm_tasks", "feature_store", "ctr", "evals", "flows", "cli")
+ROOMS = (
+    "sources",
+    "prompts",
+    "feature_store",
+    "engines",
+    "encoders",
+    "llm_tasks",
+    "tuning",
+    "retrieval",
+    "ctr",
+    "evals",
+    "app",
+    "flows",
+    "cli",
+)
 TECHNIQUE = '''"""Toy: what a large language model would shout about an item.
 
 Paper:     none; this stands in a test.

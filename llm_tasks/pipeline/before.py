@@ -6,9 +6,9 @@ from typing import Literal
 
 import polars as pl
 
+from engines.request import ModelIdentity
 from feature_store.database import Store
 from feature_store.lineage import read_lineage
-from llm_tasks.pipeline.request import ModelIdentity
 from prompts.prompt import Prompt
 from sources.config import SplitConfig
 from sources.split import split

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from encoders.dense import DenseEncoder
+from encoders.protocol import EncoderConfig
 from feature_store.lineage import read_lineage
-from llm_tasks.encoders.dense import DenseEncoder
-from llm_tasks.encoders.protocol import EncoderConfig
 from llm_tasks.pipeline.candidates import best_candidate, points_of
 from llm_tasks.pipeline.plan import PlannedRow, TaskPlan
 from llm_tasks.pipeline.workplace import Workplace

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import polars as pl
 
+from encoders.dense import DenseEncoder
+from encoders.protocol import Encoder, EncoderConfig
+from encoders.vllm import VllmEncoder
 from feature_store.database import Store, Writer
 from feature_store.lineage import read_lineage
 from feature_store.vectors import known_vectors, newest_state, write_state, write_vectors
-from llm_tasks.encoders.dense import DenseEncoder
-from llm_tasks.encoders.protocol import Encoder, EncoderConfig
-from llm_tasks.encoders.vllm import VllmEncoder
 from llm_tasks.pipeline.task import Task
 from llm_tasks.pipeline.workplace import OptionFault
 from sources.progress import Progress
@@ -143,7 +143,7 @@ def model_encoder(name: str, config: EncoderConfig, folder: Path | None) -> Dens
 
 def _lexical(name: str, config: EncoderConfig, space: str, writer: Writer) -> tuple[Encoder, str]:
     """Take up the fitted state of a space, or fit it anew when too many of its texts are new."""
-    from llm_tasks.encoders.lexical import LexicalEncoder  # noqa: PLC0415 - scikit-learn takes a second, a plan needs none
+    from encoders.lexical import LexicalEncoder  # noqa: PLC0415 - scikit-learn takes a second, a plan needs none
 
     texts = task_texts(writer.store, space)
     state = newest_state(writer.store, name, space)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from engines.request import ModelIdentity
 from feature_store.database import Store
 from feature_store.runs import read_runs
 from llm_tasks.pipeline.before import model_name
-from llm_tasks.pipeline.request import ModelIdentity
 from prompts.prompt import Prompt
 
 RECENT = 5

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from llm_tasks.engine.protocol import Engine
-from llm_tasks.pipeline.request import Adapter, AnswerKeys, Request, is_utf8, messages_json
+from engines.protocol import Engine
+from engines.request import Adapter, AnswerKeys, Request, is_utf8, messages_json
 from llm_tasks.pipeline.task import Row, Task
 from llm_tasks.pipeline.workplace import Workplace
 from prompts.domain import Domain

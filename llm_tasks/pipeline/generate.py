@@ -10,15 +10,15 @@ from typing import Any
 
 import orjson
 
+from engines.protocol import EngineFault
+from engines.request import Answer, Request, is_utf8, messages_json
 from feature_store.answers import answer_log
 from feature_store.database import Writer
 from feature_store.runs import write_run
-from llm_tasks.engine.protocol import EngineFault
 from llm_tasks.pipeline.before import model_name
 from llm_tasks.pipeline.budget import Budget, BudgetReached, Prices
 from llm_tasks.pipeline.meter import Meter, Observe, Reading, look_away
 from llm_tasks.pipeline.plan import TaskPlan
-from llm_tasks.pipeline.request import Answer, Request, is_utf8, messages_json
 from llm_tasks.pipeline.rows import write_rows
 from llm_tasks.pipeline.spool import KEY_LENGTH, split
 from llm_tasks.pipeline.workplace import Workplace

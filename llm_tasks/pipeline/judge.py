@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from engines.request import ModelIdentity, Request, candidates_of
 from feature_store.lineage import row_key
 from feature_store.vectors import text_key
 from llm_tasks.pipeline.before import Before, Status
-from llm_tasks.pipeline.request import ModelIdentity, Request, candidates_of
 from llm_tasks.pipeline.task import Row, Task
 from prompts.prompt import Prompt
 

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from engines.request import Answer
 from llm_tasks.pipeline.budget import Prices
-from llm_tasks.pipeline.request import Answer
 
 
 @dataclass(frozen=True)

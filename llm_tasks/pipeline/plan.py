@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from engines.protocol import EngineFault
+from engines.request import Request, messages_json
 from feature_store.answers import known_answers
-from llm_tasks.engine.protocol import EngineFault
 from llm_tasks.pipeline.before import Before, Status
 from llm_tasks.pipeline.estimate import Estimate, estimate
 from llm_tasks.pipeline.fit import Renderer
 from llm_tasks.pipeline.judge import AGAIN, Judge, PlannedRow
-from llm_tasks.pipeline.request import Request, messages_json
 from llm_tasks.pipeline.spool import Spool
 from llm_tasks.pipeline.task import Row, Task
 from llm_tasks.pipeline.workplace import OptionFault, Workplace

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from engines.request import is_utf8
 from feature_store.answers import scan_answers
 from feature_store.database import Writer
 from feature_store.lineage import delete_lineage, read_lineage, write_lineage
@@ -13,7 +14,6 @@ from llm_tasks.pipeline.before import model_name
 from llm_tasks.pipeline.choice import Candidate, Choice
 from llm_tasks.pipeline.parse import ParseFault, Parser
 from llm_tasks.pipeline.plan import PlannedRow, TaskPlan
-from llm_tasks.pipeline.request import is_utf8
 from llm_tasks.pipeline.workplace import Workplace
 
 COMPARED = ("answer_key", "text_key", "error", "input_digest", "prompt_digest", "seen_until", "model_seen_until")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from llm_tasks.pipeline.seen import SeenUntil
+from engines.seen import SeenUntil
 from prompts.domain import Domain
 from sources.config import SplitConfig
 from sources.split import split

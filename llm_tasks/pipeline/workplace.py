@@ -8,11 +8,11 @@ from typing import Literal
 
 import polars as pl
 
+from engines.fingerprint import fingerprint
+from engines.protocol import Engine
+from engines.request import Adapter, ModelIdentity
+from engines.seen import Unsaid, latest, tuned_until
 from feature_store.database import Store
-from llm_tasks.engine.fingerprint import fingerprint
-from llm_tasks.engine.protocol import Engine
-from llm_tasks.pipeline.request import Adapter, ModelIdentity
-from llm_tasks.pipeline.seen import Unsaid, latest, tuned_until
 from llm_tasks.pipeline.task import EntityList, Inputs, Task, TaskOptions
 from prompts.domain import Domain
 from sources.columns import to_id, to_time

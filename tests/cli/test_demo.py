@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from app.config import load_config
 from cli.demo import CONFIG, whole_pipeline
-from flows.config import load_config
 from tests.command import as_a_command
 
 

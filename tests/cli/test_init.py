@@ -10,14 +10,14 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from app.config import load_config
+from app.workplace import plan
 from cli.errors import WRONG_INPUT, describe
 from cli.init import init
 from cli.init_yaml import field_names, propose_domain, yaml_value
 from ctr.config import TrainConfig
+from engines.choose import build_engine
 from feature_store.gates import GatesConfig
-from flows.config import load_config
-from flows.workplace import plan
-from llm_tasks.engine.choose import build_engine
 from llm_tasks.pipeline.budget import Prices
 from prompts.domain import load_domain
 from sources.config import SplitConfig

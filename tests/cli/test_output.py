@@ -11,9 +11,9 @@ import termios
 
 import pytest
 
+from app.progress import progress
 from cli.errors import describe
 from cli.output import bars, print_table, say, say_next
-from flows.progress import progress
 
 WIDE = (
     "from cli.output import print_table; "

@@ -58,7 +58,7 @@ def made_dataset(users: int = 40, items: int = 25, events: int = 20, ratings: bo
 
 
 def samples_of(dataset: Dataset, length: int = 6) -> Samples:
-    """As `flows.samples.open_samples` builds them."""
+    """As `app.samples.open_samples` builds them."""
     parts = split(dataset.events, SplitConfig(train=0.6, validation=0.2)).to_list()
     return build_samples(dataset, parts, histories(dataset.events, length))
 
@@ -164,7 +164,7 @@ class World:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """As `flows.arm_process` trains; the same sums in the same order on every machine."""
+    """As `app.arm_process` trains; the same sums in the same order on every machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import yaml
 
-from llm_tasks.engine.protocol import EngineConfig
-from llm_tasks.pipeline.request import Request
+from engines.protocol import EngineConfig
+from engines.request import Request
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "own-engine.md").read_text(encoding="utf-8")
 

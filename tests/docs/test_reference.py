@@ -3,7 +3,7 @@
 import runpy
 from pathlib import Path
 
-from flows.config import Config
+from app.config import Config
 
 MAKER = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "make_reference.py"))
 PAGE = MAKER["PAGE"].read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ import pytest
 
 from evals.by_user import expanded
 from evals.rewrites import METRICS, Queries, measure, shared, summarise
-from evals.search_arms import Arm
+from retrieval.search_arms import Arm
 
 
 class Given:

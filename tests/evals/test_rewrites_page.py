@@ -9,7 +9,7 @@ from evals.by_user import Parts
 from evals.page import render_page
 from evals.rewrites import METRICS, Queries, summarise
 from evals.rewrites_page import CAVEATS, changed, conclusion, page_sections, segment_table
-from evals.search_arms import Arm
+from retrieval.search_arms import Arm
 
 ATTACK = "<script>alert('x')</script>"
 NUMBER = 12

@@ -2,13 +2,13 @@
 
 import pytest
 
+from app.comparison import begin_run
+from app.config import load_config
+from app.looks import read_looks
+from app.train_runs import get_run
 from ctr.faults import UnfitExamples
 from feature_store.releases import NoRelease, get_release
-from flows.comparison import begin_run
-from flows.config import load_config
-from flows.looks import read_looks
 from flows.train import train
-from flows.train_runs import get_run
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 FACTS = {"examples", "k", "shortage_share", "similarity_mean", "days_back_median", "recall"}

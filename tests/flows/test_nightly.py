@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from app.train_runs import get_run
 from feature_store.releases import get_release
 from flows.nightly import nightly
-from flows.train_runs import get_run
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -3,8 +3,8 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.progress import reporting_to
 from flows.observation import write_metrics
-from flows.progress import reporting_to
 from flows.refresh import refresh
 from llm_tasks.pipeline.meter import Reading
 from sources.progress import silent

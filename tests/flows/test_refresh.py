@@ -8,16 +8,16 @@ import polars as pl
 import psutil
 import pytest
 
+from app.asking import Asking
+from app.config import load_config
+from app.encoding import encode_texts
+from app.publish import check_release, publish_release
+from app.workplace import plan
 from feature_store.answers import known_answers, read_answers
 from feature_store.database import StoreBusy
 from feature_store.gates import GatesClosed
 from feature_store.releases import get_release, list_releases, released_knowledge, released_lineage, roll_back
-from flows.asking import Asking
-from flows.config import load_config
-from flows.encoding import encode_texts
-from flows.publish import check_release, publish_release
 from flows.refresh import refresh
-from flows.workplace import plan
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.spool import split
 from llm_tasks.pipeline.workplace import OptionFault
@@ -290,7 +290,7 @@ def test_only_an_encoder_that_loads_a_model_gets_a_process_of_its_own(shop):
 
     def watch(what: str, *_: int) -> None:
         children = psutil.Process().children(recursive=True)
-        seen.append((what, sum("flows.encode_process" in child.cmdline() for child in children)))
+        seen.append((what, sum("app.encode_process" in child.cmdline() for child in children)))
 
     made = encode_texts(load_config(shop.config), ["kar_item", "item_facts"], watch)
 

@@ -6,13 +6,13 @@ import re
 import polars as pl
 import pytest
 
+from app.config import load_config
+from app.report_caveats import CUTOFF_UNKNOWN, EARLIER_ONLY, SEEN_BEFORE
+from app.report_context import EXAMPLES, report_context
+from app.train_runs import NoTrainRun, get_run
 from feature_store.releases import get_release
-from flows.config import load_config
 from flows.refresh import refresh
 from flows.report import report
-from flows.report_caveats import CUTOFF_UNKNOWN, EARLIER_ONLY, SEEN_BEFORE
-from flows.report_context import EXAMPLES, report_context
-from flows.train_runs import NoTrainRun, get_run
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -6,16 +6,16 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
+from app.config import load_config
+from app.live import live_rewrites
+from app.workplace import chosen_tasks
 from feature_store.gates import GatesClosed
 from feature_store.releases import get_release, list_releases, publish
-from feature_store.rewrites import look_up, read_rewrites
-from feature_store.search import open_search
-from flows.config import load_config
-from flows.live import live_rewrites
 from flows.refresh import refresh
 from flows.rewrites import rewrites
-from flows.workplace import chosen_tasks
 from llm_tasks.pipeline.workplace import OptionFault
+from retrieval.rewrites import look_up, read_rewrites
+from retrieval.search import open_search
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 QUERIES = {"path": "queries.parquet", "query": "query", "item": "item", "time": "time"}

@@ -3,10 +3,10 @@
 import pytest
 from prefect.blocks.system import Secret
 
-from flows.config import load_config
+from app.config import load_config
+from app.workplace import open_workplace, read_secret
+from engines.protocol import EngineFault
 from flows.refresh import refresh
-from flows.workplace import open_workplace, read_secret
-from llm_tasks.engine.protocol import EngineFault
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 KEY = "sk-3f9a-not-for-anyone"

@@ -8,15 +8,15 @@ import pytest
 from prefect import Task
 from pydantic import BaseModel
 
+from app.arm_runs import run_arm
+from app.comparison import begin_run
+from app.config import load_config
+from app.train_runs import NoTrainRun, get_run, list_runs
 from ctr.faults import ArmFailed, UnknownArm
 from evals.conclusion import conclude_both
 from evals.metrics import FUNCTIONS
 from feature_store.releases import NoRelease, get_release
-from flows.arm_runs import run_arm
-from flows.comparison import begin_run
-from flows.config import load_config
 from flows.train import train
-from flows.train_runs import NoTrainRun, get_run, list_runs
 from sources.progress import silent
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -199,7 +199,7 @@ def test_a_run_notes_what_it_compares_before_it_trains(shop):
 
 
 def test_runs_are_numbered_and_an_unfinished_one_is_passed_over(tmp_path):
-    from flows.train_runs import new_run
+    from app.train_runs import new_run
 
     with pytest.raises(NoTrainRun, match="there is no finished training run\n  train first: knowflow train"):
         get_run(tmp_path)

@@ -9,22 +9,22 @@ import pytest
 from logs import START, dataset
 from sentence_transformers import SentenceTransformer
 
+from app.config import load_config
+from app.evidence import leak_evidence
+from app.samples import open_samples
+from app.workplace import chosen_tasks
 from ctr.views import history_view, knowledge_view
+from encoders.dense import DenseEncoder
+from engines.minilm import minilm_folder
 from feature_store.leak_check import leak_check
 from feature_store.leak_made import UNSAID
 from feature_store.releases import get_release, released_knowledge
-from flows.config import load_config
-from flows.evidence import leak_evidence
-from flows.samples import open_samples
-from flows.workplace import chosen_tasks
-from llm_tasks.encoders.dense import DenseEncoder
-from llm_tasks.encoders.minilm import minilm_folder
 from llm_tasks.note_embed import note_embed
 from llm_tasks.pipeline.task import EPOCH, Inputs, TaskOptions
-from llm_tasks.tuning.contrastive import tune_encoder
-from llm_tasks.tuning.contrastive_config import ContrastiveConfig
 from prompts.domain import load_domain
 from sources.progress import silent
+from tuning.contrastive import tune_encoder
+from tuning.contrastive_config import ContrastiveConfig
 
 SEEN_UNTIL = START + timedelta(minutes=2)
 TEXTS = {f"i{place}": f"Thing {place}" for place in range(12)}  # the notes of the shop's items

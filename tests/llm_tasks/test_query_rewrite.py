@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from llm_tasks.engine.recorded import RecordedEngine
+from engines.recorded import RecordedEngine
+from engines.request import answer_key
 from llm_tasks.pipeline.parse import parse_answer
 from llm_tasks.pipeline.plan import plan_task
-from llm_tasks.pipeline.request import answer_key
 from llm_tasks.pipeline.task import EPOCH, TaskOptions
 from llm_tasks.query_rewrite import query_rewrite, rewrites_text
 from prompts.domain import load_domain

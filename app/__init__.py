@@ -1,0 +1,1 @@
+"""What puts the parts together: the config, the workplace, child processes."""

@@ -1,0 +1,57 @@
+"""Trains one arm in a process of its own: `python -m app.arm_process CONFIG RUN ARM`.
+
+Arms share nothing, so they train side by side, each with one thread, and give their memory back when they end.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from app.children import TOLD
+from app.lifeline import begin_child
+
+
+def main(config_path: str, run_folder: str, name: str) -> None:
+    """Train the arm and write its scores beside the run: `NAME.npz`, then `NAME.json`."""
+    report = begin_child()
+    import numpy as np  # noqa: PLC0415 - after the above, so that a killed parent ends this at once
+    import torch  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
+
+    from app.config import load_config  # noqa: PLC0415
+    from app.samples import arms_in, open_samples, open_windows, read_vectors_of  # noqa: PLC0415
+    from app.train_runs import TrainRun  # noqa: PLC0415
+    from app.workplace import open_dataset, open_store  # noqa: PLC0415
+    from ctr.compare import train_arm  # noqa: PLC0415
+    from ctr.faults import ArmFailed, UnfitBackbone, UnfitExamples, UnfitVectors  # noqa: PLC0415
+    from feature_store.releases import get_release  # noqa: PLC0415
+
+    torch.set_num_threads(1)  # the same sums in the same order on every machine
+    threadpool_limits(1)  # those of NumPy and SciPy, too
+    config, run = load_config(config_path), TrainRun(Path(run_folder))
+    release = get_release(open_store(config), run.read("run")["release"])
+    (arm,) = arms_in(release, [name])
+    vectors = read_vectors_of(config, release, [arm])
+    try:
+        dataset = open_dataset(config)
+        samples, windows = open_samples(config, dataset), open_windows(config, dataset)
+        result = train_arm(arm, vectors, samples, config.train, report, windows)
+    except (ArmFailed, UnfitBackbone, UnfitExamples, UnfitVectors) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1 if isinstance(error, ArmFailed) else TOLD)
+    np.savez(run.folder / f"{name}.npz", test=result.test, rolling=result.rolling)
+    run.write(
+        name,
+        {
+            "validation_auc": result.validation_auc,
+            "chosen": result.chosen,
+            "parameters": result.parameters,
+            "samples_per_cpu_second": result.samples_per_cpu_second,
+            "cpu_seconds": time.process_time(),
+        }
+        | ({} if result.retrieval is None else {"retrieval": result.retrieval}),
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

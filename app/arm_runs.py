@@ -1,0 +1,62 @@
+"""The processes of the arms as the flow sees them: started, listened to, and ended with the flow."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from app.children import ChildFailed, run_child
+from app.config import Config
+from app.train_runs import TrainRun, get_run
+from ctr.faults import ArmFailed
+from sources.progress import Progress
+
+_running: dict[Path, list[subprocess.Popen[str]]] = {}
+"""Folder of a training run -> processes of its arms."""
+
+
+@contextmanager
+def arms_of(config: Config, name: str) -> Iterator[None]:
+    """Let the arms of a training run live inside this context alone.
+
+    When the flow is interrupted meanwhile, those that train are ended, and those that wait never begin.
+
+    Args:
+        config: The config.
+        name: Name of the training run.
+    """
+    folder = get_run(config.home_folder, name).folder
+    _running[folder] = []
+    try:
+        yield
+    finally:
+        for process in _running.pop(folder):
+            process.kill()
+
+
+def run_arm(config: Config, run: TrainRun, name: str, progress: Progress) -> dict[str, Any]:
+    """Train one arm in a process of its own and wait for it.
+
+    Returns:
+        What the process wrote: validation AUC by epoch and seed, parameters, speed, CPU seconds.
+
+    Raises:
+        ArmFailed: The process failed, or `arms_of` this run has ended; the text holds what was said last.
+        ChildFault: Its adapters cannot take its vectors.
+    """
+    living = _running.get(run.folder)
+    if living is None:
+        raise ArmFailed(f"arm {name}: not trained, {run.name} was stopped")
+
+    def begun(process: subprocess.Popen[str]) -> None:
+        living.append(process)
+        if run.folder not in _running:  # the flow ended in this very moment
+            process.kill()
+
+    arguments = [str(config.path), str(run.folder), name]
+    try:
+        run_child(f"arm {name}: training", "app.arm_process", arguments, run.folder / f"{name}.log", progress, begun)
+    except ChildFailed as failure:
+        raise ArmFailed(str(failure)) from None
+    return run.read(name)

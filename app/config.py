@@ -1,0 +1,131 @@
+"""knowflow.yaml as one frozen object, put together from the rooms' own configs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ctr.config import TrainConfig
+from encoders.protocol import EncoderConfig
+from engines.protocol import EngineConfig
+from feature_store.gates import GatesConfig
+from llm_tasks.pipeline.budget import Prices
+from llm_tasks.pipeline.task import TaskOptions
+from retrieval.rewrites import RewritesConfig
+from sources.config import SourceConfig, config_fault, parse_source_config
+from sources.faults import Fault, SourceFaults
+
+SOURCE_KEYS = tuple(SourceConfig.model_fields)
+NOT_IN_THE_FILE = ("path", "source")
+NO_FILE = "make one: knowflow init, or name yours: --config FILE"
+
+
+class Config(BaseModel):
+    """Everything knowflow.yaml says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    path: Path
+    """The file itself."""
+    home: Path = Path("runs")
+    """Folder of the store, the training runs and the reports, relative to the file."""
+    domain: str = "generic"
+    """Name of a domain (films, books, news, generic), or the path of a YAML file of your own."""
+    source: SourceConfig
+    """The mapping of the data: events, items, users, queries, label, split, history."""
+    skip_bad_rows: bool = False
+    """Leave out rows with faults, and say how many, instead of reading nothing."""
+    engine: EngineConfig = EngineConfig()
+    """Who answers."""
+    tasks: dict[str, TaskOptions | None] = Field(default_factory=dict)
+    """Tasks to run, with their options; when left out all there are, but for those that are to be named."""
+    encoders: dict[str, EncoderConfig] = Field(default_factory=lambda: dict(DEFAULT_ENCODERS))
+    """Encoders by name."""
+    gates: GatesConfig = GatesConfig()
+    """What must hold before a release is published."""
+    rewrites: RewritesConfig = RewritesConfig()
+    """How the served table of rewritten queries is made."""
+    train: TrainConfig = TrainConfig()
+    """How models are trained."""
+    prices: Prices = Prices()
+    """What tokens cost."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of knowflow.yaml: what its relative paths are relative to."""
+        return self.path.parent
+
+    @property
+    def home_folder(self) -> Path:
+        """Absolute folder of the store and the reports."""
+        return (self.folder / self.home).resolve()
+
+    @property
+    def store_folder(self) -> Path:
+        """Absolute folder of the store."""
+        return self.home_folder / "store"
+
+
+DEFAULT_ENCODERS = {"dense": EncoderConfig(kind="dense"), "lexical": EncoderConfig(kind="lexical")}
+
+
+def load_config(path: str | Path) -> Config:
+    """Read knowflow.yaml.
+
+    Raises:
+        SourceFaults: With everything that is wrong in the file, all at once.
+    """
+    path = Path(path).resolve()
+    content = _read_yaml(path)
+    faults: list[Fault] = []
+    source: SourceConfig | None = None
+    try:
+        source = parse_source_config({key: content[key] for key in SOURCE_KEYS if key in content}, path)
+    except SourceFaults as error:
+        faults += error.faults
+    rest = {key: value for key, value in content.items() if key not in SOURCE_KEYS}
+    mine = {key: field for key, field in Config.model_fields.items() if key not in NOT_IN_THE_FILE}
+    wrong = [{"type": "extra_forbidden", "loc": (key,), "msg": ""} for key in rest if key not in mine]
+    try:
+        # A stand-in mapping lets the rest be checked even when the mapping itself is wrong: all faults at once.
+        known = {key: value for key, value in rest.items() if key in mine}
+        config = Config.model_validate({**known, "path": path, "source": source or _STAND_IN})
+    except ValidationError as error:
+        wrong += [dict(detail) for detail in error.errors()]
+        config = None
+    faults += [config_fault(path, detail, {**SourceConfig.model_fields, **mine}) for detail in wrong]
+    if faults or config is None:
+        raise SourceFaults(faults)
+    return config
+
+
+_STAND_IN = SourceConfig.model_validate(
+    {
+        "events": {"path": "e", "user": "u", "item": "i", "time": "t", "label": "l"},
+        "items": {"path": "i", "id": "i", "title": "t"},
+    }
+)
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise SourceFaults((Fault(str(path), None, None, None, "there is no such file", NO_FILE),))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SourceFaults(
+            (Fault(str(path), None, None, None, f"is not YAML: {_why(error)}", "mend the file"),)
+        ) from None
+    if not isinstance(content, dict):
+        raise SourceFaults((Fault(str(path), None, None, None, "holds no settings", "make one: knowflow init"),))
+    return content
+
+
+def _why(error: Exception) -> str:
+    """What a parser has against the file, on one line."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"

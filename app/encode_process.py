@@ -1,0 +1,46 @@
+"""Encodes new texts in a process of its own: `python -m app.encode_process ...`.
+
+A dense encoder takes a gigabyte, which training then needs. One process for all techniques: it takes 7 CPU-seconds to
+import torch and sentence-transformers.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from app.children import TOLD
+from app.lifeline import begin_child
+
+
+def main(config_path: str, names: str, result: str, purpose: str) -> None:
+    """Encode, and write what each encoder did as JSON.
+
+    Args:
+        config_path: Path of knowflow.yaml.
+        names: Names of the techniques, a JSON list.
+        result: File to write.
+        purpose: Told to whoever wants to write to the store meanwhile.
+    """
+    report = begin_child()
+    from app.config import load_config  # noqa: PLC0415
+    from app.workplace import chosen_tasks, encoders_of, open_store  # noqa: PLC0415
+    from feature_store.database import StoreBusy, StoreUnwritable  # noqa: PLC0415 - see lifeline.begin_child
+    from llm_tasks.pipeline.encode import NothingToFit, encode_task  # noqa: PLC0415
+    from llm_tasks.pipeline.workplace import OptionFault  # noqa: PLC0415
+
+    config = load_config(config_path)
+    made = []
+    try:
+        with open_store(config).writer(purpose) as writer:
+            for name in json.loads(names):
+                technique, encoders = chosen_tasks(config, [name])[0], encoders_of(config, name)
+                made += map(asdict, encode_task(technique, encoders, writer, report, config.folder))
+    except (NothingToFit, OptionFault, StoreBusy, StoreUnwritable) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(TOLD)
+    Path(result).write_text(json.dumps(made), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,53 @@
+"""Encoding: where a model is loaded in a process of its own, which gives a gigabyte back to training when it ends."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from app.children import run_child
+from app.config import Config
+from app.workplace import chosen_tasks, encoders_of, open_store
+from feature_store.database import command_line
+from llm_tasks.pipeline.encode import encode_task
+from sources.progress import Progress
+
+
+def encode_texts(config: Config, names: Sequence[str], progress: Progress) -> list[dict[str, Any]]:
+    """Encode the new texts of some techniques: here where that takes little memory, the others in one process.
+
+    Args:
+        config: The config.
+        names: Names of the techniques.
+        progress: Told how many texts are done.
+
+    Returns:
+        What each encoder did for each technique: the fields of `llm_tasks.pipeline.encode.Encoded`.
+
+    Raises:
+        NothingToFit: There is nothing to fit an encoder on.
+        StoreBusy: Another process writes to the store.
+        ChildFault: As the two above, told by the process.
+        ChildFailed: The process failed.
+    """
+    encoders = {name: encoders_of(config, name) for name in names}
+    heavy = [name for name, of in encoders.items() if any(encoder.loads_a_model for encoder in of.values())]
+    light = [name for name, of in encoders.items() if of and name not in heavy]
+    made = _encode_apart(config, heavy, progress) if heavy else []
+    if light:
+        with open_store(config).writer(command_line()) as writer:
+            for technique in chosen_tasks(config, light):
+                done = encode_task(technique, encoders[technique.name], writer, progress, config.folder)
+                made += [asdict(one) for one in done]
+    return made
+
+
+def _encode_apart(config: Config, names: Sequence[str], progress: Progress) -> list[dict[str, Any]]:
+    log = config.home_folder / "encode.log"
+    with TemporaryDirectory() as folder:
+        result = Path(folder) / "made.json"
+        arguments = [str(config.path), json.dumps(list(names)), str(result), command_line()]
+        run_child("encoding", "app.encode_process", arguments, log, progress)
+        return json.loads(result.read_text(encoding="utf-8"))

@@ -1,0 +1,100 @@
+"""What the leak check holds a release against: events, names and searches of the data, prompts, tuned encoders."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from app.config import Config
+from engines.seen import FILE
+from feature_store.leak_evidence import QUERIES, Evidence
+from llm_tasks.pipeline.encode import model_encoder
+from llm_tasks.pipeline.workplace import OptionFault, Workplace
+from prompts.domain import Domain
+from prompts.library import find_prompts
+from sources.queries import normalised, query_table, split_queries
+from sources.split import split
+
+
+def leak_evidence(config: Config, place: Workplace) -> Evidence:
+    """Gather it.
+
+    Args:
+        config: The config.
+        place: Data and domain.
+    """
+    dataset, domain = place.dataset, place.domain
+    items = list(dataset.items.iter_rows(named=True))
+    names = {item["item"]: domain.item_name(item) for item in items}
+    rated = dataset.events.select("item", "rating")
+    shown = {pair: domain.event(names[pair[0]], pair[1]) for pair in rated.unique().iter_rows()}
+    events = dataset.events.select("user", "item", "time", "rating").with_columns(
+        pl.Series("shown", [shown[pair] for pair in rated.iter_rows()], dtype=pl.String),
+        split(dataset.events, place.split),
+    )
+    users = [] if dataset.users is None else dataset.users.iter_rows(named=True)
+    return Evidence(
+        events=events,
+        items=pl.DataFrame(
+            {
+                "item": list(names),
+                "name": list(names.values()),
+                "title": [item["title"] for item in items],
+                "described": [domain.item_description(item) for item in items],
+                "says": [_said(item, "item") for item in items],
+            },
+            schema=dict.fromkeys(("item", "name", "title", "described", "says"), pl.String),
+        ),
+        users=pl.DataFrame(
+            [(user["user"], _said(user, "user")) for user in users],
+            dict.fromkeys(("user", "says"), pl.String),
+            orient="row",
+        ),
+        queries=_queries(config, place),
+        instructions=_instructions(domain),
+        encoders=_tuned_encoders(config),
+    )
+
+
+def _said(row: Mapping[str, Any], key: str) -> str:
+    """All fields of a user or an item, one a line."""
+    values: Iterable[Any] = (value for name, value in row.items() if name != key and value is not None)
+    return "\n".join(", ".join(map(str, value)) if isinstance(value, list) else f"{value}" for value in values)
+
+
+def _queries(config: Config, place: Workplace) -> pl.DataFrame:
+    """What was typed, when, and what it led to; where queries are split by time, which of it is tested."""
+    typed, about = place.dataset.queries, config.source.queries
+    if typed is None or about is None:
+        return pl.DataFrame(schema=QUERIES)
+    lacking = [pl.lit(None, QUERIES[name]).alias(name) for name in ("item", "time") if name not in typed.columns]
+    log = typed.with_columns(lacking).drop_nulls("query")
+    known = {spelling: normalised(spelling) for spelling in log["query"].unique()}
+    log = log.with_columns(pl.Series("query", [known[one] for one in log["query"]], dtype=pl.String))
+    table = query_table(place.dataset)
+    tests = table.filter(split_queries(table, about.split) == "test")["query"] if about.split.by == "time" else []
+    tested = pl.col("query").is_in(pl.Series("query", tests, dtype=pl.String).implode())
+    return log.with_columns(tested=tested).select(QUERIES.names()).cast(QUERIES)
+
+
+def _instructions(domain: Domain) -> dict[str, str]:
+    """Digest -> text of every prompt in every version, with nothing shown."""
+    prompts = [prompt for versions in find_prompts().values() for prompt in versions.values()]
+    rendered = {prompt.digest: prompt.render(dict.fromkeys(prompt.variables, ""), domain) for prompt in prompts}
+    return {digest: "\n".join(one["content"] for one in messages) for digest, messages in rendered.items()}
+
+
+def _tuned_encoders(config: Config) -> dict[str, datetime]:
+    """Fingerprint -> newest event, of the tuned encoders that knowflow.yaml names and whose folders are there."""
+    found: dict[str, datetime] = {}
+    for name, chosen in config.encoders.items():
+        if chosen.kind == "lexical" or not (config.folder / chosen.model / FILE).is_file():
+            continue
+        try:
+            encoder = model_encoder(name, chosen, config.folder)
+        except OptionFault:  # a folder that cannot be used now says nothing of vectors that were made before
+            continue
+        if encoder.seen_until is not None:
+            found[encoder.fingerprint] = encoder.seen_until
+    return found

@@ -1,0 +1,166 @@
+"""Publishing: the gates over what has been written, then the atomic pointer."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Protocol
+
+from app.config import Config
+from app.cutoff import cutoff_of_answers
+from app.evidence import leak_evidence
+from app.item_search import write_item_documents
+from feature_store.database import Store, Writer, command_line
+from feature_store.fitted import fitted_until
+from feature_store.gates import Gate, GatesClosed, check_gates
+from feature_store.leak_check import leak_check
+from feature_store.releases import (
+    TABLE,
+    Release,
+    get_release,
+    list_releases,
+    publish,
+    released_lineage,
+)
+from llm_tasks.pipeline.before import model_name
+from llm_tasks.pipeline.workplace import Workplace
+
+KEPT = ("rewrites",)
+"""Facts of what stays in the tables when a flow does not touch it."""
+SOFTWARE = ("knowflow", "torch", "sentence-transformers", "scikit-learn", "lancedb", "polars", "prefect")
+
+
+class Staged(Protocol):
+    """A table that a flow adds to a release; it is written only when all gates hold, its own among them."""
+
+    @property
+    def command(self) -> str:
+        """The command that makes it."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the release notes of it."""
+        ...
+
+    def changes(self, store: Store) -> bool:
+        """Say whether writing would change the store."""
+        ...
+
+    def gates(self, store: Store, before: Release | None) -> Sequence[Gate]:
+        """Check it, beside the release that is current."""
+        ...
+
+    def write(self, writer: Writer) -> None:
+        """Write it."""
+        ...
+
+
+def publish_release(
+    config: Config,
+    place: Workplace,
+    names: Sequence[str],
+    asked: Sequence[dict],
+    vectors: Sequence[dict],
+    staged: Staged | None = None,
+) -> str:
+    """Publish what the tables hold now, unless nothing changed or a gate is closed.
+
+    The writer is held from the first look at the tables to the pointer: what the gates saw is what is published.
+    After a roll back, the next refresh publishes the tables as they are, that is, the newer state again: mend what
+    was wrong first, or set a gate that keeps it out.
+
+    Args:
+        config: The config.
+        place: Data and store.
+        names: Tasks that were refreshed.
+        asked: What generation did, one dict a task.
+        vectors: What encoding did, one dict a task and encoder.
+        staged: A table to be added.
+
+    Returns:
+        Name of the release that is current afterwards.
+
+    Raises:
+        GatesClosed: A gate does not hold; nothing was published.
+        StoreBusy: Another process writes.
+    """
+    with place.store.writer(command_line()) as writer:
+        return _publish(config, place, writer, names, asked, vectors, staged)
+
+
+def _publish(
+    config: Config,
+    place: Workplace,
+    writer: Writer,
+    names: Sequence[str],
+    asked: Sequence[dict],
+    made_now: Sequence[dict],
+    staged: Staged | None,
+) -> str:
+    store = place.store
+    before = next(reversed(list_releases(store)), None)
+    made = {**_kept(before, names), **{f"{v['task']}/{v['encoder']}": _made(v) for v in made_now}}
+    noted = before.facts if before else {}
+    made = _with_fits(store, made)
+    tasks = sorted({name.split("/")[0] for name in made} | set(noted.get("tasks", [])) | set(names))
+    write_item_documents(config, place, writer)  # whatever the release is of, its items can be searched by words
+    versions = {table: store.version(table) for table in store.tables() if table != TABLE}
+    same_data = before is not None and before.facts.get("data_version") == place.dataset.version
+    found = cutoff_of_answers(store, tasks, config.engine, place.engine.identity)
+    cutoff = found.isoformat() if found else None
+    same = same_data and before is not None and dict(before.versions) == versions and noted.get("vectors") == made
+    same = same and noted.get("knowledge_cutoff") == cutoff
+    if before and same and not (staged and staged.changes(store)):
+        return before.name
+    old = released_lineage(store, before, tasks, ["row", "text_key"]) if before else None
+    candidate = Release("the candidate", datetime.now(UTC), None, versions, {"vectors": made})
+    leaks = leak_check(store, candidate, leak_evidence(config, place))
+    gates = check_gates(store, tasks, made, config.gates, leaks, old)
+    gates += staged.gates(store, before) if staged else []
+    if not all(gate.holds for gate in gates):
+        raise GatesClosed(gates, staged.command if staged else "knowflow refresh")
+    if staged:
+        staged.write(writer)
+    facts = {
+        "data_version": place.dataset.version,
+        "tasks": tasks,
+        "model": model_name(place.engine.identity),
+        "knowledge_cutoff": cutoff,
+        "domain": config.domain,
+        "vectors": made,
+        "asked": list(asked),
+        "gates": [vars(gate) for gate in gates],
+        **{name: noted[name] for name in KEPT if name in noted},
+        **(staged.facts if staged else {}),
+        "software": {name: version(name) for name in SOFTWARE} | {"python": platform.python_version()},
+    }
+    return publish(writer, facts).name
+
+
+def _kept(before: Release | None, names: Sequence[str]) -> dict[str, Any]:
+    """Vectors of tasks that this run did not touch stay in the release."""
+    old = before.facts.get("vectors", {}) if before else {}
+    return {key: made for key, made in old.items() if key.split("/")[0] not in names}
+
+
+def _made(vectors: dict) -> dict[str, Any]:
+    made = {"fingerprint": vectors["fingerprint"], "dimension": vectors["dimension"]}
+    # Only for an encoder that has seen events: a release without one reads as it always did.
+    return made | ({"seen_until": vectors["seen_until"]} if vectors.get("seen_until") else {})
+
+
+def _with_fits(store: Store, made: Mapping[str, Any]) -> dict[str, Any]:
+    """Note of vectors by a fitted state the newest event behind the texts that it was fitted on."""
+    seen = fitted_until(store, {table: store.version(table) for table in store.tables()})
+    dated = dict(made)
+    for name, facts in made.items():
+        if (time := seen.get(facts["fingerprint"])) is not None:
+            dated[name] = {**facts, "seen_until": time.isoformat()}
+    return dated
+
+
+def check_release(config: Config, place: Workplace, store: Store, name: str | None) -> tuple[Release, dict]:
+    """Walk a published release for leaks; returns the release and the findings."""
+    release = get_release(store, name)
+    return release, leak_check(store, release, leak_evidence(config, place)).to_dict()

@@ -1,0 +1,70 @@
+"""What a reader must know before believing a number: what the model may have known, and what was fitted on what."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engines.cutoffs import published_cutoff
+from evals.words import percent
+from feature_store.releases import Release, knowledge_cutoff
+from llm_tasks.pipeline.catalogue import find_tasks
+
+SEEN_BEFORE = (
+    "The model that answered may have seen this data, or reviews and ratings of these items, while it was trained. No "
+    "arm bounds how much of a gain that explains: facts, shuffled and random ask whether the answers' content matters, "
+    "and what was learnt by heart is content too. What would: rows later than the model's knowledge cutoff, items "
+    "newer than the model, or, as a probe, the same prompts with anonymous titles."
+)
+EARLIER_ONLY = (
+    "Every statistic and feature counts strictly earlier events only, and knowledge about users is strictly earlier "
+    "than the sample that sees it. A model's own parameters are fitted on training rows: under a split by each user's "
+    "position some of them are later than other users' test rows; under rolling time none is."
+)
+CUTOFF_UNKNOWN = (
+    "Until when the model knows the world is unknown, so that the page cannot say how many rows lie after it, and "
+    "every figure about item knowledge may be optimistic. To say it: engine.knowledge_cutoff in knowflow.yaml, the day "
+    "that the model's makers publish; then knowflow refresh, which asks nothing again, and knowflow train."
+)
+NEWER_DATA = "The data has changed since the release was made; newer events had no part in its knowledge."
+
+
+def caveats_of(noted: Mapping[str, Any], release: Release) -> list[str]:
+    """Sentences for the report, the gravest first.
+
+    Args:
+        noted: What a training run noted at its begin: `data_version`; `after_cutoff`, the share of test rows later than
+            the knowledge cutoff, None or left out where it was not counted; `test_years`, the years of the first and
+            the last test row, where they were noted.
+        release: The release it read.
+    """
+    caveats = [EARLIER_ONLY]
+    if any((task := find_tasks().get(name)) and task.prompt for name in release.facts.get("tasks", [])):
+        caveats = [SEEN_BEFORE, about_cutoff(noted, release), *caveats]
+    if noted["data_version"] != release.facts.get("data_version"):
+        caveats.append(NEWER_DATA)
+    return caveats
+
+
+def about_cutoff(noted: Mapping[str, Any], release: Release) -> str:
+    """Say what share of the test rows lies after the knowledge cutoff, and what follows; see `caveats_of`."""
+    cutoff = knowledge_cutoff(release)
+    if cutoff is None:
+        published = published_cutoff(str(release.facts.get("model", "")).split("@")[0])
+        return CUTOFF_UNKNOWN + (f" Published for this model: {published.isoformat()}." if published else "")
+    day, share = str(cutoff)[:10], noted.get("after_cutoff")
+    known = f"The model's knowledge ends with {day}"
+    if share is None:
+        return f"{known}; how many test rows lie after that was not counted in this run. To count them: knowflow train."
+    if share > 0:
+        return (
+            f"{known}; {percent(share)} of the test rows lie after it. Only these, the segment after_cutoff, are free "
+            "of what the model knows of their future; for all others a gain from item knowledge is optimistic."
+        )
+    first, last = noted.get("test_years") or (None, None)
+    rows, then = ("no test row", "samples of years before")
+    if first is not None:
+        rows, then = f"no test row (they are of {first} to {last})", f"samples of {first}"
+    return (
+        f"{known}, and {rows} lies after it. So this back-test of item knowledge is optimistic: the model knows the "
+        f"world of {day[:4]} and describes items to {then}, how they were received since included. What that is "
+        "worth for items of tomorrow only rows after the cutoff can show."
+    )

@@ -1,0 +1,66 @@
+"""What training reads: the samples of a config, and the vectors of a release that arms name."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from app.config import Config
+from app.workplace import open_dataset, open_store
+from ctr.arms import Arm, choose_arms
+from ctr.samples import PARTS, Samples, build_samples, codes_of
+from feature_store.knowledge import Knowledge
+from feature_store.releases import Release, released_knowledge
+from llm_tasks.pipeline.catalogue import find_tasks
+from sources.history import histories
+from sources.split import rolling_split, split
+from sources.tables import Dataset
+
+
+def open_samples(config: Config, dataset: Dataset | None = None) -> Samples:
+    """Build the samples of a config; the data is loaded unless it is given."""
+    dataset = dataset or open_dataset(config)
+    parts = split(dataset.events, config.source.split).to_list()
+    past = histories(dataset.events, config.source.history.length)
+    return build_samples(dataset, parts, past)
+
+
+def open_windows(config: Config, dataset: Dataset) -> list[np.ndarray]:
+    """The parts of all samples at each cut of rolling time, the first one for choosing settings; none without cuts.
+
+    A window whose training rows or whose test rows do not hold both labels is left out, and so are all without the
+    first one: on so short a log nothing can be trained or judged.
+
+    Returns:
+        [N] int8 each, index into `PARTS`, -1 = in no part.
+    """
+    cuts, label = config.train.rolling, dataset.events["label"].to_numpy()
+    names = rolling_split(dataset.events, cuts) if cuts else []
+    parts = [codes_of(one.to_numpy().astype(str), np.array(PARTS)).astype(np.int8) for one in names]
+    fit = [part for part in parts[1:] if all(len(set(label[part == of])) > 1 for of in (0, PARTS.index("test")))]
+    return [parts[0], *fit] if fit and (parts[0] == 0).any() else []
+
+
+def arms_in(release: Release, names: Iterable[str] | None) -> list[Arm]:
+    """Arms by name, with the techniques a release holds as arms of their own.
+
+    Raises:
+        UnknownArm: A name is neither.
+    """
+    tasks: dict[str, tuple[str, list[str]]] = {}
+    known = find_tasks()
+    for made in release.facts.get("vectors", {}):
+        task, encoder = made.split("/")
+        if task in known:
+            tasks.setdefault(task, (known[task].entity, []))[1].append(encoder)
+    return choose_arms(list(names) if names is not None else None, tasks)
+
+
+def read_vectors_of(config: Config, release: Release, arms: Iterable[Arm]) -> Mapping[str, Knowledge]:
+    """Read the vectors that arms name, each once.
+
+    Raises:
+        NoRelease: The release lacks some of them; the text says which.
+    """
+    store = open_store(config)
+    wanted = dict.fromkeys(name for arm in arms for name in arm.vectors)
+    return {name: released_knowledge(store, release, *name.split("/", 1)) for name in wanted}

@@ -1,0 +1,289 @@
+"""What item vectors are worth for finding what people go on to: every arm on held-out items, also with a prior."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from app.config import Config
+from app.workplace import open_dataset, open_store
+from encoders.dense import DenseEncoder
+from encoders.lexical import LexicalEncoder
+from engines.minilm import minilm_folder
+from evals.by_user import REPLICATES
+from evals.similar import AT, Pairs, Score, by_k, by_lift, choose_pairs, cosine, evaluate_setting, recalls
+from evals.similar import HEADLINE as HEADLINE_K
+from feature_store.lineage import TEXTS, newest_texts, read_lineage
+from llm_tasks.pipeline.workplace import OptionFault
+from prompts.domain import load_domain
+from prompts.notes import notes
+from sources.progress import Progress
+from sources.split import split
+from sources.tables import Dataset
+from tuning.contrastive_config import ContrastiveConfig, share_of
+from tuning.note_pairs import note_pairs, pair_users, training_pairs
+from tuning.workfolder import RESULT, read_json
+
+HELD_OUT, VALIDATES = 0.5, 0.2
+"""Share of the items that are not learnt, and of these the share on which the weight of the prior is chosen."""
+KNOWLEDGE = "kar_item"
+FROZEN, TUNED = "facts", "tuned"
+HEADLINE = "held-out queries"
+"""The setting whose figures stand on top: the item that is asked about was never learnt, what is found may be."""
+SETTINGS = ContrastiveConfig(
+    dimension=128, learning_rate=1e-3, tau=2.0, tau_rate=0.0, debias=0.0, epochs=3, validation=0.0
+)
+"""How the encoder is tuned when none is named (docs/explanation/notellm.md says how it was chosen)."""
+TARGETS, LEAST = 50, 0.003
+"""Pairs of each item that are learnt, and the lowest score of one: a small log has few that reach the published ten at
+0.01. What is to be found stays as published."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The N items among which is searched, and what is known of them."""
+
+    items: Sequence[str]
+    """[N] ids, sorted."""
+    facts: Sequence[str]
+    """[N] notes without a model's answer."""
+    knowledge: Sequence[str]
+    """[N] a model's answers."""
+    events: pl.DataFrame
+    """Liked events with these items: user, item, time and part."""
+
+
+@dataclass(frozen=True)
+class Division:
+    """Which of N items the encoder never saw, and what each part of them is for."""
+
+    tests: np.ndarray
+    """[N] bool: what is asked about in a test."""
+    validates: np.ndarray
+    """[N] bool: what is asked about where the weight of the prior is chosen; none of them tests."""
+
+
+def evaluate_similar(
+    config: Config,
+    encoder: Path | None,
+    progress: Progress,
+    at: Sequence[int] = AT,
+    headline: int = HEADLINE_K,
+) -> dict[str, Any]:
+    """Measure all arms; tune an encoder first when none is there.
+
+    Args:
+        config: The config.
+        encoder: Folder of a tuned encoder; `encoders/note` of the home folder when left out, tuned when missing.
+        progress: Told what is done.
+        at: Lengths of the list.
+        headline: The one of them whose figures stand on top.
+
+    Returns:
+        Plain JSON: `frozen`, `tuned` (recall@100 on held-out items), `gain`, `prior_gain`, `arms`, `settings` and more.
+
+    Raises:
+        OptionFault: There are no answers about items, or the folder holds no encoder that held items out, or one that
+            has seen events which do not train.
+    """
+    dataset = open_dataset(config)
+    pool = open_pool(config, dataset)
+    folder = encoder or config.home_folder / "encoders" / "note"
+    if encoder is None and not (folder / RESULT).is_file():
+        tune(config, dataset, pool, folder, progress)
+    said = tuned_facts(folder)
+    check_seen(folder, said, pool)
+    division = divide(pool, said)
+    if not division.tests.any():
+        raise OptionFault(f"--encoder {folder}: it held no item out\n  tune one: knowflow tune-encoder --hold-out 0.4")
+    popularity = popularity_of(pool)
+    arms = counted_arms(pool, popularity) | vector_arms(pool, folder, progress)
+    settings: dict[str, Any] = {}
+    tasks = tasks_of(pool, division)
+    for done, (name, (pairs, validation)) in enumerate(tasks.items()):
+        progress("comparing", done, len(tasks))
+        settings[name] = evaluate_setting(arms, popularity, pairs, validation, FROZEN, TUNED, at, headline)
+    progress("comparing", len(tasks), len(tasks))
+    main, strict = ({"gain": one["gain"], "prior_gain": one["prior_gain"]} | _headline(one, headline)
+                    for one in (settings[HEADLINE], settings["disjoint"]))  # fmt: skip
+    every = np.ones(len(pool.items), dtype=bool)
+    whole = choose_pairs(note_pairs(pool.events), pool.items, every, every)
+    return {
+        **main,
+        "headline": {
+            "setting": HEADLINE,
+            "metric": f"recall@{headline}",
+            "k": headline,
+            "frozen": FROZEN,
+            "tuned": TUNED,
+        },
+        "disjoint": strict,
+        "arms": settings[HEADLINE]["arms"],
+        "settings": settings,
+        "all_items": {name: by_k(recalls(arms[name], whole, at), at) for name in ("popularity", FROZEN, "knowledge")},
+        "encoder": {"folder": str(folder), "seen_until": said["seen_until"], "settings": said.get("settings")},
+        "items": {
+            "pool": len(pool.items),
+            "tested": int(division.tests.sum()),
+            "validated": int(division.validates.sum()),
+        },
+        "bootstrap": {"unit": "users", "replicates": REPLICATES, "seed": 0},
+    }
+
+
+def _headline(one: Mapping[str, Any], k: int) -> dict[str, Any]:
+    """Recall of the frozen and of the tuned arm in one setting."""
+    return {"frozen": one["arms"][FROZEN]["recall"][str(k)], "tuned": one["arms"][TUNED]["recall"][str(k)]}
+
+
+def divide(pool: Pool, said: Mapping[str, Any]) -> Division:
+    """Draw from the items that the encoder held out those that choose the weight of the prior; the others test."""
+    items, held_out = np.array(pool.items), said["held_out_items"]
+    validates = np.isin(items, share_of(held_out, VALIDATES, "weight of the prior"))
+    return Division(np.isin(items, held_out) & ~validates, validates)
+
+
+def tasks_of(pool: Pool, division: Division) -> dict[str, tuple[Pairs, Pairs]]:
+    """The settings: pairs that test, and pairs on which the weight of the prior is chosen, whose items never test."""
+    tests, every, known = division.tests, np.ones(len(pool.items), dtype=bool), ~division.tests
+    later = pool.events.filter(pl.col("part") != "train")
+    scored, lift, newest = note_pairs(pool.events), lifted(pool.events), note_pairs(later)
+    tasks = {
+        HEADLINE: (scored, pool.events, every),
+        "disjoint": (scored, pool.events, tests),
+        "disjoint, by lift": (lift, pool.events, tests),
+        "held-out queries, by lift": (lift, pool.events, every),
+        "later events": (newest, later, every),
+    }
+    return {
+        name: (
+            choose_pairs(table, pool.items, tests, found, pair_users(events, table)),
+            choose_pairs(table, pool.items, division.validates, known),
+        )
+        for name, (table, events, found) in tasks.items()
+    }
+
+
+def open_pool(config: Config, dataset: Dataset) -> Pool:
+    """The items with a model's answer, and the liked events with them.
+
+    Raises:
+        OptionFault: There is no answer yet.
+    """
+    known = newest_texts(read_lineage(open_store(config), [KNOWLEDGE], TEXTS))
+    items = sorted(set(known) & set(dataset.items["item"]))
+    if not items:
+        raise OptionFault(
+            f"there are no answers of {KNOWLEDGE} to compare with\n  make some: knowflow refresh --task {KNOWLEDGE}"
+        )
+    text = notes(dataset.items.to_dicts(), load_domain(config.domain, config.folder))
+    events = dataset.events.with_columns(split(dataset.events, config.source.split)).filter(
+        (pl.col("label") == 1) & pl.col("item").is_in(pl.Series(items).implode())
+    )
+    return Pool(items, [text[item] for item in items], [known[item] for item in items], events)
+
+
+def tune(config: Config, dataset: Dataset, pool: Pool, folder: Path, progress: Progress) -> None:
+    """Tune all-MiniLM-L6-v2 on the pairs of training events between items that are not held out."""
+    from tuning.contrastive import tune_encoder  # noqa: PLC0415 - takes seconds, and few need it
+
+    held_out = share_of(pool.items, HELD_OUT, "held out/0")
+    learnt = set(pool.items) - set(held_out)
+    counted = training_pairs(dataset, config.source.split, items=learnt, low=LEAST, top=TARGETS)
+    texts = dict(zip(pool.items, pool.facts, strict=True))
+    tune_encoder(
+        minilm_folder(),
+        texts,
+        counted.pairs,
+        SETTINGS,
+        folder,
+        progress,
+        seen_until=counted.seen_until,
+        held_out=held_out,
+        resume=True,
+    )
+
+
+def tuned_facts(folder: Path) -> Mapping[str, Any]:
+    """What an encoder's folder says of its tuning.
+
+    Raises:
+        OptionFault: It was not tuned on notes.
+    """
+    said = read_json(folder / RESULT) if (folder / RESULT).is_file() else {}
+    if said.get("kind") != "notellm":
+        raise OptionFault(
+            f"--encoder {folder}: it holds no tuned encoder\n  tune one: knowflow tune-encoder --out {folder}"
+        )
+    return said
+
+
+def check_seen(folder: Path, said: Mapping[str, Any], pool: Pool) -> None:
+    """See that an encoder knows no more than what trains.
+
+    Raises:
+        OptionFault: It has seen an event that is newer than all that train, or does not say what it has seen.
+    """
+    trains = pool.events.filter(pl.col("part") == "train")["time"].max()
+    seen = said.get("seen_until")
+    mend = f"  tune one on what trains: knowflow tune-encoder --hold-out {HELD_OUT:g} --out FOLDER"
+    if "seen_until" not in said:
+        raise OptionFault(f"--encoder {folder}: it does not say until when it has seen events\n{mend}")
+    if seen is not None and (trains is None or datetime.fromisoformat(seen) > trains):  # pyright: ignore[reportOperatorIssue]
+        raise OptionFault(
+            f"--encoder {folder}: it has seen events until {seen}, the newest that trains is of {trains}\n"
+            f"  it may have learnt what it would be asked about\n{mend}"
+        )
+
+
+def popularity_of(pool: Pool) -> np.ndarray:
+    """Liked training events of each item: [N] float64."""
+    counts = dict(pool.events.filter(pl.col("part") == "train")["item"].value_counts().iter_rows())
+    return np.array([counts.get(item, 0) for item in pool.items], dtype=np.float64)
+
+
+def lifted(events: pl.DataFrame) -> pl.DataFrame:
+    """The pairs with the highest lift of each source."""
+    every = note_pairs(events, low=0.0, high=float("inf"), top=events["item"].n_unique())
+    items = events.group_by("user").agg(pl.col("item").n_unique())["item"]
+    return by_lift(every, float((1 / items).mean()))  # pyright: ignore[reportArgumentType] - of floats
+
+
+def counted_arms(pool: Pool, popularity: np.ndarray) -> dict[str, Score]:
+    """The arms that count training events: how popular an item is, and how often it follows the one asked about."""
+    together = np.zeros((len(pool.items), len(pool.items)), dtype=np.float32)
+    place = {item: number for number, item in enumerate(pool.items)}
+    seen = note_pairs(pool.events.filter(pl.col("part") == "train"))
+    for source, target, score in seen.iter_rows():
+        together[place[source], place[target]] = score
+    return {
+        "popularity": lambda query: np.tile(popularity, (len(query), 1)),
+        "co-occurrence": lambda query: together[query],
+    }
+
+
+def vector_arms(pool: Pool, folder: Path, progress: Progress) -> dict[str, Score]:
+    """The arms that compare vectors of texts; the frozen encoders are those of knowflow's defaults."""
+    frozen = DenseEncoder("all-MiniLM-L6-v2", "mean", 256, 32)
+    tuned = DenseEncoder(str(folder.resolve()), "mean", 256, 32)
+    facts, knowledge = frozen.encode(pool.facts, progress), frozen.encode(pool.knowledge, progress)
+    lexical = {name: lexical_of(texts) for name, texts in (("facts", pool.facts), ("knowledge", pool.knowledge))}
+    chance = np.random.default_rng(0)
+    return {
+        FROZEN: cosine(facts),
+        "knowledge": cosine(knowledge),
+        "lexical facts": cosine(lexical["facts"]),
+        "lexical knowledge": cosine(lexical["knowledge"]),
+        "shuffled": cosine(facts[chance.permutation(len(facts))]),
+        "random": cosine(chance.standard_normal(facts.shape).astype(np.float32)),
+        TUNED: cosine(tuned.encode(pool.facts, progress)),
+    }
+
+
+def lexical_of(texts: Sequence[str]) -> np.ndarray:
+    """Lexical vectors fitted on the texts themselves: [N, d]."""
+    return LexicalEncoder.fit(list(texts), 384).encode(list(texts), lambda *_: None)

@@ -1,0 +1,132 @@
+"""Opens what a stage needs from the path of knowflow.yaml, so that only paths and ids go between Prefect tasks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from app.config import Config, load_config
+from encoders.protocol import EncoderConfig
+from engines.choose import build_engine
+from feature_store.database import Store
+from feature_store.lineage import read_lineage
+from feature_store.releases import list_releases
+from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks
+from llm_tasks.pipeline.encode import choose_encoders
+from llm_tasks.pipeline.plan import TaskPlan, plan_task
+from llm_tasks.pipeline.task import Task, TaskOptions
+from llm_tasks.pipeline.workplace import OptionFault, Workplace
+from prompts.domain import load_domain
+from sources.load import load
+from sources.tables import Dataset
+
+
+def open_store(config: Config) -> Store:
+    """The store of a config; nothing is created by opening it."""
+    return Store(config.store_folder)
+
+
+def open_dataset(config: Config) -> Dataset:
+    """The user's data, as every stage reads it.
+
+    Raises:
+        SourceFaults: With all faults of the data at once.
+    """
+    return load(config.source, config.folder, config.skip_bad_rows)
+
+
+def open_workplace(config: Config) -> Workplace:
+    """Load data, domain and engine.
+
+    Raises:
+        SourceFaults: With all faults of the data at once.
+        PromptFault: The domain cannot be used.
+        EngineFault: The engine cannot be built.
+    """
+    domain = load_domain(config.domain, config.folder)
+    return Workplace(
+        dataset=open_dataset(config),
+        domain=domain,
+        engine=build_engine(config.engine, domain, config.folder, read_secret),
+        store=open_store(config),
+        options={name: options or TaskOptions() for name, options in config.tasks.items()},
+        folder=config.folder,
+        split=config.source.split,
+        cutoff=config.engine.cutoff,
+    )
+
+
+def read_secret(name: str) -> str:
+    """Read a Prefect Secret block, such as one that holds the key of a model server.
+
+    Raises:
+        ValueError: There is no such block.
+    """
+    from prefect.blocks.system import Secret  # noqa: PLC0415 - takes seconds, and few need it
+
+    return cast(Secret, Secret.load(name)).get()  # not a coroutine: flows are synchronous
+
+
+def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...]:
+    """The tasks named by the caller, else those of knowflow.yaml, else all that need not be named.
+
+    Of the last ones only those are taken that the data has rows for.
+
+    Raises:
+        UnknownTask: A name is no technique.
+        OptionFault: One is about queries, and the data has none.
+    """
+    named = names or list(config.tasks) or None
+    chosen = tuple(task for task in choose_tasks(named) if named or not task.opt_in)
+    if config.source.queries is not None:
+        return chosen
+    about = [task.name for task in chosen if task.entity == "query"]
+    if about and named:
+        mend = "map them in knowflow.yaml: queries: {path: ..., query: ...}"
+        raise OptionFault(f"{', '.join(about)}: the data has no queries\n  {mend}")
+    return tuple(task for task in chosen if task.name not in about)
+
+
+def encoders_of(config: Config, name: str) -> dict[str, EncoderConfig]:
+    """The encoders for a technique's text, by name.
+
+    Raises:
+        OptionFault: A name is no encoder, or its model cannot be used.
+    """
+    options = config.tasks.get(name)
+    return choose_encoders(name, options.encoders if options else None, config.encoders, config.folder)
+
+
+def sharing_a_space(path: str | Path, names: Sequence[str]) -> list[str]:
+    """Tasks to encode when some were refreshed: these, and the released ones that lie in a space of theirs.
+
+    A space that is fitted anew moves; what stays in the old one could not be compared any more.
+    """
+    config, known = load_config(path), find_tasks()
+    spaces = {known[name].lexical_space for name in names}
+    releases = list_releases(open_store(config))
+    released = {made.split("/")[0] for made in releases[-1].facts.get("vectors", {})} if releases else set()
+    others = sorted(name for name in released - set(names) if name in known and known[name].lexical_space in spaces)
+    return [*names, *others]
+
+
+def plan(config: Config, tasks: Sequence[str] | None = None, *, retry: Sequence[str] = ()) -> list[TaskPlan]:
+    """Plan a refresh without writing anything."""
+    chosen = chosen_tasks(config, tasks)
+    place = open_workplace(config)
+    asked: set[str] = set()
+    plans: list[TaskPlan] = []
+    for task in chosen:
+        plans.append(plan_task(task, place, retry=retry, asked_before=asked))
+        asked |= plans[-1].asks.keys()
+    return plans
+
+
+def errors_on_record(store: Store, names: Sequence[str] | None = None) -> dict[str, int]:
+    """Rows without a text, by kind of error, of all tasks or of some."""
+    errors = read_lineage(store, names, ["error"])["error"].drop_nulls().str.split(":").list.first()
+    return dict(errors.value_counts().iter_rows())
+
+
+def entity_of(task: str) -> str:
+    """What a task's rows are about."""
+    return find_tasks()[task].entity

@@ -1,0 +1,1 @@
+"""Text to vector: dense, lexical, or a large model inside vLLM."""

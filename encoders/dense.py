@@ -1,0 +1,159 @@
+"""The dense encoder: a frozen sentence-transformers model, its token states pooled as chosen.
+
+Relations: lexical keeps names and rare words that a small dense model averages away; docs/decisions.md has figures.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from encoders.protocol import PoolingName
+from encoders.tuned import read_tuned
+from engines.minilm import minilm_folder
+from engines.seen import FILE
+from sources.progress import Progress
+
+
+class DenseEncoder:
+    """Encodes with a sentence-transformers model on the CPU or, where there is one, the GPU.
+
+    Args:
+        model: `all-MiniLM-L6-v2`, or the folder of a sentence-transformers model.
+        pooling: How token states become one vector.
+        max_tokens: Longer texts are cut here.
+        batch_size: Texts in one forward pass.
+        folder: What a relative path is relative to; the folder of knowflow.yaml.
+
+    Raises:
+        FileNotFoundError: The model's folder holds no weights or no config.json.
+        ValueError: The model cannot read that many tokens, was tuned otherwise, or does not say until when.
+    """
+
+    def __init__(
+        self, model: str, pooling: PoolingName, max_tokens: int, batch_size: int, folder: Path | None = None
+    ) -> None:
+        self._folder = minilm_folder() if model == "all-MiniLM-L6-v2" else (folder or Path()) / model
+        self._pooling: PoolingName = pooling
+        self._max_tokens, self._batch_size = max_tokens, batch_size
+        if not any(self._folder.rglob("*.safetensors")):
+            raise FileNotFoundError(f"model '{model}': {self._folder} holds no .safetensors weights")
+        # From the model's files, so that nothing is loaded when nothing is new.
+        about = json.loads((self._folder / "config.json").read_text())
+        self.dimension = int(about["hidden_size"])
+        longest = int(about.get("max_position_embeddings", max_tokens))
+        if max_tokens > longest:
+            raise ValueError(f"model '{model}': max_tokens is {max_tokens}, the model reads at most {longest}")
+        tuned = read_tuned(self._folder)
+        self.seen_until, self._wrapping = tuned.seen_until, tuned.wrapping
+        self._check_modules(model)
+        self.fingerprint = self._hash()
+
+    def _check_modules(self, model: str) -> None:
+        """See that a tuned model is used as it was tuned: with its own pooling, and what follows it."""
+        self._after: int | None = None  # modules from here on follow the pooling
+        if not (self._folder / FILE).is_file():
+            return
+        modules = json.loads((self._folder / "modules.json").read_text())
+        said = json.loads((self._folder / modules[1]["path"] / "config.json").read_text())
+        own = pooling_of(said)
+        if own != self._pooling:
+            raise ValueError(
+                f"model '{model}': it was tuned with pooling {own}, not {self._pooling}; say pooling: {own}"
+            )
+        for module in modules[2:]:
+            if module["type"].endswith(".Dense"):
+                config = json.loads((self._folder / module["path"] / "config.json").read_text())
+                self.dimension = int(config["out_features"])
+        self._after = 2
+
+    @cached_property
+    def _modules(self) -> Any:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the folder holds everything: no model hub is asked
+        from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - takes seconds, and a plan needs none
+        from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
+
+        disable_progress_bar()  # the caller draws its own bars
+        return SentenceTransformer(str(self._folder)).eval()
+
+    def _hash(self) -> str:
+        """Hash of the weights, the tokenizer and the pooling; the batch size is no part of it."""
+        digest = hashlib.sha256(f"{self._pooling}/{self._max_tokens}".encode())
+        if (self._folder / FILE).is_file():  # two tunings that saw different events are two encoders
+            digest.update(f"{self.seen_until}/{self._wrapping}".encode())
+        for path in sorted([*self._folder.rglob("*.safetensors"), *self._folder.rglob("tokenizer.json")]):
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()[:32]
+
+    def encode(self, texts: Sequence[str], progress: Progress) -> np.ndarray:
+        """Encode texts: [n] -> [n, d] float32, each of length one."""
+        import torch  # noqa: PLC0415 - see above
+
+        module = self._modules[0]
+        tokens = self._tokens(texts)
+        # Alike numbers of tokens together: next to no padding, which would be computed like any other token.
+        order = np.argsort([-len(text["input_ids"]) for text in tokens], kind="stable")
+        batches = [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
+        out, done = np.zeros((len(texts), self.dimension), dtype=np.float32), 0
+        # A batch to a core: threads inside one batch wait for each other, and the longer the busier the machine.
+        threads = torch.get_num_threads()
+        side_by_side = threads if module.auto_model.device.type == "cpu" else 1
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(side_by_side) as pool:
+                vectors = pool.map(self._forward, ([tokens[i] for i in batch] for batch in batches))
+                for batch, vector in zip(batches, vectors, strict=True):
+                    out[batch] = vector
+                    done += len(batch)
+                    progress("encoding (dense)", done, len(order))
+        finally:
+            torch.set_num_threads(threads)
+        return out
+
+    def _tokens(self, texts: Sequence[str]) -> list[dict[str, list[int]]]:
+        """Each text's tokens as the model's arguments (`input_ids` and so on), cut at `max_tokens`, without padding."""
+        if not texts:
+            return []
+        tokenizer = self._modules[0].tokenizer
+        wrapped = [self._wrapping.wrap(text, tokenizer) for text in texts] if self._wrapping else list(texts)
+        found = tokenizer(wrapped, truncation=True, max_length=self._max_tokens)
+        return [dict(zip(found, fields, strict=True)) for fields in zip(*found.values(), strict=True)]
+
+    def _forward(self, batch: Sequence[dict[str, list[int]]]) -> np.ndarray:
+        """Encode one batch of texts' tokens: [B] -> [B, d]."""
+        import torch  # noqa: PLC0415 - see above
+
+        from encoders.pooling import pool  # noqa: PLC0415
+
+        module = self._modules[0]
+        torch.set_num_threads(1)  # a setting of each thread
+        tokens = module.tokenizer.pad(list(batch), return_tensors="pt").to(module.auto_model.device)
+        with torch.inference_mode():
+            states = module.auto_model(**tokens, output_hidden_states=True).hidden_states
+            pooled = pool(states, tokens["attention_mask"], self._pooling)  # [B, d]
+            for place in range(self._after, len(self._modules)) if self._after else ():
+                pooled = self._modules[place]({"sentence_embedding": pooled})["sentence_embedding"]
+            return torch.nn.functional.normalize(pooled, dim=1).float().cpu().numpy()
+
+
+def pooling_of(said: Mapping[str, Any]) -> str:
+    """The pooling that a saved Pooling module names, in the words of `PoolingName`; older ones have a switch for each.
+
+    Example:
+        >>> pooling_of({"pooling_mode": "lasttoken"}), pooling_of({"pooling_mode_mean_tokens": True})
+        ('last_token', 'mean')
+    """
+    switches = {
+        "pooling_mode_mean_tokens": "mean",
+        "pooling_mode_cls_token": "cls",
+        "pooling_mode_lasttoken": "lasttoken",
+    }
+    found = said.get("pooling_mode") or next((name for switch, name in switches.items() if said.get(switch)), "unknown")
+    return {"lasttoken": "last_token"}.get(str(found), str(found))

@@ -1,0 +1,188 @@
+"""The vLLM encoder: a large sentence-transformers model whose texts are pooled inside vLLM.
+
+Idea:      embedding models of billions of parameters are language models with a pooling on top; vLLM batches them as it
+           batches generation, which sentence-transformers does not.
+Relations: dense gives the same vectors for the same folder (to 1e-5 in float32) and needs no vLLM; for small models it
+           is quicker to start.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from encoders.tuned import read_tuned
+from engines.fingerprint import fingerprint
+from engines.protocol import EngineFault
+from engines.vllm.load import Loaded, load, prepare
+from sources.progress import Progress
+
+POOLINGS = ("mean", "cls", "lasttoken")
+MEND = "where memory is short, lower batch_size or max_tokens of this encoder, or use kind: dense"
+MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
+
+
+class VllmEncoder:
+    """Encodes with the pooling runner of vLLM, as the folder's modules say: mean, cls or last token, Dense, Normalize.
+
+    Args:
+        model: Folder of a model as sentence-transformers saves it.
+        max_tokens: Longer texts are cut here, or where the folder says when that is shorter.
+        batch_size: Texts inside vLLM at once.
+        dtype: Number format of the weights.
+        enforce_eager: Start faster, run slower.
+        folder: What a relative path is relative to; the folder of knowflow.yaml.
+
+    Raises:
+        FileNotFoundError: The folder is no saved sentence-transformers model.
+        ValueError: It has modules that vLLM cannot run, or was tuned and does not say on which events.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        max_tokens: int,
+        batch_size: int,
+        dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+        enforce_eager: bool = False,
+        folder: Path | None = None,
+    ) -> None:
+        prepare()
+        self._folder = ((folder or Path()) / model).expanduser().resolve()
+        self._batch_size, self._dtype, self._eager = batch_size, dtype, enforce_eager
+        if not (self._folder / "modules.json").is_file():
+            raise FileNotFoundError(f"model '{model}': {self._folder} holds no modules.json of sentence-transformers")
+        self.dimension = self._check_modules()
+        self._max_tokens = min(max_tokens, *self._limits())
+        tuned = read_tuned(self._folder)
+        self.seen_until, self._wrapping = tuned.seen_until, tuned.wrapping
+        self._files = fingerprint(self._folder)
+        self.fingerprint = f"vllm-{self._files}-{self._max_tokens}-{dtype}"
+        self._number = count()
+
+    def _check_modules(self) -> int:
+        """See that vLLM can run the modules; returns the length of a vector."""
+        dimension = 0
+        modules: Any = self._read("modules.json")
+        for module in modules:
+            kind = module["type"].rsplit(".", 1)[-1]
+            if kind not in MODULES:
+                raise ValueError(f"{self._folder} has a module {kind}; vLLM runs {', '.join(MODULES)}")
+            if kind in ("Pooling", "Dense"):
+                said = self._read(f"{module['path']}/config.json")
+                if kind == "Pooling" and _pooling(said) not in POOLINGS:
+                    raise ValueError(f"{self._folder} pools by {_pooling(said)}; vLLM knows {', '.join(POOLINGS)}")
+                sizes = ("out_features", "embedding_dimension", "word_embedding_dimension")
+                dimension = next(int(said[name]) for name in sizes if name in said)
+        if not dimension:
+            raise ValueError(f"{self._folder} has no Pooling module")
+        return dimension
+
+    def _limits(self) -> list[int]:
+        """Where the folder itself says that texts are cut, and what the model can read.
+
+        Raises:
+            ValueError: Its texts are put into a chat template, of which vLLM knows nothing.
+        """
+        said = self._read("sentence_bert_config.json")
+        if "message" in said.get("modality_config", {}):
+            raise ValueError(
+                f"{self._folder} puts every text into a chat template (modality_config in sentence_bert_config.json);"
+                " save it with a tokenizer that has none"
+            )
+        tokens, model = self._read("tokenizer_config.json"), self._read("config.json")
+        limits = said.get("max_seq_length"), tokens.get("model_max_length"), model.get("max_position_embeddings")
+        return [int(limit) for limit in limits if limit]
+
+    def _read(self, name: str) -> dict[str, Any]:
+        file = self._folder / name
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer  # noqa: PLC0415 - takes seconds, and a plan needs none
+
+        return AutoTokenizer.from_pretrained(str(self._folder))
+
+    @cached_property
+    def _prompt(self) -> str:
+        """What sentence-transformers puts before every text by default."""
+        said = self._read("config_sentence_transformers.json")
+        return said.get("prompts", {}).get(said.get("default_prompt_name"), "")
+
+    def _load(self) -> Loaded:
+        arguments = {
+            "model": str(self._folder),
+            "runner": "pooling",
+            "dtype": self._dtype,
+            "max_num_seqs": self._batch_size,
+            "enforce_eager": self._eager,
+            "use_tqdm_on_load": False,
+        }
+        return load(arguments, self._files, "encoders.model")
+
+    def encode(self, texts: Sequence[str], progress: Progress) -> np.ndarray:
+        """Encode texts: [n] -> [n, d] float32, each of length one (zeros for a text without a token).
+
+        Raises:
+            EngineFault: vLLM cannot load the model, or broke off.
+        """
+        loaded = self._load()
+        from vllm import PoolingParams  # noqa: PLC0415 - loaded by now
+
+        engine, params = loaded.llm.llm_engine, PoolingParams(task="embed")
+        out = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        waiting, done, places = iter(enumerate(texts)), 0, {}
+        with loaded.busy:
+            try:
+                while True:
+                    while len(places) < 2 * self._batch_size and (following := next(waiting, None)) is not None:
+                        place, text = following
+                        if ids := self._ids(text):
+                            name = str(next(self._number))
+                            places[name] = place
+                            engine.add_request(name, {"type": "token", "prompt_token_ids": ids}, params)
+                        else:
+                            done += 1
+                    if not places:
+                        return out
+                    for output in engine.step():
+                        out[places.pop(output.request_id)] = self._unit(output.outputs.data)
+                        done += 1
+                    progress("encoding (vllm)", done, len(texts))
+            except RuntimeError as error:  # torch's, such as too little memory
+                raise EngineFault(f"vLLM broke off while it encoded with {self._folder}: {error}\n  {MEND}") from error
+            finally:
+                left = list(engine.output_processor.request_states)
+                if left:
+                    engine.abort_request(left, internal=True)
+
+    def _ids(self, text: str) -> list[int]:
+        if self._wrapping:
+            text = self._wrapping.wrap(text, self._tokenizer)
+        return self._tokenizer(self._prompt + text, truncation=True, max_length=self._max_tokens)["input_ids"]
+
+    def _unit(self, vector: Any) -> np.ndarray:
+        found = vector.float().cpu().numpy()
+        if len(found) != self.dimension:  # vLLM goes on without a Dense module that it cannot read
+            raise EngineFault(
+                f"vLLM gives vectors of length {len(found)} for {self._folder}, whose modules say {self.dimension}\n"
+                "  use kind: dense for this model"
+            )
+        return found / max(float(np.linalg.norm(found)), 1e-12)
+
+
+def _pooling(said: dict[str, Any]) -> str:
+    """The pooling that a module's config names; older ones have a switch for each."""
+    if "pooling_mode" in said:
+        return str(said["pooling_mode"])
+    switches = {
+        "mean": "pooling_mode_mean_tokens",
+        "cls": "pooling_mode_cls_token",
+        "lasttoken": "pooling_mode_lasttoken",
+    }
+    return next((name for name, switch in switches.items() if said.get(switch)), "a way unknown here")

@@ -1,0 +1,1 @@
+"""Any number of OpenAI-compatible servers answer."""

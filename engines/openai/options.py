@@ -1,0 +1,165 @@
+"""Options of the `openai` engine: which servers, how many requests at once, when to try again, when to stop."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from engines.protocol import EngineFault
+
+SETTINGS = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+SecretReader = Callable[[str], str]
+"""Reads a stored secret by its name; handed in from `flows`, the only room that knows Prefect."""
+
+
+class ServerOptions(BaseModel):
+    """One OpenAI-compatible server."""
+
+    model_config = SETTINGS
+
+    url: str
+    """Base address of its API, such as `http://gpu1:8000/v1`."""
+    concurrency: int | None = Field(default=None, ge=1)
+    """Requests it works on at once at most; that of the engine when left out."""
+    weight: float = Field(default=1.0, gt=0)
+    """Its share of the work: a server of weight 2 is kept twice as busy as one of weight 1."""
+
+    @field_validator("url")
+    @classmethod
+    def _base_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"'{value}' is no address; write one such as http://gpu1:8000/v1")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError(f"the address of {parts.hostname} carries more than a path; a key belongs in api_key_env")
+        if parts.path.rstrip("/").endswith("/completions"):
+            raise ValueError(f"'{value}' is the address of a call; name the part before /chat/completions")
+        return value.rstrip("/")
+
+
+class OpenAIOptions(BaseModel):
+    """Options under `engine.options` when `engine.name` is `openai`."""
+
+    model_config = SETTINGS
+
+    urls: tuple[ServerOptions, ...] = Field(min_length=1)
+    """Base addresses of the servers: one text, a list of texts, or a list of `{url, concurrency, weight}`."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key; servers that need none do without it."""
+    api_key_secret: str | None = None
+    """Name of a Prefect Secret block that holds the key, instead of the environment."""
+    concurrency: int = Field(default=32, ge=1)
+    """Requests that one server works on at once at most."""
+    timeout: float = Field(default=600.0, gt=0)
+    """Seconds for one attempt, from the first byte sent to the last one read."""
+    attempts: int = Field(default=6, ge=1)
+    """How often a row is tried before it becomes an error row."""
+    backoff: float = Field(default=1.0, ge=0)
+    """Seconds before the second attempt at most; doubled with each further one, and drawn evenly between 0 and that."""
+    longest_backoff: float = Field(default=60.0, ge=0)
+    """Seconds between two attempts at most."""
+    open_after: int = Field(default=5, ge=1)
+    """Failures in a row after which a server gets no more rows until it answers a probe."""
+    probe_after: float = Field(default=1.0, gt=0)
+    """Seconds before such a probe; doubled with each one that fails."""
+    give_up_after: float = Field(default=300.0, gt=0)
+    """Seconds for which no server may have answered before the run stops."""
+    tokenizer: str | None = None
+    """Folder of the model's tokenizer, for exact counts with its chat template; an estimate when left out."""
+    context_tokens: int | None = Field(default=None, ge=1)
+    """Tokens of prompt and answer that fit the model together; not checked beforehand when left out."""
+    structured: Literal["json_schema", "vllm", "none"] = "json_schema"
+    """How a declared form is asked for: `response_format` of type `json_schema`, `structured_outputs` of vLLM, or not
+    at all."""
+    seed_rows: bool = True
+    """Send each row a seed made of its answer key, where tokens are drawn (`temperature` above 0) and the prompt names
+    none; for services that know no `seed`, switch it off."""
+    output_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What the server calls the most tokens an answer may have."""
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of every request, such as `chat_template_kwargs`; part of every answer's key."""
+
+    @field_validator("urls", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        listed = value if isinstance(value, (list, tuple)) else [value]
+        return tuple({"url": server} if isinstance(server, str) else server for server in listed)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "OpenAIOptions":
+        urls = [server.url for server in self.urls]
+        twice = sorted({url for url in urls if urls.count(url) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} stands twice; give one address more concurrency instead")
+        mine = {"model", "messages", "stream", "n"} & set(self.extra)
+        if mine:
+            raise ValueError(f"extra must not hold {', '.join(sorted(mine))}; the engine sets it")
+        return self
+
+    @property
+    def in_flight(self) -> int:
+        """Rows that are under way at once at most, over all servers."""
+        return sum(server.concurrency or self.concurrency for server in self.urls)
+
+
+def read_options(given: Mapping[str, Any], folder: Path) -> OpenAIOptions:
+    """Check the options.
+
+    Args:
+        given: What stands under `engine.options`.
+        folder: What a relative path is relative to.
+
+    Raises:
+        EngineFault: All that is wrong with them, and what to change.
+    """
+    try:
+        options = OpenAIOptions.model_validate(dict(given))
+    except ValidationError as error:
+        raise EngineFault("\n".join(_told(dict(detail)) for detail in error.errors())) from None
+    if options.tokenizer is None:
+        return options
+    path = (folder / options.tokenizer).resolve()
+    if not (path / "tokenizer_config.json").is_file():
+        raise EngineFault(
+            f"engine.options.tokenizer: {path} holds no tokenizer_config.json\n"
+            "  name the folder of the model's tokenizer, or leave it out to go by an estimate"
+        )
+    return options.model_copy(update={"tokenizer": str(path)})
+
+
+def _told(detail: Mapping[str, Any]) -> str:
+    place = ".".join(["engine.options", *map(str, detail["loc"])])
+    known = "; known are " + ", ".join(OpenAIOptions.model_fields) if detail["type"] == "extra_forbidden" else ""
+    return f"{place}: {detail['msg'].removeprefix('Value error, ')}{known}\n  docs/how-to/openai-server.md shows each"
+
+
+def read_key(options: OpenAIOptions, secret: SecretReader | None) -> SecretStr | None:
+    """Read the key for the servers; None where they need none.
+
+    Args:
+        options: Name where it is kept.
+        secret: Reads a Prefect Secret block.
+
+    Raises:
+        EngineFault: There is none where one was named, or no header can carry it; the text never holds the key.
+    """
+    if options.api_key_secret is not None:
+        where = f"engine.options.api_key_secret: the Prefect Secret block '{options.api_key_secret}'"
+        if secret is None:
+            raise EngineFault(f"{where} can only be read by knowflow refresh\n  use api_key_env here")
+        try:
+            key = secret(options.api_key_secret)
+        except Exception as error:
+            raise EngineFault(f"{where} cannot be read: {error}\n  make it, or use api_key_env") from None
+    else:
+        where = f"engine.options.api_key_env: the environment variable {options.api_key_env}"
+        key = os.environ.get(options.api_key_env, "")
+        if not key.strip() and "api_key_env" in options.model_fields_set:
+            raise EngineFault(f"{where} is not set\n  set it, or take api_key_env out where no key is needed")
+    key = key.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise EngineFault(f"{where} holds characters that no key has\n  set it anew, without blanks or quotes")
+    return SecretStr(key) if key else None

@@ -1,0 +1,113 @@
+"""The recorded engine: answers that a large language model gave earlier, found again by content.
+
+Each file becomes a filled answers table: its rows are rendered by the version of the prompt they were asked with, and
+the answer is kept under the resulting key. From there on only keys count, so a changed prompt, history or title simply
+is not there, and gets an error row that says so. Nothing is ever invented.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+from tokenizers import Tokenizer
+
+from engines.minilm import minilm_folder
+from engines.protocol import EngineFault
+from engines.request import Answer, ModelIdentity, Request, answer_key
+from prompts.domain import Domain
+from prompts.library import choose_prompt
+from prompts.prompt import Prompt
+
+
+class RecordedEngine:
+    """Answers from Parquet files whose columns are the prompt's variables and `answer`.
+
+    Args:
+        model: Name under which the answers are kept.
+        revision: Revision under which the answers are kept.
+        files: Prompt name with version (`kar_item.v1`) -> Parquet file.
+        domain: The words of the domain the answers were asked in.
+        seen_until: Time of the newest event that the model was tuned on; None = on none.
+
+    Raises:
+        EngineFault: A name is no prompt with its version, or a file lacks a column that the prompt shows.
+        PromptFault: There is no such prompt.
+    """
+
+    token_counter = (
+        "counted with the word pieces of all-MiniLM-L6-v2, because recorded answers have no tokenizer of their own"
+    )
+
+    context_tokens = None
+
+    def __init__(
+        self,
+        model: str,
+        revision: str,
+        files: Mapping[str, Path],
+        domain: Domain,
+        seen_until: datetime | None = None,
+    ) -> None:
+        self.identity = ModelIdentity(model, revision, seen_until=seen_until)
+        self._files = [(_prompt(name, path), path) for name, path in files.items()]
+        self._domain = domain
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        tokenizer = Tokenizer.from_file(str(minilm_folder() / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    @cached_property
+    def _answers(self) -> dict[str, str]:
+        answers: dict[str, str] = {}
+        for prompt, path in self._files:
+            for row in pl.read_parquet(path, columns=[*sorted(prompt.variables), "answer"]).iter_rows(named=True):
+                messages = prompt.render({k: row[k] for k in prompt.variables}, self._domain)
+                key = answer_key(messages, self.identity, prompt.front.sampling, prompt.front.answer_schema)
+                answers[key] = row["answer"]
+        return answers
+
+    def count_tokens(self, messages: Sequence[Mapping[str, str]]) -> int:
+        """Count word pieces of all messages, without special tokens."""
+        texts = [message["content"] for message in messages]
+        return sum(len(e.ids) for e in self._tokenizer.encode_batch(texts, add_special_tokens=False))
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
+        """Look each request up by its key; what is not recorded becomes an error row."""
+        for request in requests:
+            text = self._answers.get(request.key)
+            tokens = self.count_tokens(request.messages)
+            if text is None:
+                yield Answer(
+                    request.key,
+                    None,
+                    error="not_recorded",
+                    detail="no recorded answer was asked for with exactly this prompt, model and sampling",
+                    input_tokens=tokens,
+                )
+            else:
+                produced = self.count_tokens([{"content": text}])
+                yield Answer(request.key, text, input_tokens=tokens, output_tokens=produced)
+
+
+def _prompt(name: str, path: Path) -> Prompt:
+    """Take the prompt by which a file's rows were asked, and see that the file fits it."""
+    task, _, version = name.partition(".v")
+    if not version.isdecimal():
+        raise EngineFault(f"engine.options.files: '{name}' is no prompt with its version\n  write kar_item.v1, say")
+    prompt = choose_prompt(task, int(version))
+    try:
+        there = pl.read_parquet_schema(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise EngineFault(f"engine.options.files: {path} cannot be read as Parquet: {error}") from None
+    missing = sorted({*prompt.variables, "answer"} - set(there))
+    if missing:
+        raise EngineFault(
+            f"engine.options.files: {path} lacks {', '.join(missing)}\n"
+            f"  the prompt {prompt.name} shows {', '.join(sorted(prompt.variables))}; the file has {', '.join(there)}"
+        )
+    return prompt

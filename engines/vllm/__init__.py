@@ -1,0 +1,1 @@
+"""A model in this process answers, by vLLM."""

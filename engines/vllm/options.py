@@ -1,0 +1,130 @@
+"""Options of the `vllm` engine, and where its model lies; whatever is wrong with them is told in words, all at once."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engines.fingerprint import fingerprint
+from engines.protocol import EngineConfig, EngineFault
+from engines.seen import Unsaid, tuned_until
+
+
+class VllmOptions(BaseModel):
+    """Options under `engine.options` when `engine.name` is `vllm`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    in_flight: int = Field(default=256, ge=1)
+    """Rows inside vLLM at once at most: more fill a large GPU better, fewer have to be asked again after a kill."""
+    max_model_len: int | None = Field(default=None, ge=16)
+    """Tokens of prompt and answer together; what the model's config says when left out. Less needs less memory."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the weights; `auto` takes the model's own. No part of any key."""
+    quantization: str | None = None
+    """Quantise the weights while they are loaded, such as `fp8`; part of every answer's key."""
+    kv_cache_bytes: int | None = Field(default=None, ge=1)
+    """Memory for the states of tokens; 1 GiB on a CPU and what is left of `gpu_memory` on a GPU when left out."""
+    gpu_memory: float = Field(default=0.9, gt=0, le=1)
+    """Share of a GPU's memory that the model may take."""
+    gpus: int = Field(default=1, ge=1)
+    """GPUs over which the weights are split (tensor parallelism)."""
+    max_num_seqs: int | None = Field(default=None, ge=1)
+    """Rows in one step of the model; all in flight when left out."""
+    enforce_eager: bool = False
+    """Do without compiling and CUDA graphs: it starts faster and runs slower."""
+    seed: int = 0
+    """Seed of what no row's own seed decides. Rows that are sampled have their seed from the answer key."""
+    template: dict[str, Any] = Field(default_factory=dict)
+    """Further variables of the chat template, such as `{enable_thinking: false}`; part of every answer's key."""
+    max_loras: int = Field(default=0, ge=0)
+    """LoRA adapters for which room is made when the model is loaded. With 0 the model is loaded without any, which is
+    quicker, and anew with room for one when a task comes that has an adapter, or another one."""
+    max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] | None = None
+    """The largest rank (`r`) among the adapters; that of the adapter itself when left out."""
+
+    @property
+    def shaping(self) -> str:
+        """Fingerprint of the options that change answers; empty when they are as they come."""
+        shaped = {"quantization": self.quantization, "template": self.template}
+        if self.quantization is None and not self.template:
+            return ""
+        return sha256(json.dumps(shaped, sort_keys=True).encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model lies, and the name it has in keys and tables."""
+
+    name: str
+    """Name of its folder, or its id on the hub; never a path."""
+    place: str
+    """Absolute path of its folder, or its id on the hub."""
+    hub_revision: str | None
+    """Revision on the hub; None for a folder."""
+    revision: str
+    """Revision in every key: as given, else the fingerprint of the folder."""
+    seen_until: datetime | None = None
+    """Time of the newest event that it was tuned on; None = on none."""
+
+
+def read_options(given: Mapping[str, Any]) -> VllmOptions:
+    """Check the options.
+
+    Raises:
+        EngineFault: All that is wrong with them, and what there is instead.
+    """
+    try:
+        return VllmOptions.model_validate(dict(given))
+    except ValidationError as error:
+        faults = [_told(dict(detail)) for detail in error.errors()]
+        there = f"  the vllm engine takes {', '.join(VllmOptions.model_fields)}; docs/how-to/vllm.md shows each"
+        raise EngineFault("\n".join([*faults, there])) from None
+
+
+def _told(detail: Mapping[str, Any]) -> str:
+    what = "there is no such option" if detail["type"] == "extra_forbidden" else detail["msg"]
+    return f"{'.'.join(['engine.options', *map(str, detail['loc'])])}: {what}"
+
+
+def find_model(config: EngineConfig, folder: Path) -> ModelSource:
+    """Find the model that knowflow.yaml names.
+
+    Args:
+        config: The `engine:` part of knowflow.yaml.
+        folder: What a relative path is relative to; the folder of knowflow.yaml.
+
+    Raises:
+        EngineFault: There is no such folder, or it holds no model, or a model of the hub lacks its revision, or the
+            model was tuned and nobody says on what.
+    """
+    path = (folder / config.model).expanduser().resolve()
+    if path.is_dir():
+        missing = [what for what, pattern in _PARTS.items() if not any(path.glob(pattern))]
+        if missing:
+            raise EngineFault(
+                f"engine.model: {path} holds no {' and no '.join(missing)}\n"
+                "  name the folder that save_pretrained of the model and of its tokenizer wrote"
+            )
+        try:
+            seen = tuned_until(path, config.seen_until, "engine.model")
+        except Unsaid as fault:
+            raise EngineFault(str(fault)) from None
+        return ModelSource(path.name, str(path), None, config.revision or fingerprint(path), seen)
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", config.model):
+        raise EngineFault(f"engine.model: there is no folder {path}\n  mend the path; it is relative to knowflow.yaml")
+    if not config.revision:
+        raise EngineFault(
+            f"engine.model: there is no folder {path}\n"
+            "  mend the path, or, for a model of the hub, say engine.revision: its commit, which names its answers"
+        )
+    return ModelSource(config.model, config.model, config.revision, config.revision, config.told_until)
+
+
+_PARTS = {"config.json": "config.json", "weights (*.safetensors)": "*.safetensors", "tokenizer": "tokenizer*"}

@@ -1,1 +1,0 @@
-"""Encoders: text to vector, dense and lexical, content-addressed like answers."""

@@ -1,0 +1,124 @@
+"""knowflow.yaml as one object: all faults at once, in words, and the same rows in every stage."""
+
+import logging
+from datetime import timedelta
+
+import pytest
+import yaml
+
+from app.config import Config, Prices, load_config
+from app.samples import open_samples
+from app.workplace import open_dataset, open_workplace, plan
+from sources.config import SourceConfig
+from sources.faults import SourceFaults
+
+SOURCE = {
+    "events": {"path": "e.csv", "user": "u", "item": "i", "time": "t", "label": "l"},
+    "items": {"path": "i.csv", "id": "i", "title": "t"},
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to_file(content: object) -> str:
+        text = content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False)
+        (tmp_path / "knowflow.yaml").write_text(text, encoding="utf-8")
+        return str(tmp_path / "knowflow.yaml")
+
+    return to_file
+
+
+def told(path: str) -> str:
+    with pytest.raises(SourceFaults) as error:
+        load_config(path)
+    return str(error.value)
+
+
+def test_what_is_left_out_has_its_default_and_paths_are_relative_to_the_file(write, tmp_path):
+    config = load_config(write(SOURCE))
+
+    assert (config.folder, config.store_folder) == (tmp_path, tmp_path / "runs" / "store")
+    assert (config.domain, config.skip_bad_rows, config.tasks, config.prices) == ("generic", False, {}, Prices())
+    assert {name: encoder.kind for name, encoder in config.encoders.items()} == {"dense": "dense", "lexical": "lexical"}
+
+
+def test_everything_that_is_wrong_in_any_section_is_told_at_once_with_its_place(write):
+    content = {
+        "skip_bad_rows": "maybe",
+        "gate": {"answered": 0.9},
+        "gates": {"answerd": 0.9, "drift": 2},
+        "tasks": {"kar_item": {"snapshot": [1]}, "kar_user": {"snapshots": []}},
+        "encoders": {"dense": {"kind": "dens"}},
+        "train": 3,
+        "events": {"path": "e", "user": "u", "item": "i", "time": "t", "lable": "x", "rating": "r"},
+        "items": None,
+    }
+
+    lines = told(write(content)).splitlines()
+    assert lines[0] == "knowflow.yaml: 11 faults, nothing was read"
+    assert [line.split(maxsplit=2)[1:] for line in lines[1:-1]] == [
+        ["events.lable", "is not a setting there; did you mean 'label'?"],
+        ["items", "should hold settings"],
+        ["label.rating_at_least", "is missing; say from which rating on an event is liked"],
+        ["gate", "is not a setting there; did you mean 'gates'?"],
+        ["skip_bad_rows", "should be a valid boolean, unable to interpret input, not 'maybe'"],
+        ["tasks.kar_item.snapshot", "is not a setting there; did you mean 'snapshots'?"],
+        ["tasks.kar_user.snapshots", "should have at least 1 item"],
+        ["encoders.dense.kind", "should be 'dense', 'lexical' or 'vllm', not 'dens'"],
+        ["gates.drift", "should be less than or equal to 1, not 2"],
+        ["gates.answerd", "is not a setting there; did you mean 'answered'?"],
+        ["train", "should hold settings"],
+    ]
+    assert lines[-1] == "  mend: edit knowflow.yaml; docs/reference/knowflow-yaml.md names every setting"
+
+
+@pytest.mark.parametrize("setting", ["path", "source"])
+def test_a_setting_that_only_the_object_has_is_not_one_of_the_file(write, setting):
+    assert f"setting  {setting}  is not a setting there" in told(write({**SOURCE, setting: "x"}))
+
+
+def test_a_file_that_is_no_knowflow_yaml_is_told_by_its_path(write, tmp_path):
+    path = tmp_path / "knowflow.yaml"
+
+    assert (
+        told(str(path))
+        == f"{path}: 1 fault, nothing was read\n  there is no such file\n  mend: make one: knowflow init, or name yours: --config FILE"
+    )
+    for content in ("", "- a\n", "a\n"):
+        assert "holds no settings" in told(write(content))
+    assert "is not YAML: line 2, column 4: expected the node content, but found '<stream end>'" in told(
+        write("a: [\nb: ")
+    )
+    path.write_bytes(b"a: \xff\n")
+    assert "is not YAML: " in told(str(path))
+
+
+def test_every_setting_of_the_file_is_a_field_and_the_other_way_round():
+    assert set(SourceConfig.model_fields) & set(Config.model_fields) == set()
+
+
+def test_rows_with_faults_are_refused_by_every_stage_or_left_out_by_every_stage(shop, caplog):
+    user, _, time, rating = shop.events()[0]
+    good = shop.events()
+    shop.write_events([*good, (user, "nowhere", time + timedelta(days=1), rating)])
+
+    for stage in (open_dataset, open_workplace, open_samples):
+        with pytest.raises(SourceFaults, match=r"set skip_bad_rows: true in knowflow\.yaml to leave them out"):
+            stage(load_config(shop.config))
+    shop.configure(skip_bad_rows=True)
+    with caplog.at_level(logging.WARNING, logger="sources"):
+        config = load_config(shop.config)
+        seen = [
+            len(open_dataset(config).events),
+            len(open_workplace(config).dataset.events),
+            len(open_samples(config).user),
+        ]
+
+    assert seen == [len(good)] * 3
+    assert set(caplog.messages) == {"events.parquet: left out 1 row with faults"}
+    assert [one.summary()["rows"] for one in plan(load_config(shop.config))] == [12, 8, 12]
+
+
+def test_a_price_is_for_a_million_tokens():
+    # 2 * 500,000 / 1e6 + 10 * 100,000 / 1e6
+    assert Prices(input_per_million=2, output_per_million=10).cost(500_000, 100_000) == pytest.approx(1 + 1)

@@ -1,0 +1,102 @@
+"""The dense encoder: a real model, whose vectors depend on neither batch size, batch mates nor order."""
+
+import shutil
+from typing import get_args
+
+import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from encoders.dense import DenseEncoder
+from encoders.protocol import PoolingName
+from engines.minilm import minilm_folder
+from sources.progress import silent
+
+POOLINGS = get_args(PoolingName)
+TEXTS = [
+    "A warm film.",
+    "A long, slow and quiet film about a family that moves from one end of the country to the other, and back again.",
+    "",
+    "Noir.",
+    "Naïve café — 東京",
+    "A film about a heist that goes wrong, with a large cast and a small budget.",
+]
+
+
+def encoder(pooling: PoolingName = "mean", batch_size: int = 32, max_tokens: int = 256) -> DenseEncoder:
+    return DenseEncoder("all-MiniLM-L6-v2", pooling, max_tokens, batch_size)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_vectors_depend_on_neither_the_batch_size_nor_the_batch_mates(pooling):
+    one_by_one = encoder(pooling, batch_size=1).encode(TEXTS, silent)
+    together = encoder(pooling, batch_size=4)
+
+    assert together.encode(TEXTS, silent) == pytest.approx(one_by_one, abs=2e-6)
+    assert together.encode(TEXTS[::-1], silent)[::-1] == pytest.approx(one_by_one, abs=2e-6)
+    assert together.encode(TEXTS[3:5], silent) == pytest.approx(one_by_one[3:5], abs=2e-6)
+
+
+def test_mean_pooling_equals_sentence_transformers_own():
+    reference = SentenceTransformer(str(minilm_folder())).encode(TEXTS, normalize_embeddings=True, batch_size=3)
+
+    found = encoder().encode(TEXTS, silent)
+
+    assert found.shape == (6, 384)
+    assert found.dtype == np.float32
+    assert found == pytest.approx(reference, abs=2e-6)
+    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(6), abs=1e-5)
+
+
+def test_a_long_text_is_cut_at_max_tokens():
+    # eight tokens are [CLS], six words and [SEP]: what follows the sixth word cannot count
+    short = encoder(max_tokens=8)
+
+    one, other = short.encode(["one two three four five six seven", "one two three four five six eight nine"], silent)
+
+    assert one == pytest.approx(other, abs=1e-6)
+
+
+def test_no_text_at_all_gives_no_vector():
+    assert encoder().encode([], silent).shape == (0, 384)
+
+
+def test_the_fingerprint_tells_poolings_lengths_and_weights_apart_but_not_batch_sizes(tmp_path):
+    copy = tmp_path / "model"
+    shutil.copytree(minilm_folder(), copy)
+    names = {encoder(pooling).fingerprint for pooling in POOLINGS} | {encoder(max_tokens=128).fingerprint}
+    same = DenseEncoder(str(copy), "mean", 256, 7).fingerprint
+    with next(copy.rglob("*.safetensors")).open("r+b") as file:
+        file.seek(-1, 2)
+        last = file.read(1)
+        file.seek(-1, 2)
+        file.write(bytes([last[0] ^ 1]))
+
+    assert len(names) == 7
+    assert same == encoder(batch_size=1).fingerprint
+    assert DenseEncoder(str(copy), "mean", 256, 7).fingerprint != same
+
+
+def test_a_relative_model_is_looked_for_beside_knowflow_yaml(tmp_path):
+    (tmp_path / "model").symlink_to(minilm_folder())
+
+    assert DenseEncoder("model", "mean", 256, 32, tmp_path).fingerprint == encoder().fingerprint
+    with pytest.raises(FileNotFoundError, match=r"model 'other': .*other holds no \.safetensors weights"):
+        DenseEncoder("other", "mean", 256, 32, tmp_path)
+
+
+def test_more_tokens_than_the_model_can_read_are_refused_before_anything_is_encoded():
+    with pytest.raises(ValueError, match="max_tokens is 1000, the model reads at most 512"):
+        encoder(max_tokens=1000)
+
+
+def test_batches_hold_texts_of_alike_numbers_of_tokens_whatever_their_characters(monkeypatch):
+    # "a b c d" has more tokens than one long word has, and far fewer characters
+    texts = ["a b c d", "international", "e f g h", "understanding"]
+    two_a_batch, seen = encoder(batch_size=2), []
+    forward = two_a_batch._forward
+    monkeypatch.setattr(two_a_batch, "_forward", lambda batch: (seen.append(batch), forward(batch))[1])
+
+    two_a_batch.encode(texts, silent)
+
+    assert sorted([len(text["input_ids"]) for text in batch] for batch in seen) == [[3, 3], [6, 6]]

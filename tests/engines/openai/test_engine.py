@@ -1,0 +1,158 @@
+"""The openai engine against real servers: answers stream, rooms are kept to, and nothing is left behind."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from fault_server import Served, answer_of, completion, serve, usage_of
+from openai_asking import QUICK, by_rule, engine, engine_threads, good, request, requests
+from starlette.responses import JSONResponse
+
+from engines.openai import http as openai_http
+from engines.openai.engine import OpenAIEngine
+from engines.protocol import EngineConfig, EngineFault
+from engines.request import Adapter, Request
+
+KEY = "sk-proj-0123456789abcdef"
+
+
+def connections_to(server: Served) -> list:
+    port = int(server.url.split(":")[2].split("/")[0])
+    return [c for c in psutil.Process().net_connections("tcp") if c.raddr and c.raddr.port == port]
+
+
+def test_every_request_gets_its_own_answer_with_the_tokens_the_server_counted():
+    with serve(good) as one:
+        answers = list(engine(one, concurrency=8).generate(requests(50)))
+
+    assert {answer.key: answer.text for answer in answers} == {f"row {n}": answer_of(f"row {n}") for n in range(50)}
+    assert len(answers) == len(one.seen.calls) == 50
+    used = usage_of("row 1")
+    assert {(a.input_tokens, a.output_tokens, a.cached_tokens) for a in answers} == {(used["prompt_tokens"], 2, 1)}
+
+
+def test_the_request_that_arrives_is_the_one_that_was_asked_with_the_key_in_its_header(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with serve(good) as one:
+        list(engine(one).generate([request("who", temperature=0.0, max_tokens=7)]))
+        monkeypatch.delenv("OPENAI_API_KEY")
+        list(engine(one).generate([request("who", adapter=Adapter("films", "2", "/films"))]))
+
+    first, second = one.seen.calls
+    assert first.path == "/v1/chat/completions"
+    assert first.body == {
+        "model": "tiny",
+        "messages": [{"role": "user", "content": "who"}],
+        "temperature": 0.0,
+        "max_tokens": 7,
+    }
+    assert first.headers["authorization"] == f"Bearer {KEY}"
+    assert "authorization" not in second.headers
+    assert second.body["model"] == "films"
+
+
+def test_answers_stream_out_while_others_are_still_being_made():
+    release = threading.Event()
+    with serve(by_rule({"row 0": lambda call: "hang" if not release.is_set() else "good"})) as one:
+        stream = engine(one, concurrency=2, timeout=2).generate(requests(6))
+        first = [next(stream).key for _ in range(5)]
+        release.set()
+        last = [answer.key for answer in stream]
+
+    assert first == [f"row {n}" for n in range(1, 6)]
+    assert last == ["row 0"]
+
+
+def test_no_more_requests_are_taken_and_sent_than_may_be_under_way():
+    taken: list[str] = []
+    most = 0
+
+    def source() -> Iterator[Request]:
+        for one_request in requests(60):
+            taken.append(one_request.key)
+            yield one_request
+
+    with serve(good) as one, serve(good) as other:
+        urls = [{"url": one.url, "concurrency": 3}, {"url": other.url, "concurrency": 5}]
+        asking = OpenAIEngine(EngineConfig(name="openai", model="tiny", options={**QUICK, "urls": urls}), Path())
+        for done, _ in enumerate(asking.generate(source())):
+            most = max(most, len(taken) - done)
+
+    assert most == 8
+    assert one.seen.most_running <= 3
+    assert other.seen.most_running <= 5
+    assert len(one.seen.calls) + len(other.seen.calls) == 60
+
+
+@pytest.mark.parametrize("how", ["close", "forget", "interrupt", "source"])
+def test_a_run_that_is_left_early_leaves_no_thread_connection_or_call_behind(how):
+    def source() -> Iterator[Request]:
+        yield from requests(3)
+        if how == "source":
+            raise KeyError("the plan broke")
+        yield from requests(50, "hanging")
+
+    with serve(by_rule({"hanging": "hang"})) as one:
+        stream = engine(one, concurrency=4).generate(source())
+        if how == "source":
+            with pytest.raises(KeyError, match="the plan broke"):
+                list(stream)
+        else:
+            assert next(stream).text is not None
+            assert engine_threads()
+            assert connections_to(one)
+        if how == "close":
+            stream.close()  # pyright: ignore[reportAttributeAccessIssue]
+        elif how == "forget":
+            del stream
+        elif how == "interrupt":
+            with pytest.raises(KeyboardInterrupt):
+                stream.throw(KeyboardInterrupt())  # pyright: ignore[reportAttributeAccessIssue]
+
+        assert engine_threads() == []
+        assert connections_to(one) == []
+        assert len(one.seen.calls) <= 3 + 4
+
+
+def test_a_busy_server_gets_less_at_once_and_more_again_when_it_keeps_up():
+    """It can do two things at once: with eight under way most would be turned away, again and again."""
+    turned_away: list[str] = []
+
+    def narrow(call):
+        if one.seen.running > 2:
+            turned_away.append(call.prompt)
+            return "busy"
+        return "slow"
+
+    with serve(narrow) as one:
+        answers = list(engine(one, concurrency=8, attempts=12, open_after=1000).generate(requests(20)))
+
+    assert all(answer.text for answer in answers)
+    assert len(turned_away) < 30
+
+
+def test_a_mistake_in_the_prompt_is_told_and_not_swallowed():
+    with serve(good) as one, pytest.raises(EngineFault, match="sampling must not set n"):
+        list(engine(one).generate([request("who", n=4)]))
+
+
+def test_a_choice_comes_back_without_its_wrapping():
+    schema = {"type": "choice", "choices": ["Yes", "No"]}
+    with serve(lambda call: JSONResponse(completion(call.prompt, text='{"answer": "No"}'))) as one:
+        (answer,) = engine(one).generate([request("good?", schema)])
+
+    assert answer.text == "No"
+    assert one.seen.calls[0].body["response_format"]["json_schema"]["name"] == "answer"
+
+
+def test_a_run_that_cannot_even_begin_says_why(monkeypatch):
+    def broken(url: str) -> str:
+        raise OSError("no network at all")
+
+    monkeypatch.setattr(openai_http, "_proxy", broken)
+
+    with pytest.raises(OSError, match="no network at all"):
+        list(engine("http://127.0.0.1:1/v1").generate(requests(3)))
+    assert engine_threads() == []

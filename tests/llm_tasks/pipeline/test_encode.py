@@ -1,0 +1,179 @@
+"""Encoding: each text once under each encoder; a fit is kept until too much is new; nothing is mixed up."""
+
+import pytest
+
+from encoders.protocol import EncoderConfig
+from engines.minilm import minilm_folder
+from feature_store.vectors import newest_state, read_vectors
+from llm_tasks.pipeline.encode import NothingToFit, choose_encoders, task_texts
+from llm_tasks.pipeline.workplace import OptionFault
+
+
+def items(count: int) -> dict[str, str]:
+    return {f"i{place}": f"Thing {place}" for place in range(count)}
+
+
+def lexical(**changes):
+    return {"lexical": {"kind": "lexical", "dimension": 4, **changes}}
+
+
+def test_every_text_is_encoded_once_and_a_second_time_nothing(shop):
+    shop.ask("kar_item")
+
+    (first,), (second,) = shop.encode("kar_item"), shop.encode("kar_item")
+
+    assert (first.texts, first.new, first.fitted) == (12, 12, "fitted on 12 texts")
+    assert (second.texts, second.new, second.fitted) == (12, 0, "")
+    assert second.fingerprint == first.fingerprint
+
+
+def test_a_few_new_texts_keep_the_fit_and_are_encoded_alone_and_many_move_it(shop):
+    shop.configure(encoders=lexical(refit_share=0.2))
+    shop.ask("kar_item")
+    (first,) = shop.encode("kar_item")
+    shop.write_items(items(15))  # 3 of 15 are new: 20%, which is not more than a fifth
+    shop.ask("kar_item")
+    (few,) = shop.encode("kar_item")
+    shop.write_items(items(16))  # 4 of 16 are new since the fit: 25%
+    shop.ask("kar_item")
+    (many,) = shop.encode("kar_item")
+
+    assert (few.new, few.fitted, few.fingerprint) == (3, "", first.fingerprint)
+    assert (many.new, many.fitted) == (16, "fitted on 16 texts")
+    assert many.fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize("dimension", [2, 6])
+def test_another_dimension_is_a_new_fit_in_both_directions(shop, dimension):
+    shop.ask("kar_item")
+    shop.encode("kar_item")
+    shop.configure(encoders=lexical(dimension=dimension))
+
+    (made,) = shop.encode("kar_item")
+
+    assert (made.dimension, made.new) == (dimension, 12)
+    assert shop.encode("kar_item")[0].new == 0
+
+
+def test_a_dimension_that_few_texts_cannot_span_is_fitted_once_and_not_every_night(shop):
+    shop.configure(encoders=lexical(dimension=384))
+    shop.ask("kar_item")
+
+    (first,), (second,) = shop.encode("kar_item"), shop.encode("kar_item")
+
+    assert first.dimension == 11
+    assert (second.new, second.fitted) == (0, "")
+
+
+def test_two_techniques_with_the_same_texts_each_keep_their_fit(shop, monkeypatch):
+    from llm_tasks.item_facts import item_facts
+    from llm_tasks.pipeline.task import Task
+
+    twin = Task("facts_twin", "item", None, item_facts.encode, item_facts.rows, "facts_twin")
+    monkeypatch.setattr("llm_tasks.item_facts.facts_twin", twin, raising=False)
+    for name in ("item_facts", "facts_twin"):
+        shop.ask(name)
+        shop.encode(name)
+    version = shop.place().store.version("encoder_states")
+
+    again = [shop.encode(name)[0] for name in ("item_facts", "facts_twin", "item_facts")]
+
+    assert [made.fitted for made in again] == ["", "", ""]
+    assert shop.place().store.version("encoder_states") == version
+
+
+def test_users_are_encoded_in_the_items_space(shop):
+    shop.ask("kar_item")
+    shop.ask("kar_user")
+
+    (users,), (of_items,) = shop.encode("kar_user"), shop.encode("kar_item")
+
+    assert users.fingerprint == of_items.fingerprint
+    assert of_items.fitted == ""
+    state = newest_state(shop.place().store, "lexical", "kar_item")
+    assert state is not None
+    assert set(state["text_keys"]) == set(task_texts(shop.place().store, "kar_item"))
+
+
+def test_a_space_without_texts_says_what_to_run(shop):
+    shop.ask("kar_user")
+
+    with pytest.raises(
+        NothingToFit,
+        match=r"texts of kar_item, and the 0 there .*\n  make more first \(knowflow refresh --task kar_item\)",
+    ):
+        shop.encode("kar_user")
+
+
+def test_vectors_come_back_in_the_order_asked_for(shop):
+    shop.ask("kar_item")
+    (made,) = shop.encode("kar_item")
+    store, keys = shop.place().store, sorted(task_texts(shop.place().store, "kar_item"))
+
+    forward = read_vectors(store, "lexical", made.dimension, made.fingerprint, keys)
+    backward = read_vectors(store, "lexical", made.dimension, made.fingerprint, keys[::-1])
+
+    assert forward.shape == (12, 4)
+    assert (forward[::-1] == backward).all()
+
+
+def test_an_encoding_that_was_stopped_goes_on_behind_its_last_commit(shop, monkeypatch):
+    shop.ask("kar_item")
+    monkeypatch.setattr("llm_tasks.pipeline.encode.WRITE_EVERY", 5)
+
+    def stop_in_the_third_part(what: str, done: int, total: int) -> None:
+        if done > 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shop.encode("kar_item", stop_in_the_third_part)
+
+    (made,) = shop.encode("kar_item")
+
+    assert (made.texts, made.new) == (12, 2)  # two commits of five were there
+    assert made.fitted == ""
+
+
+def test_the_dense_encoder_encodes_only_what_is_new(make_shop):
+    (shop := make_shop(items=3)).configure(encoders={"dense": {"kind": "dense", "model": "model"}})
+    (shop.folder / "model").symlink_to(minilm_folder())  # relative to knowflow.yaml, not to where we stand
+    shop.ask("kar_item")
+
+    (first,), (second,) = shop.encode("kar_item"), shop.encode("kar_item")
+    shop.write_items(items(4))
+    shop.ask("kar_item")
+    (third,) = shop.encode("kar_item")
+
+    assert (first.dimension, first.new, second.new, third.new) == (384, 3, 0, 1)
+    assert first.fingerprint == third.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("wanted", "encoders", "message"),
+    [
+        (["dens"], {}, r"tasks\.kar_item\.encoders: there is no encoder dens\n  there are: lexical"),
+        (None, {"two words": EncoderConfig(kind="lexical")}, r"'two words' cannot name a table"),
+        (None, {"a/b": EncoderConfig(kind="lexical")}, r"'a/b' cannot name a table"),
+        (
+            None,
+            {"d": EncoderConfig(kind="dense", model="gone")},
+            r"encoders\.d: model 'gone': .*gone holds no \.safetensors",
+        ),
+        (
+            None,
+            {"d": EncoderConfig(kind="dense", max_tokens=999)},
+            r"encoders\.d: .*max_tokens is 999, the model reads at most 512",
+        ),
+    ],
+)
+def test_encoders_that_cannot_be_used_are_told_before_anything_is_asked(tmp_path, wanted, encoders, message):
+    with pytest.raises(OptionFault, match=message):
+        choose_encoders("kar_item", wanted, {"lexical": EncoderConfig(kind="lexical"), **encoders}, tmp_path)
+
+
+def test_a_task_may_name_some_of_the_encoders(tmp_path):
+    both = {"a": EncoderConfig(kind="lexical"), "b": EncoderConfig(kind="lexical")}
+
+    assert list(choose_encoders("kar_item", ["b"], both, tmp_path)) == ["b"]
+    assert list(choose_encoders("kar_item", None, both, tmp_path)) == ["a", "b"]
+    assert choose_encoders("kar_item", (), both, tmp_path) == {}

@@ -1,0 +1,92 @@
+"""Near items: never the item itself, nearest first, by the vectors of one release."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+import pytest
+
+from feature_store.database import Store
+from feature_store.lineage import EPOCH, row_key, write_lineage
+from feature_store.releases import NoRelease, publish
+from feature_store.schemas import LINEAGE
+from feature_store.vectors import text_key, write_vectors
+from retrieval.similar import UnknownItem, find_item, items_near, similar_items
+
+VECTORS = {"a": [1.0, 0.0], "b": [1.0, 0.1], "c": [0.0, 1.0], "d": [1.0, 1.0]}
+
+
+def release_of(folder, texts: dict[str, str], vectors: dict[str, list[float]]):
+    """Release items with their texts, and vectors of texts."""
+    store = Store(folder / "store")
+    about = {"task": "facts", "entity_type": "item", "as_of": EPOCH, "created_at": datetime(2024, 1, 1, tzinfo=UTC)}
+    rows = [
+        {**dict.fromkeys(LINEAGE.names), **about, "row": row_key("facts", item, EPOCH), "entity": item, "text": text}
+        | {"text_key": text_key(text)}
+        for item, text in texts.items()
+    ]
+    with store.writer("a test") as writer:
+        write_lineage(writer, rows)
+        table = np.array(list(vectors.values()), dtype=np.float32)
+        write_vectors(writer, "dense", "fit", [text_key(text) for text in vectors], table)
+        return store, publish(writer, {"vectors": {"facts/dense": {"fingerprint": "fit", "dimension": 2}}})
+
+
+@pytest.fixture
+def released(tmp_path):
+    texts = {**{item: f"text of {item}" for item in VECTORS}, "twin": "text of b"}  # two items of one text
+    vectors = {f"text of {item}": vector for item, vector in VECTORS.items()}
+    return release_of(tmp_path, texts, vectors | {"text of nobody": [1.0, 0.0]})
+
+
+def test_the_nearest_come_first_without_the_item_itself_and_texts_of_nobody(released):
+    found = similar_items(*released, "facts", "dense", "a", k=3)
+
+    assert [one.item for one in found] == ["b", "twin", "d"]
+    assert [one.score for one in found] == pytest.approx([1 / 1.01**0.5, 1 / 1.01**0.5, 0.5**0.5], abs=2e-3)
+
+
+def test_an_item_of_the_same_text_is_near_and_all_are_given_when_fewer_are_there(released):
+    found = similar_items(*released, "facts", "dense", "b", k=99)
+
+    assert [one.item for one in found] == ["twin", "a", "d", "c"]
+
+
+def test_items_near_a_vector_are_all_items_and_of_vectors_that_are_not_there_is_told(released):
+    store, release = released
+
+    found = items_near(store, release, "facts", "dense", np.array([0.0, 2.0], dtype=np.float32), k=3)
+
+    # By hand: c lies along it, d at 45 degrees, b and its twin at cos = 0.1 / sqrt 1.01
+    assert [one.item for one in found] == ["c", "d", "b"]
+    assert [one.score for one in found] == pytest.approx([1, 0.5**0.5, 0.1 / 1.01**0.5], abs=2e-3)
+    with pytest.raises(NoRelease, match="holds no vectors of facts under note; there are: facts/dense"):
+        items_near(store, release, "facts", "note", np.ones(2, dtype=np.float32))
+    assert items_near(store, release, "facts", "dense", np.ones(2, dtype=np.float32), k=0) == []
+
+
+def test_of_more_equally_near_items_than_are_asked_for_the_first_ids_are_given(tmp_path):
+    # Texts of their own, so that the search meets 40 vectors of one distance; written in the order of falling ids.
+    names = [f"i{place:02}" for place in reversed(range(40))]
+    texts = {name: f"text of {name}" for name in names} | {"asked": "text of asked"}
+    vectors = {text: [1.0, 1.0] for text in texts.values()} | {"text of asked": [1.0, 0.0]}
+    store, release = release_of(tmp_path, texts, vectors)
+
+    found = similar_items(store, release, "facts", "dense", "asked", k=3)
+
+    assert [one.item for one in found] == ["i00", "i01", "i02"]
+
+
+def test_an_item_without_a_vector_is_told(released):
+    with pytest.raises(NoRelease, match="facts/dense holds no vector of item z"):
+        similar_items(*released, "facts", "dense", "z")
+
+
+def test_items_are_found_by_id_and_title_and_like_titles_are_named():
+    items = pl.DataFrame({"item": ["1", "2", "3"], "title": ["Heat", "Ran", "Ran"]})
+
+    assert (find_item(items, "1"), find_item(items, " hEAT ")) == ("1", "1")
+    with pytest.raises(UnknownItem, match="several items have this title\n  name one by its id: 2, 3"):
+        find_item(items, "Ran")
+    with pytest.raises(UnknownItem, match="did you mean Heat"):
+        find_item(items, "Heta")

@@ -1,0 +1,1 @@
+"""A model learns from your events, your instructions, or what your search likes."""

@@ -1,0 +1,243 @@
+"""Tuning an encoder of notes on what the same people choose, with or without a language model in it.
+
+Paper:     Zhang et al. 2024, "NoteLLM: A Retrievable Large Language Model for Note Recommendation", section 3
+           (arXiv 2403.01744).
+Idea:      two notes that people go on to from one another get near vectors; a language model writes the category or
+           hashtags of each note in the same forward, so that the compressed word holds what the note is about. How
+           well it writes them of items that it does not learn is measured before and after.
+Formula:   L = (L_cl + alpha L_gen) / (1 + alpha), both in contrastive_loss.py; alpha = 0.01.
+Consumes:  note texts; pairs of training events (note_pairs); categories and tags, where a language model generates.
+Produces:  a folder of sentence-transformers (Transformer, Pooling, Dense, Normalize), which vLLM's pooling runner reads
+           too, and knowflow_tuning.json: what it saw, until when, and what came of it.
+Cost:      projection: one forward of every note, then seconds; lora and full: two or three forwards of every different
+           note of a batch, a step.
+Relations: sft teaches a model to answer, this one to encode; note_pairs says what is learnt.
+Example:   knowflow tune-encoder --out encoders/note
+"""
+
+import hashlib
+import random
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from accelerate import PartialState
+from torch import Tensor, nn
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
+
+from engines.fingerprint import fingerprint
+from prompts.domain import Domain, load_domain
+from prompts.notes import Guides, Labels, Output, compression
+from sources.progress import Progress
+from tuning.contrastive_config import ContrastiveConfig, share_of
+from tuning.contrastive_steps import Draw, Losses, NoteTrainer, encode_prompts
+from tuning.faults import TuningFault
+from tuning.note_batches import Pairs
+from tuning.note_generation import answer, make_questions, written_figures
+from tuning.note_model import POOLINGS, NoteModel, export, load_note_model, wrapping_facts
+from tuning.note_recall import recall
+from tuning.workfolder import RESULT, WorkFolder, read_json
+
+ENCODED_AT_ONCE = 64
+
+
+def tune_encoder(
+    base_folder: Path,
+    texts: Mapping[str, str],
+    pairs: pl.DataFrame,
+    config: ContrastiveConfig,
+    out: Path,
+    progress: Progress,
+    *,
+    seen_until: datetime | None = None,
+    held_out: Collection[str] = (),
+    labels: Mapping[str, Labels] | None = None,
+    field: str = "category",
+    domain: Domain | None = None,
+    resume: bool = False,
+) -> Mapping[str, Any]:
+    """Tune an encoder and write it.
+
+    Killed at any moment, it goes on from its newest checkpoint and ends with the same weights as if undisturbed. Under
+    torchrun every process calls this with the same arguments; the result is that of one process.
+
+    Args:
+        base_folder: A folder of sentence-transformers, or a language model as save_pretrained wrote it.
+        texts: Item -> note (`prompts.notes.note_text`, or any text).
+        pairs: source, target, score; those with a held-out item or one without a text are left out.
+        config: How.
+        out: Folder of the tuned encoder; a new or an empty one, unless it goes on.
+        progress: Told how far it is.
+        seen_until: Time of the newest event that the pairs come from; what is encoded is known only after it.
+        held_out: Items that it must not learn; a language model writes about them to be judged.
+        labels: Item -> what a language model learns to write; None: nothing is generated.
+        field: How the prompt calls the category.
+        domain: Its words stand in the prompts of a language model; None: those of `generic`.
+        resume: Go on with the tuning that lies in `out`; begin when there is none.
+
+    Returns:
+        What knowflow_tuning.json says.
+
+    Raises:
+        TuningFault: No pair is left, `out` holds something else, or the model cannot be tuned.
+    """
+    disable_progress_bar()
+    set_verbosity_error()
+    domain = domain or load_domain("generic")
+    items = sorted(set(texts) - set(held_out))
+    validating = share_of(items, config.validation, f"validation/{config.seed}")
+    learnt, validated, left_out = _divide(items, pairs, validating)
+    wrapping = None if (base_folder / "modules.json").is_file() else compression(domain)
+    plan = {
+        "kind": "notellm",
+        "base": {"name": base_folder.name, "revision": fingerprint(base_folder.resolve())},
+        "settings": config.model_dump(),
+        "seen_until": seen_until.astimezone(UTC).isoformat() if seen_until else None,
+        "train_items": items,
+        "held_out_items": sorted(held_out),
+        "data": {"pairs": len(learnt), "left_out": left_out, "digest": _digest(items, texts, learnt, labels)},
+        "wrapping": wrapping_facts(wrapping),
+    }
+    process, folder = PartialState(), WorkFolder(out)
+    if process.is_main_process:
+        folder.begin(plan, resume=resume)
+    process.wait_for_everyone()
+    if (folder.out / RESULT).is_file():
+        return read_json(folder.out / RESULT)
+    model = load_note_model(base_folder, wrapping, config).to(process.device)
+    prompts = [model.prompt(texts[item]) for item in items]
+    generates = model.head is not None and labels is not None and config.alpha > 0 and config.method != "projection"
+    guides = Guides(domain, field, config.hashtag_share)
+    known = labels or {}
+    draw = _draw(items, texts, known, guides, config.seed)
+    pooled = encode_prompts(model, prompts, ENCODED_AT_ONCE, progress) if config.method == "projection" else None
+    unlearnt = {*validating, *held_out}
+    may_be_learnt = [place for place, item in enumerate(items) if item not in unlearnt]
+    if pooled is not None and 0 < config.dimension < min(pooled.shape[1], len(may_be_learnt)):
+        model.begin_with_main_directions(pooled[may_be_learnt])
+    asked = make_questions(unlearnt, texts, known, guides, config.written, config.seed) if generates else []
+
+    def measured() -> tuple[Mapping[str, float], Sequence[str]]:
+        written = answer(model, asked, texts, guides, config.notes_at_once, progress)
+        return _recall(model, prompts, validated, pooled, progress), written
+
+    before = measured()
+    batches = Pairs(learnt, config.batch_pairs, config.seed)
+    steps = config.epochs * batches.steps_an_epoch
+    trainer = NoteTrainer(model, prompts, batches, config, steps, draw if generates else None, pooled)
+    losses = _train(trainer, folder, steps, config.save_every, progress)
+    if not all(bool(weight.isfinite().all()) for weight in model.parameters() if weight.requires_grad):
+        raise TuningFault(f"the weights ran off to infinity\n  lower --learning-rate ({config.learning_rate:g})")
+    after = measured()
+    written = written_figures(asked, known, set(items) - unlearnt, before[1], after[1])
+    figures = _figures(steps, losses, model, validated, before[0], after[0])
+    result = {**plan, "pooling": POOLINGS[model.pooling], "figures": {**figures, "written": written}}
+    if process.is_main_process:
+        export(model, folder.out, folder.work)
+        folder.finish(result)
+    process.wait_for_everyone()
+    return result
+
+
+def _figures(
+    steps: int,
+    losses: Sequence[Losses],
+    model: NoteModel,
+    validated: np.ndarray,
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+) -> dict[str, Any]:
+    """What came of the tuning, as knowflow_tuning.json says it."""
+    sources = len(np.unique(validated[:, 0]))
+    return {
+        "steps": steps,
+        "loss": {"first": _rounded(losses[0]), "last": _rounded(losses[-1])},
+        "tau": round(model.tau.item(), 4),
+        "validation": {"pairs": len(validated), "sources": sources, "before": before, "after": after},
+    }
+
+
+def _divide(
+    items: Sequence[str], pairs: pl.DataFrame, validating: Collection[str]
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Pairs to learn from, and those whose source validates, as numbers of items; and how many are left out."""
+    place = {item: number for number, item in enumerate(items)}
+    asked = {place[item] for item in validating}
+    rows = pairs.select("source", "target").unique().sort("source", "target").rows()
+    known = [(place[one], place[other]) for one, other in rows if one in place and other in place]
+    learnt = [pair for pair in known if not asked.intersection(pair)]
+    if not learnt:
+        raise TuningFault(
+            f"there is no pair to learn from: {len(rows):,} pairs, {len(known):,} of them between training items with "
+            "a text\n  hold fewer items out, or tune on more events"
+        )
+    validated = [pair for pair in known if pair[0] in asked]
+    return _numbers(learnt), _numbers(validated), len(rows) - len(known)
+
+
+def _numbers(pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _digest(
+    items: Sequence[str], texts: Mapping[str, str], pairs: np.ndarray, labels: Mapping[str, Labels] | None
+) -> str:
+    """Hash what is learnt: 16 hexadecimal digits."""
+    found = hashlib.sha256(np.ascontiguousarray(pairs).tobytes())
+    for item in items:
+        found.update(f"{item}\0{texts[item]}\0{labels.get(item) if labels else None}\0".encode(errors="surrogatepass"))
+    return found.hexdigest()[:16]
+
+
+def _draw(
+    items: Sequence[str], texts: Mapping[str, str], labels: Mapping[str, Labels], guides: Guides, seed: int
+) -> Draw:
+    """What notes generate: by chance that depends on the seed, the step and the item alone."""
+
+    def draw(step: int, notes: np.ndarray) -> list[Output | None]:
+        named = [items[int(note)] for note in notes]
+        return [
+            guides.draw(labels[item], texts[item], random.Random(f"{seed}/{step}/{item}")) if item in labels else None
+            for item in named
+        ]
+
+    return draw
+
+
+@torch.no_grad()
+def _recall(
+    model: NoteModel,
+    prompts: Sequence[Sequence[int]],
+    pairs: np.ndarray,
+    pooled: Tensor | None,
+    progress: Progress,
+) -> Mapping[str, float]:
+    """Recall on the validating pairs among all training items."""
+    if not len(pairs):
+        return {}
+    states = encode_prompts(model, prompts, ENCODED_AT_ONCE, progress) if pooled is None else pooled
+    vectors = nn.functional.normalize(model.projection(states), dim=1)
+    return recall(vectors.float().cpu().numpy(), pairs)
+
+
+def _train(
+    trainer: NoteTrainer, folder: WorkFolder, steps: int, save_every: int, progress: Progress
+) -> Sequence[Losses]:
+    """Take all steps that are not done yet, with a checkpoint now and then."""
+    begun = folder.checkpoint()
+    losses = trainer.load(begun) if begun else []
+    main = PartialState().is_main_process
+    for number in range(len(losses), steps):
+        losses.append(trainer.step(number))
+        if main and (number + 1) % save_every == 0 and number + 1 < steps:
+            trainer.save(folder.work / f"checkpoint-{number + 1}", number + 1, losses)
+        progress("tuning steps", number + 1, steps)
+    return losses
+
+
+def _rounded(losses: Losses) -> Mapping[str, float | None]:
+    return {name: None if value is None else round(value, 4) for name, value in vars(losses).items()}

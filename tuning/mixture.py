@@ -1,0 +1,106 @@
+"""What is learnt: recommendation rows and general instructions, half and half, so that general ability survives."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prompts.domain import Domain
+from prompts.library import choose_prompt
+from sources.config import SplitConfig
+from sources.tables import Dataset
+from tuning.config import TuningConfig
+from tuning.conversations import Conversation, digest, read_conversations
+from tuning.faults import TuningFault
+from tuning.recommendation import PROMPT, choose_rows, write_rows
+
+RECOMMENDATION, INSTRUCTIONS = "recommendation", "instructions"
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Conversations in the order in which they are packed."""
+
+    conversations: Sequence[Conversation]
+    """What is learnt."""
+    kinds: Sequence[str]
+    """What kind each conversation is of: `recommendation` or `instructions`, or a kind of `instructions.py`."""
+    held_out: Sequence[Conversation]
+    """Recommendation rows that are not learnt."""
+    facts: Mapping[str, Mapping[str, Any]]
+    """Where each kind comes from: rows taken, out of how many, and digests."""
+
+    def with_facts(self, more: Mapping[str, Mapping[str, Any]]) -> "Mixture":
+        """The same with more facts."""
+        return replace(self, facts={**self.facts, **more})
+
+
+def mix(
+    dataset: Dataset,
+    domain: Domain,
+    split: SplitConfig,
+    config: TuningConfig,
+    instructions: Path | None = None,
+    skip_bad_rows: bool = False,
+) -> Mixture:
+    """Gather and mix what is learnt.
+
+    Both kinds get as many rows as the smaller one has: no row is repeated, and which rows of the larger one are left
+    out is decided by chance. Where a kind is missing, the other one is taken whole.
+
+    Args:
+        dataset: The user's data.
+        domain: The words of the domain.
+        split: How events are split; training events alone are used.
+        config: Share, history and seed.
+        instructions: JSONL file of conversations; None = recommendation rows alone.
+        skip_bad_rows: Leave out lines of that file with faults.
+
+    Raises:
+        SourceFaults: The file of instructions cannot be used.
+        TuningFault: There is nothing to learn.
+    """
+    chance = np.random.default_rng([config.seed, 1])
+    given = read_conversations(instructions, skip_bad_rows) if instructions else []
+    choice = choose_rows(dataset, split, config.share, config.history_length, config.seed)
+    learnt = len(choice.learnt)
+    if not learnt and not given:
+        raise TuningFault(
+            "there is nothing to learn: no training event is taken, and there are no instructions\n"
+            "  raise --share, or give --instructions FILE"
+        )
+    count = min(learnt, len(given)) if learnt and given else max(learnt, len(given))
+    chosen = choice.learnt[:count]
+    recommended = write_rows(choice, chosen, dataset, domain)
+    taken = [given[place] for place in chance.permutation(len(given))[:count]]
+    conversations = [*recommended, *taken]
+    kinds = [RECOMMENDATION] * len(recommended) + [INSTRUCTIONS] * len(taken)
+    order = chance.permutation(len(conversations))
+    facts: dict[str, dict[str, Any]] = {}
+    if recommended:
+        prompt = choose_prompt(PROMPT)
+        facts[RECOMMENDATION] = {
+            "rows": len(recommended),
+            "of": learnt + len(choice.kept),
+            "share": config.share,
+            "data_version": dataset.version,
+            "prompt": prompt.name,
+            "prompt_digest": prompt.digest,
+            "newest_event": str(choice.events["time"].gather(chosen).max()),
+            "digest": digest(recommended),
+        }
+    if taken and instructions:
+        facts[INSTRUCTIONS] = {
+            "rows": len(taken),
+            "of": len(given),
+            "file": instructions.name,
+            "digest": digest(taken),
+        }
+    return Mixture(
+        [conversations[place] for place in order],
+        [kinds[place] for place in order],
+        write_rows(choice, choice.kept[: config.held_out], dataset, domain) if recommended else [],
+        facts,
+    )

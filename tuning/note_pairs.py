@@ -1,0 +1,251 @@
+"""NoteLLM's pairs: which items users go on to, counted from co-engagement.
+
+Paper:     Zhang et al. 2024, "NoteLLM: A Retrievable Large Language Model for Note Recommendation" (arXiv 2403.01744),
+           section 4.2.
+Formula:   s(A -> B) = sum over the users who engaged A and strictly later B of 1 / N_u,  N_u = items u engaged; kept
+           where low <= s <= high, and of these the `top` highest of each A. Directed, and never A -> A.
+Why:       1 / N_u keeps the very active, who have seen everything, from deciding what belongs together.
+Cost:      one pass: every event is looked at once as a source, and the pairs of some sources are finished before the
+           next are begun, so that memory stays near that of the log (80 bytes an event, 8 GB for 100 million) and the
+           time grows with events x window (benchmarks/pairs_speed.py).
+Relations: tuning/contrastive.py learns from them; evals/similar.py asks for those that were held out.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from sources.config import SplitConfig
+from sources.split import split
+from sources.tables import Dataset
+
+UNIT = 2.0**-40
+"""Weights are whole multiples of this, so that a sum is exact and does not depend on the order of its parts."""
+CANDIDATES_AT_ONCE = 4_000_000
+"""Pairs of two events worked on at a time: some 200 MB."""
+SCHEMA = {"source": pl.String, "target": pl.String, "score": pl.Float64}
+
+
+@dataclass(frozen=True)
+class TrainingPairs:
+    """Pairs, and what they know."""
+
+    pairs: pl.DataFrame
+    """source, target (String), score (Float64), from `note_pairs`."""
+    seen_until: datetime | None
+    """Time of the newest event they were counted from; None where there was none. Whatever is learnt from the pairs is
+    known only to samples strictly later than this."""
+
+
+def training_pairs(
+    dataset: Dataset,
+    config: SplitConfig,
+    *,
+    until: datetime | None = None,
+    items: Collection[str] | None = None,
+    window: int = 50,
+    low: float = 0.01,
+    high: float = 30.0,
+    top: int = 10,
+) -> TrainingPairs:
+    """Count pairs over the events that train, and say how far they have seen.
+
+    Args:
+        dataset: The user's data; only events with label 1 count.
+        config: How events are split.
+        until: Only events strictly before this moment.
+        items: Only events with these items.
+        window: As in `note_pairs`.
+        low: As in `note_pairs`.
+        high: As in `note_pairs`.
+        top: As in `note_pairs`.
+    """
+    events = dataset.events.filter(split(dataset.events, config) == "train").filter(pl.col("label") == 1)
+    if until is not None:
+        events = events.filter(pl.col("time") < until)
+    if items is not None:
+        events = events.filter(pl.col("item").is_in(pl.Series(sorted(items), dtype=pl.String).implode()))
+    pairs = note_pairs(events, window=window, low=low, high=high, top=top)
+    newest = events["time"].max()
+    return TrainingPairs(pairs, newest if isinstance(newest, datetime) else None)
+
+
+def note_pairs(
+    events: pl.DataFrame, *, window: int = 50, low: float = 0.01, high: float = 30.0, top: int = 10
+) -> pl.DataFrame:
+    """Score directed pairs of items by who went from one to the other.
+
+    A user who engaged A several times, or B, counts once for A -> B. B is looked for among the first `window` events
+    that are strictly later than one of A; events of one moment are not later than each other, and where the window ends
+    inside a moment its events count in the order of their item ids.
+
+    Args:
+        events: user, item (String), time (Datetime). With a column `label` only events with label 1 are engagements.
+        window: Later events looked at.
+        low: Lowest score that is kept.
+        high: Highest score that is kept; above it stand items that everybody goes on to.
+        top: Targets kept of each source, the highest scores; of equal ones the first ids.
+
+    Returns:
+        source, target (String), score (Float64), sorted by source, then falling score, then target.
+
+    Example:
+        >>> log = pl.DataFrame({"user": ["u", "u"], "item": ["a", "b"], "time": [1, 2]})
+        >>> note_pairs(log).rows()
+        [('a', 'b', 0.5)]
+    """
+    if "label" in events.columns:
+        events = events.filter(pl.col("label") == 1)
+    if events.is_empty():
+        return pl.DataFrame(schema=SCHEMA)
+    ids = events["item"].unique().sort()
+    log = _Log.of(events, ids, window)
+    parts = [_best(*_scored(log, sources, len(ids)), low, high, top) for sources in _chunks(log, len(ids))]
+    source, target, score = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return pl.DataFrame({"source": ids.gather(source), "target": ids.gather(target), "score": score}, schema=SCHEMA)
+
+
+def pair_users(events: pl.DataFrame, pairs: pl.DataFrame, *, window: int = 50) -> pl.DataFrame:
+    """Say who went from one item to the other: the users behind the scores of some pairs.
+
+    Args:
+        events: As in `note_pairs`; the events that the pairs were counted from.
+        pairs: source, target.
+        window: As in `note_pairs`.
+
+    Returns:
+        source, target, user (String), weight (Float64, 1 / N_u), sorted by source, target and user; the weights of a
+        pair sum to its score.
+
+    Example:
+        >>> log = pl.DataFrame({"user": ["u", "u", "v"], "item": ["a", "b", "a"], "time": [1, 2, 1]})
+        >>> pair_users(log, note_pairs(log)).rows()
+        [('a', 'b', 'u', 0.5)]
+    """
+    schema = {"source": pl.String, "target": pl.String, "user": pl.String, "weight": pl.Float64}
+    if "label" in events.columns:
+        events = events.filter(pl.col("label") == 1)
+    if events.is_empty() or pairs.is_empty():
+        return pl.DataFrame(schema=schema)
+    ids, users = (events[name].unique().sort() for name in ("item", "user"))
+    log = _Log.of(events, ids, window)
+    code = dict(zip(ids, range(len(ids)), strict=True))
+    wanted = np.array([code[one] * len(ids) + code[other] for one, other in pairs.select("source", "target").rows()])
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    for sources in _chunks(log, len(ids)):
+        pair, user = _walked(log, sources, len(ids))
+        kept = np.isin(pair, wanted)
+        parts.append((pair[kept], user[kept]))
+    pair, user = (np.concatenate(column) for column in zip(*parts, strict=True))
+    source, target = np.divmod(pair, len(ids))
+    table = {"source": ids.gather(source), "target": ids.gather(target), "user": users.gather(user)}
+    return pl.DataFrame({**table, "weight": log.weight[user] * UNIT}, schema=schema)
+
+
+@dataclass(frozen=True)
+class _Log:
+    """N events sorted by user and time, of I items and U users, as arrays."""
+
+    user: np.ndarray
+    """[N] int64 codes."""
+    item: np.ndarray
+    """[N] int64 codes."""
+    first: np.ndarray
+    """[N] int64: the first event of the user that is strictly later."""
+    later: np.ndarray
+    """[N] int64: how many events from there on are looked at."""
+    weight: np.ndarray
+    """[U] int64: weight of each user in `UNIT`s."""
+    of_item: np.ndarray
+    """[N] int64: the events in the order of their items."""
+    starts: np.ndarray
+    """[I + 1] int64: where each item begins in `of_item`."""
+
+    @staticmethod
+    def of(events: pl.DataFrame, ids: pl.Series, window: int) -> "_Log":
+        codes = pl.DataFrame({"item": ids, "code": np.arange(len(ids))})
+        log = (
+            events.lazy()
+            .select("user", "item", time=pl.col("time").to_physical())
+            .join(codes.lazy(), on="item", how="left")
+            .sort("user", "time", "code")
+            .select(user=pl.col("user").rle_id().cast(pl.Int64), item="code", time="time")
+            .collect()
+        )
+        user, item, time = (log[name].to_numpy() for name in ("user", "item", "time"))
+        ends_user = np.r_[user[1:] != user[:-1], True]
+        ends_moment = ends_user.copy()
+        ends_moment[:-1] |= time[1:] != time[:-1]
+        first, end = _after(ends_moment), _after(ends_user)
+        items_of = log.group_by("user").agg(pl.col("item").n_unique()).sort("user")["item"].to_numpy()
+        return _Log(
+            user=user,
+            item=item,
+            first=first,
+            later=np.minimum(end - first, window),
+            weight=np.rint(1 / items_of / UNIT).astype(np.int64),
+            of_item=np.argsort(item, kind="stable"),
+            starts=np.r_[0, np.cumsum(np.bincount(item, minlength=len(ids)))],
+        )
+
+
+def _after(ends: np.ndarray) -> np.ndarray:
+    """The place after the nearest end at or after each place: [N] bool -> [N] int64."""
+    places = np.flatnonzero(ends)
+    return places[np.searchsorted(places, np.arange(len(ends)))] + 1
+
+
+def _chunks(log: _Log, items: int) -> Iterator[range]:
+    """Sources to work on together: so many candidates at a time, or one source that has more alone."""
+    before = np.r_[0, np.cumsum(log.later[log.of_item])][log.starts]  # [I + 1] candidates before each source
+    most = max(1, 2**62 // (items * len(log.weight)))  # source, target and user are one integer
+    begin = 0
+    while begin < items:
+        end = int(np.searchsorted(before, before[begin] + CANDIDATES_AT_ONCE, side="right")) - 1
+        end = min(max(end, begin + 1), begin + most, items)
+        yield range(begin, end)
+        begin = end
+
+
+def _scored(log: _Log, sources: range, items: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All targets of some sources: source, target (codes) and weight in units, sorted by source and target."""
+    pair, user = _walked(log, sources, items)
+    if not len(pair):
+        return pair, pair, pair
+    starts = np.flatnonzero(np.r_[True, pair[1:] != pair[:-1]])
+    units = np.add.reduceat(log.weight[user], starts)
+    source, target = np.divmod(pair[starts], items)
+    return source, target, units
+
+
+def _walked(log: _Log, sources: range, items: int) -> tuple[np.ndarray, np.ndarray]:
+    """Who went from some sources to what: pair (source * items + target) and user, every combination once, sorted."""
+    events = log.of_item[log.starts[sources.start] : log.starts[sources.stop]]
+    later = log.later[events]
+    event = np.repeat(events, later)
+    ahead = np.arange(len(event)) - np.repeat(np.cumsum(later) - later, later)
+    target = log.item[log.first[event] + ahead]
+    key = ((log.item[event] - sources.start) * items + target) * len(log.weight) + log.user[event]
+    key = key[log.item[event] != target]
+    if not len(key):
+        return key, key
+    key.sort()
+    pair, user = np.divmod(key[np.r_[True, key[1:] != key[:-1]]], len(log.weight))  # a user counts once
+    return pair + sources.start * items, user
+
+
+def _best(
+    source: np.ndarray, target: np.ndarray, units: np.ndarray, low: float, high: float, top: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The highest scores of each source inside the bounds, the highest first: source, target and score."""
+    score = units * UNIT
+    inside = (score >= low) & (score <= high)
+    source, target, score = source[inside], target[inside], score[inside]
+    order = np.lexsort((-score, source))  # stable: of equal scores the first target stays first
+    source, target, score = source[order], target[order], score[order]
+    place = np.arange(len(source)) - np.searchsorted(source, source)
+    chosen = place < top
+    return source[chosen], target[chosen], score[chosen]

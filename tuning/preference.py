@@ -1,0 +1,196 @@
+"""Preference tuning: a model that rewrites queries learns which rewrites the search likes.
+
+Paper:     Peng et al. 2024, "Large Language Model based Long-tail Query Rewriting in Taobao Search" (BEQUE, arXiv
+           2311.03758), section 3.4.
+Idea:      the likelihood of a rewrite should follow its reward; no reward model is trained, the search is the reward.
+Formula:   L = -s(best rewrite) + ranking_weight * L_rank, means over queries; s is the mean log-probability of a token,
+           the best of equals is the one that stands first, L_rank is PRO (`pro.py`) or, as a control, the pairwise
+           logistic loss (`pairwise.py`).
+Consumes:  rewrites of training queries with rewards (`rejection.py`); those of validation queries choose the weights.
+Produces:  an adapter or a whole model, and knowflow_tuning.json beside it.
+Cost:      one row a rewrite, four a query.
+Relations: begin with a model that `sft.py` tuned on `instructions.py`.
+Example:   knowflow tune-rewrites --stage pro --model models/rewriter --out models/aligned
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from transformers import PrinterCallback, Trainer, TrainerCallback
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
+
+from engines.seen import learnt_until
+from sources.progress import Progress, silent
+from tuning.base import Base, check_devices, prepare, save
+from tuning.config import RewriteConfig
+from tuning.faults import TuningFault
+from tuning.pairwise import pairwise_loss
+from tuning.pro import pro_loss
+from tuning.ranking import Ranked, collate_queries, measure_ranking, scores_of
+from tuning.sft import Tell, arguments_of, check_finite
+from tuning.workfolder import RESULT, WorkFolder, read_json
+
+Objective = Literal["pro", "pairwise"]
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Scores, rewards and mask, [B, n] each -> [B]."""
+
+
+def loss_of(objective: Objective, config: RewriteConfig) -> Loss:
+    """The ranking loss by its name."""
+    return pro_loss if objective == "pro" else partial(pairwise_loss, scale=config.pair_scale)
+
+
+def tune_preferences(
+    base: Base,
+    training: Sequence[Ranked],
+    validation: Sequence[Ranked],
+    objective: Objective,
+    config: RewriteConfig,
+    out: Path,
+    progress: Progress,
+    *,
+    facts: Mapping[str, Any],
+    left_out: Counter[str],
+    resume: bool = False,
+) -> Mapping[str, Any]:
+    """Tune a model on ranked rewrites and write it.
+
+    Every `save_every` steps and at the end the model ranks the rewrites of the validation queries; the weights with the
+    highest Kendall tau are written. Killed at any moment, it goes on from its newest checkpoint.
+
+    Args:
+        base: The model.
+        training: Queries to learn from.
+        validation: Other queries, by which the weights are chosen; when there are none the last ones are taken.
+        objective: The ranking loss.
+        config: How; a row of a batch is a query.
+        out: Folder of the tuned model; a new or an empty one, unless it goes on.
+        progress: Told how many steps are done.
+        facts: What the queries are, for the record.
+        left_out: Why queries and rewrites were left out, counted.
+        resume: Go on with the tuning that lies in `out`; begin when there is none.
+
+    Returns:
+        What knowflow_tuning.json says.
+
+    Raises:
+        TuningFault: There is nothing to learn, `out` holds something else, or the model cannot be tuned.
+    """
+    if not training:
+        reasons = "".join(f"\n  {why}: {count:,}" for why, count in left_out.items())
+        raise TuningFault(
+            f"no query can be learnt{reasons}\n  give more rewrites by --candidate-file, or raise --row-tokens"
+        )
+    check_devices()
+    disable_progress_bar()
+    set_verbosity_error()
+    folder = WorkFolder(out)
+    plan = {
+        "base": {"name": base.folder.name, "revision": base.revision},
+        "objective": objective,
+        "settings": config.model_dump(),
+        "data": facts,
+    }
+    if folder.begin(plan, resume=resume):
+        return read_json(folder.out / RESULT)
+    model = prepare(base, config)
+    trainer = _Preference(model, training, validation, base.pad, loss_of(objective, config), config, folder, progress)
+    measured = partial(measure_ranking, queries=validation, pad=base.pad, progress=progress)
+    before = measured(model, when="before") if validation else None
+    checkpoint = folder.checkpoint()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    check_finite(model, config)
+    after = measured(model, when="after") if validation else None
+    save(model, base, folder.out)
+    best = trainer.state.best_global_step if validation else trainer.state.global_step
+    learnt = {
+        **_counted(training),
+        "left_out": dict(left_out),
+        "steps": trainer.state.global_step,
+        "chosen_step": best,
+    }
+    result = {**plan, "learnt": learnt, "held_out": {"before": before, "after": after} if validation else None}
+    result |= learnt_until(base.folder, facts)
+    folder.finish(result)
+    return result
+
+
+def _counted(training: Sequence[Ranked]) -> dict[str, int]:
+    """How much there is to learn."""
+    answers = [answer for one in training for answer in one.answers]
+    return {
+        "queries": len(training),
+        "rewrites": len(answers),
+        "tokens": sum(map(len, answers)),
+        "answer_tokens": sum(len(answer) - answer.prompt for answer in answers),
+    }
+
+
+class _Preference(Trainer):
+    """transformers' Trainer with a loss over the rewrites of a query, and Kendall's tau as its measure."""
+
+    def __init__(
+        self,
+        model: Any,
+        training: Sequence[Ranked],
+        validation: Sequence[Ranked],
+        pad: int,
+        loss: Loss,
+        config: RewriteConfig,
+        folder: WorkFolder,
+        progress: Progress,
+    ) -> None:
+        self._validation, self._pad, self._loss, self._weight = validation, pad, loss, config.ranking_weight
+        chosen: dict[str, Any] = {}
+        if validation:
+            chosen = {
+                "eval_strategy": "steps",
+                "eval_steps": config.save_every,
+                "load_best_model_at_end": True,
+                "metric_for_best_model": "tau",
+                "greater_is_better": True,
+            }
+        super().__init__(
+            model,
+            arguments_of(config, folder.work, **chosen),
+            data_collator=partial(collate_queries, pad=pad),
+            train_dataset=list(training),  # pyright: ignore[reportArgumentType] - any list does
+            eval_dataset=list(validation) or None,  # pyright: ignore[reportArgumentType]
+            callbacks=[Tell(progress), _AtTheEnd(bool(validation))],
+        )
+        self.remove_callback(PrinterCallback)
+        # The loss is a mean over the queries that are together: the Trainer is to divide by the number of such parts.
+        self.model_accepts_loss_kwargs = False
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The mean over queries of -s(best) + weight * ranking loss."""
+        rewards, mask = inputs.pop("rewards"), inputs.pop("mask")
+        scores = scores_of(model, inputs, mask)  # [B, n]
+        best = rewards.masked_fill(~mask, -torch.inf).argmax(dim=1, keepdim=True)
+        return (self._weight * self._loss(scores, rewards, mask) - scores.gather(1, best).squeeze(1)).mean()
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Kendall's tau on the validation queries."""
+        found = measure_ranking(self.model, self._validation, self._pad, silent)  # pyright: ignore[reportArgumentType]
+        metrics = {"eval_tau": found["tau"]}
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+class _AtTheEnd(TrainerCallback):
+    """The last step is measured too, wherever it falls; transformers takes nothing but its own kind."""
+
+    def __init__(self, measured: bool) -> None:
+        self._measured = measured
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Ask for a measure after the last step."""
+        if self._measured and state.global_step >= state.max_steps:
+            control.should_evaluate = True

@@ -1,0 +1,88 @@
+"""RecGen's rows: would this user like this item? From training events alone, each with what came strictly before it.
+
+Paper: Sun et al. 2024, "Large Language Models Enhanced Collaborative Filtering" (LLM-CF), the tuning of RecGen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from prompts.domain import Domain
+from prompts.library import choose_prompt
+from prompts.prompt import Prompt
+from sources.config import SplitConfig
+from sources.history import histories
+from sources.split import split
+from sources.tables import Dataset
+from tuning.conversations import Conversation
+
+PROMPT = "recgen"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which training events become rows."""
+
+    events: pl.DataFrame
+    """The training events, canonical."""
+    history: np.ndarray
+    """[N, history_length] int32: rows of `events`, oldest first; -1 where there are fewer."""
+    learnt: np.ndarray
+    """[n] int64: rows of `events` that may be learnt, in the order in which they are taken."""
+    kept: np.ndarray
+    """[m] int64: the others, which are never learnt, in random order."""
+
+
+def choose_rows(dataset: Dataset, config: SplitConfig, share: float, length: int, seed: int) -> Choice:
+    """Choose events by chance: those of the training part that have a history, and of these a share.
+
+    Args:
+        dataset: The user's data.
+        config: How events are split.
+        share: Share of the training events with a history, rounded down.
+        length: Events of a history at most.
+        seed: The same seed and data give the same rows.
+    """
+    events = dataset.events.filter(split(dataset.events, config) == "train")
+    # A strictly earlier event of a training event trains as well, so that the other parts need not be looked at.
+    history = histories(events, length)
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(history[:, -1] >= 0))
+    count = int(len(order) * share + 1e-9)
+    return Choice(events, history, order[:count], order[count:])
+
+
+def write_rows(choice: Choice, rows: np.ndarray, dataset: Dataset, domain: Domain) -> list[Conversation]:
+    """Write events as conversations: history and target, and `yes` when the label is 1.
+
+    Args:
+        choice: From `choose_rows`.
+        rows: [n] rows of `choice.events`.
+        dataset: The user's data.
+        domain: The words of the domain.
+    """
+    prompt = choose_prompt(PROMPT)
+    items = choice.events["item"].to_list()
+    ratings, labels = choice.events["rating"].to_list(), choice.events["label"].to_list()
+    seen = choice.history[rows]  # [n, history_length]
+    needed = {items[place] for place in (*rows.tolist(), *seen[seen >= 0].tolist())}
+    shown = dataset.items.filter(pl.col("item").is_in(pl.Series(sorted(needed), dtype=pl.String).implode()))
+    names = {item["item"]: domain.item_name(item) for item in shown.iter_rows(named=True)}
+    targets = {item["item"]: domain.item_description(item) for item in shown.iter_rows(named=True)}
+    found: list[Conversation] = []
+    for row, before in zip(rows.tolist(), seen.tolist(), strict=True):
+        history = "; ".join(domain.event(names[items[place]], ratings[place]) for place in before if place >= 0)
+        messages = prompt.render({"history": history, "target": targets[items[row]]}, domain)
+        found.append((*messages, {"role": "assistant", "content": answers(prompt)[0 if labels[row] else 1]}))
+    return found
+
+
+def answers(prompt: Prompt | None = None) -> Sequence[str]:
+    """The two words that the prompt asks for: the first one when the user likes the item.
+
+    Example:
+        >>> answers()
+        ['yes', 'no']
+    """
+    return (prompt or choose_prompt(PROMPT)).front.answer_schema["choices"]

@@ -1,0 +1,247 @@
+"""Supervised tuning on the answers of conversations: RecGen, or any instructions.
+
+Paper:     Sun et al. 2024, "Large Language Models Enhanced Collaborative Filtering" (LLM-CF), RecGen.
+Idea:      a model that has learnt who likes what reasons better about it; general instructions keep it able to reason.
+Formula:   mean over all learnt tokens of a step of -log P(token | what stands before it in its own example).
+Consumes:  training events (half of those that have a history) and a JSONL file of conversations, half and half.
+Produces:  a LoRA adapter or a whole model, and knowflow_tuning.json beside it, which says what it was tuned on.
+Cost:      one pass by default; about 350 tokens a recommendation row, of which two or three are learnt.
+Relations: its adapter answers cot_examples; the answer key names it, so that answers of other models are not mixed up.
+           The same steps teach a model to rewrite queries (`instructions.py`), before `preference.py` ranks rewrites.
+Example:   knowflow tune --model models/Qwen3-0.6B --instructions instructions.jsonl --out adapters/recgen
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
+
+from engines.seen import learnt_until
+from sources.progress import Progress
+from tuning.base import Base, check_devices, check_packing, prepare, save
+from tuning.config import StepConfig
+from tuning.conversations import Conversation
+from tuning.faults import TuningFault
+from tuning.loss import completion_loss
+from tuning.measure import measure
+from tuning.mixture import Mixture
+from tuning.packing import collate, pack
+from tuning.recommendation import answers
+from tuning.tokens import Example, Untold, tokenise
+from tuning.workfolder import RESULT, WorkFolder, read_json
+
+Measure = Callable[..., Mapping[str, Any]]
+"""Called with a model and, by name, `when`: `before` or `after`; says how good the model is."""
+
+
+def tune(
+    base: Base,
+    mixture: Mixture,
+    config: StepConfig,
+    out: Path,
+    progress: Progress,
+    *,
+    resume: bool = False,
+    measured: Measure | None = None,
+) -> Mapping[str, Any]:
+    """Tune a model and write it.
+
+    Killed at any moment, it goes on from its newest checkpoint and ends with the same weights as if undisturbed.
+
+    Args:
+        base: The model.
+        mixture: What is learnt.
+        config: How.
+        out: Folder of the tuned model; a new or an empty one, unless it goes on.
+        progress: Told how many steps are done.
+        resume: Go on with the tuning that lies in `out`; begin when there is none.
+        measured: How the model is measured before and after; by the mixture's held-out rows when left out.
+
+    Returns:
+        What knowflow_tuning.json says.
+
+    Raises:
+        TuningFault: Nothing fits a row, `out` holds something else, or the model cannot be tuned.
+    """
+    check_devices()
+    disable_progress_bar()
+    set_verbosity_error()
+    examples, left_out = tokenise_all(base, mixture, config.row_tokens)
+    lengths = [len(example) for example in examples]
+    places = pack(lengths, config.row_tokens) if config.pack else [[place] for place in range(len(lengths))]
+    rows = [[examples[place] for place in row] for row in places]
+    folder = WorkFolder(out)
+    plan = {
+        "base": {"name": base.folder.name, "revision": base.revision},
+        "settings": config.model_dump(),
+        "data": mixture.facts,
+    }
+    if folder.begin(plan, resume=resume):
+        return read_json(folder.out / RESULT)
+    model = prepare(base, config)
+    trainer = make_trainer(model, rows, base.pad, config, folder.work, progress)  # puts the model on a GPU, if any
+    if config.pack:
+        check_packing(model, rows, base.pad, config.together)
+    held_out = measured or by_answers(base, mixture.held_out, config.row_tokens, progress)
+    before = held_out(model, when="before") if held_out else None
+    checkpoint = folder.checkpoint()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    check_finite(model, config)
+    after = held_out(model, when="after") if held_out else None
+    save(model, base, folder.out)
+    result = {
+        **plan,
+        "learnt": {
+            "examples": len(examples),
+            "left_out": dict(left_out),
+            "rows": len(rows),
+            "tokens": sum(lengths),
+            "answer_tokens": sum(len(example) - example.prompt for example in examples),
+            "steps": trainer.state.global_step,
+        },
+        "held_out": {"before": before, "after": after} if held_out else None,
+        **learnt_until(base.folder, mixture.facts),
+    }
+    folder.finish(result)
+    return result
+
+
+def tokenise_all(base: Base, mixture: Mixture, longest: int) -> tuple[list[Example], Counter[str]]:
+    """Turn conversations into tokens; those that cannot be learnt are left out and counted, by kind and reason.
+
+    Raises:
+        TuningFault: None is left.
+    """
+    found: list[Example] = []
+    left_out: Counter[str] = Counter()
+    room = min(longest, base.tokens.longest or longest)
+    for conversation, kind in zip(mixture.conversations, mixture.kinds, strict=True):
+        try:
+            example = tokenise(base.tokens, conversation, base.ends)
+        except Untold as why:
+            left_out[f"{kind}: {why}"] += 1
+            continue
+        if len(example) > room:
+            left_out[f"{kind}: longer than {room:,} tokens"] += 1
+        else:
+            found.append(example)
+    if not found:
+        reasons = "\n  ".join(f"{why}: {count:,} rows" for why, count in left_out.items())
+        raise TuningFault(f"no row can be learnt\n  {reasons}\n  raise --row-tokens, or take another model or template")
+    return found, left_out
+
+
+def check_finite(model: Any, config: StepConfig) -> None:
+    """See that what was tuned is still made of numbers.
+
+    Raises:
+        TuningFault: It is not.
+    """
+    if not all(bool(weight.isfinite().all()) for weight in model.parameters() if weight.requires_grad):
+        raise TuningFault(
+            f"the weights ran off to infinity\n  lower --learning-rate, which is {config.learning_rate:g}"
+        )
+
+
+def by_answers(base: Base, rows: Sequence[Conversation], longest: int, progress: Progress) -> Measure | None:
+    """Measure by the two answers of held-out recommendation rows; None when there is no such row."""
+    pairs, liked = both_answers(base, rows, longest)
+    return partial(measure, rows=pairs, liked=liked, pad=base.pad, progress=progress) if pairs else None
+
+
+def both_answers(
+    base: Base, rows: Sequence[Conversation], longest: int
+) -> tuple[list[tuple[Example, Example]], list[bool]]:
+    """Held-out rows with each of the two answers, and whether the first one is true; too long ones are left out."""
+    words, pairs, liked = answers(), [], []
+    for row in rows:
+        one, other = (
+            tokenise(base.tokens, (*row[:-1], {"role": "assistant", "content": word}), base.ends) for word in words
+        )
+        if max(len(one), len(other)) <= min(longest, base.tokens.longest or longest):
+            pairs.append((one, other))
+            liked.append(row[-1]["content"] == words[0])
+    return pairs, liked
+
+
+def make_trainer(
+    model: Any,
+    rows: Sequence[Sequence[Example]],
+    pad: int,
+    config: StepConfig,
+    folder: Path,
+    progress: Progress,
+) -> Trainer:
+    """Set up transformers' Trainer.
+
+    Args:
+        model: The model, with what is tuned of it.
+        rows: Packed rows.
+        pad: Token that fills rows up.
+        config: How.
+        folder: Where checkpoints go.
+        progress: Told how many steps are done.
+    """
+    trainer = Trainer(
+        model,
+        arguments_of(config, folder),
+        data_collator=partial(collate, pad=pad),
+        train_dataset=list(rows),  # pyright: ignore[reportArgumentType] - any list does
+        compute_loss_func=_loss,
+        callbacks=[Tell(progress)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def arguments_of(config: StepConfig, folder: Path, **more: Any) -> TrainingArguments:
+    """What transformers' Trainer is told.
+
+    Args:
+        config: How the model is tuned.
+        folder: Where checkpoints go.
+        more: Further arguments, or others than these.
+    """
+    given: dict[str, Any] = {
+        "output_dir": str(folder),
+        "num_train_epochs": config.epochs,
+        "learning_rate": config.learning_rate,
+        "warmup_steps": config.warm_up,  # below 1: a share of all steps
+        "weight_decay": config.weight_decay,
+        "per_device_train_batch_size": config.together,
+        "gradient_accumulation_steps": config.batch_rows // config.together,
+        "bf16": config.precision == "bfloat16",
+        "use_cpu": not torch.cuda.is_available(),  # which bf16 wants to be told
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "save_steps": config.save_every,
+        "save_total_limit": 2,  # a kill while one is written leaves the other
+        "logging_strategy": "no",
+        "disable_tqdm": True,
+        "report_to": "none",
+        "remove_unused_columns": False,
+        "label_names": ["labels"],
+        "use_cache": False,
+        "dataloader_pin_memory": False,
+    }
+    return TrainingArguments(**{**given, **more})
+
+
+def _loss(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
+    return completion_loss(outputs.logits, labels, num_items_in_batch)
+
+
+class Tell(TrainerCallback):
+    """Tells how many steps are done; transformers takes nothing but its own kind."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Tell after every step."""
+        self._progress("tuning steps", state.global_step, state.max_steps)
