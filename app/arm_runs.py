@@ -9,8 +9,8 @@ from typing import Any
 from app.children import ChildFailed, run_child
 from app.config import Config
 from app.train_runs import TrainRun, get_run
+from base.progress import Progress
 from ctr.faults import ArmFailed
-from sources.progress import Progress
 
 _running: dict[Path, list[subprocess.Popen[str]]] = {}
 """Folder of a training run -> processes of its arms."""

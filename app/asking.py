@@ -3,17 +3,16 @@
 import time
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from app.config import Config
+from base.frozen import Frozen
 from engines.protocol import EngineConfig
 from llm_tasks.pipeline.budget import Budget, Limits
 
 
-class Asking(BaseModel):
+class Asking(Frozen):
     """A parameter of the flows `refresh` and `nightly`; everything may be left out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     retry: tuple[str, ...] = ()
     """Kinds of errors on record, such as refused or parse; all = every kind. Only rows with these are asked then."""

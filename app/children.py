@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sources.progress import Progress
+from base.progress import Progress
 
 TOLD = 3
 """Exit code of a child whose last words say all there is to say."""

@@ -13,6 +13,7 @@ from app.looks import count_looks, note_look
 from app.samples import arms_in, open_samples, open_windows
 from app.train_runs import TrainRun, new_run
 from app.workplace import open_dataset, open_store
+from base.progress import Progress
 from ctr.arms import FACTS
 from ctr.constant import constant_scores
 from ctr.retrieval import find_pool
@@ -25,7 +26,6 @@ from evals.segments import coverage, segments_of_test
 from feature_store.database import Store
 from feature_store.releases import Release, get_release, knowledge_cutoff, released_knowledge
 from llm_tasks.pipeline.catalogue import find_tasks
-from sources.progress import Progress
 
 BEFORE, AFTER = "segment_before_cutoff", "segment_after_cutoff"
 

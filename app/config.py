@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from base.frozen import Frozen
 from ctr.config import TrainConfig
 from encoders.protocol import EncoderConfig
 from engines.protocol import EngineConfig
@@ -22,10 +23,8 @@ NOT_IN_THE_FILE = ("path", "source")
 NO_FILE = "make one: knowflow init, or name yours: --config FILE"
 
 
-class Config(BaseModel):
+class Config(Frozen):
     """Everything knowflow.yaml says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     path: Path
     """The file itself."""

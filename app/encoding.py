@@ -10,9 +10,9 @@ from typing import Any
 from app.children import run_child
 from app.config import Config
 from app.workplace import chosen_tasks, encoders_of, open_store
+from base.progress import Progress
 from feature_store.database import command_line
 from llm_tasks.pipeline.encode import encode_task
-from sources.progress import Progress
 
 
 def encode_texts(config: Config, names: Sequence[str], progress: Progress) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.config import Config
+from base.progress import silent
 from feature_store.database import Store, Writer
 from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from feature_store.releases import NoRelease, Release
@@ -14,7 +15,6 @@ from llm_tasks.pipeline.workplace import OptionFault, Workplace
 from retrieval.search import TABLE as DOCUMENTS
 from retrieval.search import document_texts, fuse, open_search, write_documents
 from retrieval.similar import items_near, searched_vectors
-from sources.progress import silent
 
 FACTS, DENSE = "item_facts", "dense"
 """The technique and the encoder whose vectors are searched when none is named."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from sources.progress import Progress
+from base.progress import Progress
 
 
 def when_the_parent_ends(end: Callable[[], object]) -> None:

@@ -6,6 +6,7 @@ import polars as pl
 
 from app.config import Config
 from app.rewrite_judges import TASK
+from base.progress import silent
 from feature_store.database import command_line
 from feature_store.lineage import delete_lineage, read_lineage
 from llm_tasks.pipeline.catalogue import choose_tasks
@@ -14,7 +15,6 @@ from llm_tasks.pipeline.plan import plan_task
 from llm_tasks.pipeline.task import TaskOptions
 from llm_tasks.pipeline.workplace import Workplace
 from retrieval.rewrites import Rewrite, Served, cleaned, fallback
-from sources.progress import silent
 from sources.queries import normalised
 
 

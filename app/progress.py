@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from base.progress import Progress, silent
 from llm_tasks.pipeline.meter import Observe, look_away
-from sources.progress import Progress, silent
 
 _current: ContextVar[Progress] = ContextVar("progress", default=silent)
 _observer: ContextVar[Observe] = ContextVar("observer", default=look_away)

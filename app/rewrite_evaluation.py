@@ -9,12 +9,12 @@ import numpy as np
 
 from app.config import Config
 from app.rewrite_inputs import Inputs, open_inputs, ranks
+from base.progress import Progress, silent
 from evals.by_user import REPLICATES
 from evals.rewrites import HEADLINE, HIT, measure, summarise
 from llm_tasks.pipeline.workplace import OptionFault
 from retrieval.search import BulkSearch
 from retrieval.search_arms import ORIGINAL, RECORDED, Arm, search_arms
-from sources.progress import Progress, silent
 
 RelevanceName = Literal["lexical", "dense"]
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from app.config import Config
 from app.workplace import open_store
+from base.progress import silent
 from feature_store.database import Store
 from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from feature_store.releases import NoRelease, Release, get_release, released_knowledge
@@ -26,7 +27,6 @@ from retrieval.relevance import (
 )
 from retrieval.search import document_texts
 from sources.config import QueriesConfig
-from sources.progress import silent
 from sources.queries import training_queries
 from sources.tables import Dataset
 

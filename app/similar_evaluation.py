@@ -11,6 +11,7 @@ import polars as pl
 
 from app.config import Config
 from app.workplace import open_dataset, open_store
+from base.progress import Progress
 from encoders.dense import DenseEncoder
 from encoders.lexical import LexicalEncoder
 from engines.minilm import minilm_folder
@@ -21,7 +22,6 @@ from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from llm_tasks.pipeline.workplace import OptionFault
 from prompts.domain import load_domain
 from prompts.notes import notes
-from sources.progress import Progress
 from sources.split import split
 from sources.tables import Dataset
 from tuning.contrastive_config import ContrastiveConfig, share_of

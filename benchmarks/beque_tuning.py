@@ -25,6 +25,7 @@ from student_model import make_student, run
 from app.config import load_config
 from app.rewrite_judges import calibrated
 from app.workplace import open_dataset
+from base.progress import silent
 from evals.by_user import Parts, intervals
 from evals.rewrites import shared
 from prompts.domain import Domain, load_domain
@@ -32,7 +33,6 @@ from prompts.library import choose_prompt
 from retrieval.relevance import LexicalOverlap
 from retrieval.search import BulkSearch, document_texts, fuse
 from sources.config import QueriesConfig
-from sources.progress import silent
 from sources.queries import engagements, query_table, split_queries, training_queries
 from sources.tables import Dataset
 from tuning.base import find_base, load_weights

@@ -21,10 +21,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from app.config import load_config
 from app.workplace import encoders_of, open_store
+from base.progress import silent
 from encoders.dense import DenseEncoder
 from encoders.lexical import FEW_TEXTS, MOST_TERMS, LexicalEncoder
 from llm_tasks.pipeline.encode import task_texts
-from sources.progress import silent
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
 BATCH, AT_ONCE = 32, 2_048

@@ -26,6 +26,7 @@ import yaml
 from app.config import Config, load_config
 from app.samples import open_samples, read_vectors_of
 from app.workplace import open_dataset, open_store
+from base.progress import silent
 from ctr.arms import BASE, NOTELLM, TUNED, tuned_arms
 from ctr.compare import train_arm
 from ctr.config import TrainConfig
@@ -39,7 +40,6 @@ from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
 from prompts.domain import load_domain
 from prompts.notes import notes
-from sources.progress import silent
 from sources.split import split
 from tuning.contrastive import tune_encoder
 from tuning.contrastive_config import ContrastiveConfig

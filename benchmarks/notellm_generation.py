@@ -22,10 +22,10 @@ from torch.nn.functional import normalize
 
 from app.config import load_config
 from app.workplace import open_dataset
+from base.progress import silent
 from encoders.dense import DenseEncoder
 from prompts.domain import Domain, load_domain
 from prompts.notes import Guides, Labels, compression, labels_of, notes
-from sources.progress import silent
 from tuning.base import load_weights
 from tuning.config import StepConfig
 from tuning.contrastive import tune_encoder

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
-from sources.progress import silent
+from base.progress import silent
 from tuning.base import Base, find_base, load_weights, save
 from tuning.config import StepConfig
 from tuning.packing import pack

@@ -12,13 +12,13 @@ import yaml
 
 from app.config import load_config
 from app.workplace import open_workplace
+from base.progress import silent
 from llm_tasks.pipeline.catalogue import choose_tasks
 from llm_tasks.pipeline.generate import Generated, generate
 from llm_tasks.pipeline.plan import plan_task
 from llm_tasks.pipeline.workplace import Workplace
 from prompts.library import choose_prompt
 from prompts.prompt import Prompt
-from sources.progress import silent
 
 TASK = "kar_item"
 OPTIONS = {

@@ -17,8 +17,8 @@ from tuning_toy import make_toy
 
 from app.config import load_config
 from app.workplace import open_dataset
+from base.progress import silent
 from prompts.domain import load_domain
-from sources.progress import silent
 from tuning.base import find_base
 from tuning.config import TuningConfig
 from tuning.mixture import mix

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from app.progress import reporting_to
+from base.progress import Progress as Report
 from llm_tasks.pipeline.meter import Observe, Reading
-from sources.progress import Progress as Report
 
 GAP = 2
 """Blanks between two columns."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from base.progress import Progress, silent
 from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import ExampleAdapter
 from ctr.arms import Arm, disturb
@@ -17,7 +18,6 @@ from ctr.retrieval import STRICT, Choice
 from ctr.samples import PARTS, Samples
 from ctr.views import Examples
 from feature_store.knowledge import Knowledge
-from sources.progress import Progress, silent
 
 
 @dataclass(frozen=True)

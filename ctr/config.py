@@ -2,15 +2,15 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from base.frozen import Frozen
 
 Backbone = Literal["dcnv2", "deepfm", "din", "lr", "gbdt", "blend"]
 
 
-class ExamplesConfig(BaseModel):
+class ExamplesConfig(Frozen):
     """How arms show examples beside a sample (LLM-CF)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     count: int = Field(default=4, ge=2, multiple_of=2)
     """Examples shown to each sample, an even number: half of them liked, half not."""
@@ -20,10 +20,8 @@ class ExamplesConfig(BaseModel):
     """Weight of the loss by which an example's fields foretell its reasoning."""
 
 
-class TreesConfig(BaseModel):
+class TreesConfig(Frozen):
     """How gradient-boosted trees are grown (backbones `gbdt` and `blend`)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     count: int = Field(default=150, ge=1)
     """Number of trees."""
@@ -43,10 +41,8 @@ class TreesConfig(BaseModel):
     """Values that are told apart in a column, at most."""
 
 
-class Trial(BaseModel):
+class Trial(Frozen):
     """One setting that is tried on validation rows before an arm is trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     learning_rate: float = Field(gt=0)
     """Rate of the first optimiser step."""
@@ -54,10 +50,8 @@ class Trial(BaseModel):
     """Passes over the training samples at most."""
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(Frozen):
     """How one arm is trained; the defaults are the base of docs/benchmarks.md, chosen on validation."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     backbone: Backbone = "blend"
     """Model that scores a sample: a network (dcnv2, deepfm, din, lr), gradient-boosted trees (`gbdt`), or the mean of

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from base.progress import silent
 from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import Adapter, AdapterModule, ExampleAdapter, ExampleModule, Plain
 from ctr.arms import Arm, Use
@@ -22,7 +23,6 @@ from ctr.model import ClickModel, build_model
 from ctr.samples import PARTS, Samples
 from ctr.train import score_logits, train, validation_auc
 from ctr.views import Examples, View
-from sources.progress import silent
 
 BLENDED: Backbone = "dcnv2"
 """The network that `blend` averages with trees."""

@@ -10,12 +10,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
+from base.progress import Progress
 from ctr.batch import Batches
 from ctr.config import TrainConfig
 from ctr.faults import ArmFailed
 from ctr.model import ClickModel
 from ctr.samples import PARTS, Samples
-from sources.progress import Progress
 
 SCORING_BATCH = 4096
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from base.progress import Progress
 from encoders.protocol import PoolingName
 from encoders.tuned import read_tuned
 from engines.minilm import minilm_folder
 from engines.seen import FILE
-from sources.progress import Progress
 
 
 class DenseEncoder:

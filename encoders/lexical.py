@@ -19,7 +19,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
-from sources.progress import Progress
+from base.progress import Progress
 
 FORM = "tfidf 1-2 grams, sublinear, truncated svd, unit length, v1"
 FEW_TEXTS = 200

@@ -5,17 +5,16 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from sources.progress import Progress
+from base.frozen import Frozen
+from base.progress import Progress
 
 PoolingName = Literal["mean", "cls", "last_token", "first_last_mean", "top_two_mean", "position_weighted_mean"]
 
 
-class EncoderConfig(BaseModel):
+class EncoderConfig(Frozen):
     """One encoder, as knowflow.yaml says it under `encoders:`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     kind: Literal["dense", "lexical", "vllm"]
     """dense: a sentence-transformers model; vllm: a large one inside vLLM; lexical: TF-IDF, then truncated SVD."""

@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from base.progress import Progress
 from encoders.tuned import read_tuned
 from engines.fingerprint import fingerprint
 from engines.protocol import EngineFault
 from engines.vllm.load import Loaded, load, prepare
-from sources.progress import Progress
 
 POOLINGS = ("mean", "cls", "lasttoken")
 MEND = "where memory is short, lower batch_size or max_tokens of this encoder, or use kind: dense"

@@ -4,17 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from base.frozen import Frozen
 from engines.cutoffs import published_cutoff, read_cutoff
 from engines.request import Answer, ModelIdentity, Request
 from engines.seen import SeenUntil
 
 
-class EngineConfig(BaseModel):
+class EngineConfig(Frozen):
     """Which engine answers, as knowflow.yaml says it under `engine:`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str = "recorded"
     """`recorded`, `vllm`, `openai`, or `package.module:Class` for an engine of your own."""

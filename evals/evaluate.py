@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from base.progress import Progress, silent
 from evals.conclusion import conclude
 from evals.intervals import LEVEL, Draws, draw, effective_users, replicate_gains, user_interval
 from evals.metrics import FUNCTIONS, ece_floor
 from evals.resampled import RESAMPLED, resampled_metrics
 from evals.scores import Scores
 from evals.words import CONTROLS, own_controls, too_few, too_few_of_a_label
-from sources.progress import Progress, silent
 
 Table = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
 """Arm -> segment -> metric -> array."""

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from base.frozen import Frozen
 from feature_store.database import Store, check_keys
 from feature_store.leak_check import LeakReport
 from feature_store.lineage import read_lineage
@@ -14,10 +15,8 @@ from feature_store.releases import TABLE as RELEASES_TABLE
 from feature_store.vectors import known_vectors, spaces_of
 
 
-class RewriteGates(BaseModel):
+class RewriteGates(Frozen):
     """Thresholds for the served table of rewrites."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     relevance_fall: float = Field(default=0.05, ge=0, le=1)
     """By how much the mean relevance may fall below that of the current release."""
@@ -27,10 +26,8 @@ class RewriteGates(BaseModel):
     """Share of queries whose best rewrite may differ from the current release; 1 = any."""
 
 
-class GatesConfig(BaseModel):
+class GatesConfig(Frozen):
     """Thresholds, as knowflow.yaml says them under `gates:`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     answered: float = Field(default=0.9, ge=0, le=1)
     """Share of a task's rows that must have a text."""

@@ -8,17 +8,16 @@ from typing import Any
 import yaml
 from jinja2 import Template, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from base.frozen import Frozen
 from prompts.faults import PromptFault
 
 FOLDER = Path(__file__).parent / "domains"
 
 
-class Domain(BaseModel):
+class Domain(Frozen):
     """The words of one domain, read from a YAML file in `prompts/domains/` or from a path of the user's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     noun: str
     """What one item is called: `movie`."""

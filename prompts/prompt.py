@@ -12,8 +12,9 @@ from typing import Any, Literal
 import yaml
 from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError, meta
 from jinja2.sandbox import SandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
+from base.frozen import Frozen
 from prompts.domain import Domain
 from prompts.faults import PromptFault
 from prompts.schema import read_schema
@@ -22,10 +23,10 @@ FORM = "prompts/kar/kar_item.v1.md shows the form"
 Message = dict[str, str]
 
 
-class FrontMatter(BaseModel):
+class FrontMatter(Frozen):
     """What stands between the two `---` lines of a prompt file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     task: str
     """Name of the technique the prompt belongs to."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, create_model, model_validator
 
-SETTINGS = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+from base.frozen import Frozen
 
 
 def _each_once(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -24,19 +24,15 @@ def _each_once(words: tuple[str, ...]) -> tuple[str, ...]:
 Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AfterValidator(_each_once)]
 
 
-class TextSchema(BaseModel):
+class TextSchema(Frozen):
     """Any text that is not empty."""
-
-    model_config = SETTINGS
 
     type: Literal["text"]
     """`text`."""
 
 
-class ChoiceSchema(BaseModel):
+class ChoiceSchema(Frozen):
     """One of some words, such as Yes and No."""
-
-    model_config = SETTINGS
 
     type: Literal["choice"]
     """`choice`."""
@@ -44,10 +40,8 @@ class ChoiceSchema(BaseModel):
     """The words."""
 
 
-class ScoresSchema(BaseModel):
+class ScoresSchema(Frozen):
     """How likely the model finds each of some candidates: their log-probabilities as answers, not a text."""
-
-    model_config = SETTINGS
 
     type: Literal["scores"]
     """`scores`."""
@@ -55,10 +49,8 @@ class ScoresSchema(BaseModel):
     """The candidates, word for word as the model would have to write them."""
 
 
-class FieldSchema(BaseModel):
+class FieldSchema(Frozen):
     """One field of an object."""
-
-    model_config = SETTINGS
 
     type: Literal["text", "number", "integer", "boolean", "list", "choice"]
     """What it holds; `list` is a list of texts."""
@@ -117,10 +109,8 @@ def _types(bound: str) -> str:
     return " and ".join(BOUNDS[bound])
 
 
-class ObjectSchema(BaseModel):
+class ObjectSchema(Frozen):
     """A JSON object; every field is required and no other is allowed."""
-
-    model_config = SETTINGS
 
     type: Literal["object"]
     """`object`."""

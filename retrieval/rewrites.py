@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from base.frozen import Frozen
 from feature_store.database import Store, quoted
 from feature_store.releases import Release
 from feature_store.schemas import REWRITES
@@ -24,10 +25,8 @@ from sources.queries import normalised
 TABLE = "rewrites"
 
 
-class Weights(BaseModel):
+class Weights(Frozen):
     """What counts how much when rewrites are ranked."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     order: float = Field(default=2.0, ge=0, allow_inf_nan=False)
     """Weight of the model's own order: 1 for the rewrite that it wrote first, 1/2 for the second, and so on."""
@@ -37,10 +36,8 @@ class Weights(BaseModel):
     """Weight of the relevant results that the query alone does not find."""
 
 
-class RewritesConfig(BaseModel):
+class RewritesConfig(Frozen):
     """How the served table is made, as knowflow.yaml says it under `rewrites:`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     serve: tuple[Literal["head", "torso", "tail"], ...] = Field(default=("torso", "tail"), min_length=1)
     """Segments of queries in the table; the others are searched as they are typed."""

@@ -6,13 +6,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from base.frozen import Frozen
 from sources.faults import Fault, SourceFaults
 
-SETTINGS = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 OWN_NAMES = ("item", "title", "user")
 """Columns of the documented tables, which no field may be called like."""
 NO_RULE = "is missing; say from which rating on an event is liked"
@@ -27,10 +27,8 @@ def _named(value: Any) -> Any:
     return {name: name for name in value}
 
 
-class EventsConfig(BaseModel):
+class EventsConfig(Frozen):
     """The file of events: who did what to which item, when."""
-
-    model_config = SETTINGS
 
     path: str
     """Parquet, CSV or JSONL file, relative to knowflow.yaml."""
@@ -55,10 +53,8 @@ class EventsConfig(BaseModel):
         return label
 
 
-class Fields(BaseModel):
+class Fields(Frozen):
     """Fields of an entity: name -> column, or a list of columns that keep their names."""
-
-    model_config = SETTINGS
 
     path: str
     """Parquet, CSV or JSONL file, relative to knowflow.yaml."""
@@ -95,10 +91,8 @@ class ItemsConfig(Fields):
     """Column by which an item is called in prompts."""
 
 
-class SegmentsConfig(BaseModel):
+class SegmentsConfig(Frozen):
     """Which queries are head and torso, by their share of all that was typed; `sources.queries.segments` says how."""
-
-    model_config = SETTINGS
 
     head: float = Field(default=0.3, ge=0, le=1)
     """Share of the most frequent queries."""
@@ -106,10 +100,8 @@ class SegmentsConfig(BaseModel):
     """Share of those that follow; the rest is tail."""
 
 
-class QuerySplit(BaseModel):
+class QuerySplit(Frozen):
     """How queries are split into training, validation and test; a query is in exactly one of them."""
-
-    model_config = SETTINGS
 
     by: Literal["query", "time"] = "query"
     """query: by a hash of the normalised query; time: by when it was first typed, which needs `queries.time`."""
@@ -128,10 +120,8 @@ class QuerySplit(BaseModel):
         return validation
 
 
-class QueriesConfig(BaseModel):
+class QueriesConfig(Frozen):
     """The file of queries, for tasks that rewrite them."""
-
-    model_config = SETTINGS
 
     path: str
     """Parquet, CSV or JSONL file, relative to knowflow.yaml."""
@@ -158,10 +148,8 @@ class QueriesConfig(BaseModel):
         return split
 
 
-class LabelConfig(BaseModel):
+class LabelConfig(Frozen):
     """How a rating becomes a label."""
-
-    model_config = SETTINGS
 
     rating_at_least: float | None = Field(default=None, allow_inf_nan=False)
     """The smallest rating that counts as liked."""
@@ -182,10 +170,8 @@ class LabelConfig(BaseModel):
         return bounds
 
 
-class SplitConfig(BaseModel):
+class SplitConfig(Frozen):
     """How events are split into training, validation and test."""
-
-    model_config = SETTINGS
 
     by: Literal["user_position", "global_time"] = "user_position"
     """user_position: each user's first, middle and last events; global_time: everybody's events before two moments."""
@@ -202,19 +188,15 @@ class SplitConfig(BaseModel):
         return validation
 
 
-class HistoryConfig(BaseModel):
+class HistoryConfig(Frozen):
     """What a sample knows of its user's past."""
-
-    model_config = SETTINGS
 
     length: int = Field(default=30, ge=1)
     """Number of strictly earlier events, the newest ones."""
 
 
-class SourceConfig(BaseModel):
+class SourceConfig(Frozen):
     """The whole mapping."""
-
-    model_config = SETTINGS
 
     events: EventsConfig
     """The events."""

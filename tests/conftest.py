@@ -82,8 +82,8 @@ class Shop:
 
     def ask(self, task: str, **options: Any) -> Any:
         """Plan one technique and ask what it lacks, as the flow does."""
+        from base.progress import silent
         from llm_tasks.pipeline.generate import generate
-        from sources.progress import silent
 
         place = self.place()
         with place.store.writer("a test") as writer:
@@ -93,9 +93,9 @@ class Shop:
         """Encode one technique's new texts under its encoders, as the flow does."""
         from app.config import load_config
         from app.workplace import encoders_of
+        from base.progress import silent
         from llm_tasks.pipeline.catalogue import choose_tasks
         from llm_tasks.pipeline.encode import encode_task
-        from sources.progress import silent
 
         config = load_config(self.config)
         with self.place().store.writer("a test") as writer:

@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from base.frozen import Frozen
 
 
-class StepConfig(BaseModel):
+class StepConfig(Frozen):
     """What every tuning needs: what of the model moves, how fast, and how much at once."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     method: Literal["lora", "full"] = "lora"
     """lora: an adapter beside the model, which vLLM serves with it; full: all weights, a model of its own."""

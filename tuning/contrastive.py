@@ -29,10 +29,10 @@ from accelerate import PartialState
 from torch import Tensor, nn
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
+from base.progress import Progress
 from engines.fingerprint import fingerprint
 from prompts.domain import Domain, load_domain
 from prompts.notes import Guides, Labels, Output, compression
-from sources.progress import Progress
 from tuning.contrastive_config import ContrastiveConfig, share_of
 from tuning.contrastive_steps import Draw, Losses, NoteTrainer, encode_prompts
 from tuning.faults import TuningFault

@@ -4,13 +4,13 @@ import hashlib
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from base.frozen import Frozen
 
 
-class ContrastiveConfig(BaseModel):
+class ContrastiveConfig(Frozen):
     """How an encoder is tuned on pairs of notes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     method: Literal["projection", "lora", "full"] = "projection"
     """projection: a linear map after the frozen encoder, which takes a minute; lora: an adapter on every linear layer

@@ -18,8 +18,8 @@ from accelerate.utils import reduce
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector
 
+from base.progress import Progress
 from prompts.notes import Output
-from sources.progress import Progress
 from tuning.contrastive_config import ContrastiveConfig
 from tuning.contrastive_loss import contrastive_loss, joint_loss
 from tuning.note_batches import NoteRow, Pairs, collate_notes, note_row

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from sources.progress import Progress
+from base.progress import Progress
 from tuning.loss import answer_log_probability
 from tuning.packing import collate
 from tuning.tokens import Example

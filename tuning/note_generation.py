@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from base.progress import Progress
 from prompts.notes import Guides, Labels, Output
-from sources.progress import Progress
 from tuning.contrastive_steps import in_chunks
 from tuning.note_batches import NoteRow, collate_notes, question
 from tuning.note_judging import Categories, Hashtags, judge_categories, judge_hashtags

@@ -24,8 +24,8 @@ from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
+from base.progress import Progress, silent
 from engines.seen import learnt_until
-from sources.progress import Progress, silent
 from tuning.base import Base, check_devices, prepare, save
 from tuning.config import RewriteConfig
 from tuning.faults import TuningFault

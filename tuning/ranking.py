@@ -11,9 +11,9 @@ import torch
 from scipy.stats import kendalltau
 from torch import Tensor, nn
 
+from base.progress import Progress, silent
 from prompts.domain import Domain
 from prompts.library import choose_prompt
-from sources.progress import Progress, silent
 from tuning.base import Base
 from tuning.config import RewriteConfig
 from tuning.instructions import PROMPTS

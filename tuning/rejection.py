@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from base.progress import Progress, silent
 from retrieval.feedback import feedback_of_all
 from retrieval.relevance import Relevance, relevant_places
 from retrieval.search import BulkSearch
-from sources.progress import Progress, silent
 from tuning.config import RewriteConfig
 from tuning.pairwise import TIED
 

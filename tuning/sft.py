@@ -21,8 +21,8 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
+from base.progress import Progress
 from engines.seen import learnt_until
-from sources.progress import Progress
 from tuning.base import Base, check_devices, check_packing, prepare, save
 from tuning.config import StepConfig
 from tuning.conversations import Conversation

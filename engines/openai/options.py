@@ -6,19 +6,17 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
+from base.frozen import Frozen
 from engines.protocol import EngineFault
 
-SETTINGS = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 SecretReader = Callable[[str], str]
 """Reads a stored secret by its name; handed in from `flows`, the only room that knows Prefect."""
 
 
-class ServerOptions(BaseModel):
+class ServerOptions(Frozen):
     """One OpenAI-compatible server."""
-
-    model_config = SETTINGS
 
     url: str
     """Base address of its API, such as `http://gpu1:8000/v1`."""
@@ -40,10 +38,8 @@ class ServerOptions(BaseModel):
         return value.rstrip("/")
 
 
-class OpenAIOptions(BaseModel):
+class OpenAIOptions(Frozen):
     """Options under `engine.options` when `engine.name` is `openai`."""
-
-    model_config = SETTINGS
 
     urls: tuple[ServerOptions, ...] = Field(min_length=1)
     """Base addresses of the servers: one text, a list of texts, or a list of `{url, concurrency, weight}`."""

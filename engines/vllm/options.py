@@ -9,17 +9,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from base.frozen import Frozen
 from engines.fingerprint import fingerprint
 from engines.protocol import EngineConfig, EngineFault
 from engines.seen import Unsaid, tuned_until
 
 
-class VllmOptions(BaseModel):
+class VllmOptions(Frozen):
     """Options under `engine.options` when `engine.name` is `vllm`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     in_flight: int = Field(default=256, ge=1)
     """Rows inside vLLM at once at most: more fill a large GPU better, fewer have to be asked again after a kill."""

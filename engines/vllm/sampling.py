@@ -4,8 +4,9 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from base.frozen import Frozen
 from engines.protocol import EngineFault
 from engines.request import Request
 from prompts.schema import ChoiceSchema, ObjectSchema, ScoresSchema, TextSchema, read_schema
@@ -18,10 +19,8 @@ SEED_DIGITS = 12
 """Hexadecimal digits of the answer key that make the seed of a row."""
 
 
-class Sampling(BaseModel):
+class Sampling(Frozen):
     """What a prompt may say under `sampling:`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     max_tokens: int | None = Field(default=None, ge=1)
     """Length of the answer at most; must be said for texts and objects."""

@@ -3,13 +3,13 @@
 import time
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from base.frozen import Frozen
 
 
-class Prices(BaseModel):
+class Prices(Frozen):
     """What the model costs, for the plan, the budget and the report."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     input_per_million: float = Field(default=0.0, ge=0)
     """Price of a million input tokens."""

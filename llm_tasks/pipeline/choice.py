@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from base.progress import silent
 from encoders.dense import DenseEncoder
 from encoders.protocol import EncoderConfig
 from feature_store.lineage import read_lineage
@@ -14,7 +15,6 @@ from llm_tasks.pipeline.candidates import best_candidate, points_of
 from llm_tasks.pipeline.plan import PlannedRow, TaskPlan
 from llm_tasks.pipeline.workplace import Workplace
 from prompts.prompt import Prompt
-from sources.progress import silent
 
 
 class Candidate(NamedTuple):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from base.progress import Progress
 from encoders.dense import DenseEncoder
 from encoders.protocol import Encoder, EncoderConfig
 from encoders.vllm import VllmEncoder
@@ -15,7 +16,6 @@ from feature_store.lineage import read_lineage
 from feature_store.vectors import known_vectors, newest_state, write_state, write_vectors
 from llm_tasks.pipeline.task import Task
 from llm_tasks.pipeline.workplace import OptionFault
-from sources.progress import Progress
 
 WRITE_EVERY = 2_048
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from base.progress import Progress
 from engines.protocol import EngineFault
 from engines.request import Answer, Request, is_utf8, messages_json
 from feature_store.answers import answer_log
@@ -22,7 +23,6 @@ from llm_tasks.pipeline.plan import TaskPlan
 from llm_tasks.pipeline.rows import write_rows
 from llm_tasks.pipeline.spool import KEY_LENGTH, split
 from llm_tasks.pipeline.workplace import Workplace
-from sources.progress import Progress
 
 COMMIT_ROWS = 5_000
 """Answers in one commit at most: each commit is a file. Until then they stand in the journal, which is as safe."""

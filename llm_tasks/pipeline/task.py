@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from base.frozen import Frozen
 from engines.seen import SeenUntil
 from prompts.domain import Domain
 from sources.config import SplitConfig
@@ -21,10 +22,8 @@ Entity = Literal["item", "user", "query", "event"]
 """What a row of knowledge is about; an event is named by `sources.tables.event_id`, and its time is `as_of`."""
 
 
-class EntityList(BaseModel):
+class EntityList(Frozen):
     """A file that lists entities."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     path: str
     """A Parquet or CSV file, relative to knowflow.yaml."""
@@ -32,10 +31,8 @@ class EntityList(BaseModel):
     """Its column of ids; where events are listed, its columns of user, item and time."""
 
 
-class AdapterConfig(BaseModel):
+class AdapterConfig(Frozen):
     """A LoRA adapter, as peft saves it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str
     """Its name, part of every answer's key."""
@@ -48,10 +45,8 @@ class AdapterConfig(BaseModel):
     knowflow_tuning.json that says it."""
 
 
-class TaskOptions(BaseModel):
+class TaskOptions(Frozen):
     """What knowflow.yaml may say of one task, under `tasks:`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     prompt_version: int | None = None
     """A fixed version of the prompt; the newest active one when left out."""

@@ -3,7 +3,7 @@
 from app.comparison import end_run
 from app.looks import count_looks, note_look, read_looks
 from app.train_runs import get_run
-from sources.progress import silent
+from base.progress import silent
 
 
 def test_looks_are_counted_by_version_of_the_data(tmp_path):

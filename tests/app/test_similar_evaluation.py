@@ -28,10 +28,10 @@ from app.similar_evaluation import (
     tasks_of,
 )
 from app.workplace import open_dataset
+from base.progress import silent
 from cli.eval_similar import conclusion, shown_tables
 from evals.similar import WEIGHTS, choose_weight
 from llm_tasks.pipeline.workplace import OptionFault
-from sources.progress import silent
 from sources.split import split
 from tuning.contrastive_config import share_of
 from tuning.note_pairs import training_pairs

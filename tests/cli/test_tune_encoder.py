@@ -45,8 +45,8 @@ def test_an_encoder_is_tuned_says_what_it_saw_and_is_used_by_the_dense_encoder(f
     assert f"encoders: {{note: {{kind: dense, model: {out}, pooling: mean}}}}" in told.stderr
     assert refused.returncode == 2
     assert "holds a tuned model\n  name another folder" in refused.stderr
+    from base.progress import silent
     from encoders.dense import DenseEncoder
-    from sources.progress import silent
 
     encoder = DenseEncoder(str(out), "mean", 128, 8)
     assert encoder.encode(["Thing 1", "Thing 2"], silent).shape == (2, 384)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import ctr.adapters
+from base.progress import silent
 from ctr.adapters import concat
 from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import ExampleAdapter, Missing, Plain, view_name
@@ -21,7 +22,6 @@ from ctr.learners import make_model
 from ctr.model import BACKBONES
 from ctr.train import rows_of, train
 from ctr.views import Examples
-from sources.progress import silent
 from sources.tables import event_id
 
 ADAPTERS = find_adapters()

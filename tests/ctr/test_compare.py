@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from base.progress import silent
 from ctr.arms import Arm, Use, arms_of
 from ctr.batch import Batches
 from ctr.compare import prepare_views, train_arm, until
@@ -16,7 +17,6 @@ from ctr.config import ExamplesConfig, TrainConfig, Trial
 from ctr.faults import UnfitVectors
 from ctr.learners import make_model
 from ctr.train import rows_of, score, train
-from sources.progress import silent
 
 CONFIG = TrainConfig(
     backbone="dcnv2", search=(), batch_size=64, epochs=2, patience=2, embedding_dim=4, folds=3, seeds=(0, 1)

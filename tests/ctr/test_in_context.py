@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 import torch
 
+from base.progress import silent
 from ctr.adapters.in_context import WIDTH, InContext, features, head, prepare, reconstruction_loss
 from ctr.arms import Arm, Use
 from ctr.batch import Batches, Shown
@@ -16,7 +17,6 @@ from ctr.fields import States
 from ctr.learners import make_model
 from ctr.retrieval import Choice
 from ctr.train import rows_of, train
-from sources.progress import silent
 
 ARM = Arm("toy", "", (Use("in_context", ("cot_examples/dense", "kar_item/dense")),))
 CONFIG = TrainConfig(backbone="dcnv2", search=(), batch_size=64, epochs=1, folds=3, embedding_dim=4)

@@ -7,13 +7,13 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from base.progress import silent
 from ctr.arms import BASE
 from ctr.batch import Batches
 from ctr.config import TrainConfig
 from ctr.faults import ArmFailed
 from ctr.learners import make_model
 from ctr.train import rate_at, rows_of, score, train
-from sources.progress import silent
 
 CONFIG = TrainConfig(backbone="dcnv2", search=(), batch_size=64, epochs=1, embedding_dim=4)
 OVERFITTING = CONFIG.model_copy(update={"epochs": 12, "patience": 2, "learning_rate": 0.02})

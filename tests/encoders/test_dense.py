@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
+from base.progress import silent
 from encoders.dense import DenseEncoder
 from encoders.protocol import PoolingName
 from engines.minilm import minilm_folder
-from sources.progress import silent
 
 POOLINGS = get_args(PoolingName)
 TEXTS = [

@@ -9,8 +9,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
+from base.progress import silent
 from encoders.lexical import FEW_TEXTS, LexicalEncoder
-from sources.progress import silent
 
 WORDS = [
     "warm",

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from base.progress import silent
 from encoders.protocol import EncoderConfig
 from encoders.vllm import VllmEncoder
 from llm_tasks.pipeline.encode import choose_encoders
 from llm_tasks.pipeline.workplace import OptionFault
-from sources.progress import silent
 
 LONGEST = 32
 TEXTS = [

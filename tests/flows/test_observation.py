@@ -4,10 +4,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.progress import reporting_to
+from base.progress import silent
 from flows.observation import write_metrics
 from flows.refresh import refresh
 from llm_tasks.pipeline.meter import Reading
-from sources.progress import silent
 
 READING = Reading("kar_item", 30, 120, {"refused": 2}, 6_000, 1_500, 900, 10.0, 0.25, "EUR")
 

@@ -12,12 +12,12 @@ from app.arm_runs import run_arm
 from app.comparison import begin_run
 from app.config import load_config
 from app.train_runs import NoTrainRun, get_run, list_runs
+from base.progress import silent
 from ctr.faults import ArmFailed, UnknownArm
 from evals.conclusion import conclude_both
 from evals.metrics import FUNCTIONS
 from feature_store.releases import NoRelease, get_release
 from flows.train import train
-from sources.progress import silent
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 ARMS = ["constant", "base", "facts", "knowledge", "shuffled", "random"]

@@ -13,6 +13,7 @@ from app.config import load_config
 from app.evidence import leak_evidence
 from app.samples import open_samples
 from app.workplace import chosen_tasks
+from base.progress import silent
 from ctr.views import history_view, knowledge_view
 from encoders.dense import DenseEncoder
 from engines.minilm import minilm_folder
@@ -22,7 +23,6 @@ from feature_store.releases import get_release, released_knowledge
 from llm_tasks.note_embed import note_embed
 from llm_tasks.pipeline.task import EPOCH, Inputs, TaskOptions
 from prompts.domain import load_domain
-from sources.progress import silent
 from tuning.contrastive import tune_encoder
 from tuning.contrastive_config import ContrastiveConfig
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from note_shop import CONFIG, FILMS, SEEN, farthest, gradients_of, shop, trainer_of
 
+from base.progress import silent
 from engines.fingerprint import fingerprint
 from prompts.notes import Guides, Labels, compression, note_text
-from sources.progress import silent
 from tuning.contrastive import tune_encoder
 from tuning.contrastive_config import share_of
 from tuning.contrastive_loss import contrastive_loss, joint_loss

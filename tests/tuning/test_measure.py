@@ -5,9 +5,9 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from base.progress import silent
 from prompts.domain import load_domain
 from sources.config import SplitConfig
-from sources.progress import silent
 from tuning.base import load_weights
 from tuning.config import TuningConfig
 from tuning.measure import measure

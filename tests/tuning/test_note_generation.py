@@ -6,8 +6,8 @@ import pytest
 import torch
 from note_shop import CONFIG, FILMS, shop
 
+from base.progress import silent
 from prompts.notes import Guides, Labels, compression
-from sources.progress import silent
 from tuning.contrastive import tune_encoder
 from tuning.contrastive_config import share_of
 from tuning.note_batches import NoteRow, collate_notes, note_row, question

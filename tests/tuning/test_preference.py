@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 import torch
 
+from base.progress import silent
 from prompts.domain import load_domain
-from sources.progress import silent
 from tuning.base import load_weights
 from tuning.config import RewriteConfig
 from tuning.faults import TuningFault

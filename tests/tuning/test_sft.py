@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 import pytest
 import torch
 
+from base.progress import silent
 from engines.fingerprint import fingerprint
 from engines.protocol import EngineConfig
 from engines.seen import learnt_until
 from engines.vllm.adapters import check_adapter
 from engines.vllm.options import find_model
 from llm_tasks.pipeline.workplace import read_adapter
-from sources.progress import silent
 from tuning.base import load_weights, merge
 from tuning.config import TuningConfig
 from tuning.faults import TuningFault

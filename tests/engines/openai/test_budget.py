@@ -6,11 +6,11 @@ import time
 import pytest
 from fault_server import serve, usage_of
 
+from base.progress import silent
 from llm_tasks.pipeline.budget import Budget, BudgetReached, Limits, Prices
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.generate import Spending, generate
 from llm_tasks.pipeline.plan import plan_task
-from sources.progress import silent
 
 ITEMS, IN_FLIGHT = 80, 6
 PRICES = Prices(input_per_million=1.0, cached_per_million=0.5, output_per_million=3.0)

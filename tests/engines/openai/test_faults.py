@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from fault_server import RATES, answer_of
 
+from base.progress import silent
 from feature_store.answers import read_answers
 from feature_store.database import check_keys
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.generate import generate
 from llm_tasks.pipeline.plan import plan_task
-from sources.progress import silent
 
 PROGRAM = Path(__file__).with_name("fault_server.py")
 ROWS, CONCURRENCY = 2000, 24

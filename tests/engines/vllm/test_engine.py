@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from base.progress import silent
 from engines.protocol import EngineFault
 from feature_store.answers import read_answers
 from llm_tasks.pipeline.catalogue import find_tasks
@@ -14,7 +15,6 @@ from llm_tasks.pipeline.parse import parse_answer
 from llm_tasks.pipeline.plan import task_rows
 from llm_tasks.pipeline.task import EPOCH, Row, Task, answer_text
 from prompts.library import choose_prompt
-from sources.progress import silent
 
 ROOT = Path(__file__).resolve().parents[3]
 

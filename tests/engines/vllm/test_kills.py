@@ -22,7 +22,7 @@ from app.workplace import open_workplace
 from llm_tasks.pipeline import generate, plan
 from llm_tasks.pipeline.catalogue import find_tasks
 from prompts.library import choose_prompt
-from sources.progress import silent
+from base.progress import silent
 
 prompt = choose_prompt("kar_item")
 short = replace(prompt, front=prompt.front.model_copy(update={"sampling": {"temperature": 0.0, "max_tokens": 24}}))

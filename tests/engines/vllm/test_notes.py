@@ -9,10 +9,10 @@ import pytest
 import torch
 from note_shop import CONFIG, FILMS, trainer_of
 
+from base.progress import silent
 from encoders.dense import DenseEncoder
 from encoders.vllm import VllmEncoder
 from prompts.notes import compression, note_text
-from sources.progress import silent
 from tuning.contrastive_steps import encode_prompts
 from tuning.note_model import export
 

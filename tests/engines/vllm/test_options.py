@@ -142,7 +142,7 @@ from app.workplace import open_workplace
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.generate import generate
 from llm_tasks.pipeline.plan import plan_task
-from sources.progress import silent
+from base.progress import silent
 place = open_workplace(load_config(Path(sys.argv[1])))
 with place.store.writer("a test") as writer:
     generate(plan_task(find_tasks()["kar_item"], place), place, writer, silent)

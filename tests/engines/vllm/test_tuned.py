@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from base.progress import silent
 from llm_tasks.pipeline.workplace import read_adapter
 from prompts.domain import load_domain
-from sources.progress import silent
 
 SAYINGS = [f"what of thing {number}?" for number in range(4)]
 

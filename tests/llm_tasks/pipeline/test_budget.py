@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from base.progress import silent
 from llm_tasks.pipeline.budget import Budget, BudgetReached, Limits, Prices
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.generate import Spending, generate
 from llm_tasks.pipeline.plan import plan_task
-from sources.progress import silent
 
 tokens = st.integers(0, 10**9)
 price = st.floats(0, 1000)

@@ -21,7 +21,7 @@ from app.workplace import open_workplace
 from llm_tasks.pipeline import generate
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.plan import plan_task
-from sources.progress import silent
+from base.progress import silent
 generate.COMMIT_ROWS = 3
 place = open_workplace(load_config(Path(sys.argv[1])))
 with place.store.writer("to be killed") as writer:

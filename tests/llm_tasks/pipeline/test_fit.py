@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted import ScriptedEngine
 
+from base.progress import silent
 from engines.request import Request
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.fit import TEMPLATE_BYTES, Renderer, certain_to_fit
@@ -14,7 +15,6 @@ from llm_tasks.pipeline.generate import generate
 from llm_tasks.pipeline.plan import plan_task
 from llm_tasks.pipeline.task import EPOCH, Row, TaskOptions
 from prompts.library import choose_prompt
-from sources.progress import silent
 
 ANSWER = 256
 """Tokens of an answer of kar_user, as its prompt says."""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from base.progress import silent
 from engines.protocol import EngineFault
 from engines.request import Answer
 from llm_tasks.pipeline.budget import Prices
@@ -13,7 +14,6 @@ from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.generate import Spending, generate
 from llm_tasks.pipeline.meter import Meter, Reading
 from llm_tasks.pipeline.plan import plan_task
-from sources.progress import silent
 
 PRICES = Prices(input_per_million=1e6, cached_per_million=5e5, output_per_million=2e6, currency="EUR")
 """One a token in, half of it for a cached one, two a token out."""

@@ -6,11 +6,11 @@ import pytest
 
 from app.config import load_config
 from app.workplace import plan as plan_all
+from base.progress import silent
 from llm_tasks.pipeline.generate import generate
 from llm_tasks.pipeline.plan import plan_task
 from llm_tasks.pipeline.task import EPOCH, Row, Task, answer_text, llm_task
 from llm_tasks.pipeline.workplace import OptionFault
-from sources.progress import silent
 
 
 def test_a_plan_of_an_empty_store_creates_nothing(shop):

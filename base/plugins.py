@@ -1,0 +1,150 @@
+"""One walk finds every kind of plug-in: in the folder of its room, and in the folders that a team names.
+
+A plug-in is an object of its kind's type at the top of a file: `TIGER = Recommender(...)`, or a function under
+`@llm_task(...)`. Nothing is registered anywhere. A folder under `plugins:` in knowflow.yaml holds files of any kinds,
+beside prompts (`*.v1.md`) and domains (`*.yaml`); each of its Python files is imported once a process.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+FIX = "fix the file, or take its folder out of plugins: in knowflow.yaml"
+
+
+class PluginFault(Exception):
+    """Plug-ins cannot be used; the text says which files, why, and what to do."""
+
+
+class UnknownPlugin(Exception):
+    """A name that no plug-in of its kind has.
+
+    Args:
+        word: What it should have been, such as `technique`.
+        names: The unknown names.
+        known: The names there are.
+    """
+
+    def __init__(self, word: str, names: Sequence[str], known: Sequence[str]) -> None:
+        self.names, self.known = tuple(names), tuple(known)
+        super().__init__(f"no such {word}: {', '.join(names)}\n  there are: {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """One kind of plug-in. Its objects have a `name`, each its own."""
+
+    word: str
+    """What one is called in messages: `technique`."""
+    package: str
+    """The folder of ours that holds them, as Python imports it: `ctr.adapters`."""
+    type: type[T] | tuple[type[T], ...]
+    """What its objects are instances of."""
+
+
+@dataclass(frozen=True)
+class Plugin(Generic[T]):
+    """One plug-in that was found."""
+
+    name: str
+    """Its name."""
+    value: T
+    """The object itself."""
+    file: str
+    """Where it stands: a path below the repository, or the path of a team's file."""
+    doc: str
+    """The docstring of its file."""
+
+
+def find(kind: Kind[T], folders: Sequence[Path] = ()) -> dict[str, T]:
+    """Find all plug-ins of a kind, by name.
+
+    Args:
+        kind: The kind.
+        folders: Folders of a team's own plug-ins, absolute.
+
+    Raises:
+        PluginFault: A file cannot be imported, or two plug-ins of a kind have one name.
+    """
+    return {plugin.name: plugin.value for plugin in walk(kind, tuple(folders))}
+
+
+def choose(kind: Kind[T], names: Sequence[str], folders: Sequence[Path] = ()) -> list[T]:
+    """Take plug-ins of a kind by name.
+
+    Raises:
+        UnknownPlugin: A name that none has.
+        PluginFault: As `find`.
+    """
+    known = find(kind, folders)
+    if unknown := [name for name in names if name not in known]:
+        raise UnknownPlugin(kind.word, unknown, list(known))
+    return [known[name] for name in names]
+
+
+@cache
+def walk(kind: Kind[T], folders: tuple[Path, ...] = ()) -> tuple[Plugin[T], ...]:
+    """Find all plug-ins of a kind with where they stand, sorted by name within ours and within each folder.
+
+    Raises:
+        PluginFault: As `find`.
+    """
+    found: dict[str, Plugin[T]] = {}
+    for file, module in [*_ours(kind.package), *_theirs(folders)]:
+        for value in [one for one in vars(module).values() if isinstance(one, kind.type)]:
+            name = str(getattr(value, "name", ""))
+            if name in found and found[name].value is not value:
+                fix = "give one of them another name"
+                raise PluginFault(f"{file}: the {kind.word} {name} is in {found[name].file} already\n  {fix}")
+            # Only the file that made it: a plug-in that another file imports is found twice.
+            found.setdefault(name, Plugin(name, value, file, inspect.getdoc(module) or ""))
+    return tuple(found.values())
+
+
+def _ours(package: str) -> Iterator[tuple[str, ModuleType]]:
+    room = importlib.import_module(package)
+    for name in sorted(info.name for info in pkgutil.iter_modules(room.__path__)):
+        module = importlib.import_module(f"{package}.{name}")
+        yield module.__name__.replace(".", "/") + ("" if hasattr(module, "__path__") else ".py"), module
+
+
+def _theirs(folders: Sequence[Path]) -> list[tuple[str, ModuleType]]:
+    """Import a team's files, or say of all that fail what is wrong with them."""
+    made, faults = [], []
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            try:
+                made.append((str(path), _import(path)))
+            except Exception as error:  # whatever a team's file may raise
+                faults.append(f"{path}: {type(error).__name__}: {error}")
+    if faults:
+        raise PluginFault("\n".join(faults) + f"\n  {FIX}")
+    return made
+
+
+def _import(path: Path) -> ModuleType:
+    """Import a file once a process, under a name that hangs on its path alone."""
+    name = f"knowflow_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before it runs: dataclasses look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
