@@ -14,10 +14,10 @@ from evals.rewrites import Queries, shared
 from feature_store.database import Store
 from feature_store.lineage import TEXTS, newest_texts
 from feature_store.releases import NoRelease, Release, get_release, released_lineage
+from feature_store.served import TABLE as SERVED_TABLE
+from feature_store.served import read_rewrites as read_served
 from llm_tasks.pipeline.workplace import OptionFault
 from retrieval.relevance import Calibration, LexicalOverlap, Relevance
-from retrieval.rewrites import TABLE as SERVED_TABLE
-from retrieval.rewrites import read_rewrites as read_served
 from retrieval.search import document_texts
 from retrieval.search_arms import RECORDED, SERVED, Rank, dense_ranking
 from sources.config import QueriesConfig

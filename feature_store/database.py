@@ -31,6 +31,15 @@ KEYS_IN_A_CONDITION = 1_000
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE, errno.EACCES, errno.EPERM)
 LARGEST_MERGE = 64 << 20
 """Bytes in one merge; the merge path of LanceDB has a pool of 150 MB."""
+WORDS = FTS(  # whoever writes words has cut them already: the index changes nothing
+    base_tokenizer="whitespace",
+    lower_case=False,
+    stem=False,
+    remove_stop_words=False,
+    ascii_folding=False,
+    max_token_length=None,
+)
+"""Full-text index of a column of words with blanks between them."""
 
 
 class StoreBusy(Exception):
@@ -246,9 +255,9 @@ class Writer:
         if len(dataset.get_fragments()) > COMPACT_EVERY + dataset.count_rows() // ROWS_IN_A_FILE:
             self.compact(table)
 
-    def index_text(self, table: str, column: str, index: FTS) -> None:
-        """Make the full-text index of a column anew; versions of the table that a release names keep theirs."""
-        self._connection.open_table(table).create_index(column, config=index, replace=True)
+    def index_words(self, table: str, column: str) -> None:
+        """Make the index of a column of words anew; versions of the table that a release names keep theirs."""
+        self._connection.open_table(table).create_index(column, config=WORDS, replace=True)
 
     def is_indexed(self, table: str, column: str) -> bool:
         """Say whether a column has an index that holds every row; after a kill it may not."""

@@ -9,8 +9,8 @@ from feature_store.fitted import fitted_until
 from feature_store.leak_evidence import FOUND, MOMENT, Evidence, leaks
 from feature_store.lineage import EPOCH
 from feature_store.releases import Release, released_answers
-from retrieval.rewrites import TABLE as REWRITES_TABLE
-from retrieval.rewrites import read_rewrites
+from feature_store.served import TABLE as REWRITES_TABLE
+from feature_store.served import read_rewrites
 
 UNSAID = "a sample gets a vector whose encoder has seen its time or later, and the release does not say so"
 

@@ -88,6 +88,14 @@ RELEASES = pa.schema(
         pa.field("facts", pa.utf8()),  # JSON: data version, tasks, encoders, gates
     ]
 )
+DOCUMENTS = pa.schema(
+    [
+        key_field("item"),
+        pa.field("place", pa.int32()),  # place among the documents: breaks ties of the score
+        pa.field("text", pa.utf8()),  # as it was before analysis
+        pa.field("words", pa.utf8()),  # what is searched: analysed words with blanks between them
+    ]
+)
 REWRITES = pa.schema(
     [
         key_field("query"),  # normalised, as sources.queries writes it

@@ -14,7 +14,7 @@ from feature_store.database import Store, Writer
 from feature_store.gates import Gate, RewriteGates
 from feature_store.releases import Release
 from feature_store.schemas import REWRITES
-from retrieval.rewrites import TABLE, read_rewrites
+from feature_store.served import TABLE, read_rewrites
 
 FILE = pa.schema([column for column in REWRITES if column.name != "created_at"])
 """Columns of a table that is not written yet."""

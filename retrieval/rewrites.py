@@ -12,17 +12,15 @@ weights choose in it. That the model's own order counts is ours: docs/explanatio
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from base.frozen import Frozen
 from feature_store.database import Store, quoted
 from feature_store.releases import Release
-from feature_store.schemas import REWRITES
+from feature_store.served import TABLE, read_rewrites
 from sources.queries import normalised
-
-TABLE = "rewrites"
 
 
 class Weights(Frozen):
@@ -156,9 +154,3 @@ def fallback(query: str, why: str, release: str | None = None) -> Served:
     """Search for the query itself, and say why."""
     itself = Rewrite(" ".join(query.split()), None, None, None)
     return Served(normalised(query), "fallback", (itself,), release, why)
-
-
-def read_rewrites(store: Store, version: int | None = None, where: str | None = None) -> list[dict[str, Any]]:
-    """Rows of the table, sorted by query; of its newest version unless one is named."""
-    rows = store.read(TABLE, REWRITES, where=where, version=version).to_pylist()
-    return sorted(rows, key=lambda row: row["query"])

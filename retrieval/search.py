@@ -15,41 +15,23 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import bm25s
-import lancedb
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import Stemmer
-from lancedb.index import FTS
-from lancedb.query import LanceFtsQueryBuilder, MatchQuery
 from scipy import sparse
 
 from feature_store.database import Store, Writer
+from feature_store.pinned import PinnedTable, open_pinned
 from feature_store.releases import NoRelease, Release
-from feature_store.schemas import key_field
+from feature_store.schemas import DOCUMENTS
 
 TABLE = "documents"
-DOCUMENTS = pa.schema(
-    [
-        key_field("item"),
-        pa.field("place", pa.int32()),  # place among the documents: breaks ties of the score
-        pa.field("text", pa.utf8()),  # as it was before analysis
-        pa.field("words", pa.utf8()),  # what is searched: analysed words with blanks between them
-    ]
-)
 K1, B = 1.2, 0.75
 """Parameters of BM25, those of LanceDB."""
-INDEX = FTS(  # the words are analysed already, so that both searches see the same ones
-    base_tokenizer="whitespace",
-    lower_case=False,
-    stem=False,
-    remove_stop_words=False,
-    ascii_folding=False,
-    max_token_length=None,
-)
 QUERIES_AT_ONCE = 256
 """Queries whose scores are in memory at once."""
 FUSION_CONSTANT = 60
@@ -272,7 +254,7 @@ def write_documents(writer: Writer, items: Sequence[str], texts: Sequence[str]) 
         writer.delete(TABLE, "item", gone)
     # Scores hang on the number of documents and their mean length: the index is made anew, never added to.
     if len(changed) or gone or not writer.is_indexed(TABLE, "words"):
-        writer.index_text(TABLE, "words", INDEX)
+        writer.index_words(TABLE, "words")
         return True
     return False
 
@@ -294,7 +276,7 @@ class Hit:
 class StoreSearch:
     """Searches the documents of a release, one query at a time; get one from `open_search`."""
 
-    def __init__(self, table: lancedb.Table) -> None:
+    def __init__(self, table: PinnedTable) -> None:
         self._table = table
 
     def search(self, query: str, k: int = 50) -> list[Hit]:
@@ -310,17 +292,15 @@ class StoreSearch:
         words = " ".join(analysed([query])[0])
         if not words or k < 1:
             return []
-        match = MatchQuery(query=words, column="words")  # pyright: ignore[reportCallIssue] - the others have defaults
         limit = 2 * k
         while True:
-            search = cast(LanceFtsQueryBuilder, self._table.search(match, query_type="fts"))
-            rows = search.select(["item", "place", "text", "_score"]).limit(limit).to_list()
+            found = self._table.matching(words, "words", limit, ["item", "place", "text"])
             # Which of several equal ones the index gives is left to chance, so all that tie with the k-th are read.
-            if len(rows) < limit or rows[-1]["_score"] < rows[k - 1]["_score"]:
+            if len(found) < limit or found["score"][-1] < found["score"][k - 1]:
                 break
             limit *= 4
-        rows.sort(key=lambda row: (-row["_score"], row["place"]))
-        return [Hit(row["item"], row["place"], row["_score"], row["text"]) for row in rows[:k]]
+        best = found.sort("score", "place", descending=[True, False]).head(k)
+        return [Hit(**row) for row in best.iter_rows(named=True)]
 
 
 def open_search(store: Store, release: Release) -> StoreSearch:
@@ -332,7 +312,4 @@ def open_search(store: Store, release: Release) -> StoreSearch:
     """
     if TABLE not in release.versions:
         raise NoRelease(f"{release.name}: holds no documents to search\n  make them: knowflow rewrites")
-    table = lancedb.connect(str(store.folder)).open_table(TABLE)
-    table.checkout(release.versions[TABLE])
-    store.check_columns(TABLE, DOCUMENTS.names, table.schema.names)
-    return StoreSearch(table)
+    return StoreSearch(open_pinned(store, TABLE, release.versions[TABLE], DOCUMENTS.names))

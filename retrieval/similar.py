@@ -3,14 +3,13 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-import lancedb
 import numpy as np
 import polars as pl
-from lancedb.query import LanceVectorQueryBuilder
 
 from feature_store.database import Store, quoted
+from feature_store.pinned import open_pinned
 from feature_store.releases import NoRelease, Release, made_vectors, released_knowledge, released_lineage
 from feature_store.vectors import vectors_table
 
@@ -122,19 +121,16 @@ def _nearest(
     name = vectors_table(encoder, made["dimension"])
     if name not in release.versions or k < 1:  # a technique without a text has no table of vectors
         return []
-    table = lancedb.connect(str(store.folder)).open_table(name)
-    table.checkout(release.versions[name])
-    # A text may be that of several items, and of other tasks: so many more rows are read that k are left over.
-    query = cast(LanceVectorQueryBuilder, table.search(vector, vector_column_name="vector"))
+    table = open_pinned(store, name, release.versions[name], ["text_key", "vector"])
     where = f"fingerprint = {quoted(made['fingerprint'])}"
-    found = query.distance_type("cosine").where(where, prefilter=True).select(["text_key", "_distance"])
+    # A text may be that of several items, and of other tasks: so many more rows are read that k are left over.
     limit = k + 1
     while True:
-        hits = pl.DataFrame(found.limit(limit).to_list(), schema={"text_key": pl.String, "_distance": pl.Float64})
-        near = hits.join(rows, on="text_key").sort("_distance", "entity")
+        hits = table.nearest(vector, limit, ["text_key"], where)
+        near = hits.join(rows, on="text_key").sort("distance", "entity")
         # Which of several equally near ones the search gives is left to chance: all that tie with the k-th are read.
-        if len(hits) < limit or (len(near) >= k and hits["_distance"][-1] > near["_distance"][k - 1]):
+        if len(hits) < limit or (len(near) >= k and hits["distance"][-1] > near["distance"][k - 1]):
             break
         limit *= 4
     best = near.head(k)
-    return [Near(entity, 1 - distance) for entity, distance in best.select("entity", "_distance").iter_rows()]
+    return [Near(entity, 1 - distance) for entity, distance in best.select("entity", "distance").iter_rows()]

@@ -11,10 +11,11 @@ from app.live import live_rewrites
 from app.workplace import chosen_tasks
 from feature_store.gates import GatesClosed
 from feature_store.releases import get_release, list_releases, publish
+from feature_store.served import read_rewrites
 from flows.refresh import refresh
 from flows.rewrites import rewrites
 from llm_tasks.pipeline.workplace import OptionFault
-from retrieval.rewrites import look_up, read_rewrites
+from retrieval.rewrites import look_up
 from retrieval.search import open_search
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from feature_store.database import Store
 from feature_store.gates import RewriteGates
 from feature_store.releases import get_release, publish, roll_back
+from feature_store.served import read_rewrites
 from retrieval.rewrite_table import RewriteTable, mean_relevance
-from retrieval.rewrites import Weights, cleaned, look_up, ranked, read_rewrites
+from retrieval.rewrites import Weights, cleaned, look_up, ranked
 from sources.queries import normalised
 
 DAY = datetime(2024, 5, 1, tzinfo=UTC)

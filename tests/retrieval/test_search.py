@@ -176,7 +176,7 @@ def test_a_writer_killed_before_the_index_is_made_up_for(tmp_path, monkeypatch):
     with store.writer("a test") as writer:
         write_documents(writer, ["a"], ["star"])
         with monkeypatch.context() as patch:
-            patch.setattr(writer, "index_text", lambda *_: None)  # the kill: rows are there, the index is not
+            patch.setattr(writer, "index_words", lambda *_: None)  # the kill: rows are there, the index is not
             write_documents(writer, ["a", "b"], ["star", "star star"])
         assert write_documents(writer, ["a", "b"], ["star", "star star"])
         release = publish(writer, {})
