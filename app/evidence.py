@@ -14,7 +14,6 @@ from llm_tasks.pipeline.workplace import OptionFault, Workplace
 from prompts.domain import Domain
 from prompts.library import find_prompts
 from sources.queries import normalised, query_table, split_queries
-from sources.split import split
 
 
 def leak_evidence(config: Config, place: Workplace) -> Evidence:
@@ -29,9 +28,8 @@ def leak_evidence(config: Config, place: Workplace) -> Evidence:
     names = {item["item"]: domain.item_name(item) for item in items}
     rated = dataset.events.select("item", "rating")
     shown = {pair: domain.event(names[pair[0]], pair[1]) for pair in rated.unique().iter_rows()}
-    events = dataset.events.select("user", "item", "time", "rating").with_columns(
+    events = dataset.events.select("user", "item", "time", "rating", "part").with_columns(
         pl.Series("shown", [shown[pair] for pair in rated.iter_rows()], dtype=pl.String),
-        split(dataset.events, place.split),
     )
     users = [] if dataset.users is None else dataset.users.iter_rows(named=True)
     return Evidence(

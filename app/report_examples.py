@@ -11,7 +11,6 @@ from evals.report import InContext
 from feature_store.releases import Release
 from prompts.domain import load_domain
 from retrieval.pool import TASK, ExampleSearch, open_pool
-from sources.split import split
 
 SHOWN = 3
 """Test samples whose examples are shown."""
@@ -38,12 +37,11 @@ def in_context(
     if not arms:
         return None
     dataset = open_dataset(config)
-    parts = split(dataset.events, config.source.split)
-    search = open_pool(open_store(config), release, dataset.events, parts.to_list())
+    search = open_pool(open_store(config), release, dataset.events, dataset.events["part"].to_list())
     domain = load_domain(config.domain, config.folder)
     names = {item["item"]: domain.item_name(item) for item in dataset.items.iter_rows(named=True)}
     (cost,) = [row for row in costs if row["task"] == TASK]
-    test = dataset.events.filter(parts == "test")
+    test = dataset.events.filter(pl.col("part") == "test")
     return InContext(arms, cost, list(_samples(search, test, names, train["examples"])))
 
 

@@ -12,16 +12,14 @@ from feature_store.knowledge import Knowledge
 from feature_store.releases import Release, released_knowledge
 from llm_tasks.pipeline.catalogue import find_tasks
 from sources.history import histories
-from sources.split import rolling_split, split
+from sources.split import rolling_split
 from sources.tables import Dataset
 
 
 def open_samples(config: Config, dataset: Dataset | None = None) -> Samples:
     """Build the samples of a config; the data is loaded unless it is given."""
     dataset = dataset or open_dataset(config)
-    parts = split(dataset.events, config.source.split).to_list()
-    past = histories(dataset.events, config.source.history.length)
-    return build_samples(dataset, parts, past)
+    return build_samples(dataset, histories(dataset.events, config.source.history.length))
 
 
 def open_windows(config: Config, dataset: Dataset) -> list[np.ndarray]:

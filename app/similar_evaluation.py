@@ -22,7 +22,6 @@ from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from llm_tasks.pipeline.workplace import OptionFault
 from prompts.domain import load_domain
 from prompts.notes import notes
-from sources.split import split
 from sources.tables import Dataset
 from tuning.contrastive_config import ContrastiveConfig, share_of
 from tuning.note_pairs import note_pairs, pair_users, training_pairs
@@ -181,9 +180,7 @@ def open_pool(config: Config, dataset: Dataset) -> Pool:
             f"there are no answers of {KNOWLEDGE} to compare with\n  make some: knowflow refresh --task {KNOWLEDGE}"
         )
     text = notes(dataset.items.to_dicts(), load_domain(config.domain, config.folder))
-    events = dataset.events.with_columns(split(dataset.events, config.source.split)).filter(
-        (pl.col("label") == 1) & pl.col("item").is_in(pl.Series(items).implode())
-    )
+    events = dataset.events.filter((pl.col("label") == 1) & pl.col("item").is_in(pl.Series(items).implode()))
     return Pool(items, [text[item] for item in items], [known[item] for item in items], events)
 
 
@@ -193,7 +190,7 @@ def tune(config: Config, dataset: Dataset, pool: Pool, folder: Path, progress: P
 
     held_out = share_of(pool.items, HELD_OUT, "held out/0")
     learnt = set(pool.items) - set(held_out)
-    counted = training_pairs(dataset, config.source.split, items=learnt, low=LEAST, top=TARGETS)
+    counted = training_pairs(dataset, items=learnt, low=LEAST, top=TARGETS)
     texts = dict(zip(pool.items, pool.facts, strict=True))
     tune_encoder(
         minilm_folder(),

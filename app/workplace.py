@@ -50,7 +50,6 @@ def open_workplace(config: Config) -> Workplace:
         store=open_store(config),
         options={name: options or TaskOptions() for name, options in config.tasks.items()},
         folder=config.folder,
-        split=config.source.split,
         cutoff=config.engine.cutoff,
     )
 

@@ -33,9 +33,8 @@ from ctr.samples import PARTS, Samples, build_samples, codes_of
 from ctr.views import View
 from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
-from sources.config import SplitConfig
 from sources.history import histories
-from sources.split import rolling_split, split
+from sources.split import rolling_split
 from sources.tables import Dataset
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
@@ -76,8 +75,8 @@ def main() -> None:
     everything = Arm("all", "", (KNOWLEDGE.uses[0], FACTS_TASTE, TASTE))
     knowledge = read_vectors_of(config, release, [everything])
     past = config.source.history.length
-    untested = without_tests(dataset, config.source.split)
-    protocols = [by_position(*untested, past), by_time(*untested, past)]
+    untested = without_tests(dataset)
+    protocols = [by_position(untested[0], past), by_time(*untested, past)]
     prepared: Prepared = {}
     found = {}
     for group in given.only.split(","):
@@ -93,27 +92,27 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def without_tests(dataset: Dataset, rule: SplitConfig) -> tuple[Dataset, pl.DataFrame]:
+def without_tests(dataset: Dataset) -> tuple[Dataset, pl.DataFrame]:
     """Leave out every event that is tested under either protocol.
 
     Returns:
-        The data, and of each of its events the part under the split (`position`) and in the windows of rolling time.
+        The data, and of each of its events the part in the windows of rolling time.
     """
     first, second, last = rolling_split(dataset.events, CUTS)[1:]
-    parts = pl.DataFrame({"position": split(dataset.events, rule), "first": first, "second": second})
-    kept = (last == "train") & (parts["position"] != "test")
+    parts = pl.DataFrame({"first": first, "second": second})
+    kept = (last == "train") & (dataset.events["part"] != "test")
     return replace(dataset, events=dataset.events.filter(kept)), parts.filter(kept)
 
 
-def by_position(dataset: Dataset, parts: pl.DataFrame, length: int) -> Protocol:
+def by_position(dataset: Dataset, length: int) -> Protocol:
     """Training and validation rows of the split."""
-    samples = build_samples(dataset, parts["position"].to_list(), histories(dataset.events, length))
+    samples = build_samples(dataset, histories(dataset.events, length))
     return Protocol(samples, (samples.part,))
 
 
 def by_time(dataset: Dataset, parts: pl.DataFrame, length: int) -> Protocol:
     """Each window validates what was trained before it."""
-    samples = build_samples(dataset, parts["position"].to_list(), histories(dataset.events, length))
+    samples = build_samples(dataset, histories(dataset.events, length))
     renamed = [parts[name].replace({"test": "validation"}) for name in ("first", "second")]
     codes = [codes_of(one.to_numpy().astype(str), np.array(PARTS)).astype(np.int8) for one in renamed]
     return Protocol(samples, tuple(codes))

@@ -40,7 +40,6 @@ from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
 from prompts.domain import load_domain
 from prompts.notes import notes
-from sources.split import split
 from tuning.contrastive import tune_encoder
 from tuning.contrastive_config import ContrastiveConfig
 from tuning.note_pairs import training_pairs
@@ -80,9 +79,9 @@ def copy_example(folder: Path) -> Config:
 def tune(config: Config) -> dict[str, Any]:
     """Tune the encoder on what training events before the moment say."""
     begun, dataset = time.process_time(), open_dataset(config)
-    times = dataset.events.filter(split(dataset.events, config.source.split) == "train")["time"]
+    times = dataset.events.filter(pl.col("part") == "train")["time"]
     until = cast(datetime, times.sort()[int(SHARE * len(times))])
-    counted = training_pairs(dataset, config.source.split, until=until)
+    counted = training_pairs(dataset, until=until)
     texts = notes(dataset.items.iter_rows(named=True), load_domain(config.domain, config.folder))
     settings = ContrastiveConfig(validation=0.0)
     tune_encoder(

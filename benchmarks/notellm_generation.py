@@ -70,7 +70,7 @@ def measure(out: Path, scale: float) -> dict[str, Any]:
     student = out / "student"
     make_student(student, [texts[item] for item in learnt], prompts(learnt, texts, labels, domain), STUDENT, scale / 2)
     told("trained from nothing", begun)
-    counted = training_pairs(dataset, shop.source.split, items=set(learnt))
+    counted = training_pairs(dataset, items=set(learnt))
     pairs = counted.pairs.sample(min(len(counted.pairs), round(PAIRS * scale)), seed=0)
     result = tune_encoder(
         student,
@@ -86,7 +86,7 @@ def measure(out: Path, scale: float) -> dict[str, Any]:
         domain=domain,
     )
     told("tuned", begun)
-    sought = training_pairs(dataset, shop.source.split, items=set(held)).pairs
+    sought = training_pairs(dataset, items=set(held)).pairs
     figures = {
         "parameters": sum(weight.numel() for weight in load_weights(student).parameters()),
         "learnt_items": len(learnt),

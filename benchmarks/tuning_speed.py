@@ -40,7 +40,7 @@ def main() -> None:
         for name, pack in (("packed", True), ("unpacked", False)):
             config = TuningConfig(pack=pack, held_out=0)
             begun = time.process_time()
-            mixture = mix(dataset, domain, shop.source.split, config, instructions)
+            mixture = mix(dataset, domain, config, instructions)
             found["mixing_cpu_seconds"] = round(time.process_time() - begun, 2)
             begun = time.process_time()
             learnt = tune(base, mixture, config, Path(folder) / name, silent)["learnt"]

@@ -15,7 +15,6 @@ from feature_store.releases import get_release
 from prompts.domain import load_domain
 from retrieval.pool import open_pool
 from sources.columns import to_time
-from sources.split import split
 from sources.tables import Dataset
 
 
@@ -44,8 +43,7 @@ def examples(
         say(f"--item: the data has no item '{item}'" if item not in names else f"--time: '{time}' is no time")
         say("  name an item by its id, a time like 2017-06-01 or 2017-06-01T12:30")
         return WRONG_INPUT
-    parts = split(dataset.events, settings.source.split)
-    search = open_pool(store, chosen, dataset.events, parts.to_list())
+    search = open_pool(store, chosen, dataset.events, dataset.events["part"].to_list())
     how = settings.train.examples
     found = search.examples_of(user, item, moment, how.count, strict=how.strict)
     if json:

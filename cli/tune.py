@@ -49,7 +49,6 @@ def tune(
     mixture = mix(
         open_dataset(shop),
         load_domain(shop.domain, shop.folder),
-        shop.source.split,
         settings,
         instructions,
         shop.skip_bad_rows,

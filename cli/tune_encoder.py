@@ -63,7 +63,6 @@ def tune_encoder(
     held = share_of(dataset.items["item"], hold_out, f"held out/{settings.seed}")
     counted = training_pairs(
         dataset,
-        shop.source.split,
         until=None if until is None else until.replace(tzinfo=until.tzinfo or UTC),
         items=set(dataset.items["item"]) - set(held),
     )

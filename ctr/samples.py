@@ -55,12 +55,11 @@ class Samples:
     """First and last column (exclusive) of each category field in `item_categories`."""
 
 
-def build_samples(dataset: Dataset, split: Sequence[str], histories: np.ndarray) -> Samples:
+def build_samples(dataset: Dataset, histories: np.ndarray) -> Samples:
     """Turn a dataset into the arrays that models read.
 
     Args:
-        dataset: Events sorted by time, and items.
-        split: [N] the part of each event: `train`, `validation` or `test`.
+        dataset: Events sorted by time, each with its part, and items.
         histories: [N, H] rows of the same user's strictly earlier events, the newest last, -1 = none.
 
     Returns:
@@ -77,7 +76,7 @@ def build_samples(dataset: Dataset, split: Sequence[str], histories: np.ndarray)
     rating = events["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
     rating = np.where(np.isnan(rating), label, rating).astype(np.float32)
     time = events["time"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
-    part = codes_of(np.asarray(split, dtype=str), np.array(PARTS)).astype(np.int8)
+    part = codes_of(events["part"].to_numpy().astype(str), np.array(PARTS)).astype(np.int8)
     train = part == 0
     if not train.any():
         what, mend = "leaves no event for training", "give training a larger share, or split by: global_time"

@@ -40,7 +40,7 @@ from feature_store.releases import Release, released_answers, released_lineage
 
 SHOW = 20
 MENDS = {
-    UNTRAINED: "take training events alone (inputs.parts()), then: knowflow refresh --task TASK",
+    UNTRAINED: "take training events alone (those whose part is train), then: knowflow refresh --task TASK",
     ELSEWHEN: "set as_of to the event's own time, then: knowflow refresh --task TASK",
     UNDATED: "knowflow refresh --task TASK dates its rows anew",
     FORGOTTEN: "say seen_until: of the model as it was when it was asked, or name another revision: and refresh",

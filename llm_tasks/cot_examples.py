@@ -79,8 +79,9 @@ def example(target: dict, seen: pl.DataFrame, names: dict[str, str], shown: str,
 
 def chosen_events(inputs: Inputs) -> pl.DataFrame:
     """The training events to ask about: those listed, else a spread of them; user, item, time."""
-    events = inputs.dataset.events.with_columns(inputs.parts())
-    training = events.filter((pl.col("part") == "train") & (pl.col("time") > pl.col("time").min().over("user")))
+    training = inputs.dataset.events.filter(
+        (pl.col("part") == "train") & (pl.col("time") > pl.col("time").min().over("user"))
+    )
     if inputs.listed is not None:
         return training.join(inputs.listed, on=EVENT, how="semi").select(EVENT)
     return spread(training, inputs.options.examples)

@@ -11,6 +11,7 @@ from sources.config import EventsConfig, Fields, ItemsConfig, LabelConfig, Queri
 from sources.faults import Fault, SourceFaults
 from sources.queries import CONTROL
 from sources.read import read_columns
+from sources.split import with_parts
 from sources.tables import Dataset, content_hash
 
 logger = logging.getLogger("sources")
@@ -181,7 +182,7 @@ def _dataset(config: SourceConfig, tables: dict[str, pl.DataFrame]) -> Dataset:
     items = tables["items"].sort("item").with_columns(pl.col("item").cast(pl.String)).select("item", "title", *fields)
     users = tables["users"].sort("user").with_columns(pl.col("user").cast(pl.String)) if "users" in tables else None
     return Dataset(
-        events=events,
+        events=with_parts(events, config.split),
         items=items,
         users=users,
         queries=tables.get("queries"),

@@ -32,6 +32,11 @@ def split(events: pl.DataFrame, config: SplitConfig) -> pl.Series:
     return events.select(_name(pl.col("time") < first_cut, pl.col("time") < second_cut))["part"]
 
 
+def with_parts(events: pl.DataFrame, config: SplitConfig) -> pl.DataFrame:
+    """Give every event its part, as a column of its own, or anew where it has one: what `split` says of it."""
+    return events.with_columns(split(events, config).alias("part"))
+
+
 def rolling_split(events: pl.DataFrame, cuts: Sequence[float]) -> list[pl.Series]:
     """Part the events anew at each cut.
 

@@ -13,7 +13,8 @@ class Dataset:
 
     events: pl.DataFrame
     """user, item (String), time (Datetime us UTC), rating (Float32, null when only labels are given), label (Float32,
-    0 or 1), position (UInt32, 0-based place of the event within its user); sorted by (time, item, user)."""
+    0 or 1), position (UInt32, 0-based place of the event within its user), part (String: train, validation or test);
+    sorted by (time, item, user)."""
     items: pl.DataFrame
     """item, title (String), then the mapped fields: texts String, categories List(String), numbers Float64."""
     users: pl.DataFrame | None
@@ -27,7 +28,13 @@ class Dataset:
     number_fields: tuple[str, ...]
     """Names of the items' number fields."""
     version: str
-    """Hash of the content: the same content from CSV, JSONL or Parquet has the same version."""
+    """Hash of the content: the same content from CSV, JSONL or Parquet has the same version. The parts are no content:
+    a split of other shares leaves the version as it is."""
+
+    def __post_init__(self) -> None:
+        """Check that every event carries its part, so that nobody splits a second time by another rule."""
+        if "part" not in self.events.columns:
+            raise ValueError("the events carry no part: add the column with sources.split.with_parts")
 
 
 def event_id(user: str, item: str) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 
 from prompts.domain import Domain
 from prompts.library import choose_prompt
-from sources.config import SplitConfig
 from sources.tables import Dataset
 from tuning.config import TuningConfig
 from tuning.conversations import Conversation, digest, read_conversations
@@ -40,7 +39,6 @@ class Mixture:
 def mix(
     dataset: Dataset,
     domain: Domain,
-    split: SplitConfig,
     config: TuningConfig,
     instructions: Path | None = None,
     skip_bad_rows: bool = False,
@@ -51,9 +49,8 @@ def mix(
     out is decided by chance. Where a kind is missing, the other one is taken whole.
 
     Args:
-        dataset: The user's data.
+        dataset: The user's data; training events alone are used.
         domain: The words of the domain.
-        split: How events are split; training events alone are used.
         config: Share, history and seed.
         instructions: JSONL file of conversations; None = recommendation rows alone.
         skip_bad_rows: Leave out lines of that file with faults.
@@ -64,7 +61,7 @@ def mix(
     """
     chance = np.random.default_rng([config.seed, 1])
     given = read_conversations(instructions, skip_bad_rows) if instructions else []
-    choice = choose_rows(dataset, split, config.share, config.history_length, config.seed)
+    choice = choose_rows(dataset, config.share, config.history_length, config.seed)
     learnt = len(choice.learnt)
     if not learnt and not given:
         raise TuningFault(

@@ -18,8 +18,6 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from sources.config import SplitConfig
-from sources.split import split
 from sources.tables import Dataset
 
 UNIT = 2.0**-40
@@ -42,7 +40,6 @@ class TrainingPairs:
 
 def training_pairs(
     dataset: Dataset,
-    config: SplitConfig,
     *,
     until: datetime | None = None,
     items: Collection[str] | None = None,
@@ -55,7 +52,6 @@ def training_pairs(
 
     Args:
         dataset: The user's data; only events with label 1 count.
-        config: How events are split.
         until: Only events strictly before this moment.
         items: Only events with these items.
         window: As in `note_pairs`.
@@ -63,7 +59,7 @@ def training_pairs(
         high: As in `note_pairs`.
         top: As in `note_pairs`.
     """
-    events = dataset.events.filter(split(dataset.events, config) == "train").filter(pl.col("label") == 1)
+    events = dataset.events.filter((pl.col("part") == "train") & (pl.col("label") == 1))
     if until is not None:
         events = events.filter(pl.col("time") < until)
     if items is not None:

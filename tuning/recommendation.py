@@ -12,9 +12,7 @@ import polars as pl
 from prompts.domain import Domain
 from prompts.library import choose_prompt
 from prompts.prompt import Prompt
-from sources.config import SplitConfig
 from sources.history import histories
-from sources.split import split
 from sources.tables import Dataset
 from tuning.conversations import Conversation
 
@@ -35,17 +33,16 @@ class Choice:
     """[m] int64: the others, which are never learnt, in random order."""
 
 
-def choose_rows(dataset: Dataset, config: SplitConfig, share: float, length: int, seed: int) -> Choice:
+def choose_rows(dataset: Dataset, share: float, length: int, seed: int) -> Choice:
     """Choose events by chance: those of the training part that have a history, and of these a share.
 
     Args:
         dataset: The user's data.
-        config: How events are split.
         share: Share of the training events with a history, rounded down.
         length: Events of a history at most.
         seed: The same seed and data give the same rows.
     """
-    events = dataset.events.filter(split(dataset.events, config) == "train")
+    events = dataset.events.filter(pl.col("part") == "train")
     # A strictly earlier event of a training event trains as well, so that the other parts need not be looked at.
     history = histories(events, length)
     order = np.random.default_rng(seed).permutation(np.flatnonzero(history[:, -1] >= 0))

@@ -10,8 +10,6 @@ from engines.request import ModelIdentity
 from feature_store.database import Store
 from feature_store.lineage import read_lineage
 from prompts.prompt import Prompt
-from sources.config import SplitConfig
-from sources.split import split
 from sources.tables import Dataset, event_of
 
 Status = Literal["cached", "new", "changed", "failed"]
@@ -73,9 +71,7 @@ class Before:
             return "changed", "have new events"
         return "new", "were never asked"
 
-    def withdrawn(
-        self, wanted: Collection[str], dataset: Dataset, parts: SplitConfig, model: ModelIdentity
-    ) -> tuple[str, ...]:
+    def withdrawn(self, wanted: Collection[str], dataset: Dataset, model: ModelIdentity) -> tuple[str, ...]:
         """Find rows that a technique no longer yields and that the data, or their own clocks, deny.
 
         A row that a technique no longer yields is an old snapshot, and what was known then stays known: it is kept,
@@ -94,7 +90,6 @@ class Before:
         Args:
             wanted: Row keys that the technique yields now; never withdrawn.
             dataset: The data as it is now.
-            parts: How its events are split.
             model: Which model answers now.
 
         Returns:
@@ -111,7 +106,7 @@ class Before:
         denied = covered.join(dataset.events, on=["user", "time"], how="anti")
         withdrawn = {*leaking["row"], *denied["row"], *replaced["row"]}
         if len(of_events := _events_of(old.filter(pl.col("entity_type") == "event"))):
-            training = dataset.events.filter(split(dataset.events, parts) == "train")
+            training = dataset.events.filter(pl.col("part") == "train")
             told = of_events.join(first, on="user").filter(pl.col("time") >= pl.col("first"))
             withdrawn |= {*told.join(training, on=["user", "item", "time"], how="anti")["row"]}
         return tuple(sorted(withdrawn))

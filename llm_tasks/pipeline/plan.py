@@ -128,7 +128,7 @@ def plan_task(
             spool.add(one.key, messages_json(one.messages))
             if one is not request:
                 seeds[one.key] = one.sampling["seed"]
-    gone = () if retry else judge.before.withdrawn(rows.keys(), place.dataset, place.split, judge.identity)
+    gone = () if retry else judge.before.withdrawn(rows.keys(), place.dataset, judge.identity)
     if retry:
         rows = {key: row for key, row in rows.items() if row.why.startswith(AGAIN)}
         shortened &= rows.keys()

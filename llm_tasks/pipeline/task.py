@@ -12,8 +12,6 @@ from pydantic import Field
 from base.frozen import Frozen
 from engines.seen import SeenUntil
 from prompts.domain import Domain
-from sources.config import SplitConfig
-from sources.split import split
 from sources.tables import Dataset
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -90,7 +88,7 @@ class Inputs:
     """What a technique's rows are made from."""
 
     dataset: Dataset
-    """The user's events, items, users and queries."""
+    """The user's events, items, users and queries. Outcomes are shown of events whose part is `train` alone."""
     domain: Domain
     """The words of the domain."""
     options: TaskOptions
@@ -99,16 +97,10 @@ class Inputs:
     """Entities to ask about; None = all."""
     listed: pl.DataFrame | None = None
     """Events to ask about: user, item (String), time (Datetime us UTC); None = the technique chooses them."""
-    split: SplitConfig = field(default_factory=SplitConfig)
-    """How events are split into training, validation and test."""
 
     def wanted(self, entity: str) -> bool:
         """Say whether an entity is to be asked about."""
         return self.only is None or entity in self.only
-
-    def parts(self) -> pl.Series:
-        """Part of each event, [N] String `part`: train, validation or test. Outcomes are shown of `train` alone."""
-        return split(self.dataset.events, self.split)
 
 
 @dataclass(frozen=True)

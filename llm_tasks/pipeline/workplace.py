@@ -16,7 +16,6 @@ from feature_store.database import Store
 from llm_tasks.pipeline.task import EntityList, Inputs, Task, TaskOptions
 from prompts.domain import Domain
 from sources.columns import to_id, to_time
-from sources.config import SplitConfig
 from sources.tables import Dataset
 
 
@@ -40,8 +39,6 @@ class Workplace:
     """Task name -> options; a missing task has the defaults."""
     folder: Path
     """What relative paths in options are relative to."""
-    split: SplitConfig
-    """How events are split into training, validation and test."""
     cutoff: date | None = None
     """Until when the engine's model knows the world; None when that is unknown."""
 
@@ -61,7 +58,7 @@ class Workplace:
             listed = listed_events(options.only, self.folder, task)
         elif options.only is not None:
             only = only_entities(options.only, self.folder, task)
-        return Inputs(self.dataset, self.domain, options, only, listed, self.split)
+        return Inputs(self.dataset, self.domain, options, only, listed)
 
     def adapter_of(self, task: str) -> Adapter | None:
         """The LoRA adapter of a task.

@@ -32,7 +32,6 @@ from base.progress import silent
 from cli.eval_similar import conclusion, shown_tables
 from evals.similar import WEIGHTS, choose_weight
 from llm_tasks.pipeline.workplace import OptionFault
-from sources.split import split
 from tuning.contrastive_config import share_of
 from tuning.note_pairs import training_pairs
 from tuning.workfolder import RESULT
@@ -92,7 +91,7 @@ def test_train_and_test_items_are_disjoint_and_together_all_there_are(judged):
 def test_nothing_after_the_training_events_was_seen(judged):
     shop, result = judged
     place = shop.place()
-    training = place.dataset.events.filter(split(place.dataset.events, place.split) == "train")
+    training = place.dataset.events.filter(pl.col("part") == "train")
 
     assert result["encoder"]["seen_until"] <= training["time"].max().isoformat()
 
@@ -251,7 +250,7 @@ def test_no_pair_that_was_learnt_has_a_held_out_end(judged):
     config = load_config(shop.config)
     learnt = set(said["train_items"])
 
-    counted = training_pairs(open_dataset(config), config.source.split, items=learnt, low=LEAST, top=TARGETS)
+    counted = training_pairs(open_dataset(config), items=learnt, low=LEAST, top=TARGETS)
 
     assert (said["data"]["pairs"], said["data"]["left_out"]) == (len(counted.pairs), 0)
     assert set(counted.pairs["source"]) | set(counted.pairs["target"]) <= learnt

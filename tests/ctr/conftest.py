@@ -17,7 +17,7 @@ from ctr.samples import Samples, build_samples
 from feature_store.knowledge import Knowledge
 from sources.config import SplitConfig
 from sources.history import histories
-from sources.split import split
+from sources.split import with_parts
 from sources.tables import Dataset, event_id
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -54,13 +54,13 @@ def made_dataset(users: int = 40, items: int = 25, events: int = 20, ratings: bo
         },
         schema_overrides={"genres": pl.List(pl.String), "year": pl.Float64},
     )
+    log = with_parts(log, SplitConfig(train=0.6, validation=0.2))
     return Dataset(log, catalogue, None, None, (), ("genres",), ("year",), "made")
 
 
 def samples_of(dataset: Dataset, length: int = 6) -> Samples:
     """As `app.samples.open_samples` builds them."""
-    parts = split(dataset.events, SplitConfig(train=0.6, validation=0.2)).to_list()
-    return build_samples(dataset, parts, histories(dataset.events, length))
+    return build_samples(dataset, histories(dataset.events, length))
 
 
 def made_samples(**options: Any) -> Samples:

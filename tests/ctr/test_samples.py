@@ -45,9 +45,9 @@ def test_every_row_is_the_event_in_its_place(world):
 
 def test_parts_become_their_place_in_the_order_of_training(world):
     dataset = world.dataset(users=1, events=4)
-    split = ["test", "train", "validation", "train"]
+    parts = pl.Series("part", ["test", "train", "validation", "train"])
 
-    samples = build_samples(dataset, split, np.full((4, 1), -1))
+    samples = build_samples(replace(dataset, events=dataset.events.with_columns(parts)), np.full((4, 1), -1))
 
     assert samples.part.tolist() == [2, 0, 1, 0]
 
@@ -56,7 +56,7 @@ def test_a_split_without_training_is_a_fault_of_the_settings(world):
     dataset = world.dataset(users=2, events=2)
 
     with pytest.raises(SourceFaults, match=r"split.*leaves no event for training") as caught:
-        build_samples(dataset, ["test"] * 4, np.full((4, 1), -1))
+        build_samples(replace(dataset, events=dataset.events.with_columns(part=pl.lit("test"))), np.full((4, 1), -1))
 
     assert "split by: global_time" in str(caught.value)
 

@@ -24,7 +24,6 @@ from llm_tasks.pipeline.task import AdapterConfig
 from llm_tasks.pipeline.workplace import OptionFault
 from prompts.domain import load_domain
 from retrieval.pool import open_pool
-from sources.split import split
 
 START = datetime(2024, 1, 1, tzinfo=UTC)  # when the shop's events begin
 SEEN = START + timedelta(minutes=2)
@@ -210,7 +209,7 @@ def test_a_single_sample_is_shown_no_reasoning_of_a_model_that_has_seen_it(make_
     shop.release("cot_examples", "item_facts")
     place = shop.place()
     events = place.dataset.events
-    search = open_pool(place.store, get_release(place.store), events, split(events, place.split).to_list())
+    search = open_pool(place.store, get_release(place.store), events, events["part"].to_list())
 
     at = {number: search.examples_of("u0", "i1", START + timedelta(minutes=number), 2) for number in (2, 4)}
 

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 from hypothesis import strategies as st
 
+from sources.config import SplitConfig
+from sources.split import with_parts
 from sources.tables import Dataset
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -15,7 +17,7 @@ log = st.lists(event, max_size=14, unique_by=lambda row: row[:2])
 
 
 def dataset(logs: dict[str, list[tuple[int, int, float]]]) -> Dataset:
-    """Canonical tables: item 3 is called `Film 3`, and events are sorted by (time, item, user)."""
+    """Canonical tables: item 3 is called `Film 3`, and events are sorted by (time, item, user) and parted by default."""
     rows = sorted((minute, item, user, rating) for user, rows in logs.items() for minute, item, rating in rows)
     events = pl.DataFrame(
         {
@@ -29,4 +31,4 @@ def dataset(logs: dict[str, list[tuple[int, int, float]]]) -> Dataset:
         pl.int_range(pl.len(), dtype=pl.UInt32).over("user").alias("position"),
     )
     items = pl.DataFrame({"item": [str(i) for i in range(10)], "title": [f"Film {i}" for i in range(10)]})
-    return Dataset(events, items, None, None, (), (), (), "test")
+    return Dataset(with_parts(events, SplitConfig()), items, None, None, (), (), (), "test")

@@ -21,7 +21,7 @@ from llm_tasks.pipeline.workplace import OptionFault
 from prompts.domain import load_domain
 from prompts.library import choose_prompt
 from sources.config import SplitConfig
-from sources.split import split
+from sources.split import with_parts
 from sources.tables import event_id, event_of
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "movielens"
@@ -96,12 +96,11 @@ def test_a_row_knows_its_outcome_and_is_as_new_as_its_event(example):
 def test_half_of_600_events_are_liked_and_all_of_them_train(example, chosen):
     assert len(chosen) == 600
     assert chosen["label"].to_list().count(1.0) == 300
-    parts = example.dataset.events.with_columns(split(example.dataset.events, example.split))
-    assert set(chosen.join(parts, on=EVENT)["part"]) == {"train"}
+    assert set(chosen.join(example.dataset.events, on=EVENT)["part"]) == {"train"}
 
 
 def test_the_events_are_spread_over_users_items_and_time(example, chosen):
-    training = example.dataset.events.filter(split(example.dataset.events, example.split) == "train")
+    training = example.dataset.events.filter(pl.col("part") == "train")
 
     assert max(Counter(chosen["user"]).values()) <= 2  # one a label
     assert max(Counter(chosen["item"]).values()) <= 2
@@ -115,7 +114,8 @@ def test_the_events_are_spread_over_users_items_and_time(example, chosen):
 def test_new_events_displace_few_of_the_chosen_ones(example, free, chosen):
     """The log as it was when the newest 5% of the events had not happened: what was chosen then is mostly chosen now."""
     events = example.dataset.events
-    then = replace(free, dataset=replace(example.dataset, events=events.head(int(len(events) * 0.95))))
+    older = with_parts(events.head(int(len(events) * 0.95)), SplitConfig())
+    then = replace(free, dataset=replace(example.dataset, events=older))
 
     kept = chosen_events(then).join(chosen, on=EVENT, how="semi")
 
@@ -124,7 +124,7 @@ def test_new_events_displace_few_of_the_chosen_ones(example, free, chosen):
 
 def test_the_choice_depends_on_neither_the_order_of_the_rows_nor_the_process(free, chosen):
     shuffled = free.dataset.events.sample(fraction=1, shuffle=True, seed=1)
-    training = free.dataset.events.with_columns(free.parts()).filter(pl.col("part") == "train").select(*EVENT, "label")
+    training = free.dataset.events.filter(pl.col("part") == "train").select(*EVENT, "label")
 
     assert spread(training, 50).equals(spread(training.sample(fraction=1, shuffle=True, seed=3), 50))
     hashes = event_hashes(shuffled)
@@ -160,9 +160,7 @@ def test_a_history_holds_the_newest_strictly_earlier_events_of_its_user_and_a_ta
     data, rows = dataset(logs), rows_of(logs, examples=number)
     training = {
         (user, item, time): label
-        for user, item, time, label in data.events.filter(split(data.events, SplitConfig()) == "train")
-        .select(*EVENT, "label")
-        .iter_rows()
+        for user, item, time, label in data.events.filter(pl.col("part") == "train").select(*EVENT, "label").iter_rows()
     }
     labels = []
 
@@ -184,7 +182,7 @@ def test_as_many_events_are_chosen_as_there_may_be(logs, number):
     first = {user: min(minute for minute, *_ in rows) for user, rows in logs.items() if rows}
     there = Counter(
         label
-        for user, time, label in data.events.filter(split(data.events, SplitConfig()) == "train")
+        for user, time, label in data.events.filter(pl.col("part") == "train")
         .select("user", "time", "label")
         .iter_rows()
         if time > START + timedelta(minutes=first[user])

@@ -1,5 +1,6 @@
 """Loading: three file formats, one dataset, one version."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.config import load_config
+from sources.config import SplitConfig
 from sources.load import load
+from sources.split import split
+from sources.tables import content_hash
 
 MOMENT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)  # 1,700,000,000 seconds after 1970
 FIELDS = {"texts": ["plot"], "categories": ["genres"], "numbers": ["year", "adult"]}
@@ -40,15 +44,33 @@ def test_the_documented_tables_are_as_documented(source):
         "rating": pl.Float32,
         "label": pl.Float32,
         "position": pl.UInt32,
+        "part": pl.String,
     }
     assert dataset.events.drop("time").rows() == [
-        ("1", "10", 4.0, 1.0, 0),
-        ("2", "10", 5.0, 1.0, 0),
-        ("1", "9", 3.5, 0.0, 1),
+        ("1", "10", 4.0, 1.0, 0, "train"),
+        ("2", "10", 5.0, 1.0, 0, "test"),
+        ("1", "9", 3.5, 0.0, 1, "test"),
     ]
     assert dataset.items.rows() == [("9", "Heat"), ("10", "Fargo")]
     assert (dataset.users, dataset.queries) == (None, None)
     assert (dataset.text_fields, dataset.category_fields, dataset.number_fields) == ((), (), ())
+
+
+def test_every_event_carries_the_part_that_the_split_of_the_settings_gives_it_and_the_version_is_of_the_content(source):
+    default, other = source.load(), source.load(split={"by": "global_time", "train": 0.4, "validation": 0.3})
+
+    # The moment at place int(3 * 0.4) = 1 of all times begins validation, that at int(3 * 0.7) = 2 begins test.
+    assert other.events["part"].to_list() == ["validation", "validation", "test"]
+    assert default.events["part"].to_list() == split(default.events, SplitConfig()).to_list()
+    content = [default.events.drop("part"), default.items, None, None]
+    assert default.version == other.version == content_hash(content)
+
+
+def test_events_without_their_part_are_no_dataset(source):
+    dataset = source.load()
+
+    with pytest.raises(ValueError, match="the events carry no part"):
+        replace(dataset, events=dataset.events.drop("part"))
 
 
 def test_the_same_content_from_parquet_csv_and_jsonl_is_the_same_dataset_and_version(source):

@@ -30,7 +30,7 @@ MAPPED = {"path": "queries.csv", "query": "query", "item": "item", "time": "time
 
 
 def dataset_of(queries):
-    empty = pl.DataFrame()
+    empty = pl.DataFrame(schema={"part": pl.String})
     return Dataset(empty, empty, None, queries, (), (), (), "a version")
 
 
@@ -207,7 +207,7 @@ def test_by_query_validation_queries_are_those_of_the_split_whole(rows):
 
 
 def test_engagements_name_every_query_item_and_user_once_and_nobody_as_one():
-    empty = pl.DataFrame()
+    empty = pl.DataFrame(schema={"part": pl.String})
     rows = [("Sci-Fi", "1", "u"), ("sci-fi ", "1", "u"), ("sci-fi", "1", None), ("sci-fi", None, "u"), ("x", "1", None)]
     typed = pl.DataFrame(rows, schema=["query", "item", "user"], orient="row")
     found = engagements(Dataset(empty, empty, None, typed, (), (), (), "a version"))

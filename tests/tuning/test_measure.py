@@ -7,7 +7,6 @@ from sklearn.metrics import roc_auc_score
 
 from base.progress import silent
 from prompts.domain import load_domain
-from sources.config import SplitConfig
 from tuning.base import load_weights
 from tuning.config import TuningConfig
 from tuning.measure import measure
@@ -18,7 +17,7 @@ from tuning.sft import both_answers, tune
 @pytest.fixture
 def mixture(make_shop):
     dataset = make_shop(items=97, users=20, events=10).place().dataset
-    return mix(dataset, load_domain("generic"), SplitConfig(), TuningConfig(held_out=12))
+    return mix(dataset, load_domain("generic"), TuningConfig(held_out=12))
 
 
 def log_probability(model, ids, prompt) -> float:

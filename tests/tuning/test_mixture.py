@@ -5,7 +5,6 @@ import json
 import pytest
 
 from prompts.domain import load_domain
-from sources.config import SplitConfig
 from tuning.config import TuningConfig
 from tuning.faults import TuningFault
 from tuning.mixture import mix
@@ -20,7 +19,7 @@ def dataset(make_shop):
 
 
 def mixed(dataset, instructions=None, **settings):
-    return mix(dataset, DOMAIN, SplitConfig(), TuningConfig(**settings), instructions)
+    return mix(dataset, DOMAIN, TuningConfig(**settings), instructions)
 
 
 def test_both_kinds_have_as_many_rows_as_the_smaller_one_and_none_twice(dataset, instructions, sums):

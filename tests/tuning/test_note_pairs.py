@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from llm_tasks.pipeline.task import EPOCH
 from sources.config import SplitConfig
+from sources.split import with_parts
 from sources.tables import Dataset
 from tuning import note_pairs as module
 from tuning.note_pairs import note_pairs, training_pairs
@@ -105,17 +106,16 @@ def dataset(count: int = 10) -> Dataset:
             "position": pl.Series(range(count), dtype=pl.UInt32),
         }
     )
+    events = with_parts(events, SplitConfig(by="user_position", train=0.8, validation=0.1))
     return Dataset(events, pl.DataFrame({"item": events["item"]}), None, None, (), (), (), "v")
 
 
 def test_pairs_come_from_training_events_strictly_before_a_moment_and_say_how_far_they_have_seen():
-    split = SplitConfig(by="user_position", train=0.8, validation=0.1)
-
-    whole = training_pairs(dataset(), split, low=0.0, top=99)
-    cut = training_pairs(dataset(), split, until=datetime(1970, 1, 1, 0, 3, tzinfo=UTC), low=0.0)
+    whole = training_pairs(dataset(), low=0.0, top=99)
+    cut = training_pairs(dataset(), until=datetime(1970, 1, 1, 0, 3, tzinfo=UTC), low=0.0)
 
     assert set(whole.pairs["target"]) == {f"i{place}" for place in range(1, 8)}  # i8 and i9 do not train
     assert whole.seen_until == EPOCH + timedelta(minutes=7)
     assert set(cut.pairs["source"]) | set(cut.pairs["target"]) == {"i0", "i1", "i2"}
     assert cut.seen_until == EPOCH + timedelta(minutes=2)
-    assert training_pairs(dataset(), split, until=EPOCH).seen_until is None
+    assert training_pairs(dataset(), until=EPOCH).seen_until is None

@@ -8,6 +8,7 @@ import pytest
 
 from prompts.domain import load_domain
 from sources.config import SplitConfig
+from sources.split import with_parts
 from sources.tables import Dataset
 from tuning.recommendation import choose_rows, write_rows
 
@@ -15,7 +16,7 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 SPLIT = SplitConfig(train=0.8, validation=0.1)
 
 
-def shop_of(rows: list[tuple[str, str, int, float]]) -> Dataset:
+def shop_of(rows: list[tuple[str, str, int, float]], config: SplitConfig = SPLIT) -> Dataset:
     """Events from user, item, minute and rating; a rating of 4 or more is liked."""
     events = (
         pl.DataFrame(rows, schema=["user", "item", "minute", "rating"], orient="row")
@@ -29,14 +30,14 @@ def shop_of(rows: list[tuple[str, str, int, float]]) -> Dataset:
         .drop("minute")
     )
     items = pl.DataFrame({"item": events["item"].unique().sort()}).with_columns(title="Thing " + pl.col("item"))
-    return Dataset(events, items, None, None, (), (), (), "v")
+    return Dataset(with_parts(events, config), items, None, None, (), (), (), "v")
 
 
 def test_a_row_shows_what_came_strictly_earlier_oldest_first_and_says_whether_it_was_liked():
     # c and d share a minute: neither is the other's history.
     shop = shop_of([("u", "a", 0, 5), ("u", "b", 1, 2.5), ("u", "c", 2, 4), ("u", "d", 2, 1), ("u", "e", 3, 3)])
 
-    choice = choose_rows(shop, SPLIT, share=1.0, length=2, seed=0)
+    choice = choose_rows(shop, share=1.0, length=2, seed=0)
     rows = write_rows(choice, np.sort(choice.learnt), shop, load_domain("films"))
 
     # Of 5 events the first 4 train (floor of 5 * 0.8); a has no history and is no row.
@@ -50,24 +51,22 @@ def test_a_row_shows_what_came_strictly_earlier_oldest_first_and_says_whether_it
     assert all([said["role"] for said in row] == ["user", "assistant"] for row in rows)
 
 
-def chance_shop(users: int = 30, events: int = 20, seed: int = 0) -> Dataset:
-    chance = np.random.default_rng(seed)
+def chance_shop(config: SplitConfig = SPLIT) -> Dataset:
+    chance = np.random.default_rng(0)
     rows = [
         (f"u{user}", f"i{item}", int(chance.integers(0, 15)), float(chance.integers(1, 6)))
-        for user in range(users)
-        for item in chance.choice(50, events, replace=False)
+        for user in range(30)
+        for item in chance.choice(50, 20, replace=False)
     ]
-    return shop_of(rows)
+    return shop_of(rows, config)
 
 
 @pytest.mark.parametrize("by", ["user_position", "global_time"])
 def test_no_row_shows_or_asks_about_an_event_of_validation_or_test_nor_one_that_is_not_strictly_earlier(by):
-    from sources.split import split
+    shop = chance_shop(SplitConfig(by=by))
+    choice = choose_rows(shop, share=1.0, length=5, seed=0)
 
-    shop, config = chance_shop(), SplitConfig(by=by)
-    choice = choose_rows(shop, config, share=1.0, length=5, seed=0)
-
-    outside = shop.events.filter(split(shop.events, config) != "train").select("user", "item").rows()
+    outside = shop.events.filter(pl.col("part") != "train").select("user", "item").rows()
     times, users = choice.events["time"].to_list(), choice.events["user"].to_list()
     assert len(outside) > 100
     assert not set(outside) & set(choice.events.select("user", "item").rows())
@@ -87,7 +86,7 @@ def test_rows_do_not_change_when_validation_and_test_change():
 
     def rows(events):
         changed = Dataset(events, shop.items, None, None, (), (), (), "v")
-        choice = choose_rows(changed, SPLIT, 0.5, 5, 0)
+        choice = choose_rows(changed, 0.5, 5, 0)
         return write_rows(choice, choice.learnt, changed, load_domain("generic"))
 
     assert rows(spoilt) == rows(shop.events)
@@ -95,9 +94,9 @@ def test_rows_do_not_change_when_validation_and_test_change():
 
 def test_half_is_taken_by_chance_the_same_for_a_seed_and_the_rest_is_kept_apart():
     shop = chance_shop()
-    half, again, other = (choose_rows(shop, SPLIT, 0.5, 5, seed) for seed in (0, 0, 1))
+    half, again, other = (choose_rows(shop, 0.5, 5, seed) for seed in (0, 0, 1))
 
-    everything = choose_rows(shop, SPLIT, 1.0, 5, 0)
+    everything = choose_rows(shop, 1.0, 5, 0)
     assert len(half.learnt) == len(everything.learnt) // 2
     assert sorted([*half.learnt, *half.kept]) == sorted(everything.learnt)
     assert half.learnt.tolist() == again.learnt.tolist() != other.learnt.tolist()
@@ -109,7 +108,7 @@ def test_events_without_ratings_are_shown_by_their_names():
     shop = shop_of([("u", "a", 0, 5), ("u", "b", 1, 4), ("u", "c", 2, 4)])
     events = shop.events.with_columns(rating=pl.lit(None, dtype=pl.Float32))
     plain = Dataset(events, shop.items, None, None, (), (), (), "v")
-    choice = choose_rows(plain, SPLIT, 1.0, 5, 0)
+    choice = choose_rows(plain, 1.0, 5, 0)
 
     (row,) = write_rows(choice, choice.learnt, plain, load_domain("generic"))
 

@@ -27,7 +27,6 @@ def tuned(tiny, make_shop, instructions, tmp_path):
     """An adapter tuned on a shop's events and sums, and the prompts of rows that it has not learnt."""
     import json
 
-    from sources.config import SplitConfig
     from tuning.base import find_base
     from tuning.config import TuningConfig
     from tuning.mixture import mix
@@ -37,7 +36,7 @@ def tuned(tiny, make_shop, instructions, tmp_path):
     file.write_text("".join(json.dumps({"messages": list(said)}) + "\n" for said in instructions))
     dataset = make_shop(items=97, users=20, events=10).place().dataset
     config = TuningConfig(learning_rate=1e-2, row_tokens=512, batch_rows=2, epochs=8, rank=8, alpha=16, held_out=4)
-    mixture = mix(dataset, load_domain("generic"), SplitConfig(), config, file)
+    mixture = mix(dataset, load_domain("generic"), config, file)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     tune(find_base(tiny, {}), mixture, config, tmp_path / "recgen", silent)
