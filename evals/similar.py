@@ -1,7 +1,8 @@
 """Item to item: how many of the items that people go on to are among the nearest ones.
 
-Measure:   recall@k = mean over query items of the share of their targets among the k best of all other items. The query
-           itself is never in its pool. Of equal scores the item that stands first in the pool is taken.
+Measure:   recall@k (`evals/measures/found.py`): mean over query items of the share of their targets among the k best of
+           all other items. The query itself is never in its pool. Of equal scores the item that stands first in
+           the pool is taken.
 Prior:     score + w log(1 + events of the item); w is chosen on items that neither tune nor test, for every arm alike.
 Lift:      popular items are everybody's targets, so that an arm may only have learnt what is popular. Pairs are ranked
            a second time by lift(A -> B) = s(A -> B) / (e + c), where e = s(A -> all) s(all -> B) / s(all -> all) is the
@@ -13,15 +14,16 @@ Intervals: draw users (`evals/by_user.py`). A query counts once, each of its tar
 Source:    Zhang et al. 2024, "NoteLLM", section 4.2, for the measure; docs/explanation/notellm.md for what came of it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from evals.by_user import REPLICATES, Parts, intervals
+from evals.lists import Lists, ranks_by_score
+from evals.measures.found import recall
 from retrieval.pool import normalised as unit_length
 
 AT = (10, 100, 1000)
@@ -30,7 +32,6 @@ WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 3.0)
 """Weights of the prior that are tried; of equally good ones the first is taken."""
 COLD = 5
 """A query item with fewer training events is cold."""
-PAIRS_AT_ONCE = 512
 Score = Callable[[np.ndarray], np.ndarray]
 """Takes [S] places of query items; gives [S, N] scores of all items."""
 
@@ -102,12 +103,17 @@ def by_lift(table: pl.DataFrame, one_user: float, top: int = 10) -> pl.DataFrame
     return ordered.group_by("source", maintain_order=True).head(top)
 
 
-def hits(score: Score, pairs: Pairs, at: Sequence[int]) -> np.ndarray:
-    """Whether the target of each pair is among the k best: [P, K] bool."""
+def ranked(score: Score, pairs: Pairs) -> Lists:
+    """Rank the target of each pair among all items but the query itself."""
     near = np.array(score(pairs.query), dtype=np.float64)  # [S, N]
     near[np.arange(len(near)), pairs.query] = -np.inf
-    rank = np.concatenate([np.zeros(0, dtype=np.int64), *map(partial(_ranks, near), _chunks(pairs))])  # [P]
-    return rank[:, None] < np.array(at)
+    rank = ranks_by_score(near, pairs.row, pairs.target)  # [P]
+    return Lists(np.zeros((len(near), 0), dtype=np.int64), pairs.row, rank, np.zeros(near.shape[1]))
+
+
+def hits(lists: Lists, k: int) -> np.ndarray:
+    """Whether the target of each pair is among the k best: [P] bool."""
+    return lists.rank < k
 
 
 def recalls(score: Score, pairs: Pairs, at: Sequence[int] = AT) -> np.ndarray:
@@ -118,27 +124,12 @@ def recalls(score: Score, pairs: Pairs, at: Sequence[int] = AT) -> np.ndarray:
         >>> recalls(lambda _: line, Pairs(np.array([0]), np.array([0]), np.array([2])), at=(1, 2)).tolist()
         [[0.0, 1.0]]
     """
-    return _by_query(hits(score, pairs, at), pairs)
+    return _recalls(ranked(score, pairs), at)
 
 
-def _by_query(found: np.ndarray, pairs: Pairs) -> np.ndarray:
-    """Mean over the pairs of each query: [P, K] -> [S, K]."""
-    number = len(pairs.query)
-    wanted = np.bincount(pairs.row, minlength=number)
-    return np.stack([np.bincount(pairs.row, column, minlength=number) / wanted for column in found.T], axis=1)
-
-
-def _chunks(pairs: Pairs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for start in range(0, len(pairs.row), PAIRS_AT_ONCE):
-        yield pairs.row[start : start + PAIRS_AT_ONCE], pairs.target[start : start + PAIRS_AT_ONCE]
-
-
-def _ranks(near: np.ndarray, ends: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Place of each target among all items, from 0: those that are nearer, and those as near that stand before it."""
-    row, target = ends
-    own, of = near[row, target][:, None], near[row]  # [p, 1], [p, N]
-    before = np.arange(near.shape[1])[None] < target[:, None]
-    return ((of > own) | ((of == own) & before)).sum(axis=1)
+def _recalls(lists: Lists, at: Sequence[int]) -> np.ndarray:
+    """Recall of every query at each length: [S, K]."""
+    return np.stack([recall(lists, k) for k in at], axis=1)
 
 
 def cosine(vectors: np.ndarray) -> Score:
@@ -207,37 +198,34 @@ def evaluate_setting(
         `arms` (name -> recall, recall of cold queries, prior_weight), `gain`, `prior_gain`, counts. None where there is
         no pair to measure, or none to choose the weight by.
     """
-    found: dict[str, np.ndarray | None] = {}
+    lists: dict[str, Lists | None] = {}
     weight: dict[str, float | None] = {}
     for name, score in arms.items():
-        found[name] = hits(score, pairs, at)
+        lists[name] = ranked(score, pairs)
         if name != "popularity":
             both = f"{name} + prior"
             weight[both] = chosen = choose_weight(score, popularity, validation, headline)
-            found[both] = None if chosen is None else hits(with_prior(score, popularity, chosen), pairs, at)
+            lists[both] = None if chosen is None else ranked(with_prior(score, popularity, chosen), pairs)
     cold = popularity[pairs.query] < COLD
-    place = at.index(headline)
 
-    def against(arm: np.ndarray | None, control: np.ndarray | None) -> dict[str, Any]:
+    def against(arm: Lists | None, control: Lists | None) -> dict[str, Any]:
         if arm is None or control is None:
             return dict.fromkeys(("mean", "low", "high", "largest_user")) | {"users": 0}
-        return gain(arm[:, place], control[:, place], pairs)
+        return gain(hits(arm, headline), hits(control, headline), pairs)
 
     return {
         "queries": len(pairs.query),
         "cold_queries": int(cold.sum()),
         "pairs": len(pairs.target),
-        "arms": {name: _told(values, pairs, cold, at, weight.get(name)) for name, values in found.items()},
-        "gain": against(found[tuned], found[frozen]),
-        "prior_gain": against(found[f"{tuned} + prior"], found["popularity"]),
+        "arms": {name: _told(one, cold, at, weight.get(name)) for name, one in lists.items()},
+        "gain": against(lists[tuned], lists[frozen]),
+        "prior_gain": against(lists[f"{tuned} + prior"], lists["popularity"]),
     }
 
 
-def _told(
-    found: np.ndarray | None, pairs: Pairs, cold: np.ndarray, at: Sequence[int], weight: float | None
-) -> dict[str, Any]:
-    values = np.zeros((0, len(at))) if found is None else _by_query(found, pairs)
-    chilly = values[cold] if found is not None and cold.any() else None
+def _told(lists: Lists | None, cold: np.ndarray, at: Sequence[int], weight: float | None) -> dict[str, Any]:
+    values = np.zeros((0, len(at))) if lists is None else _recalls(lists, at)
+    chilly = values[cold] if lists is not None and cold.any() else None
     return {
         "recall": by_k(values, at),
         "cold": None if chilly is None else by_k(chilly, at),

@@ -20,6 +20,7 @@ from evals.similar import (
     evaluate_setting,
     gain,
     hits,
+    ranked,
     recalls,
     with_prior,
 )
@@ -184,7 +185,7 @@ def test_the_mean_of_a_gain_is_the_difference_of_two_recalls():
     pairs = choose_pairs(table, names, every, every, users)
     one, other = (cosine(chance.normal(size=(30, 4))) for _ in range(2))
 
-    found = gain(hits(one, pairs, (5,))[:, 0], hits(other, pairs, (5,))[:, 0], pairs)
+    of_gain = gain(hits(ranked(one, pairs), 5), hits(ranked(other, pairs), 5), pairs)
 
-    assert found["mean"] == pytest.approx(recalls(one, pairs, (5,)).mean() - recalls(other, pairs, (5,)).mean())
-    assert found["low"] < found["mean"] < found["high"]
+    assert of_gain["mean"] == pytest.approx(recalls(one, pairs, (5,)).mean() - recalls(other, pairs, (5,)).mean())
+    assert of_gain["low"] < of_gain["mean"] < of_gain["high"]
