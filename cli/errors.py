@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from app.children import ChildFailed, ChildFault
 from app.train_runs import NoTrainRun
+from base.plugins import PluginFault, UnknownPlugin
 from cli.asking import Unlimited
 from ctr.faults import ArmFailed, UnfitExamples, UnfitVectors, UnknownArm
 from engines.choose import EngineFault
@@ -48,6 +49,8 @@ CODES: dict[type[Exception], int] = {
     NothingToFit: WRONG_INPUT,
     UnfitQuery: WRONG_INPUT,
     UnknownItem: WRONG_INPUT,
+    UnknownPlugin: WRONG_INPUT,
+    PluginFault: WRONG_INPUT,
     StoreBusy: WRONG_INPUT,
     OtherVersion: WRONG_INPUT,
 }

@@ -87,7 +87,7 @@ COMMANDS = {
     ),
     "eval": Command(
         "cli.eval:app",
-        "Measure what rewrites of queries and vectors of items are worth.",
+        "Measure what rewrites of queries, vectors of items and recommenders are worth.",
         f"knowflow eval rewrites {MOVIELENS}",
     ),
     "leak-check": Command(

@@ -1,0 +1,208 @@
+"""What recommenders are worth: each is fitted on events that train and asked at every moment that tests.
+
+A request is a user at a moment of his test events, with all that he had strictly before it; wanted are the items that
+he then liked and had not had before. All items that he has not had are candidates.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import ValidationError
+
+from app.config import Config
+from app.workplace import open_dataset, open_store
+from base.frozen import Frozen
+from base.plugins import choose, find
+from base.progress import Progress
+from ctr.samples import codes_of
+from evals.by_user import REPLICATES
+from evals.measures.protocol import MEASURES
+from evals.top_k import Asked, evaluate, item_and_user_segments
+from feature_store.releases import NoRelease, get_release, released_knowledge
+from llm_tasks.pipeline.workplace import OptionFault
+from recommenders.kept import keep
+from recommenders.log import Log, Requests, log_of, requests_at
+from recommenders.popularity import liked_events
+from recommenders.protocol import RECOMMENDERS, Context, Recommender
+from recommenders.ranking import check
+from recommenders.vectors import vectors_at
+from sources.tables import Dataset
+
+AT = (5, 10, 50)
+CONTROLS = ("popularity", "cooccurrence", "random")
+"""Recommenders that every other one is compared with; they are always evaluated."""
+FOLDER = "recommenders"
+"""Folder of the fitted recommenders, in the home folder."""
+
+
+@dataclass(frozen=True)
+class Test:
+    """What is asked in the test, and what was wanted."""
+
+    requests: Requests
+    """Q requests."""
+    row: np.ndarray
+    """[T] int64: the request of each wanted item."""
+    item: np.ndarray
+    """[T] int64: its place."""
+
+
+def evaluate_recommenders(
+    config: Config,
+    progress: Progress,
+    names: Sequence[str] | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    release: str | None = None,
+    seeds: int = 1,
+    at: Sequence[int] = AT,
+    plugins: Sequence[Path] = (),
+) -> dict[str, Any]:
+    """Fit recommenders, keep them, and measure what they name.
+
+    Args:
+        config: The config.
+        progress: Told how far it is.
+        names: Recommenders; all there are when left out. The controls are always among them.
+        options: Recommender -> its options, where they are not the usual ones.
+        release: Name of the release whose vectors are read; the current one when left out.
+        seeds: How often each is fitted; figures are means over the seeds, and the first one is kept.
+        at: Lengths of the lists.
+        plugins: Folders of a team's own recommenders and measures.
+
+    Returns:
+        Plain JSON: `models` and `segments` as `evals.top_k.evaluate` gives them, `about`, `options`, `left_out` and so
+        on.
+
+    Raises:
+        UnknownPlugin: A name is no recommender.
+        OptionFault: An option cannot be used, or the test wants nothing.
+        NoRelease: A recommender that is named reads vectors that no release holds.
+        PluginFault: A recommender does not keep to the protocol.
+    """
+    known = find(RECOMMENDERS, plugins)
+    chosen = choose(RECOMMENDERS, list(dict.fromkeys([*CONTROLS, *(names or known)])), plugins)
+    settings = {one.name: _options_of(one, (options or {}).get(one.name, {})) for one in chosen}
+    choose(RECOMMENDERS, list(options or {}), plugins)
+    dataset = open_dataset(config)
+    log, items = log_of(dataset), dataset.items["item"].to_list()
+    train = log.where((dataset.events["part"] == "train").to_numpy())
+    test = find_test(dataset, log)
+    fitting = _Fitting(config, dataset, train, test, release, at)
+    rankings: dict[str, list[np.ndarray]] = {}
+    left_out: dict[str, str] = {}
+    for done, one in enumerate(chosen):
+        progress("recommenders", done, len(chosen))
+        try:
+            rankings[one.name] = [fitting.lists_of(one, settings[one.name], seed, progress) for seed in range(seeds)]
+        except NoRelease as error:
+            if one.name in (names or ()):
+                raise
+            left_out[one.name] = str(error).splitlines()[0]
+    progress("recommenders", len(chosen), len(chosen))
+    users, user = np.unique(test.requests.user, return_inverse=True)
+    asked = Asked(test.row, test.item, user, liked_events(train, len(items)))
+    segments = item_and_user_segments(asked, _events_of(train, users))
+    measures = find(MEASURES, plugins)
+    found = evaluate(rankings, asked, segments, list(measures.values()), at, CONTROLS)
+    return {
+        **found,
+        "about": {one.name: one.about for one in chosen if one.name in rankings},
+        "measures": {name: measure.about for name, measure in measures.items()},
+        "controls": list(CONTROLS),
+        "at": list(at),
+        "options": {name: one.model_dump(mode="json") for name, one in settings.items()},
+        "left_out": left_out,
+        "seeds": seeds,
+        "items": len(items),
+        "train": {"events": len(train.user), "liked": int(train.label.sum()), "seen_until": _newest(train)},
+        "bootstrap": {"unit": "users", "replicates": REPLICATES, "seed": 0},
+    }
+
+
+def find_test(dataset: Dataset, log: Log) -> Test:
+    """Make one request of each moment at which a user has liked events that test.
+
+    Raises:
+        OptionFault: There is none.
+    """
+    tests = (dataset.events["part"] == "test").to_numpy() & (log.label == 1)
+    columns = {"user": log.user[tests], "time": log.time[tests], "item": log.item[tests]}
+    liked = pl.DataFrame(columns).unique(maintain_order=True)
+    before = _requests(log, liked)
+    again = np.unique(before.row[before.past.item == liked["item"].to_numpy()[before.row]])
+    wanted = liked.filter(~np.isin(np.arange(len(liked)), again))
+    if wanted.is_empty():
+        raise OptionFault("no test event likes an item that its user has not had\n  give split: a larger test part")
+    moments = wanted.select("user", "time").unique(maintain_order=True).with_row_index("row")
+    found = wanted.join(moments, on=["user", "time"], maintain_order="left")
+    return Test(_requests(log, moments), found["row"].to_numpy().astype(np.int64), found["item"].to_numpy())
+
+
+def _requests(log: Log, asked: pl.DataFrame) -> Requests:
+    """One request a row of user and time."""
+    return requests_at(log, asked["user"].to_numpy().astype(str), asked["time"].to_numpy().astype("datetime64[us]"))
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """What is the same for every recommender that is fitted."""
+
+    config: Config
+    dataset: Dataset
+    train: Log
+    test: Test
+    release: str | None
+    at: Sequence[int]
+
+    def lists_of(self, one: Recommender, options: Frozen, seed: int, progress: Progress) -> np.ndarray:
+        """Fit a recommender, keep it, and give its lists for the test: [Q, k]."""
+        items = self.dataset.items["item"].to_list()
+        first = self.test.requests.time.min()
+        vectors = _Vectors(self.config, self.release, items, first)
+        model = one.fit(Context(self.train, self.dataset.items, vectors, seed, progress), options)
+        if not seed:
+            about = {"seen_until": _newest(self.train), "data_version": self.dataset.version}
+            keep(self.config.home_folder / FOLDER / one.name, one, options, model, items, about)
+        ranked = model.recommend(self.test.requests, max(self.at))
+        check(ranked, self.test.requests, max(self.at), len(items), one.name)
+        return ranked.items
+
+
+@dataclass(frozen=True)
+class _Vectors:
+    """Reads vectors of items through a release, as they were known before the first moment that is served."""
+
+    config: Config
+    release: str | None
+    items: Sequence[str]
+    first: np.datetime64
+
+    def __call__(self, name: str) -> np.ndarray:
+        store = open_store(self.config)
+        knowledge = released_knowledge(store, get_release(store, self.release), *name.split("/", 1))
+        return vectors_at(knowledge, self.items, self.first)
+
+
+def _options_of(one: Recommender, given: Mapping[str, Any]) -> Frozen:
+    try:
+        return one.options.model_validate(dict(given))
+    except ValidationError as error:
+        faults = [f"{one.name}.{'.'.join(map(str, of['loc']))}: {of['msg']}" for of in error.errors()]
+        fields = ", ".join(one.options.model_fields) or "none"
+        raise OptionFault("\n".join(faults) + f"\n  options of {one.name}: {fields}") from None
+
+
+def _events_of(log: Log, users: np.ndarray) -> np.ndarray:
+    """Events of each user: [U] float64."""
+    code = codes_of(log.user, users)
+    return np.bincount(code[code >= 0], minlength=len(users)).astype(np.float64)
+
+
+def _newest(log: Log) -> str:
+    """Time of the newest event, ISO."""
+    return log.time.max().astype(datetime).replace(tzinfo=UTC).isoformat()

@@ -1,0 +1,85 @@
+"""knowflow eval recommend: what recommenders name, all items being candidates."""
+
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from app.config import load_config
+from app.progress import progress
+from app.recommend_evaluation import FOLDER, evaluate_recommenders
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
+from evals.page import render_page
+from evals.recommend_page import conclusion, page_sections, shown_tables
+from llm_tasks.pipeline.workplace import OptionFault
+
+
+def recommend(
+    *,
+    config: ConfigPath = DEFAULT_CONFIG,
+    models: Annotated[
+        list[str] | None,
+        Parameter(name="--model", negative="", help="A recommender; may be given several times. All if left out."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        Parameter(name="--set", negative="", help="MODEL.OPTION=VALUE: an option; may be given several times."),
+    ] = None,
+    seeds: Annotated[int, Parameter(help="How often each is fitted.", validator=Number(gte=1))] = 1,
+    release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
+    page: Annotated[
+        Path | None, Parameter(help="The page to write; recommend.html in the home folder if left out.")
+    ] = None,
+    json: AsJson = False,
+) -> int:
+    """Fit recommenders on training events, and measure what they name at the moments that test; writes a page.
+
+    Example: knowflow eval recommend --config examples/movielens/knowflow.yaml
+    """
+    opened, options = load_config(config), _options(settings or [])
+    with bars():
+        result = evaluate_recommenders(opened, progress(), models, options, release, seeds)
+    tables = shown_tables(result)
+    path = page or opened.home_folder / "recommend.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    command = shlex.join(["knowflow", *sys.argv[1:]])
+    sections = page_sections(result, tables)
+    html = render_page("What recommenders are worth", datetime.now(UTC), command, sections, conclusion(result))
+    path.write_text(html, encoding="utf-8")
+    if json:
+        print_json({**result, "page": str(path)})
+        return 0
+    for table in tables:
+        print_table(table.caption, table.columns, table.rows)
+    for name, why in result["left_out"].items():
+        say(f"left out: {name}: {why}")
+    print_line(f"{conclusion(result)}\nmodels  {opened.home_folder / FOLDER}\npage  {path}")
+    return 0
+
+
+def _options(given: list[str]) -> dict[str, dict[str, Any]]:
+    """Read MODEL.OPTION=VALUE, all faults at once.
+
+    Raises:
+        OptionFault: One is not of that form.
+    """
+    options: dict[str, dict[str, Any]] = {}
+    faults: list[str] = []
+    for one in given:
+        key, equals, value = one.partition("=")
+        model, dot, option = key.partition(".")
+        if not (equals and dot and model and option):
+            faults.append(f"--set {one}: should be MODEL.OPTION=VALUE")
+            continue
+        try:
+            options.setdefault(model, {})[option] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            faults.append(f"--set {one}: the value cannot be read")
+    if faults:
+        raise OptionFault("\n".join(faults) + "\n  such as: --set cooccurrence.history=20")
+    return options

@@ -1,0 +1,89 @@
+"""The evaluation of recommenders in tables, the same for the terminal and for the page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evals.by_user import crowd, shown, verdict
+from evals.page import Section, Table
+from evals.top_k import ALL
+from evals.words import NOTHING, fixed
+
+HEADLINE = "ndcg"
+"""The measure that stands on top."""
+LENGTH = 10
+"""The length of the list that stands on top, or the longest one below it."""
+CAVEATS = (
+    "Wanted are items that a user liked at the moment of the request; an item that would have pleased and was not tried"
+    " counts as a miss.",
+    "Fitted on events that train alone. Where the split goes by each user's position, others' training events may be"
+    " later than a request; with split: {by: global_time} none is.",
+    "Every user counts once, however many requests he made. Intervals draw users; coverage is of all lists together and"
+    " has none.",
+    "All items that a user has not had are candidates, for every model alike.",
+)
+
+
+def headline(result: Mapping[str, Any]) -> str:
+    """The figure on top: `ndcg@10` where lists are that long."""
+    lengths = [k for k in result["at"] if k <= LENGTH] or [min(result["at"])]
+    return f"{HEADLINE}@{max(lengths)}"
+
+
+def conclusion(result: Mapping[str, Any]) -> str:
+    """Say which model is best and what its interval allows to claim."""
+    figure = headline(result)
+    means = {name: of[ALL][figure]["mean"] for name, of in result["models"].items()}
+    best = max(means, key=lambda name: means[name])
+    gains = result["models"][best][ALL][figure]["gains"]
+    lines = [f"The best of {len(means)} models by {figure} is {best}, with {fixed(means[best], 4)}."]
+    for control, gain in gains.items():
+        lines.append(f"Against {control}: {shown(gain, 4)}, {verdict(gain, 'better', 'worse', 'no gain is shown')}.")
+    return " ".join(lines)
+
+
+def headline_table(result: Mapping[str, Any]) -> Table:
+    """Every model by the figure on top, with what it gains over the controls."""
+    figure, controls = headline(result), result["controls"]
+    rows = []
+    for name, of in result["models"].items():
+        one = of[ALL][figure]
+        span = NOTHING if one["low"] is None else f"[{fixed(one['low'])}, {fixed(one['high'])}]"
+        gains = [shown(one["gains"].get(control), 4) for control in controls]
+        rows.append([name, fixed(one["mean"]), span, *gains, *crowd(one)])
+    columns = ["model", figure, "95%", *(f"against {control}" for control in controls), "users", "largest user"]
+    size = result["segments"][ALL]
+    return Table(
+        f"{size['queries']:,} requests of {size['users']:,} users, 95% intervals that draw users", columns, rows
+    )
+
+
+def measure_table(result: Mapping[str, Any], k: int) -> Table:
+    """Every model by every measure at one length."""
+    figures = [f"{name}@{k}" for name in result["measures"]]
+    rows = [[name, *(fixed(of[ALL][figure]["mean"]) for figure in figures)] for name, of in result["models"].items()]
+    return Table(f"lists of {k}", ["model", *figures], rows)
+
+
+def segment_table(result: Mapping[str, Any]) -> Table:
+    """Every model by the figure on top in every segment."""
+    figure, segments = headline(result), result["segments"]
+    rows = [[name, *(fixed(of[one][figure]["mean"]) for one in segments)] for name, of in result["models"].items()]
+    columns = [f"{name} ({size['queries']:,})" for name, size in segments.items()]
+    return Table(f"{figure} by segment (requests)", ["model", *columns], rows)
+
+
+def shown_tables(result: Mapping[str, Any]) -> list[Table]:
+    """The tables that the terminal and the page show."""
+    return [headline_table(result), *(measure_table(result, k) for k in result["at"]), segment_table(result)]
+
+
+def page_sections(result: Mapping[str, Any], tables: Sequence[Table]) -> list[Section]:
+    """Everything on the page."""
+    models = [f"{name}: {about}" for name, about in result["about"].items()]
+    measures = [f"{name}@k: {about}" for name, about in result["measures"].items()]
+    return [
+        Section("Figures", "Every model is fitted on events that train and asked at every moment that tests.", tables),
+        Section("Models", points=models),
+        Section("Measures", points=measures),
+        Section("Caveats", points=[*CAVEATS, *(f"Left out: {n}: {why}" for n, why in result["left_out"].items())]),
+    ]

@@ -1,0 +1,81 @@
+"""Fitted recommenders on disk: arrays as safetensors, the rest as one JSON file; nothing that runs when it is read."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from base.frozen import Frozen
+from base.plugins import choose
+from recommenders.protocol import RECOMMENDERS, Fitted, Recommender, State
+
+ARRAYS, FACTS = "model.safetensors", "model.json"
+
+
+class NoModel(Exception):
+    """A folder holds no fitted recommender; the text says which and what to run."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A fitted recommender as a folder holds it."""
+
+    name: str
+    """Name of the recommender."""
+    model: Fitted
+    """The fitted model."""
+    items: Sequence[str]
+    """[I] ids of the catalogue that its places mean."""
+    facts: Mapping[str, Any]
+    """What it was fitted on: `seen_until` (the newest event, ISO), `release`, `options` and so on."""
+
+
+def keep(
+    folder: Path, recommender: Recommender, options: Frozen, model: Fitted, items: Sequence[str], about: Mapping
+) -> None:
+    """Write a fitted recommender; one that is there is replaced.
+
+    Args:
+        folder: Its folder; made when missing.
+        recommender: What was fitted.
+        options: With which options.
+        model: The fitted model.
+        items: [I] ids of the catalogue.
+        about: What it was fitted on, plain JSON.
+    """
+    state = model.state()
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
+    save_file(arrays, folder / ARRAYS)
+    facts = {
+        "recommender": recommender.name,
+        "options": options.model_dump(mode="json"),
+        **about,
+        "state": dict(state.facts),
+        "items": list(items),
+    }
+    (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def load(folder: Path, plugins: Sequence[Path] = ()) -> Kept:
+    """Read a fitted recommender.
+
+    Args:
+        folder: Its folder.
+        plugins: Folders of a team's own recommenders.
+
+    Raises:
+        NoModel: There is none.
+        UnknownPlugin: No recommender of its name is there any more.
+    """
+    if not (folder / FACTS).is_file():
+        raise NoModel(f"{folder}: holds no fitted recommender\n  fit one: knowflow eval recommend")
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    (recommender,) = choose(RECOMMENDERS, [facts["recommender"]], plugins)
+    options = recommender.options.model_validate(facts["options"])
+    model = recommender.load(State(load_file(folder / ARRAYS), facts["state"]), options)
+    return Kept(recommender.name, model, facts["items"], facts)
