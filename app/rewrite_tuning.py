@@ -22,8 +22,8 @@ from sources.queries import training_queries, validation_queries
 from tuning.candidates import candidate_table, read_candidates
 from tuning.config import RewriteConfig
 from tuning.conversations import digest
-from tuning.faults import TuningFault
 from tuning.rejection import Judge, judge, keep, rewards
+from tuning.workfolder import TuningFault
 
 
 @dataclass(frozen=True)

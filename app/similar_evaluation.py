@@ -23,8 +23,8 @@ from llm_tasks.pipeline.workplace import OptionFault
 from prompts.domain import load_domain
 from prompts.notes import notes
 from sources.tables import Dataset
-from tuning.contrastive_config import ContrastiveConfig, share_of
-from tuning.note_pairs import note_pairs, pair_users, training_pairs
+from tuning.config import ContrastiveConfig
+from tuning.note_pairs import note_pairs, pair_users, share_of, training_pairs
 from tuning.workfolder import RESULT, read_json
 
 HELD_OUT, VALIDATES = 0.5, 0.2

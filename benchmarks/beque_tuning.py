@@ -42,7 +42,7 @@ from tuning.instructions import rewrite_mixture
 from tuning.preference import tune_preferences
 from tuning.ranking import Ranked, agreement, measure_ranking, rank_queries, score_queries
 from tuning.rejection import Judge, judge, keep, rewards
-from tuning.sft import tune
+from tuning.supervised import tune
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
 SETTINGS = RewriteConfig(

@@ -40,8 +40,8 @@ from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
 from prompts.domain import load_domain
 from prompts.notes import notes
+from tuning.config import ContrastiveConfig
 from tuning.contrastive import tune_encoder
-from tuning.contrastive_config import ContrastiveConfig
 from tuning.note_pairs import training_pairs
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"

@@ -27,13 +27,12 @@ from encoders.dense import DenseEncoder
 from prompts.domain import Domain, load_domain
 from prompts.notes import Guides, Labels, compression, labels_of, notes
 from tuning.base import load_weights
-from tuning.config import StepConfig
+from tuning.config import ContrastiveConfig, StepConfig
 from tuning.contrastive import tune_encoder
-from tuning.contrastive_config import ContrastiveConfig, share_of
 from tuning.contrastive_steps import encode_prompts
+from tuning.note_measures import recall
 from tuning.note_model import load_note_model
-from tuning.note_pairs import training_pairs
-from tuning.note_recall import recall
+from tuning.note_pairs import share_of, training_pairs
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
 FIELD, HELD_OUT, PAIRS = "genres", 0.3, 2_048

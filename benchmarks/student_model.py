@@ -22,7 +22,7 @@ from base.progress import silent
 from tuning.base import Base, find_base, load_weights, save
 from tuning.config import StepConfig
 from tuning.packing import pack
-from tuning.sft import make_trainer
+from tuning.supervised import make_trainer
 from tuning.tokens import Example
 
 VOCABULARY = 4_096

@@ -22,7 +22,7 @@ from prompts.domain import load_domain
 from tuning.base import find_base
 from tuning.config import TuningConfig
 from tuning.mixture import mix
-from tuning.sft import tune
+from tuning.supervised import tune
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
 ROWS = 240

@@ -21,7 +21,7 @@ from prompts.faults import PromptFault
 from retrieval.similar import UnknownItem
 from sources.faults import SourceFaults
 from sources.queries import UnfitQuery
-from tuning.faults import TuningFault
+from tuning.workfolder import TuningFault
 
 CHECK_FAILED, WRONG_INPUT = 1, 2
 CODES: dict[type[Exception], int] = {

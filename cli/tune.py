@@ -13,8 +13,8 @@ from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, pri
 from engines.fingerprint import fingerprint
 from prompts.domain import load_domain
 from tuning.config import TuningConfig
-from tuning.faults import TuningFault
 from tuning.mixture import mix
+from tuning.workfolder import TuningFault
 
 DEFAULTS = TuningConfig()
 
@@ -54,7 +54,7 @@ def tune(
         shop.skip_bad_rows,
     )
     from tuning.base import find_base, merge  # noqa: PLC0415 - takes seconds; wrong input is told before
-    from tuning.sft import tune as tune_model  # noqa: PLC0415
+    from tuning.supervised import tune as tune_model  # noqa: PLC0415
 
     base = find_base(model, shop.engine.options.get("template", {}) if shop.engine.name == "vllm" else {})
     with bars():

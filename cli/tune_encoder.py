@@ -17,9 +17,9 @@ from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from llm_tasks.pipeline.catalogue import choose_tasks
 from prompts.domain import load_domain
 from prompts.notes import labels_of, notes
-from tuning.contrastive_config import ContrastiveConfig, share_of
-from tuning.faults import TuningFault
-from tuning.note_pairs import training_pairs
+from tuning.config import ContrastiveConfig
+from tuning.note_pairs import share_of, training_pairs
+from tuning.workfolder import TuningFault
 
 DEFAULTS = ContrastiveConfig()
 MINILM = "all-MiniLM-L6-v2"

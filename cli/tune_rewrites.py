@@ -13,8 +13,8 @@ from app.rewrite_tuning import JudgedRewrites, judge_candidates
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
 from engines.fingerprint import fingerprint
 from tuning.config import RewriteConfig
-from tuning.faults import TuningFault
 from tuning.instructions import rewrite_mixture
+from tuning.workfolder import TuningFault
 
 DEFAULTS = RewriteConfig()
 Stage = Literal["sft", "pro", "pairwise"]
@@ -96,7 +96,7 @@ def _tune(
     from tuning.base import find_base  # noqa: PLC0415
     from tuning.preference import tune_preferences  # noqa: PLC0415
     from tuning.ranking import measure_ranking, rank_queries  # noqa: PLC0415
-    from tuning.sft import tune as tune_model  # noqa: PLC0415
+    from tuning.supervised import tune as tune_model  # noqa: PLC0415
 
     training = found.part("train")
     mixture = (

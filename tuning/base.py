@@ -16,10 +16,9 @@ from transformers import AutoModelForCausalLM
 from engines.fingerprint import fingerprint
 from engines.vllm.tokens import ChatTokens
 from tuning.config import StepConfig
-from tuning.faults import TuningFault
 from tuning.packing import Row, collate
 from tuning.tokens import stops
-from tuning.workfolder import RESULT
+from tuning.workfolder import RESULT, TuningFault
 
 PARTS = {"config.json": "config.json", "weights (*.safetensors)": "*.safetensors", "tokenizer": "tokenizer*"}
 MOVED = 1e-2

@@ -5,7 +5,7 @@ Paper:     Zhang et al. 2024, "NoteLLM: A Retrievable Large Language Model for N
 Idea:      two notes that people go on to from one another get near vectors; a language model writes the category or
            hashtags of each note in the same forward, so that the compressed word holds what the note is about. How
            well it writes them of items that it does not learn is measured before and after.
-Formula:   L = (L_cl + alpha L_gen) / (1 + alpha), both in contrastive_loss.py; alpha = 0.01.
+Formula:   L = (L_cl + alpha L_gen) / (1 + alpha), both in losses.py; alpha = 0.01.
 Consumes:  note texts; pairs of training events (note_pairs); categories and tags, where a language model generates.
 Produces:  a folder of sentence-transformers (Transformer, Pooling, Dense, Normalize), which vLLM's pooling runner reads
            too, and knowflow_tuning.json: what it saw, until when, and what came of it.
@@ -33,14 +33,14 @@ from base.progress import Progress
 from engines.fingerprint import fingerprint
 from prompts.domain import Domain, load_domain
 from prompts.notes import Guides, Labels, Output, compression
-from tuning.contrastive_config import ContrastiveConfig, share_of
+from tuning.config import ContrastiveConfig
 from tuning.contrastive_steps import Draw, Losses, NoteTrainer, encode_prompts
-from tuning.faults import TuningFault
 from tuning.note_batches import Pairs
 from tuning.note_generation import answer, make_questions, written_figures
+from tuning.note_measures import recall
 from tuning.note_model import POOLINGS, NoteModel, export, load_note_model, wrapping_facts
-from tuning.note_recall import recall
-from tuning.workfolder import RESULT, WorkFolder, read_json
+from tuning.note_pairs import share_of
+from tuning.workfolder import RESULT, TuningFault, WorkFolder, read_json
 
 ENCODED_AT_ONCE = 64
 

@@ -20,8 +20,8 @@ from torch.nn.utils import clip_grad_norm_, parameters_to_vector
 
 from base.progress import Progress
 from prompts.notes import Output
-from tuning.contrastive_config import ContrastiveConfig
-from tuning.contrastive_loss import contrastive_loss, joint_loss
+from tuning.config import ContrastiveConfig
+from tuning.losses import contrastive_loss, joint_loss
 from tuning.note_batches import NoteRow, Pairs, collate_notes, note_row
 from tuning.note_model import NoteModel
 from tuning.workfolder import STATE, write_json

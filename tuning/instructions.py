@@ -4,7 +4,7 @@ Paper:     Peng et al. 2024 (BEQUE, arXiv 2311.03758), section 3.2: multi-instru
 Idea:      a model that can also say what a query is about, whether a rewrite is good and what users found with a query
            rewrites better than one that has seen rewrites alone.
 Consumes:  rewrites of training queries that were judged (`rejection.py`), and what users found with these queries.
-Produces:  conversations for `sft.tune`:
+Produces:  conversations for `supervised.tune`:
            rewrite: query -> a rewrite that passes both filters;
            thought: query -> the thought behind it, and on the next line the rewrite;
            quality: query and rewrite -> Yes when it passes, No when it does not or was written for another query;
@@ -22,8 +22,8 @@ from prompts.library import choose_prompt
 from sources.queries import normalised
 from tuning.config import RewriteConfig
 from tuning.conversations import Conversation, digest
-from tuning.faults import TuningFault
 from tuning.mixture import Mixture
+from tuning.workfolder import TuningFault
 
 PROMPTS = {
     "rewrite": "query_to_rewrite",

@@ -1,6 +1,7 @@
 """What a model makes of recommendation rows that it does not learn: the loss of the true answer, and the AUC."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,15 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from base.progress import Progress
-from tuning.loss import answer_log_probability
+from tuning.base import Base
+from tuning.conversations import Conversation
+from tuning.losses import answer_log_probability
 from tuning.packing import collate
-from tuning.tokens import Example
+from tuning.recommendation import answers
+from tuning.tokens import Example, tokenise
+
+Measure = Callable[..., Mapping[str, Any]]
+"""Called with a model and, by name, `when`: `before` or `after`; says how good the model is."""
 
 
 def measure(
@@ -53,3 +60,24 @@ def measure(
         "loss": round(float(-np.where(truth, logs[:, 0], logs[:, 1]).mean()), 4),
         "auc": None if auc is None else round(float(auc), 4),
     }
+
+
+def by_answers(base: Base, rows: Sequence[Conversation], longest: int, progress: Progress) -> Measure | None:
+    """Measure by the two answers of held-out recommendation rows; None when there is no such row."""
+    pairs, liked = both_answers(base, rows, longest)
+    return partial(measure, rows=pairs, liked=liked, pad=base.pad, progress=progress) if pairs else None
+
+
+def both_answers(
+    base: Base, rows: Sequence[Conversation], longest: int
+) -> tuple[list[tuple[Example, Example]], list[bool]]:
+    """Held-out rows with each of the two answers, and whether the first one is true; too long ones are left out."""
+    words, pairs, liked = answers(), [], []
+    for row in rows:
+        one, other = (
+            tokenise(base.tokens, (*row[:-1], {"role": "assistant", "content": word}), base.ends) for word in words
+        )
+        if max(len(one), len(other)) <= min(longest, base.tokens.longest or longest):
+            pairs.append((one, other))
+            liked.append(row[-1]["content"] == words[0])
+    return pairs, liked

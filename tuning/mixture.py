@@ -12,8 +12,8 @@ from prompts.library import choose_prompt
 from sources.tables import Dataset
 from tuning.config import TuningConfig
 from tuning.conversations import Conversation, digest, read_conversations
-from tuning.faults import TuningFault
 from tuning.recommendation import PROMPT, choose_rows, write_rows
+from tuning.workfolder import TuningFault
 
 RECOMMENDATION, INSTRUCTIONS = "recommendation", "instructions"
 

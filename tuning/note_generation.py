@@ -6,7 +6,7 @@ Idea:      the text goes on from the very prompt of the tuning: note, compressio
 Produces:  accuracy and illusory share of categories; BLEU, chrF, precision and recall of hashtags; the same for the
            most common words, which know nothing of the note.
 Cost:      two texts a note, before and after the tuning; `written` bounds how many notes.
-Relations: note_judging has the figures; notes.Guides asks, for what a note does not show alone.
+Relations: note_measures has the figures; notes.Guides asks, for what a note does not show alone.
 """
 
 import random
@@ -21,7 +21,7 @@ from base.progress import Progress
 from prompts.notes import Guides, Labels, Output
 from tuning.contrastive_steps import in_chunks
 from tuning.note_batches import NoteRow, collate_notes, question
-from tuning.note_judging import Categories, Hashtags, judge_categories, judge_hashtags
+from tuning.note_measures import Categories, Hashtags, judge_categories, judge_hashtags
 from tuning.note_model import NoteModel
 
 TASKS = "category", "hashtags"
@@ -149,7 +149,7 @@ def written_figures(
 
 
 def judge(questions: Sequence[Question], written: Sequence[str], known: Collection[str]) -> Mapping[str, Any]:
-    """The figures of each task that was asked: `Categories` and `Hashtags` of note_judging as mappings.
+    """The figures of each task that was asked: `Categories` and `Hashtags` of note_measures as mappings.
 
     Args:
         questions: [n].

@@ -16,9 +16,9 @@ from encoders.pooling import pool
 from encoders.protocol import PoolingName
 from prompts.notes import Wrapping
 from tuning.base import load_weights
-from tuning.contrastive_config import ContrastiveConfig
-from tuning.faults import TuningFault
+from tuning.config import ContrastiveConfig
 from tuning.packing import NOT_LEARNT
+from tuning.workfolder import TuningFault
 
 SavedPooling = Literal["mean", "cls", "lasttoken"]
 POOLINGS: Mapping[SavedPooling, PoolingName] = {"mean": "mean", "cls": "cls", "lasttoken": "last_token"}

@@ -11,7 +11,8 @@ Cost:      one pass: every event is looked at once as a source, and the pairs of
 Relations: tuning/contrastive.py learns from them; evals/similar.py asks for those that were held out.
 """
 
-from collections.abc import Collection, Iterator
+import hashlib
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -67,6 +68,28 @@ def training_pairs(
     pairs = note_pairs(events, window=window, low=low, high=high, top=top)
     newest = events["time"].max()
     return TrainingPairs(pairs, newest if isinstance(newest, datetime) else None)
+
+
+def share_of(items: Iterable[str], share: float, salt: str) -> list[str]:
+    """Draw items by their name alone, so that a new item changes nothing for the others.
+
+    Args:
+        items: Ids.
+        share: About how many of them, 0 to 1.
+        salt: Another one gives another draw.
+
+    Returns:
+        Sorted ids.
+
+    Example:
+        >>> share_of(["a", "b"], 1.0, "test"), share_of(["a", "b"], 0.0, "test")
+        (['a', 'b'], [])
+    """
+
+    def drawn(item: str) -> bool:
+        return int.from_bytes(hashlib.sha256(f"{salt}/{item}".encode()).digest()[:8], "big") < share * 2**64
+
+    return sorted(item for item in set(items) if drawn(item))
 
 
 def note_pairs(

@@ -4,12 +4,12 @@ Paper:     Peng et al. 2024, "Large Language Model based Long-tail Query Rewriti
            2311.03758), section 3.4.
 Idea:      the likelihood of a rewrite should follow its reward; no reward model is trained, the search is the reward.
 Formula:   L = -s(best rewrite) + ranking_weight * L_rank, means over queries; s is the mean log-probability of a token,
-           the best of equals is the one that stands first, L_rank is PRO (`pro.py`) or, as a control, the pairwise
-           logistic loss (`pairwise.py`).
+           the best of equals is the one that stands first, L_rank is PRO or, as a control, the pairwise
+           logistic loss (both in `losses.py`).
 Consumes:  rewrites of training queries with rewards (`rejection.py`); those of validation queries choose the weights.
 Produces:  an adapter or a whole model, and knowflow_tuning.json beside it.
 Cost:      one row a rewrite, four a query.
-Relations: begin with a model that `sft.py` tuned on `instructions.py`.
+Relations: begin with a model that `supervised.py` tuned on `instructions.py`.
 Example:   knowflow tune-rewrites --stage pro --model models/rewriter --out models/aligned
 """
 
@@ -28,12 +28,10 @@ from base.progress import Progress, silent
 from engines.seen import learnt_until
 from tuning.base import Base, check_devices, prepare, save
 from tuning.config import RewriteConfig
-from tuning.faults import TuningFault
-from tuning.pairwise import pairwise_loss
-from tuning.pro import pro_loss
+from tuning.losses import pairwise_loss, pro_loss
 from tuning.ranking import Ranked, collate_queries, measure_ranking, scores_of
-from tuning.sft import Tell, arguments_of, check_finite
-from tuning.workfolder import RESULT, WorkFolder, read_json
+from tuning.supervised import Tell, arguments_of, check_finite
+from tuning.workfolder import RESULT, TuningFault, WorkFolder, read_json
 
 Objective = Literal["pro", "pairwise"]
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]

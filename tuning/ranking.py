@@ -17,9 +17,8 @@ from prompts.library import choose_prompt
 from tuning.base import Base
 from tuning.config import RewriteConfig
 from tuning.instructions import PROMPTS
-from tuning.loss import answer_log_probability
+from tuning.losses import TIED, answer_log_probability
 from tuning.packing import NOT_LEARNT, collate
-from tuning.pairwise import TIED
 from tuning.tokens import Example, Untold, tokenise
 
 AT_ONCE = 8

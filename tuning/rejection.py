@@ -20,7 +20,7 @@ from retrieval.feedback import feedback_of_all
 from retrieval.relevance import Relevance, relevant_places
 from retrieval.search import BulkSearch
 from tuning.config import RewriteConfig
-from tuning.pairwise import TIED
+from tuning.losses import TIED
 
 MEASURES = ("relevance", "increment", "hitrate")
 AT_ONCE = 1_000

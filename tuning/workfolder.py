@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tuning.faults import TuningFault
-
 RESULT = "knowflow_tuning.json"
 """What the model was tuned on; written last, so that a folder that has it is finished."""
 WORK = ".tuning"
 """Hidden, so that it is no part of an adapter's fingerprint; it is deleted in the end."""
 PLAN, STATE = "plan.json", "trainer_state.json"
+
+
+class TuningFault(Exception):
+    """A model cannot be tuned as asked; the text says why and what to do."""
 
 
 class WorkFolder:

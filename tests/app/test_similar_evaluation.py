@@ -32,8 +32,7 @@ from base.progress import silent
 from cli.eval_similar import conclusion, shown_tables
 from evals.similar import WEIGHTS, choose_weight
 from llm_tasks.pipeline.workplace import OptionFault
-from tuning.contrastive_config import share_of
-from tuning.note_pairs import training_pairs
+from tuning.note_pairs import share_of, training_pairs
 from tuning.workfolder import RESULT
 
 ITEMS, USERS, EACH = 60, 40, 20

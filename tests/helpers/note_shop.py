@@ -8,7 +8,7 @@ import polars as pl
 
 from prompts.domain import load_domain
 from prompts.notes import Guides, Labels, compression, note_text
-from tuning.contrastive_config import ContrastiveConfig
+from tuning.config import ContrastiveConfig
 from tuning.contrastive_steps import NoteTrainer
 from tuning.note_batches import Pairs
 from tuning.note_model import load_note_model

@@ -23,8 +23,8 @@ from feature_store.releases import get_release, released_knowledge
 from llm_tasks.note_embed import note_embed
 from llm_tasks.pipeline.task import EPOCH, Inputs, TaskOptions
 from prompts.domain import load_domain
+from tuning.config import ContrastiveConfig
 from tuning.contrastive import tune_encoder
-from tuning.contrastive_config import ContrastiveConfig
 
 SEEN_UNTIL = START + timedelta(minutes=2)
 TEXTS = {f"i{place}": f"Thing {place}" for place in range(12)}  # the notes of the shop's items

@@ -13,12 +13,12 @@ from base.progress import silent
 from engines.fingerprint import fingerprint
 from prompts.notes import Guides, Labels, compression, note_text
 from tuning.contrastive import tune_encoder
-from tuning.contrastive_config import share_of
-from tuning.contrastive_loss import contrastive_loss, joint_loss
-from tuning.faults import TuningFault
+from tuning.losses import contrastive_loss, joint_loss
 from tuning.note_batches import collate_notes, note_row
 from tuning.note_model import load_note_model
+from tuning.note_pairs import share_of
 from tuning.packing import NOT_LEARNT
+from tuning.workfolder import TuningFault
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from prompts.library import find_prompts
 from sources.config import QuerySplit
 from sources.queries import split_queries
 from tuning.config import RewriteConfig
-from tuning.faults import TuningFault
 from tuning.instructions import rewrite_mixture
+from tuning.workfolder import TuningFault
 
 DOMAIN = load_domain("films")
 NAMES = [f"query{place}" for place in range(60)]

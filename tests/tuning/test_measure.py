@@ -9,9 +9,9 @@ from base.progress import silent
 from prompts.domain import load_domain
 from tuning.base import load_weights
 from tuning.config import TuningConfig
-from tuning.measure import measure
+from tuning.measure import both_answers, measure
 from tuning.mixture import mix
-from tuning.sft import both_answers, tune
+from tuning.supervised import tune
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 from prompts.domain import load_domain
 from tuning.config import TuningConfig
-from tuning.faults import TuningFault
 from tuning.mixture import mix
+from tuning.workfolder import TuningFault
 
 DOMAIN = load_domain("generic")
 

@@ -9,11 +9,11 @@ from note_shop import CONFIG, FILMS, shop
 from base.progress import silent
 from prompts.notes import Guides, Labels, compression
 from tuning.contrastive import tune_encoder
-from tuning.contrastive_config import share_of
 from tuning.note_batches import NoteRow, collate_notes, note_row, question
 from tuning.note_generation import Question, answer, judge, make_questions, most_common, written_figures
-from tuning.note_judging import judge_categories, judge_hashtags
+from tuning.note_measures import judge_categories, judge_hashtags
 from tuning.note_model import load_note_model
+from tuning.note_pairs import share_of
 
 GUIDES = Guides(FILMS, "genre")
 TEXTS, PAIRS, LABELS = shop()

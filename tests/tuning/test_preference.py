@@ -11,7 +11,6 @@ from base.progress import silent
 from prompts.domain import load_domain
 from tuning.base import load_weights
 from tuning.config import RewriteConfig
-from tuning.faults import TuningFault
 from tuning.packing import collate
 from tuning.preference import tune_preferences
 from tuning.ranking import (
@@ -23,6 +22,7 @@ from tuning.ranking import (
     rank_queries,
     score_queries,
 )
+from tuning.workfolder import TuningFault
 
 DOMAIN = load_domain("films")
 WORDS = ("amber", "basil", "cedar", "delta", "ember", "flint", "grove", "hazel")

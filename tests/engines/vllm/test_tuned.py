@@ -30,7 +30,7 @@ def tuned(tiny, make_shop, instructions, tmp_path):
     from tuning.base import find_base
     from tuning.config import TuningConfig
     from tuning.mixture import mix
-    from tuning.sft import tune
+    from tuning.supervised import tune
 
     file = tmp_path / "sums.jsonl"
     file.write_text("".join(json.dumps({"messages": list(said)}) + "\n" for said in instructions))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tuning.contrastive_loss import contrastive_loss, joint_loss
+from tuning.losses import contrastive_loss, joint_loss
 
 
 def loop(vectors, ids, tau, known=None, log_share=None) -> float:

@@ -1,14 +1,44 @@
-"""How well a model writes the category and the hashtags of items: accuracy, words it made up, and nearness of text.
+"""What a tuned encoder of notes is worth: recall of held-out pairs, and how well it writes categories and hashtags.
 
 Source: Zhang et al. 2024, "NoteLLM", section 4.5 (arXiv 2403.01744): accuracy, the share of illusory categories, BLEU
 and ROUGE of the hashtags. In place of ROUGE stands chrF, which needs no words to be cut apart.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
+
+
+def recall(vectors: np.ndarray, pairs: np.ndarray, at: Sequence[int] = (10, 100)) -> Mapping[str, float]:
+    """Mean over sources of the share of their targets among the nearest other notes.
+
+    Args:
+        vectors: [N, d] of length one.
+        pairs: [P, 2] int64, sources and targets; each pair once.
+        at: How many notes are looked at; those equally near stand in the order of their numbers.
+
+    Returns:
+        `recall@10` and so on; empty without a pair.
+
+    Example:
+        >>> line = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+        >>> recall(line, np.array([[0, 1], [2, 0]]), at=(1, 2))
+        {'recall@1': 0.5, 'recall@2': 1.0}
+    """
+    if not len(pairs):
+        return {}
+    sources, of = np.unique(pairs[:, 0], return_inverse=True)
+    near = vectors[sources] @ vectors.T  # [S, N]
+    near[np.arange(len(sources)), sources] = -np.inf  # a note is no neighbour of itself
+    order = np.argsort(-near, axis=1, kind="stable")
+    ranks = np.empty_like(order)
+    np.put_along_axis(ranks, order, np.arange(order.shape[1])[None], axis=1)
+    found = ranks[of, pairs[:, 1]]  # [P]
+    wanted = np.bincount(of)
+    return {f"recall@{k}": round(float((np.bincount(of, found < k) / wanted).mean()), 4) for k in at}
 
 
 @dataclass(frozen=True)

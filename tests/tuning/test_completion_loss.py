@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from tuning.base import check_packing, load_weights
-from tuning.faults import TuningFault
-from tuning.loss import answer_log_probability, completion_loss
+from tuning.losses import answer_log_probability, completion_loss
 from tuning.packing import collate
 from tuning.tokens import tokenise
+from tuning.workfolder import TuningFault
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from engines.vllm.options import find_model
 from llm_tasks.pipeline.workplace import read_adapter
 from tuning.base import load_weights, merge
 from tuning.config import TuningConfig
-from tuning.faults import TuningFault
-from tuning.loss import completion_loss
+from tuning.losses import completion_loss
 from tuning.packing import collate
-from tuning.sft import tune
+from tuning.supervised import tune
 from tuning.tokens import tokenise
+from tuning.workfolder import TuningFault
 
 NEWEST = datetime(2024, 1, 5, 12, tzinfo=UTC)
 EVENTS = {"recommendation": {"newest_event": str(NEWEST)}}

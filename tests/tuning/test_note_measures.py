@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tuning.note_judging import judge_categories, judge_hashtags
+from tuning.note_measures import judge_categories, judge_hashtags
 
 
 def test_categories_are_right_wrong_or_made_up():

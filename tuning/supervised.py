@@ -12,7 +12,7 @@ Example:   knowflow tune --model models/Qwen3-0.6B --instructions instructions.j
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,12 @@ from base.progress import Progress
 from engines.seen import learnt_until
 from tuning.base import Base, check_devices, check_packing, prepare, save
 from tuning.config import StepConfig
-from tuning.conversations import Conversation
-from tuning.faults import TuningFault
-from tuning.loss import completion_loss
-from tuning.measure import measure
+from tuning.losses import completion_loss
+from tuning.measure import Measure, by_answers
 from tuning.mixture import Mixture
 from tuning.packing import collate, pack
-from tuning.recommendation import answers
 from tuning.tokens import Example, Untold, tokenise
-from tuning.workfolder import RESULT, WorkFolder, read_json
-
-Measure = Callable[..., Mapping[str, Any]]
-"""Called with a model and, by name, `when`: `before` or `after`; says how good the model is."""
+from tuning.workfolder import RESULT, TuningFault, WorkFolder, read_json
 
 
 def tune(
@@ -146,27 +140,6 @@ def check_finite(model: Any, config: StepConfig) -> None:
         raise TuningFault(
             f"the weights ran off to infinity\n  lower --learning-rate, which is {config.learning_rate:g}"
         )
-
-
-def by_answers(base: Base, rows: Sequence[Conversation], longest: int, progress: Progress) -> Measure | None:
-    """Measure by the two answers of held-out recommendation rows; None when there is no such row."""
-    pairs, liked = both_answers(base, rows, longest)
-    return partial(measure, rows=pairs, liked=liked, pad=base.pad, progress=progress) if pairs else None
-
-
-def both_answers(
-    base: Base, rows: Sequence[Conversation], longest: int
-) -> tuple[list[tuple[Example, Example]], list[bool]]:
-    """Held-out rows with each of the two answers, and whether the first one is true; too long ones are left out."""
-    words, pairs, liked = answers(), [], []
-    for row in rows:
-        one, other = (
-            tokenise(base.tokens, (*row[:-1], {"role": "assistant", "content": word}), base.ends) for word in words
-        )
-        if max(len(one), len(other)) <= min(longest, base.tokens.longest or longest):
-            pairs.append((one, other))
-            liked.append(row[-1]["content"] == words[0])
-    return pairs, liked
 
 
 def make_trainer(

@@ -9,8 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuning.pairwise import pairwise_loss
-from tuning.pro import pro_loss, ranking_loss
+from tuning.losses import pairwise_loss, pro_loss, ranking_loss
 
 TRUE = torch.tensor([[True, True]])
 
