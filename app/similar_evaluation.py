@@ -14,7 +14,7 @@ from app.workplace import open_dataset, open_store
 from base.progress import Progress
 from encoders.dense import DenseEncoder
 from encoders.lexical import LexicalEncoder
-from engines.minilm import minilm_folder
+from engines.model_folder import minilm_folder
 from evals.by_user import REPLICATES
 from evals.similar import AT, Pairs, Score, by_k, by_lift, choose_pairs, cosine, evaluate_setting, recalls
 from evals.similar import HEADLINE as HEADLINE_K

@@ -32,7 +32,7 @@ from ctr.compare import train_arm
 from ctr.config import TrainConfig
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
-from engines.minilm import minilm_folder
+from engines.model_folder import minilm_folder
 from evals.evaluate import evaluate
 from evals.scores import Scores
 from evals.segments import cold_rows

@@ -1,7 +1,7 @@
 """What one request costs the client of the openai engine: CPU time, and how many a core drives in a second.
 
 Run:   python benchmarks/openai_requests.py
-Reads: nothing; it starts the tests' server (tests/engines/fault_server.py) without faults, as a process.
+Reads: nothing; it starts the tests' server (tests/helpers/fault_server.py) without faults, as a process.
 The last line printed is one JSON object. `cpu_ms_per_request` is that of the engine alone: its thread, HTTP, JSON and
 the hand-over to the caller. Prompts have about 120 tokens, answers a few; the best of three runs counts, so that other
 work on the machine counts as little as it can. `per_core` is what one core could drive if the servers kept up.

@@ -10,7 +10,7 @@ from app.config import load_config
 from app.progress import progress
 from app.workplace import open_dataset
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
-from engines.fingerprint import fingerprint
+from engines.model_folder import fingerprint
 from prompts.domain import load_domain
 from tuning.config import TuningConfig
 from tuning.mixture import mix

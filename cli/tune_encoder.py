@@ -11,8 +11,7 @@ from app.config import Config, load_config
 from app.progress import progress
 from app.workplace import open_dataset, open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
-from engines.fingerprint import fingerprint
-from engines.minilm import minilm_folder
+from engines.model_folder import fingerprint, minilm_folder
 from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from llm_tasks.pipeline.catalogue import choose_tasks
 from prompts.domain import load_domain

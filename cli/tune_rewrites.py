@@ -11,7 +11,7 @@ from app.config import load_config
 from app.progress import progress
 from app.rewrite_tuning import JudgedRewrites, judge_candidates
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
-from engines.fingerprint import fingerprint
+from engines.model_folder import fingerprint
 from tuning.config import RewriteConfig
 from tuning.instructions import rewrite_mixture
 from tuning.workfolder import TuningFault

@@ -17,7 +17,7 @@ import numpy as np
 from base.progress import Progress
 from encoders.protocol import PoolingName
 from encoders.tuned import read_tuned
-from engines.minilm import minilm_folder
+from engines.model_folder import minilm_folder
 from engines.seen import FILE
 
 

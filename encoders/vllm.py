@@ -17,7 +17,7 @@ import numpy as np
 
 from base.progress import Progress
 from encoders.tuned import read_tuned
-from engines.fingerprint import fingerprint
+from engines.model_folder import fingerprint
 from engines.protocol import EngineFault
 from engines.vllm.load import Loaded, load, prepare
 

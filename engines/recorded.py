@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 from tokenizers import Tokenizer
 
-from engines.minilm import minilm_folder
+from engines.model_folder import minilm_folder
 from engines.protocol import EngineFault
 from engines.request import Answer, ModelIdentity, Request, answer_key
 from prompts.domain import Domain

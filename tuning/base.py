@@ -13,7 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from engines.fingerprint import fingerprint
+from engines.model_folder import fingerprint
 from engines.vllm.tokens import ChatTokens
 from tuning.config import StepConfig
 from tuning.packing import Row, collate

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from base.progress import Progress
-from engines.fingerprint import fingerprint
+from engines.model_folder import fingerprint
 from prompts.domain import Domain, load_domain
 from prompts.notes import Guides, Labels, Output, compression
 from tuning.config import ContrastiveConfig

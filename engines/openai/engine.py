@@ -2,19 +2,162 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
-from engines.openai.body import chat_body, unwrapped
-from engines.openai.http import Http
-from engines.openai.options import SecretReader, read_key, read_options
-from engines.openai.reply import read_reply
-from engines.openai.run import running
-from engines.openai.scores import NO_TOKENS, score
-from engines.openai.tokens import EstimatedTokens, ExactTokens, Tokens
+from engines.openai.messages import (
+    Again,
+    Barred,
+    chat_body,
+    estimate_tokens,
+    read_body,
+    read_reply,
+    shown,
+    unwrapped,
+    usage,
+)
+from engines.openai.options import OpenAIOptions, SecretReader, read_key, read_options
+from engines.openai.run import Http, running
 from engines.protocol import EngineConfig, EngineFault
 from engines.request import Answer, ModelIdentity, Request
+
+
+class EstimatedTokens:
+    """Counts without a tokenizer."""
+
+    words = "an estimate, a quarter of the prompt's bytes; name engine.options.tokenizer for exact counts"
+
+    def count(self, messages: Sequence[Mapping[str, str]]) -> int:
+        """Estimate the tokens of a rendered prompt."""
+        return estimate_tokens(*(message["content"] for message in messages))
+
+
+class ExactTokens:
+    """Counts with the model's tokenizer and chat template, as the server does.
+
+    Args:
+        folder: Of the tokenizer.
+        template: Further variables of the chat template, as `extra.chat_template_kwargs` sends them.
+    """
+
+    def __init__(self, folder: str, template: Mapping[str, Any]) -> None:
+        self._folder, self._template = folder, dict(template)
+        self.words = f"counted exactly, with the tokenizer and chat template of {Path(folder).name}"
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer  # noqa: PLC0415  (seconds to import, and only a plan counts)
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(self._folder)
+        except Exception as error:
+            raise EngineFault(f"engine.options.tokenizer: {self._folder} cannot be read: {error}") from error
+        if not tokenizer.chat_template:
+            raise EngineFault(
+                f"engine.options.tokenizer: the tokenizer in {self._folder} has no chat template\n"
+                "  put the chat_template.jinja that the server uses into the folder"
+            )
+        return tokenizer
+
+    def count(self, messages: Sequence[Mapping[str, str]]) -> int:
+        """Count the tokens of a rendered prompt."""
+        return len(self.prompt_ids(messages))
+
+    def prompt_ids(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """Tokens of a rendered prompt, up to where the answer begins."""
+        return self._tokenizer.apply_chat_template(
+            [dict(message) for message in messages],
+            tokenize=True,
+            add_generation_prompt=True,
+            return_dict=False,
+            **self._template,
+        )
+
+    def text_ids(self, text: str) -> list[int]:
+        """Tokens of a text that stands inside an answer."""
+        return self._tokenizer.encode(text, add_special_tokens=False)
+
+
+Tokens = EstimatedTokens | ExactTokens
+
+
+NO_MODEL = re.compile(r"does not exist|no such model|model.{0,80}not found", re.IGNORECASE)
+NO_TOKENS = "scores need the tokens of the prompt; name engine.options.tokenizer"
+LEAST = -1e8
+"""Stands for a log-probability that is no finite number."""
+CANNOT = "the server does not tell how likely it finds a given answer; vLLM does (`prompt_logprobs`)"
+
+
+async def score(http: Http, url: str, request: Request, model: str, options: OpenAIOptions, tokens: Tokens) -> Answer:
+    """Score all candidates of a request.
+
+    Args:
+        http: Session.
+        url: Base address of the server.
+        request: Its form is `scores`.
+        model: Name of the model or adapter.
+        options: Of the engine.
+        tokens: Must be exact.
+
+    Returns:
+        A JSON object, candidate -> log-probability; or an error row that says why it cannot be.
+
+    Raises:
+        Again: Another attempt may succeed.
+        Barred: This server will answer no row of this model.
+    """
+    if not isinstance(tokens, ExactTokens):
+        return _cannot(request, NO_TOKENS)
+    prompt = tokens.prompt_ids(request.messages)
+    extra = {name: value for name, value in options.extra.items() if name != "chat_template_kwargs"}
+    scores: dict[str, float] = {}
+    spent = Answer(request.key, None)
+    for candidate in request.schema["candidates"]:
+        ids = tokens.text_ids(candidate)
+        body = {**extra, "model": model, "prompt": prompt + ids, "max_tokens": 1, "temperature": 0.0}
+        reply = await http.post(url, "/completions", {**body, "prompt_logprobs": 0})
+        try:
+            said = read_body(reply, request)
+        except Barred as barred:
+            if barred.status in (404, 405) and not NO_MODEL.search(barred.words):
+                return _cannot(request, f"{CANNOT}: {barred}")
+            raise
+        if isinstance(said, Answer):
+            return said
+        given, made, cached = usage(said, request, "")
+        spent = replace(
+            spent,
+            input_tokens=spent.input_tokens + given,
+            output_tokens=spent.output_tokens + made,
+            cached_tokens=spent.cached_tokens + cached,
+        )
+        found = _logprobs(said, len(prompt), ids)
+        if found is None:
+            return _cannot(request, f"{CANNOT}: {shown(reply.body)}")
+        scores[candidate] = found
+    return replace(spent, text=json.dumps(scores, ensure_ascii=False, separators=(",", ":")))
+
+
+def _logprobs(said: dict[str, Any], begin: int, ids: list[int]) -> float | None:
+    """Sum the log-probabilities of the tokens of a candidate; None when the server tells none."""
+    try:
+        listed = said["choices"][0].get("prompt_logprobs") or said.get("prompt_logprobs")
+        return None if not listed else _finite(sum(listed[begin + i][str(t)]["logprob"] for i, t in enumerate(ids)))
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+        raise Again("garbage", "the log-probabilities do not belong to the prompt that was sent") from None
+
+
+def _finite(value: float) -> float:
+    return min(0.0, max(LEAST, value)) if isfinite(value) else LEAST  # rounding may leave 1e-7 above 0
+
+
+def _cannot(request: Request, why: str) -> Answer:
+    return Answer(request.key, None, "unsupported", why)
 
 
 class OpenAIEngine:

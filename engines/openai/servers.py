@@ -5,8 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from engines.openai.messages import Again
 from engines.openai.options import OpenAIOptions
-from engines.openai.reply import Again
 from engines.protocol import EngineFault
 
 LOG = logging.getLogger(__name__)

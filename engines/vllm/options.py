@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from base.frozen import Frozen
-from engines.fingerprint import fingerprint
+from engines.model_folder import fingerprint
 from engines.protocol import EngineConfig, EngineFault
 from engines.seen import Unsaid, tuned_until
 

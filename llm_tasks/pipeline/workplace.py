@@ -8,7 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-from engines.fingerprint import fingerprint
+from engines.model_folder import fingerprint
 from engines.protocol import Engine
 from engines.request import Adapter, ModelIdentity
 from engines.seen import Unsaid, latest, tuned_until

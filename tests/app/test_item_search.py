@@ -45,7 +45,7 @@ def test_a_query_is_encoded_as_the_release_was(searched_shop):
 
     from sentence_transformers import SentenceTransformer
 
-    from engines.minilm import minilm_folder
+    from engines.model_folder import minilm_folder
 
     (reference,) = SentenceTransformer(str(minilm_folder())).encode(["Bank Heist"], normalize_embeddings=True)
     np.testing.assert_allclose(vector, reference, atol=2e-6)

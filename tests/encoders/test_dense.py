@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 from base.progress import silent
 from encoders.dense import DenseEncoder
 from encoders.protocol import PoolingName
-from engines.minilm import minilm_folder
+from engines.model_folder import minilm_folder
 
 POOLINGS = get_args(PoolingName)
 TEXTS = [

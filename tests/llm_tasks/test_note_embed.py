@@ -16,7 +16,7 @@ from app.workplace import chosen_tasks
 from base.progress import silent
 from ctr.views import history_view, knowledge_view
 from encoders.dense import DenseEncoder
-from engines.minilm import minilm_folder
+from engines.model_folder import minilm_folder
 from feature_store.leak_check import leak_check
 from feature_store.leak_made import UNSAID
 from feature_store.releases import get_release, released_knowledge

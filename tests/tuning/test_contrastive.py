@@ -10,7 +10,7 @@ import torch
 from note_shop import CONFIG, FILMS, SEEN, farthest, gradients_of, shop, trainer_of
 
 from base.progress import silent
-from engines.fingerprint import fingerprint
+from engines.model_folder import fingerprint
 from prompts.notes import Guides, Labels, compression, note_text
 from tuning.contrastive import tune_encoder
 from tuning.losses import contrastive_loss, joint_loss

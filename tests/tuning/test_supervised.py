@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from base.progress import silent
-from engines.fingerprint import fingerprint
+from engines.model_folder import fingerprint
 from engines.protocol import EngineConfig
 from engines.seen import learnt_until
-from engines.vllm.adapters import check_adapter
+from engines.vllm.load import check_adapter
 from engines.vllm.options import find_model
 from llm_tasks.pipeline.workplace import read_adapter
 from tuning.base import load_weights, merge

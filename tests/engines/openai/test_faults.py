@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import fault_server
 import pytest
 from fault_server import RATES, answer_of
 
@@ -17,7 +18,7 @@ from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.generate import generate
 from llm_tasks.pipeline.plan import plan_task
 
-PROGRAM = Path(__file__).with_name("fault_server.py")
+PROGRAM = Path(fault_server.__file__)
 ROWS, CONCURRENCY = 2000, 24
 ALWAYS = {
     "error_500": "http_500",

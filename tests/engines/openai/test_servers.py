@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from engines.openai.messages import Again
 from engines.openai.options import OpenAIOptions
-from engines.openai.reply import Again
 from engines.openai.servers import Server, Servers
 from engines.protocol import EngineFault
 

@@ -15,8 +15,7 @@ from fault_server import listen
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
-from engines.openai.engine import OpenAIEngine
-from engines.openai.tokens import ExactTokens
+from engines.openai.engine import ExactTokens, OpenAIEngine
 from engines.protocol import EngineConfig, EngineFault
 from engines.request import Adapter, Request
 from llm_tasks.pipeline.parse import parse_answer

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engines.choose import build_engine
-from engines.fingerprint import SAMPLE, fingerprint
+from engines.model_folder import SAMPLE, fingerprint
 from engines.protocol import EngineConfig, EngineFault
 from engines.vllm.options import read_options
 from prompts.domain import load_domain

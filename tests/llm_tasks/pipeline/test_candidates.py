@@ -96,7 +96,7 @@ def test_the_four_points_of_the_prompt_are_found_in_it():
 def minilm():
     from sentence_transformers import SentenceTransformer
 
-    from engines.minilm import minilm_folder
+    from engines.model_folder import minilm_folder
 
     model = SentenceTransformer(str(minilm_folder()), device="cpu")
     return lambda texts: np.asarray(model.encode(texts))

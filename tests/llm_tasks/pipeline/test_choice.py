@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from engines.minilm import minilm_folder
+from engines.model_folder import minilm_folder
 from engines.request import ModelIdentity, Request, answer_key, candidates_of
 from feature_store.answers import read_answers
 from llm_tasks.pipeline.choice import Choice

@@ -3,7 +3,7 @@
 import pytest
 
 from encoders.protocol import EncoderConfig
-from engines.minilm import minilm_folder
+from engines.model_folder import minilm_folder
 from feature_store.vectors import newest_state, read_vectors
 from llm_tasks.pipeline.encode import NothingToFit, choose_encoders, task_texts
 from llm_tasks.pipeline.workplace import OptionFault

