@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.openai.engine import OpenAIEngine
-from engines.protocol import EngineConfig
+from engines.openai.options import OpenAIOptions
 from engines.request import Request
 
 SERVER = Path(__file__).resolve().parents[1] / "tests" / "helpers" / "fault_server.py"
@@ -30,8 +30,8 @@ def main() -> None:
         try:
             assert server.stdout is not None
             url = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
-            options = {"urls": url, "concurrency": CONCURRENCY}
-            engine = OpenAIEngine(EngineConfig(name="openai", model="tiny", options=options), Path())
+            options = OpenAIOptions.model_validate({"urls": url, "concurrency": CONCURRENCY})
+            engine = OpenAIEngine("tiny", options)
             measured = [measure(engine) for _ in range(RUNS)]
         finally:
             server.kill()

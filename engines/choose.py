@@ -1,18 +1,30 @@
-"""Builds the engine that knowflow.yaml names."""
+"""Builds the engine that knowflow.yaml names: one of ours, one of a team's folder, or a class of an own package."""
 
 import importlib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
-from engines.openai.options import SecretReader
-from engines.protocol import Engine, EngineConfig, EngineFault
-from engines.recorded import RecordedEngine
-from engines.vllm.engine import VllmEngine
+from pydantic import ValidationError
+
+from base.frozen import Frozen
+from base.plugins import Kind, UnknownPlugin, choose
+from engines.protocol import Engine, EngineConfig, EngineFault, EngineKind, SecretReader
 from prompts.domain import Domain
 
-__all__ = ["EngineFault", "build_engine"]
+__all__ = ["ENGINES", "EngineFault", "build_engine", "read_options"]
+
+ENGINES = Kind("engine", "engines", EngineKind)
 
 
-def build_engine(config: EngineConfig, domain: Domain, folder: Path, secret: SecretReader | None = None) -> Engine:
+def build_engine(
+    config: EngineConfig,
+    domain: Domain,
+    folder: Path,
+    secret: SecretReader | None = None,
+    folders: Sequence[Path] = (),
+) -> Engine:
     """Build an engine.
 
     Args:
@@ -20,32 +32,19 @@ def build_engine(config: EngineConfig, domain: Domain, folder: Path, secret: Sec
         domain: The words of the domain, for engines that render prompts.
         folder: What relative paths are relative to; the folder of knowflow.yaml.
         secret: Reads a stored secret by its name; None where there is no Prefect.
+        folders: Folders of a team's own plug-ins.
 
     Raises:
         EngineFault: No such engine, or its options are wrong.
+        PluginFault: A file of the folders cannot be used.
     """
-    if config.name == "recorded":
-        return _recorded(config, domain, folder)
-    if config.name == "openai":
-        from engines.openai.engine import OpenAIEngine  # noqa: PLC0415  (its HTTP client takes a while to import)
-
-        return OpenAIEngine(config, folder, secret)
-    if config.name == "vllm":
-        return VllmEngine(config, folder)
-    if ":" not in config.name:
-        raise EngineFault(
-            f"engine.name: there is no engine '{config.name}'\n  use recorded, vllm, openai, or package.module:Class"
-        )
-    module_name, class_name = config.name.split(":", 1)
-    try:
-        factory = getattr(importlib.import_module(module_name), class_name)
-        engine = factory(config=config, domain=domain, folder=folder)
-    except (ImportError, AttributeError, TypeError) as error:
-        raise EngineFault(
-            f"engine.name: cannot build '{config.name}': {error}\n"
-            "  it must be importable and take config=, domain= and folder=; docs/how-to/own-engine.md shows one"
-        ) from error
-    if engine.identity.seen_until != config.told_until:
+    if ":" in config.name:
+        engine = _of_a_package(config, domain, folder)
+    else:
+        kind = _kind(config.name, folders)
+        engine = kind.build(config, read_options(kind, config.options), domain, folder, secret)
+    said, seen = config.told_until, engine.identity.seen_until
+    if said is not None and (seen is None or seen < said):
         raise EngineFault(
             f"engine.seen_until: '{config.name}' does not pass it on, so that answers would not be dated by it\n"
             "  let its identity be ModelIdentity(..., seen_until=config.told_until)"
@@ -53,14 +52,48 @@ def build_engine(config: EngineConfig, domain: Domain, folder: Path, secret: Sec
     return engine
 
 
-def _recorded(config: EngineConfig, domain: Domain, folder: Path) -> RecordedEngine:
-    unknown = sorted(set(config.options) - {"files"})
-    if unknown:
+def read_options(kind: EngineKind, given: Mapping[str, Any]) -> Frozen:
+    """Check what stands under `engine.options`.
+
+    Args:
+        kind: The engine whose options they are.
+        given: The options.
+
+    Raises:
+        EngineFault: All that is wrong with them, and what there is instead.
+    """
+    try:
+        return kind.options.model_validate(dict(given))
+    except ValidationError as error:
+        faults = [_explained(dict(detail), list(kind.options.model_fields)) for detail in error.errors()]
+        there = f"  the {kind.name} engine takes {', '.join(kind.options.model_fields) or 'no options'}"
+        raise EngineFault("\n".join([*faults, there + (f"; {kind.page} shows each" * bool(kind.page))])) from None
+
+
+def _explained(detail: Mapping[str, Any], known: Sequence[str]) -> str:
+    what = str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        close = get_close_matches(str(detail["loc"][-1]), known, n=1)
+        what = "there is no such option" + (f"; did you mean {close[0]!r}?" if close else "")
+    return f"{'.'.join(['engine.options', *map(str, detail['loc'])])}: {what}"
+
+
+def _kind(name: str, folders: Sequence[Path]) -> EngineKind:
+    try:
+        (kind,) = choose(ENGINES, [name], folders)
+    except UnknownPlugin as unknown:
+        there = ", ".join(unknown.known)
+        raise EngineFault(f"engine.name: there is no engine '{name}'\n  use {there}, or package.module:Class") from None
+    return kind
+
+
+def _of_a_package(config: EngineConfig, domain: Domain, folder: Path) -> Engine:
+    module_name, class_name = config.name.split(":", 1)
+    try:
+        factory = getattr(importlib.import_module(module_name), class_name)
+        return factory(config=config, domain=domain, folder=folder)
+    except (ImportError, AttributeError, TypeError) as error:
         raise EngineFault(
-            f"engine.options: the recorded engine knows no {', '.join(unknown)}\n  it takes `files` alone"
-        )
-    files = {name: folder / file for name, file in config.options.get("files", {}).items()}
-    missing = [f"{name}: {path}" for name, path in files.items() if not path.is_file()]
-    if missing:
-        raise EngineFault("engine.options.files: no such file\n  " + "\n  ".join(missing) + "\nmend the paths")
-    return RecordedEngine(config.model, config.revision, files, domain, config.told_until)
+            f"engine.name: cannot build '{config.name}': {error}\n"
+            "  it must be importable and take config=, domain= and folder=; docs/how-to/own-engine.md shows one"
+        ) from error

@@ -1,7 +1,9 @@
-"""The seam of an engine: a stream of requests in, a stream of answers out as they finish."""
+"""The seam of an engine: how one is declared, and a stream of requests in, a stream of answers out as they finish."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import Field, field_validator
@@ -10,13 +12,17 @@ from base.frozen import Frozen
 from engines.cutoffs import published_cutoff, read_cutoff
 from engines.request import Answer, ModelIdentity, Request
 from engines.seen import SeenUntil
+from prompts.domain import Domain
+
+SecretReader = Callable[[str], str]
+"""Reads a stored secret by its name; handed in from `flows`, the only room that knows Prefect."""
 
 
 class EngineConfig(Frozen):
     """Which engine answers, as knowflow.yaml says it under `engine:`."""
 
     name: str = "recorded"
-    """`recorded`, `vllm`, `openai`, or `package.module:Class` for an engine of your own."""
+    """`recorded`, `vllm`, `openai`, the name of an engine in a folder of your own, or `package.module:Class`."""
     model: str = "recorded"
     """Name of the model, or its folder; the name (for a folder, the folder's own) is part of every answer's key."""
     revision: str = ""
@@ -82,3 +88,23 @@ class Engine(Protocol):
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """Answer a stream of requests, yielding each answer as it finishes."""
         ...
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """An engine that knowflow.yaml may name: one object at the top of a file.
+
+    Reading it loads no model and no client; `build` imports what the engine needs.
+    """
+
+    name: str
+    """What stands under `engine.name`."""
+    about: str
+    """What it is, in one line."""
+    options: type[Frozen]
+    """Model of what stands under `engine.options`; each field's docstring says what it is for."""
+    build: Callable[[EngineConfig, Any, Domain, Path, SecretReader | None], Engine]
+    """Makes it: the `engine:` part of knowflow.yaml, its options as read, the words of the domain, the folder that
+    relative paths are relative to, and what reads a stored secret. Raises `EngineFault`."""
+    page: str = ""
+    """Where its options are explained."""

@@ -11,14 +11,23 @@ from functools import cached_property
 from pathlib import Path
 
 import polars as pl
+from pydantic import Field
 from tokenizers import Tokenizer
 
+from base.frozen import Frozen
 from engines.model_folder import minilm_folder
-from engines.protocol import EngineFault
+from engines.protocol import Engine, EngineConfig, EngineFault, EngineKind, SecretReader
 from engines.request import Answer, ModelIdentity, Request, answer_key
 from prompts.domain import Domain
 from prompts.library import choose_prompt
 from prompts.prompt import Prompt
+
+
+class RecordedOptions(Frozen):
+    """Options under `engine.options` when `engine.name` is `recorded`."""
+
+    files: dict[str, Path] = Field(default_factory=dict)
+    """Prompt name with version, such as `kar_item.v1` -> Parquet file of its answers."""
 
 
 class RecordedEngine:
@@ -111,3 +120,21 @@ def _prompt(name: str, path: Path) -> Prompt:
             f"  the prompt {prompt.name} shows {', '.join(sorted(prompt.variables))}; the file has {', '.join(there)}"
         )
     return prompt
+
+
+def _build(
+    config: EngineConfig, options: RecordedOptions, domain: Domain, folder: Path, secret: SecretReader | None
+) -> Engine:
+    files = {name: folder / file for name, file in options.files.items()}
+    missing = [f"{name}: {path}" for name, path in files.items() if not path.is_file()]
+    if missing:
+        raise EngineFault("engine.options.files: no such file\n  " + "\n  ".join(missing) + "\nfix the paths")
+    return RecordedEngine(config.model, config.revision, files, domain, config.told_until)
+
+
+RECORDED = EngineKind(
+    name="recorded",
+    about="answers that a model gave earlier, found again by content",
+    options=RecordedOptions,
+    build=_build,
+)

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
@@ -21,9 +22,9 @@ from engines.openai.messages import (
     unwrapped,
     usage,
 )
-from engines.openai.options import OpenAIOptions, SecretReader, read_key, read_options
+from engines.openai.options import OpenAIOptions, read_key
 from engines.openai.run import Http, running
-from engines.protocol import EngineConfig, EngineFault
+from engines.protocol import EngineFault, SecretReader
 from engines.request import Answer, ModelIdentity, Request
 
 
@@ -164,16 +165,22 @@ class OpenAIEngine:
     """Asks OpenAI-compatible servers.
 
     Args:
-        config: The `engine:` part of knowflow.yaml; `options` as `OpenAIOptions` says.
-        folder: What relative paths are relative to.
+        model: Name under which the servers know the model.
+        options: Of the engine, the path of the tokenizer absolute.
+        revision: Revision of the model's weights.
+        seen_until: Time of the newest event that the model was tuned on; None = on none.
         secret: Reads a Prefect Secret block by its name; None where there is no Prefect.
-
-    Raises:
-        EngineFault: The options are wrong.
     """
 
-    def __init__(self, config: EngineConfig, folder: Path, secret: SecretReader | None = None) -> None:
-        self._options = read_options(config.options, folder)
+    def __init__(
+        self,
+        model: str,
+        options: OpenAIOptions,
+        revision: str = "",
+        seen_until: datetime | None = None,
+        secret: SecretReader | None = None,
+    ) -> None:
+        self._options = options
         self._secret = secret
         extra = self._options.extra
         self._tokens: Tokens = EstimatedTokens()
@@ -181,8 +188,8 @@ class OpenAIEngine:
             self._tokens = ExactTokens(self._options.tokenizer, extra.get("chat_template_kwargs", {}))
         # What `extra` holds can change answers, so it is part of the identity like the revision.
         digest = hashlib.sha256(json.dumps(extra, sort_keys=True).encode()).hexdigest()[:8] if extra else ""
-        revision = "+".join(part for part in (config.revision, digest) if part)
-        self.identity = ModelIdentity(config.model, revision, seen_until=config.told_until)
+        revision = "+".join(part for part in (revision, digest) if part)
+        self.identity = ModelIdentity(model, revision, seen_until=seen_until)
         self.token_counter = self._tokens.words
         self.context_tokens = self._options.context_tokens
 

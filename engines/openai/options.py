@@ -1,18 +1,14 @@
 """Options of the `openai` engine: which servers, how many requests at once, when to try again, when to stop."""
 
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from base.frozen import Frozen
-from engines.protocol import EngineFault
-
-SecretReader = Callable[[str], str]
-"""Reads a stored secret by its name; handed in from `flows`, the only room that knows Prefect."""
+from engines.protocol import EngineFault, SecretReader
 
 
 class ServerOptions(Frozen):
@@ -101,20 +97,16 @@ class OpenAIOptions(Frozen):
         return sum(server.concurrency or self.concurrency for server in self.urls)
 
 
-def read_options(given: Mapping[str, Any], folder: Path) -> OpenAIOptions:
-    """Check the options.
+def find_tokenizer(options: OpenAIOptions, folder: Path) -> OpenAIOptions:
+    """Make the path of the tokenizer absolute.
 
     Args:
-        given: What stands under `engine.options`.
+        options: The options.
         folder: What a relative path is relative to.
 
     Raises:
-        EngineFault: All that is wrong with them, and what to change.
+        EngineFault: There is no tokenizer.
     """
-    try:
-        options = OpenAIOptions.model_validate(dict(given))
-    except ValidationError as error:
-        raise EngineFault("\n".join(_told(dict(detail)) for detail in error.errors())) from None
     if options.tokenizer is None:
         return options
     path = (folder / options.tokenizer).resolve()
@@ -124,12 +116,6 @@ def read_options(given: Mapping[str, Any], folder: Path) -> OpenAIOptions:
             "  name the folder of the model's tokenizer, or leave it out to go by an estimate"
         )
     return options.model_copy(update={"tokenizer": str(path)})
-
-
-def _told(detail: Mapping[str, Any]) -> str:
-    place = ".".join(["engine.options", *map(str, detail["loc"])])
-    known = "; known are " + ", ".join(OpenAIOptions.model_fields) if detail["type"] == "extra_forbidden" else ""
-    return f"{place}: {detail['msg'].removeprefix('Value error, ')}{known}\n  docs/how-to/openai-server.md shows each"
 
 
 def read_key(options: OpenAIOptions, secret: SecretReader | None) -> SecretStr | None:

@@ -1,1 +1,24 @@
 """A model in this process answers, by vLLM."""
+
+from pathlib import Path
+
+from engines.protocol import Engine, EngineConfig, EngineKind, SecretReader
+from engines.vllm.options import VllmOptions, find_model
+from prompts.domain import Domain
+
+
+def _build(
+    config: EngineConfig, options: VllmOptions, domain: Domain, folder: Path, secret: SecretReader | None
+) -> Engine:
+    from engines.vllm.engine import VllmEngine  # noqa: PLC0415 - reading what engines there are needs none of it
+
+    return VllmEngine(find_model(config, folder), options)
+
+
+VLLM = EngineKind(
+    name="vllm",
+    about="a model in this very process, by vLLM",
+    options=VllmOptions,
+    build=_build,
+    page="docs/how-to/vllm.md",
+)

@@ -11,10 +11,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from engines.protocol import EngineConfig, EngineFault
+from engines.protocol import EngineFault
 from engines.request import Adapter, Answer, ModelIdentity, Request
 from engines.vllm.load import BUSY, SPARE, Loaded, check_adapter, load, prepare, rank_of, room_for
-from engines.vllm.options import find_model, read_options
+from engines.vllm.options import ModelSource, VllmOptions
 from engines.vllm.sampling import ParamsMaker, read_sampling
 from engines.vllm.tokens import BETWEEN, ChatTokens, Scoring
 
@@ -157,17 +157,13 @@ class VllmEngine:
     """Answers with vLLM.
 
     Args:
-        config: The `engine:` part of knowflow.yaml; `engines/vllm/options.py` tells its options.
-        folder: What relative paths are relative to; the folder of knowflow.yaml.
-
-    Raises:
-        EngineFault: An option or the model's folder is wrong.
+        model: The model, from `find_model`.
+        options: Of the engine.
     """
 
-    def __init__(self, config: EngineConfig, folder: Path) -> None:
+    def __init__(self, model: ModelSource, options: VllmOptions) -> None:
         prepare()
-        self._options = read_options(config.options)
-        self._model = find_model(config, folder)
+        self._model, self._options = model, options
         revision = "+".join(part for part in (self._model.revision, self._options.shaping) if part)
         self.identity = ModelIdentity(self._model.name, revision, seen_until=self._model.seen_until)
         self.token_counter = f"counted exactly, with the tokenizer and chat template of {self._model.name}"

@@ -1,15 +1,14 @@
-"""Options of the `vllm` engine, and where its model lies; whatever is wrong with them is told in words, all at once."""
+"""Options of the `vllm` engine, and where its model lies."""
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from base.frozen import Frozen
 from engines.model_folder import fingerprint
@@ -71,25 +70,6 @@ class ModelSource:
     """Revision in every key: as given, else the fingerprint of the folder."""
     seen_until: datetime | None = None
     """Time of the newest event that it was tuned on; None = on none."""
-
-
-def read_options(given: Mapping[str, Any]) -> VllmOptions:
-    """Check the options.
-
-    Raises:
-        EngineFault: All that is wrong with them, and what there is instead.
-    """
-    try:
-        return VllmOptions.model_validate(dict(given))
-    except ValidationError as error:
-        faults = [_told(dict(detail)) for detail in error.errors()]
-        there = f"  the vllm engine takes {', '.join(VllmOptions.model_fields)}; docs/how-to/vllm.md shows each"
-        raise EngineFault("\n".join([*faults, there])) from None
-
-
-def _told(detail: Mapping[str, Any]) -> str:
-    what = "there is no such option" if detail["type"] == "extra_forbidden" else detail["msg"]
-    return f"{'.'.join(['engine.options', *map(str, detail['loc'])])}: {what}"
 
 
 def find_model(config: EngineConfig, folder: Path) -> ModelSource:

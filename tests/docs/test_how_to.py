@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import yaml
 
+from engines.choose import build_engine
 from engines.protocol import EngineConfig
 from engines.request import Request
+from prompts.domain import load_domain
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "own-engine.md").read_text(encoding="utf-8")
 
@@ -18,13 +19,12 @@ def block(language: str) -> str:
     return found[1]
 
 
-def test_the_engine_of_the_how_to_answers_requests():
-    names: dict = {}
-    exec(block("python"), names)
+def test_the_engine_of_the_how_to_answers_requests(tmp_path):
+    (tmp_path / "shouting.py").write_text(block("python"), encoding="utf-8")
     config = EngineConfig.model_validate(yaml.safe_load(block("yaml"))["engine"])
-    engine = names[config.name.split(":")[1]](config=config, domain=SimpleNamespace(), folder=Path())
+    engine = build_engine(config, load_domain("generic"), Path(), folders=[tmp_path])
 
     (answer,) = engine.generate([Request("k", ({"role": "user", "content": "two words"},), {}, {"type": "text"})])
 
-    assert (answer.key, answer.text, answer.input_tokens) == ("k", "TWO WORDS", 2)
-    assert engine.identity.model == "shouting"
+    assert (answer.key, answer.text, answer.input_tokens) == ("k", "TWO WORDS?", 2)
+    assert engine.identity.model == "capitals"

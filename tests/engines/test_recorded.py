@@ -96,14 +96,17 @@ def test_files_that_do_not_fit_are_told_when_the_engine_is_built(build, tmp_path
 
 
 def test_an_option_nobody_knows_is_refused(build):
-    with pytest.raises(EngineFault, match="knows no file, speed\n  it takes `files` alone"):
+    with pytest.raises(
+        EngineFault,
+        match=r"options\.file: there is no such option; did you mean 'files'.*\n.*options\.speed.*\n  .* takes files",
+    ):
         build(file="items.parquet", speed=3)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("vlm", "there is no engine 'vlm'"),
+        ("vlm", "there is no engine 'vlm'\n  use openai, recorded, vllm, or package"),
         ("no_such_module:Engine", "cannot build 'no_such_module:Engine': No module named"),
         ("scripted:Nobody", "cannot build 'scripted:Nobody': .*Nobody"),
         ("engines.recorded:RecordedEngine", "must be importable and take config=, domain= and folder="),

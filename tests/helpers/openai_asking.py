@@ -2,12 +2,11 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from fault_server import Behave, Served
 
 from engines.openai.engine import OpenAIEngine
-from engines.protocol import EngineConfig
+from engines.openai.options import OpenAIOptions
 from engines.request import Adapter, Request
 
 QUICK = {"attempts": 3, "backoff": 0.01, "probe_after": 0.05, "give_up_after": 30, "timeout": 30}
@@ -16,7 +15,11 @@ TEXT = {"type": "text"}
 
 def engine(*servers: Served | str, **options) -> OpenAIEngine:
     urls = [server if isinstance(server, str) else server.url for server in servers]
-    return OpenAIEngine(EngineConfig(name="openai", model="tiny", options={"urls": urls, **QUICK, **options}), Path())
+    return engine_of("tiny", urls=urls, **{**QUICK, **options})
+
+
+def engine_of(model: str, **options) -> OpenAIEngine:
+    return OpenAIEngine(model, OpenAIOptions.model_validate(options))
 
 
 def request(prompt: str, schema=None, adapter: Adapter | None = None, **sampling) -> Request:

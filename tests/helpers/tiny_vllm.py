@@ -58,9 +58,10 @@ def make_engine() -> Callable[..., Any]:
     def make(folder: Path, **options: Any) -> Any:
         from engines.protocol import EngineConfig
         from engines.vllm.engine import VllmEngine
+        from engines.vllm.options import VllmOptions, find_model
 
-        config = EngineConfig(name="vllm", model=folder.name, options=OPTIONS | options)
-        return VllmEngine(config, folder.parent)
+        model = find_model(EngineConfig(name="vllm", model=folder.name), folder.parent)
+        return VllmEngine(model, VllmOptions.model_validate(OPTIONS | options))
 
     return make
 

@@ -5,12 +5,11 @@ import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import psutil
 import pytest
 from fault_server import Served, answer_of, completion, serve, told, usage_of
-from openai_asking import QUICK, by_rule, engine, engine_threads, good, request, requests
+from openai_asking import QUICK, by_rule, engine, engine_of, engine_threads, good, request, requests
 from starlette.responses import JSONResponse
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -19,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 
 from engines.openai import run as openai_http
 from engines.openai.engine import OpenAIEngine
-from engines.protocol import EngineConfig, EngineFault
+from engines.protocol import EngineFault
 from engines.request import Adapter, Request
 
 KEY = "sk-proj-0123456789abcdef"
@@ -83,7 +82,7 @@ def test_no_more_requests_are_taken_and_sent_than_may_be_under_way():
 
     with serve(good) as one, serve(good) as other:
         urls = [{"url": one.url, "concurrency": 3}, {"url": other.url, "concurrency": 5}]
-        asking = OpenAIEngine(EngineConfig(name="openai", model="tiny", options={**QUICK, "urls": urls}), Path())
+        asking = engine_of("tiny", urls=urls, **QUICK)
         for done, _ in enumerate(asking.generate(source())):
             most = max(most, len(taken) - done)
 
@@ -187,8 +186,7 @@ def tokenizer(tmp_path_factory) -> str:
 
 
 def counting(url: str, **options) -> OpenAIEngine:
-    options = {"urls": url, "attempts": 2, "backoff": 0.01, **options}
-    return OpenAIEngine(EngineConfig(name="openai", model="tiny", options=options), Path())
+    return engine_of("tiny", **{"urls": url, "attempts": 2, "backoff": 0.01, **options})
 
 
 def by_token(call) -> JSONResponse:

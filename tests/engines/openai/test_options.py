@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from engines.choose import build_engine
-from engines.openai.options import OpenAIOptions, read_key, read_options
+from engines.choose import build_engine, read_options
+from engines.openai import OPENAI
+from engines.openai.options import OpenAIOptions, find_tokenizer, read_key
 from engines.protocol import EngineConfig, EngineFault
 from prompts.domain import load_domain
 
@@ -16,7 +17,9 @@ SECRET = "sk-proj-0123456789abcdef"
 
 
 def read(**given) -> OpenAIOptions:
-    return read_options({"urls": URL, **given}, Path())
+    options = read_options(OPENAI, {"urls": URL, **given})
+    assert isinstance(options, OpenAIOptions)
+    return find_tokenizer(options, Path())
 
 
 @pytest.mark.parametrize(
@@ -47,7 +50,10 @@ def test_servers_are_one_address_many_or_each_with_its_own_room(urls):
         ({"urls": f"https://api.example.com/v1?key={SECRET}"}, r"a key belongs in api_key_env"),
         ({"urls": [URL, URL + "/"]}, r"127\.0\.0\.1:1/v1 stands twice; give one address more concurrency"),
         ({"urls": [{"url": URL, "concurrency": 0}]}, r"engine\.options\.urls\.0\.concurrency: .*greater than or equal"),
-        ({"api_key": SECRET}, r"engine\.options\.api_key: .*known are urls, api_key_env, api_key_secret"),
+        (
+            {"api_key": SECRET},
+            r"engine\.options\.api_key: there is no such option; did you mean 'api_key_env'\?\n.* takes urls, api_key_env",
+        ),
         ({"structured": "guided_json"}, r"engine\.options\.structured: .*'json_schema', 'vllm' or 'none'"),
         ({"attempts": 0}, r"engine\.options\.attempts"),
         ({"extra": {"messages": [], "stream": True}}, r"extra must not hold messages, stream"),

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from fault_server import Call, completion, serve, told
+from openai_asking import engine_of
 from starlette.responses import JSONResponse, Response
 
-from engines.openai.engine import OpenAIEngine
-from engines.protocol import EngineConfig, EngineFault
+from engines.protocol import EngineFault
 from engines.request import Request
 
 KEY = "sk-proj-Zy0123456789secret/+abc"
@@ -69,13 +69,11 @@ def test_a_key_is_in_no_log_fault_or_repr(monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
     refuses = lambda call: told(401, f"no {call.headers['authorization']}")  # noqa: E731
     with serve(refuses) as one, serve(throws_back) as other:
-        asking = OpenAIEngine(
-            EngineConfig(name="openai", model="tiny", options={**ENGINE, "urls": [one.url, other.url]}), Path()
-        )
+        asking = engine_of("tiny", urls=[one.url, other.url], **ENGINE)
         rows = [Request(str(n), ({"role": "user", "content": f"Thing {n}"},), {}, {"type": "text"}) for n in range(8)]
         answers = list(asking.generate(rows))
         with pytest.raises(EngineFault) as fault:
-            list(OpenAIEngine(EngineConfig(name="openai", options={**ENGINE, "urls": one.url}), Path()).generate(rows))
+            list(engine_of("recorded", urls=one.url, **ENGINE).generate(rows))
 
     told_all = f"{answers!r} {vars(asking)!r} {caplog.text} {fault.value!r}"
     assert KEY[:20] not in told_all
@@ -85,7 +83,7 @@ def test_a_key_is_in_no_log_fault_or_repr(monkeypatch, caplog):
 def test_a_placeholder_that_is_no_secret_does_not_eat_words_of_answers(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "EMPTY")
     with serve(lambda call: JSONResponse(completion(call.prompt, text="an EMPTY room"))) as one:
-        asking = OpenAIEngine(EngineConfig(name="openai", options={"urls": one.url}), Path())
+        asking = engine_of("recorded", urls=one.url)
         (answer,) = asking.generate([Request("k", ({"role": "user", "content": "what"},), {}, {"type": "text"})])
 
     assert answer.text == "an EMPTY room"

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 from fault_server import listen
+from openai_asking import engine_of
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 from engines.openai.engine import ExactTokens, OpenAIEngine
-from engines.protocol import EngineConfig, EngineFault
+from engines.protocol import EngineFault
 from engines.request import Adapter, Request
 from llm_tasks.pipeline.parse import parse_answer
 
@@ -96,8 +97,7 @@ def engine(served):
     url, model = served
 
     def build(name: str = "tiny", **options) -> OpenAIEngine:
-        options = {"urls": url, "tokenizer": str(model), "attempts": 2, **options}
-        return OpenAIEngine(EngineConfig(name="openai", model=name, options=options), Path())
+        return engine_of(name, **{"urls": url, "tokenizer": str(model), "attempts": 2, **options})
 
     return build
 

@@ -252,6 +252,7 @@ import numpy as np
 import torch
 from engines.protocol import EngineConfig
 from engines.vllm.engine import VllmEngine
+from engines.vllm.options import VllmOptions, find_model
 
 def state():
     return random.random(), float(np.random.rand()), float(torch.rand(1)), torch.get_num_threads()
@@ -260,7 +261,8 @@ def seed():
     random.seed(1), np.random.seed(2), torch.manual_seed(3)
 
 folder = Path(sys.argv[1])
-engine = VllmEngine(EngineConfig(name="vllm", model=folder.name, options=json.loads(sys.argv[2])), folder.parent)
+model = find_model(EngineConfig(name="vllm", model=folder.name), folder.parent)
+engine = VllmEngine(model, VllmOptions.model_validate(json.loads(sys.argv[2])))
 engine.context_tokens  # reads the model's config, for which transformers imports what draws a random number
 seed()
 wanted, hook, set_threads = state(), sys.excepthook, torch.set_num_threads

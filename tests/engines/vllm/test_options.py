@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from engines.choose import build_engine
+from engines.choose import build_engine, read_options
 from engines.model_folder import SAMPLE, fingerprint
 from engines.protocol import EngineConfig, EngineFault
-from engines.vllm.options import read_options
+from engines.vllm import VLLM
 from prompts.domain import load_domain
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,7 +23,7 @@ def build(model, folder, **more):
 
 def test_all_wrong_options_are_told_at_once_with_what_there_is():
     with pytest.raises(EngineFault) as fault:
-        read_options({"in_flight": 0, "temperature": 1, "dtype": "int4"})
+        read_options(VLLM, {"in_flight": 0, "temperature": 1, "dtype": "int4"})
 
     told = str(fault.value)
     assert "engine.options.in_flight: Input should be greater than or equal to 1" in told
