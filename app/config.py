@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from base.frozen import Frozen
 from ctr.config import TrainConfig
+from encoders.choose import setting_faults
 from encoders.protocol import EncoderConfig
 from engines.protocol import EngineConfig
 from feature_store.gates import GatesConfig
@@ -86,15 +87,18 @@ def load_config(path: str | Path) -> Config:
         faults += error.faults
     rest = {key: value for key, value in content.items() if key not in SOURCE_KEYS}
     mine = {key: field for key, field in Config.model_fields.items() if key not in NOT_IN_THE_FILE}
-    wrong = [{"type": "extra_forbidden", "loc": (key,), "msg": ""} for key in rest if key not in mine]
+    shown = {**SourceConfig.model_fields, **mine}
+    wrong = [({"type": "extra_forbidden", "loc": (key,), "msg": ""}, shown) for key in rest if key not in mine]
     try:
         # A stand-in mapping lets the rest be checked even when the mapping itself is wrong: all faults at once.
         known = {key: value for key, value in rest.items() if key in mine}
         config = Config.model_validate({**known, "path": path, "source": source or _STAND_IN})
     except ValidationError as error:
-        wrong += [dict(detail) for detail in error.errors()]
+        wrong += [(dict(detail), shown) for detail in error.errors()]
         config = None
-    faults += [config_fault(path, detail, {**SourceConfig.model_fields, **mine}) for detail in wrong]
+    wrong += setting_faults(rest.get("encoders"))
+    wrong.sort(key=lambda one: [*mine].index(one[0]["loc"][0]) if one[0]["loc"][0] in mine else -1)
+    faults += [config_fault(path, detail, known) for detail, known in wrong]
     if faults or config is None:
         raise SourceFaults(faults)
     return config

@@ -11,6 +11,7 @@ from app.children import run_child
 from app.config import Config
 from app.workplace import chosen_tasks, encoders_of, open_store
 from base.progress import Progress
+from encoders.choose import kind_of
 from feature_store.database import command_line
 from llm_tasks.pipeline.encode import encode_task
 
@@ -33,7 +34,7 @@ def encode_texts(config: Config, names: Sequence[str], progress: Progress) -> li
         ChildFailed: The process failed.
     """
     encoders = {name: encoders_of(config, name) for name in names}
-    heavy = [name for name, of in encoders.items() if any(encoder.loads_a_model for encoder in of.values())]
+    heavy = [name for name, of in encoders.items() if any(kind_of(encoder).loads_a_model for encoder in of.values())]
     light = [name for name, of in encoders.items() if of and name not in heavy]
     made = _encode_apart(config, heavy, progress) if heavy else []
     if light:

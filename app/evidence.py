@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from app.config import Config
-from engines.seen import FILE
+from encoders.choose import kind_of
 from feature_store.leak_evidence import QUERIES, Evidence
 from llm_tasks.pipeline.encode import model_encoder
 from llm_tasks.pipeline.workplace import OptionFault, Workplace
@@ -87,7 +87,7 @@ def _tuned_encoders(config: Config) -> dict[str, datetime]:
     """Fingerprint -> newest event, of the tuned encoders that knowflow.yaml names and whose folders are there."""
     found: dict[str, datetime] = {}
     for name, chosen in config.encoders.items():
-        if chosen.kind == "lexical" or not (config.folder / chosen.model / FILE).is_file():
+        if kind_of(chosen).fitted:
             continue
         try:
             encoder = model_encoder(name, chosen, config.folder)

@@ -6,6 +6,7 @@ import numpy as np
 
 from app.config import Config
 from base.progress import silent
+from encoders.choose import kind_of
 from feature_store.database import Store, Writer
 from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from feature_store.releases import NoRelease, Release
@@ -127,9 +128,9 @@ def encode_query(config: Config, release: Release, task: str, encoder: str, quer
     """
     made = searched_vectors(release, task, encoder)
     chosen = config.encoders.get(encoder)
-    if chosen is None or chosen.kind == "lexical":
-        able = ", ".join(name for name, one in config.encoders.items() if one.kind != "lexical") or "none"
-        what = "there is no such encoder in knowflow.yaml" if chosen is None else "it is lexical, as words are already"
+    if chosen is None or kind_of(chosen).fitted:
+        able = ", ".join(name for name, one in config.encoders.items() if not kind_of(one).fitted) or "none"
+        what = "there is no such encoder in knowflow.yaml" if chosen is None else "it is fitted on texts"
         raise OptionFault(f"--encoder: {encoder} cannot encode queries: {what}\n  those that can: {able}")
     model = model_encoder(encoder, chosen, config.folder)
     if model.fingerprint != made["fingerprint"]:

@@ -10,6 +10,7 @@ import polars as pl
 from app.config import Config
 from app.rewrite_judges import TASK, Vectors, calibrated, item_places, open_vectors
 from app.workplace import open_dataset, open_store
+from encoders.choose import kind_of
 from evals.rewrites import Queries, shared
 from feature_store.database import Store
 from feature_store.lineage import TEXTS, newest_texts
@@ -165,9 +166,9 @@ def _vectors(
     config: Config, release: Release, store: Store, dataset: Dataset, describer: str
 ) -> tuple[Vectors | None, list[str]]:
     """Vectors of the first encoder that can encode queries too; why not, where there are none."""
-    name = next((name for name, encoder in config.encoders.items() if encoder.kind != "lexical"), None)
+    name = next((name for name, encoder in config.encoders.items() if not kind_of(encoder).fitted), None)
     if name is None:
-        return None, ["dense retrieval: knowflow.yaml names no encoder of kind dense or vllm"]
+        return None, ["dense retrieval: knowflow.yaml names no encoder that could encode queries"]
     try:
         return open_vectors(config, store, release, dataset.items, name, [FACTS, describer]), []
     except NoRelease as error:

@@ -9,6 +9,7 @@ import polars as pl
 from app.config import Config
 from app.workplace import open_store
 from base.progress import silent
+from encoders.choose import kind_of
 from feature_store.database import Store
 from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from feature_store.releases import NoRelease, Release, get_release, released_knowledge
@@ -79,10 +80,10 @@ def _unfit_vectors(config: Config, task: str, encoder: str) -> list[str]:
     faults: list[str] = []
     if not _about_items(task):
         faults.append(f"{task} is no technique about items\n  name item_facts/dense, say, or write lexical")
-    if encoder not in config.encoders or config.encoders[encoder].kind == "lexical":
+    if encoder not in config.encoders or kind_of(config.encoders[encoder]).fitted:
         faults.append(
             f"'{encoder}' is no encoder that could encode queries\n"
-            "  name one of encoders: that is of kind dense or vllm, as in item_facts/dense, or write lexical"
+            "  name one of encoders: that is not fitted on texts, as in item_facts/dense, or write lexical"
         )
     if faults:
         return faults

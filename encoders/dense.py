@@ -6,19 +6,37 @@ Relations: lexical keeps names and rare words that a small dense model averages 
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import Field
 
+from base.frozen import Frozen
 from base.progress import Progress
-from encoders.protocol import PoolingName
-from encoders.tuned import read_tuned
+from encoders.protocol import EncoderKind, PoolingName
+from encoders.saved import read_tuned, saved_pooling
 from engines.model_folder import minilm_folder
 from engines.seen import FILE
+
+if TYPE_CHECKING:  # torch takes seconds to import, and a plan needs none
+    from torch import Tensor
+
+
+class DenseOptions(Frozen):
+    """Settings of an encoder of kind dense."""
+
+    model: str = "all-MiniLM-L6-v2"
+    """`all-MiniLM-L6-v2` (in a package, no download), or a folder of a sentence-transformers model."""
+    pooling: PoolingName = "mean"
+    """How token states become one vector."""
+    max_tokens: int = Field(default=256, ge=8)
+    """Longer texts are cut here."""
+    batch_size: int = Field(default=32, ge=1)
+    """Texts in one forward pass; never changes a vector."""
 
 
 class DenseEncoder:
@@ -62,7 +80,7 @@ class DenseEncoder:
             return
         modules = json.loads((self._folder / "modules.json").read_text())
         said = json.loads((self._folder / modules[1]["path"] / "config.json").read_text())
-        own = pooling_of(said)
+        own = saved_pooling(said).replace("lasttoken", "last_token")
         if own != self._pooling:
             raise ValueError(
                 f"model '{model}': it was tuned with pooling {own}, not {self._pooling}; say pooling: {own}"
@@ -130,8 +148,6 @@ class DenseEncoder:
         """Encode one batch of texts' tokens: [B] -> [B, d]."""
         import torch  # noqa: PLC0415 - see above
 
-        from encoders.pooling import pool  # noqa: PLC0415
-
         module = self._modules[0]
         torch.set_num_threads(1)  # a setting of each thread
         tokens = module.tokenizer.pad(list(batch), return_tensors="pt").to(module.auto_model.device)
@@ -143,17 +159,49 @@ class DenseEncoder:
             return torch.nn.functional.normalize(pooled, dim=1).float().cpu().numpy()
 
 
-def pooling_of(said: Mapping[str, Any]) -> str:
-    """The pooling that a saved Pooling module names, in the words of `PoolingName`; older ones have a switch for each.
+def pool(layers: "Sequence[Tensor]", mask: "Tensor", pooling: PoolingName) -> "Tensor":
+    """Pool the states of tokens to one vector of a text; padding never counts.
 
-    Example:
-        >>> pooling_of({"pooling_mode": "lasttoken"}), pooling_of({"pooling_mode_mean_tokens": True})
-        ('last_token', 'mean')
+    Source: Xi et al. 2023 (KAR), section 4.2; the published KAR code pools BERT states by the masked mean.
+
+    Args:
+        layers: Hidden states of every layer, [B, T, d] each, the embedding layer first.
+        mask: [B, T], 1 for a token, 0 for padding.
+        pooling: `mean`, `cls` and `last_token` read the last layer; `first_last_mean` averages the masked means of
+            the first transformer layer and the last; `top_two_mean` those of the last two layers;
+            `position_weighted_mean` weighs the t-th token of a text by t (SGPT, Muennighoff 2022, section 3.1).
+
+    Returns:
+        [B, d].
     """
-    switches = {
-        "pooling_mode_mean_tokens": "mean",
-        "pooling_mode_cls_token": "cls",
-        "pooling_mode_lasttoken": "lasttoken",
-    }
-    found = said.get("pooling_mode") or next((name for switch, name in switches.items() if said.get(switch)), "unknown")
-    return {"lasttoken": "last_token"}.get(str(found), str(found))
+    import torch  # noqa: PLC0415 - see above
+
+    last = layers[-1]
+    texts = torch.arange(len(last), device=last.device)
+    if pooling == "cls":
+        return last[texts, mask.argmax(dim=1)]  # the first real token, whichever side is padded
+    if pooling == "last_token":
+        places = torch.arange(mask.shape[1], device=mask.device) * mask  # [B, T]
+        return last[texts, places.argmax(dim=1)]
+    if pooling == "first_last_mean":
+        return (masked_mean(layers[1], mask) + masked_mean(last, mask)) / 2
+    if pooling == "top_two_mean":
+        return (masked_mean(layers[-2], mask) + masked_mean(last, mask)) / 2
+    if pooling == "position_weighted_mean":
+        return masked_mean(last, mask.cumsum(dim=1) * mask)
+    return masked_mean(last, mask)
+
+
+def masked_mean(states: "Tensor", weights: "Tensor") -> "Tensor":
+    """Weighted mean over tokens: [B, T, d], [B, T] -> [B, d]; a text without tokens gives zeros."""
+    weights = weights.to(states.dtype).unsqueeze(-1)  # [B, T, 1]
+    return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+
+
+DENSE = EncoderKind(
+    name="dense",
+    about="a sentence-transformers model in this process",
+    options=DenseOptions,
+    build=lambda options, folder: DenseEncoder(**dict(options), folder=folder),
+    fix="fix the path (it is relative to knowflow.yaml), or use all-MiniLM-L6-v2",
+)

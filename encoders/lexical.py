@@ -10,21 +10,28 @@ import io
 import json
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-import sklearn
-from scipy.sparse import csr_matrix, diags
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.preprocessing import normalize
-from threadpoolctl import threadpool_limits
+from pydantic import Field
 
+from base.frozen import Frozen
 from base.progress import Progress
+from encoders.protocol import EncoderKind, Fitting
 
 FORM = "tfidf 1-2 grams, sublinear, truncated svd, unit length, v1"
 FEW_TEXTS = 200
 MOST_TERMS = 100_000
 """Words and word pairs kept, the commonest ones: 150 MB of fitted state at 384 dimensions, however many texts."""
+
+
+class LexicalOptions(Frozen):
+    """Settings of an encoder of kind lexical."""
+
+    dimension: int = Field(default=384, ge=2)
+    """Length of the vectors."""
+    refit_share: float = Field(default=0.2, ge=0, le=1)
+    """Fit anew when this share of the texts was not there at the last fit; 0 = with every new text."""
 
 
 def spanned(dimension: int, texts: int, terms: int) -> int:
@@ -62,6 +69,11 @@ class LexicalEncoder:
         Raises:
             ValueError: The texts hold too few words.
         """
+        import sklearn  # noqa: PLC0415 - takes a second, and a plan needs none
+        from sklearn.decomposition import TruncatedSVD  # noqa: PLC0415
+        from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415
+        from threadpoolctl import threadpool_limits  # noqa: PLC0415
+
         texts = sorted(set(texts))
         # A word of one text alone says nothing about another, but few texts cannot afford to lose any.
         rarest = 2 if len(texts) >= FEW_TEXTS else 1
@@ -113,14 +125,36 @@ class LexicalEncoder:
             return cls(terms, arrays["inverse_frequency"], arrays["components"], fingerprint)
 
     @cached_property
-    def _counter(self) -> CountVectorizer:
+    def _counter(self) -> Any:
+        from sklearn.feature_extraction.text import CountVectorizer  # noqa: PLC0415 - see above
+
         return CountVectorizer(ngram_range=(1, 2), vocabulary={term: i for i, term in enumerate(self._terms)})
 
     def encode(self, texts: Sequence[str], progress: Progress) -> np.ndarray:
         """Encode texts: [n] -> [n, d] float32, each of length one (zeros when no word is known)."""
+        from scipy.sparse import csr_matrix, diags  # noqa: PLC0415 - see above
+        from sklearn.preprocessing import normalize  # noqa: PLC0415
+
         counts = csr_matrix(self._counter.transform(texts), dtype=np.float32)  # [n, V]
         counts.data = 1 + np.log(counts.data)  # sublinear term frequency
         weights = normalize(counts @ diags(self._inverse_frequency))
         vectors = np.asarray(normalize(weights @ self._components.T), dtype=np.float32)  # [n, d]
         progress("encoding (lexical)", len(texts), len(texts))
         return vectors
+
+
+def _keeps(options: LexicalOptions, encoder: LexicalEncoder, fitted_on: int, texts: int, unseen: int) -> bool:
+    return unseen <= options.refit_share * texts and encoder.fits(options.dimension, fitted_on)
+
+
+LEXICAL = EncoderKind(
+    name="lexical",
+    about="TF-IDF over words and word pairs, then truncated SVD",
+    options=LexicalOptions,
+    build=Fitting(
+        fit=lambda options, texts, place: LexicalEncoder.fit(texts, options.dimension, place),
+        from_state=LexicalEncoder.from_state,
+        keeps=_keeps,
+    ),
+    loads_a_model=False,
+)

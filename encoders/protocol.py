@@ -1,11 +1,13 @@
-"""The seam of an encoder: texts in, vectors out, and a fingerprint of everything that shapes a vector."""
+"""The seam of an encoder: how one is declared, texts in, vectors out, a fingerprint of everything that shapes them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import numpy as np
-from pydantic import Field
+from pydantic import ConfigDict
 
 from base.frozen import Frozen
 from base.progress import Progress
@@ -14,32 +16,17 @@ PoolingName = Literal["mean", "cls", "last_token", "first_last_mean", "top_two_m
 
 
 class EncoderConfig(Frozen):
-    """One encoder, as knowflow.yaml says it under `encoders:`."""
+    """One encoder, as knowflow.yaml says it under `encoders:`; beside its kind stand the settings of that kind."""
 
-    kind: Literal["dense", "lexical", "vllm"]
-    """dense: a sentence-transformers model; vllm: a large one inside vLLM; lexical: TF-IDF, then truncated SVD."""
-    model: str = "all-MiniLM-L6-v2"
-    """dense: `all-MiniLM-L6-v2` (in a package, no download), or a folder of a sentence-transformers model; vllm: such a
-    folder."""
-    pooling: PoolingName = "mean"
-    """dense: how token states become one vector; vllm: the folder says it."""
-    max_tokens: int = Field(default=256, ge=8)
-    """dense, vllm: longer texts are cut here."""
-    batch_size: int = Field(default=32, ge=1)
-    """dense, vllm: texts in one forward pass; never changes a vector."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """vllm: number format of the weights; `auto` takes the model's own, 16 bits for one of 32."""
-    enforce_eager: bool = False
-    """vllm: do without compiling; it starts faster and runs slower."""
-    dimension: int = Field(default=384, ge=2)
-    """lexical: length of the vectors."""
-    refit_share: float = Field(default=0.2, ge=0, le=1)
-    """lexical: fit anew when this share of the texts was not there at the last fit; 0 = with every new text."""
+    model_config = ConfigDict(extra="allow")
+
+    kind: str
+    """`dense`, `lexical`, `vllm`, or the name of an encoder in a folder of your own."""
 
     @property
-    def loads_a_model(self) -> bool:
-        """Whether encoding loads a model, which takes seconds and a gigabyte."""
-        return self.kind != "lexical"
+    def settings(self) -> dict[str, Any]:
+        """What stands beside its kind."""
+        return dict(self.model_extra or {})
 
 
 class Encoder(Protocol):
@@ -63,3 +50,51 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str], progress: Progress) -> np.ndarray:
         """Encode texts: [n] -> [n, dimension] float32, each of length one."""
         ...
+
+
+class FittedEncoder(Encoder, Protocol):
+    """An encoder that is fitted on texts; its state is kept and belongs to a release."""
+
+    def state(self) -> bytes:
+        """The fitted state as bytes: plain arrays and JSON, no pickle."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How an encoder is fitted, kept and taken up again."""
+
+    fit: Callable[[Any, Sequence[str], str], FittedEncoder]
+    """Fits on texts: options, texts, what the state is for. Raises `ValueError` where the texts do not suffice."""
+    from_state: Callable[[bytes], FittedEncoder]
+    """Takes up a state."""
+    keeps: Callable[[Any, Any, int, int, int], bool]
+    """Whether a fit is still good: options, the encoder, how many texts it was fitted on, how many there are now, and
+    how many of these it has not seen."""
+
+
+@dataclass(frozen=True)
+class EncoderKind:
+    """A kind of encoder that knowflow.yaml may name: one object at the top of a file.
+
+    Reading it loads no model and no library of models; `build` imports what the encoder needs.
+    """
+
+    name: str
+    """What stands under `kind:`."""
+    about: str
+    """What it is, in one line."""
+    options: type[Frozen]
+    """Model of the settings beside `kind:`; each field's docstring says what it is for."""
+    build: Callable[[Any, Path], Encoder] | Fitting
+    """Makes it of its options, and the folder that relative paths are relative to; or how it is fitted. Building loads
+    no weights; it raises `OSError` or `ValueError` where the encoder cannot be used."""
+    loads_a_model: bool = True
+    """Whether encoding loads a model, which takes seconds and a gigabyte."""
+    fix: str = "fix its settings"
+    """What to do where it cannot be used, for messages."""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it is fitted on the texts of a technique, so that it encodes no others."""
+        return isinstance(self.build, Fitting)

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
+from base.frozen import Frozen
 from base.progress import Progress
-from encoders.tuned import read_tuned
+from encoders.protocol import EncoderKind
+from encoders.saved import read_tuned, saved_pooling
 from engines.model_folder import fingerprint
 from engines.protocol import EngineFault
 from engines.vllm.load import Loaded, load, prepare
@@ -24,6 +27,21 @@ from engines.vllm.load import Loaded, load, prepare
 POOLINGS = ("mean", "cls", "lasttoken")
 MEND = "where memory is short, lower batch_size or max_tokens of this encoder, or use kind: dense"
 MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
+
+
+class VllmEncoderOptions(Frozen):
+    """Settings of an encoder of kind vllm."""
+
+    model: str
+    """Folder of a sentence-transformers model; it says how token states become one vector."""
+    max_tokens: int = Field(default=256, ge=8)
+    """Longer texts are cut here."""
+    batch_size: int = Field(default=32, ge=1)
+    """Texts in one forward pass; never changes a vector."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the weights; `auto` takes the model's own, 16 bits for one of 32."""
+    enforce_eager: bool = False
+    """Do without compiling; it starts faster and runs slower."""
 
 
 class VllmEncoder:
@@ -74,8 +92,8 @@ class VllmEncoder:
                 raise ValueError(f"{self._folder} has a module {kind}; vLLM runs {', '.join(MODULES)}")
             if kind in ("Pooling", "Dense"):
                 said = self._read(f"{module['path']}/config.json")
-                if kind == "Pooling" and _pooling(said) not in POOLINGS:
-                    raise ValueError(f"{self._folder} pools by {_pooling(said)}; vLLM knows {', '.join(POOLINGS)}")
+                if kind == "Pooling" and saved_pooling(said) not in POOLINGS:
+                    raise ValueError(f"{self._folder} pools by {saved_pooling(said)}; vLLM knows {', '.join(POOLINGS)}")
                 sizes = ("out_features", "embedding_dimension", "word_embedding_dimension")
                 dimension = next(int(said[name]) for name in sizes if name in said)
         if not dimension:
@@ -176,13 +194,10 @@ class VllmEncoder:
         return found / max(float(np.linalg.norm(found)), 1e-12)
 
 
-def _pooling(said: dict[str, Any]) -> str:
-    """The pooling that a module's config names; older ones have a switch for each."""
-    if "pooling_mode" in said:
-        return str(said["pooling_mode"])
-    switches = {
-        "mean": "pooling_mode_mean_tokens",
-        "cls": "pooling_mode_cls_token",
-        "lasttoken": "pooling_mode_lasttoken",
-    }
-    return next((name for name, switch in switches.items() if said.get(switch)), "a way unknown here")
+VLLM = EncoderKind(
+    name="vllm",
+    about="a large sentence-transformers model inside vLLM",
+    options=VllmEncoderOptions,
+    build=lambda options, folder: VllmEncoder(**dict(options), folder=folder),
+    fix="fix the path (it is relative to knowflow.yaml), or use kind: dense",
+)

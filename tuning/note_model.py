@@ -12,7 +12,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 
-from encoders.pooling import pool
+from encoders.dense import pool
 from encoders.protocol import PoolingName
 from prompts.notes import Wrapping
 from tuning.base import load_weights

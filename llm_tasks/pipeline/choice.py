@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from base.progress import silent
-from encoders.dense import DenseEncoder
-from encoders.protocol import EncoderConfig
+from encoders.dense import DenseEncoder, DenseOptions
 from feature_store.lineage import read_lineage
 from llm_tasks.pipeline.candidates import best_candidate, points_of
 from llm_tasks.pipeline.plan import PlannedRow, TaskPlan
@@ -83,6 +82,6 @@ class Choice:
 
     def _encode(self, texts: list[str]) -> np.ndarray:
         if self._encoder is None:
-            default = EncoderConfig(kind="dense")
+            default = DenseOptions()
             self._encoder = DenseEncoder(default.model, default.pooling, default.max_tokens, default.batch_size)
         return self._encoder.encode(texts, silent)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from pydantic import ValidationError
 
+from base.frozen import Frozen
+from base.plugins import UnknownPlugin
 from base.progress import Progress
-from encoders.dense import DenseEncoder
-from encoders.protocol import Encoder, EncoderConfig
-from encoders.vllm import VllmEncoder
+from encoders.choose import kind_of
+from encoders.protocol import Encoder, EncoderConfig, EncoderKind, Fitting
 from feature_store.database import Store, Writer
 from feature_store.lineage import read_lineage
 from feature_store.vectors import known_vectors, newest_state, write_state, write_vectors
@@ -52,6 +54,7 @@ def encode_task(
     writer: Writer,
     progress: Progress,
     folder: Path | None = None,
+    folders: Sequence[Path] = (),
 ) -> list[Encoded]:
     """Encode a task's texts under several encoders.
 
@@ -61,20 +64,21 @@ def encode_task(
         writer: The store's writer.
         progress: Told how many texts are done.
         folder: What relative paths are relative to; the folder of knowflow.yaml.
+        folders: Folders of a team's own plug-ins.
 
     Raises:
-        NothingToFit: A lexical encoder has no texts to be fitted on.
-        OptionFault: An encoder's model cannot be used.
+        NothingToFit: An encoder that is fitted has no texts to be fitted on.
+        OptionFault: An encoder cannot be used.
     """
     store = writer.store
     texts = task_texts(store, task.name)
     done: list[Encoded] = []
     for name, config in encoders.items():
-        encoder: Encoder
-        if config.kind == "lexical":
-            encoder, fitted = _lexical(name, config, task.lexical_space, writer)
+        kind, options = _read(name, config, folders)
+        if isinstance(kind.build, Fitting):
+            encoder, fitted = _fitted(name, kind.build, options, task.lexical_space, writer)
         else:
-            encoder, fitted = model_encoder(name, config, folder), ""
+            encoder, fitted = _built(name, kind, options, folder), ""
         missing = sorted(set(texts) - known_vectors(store, name, encoder.dimension, encoder.fingerprint))
         for start in range(0, len(missing), WRITE_EVERY):
             keys = missing[start : start + WRITE_EVERY]
@@ -97,7 +101,11 @@ def _shifted(progress: Progress, task: str, start: int, total: int) -> Progress:
 
 
 def choose_encoders(
-    task: str, wanted: Sequence[str] | None, encoders: Mapping[str, EncoderConfig], folder: Path
+    task: str,
+    wanted: Sequence[str] | None,
+    encoders: Mapping[str, EncoderConfig],
+    folder: Path,
+    folders: Sequence[Path] = (),
 ) -> dict[str, EncoderConfig]:
     """Take the encoders that a task names, or all, and see that they can be used.
 
@@ -106,9 +114,10 @@ def choose_encoders(
         wanted: Names from `tasks:`; None = all.
         encoders: All of `encoders:`.
         folder: The folder of knowflow.yaml.
+        folders: Folders of a team's own plug-ins.
 
     Raises:
-        OptionFault: A name is no encoder or cannot name a table, or a model cannot be used.
+        OptionFault: A name is no encoder or cannot name a table, or an encoder cannot be used.
     """
     names = list(encoders) if wanted is None else list(wanted)
     unknown = [name for name in names if name not in encoders]
@@ -118,42 +127,53 @@ def choose_encoders(
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
             raise OptionFault(f"encoders: '{name}' cannot name a table\n  use letters, digits, - and _")
-        if encoders[name].kind != "lexical":
-            model_encoder(name, encoders[name], folder)
+        kind, options = _read(name, encoders[name], folders)
+        if not kind.fitted:
+            _built(name, kind, options, folder)
     return {name: encoders[name] for name in names}
 
 
-def model_encoder(name: str, config: EncoderConfig, folder: Path | None) -> DenseEncoder | VllmEncoder:
-    """Build a dense encoder or one of vLLM; its weights are loaded when it first encodes.
+def model_encoder(name: str, config: EncoderConfig, folder: Path | None, folders: Sequence[Path] = ()) -> Encoder:
+    """Build an encoder that is not fitted; its weights are loaded when it first encodes.
 
     Raises:
-        OptionFault: Its model cannot be used.
+        OptionFault: It cannot be used, or it is fitted on a technique's texts.
     """
+    kind, options = _read(name, config, folders)
+    return _built(name, kind, options, folder)
+
+
+def _read(name: str, config: EncoderConfig, folders: Sequence[Path]) -> tuple[EncoderKind, Frozen]:
     try:
-        if config.kind == "vllm":
-            return VllmEncoder(
-                config.model, config.max_tokens, config.batch_size, config.dtype, config.enforce_eager, folder
-            )
-        return DenseEncoder(config.model, config.pooling, config.max_tokens, config.batch_size, folder)
+        kind = kind_of(config, folders)
+        return kind, kind.options.model_validate(config.settings)
+    except UnknownPlugin as error:
+        raise OptionFault(f"encoders.{name}.kind: {error}") from None
+    except ValidationError as error:
+        places = [(".".join(map(str, detail["loc"])), detail["msg"]) for detail in error.errors()]
+        raise OptionFault("\n".join(f"encoders.{name}.{place}: {words}" for place, words in places)) from None
+
+
+def _built(name: str, kind: EncoderKind, options: Frozen, folder: Path | None) -> Encoder:
+    if isinstance(kind.build, Fitting):
+        raise OptionFault(f"encoders.{name}: is fitted on a technique's texts\n  use one that is not, such as dense")
+    try:
+        return kind.build(options, folder or Path())
     except (OSError, ValueError, KeyError, ModuleNotFoundError) as error:
-        other = "kind: dense" if config.kind == "vllm" else "all-MiniLM-L6-v2"
-        mend = f"mend the path (it is relative to knowflow.yaml), or use {other}"
-        raise OptionFault(f"encoders.{name}: {error}\n  {mend}") from error
+        raise OptionFault(f"encoders.{name}: {error}\n  {kind.fix}") from error
 
 
-def _lexical(name: str, config: EncoderConfig, space: str, writer: Writer) -> tuple[Encoder, str]:
-    """Take up the fitted state of a space, or fit it anew when too many of its texts are new."""
-    from encoders.lexical import LexicalEncoder  # noqa: PLC0415 - scikit-learn takes a second, a plan needs none
-
+def _fitted(name: str, fitting: Fitting, options: Frozen, space: str, writer: Writer) -> tuple[Encoder, str]:
+    """Take up the fitted state of a space, or fit it anew when that is no longer good for its texts."""
     texts = task_texts(writer.store, space)
     state = newest_state(writer.store, name, space)
     if state is not None:
-        encoder = LexicalEncoder.from_state(state["state"])
+        encoder = fitting.from_state(state["state"])
         unseen = len(set(texts) - set(state["text_keys"]))
-        if unseen <= config.refit_share * len(texts) and encoder.fits(config.dimension, len(state["text_keys"])):
+        if fitting.keeps(options, encoder, len(state["text_keys"]), len(texts), unseen):
             return encoder, ""
     try:
-        encoder = LexicalEncoder.fit(list(texts.values()), config.dimension, place=f"{name}/{space}")
+        encoder = fitting.fit(options, list(texts.values()), f"{name}/{space}")
     except ValueError:
         raise NothingToFit(
             f"encoder {name}: it is fitted on the texts of {space}, and the {len(texts)} there are hold too few words\n"

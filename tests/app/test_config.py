@@ -72,6 +72,28 @@ def test_everything_that_is_wrong_in_any_section_is_told_at_once_with_its_place(
     assert lines[-1] == "  mend: edit knowflow.yaml; docs/reference/knowflow-yaml.md names every setting"
 
 
+def test_a_setting_of_another_kind_of_encoder_is_told_with_all_other_faults(write):
+    content = {
+        **SOURCE,
+        "domain": 3,
+        "encoders": {
+            "a": {"kind": "dense", "poling": "mean"},
+            "b": {"kind": "lexical", "pooling": "mean", "dimension": 1},
+            "c": {"pooling": "mean"},
+        },
+        "prices": {"output": 1},
+    }
+
+    assert [line.split(maxsplit=2)[1:] for line in told(write(content)).splitlines()[1:-1]] == [
+        ["domain", "should be a valid string, not 3"],
+        ["encoders.c.kind", "is missing"],
+        ["encoders.a.poling", "is not a setting there; did you mean 'pooling'?"],
+        ["encoders.b.dimension", "should be greater than or equal to 2, not 1"],
+        ["encoders.b.pooling", "is not a setting there"],
+        ["prices.output", "is not a setting there"],
+    ]
+
+
 @pytest.mark.parametrize("setting", ["path", "source"])
 def test_a_setting_that_only_the_object_has_is_not_one_of_the_file(write, setting):
     assert f"setting  {setting}  is not a setting there" in told(write({**SOURCE, setting: "x"}))

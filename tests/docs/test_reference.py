@@ -23,6 +23,19 @@ def test_every_setting_of_every_config_class_is_explained():
             assert f"| `{name}` |" in PAGE
 
 
+def test_every_option_of_every_kind_of_engine_and_encoder_is_explained_under_its_kind():
+    kinds = {
+        title: options for place in ("engine", "encoders.NAME") for title, _, options, _ in MAKER["of_kinds"](place)
+    }
+
+    assert {"engine.options of openai", "encoders.NAME of kind lexical", "engine.options.urls"} <= set(kinds)
+    for title, options in kinds.items():
+        part = PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+        for name, field in options.model_fields.items():
+            assert field.description, f"{title}: {name} has no docstring"
+            assert f"| `{name}` |" in part
+
+
 def test_types_bounds_and_defaults_are_written_in_words():
     assert "| `train` | number, above 0, below 1 | `0.8` | Share of training. |" in PAGE
     assert "| `by` | `user_position` or `global_time` |" in PAGE

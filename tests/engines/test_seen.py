@@ -130,20 +130,22 @@ def test_a_server_and_recorded_answers_are_dated_by_what_the_user_says(tmp_path)
         assert (plain.identity.seen_until, tuned.identity.seen_until) == (None, SEEN)
 
 
-def test_an_engine_of_one_s_own_must_pass_it_on(tmp_path):
-    config = EngineConfig(name="test_seen:Forgetful", model="m", seen_until=SEEN)
+def test_an_engine_of_one_s_own_must_pass_it_on(tmp_path, monkeypatch):
+    (tmp_path / "forgetful.py").write_text(FORGETFUL, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = EngineConfig(name="forgetful:Forgetful", model="m", seen_until=SEEN)
 
     with pytest.raises(EngineFault, match=r"does not pass it on.*\n  let its identity be"):
         build_engine(config, load_domain("generic"), tmp_path)
 
 
+FORGETFUL = """
+from engines.request import ModelIdentity
+
 class Forgetful:
-    """An engine that knows nothing of what its model was tuned on."""
-
     def __init__(self, config, domain, folder):
-        from engines.request import ModelIdentity
-
         self.identity = ModelIdentity(config.model, config.revision)
+"""
 
 
 TASKS = ("kar_item", "kar_user", "cot_examples")

@@ -1,11 +1,14 @@
 """Encoding: each text once under each encoder; a fit is kept until too much is new; nothing is mixed up."""
 
+import numpy as np
 import pytest
 
+from base.progress import silent
 from encoders.protocol import EncoderConfig
 from engines.model_folder import minilm_folder
 from feature_store.vectors import newest_state, read_vectors
-from llm_tasks.pipeline.encode import NothingToFit, choose_encoders, task_texts
+from llm_tasks.pipeline.catalogue import choose_tasks
+from llm_tasks.pipeline.encode import NothingToFit, choose_encoders, encode_task, model_encoder, task_texts
 from llm_tasks.pipeline.workplace import OptionFault
 
 
@@ -177,3 +180,72 @@ def test_a_task_may_name_some_of_the_encoders(tmp_path):
     assert list(choose_encoders("kar_item", ["b"], both, tmp_path)) == ["b"]
     assert list(choose_encoders("kar_item", None, both, tmp_path)) == ["a", "b"]
     assert choose_encoders("kar_item", (), both, tmp_path) == {}
+
+
+HASHED = '''
+"""A bag of words: a word adds one at the place of its hash."""
+import hashlib
+
+import numpy as np
+
+from base.frozen import Frozen
+from encoders.protocol import EncoderKind
+
+
+class HashedOptions(Frozen):
+    width: int = 8
+
+
+class Hashed:
+    seen_until = None
+
+    def __init__(self, width):
+        self.dimension, self.fingerprint = width, f"hashed-{width}"
+
+    def encode(self, texts, progress):
+        out = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in text.split():
+                out[row, int(hashlib.md5(word.encode()).hexdigest(), 16) % self.dimension] += 1
+        return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
+
+
+HASHED = EncoderKind("hashed", "hashed words", HashedOptions, lambda options, folder: Hashed(options.width))
+'''
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A team's folder with one encoder."""
+    (plugins := tmp_path / "plugins").mkdir()
+    (plugins / "hashed.py").write_text(HASHED, encoding="utf-8")
+    return plugins
+
+
+def test_an_encoder_in_a_team_s_folder_encodes_a_technique_s_texts(shop, folder):
+    shop.ask("kar_item")
+    configs = {"words": EncoderConfig(kind="hashed", width=16)}
+    chosen = choose_encoders("kar_item", None, configs, folder, [folder])
+    task = choose_tasks(["kar_item"])[0]
+
+    with shop.place().store.writer("a test") as writer:
+        (first,) = encode_task(task, chosen, writer, silent, folder, [folder])
+        (second,) = encode_task(task, chosen, writer, silent, folder, [folder])
+
+    assert (first.texts, first.new, first.dimension, first.fingerprint) == (12, 12, 16, "hashed-16")
+    assert second.new == 0
+    store = shop.place().store
+    vectors = read_vectors(store, "words", 16, "hashed-16", sorted(task_texts(store, "kar_item")))
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(12), abs=1e-3)  # stored in 16 bits
+
+
+def test_settings_that_a_kind_does_not_know_are_reported_where_it_is_used(folder):
+    with pytest.raises(OptionFault, match=r"encoders\.w\.widht: Extra inputs"):
+        model_encoder("w", EncoderConfig(kind="hashed", widht=16), folder, [folder])
+    with pytest.raises(OptionFault, match=r"encoders\.w\.kind: no such encoder: hashd\n  there are: .*hashed"):
+        model_encoder("w", EncoderConfig(kind="hashd"), folder, [folder])
+
+
+def test_a_fitted_encoder_encodes_nothing_but_its_technique_s_texts(tmp_path):
+    with pytest.raises(OptionFault, match="is fitted on a technique's texts"):
+        model_encoder("l", EncoderConfig(kind="lexical"), tmp_path)

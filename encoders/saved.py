@@ -1,4 +1,4 @@
-"""What an encoder that was tuned on users' events knows: vectors of it are news of these events, so they are dated.
+"""What the folder of a saved encoder says: how it pools, and which of the users' events it was tuned on.
 
 A tuned encoder's folder holds knowflow_tuning.json, whose `seen_until` is the time of the newest event it learnt from.
 Its vectors count as known only to samples strictly later than that (feature_store.releases.released_knowledge): the
@@ -6,9 +6,11 @@ vector of a film of 1995 would otherwise tell a sample of 1996 what users went o
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from engines.seen import FILE, moment
 from prompts.notes import Wrapping, encoder_wrapping
@@ -37,3 +39,20 @@ def read_tuned(folder: Path) -> Tuned:
     if "seen_until" not in said:
         raise ValueError(f"{file} does not say `seen_until`, the time of the newest event that the model was tuned on")
     return Tuned(None if said["seen_until"] is None else moment(said["seen_until"]), encoder_wrapping(folder))
+
+
+def saved_pooling(said: Mapping[str, Any]) -> str:
+    """The pooling that the config of a Pooling module names; older ones have a switch for each.
+
+    Example:
+        >>> saved_pooling({"pooling_mode": "lasttoken"}), saved_pooling({"pooling_mode_mean_tokens": True})
+        ('lasttoken', 'mean')
+    """
+    if said.get("pooling_mode"):
+        return str(said["pooling_mode"])
+    switches = {
+        "mean": "pooling_mode_mean_tokens",
+        "cls": "pooling_mode_cls_token",
+        "lasttoken": "pooling_mode_lasttoken",
+    }
+    return next((name for name, switch in switches.items() if said.get(switch)), "a way unknown here")
