@@ -12,7 +12,7 @@ from app.lifeline import begin_child
 
 
 def main(config_path: str, run_folder: str, name: str) -> None:
-    """Train the arm and write its scores beside the run: `NAME.npz`, then `NAME.json`."""
+    """Train the arm, keep its best model, and write its scores beside the run: `NAME.npz`, then `NAME.json`."""
     report = begin_child()
     import numpy as np  # noqa: PLC0415 - after the above, so that a killed parent ends this at once
     import torch  # noqa: PLC0415
@@ -20,10 +20,11 @@ def main(config_path: str, run_folder: str, name: str) -> None:
 
     from app.config import load_config  # noqa: PLC0415
     from app.samples import arms_in, open_samples, open_windows, read_vectors_of  # noqa: PLC0415
-    from app.train_runs import TrainRun  # noqa: PLC0415
+    from app.train_runs import TrainRun, models_folder  # noqa: PLC0415
     from app.workplace import open_dataset, open_store  # noqa: PLC0415
     from ctr.compare import train_arm  # noqa: PLC0415
     from ctr.faults import ArmFailed, UnfitBackbone, UnfitExamples, UnfitVectors  # noqa: PLC0415
+    from ctr.kept import keep  # noqa: PLC0415
     from feature_store.releases import get_release  # noqa: PLC0415
 
     torch.set_num_threads(1)  # the same sums in the same order on every machine
@@ -39,6 +40,8 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     except (ArmFailed, UnfitBackbone, UnfitExamples, UnfitVectors) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1 if isinstance(error, ArmFailed) else TOLD)
+    if result.best is not None:
+        keep(models_folder(config.home_folder, run.name) / name, arm, result.best, samples, release.name)
     np.savez(run.folder / f"{name}.npz", test=result.test, rolling=result.rolling)
     run.write(
         name,

@@ -42,6 +42,11 @@ class TrainRun:
         half.replace(path)
 
 
+def models_folder(home: Path, run: str) -> Path:
+    """Where the models of a run are kept, a folder an arm."""
+    return home / "models" / run
+
+
 def list_runs(home: Path) -> list[TrainRun]:
     """All runs that finished, oldest first."""
     return [TrainRun(path.parent) for path in sorted(home.glob("train/train-*/result.json"))]

@@ -5,7 +5,7 @@ from datetime import datetime
 import polars as pl
 
 from app.config import load_config
-from app.train_runs import list_runs
+from app.train_runs import list_runs, models_folder
 from app.workplace import open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table
 from feature_store.lineage import read_lineage
@@ -33,6 +33,7 @@ def status(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
         .sort("task")
         .to_dicts()
     )
+    models = models_folder(settings.home_folder, runs[-1].name) if runs else None
     report = settings.home_folder / "report.html"
     found = {
         "store": str(store.folder),
@@ -40,6 +41,7 @@ def status(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
         "releases": len(releases),
         "tasks": rows,
         "train_run": runs[-1].name if runs else None,
+        "models": str(models) if models and models.is_dir() else None,
         "report": str(report) if report.is_file() else None,
     }
     if json:
@@ -48,6 +50,7 @@ def status(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
     print_line(f"store            {found['store']}")
     print_line(f"current release  {found['release'] or 'none; make one: knowflow refresh'}")
     print_line(f"newest training  {found['train_run'] or 'none; make one: knowflow train'}")
+    print_line(f"kept models      {found['models'] or 'none; make some: knowflow train'}")
     print_line(f"report           {found['report'] or 'none; make one: knowflow report'}")
     if rows:
         print_table(

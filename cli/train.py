@@ -7,7 +7,7 @@ from cyclopts import Parameter
 from app.config import load_config
 from app.samples import arms_in
 from app.tables import Rows, tables
-from app.train_runs import get_run
+from app.train_runs import get_run, models_folder
 from app.workplace import open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say_next
 from feature_store.releases import get_release
@@ -42,7 +42,7 @@ def train(
         print_json({"train_run": run, **result})
         return 0
     print_arms(result)
-    print_line(f"training run {run}")
+    print_line(f"training run {run}\nmodels       {models_folder(settings.home_folder, run)}")
     say_next("report", config)
     return 0
 

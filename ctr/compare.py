@@ -21,6 +21,20 @@ from feature_store.knowledge import Knowledge
 
 
 @dataclass(frozen=True)
+class Best:
+    """The model of the seed with the highest validation AUC, the first one where there are no validation rows."""
+
+    model: Model
+    """The model, trained under the split."""
+    seed: int
+    """Its seed."""
+    settings: TrainConfig
+    """How it was trained, with what the search chose."""
+    widths: Mapping[str, Mapping[str, int]]
+    """Adapter's place in the arm -> view -> number of columns, in the order in which they are read."""
+
+
+@dataclass(frozen=True)
 class ArmResult:
     """What an arm gave."""
 
@@ -38,6 +52,8 @@ class ArmResult:
     """Training speed, the mean over seeds; 0 where nothing is trained."""
     retrieval: Mapping[str, float | None] | None
     """What is reported of the examples it shows (`ctr.retrieval_facts`); None when it shows none."""
+    best: Best | None = None
+    """The model to keep; None where nothing is trained."""
 
 
 def prepare_views(
@@ -116,16 +132,18 @@ def train_arm(
         for number, window in enumerate(windows[1:], start=1):
             progress(f"training {arm.name} at cut {number}", number * len(config.seeds), total)
             rows, of_window = np.flatnonzero(window == PARTS.index("test")), at(window)
-            scored.append(np.stack([_scores(of_window.train(window, early, seed), rows) for seed in config.seeds]))
+            there = (of_window.train(window, early, seed) for seed in config.seeds)
+            scored.append(np.stack([probabilities(model, rows) for model in there]))
     progress(f"training {arm.name}", total, total)
     return ArmResult(
-        test=np.stack([_scores(model, test) for model in models]),
+        test=np.stack([probabilities(model, test) for model in models]),
         rolling=np.concatenate([np.zeros((len(config.seeds), 0), dtype=np.float32), *scored], axis=1),
         validation_auc=tuple(model.validation_auc for model in models),
         chosen=chosen,
         parameters=models[0].parameters,
         samples_per_cpu_second=float(np.mean([model.samples_per_cpu_second for model in models])),
         retrieval=next((read.facts for read in views.values() if isinstance(read, Examples)), None),
+        best=_best(models, settings, views),
     )
 
 
@@ -159,11 +177,21 @@ def search(
     ]
 
 
+def _best(models: Sequence[Model], settings: TrainConfig, views: Views) -> Best:
+    at = int(np.argmax([max(model.validation_auc, default=0.0) for model in models]))
+    widths = {
+        place: {"examples": read.width} if isinstance(read, Examples) else {name: of.width for name, of in read.items()}
+        for place, read in views.items()
+    }
+    return Best(models[at], settings.seeds[at], settings, widths)
+
+
 def _told(settings: TrainConfig, tried: list[dict[str, Any]]) -> dict[str, Any]:
     return {"learning_rate": settings.learning_rate, "epochs": settings.epochs, "tried": tried}
 
 
-def _scores(model: Model, rows: np.ndarray) -> np.ndarray:
+def probabilities(model: Model, rows: np.ndarray) -> np.ndarray:
+    """Probabilities of some samples: [n] int64 -> [n] float32."""
     return torch.from_numpy(model.logits(rows).astype(np.float32)).sigmoid().numpy()
 
 

@@ -16,6 +16,19 @@ class UnknownArm(Exception):
         super().__init__(f"no such arm: {', '.join(self.names)}\n  there are: {', '.join(self.known)}")
 
 
+class UnfitKept(Exception):
+    """A kept model cannot read these samples, or is no model.
+
+    Args:
+        folder: Where it was kept.
+        why: What does not fit.
+    """
+
+    def __init__(self, folder: str, why: str) -> None:
+        self.folder, self.why = folder, why
+        super().__init__(f"{folder}: {why}\n  train again: knowflow train")
+
+
 class UnfitVectors(Exception):
     """Vectors that an adapter cannot take together.
 

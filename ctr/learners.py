@@ -5,10 +5,12 @@ A network learns ids and what its adapters learn with them; trees read columns; 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
 from base.progress import silent
 from ctr.adapters.catalogue import find_adapters
@@ -17,7 +19,7 @@ from ctr.arms import Arm, Use
 from ctr.backbones.gbdt import Trees
 from ctr.batch import Batches
 from ctr.config import Backbone, TrainConfig
-from ctr.faults import UnfitBackbone, UnfitVectors
+from ctr.faults import UnfitBackbone, UnfitKept, UnfitVectors
 from ctr.fields import Fields
 from ctr.model import ClickModel, build_model
 from ctr.samples import PARTS, Samples
@@ -26,6 +28,9 @@ from ctr.views import Examples, View
 
 BLENDED: Backbone = "dcnv2"
 """The network that `blend` averages with trees."""
+NETWORK_FILE = "network.safetensors"
+IDS = ("fields.user.weight", "fields.item.weight")
+"""Parameters with one row an id."""
 Views = dict[str, dict[str, View] | Examples]
 """Adapter's place in the arm -> view -> table, or the examples it shows."""
 
@@ -52,6 +57,10 @@ class Model(Protocol):
         """Logits of some samples: [n] int64 -> [n] float64."""
         ...
 
+    def write(self, folder: Path) -> None:
+        """Write what was learned, for `Learner.read`."""
+        ...
+
 
 class Learner(Protocol):
     """What every learner offers."""
@@ -68,6 +77,18 @@ class Learner(Protocol):
             part: [N] int8, index into `PARTS`, -1 = in no part.
             config: Learning rate and epochs, where it has any.
             seed: Decides the model.
+        """
+        ...
+
+    def read(self, folder: Path, config: TrainConfig) -> Model:
+        """Read what a model of this arm learned, to score these samples.
+
+        Args:
+            folder: Where the model was written.
+            config: How it was trained.
+
+        Raises:
+            UnfitKept: It was trained on other columns.
         """
         ...
 
@@ -93,6 +114,10 @@ class NetworkModel:
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """Logits of some samples: [n] int64 -> [n] float64."""
         return score_logits(self.model, self.batches, torch.from_numpy(rows)).astype(np.float64)
+
+    def write(self, folder: Path) -> None:
+        """Write the parameters as safetensors."""
+        save_file({name: one.contiguous() for name, one in self.model.state_dict().items()}, folder / NETWORK_FILE)
 
 
 class Network:
@@ -120,6 +145,21 @@ class Network:
         model = make_model(self.arm, self.views, self.batches, samples, config, seed)
         run = train(model, self.batches, samples, config, seed, silent)
         return NetworkModel(run.model, self.batches, run.validation_auc, run.samples_per_cpu_second)
+
+    def read(self, folder: Path, config: TrainConfig) -> NetworkModel:
+        """Read a network; users and items that it has not met add nothing."""
+        config = config.model_copy(update={"backbone": self.backbone})
+        model = make_model(self.arm, self.views, self.batches, self.samples, config, 0)
+        learned = load_file(folder / NETWORK_FILE)
+        for name in IDS:
+            met, width = learned[name].shape
+            new = torch.zeros(len(model.state_dict()[name]) - met, width)
+            learned[name] = torch.cat([learned[name], new])
+        try:
+            model.load_state_dict(learned)
+        except RuntimeError as error:
+            raise UnfitKept(str(folder), str(error)) from None
+        return NetworkModel(model, self.batches, (), 0.0)
 
 
 def make_model(
@@ -181,6 +221,11 @@ class BlendModel:
         """Logits of some samples: [n] int64 -> [n] float64."""
         return np.mean([model.logits(rows) for model in self.models], axis=0)
 
+    def write(self, folder: Path) -> None:
+        """Write all of them, each in a file of its own."""
+        for model in self.models:
+            model.write(folder)
+
 
 class Blend:
     """Trains several learners and averages their logits.
@@ -204,6 +249,10 @@ class Blend:
         rows = np.flatnonzero(part == PARTS.index("validation"))
         both = BlendModel(models, ())
         return replace(both, validation_auc=validation_auc(self.samples.label[rows], both.logits(rows)))
+
+    def read(self, folder: Path, config: TrainConfig) -> BlendModel:
+        """Read all of them."""
+        return BlendModel(tuple(learner.read(folder, config) for learner in self.learners), ())
 
 
 def make_learner(arm: Arm, views: Views, samples: Samples, config: TrainConfig) -> Learner:

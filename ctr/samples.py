@@ -53,14 +53,39 @@ class Samples:
     """[I] str, in the order of the dataset's items."""
     category_spans: tuple[tuple[int, int], ...] = ()
     """First and last column (exclusive) of each category field in `item_categories`."""
+    category_values: tuple[tuple[str, ...], ...] = ()
+    """The values of each category field, in the order of its columns."""
+    number_scale: tuple[tuple[float, float], ...] = ()
+    """Mean and deviation by which each of the items' numbers is standardised."""
 
 
-def build_samples(dataset: Dataset, histories: np.ndarray) -> Samples:
+@dataclass(frozen=True)
+class Frame:
+    """What codes and columns mean. A kept model reads new rows in the frame in which it was trained."""
+
+    user_ids: tuple[str, ...]
+    """The users, by code; users that a frame lacks get codes after them."""
+    item_ids: tuple[str, ...]
+    """The items, by code; items that a frame lacks get codes after them."""
+    category_values: tuple[tuple[str, ...], ...]
+    """The values of each category field, by column; other values are left out."""
+    number_scale: tuple[tuple[float, float], ...]
+    """Mean and deviation by which each of the items' numbers is standardised."""
+
+    @classmethod
+    def of(cls, samples: Samples) -> "Frame":
+        """The frame of some samples."""
+        users, items = tuple(samples.user_ids.tolist()), tuple(samples.item_ids.tolist())
+        return cls(users, items, samples.category_values, samples.number_scale)
+
+
+def build_samples(dataset: Dataset, histories: np.ndarray, frame: Frame | None = None) -> Samples:
     """Turn a dataset into the arrays that models read.
 
     Args:
         dataset: Events sorted by time, each with its part, and items.
         histories: [N, H] rows of the same user's strictly earlier events, the newest last, -1 = none.
+        frame: What codes and columns mean; the dataset decides where it is None.
 
     Returns:
         The samples, aligned with `dataset.events`.
@@ -69,9 +94,11 @@ def build_samples(dataset: Dataset, histories: np.ndarray) -> Samples:
         SourceFaults: The split leaves no event for training.
     """
     events = dataset.events
-    user_ids, user = np.unique(events["user"].to_numpy().astype(str), return_inverse=True)
-    item_ids = dataset.items["item"].to_numpy().astype(str)
-    item = codes_of(events["item"].to_numpy().astype(str), item_ids)
+    users, found = events["user"].to_numpy().astype(str), dataset.items["item"].to_numpy().astype(str)
+    user_ids = _extended(frame.user_ids if frame else (), np.unique(users))
+    item_ids = _extended(frame.item_ids if frame else (), found)
+    items = pl.DataFrame({"item": item_ids}).join(dataset.items, on="item", how="left", maintain_order="left")
+    user, item = codes_of(users, user_ids), codes_of(events["item"].to_numpy().astype(str), item_ids)
     label = events["label"].to_numpy().astype(np.float32)
     rating = events["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
     rating = np.where(np.isnan(rating), label, rating).astype(np.float32)
@@ -81,14 +108,16 @@ def build_samples(dataset: Dataset, histories: np.ndarray) -> Samples:
     if not train.any():
         what, mend = "leaves no event for training", "give training a larger share, or split by: global_time"
         raise SourceFaults([Fault("knowflow.yaml", None, "split", None, what, mend)])
-    item_categories, spans = category_shares(dataset.items, dataset.category_fields)
+    values = frame.category_values if frame else category_values(items, dataset.category_fields)
+    item_categories, spans = category_shares(items, dataset.category_fields, values)
     log = Log(user, item, time, rating.astype(np.float64), label.astype(np.float64))
     counted = count_statistics(log, item_categories)
     numbers = np.zeros((len(item_ids), 0))  # Polars gives no row at all without a column
     if dataset.number_fields:
-        numbers = dataset.items.select(dataset.number_fields).to_numpy()
+        numbers = items.select(dataset.number_fields).to_numpy()
+    scale = frame.number_scale if frame else scale_of(numbers)
     return Samples(
-        user=user.astype(np.int64),
+        user=user,
         item=item,
         time=time,
         rating=rating,
@@ -99,11 +128,19 @@ def build_samples(dataset: Dataset, histories: np.ndarray) -> Samples:
         user_mean=np.nan_to_num(counted.user_mean).astype(np.float32),
         surprise=counted.surprise.astype(np.float32),
         item_categories=item_categories,
-        item_numbers=standardise(numbers, numbers),
+        item_numbers=standardise(numbers, scale),
         user_ids=user_ids,
         item_ids=item_ids,
         category_spans=spans,
+        category_values=values,
+        number_scale=scale,
     )
+
+
+def _extended(known: Sequence[str], found: np.ndarray) -> np.ndarray:
+    """The ids that are known, then the others that were found, in their order."""
+    before = np.array(known, dtype=str)
+    return np.concatenate([before, found[~np.isin(found, before)]]) if len(before) else found
 
 
 def codes_of(values: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -123,46 +160,63 @@ def codes_of(values: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return np.where(ids[order][place] == values, order[place], -1).astype(np.int64)
 
 
-def category_shares(items: pl.DataFrame, fields: Sequence[str]) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
+def category_values(items: pl.DataFrame, fields: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """The values of each category field, in alphabetical order."""
+    return tuple(
+        tuple(np.unique(items[field].explode().drop_nulls().to_numpy().astype(str)).tolist()) for field in fields
+    )
+
+
+def category_shares(
+    items: pl.DataFrame, fields: Sequence[str], values: Sequence[Sequence[str]]
+) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
     """Lay out the items' categories as one dense table.
 
     Args:
         items: One row an item, the fields as lists of strings.
         fields: Names of the category fields.
+        values: The values of each field, by column; others are left out.
 
     Returns:
-        [I, C] float32, every field's categories in alphabetical order; an item's entries of one field sum to 1. And the
+        [I, C] float32, the fields' values one after the other; an item's entries of one field sum to 1. And the
         first and last column (exclusive) of each field.
     """
     blocks = [np.zeros((len(items), 0), dtype=np.float32)]
-    for field in fields:
+    for field, names in zip(fields, values, strict=True):
         # Both columns are named here, for a user may call a field anything.
         pairs = items.select(row=pl.int_range(pl.len()), category=pl.col(field)).explode("category").drop_nulls()
-        names, column = np.unique(pairs["category"].to_numpy().astype(str), return_inverse=True)
+        column = codes_of(pairs["category"].to_numpy().astype(str), np.array(names, dtype=str))
         block = np.zeros((len(items), len(names)), dtype=np.float32)
-        block[pairs["row"].to_numpy(), column] = 1
+        block[pairs["row"].to_numpy()[column >= 0], column[column >= 0]] = 1
         blocks.append(block / np.maximum(block.sum(1, keepdims=True), 1))
     ends = np.cumsum([block.shape[1] for block in blocks]).tolist()
     return np.concatenate(blocks, axis=1), tuple(pairwise(ends))
 
 
-def standardise(values: np.ndarray, fitted_on: np.ndarray) -> np.ndarray:
-    """Shift and scale columns to mean 0 and deviation 1; what is unknown (NaN) becomes 0.
+def scale_of(fitted_on: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """Mean and deviation of each column, of what is known (not NaN): [T, F] -> F pairs.
 
-    Args:
-        values: [N, F].
-        fitted_on: [T, F], the rows from which mean and deviation are taken.
-
-    Returns:
-        [N, F] float32.
+    A column that is constant, or of which nothing is known, is not scaled: its deviation is 1.
     """
-    if values.shape[1] == 0 or len(fitted_on) == 0:
-        return np.nan_to_num(values).astype(np.float32)
     known = ~np.isnan(fitted_on)
     number = np.maximum(known.sum(axis=0), 1)
     mean = np.where(known, fitted_on, 0).sum(axis=0, dtype=np.float64) / number
     deviation = np.sqrt(np.where(known, np.square(fitted_on - mean), 0).sum(axis=0, dtype=np.float64) / number)
-    return np.nan_to_num((values - mean) / np.where(deviation > 1e-8, deviation, 1)).astype(np.float32)
+    return tuple(zip(mean.tolist(), np.where(deviation > 1e-8, deviation, 1).tolist(), strict=True))
+
+
+def standardise(values: np.ndarray, scale: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Shift and scale columns by their mean and deviation; what is unknown (NaN) becomes 0.
+
+    Args:
+        values: [N, F].
+        scale: Mean and deviation of each column, from `scale_of`.
+
+    Returns:
+        [N, F] float32.
+    """
+    mean, deviation = np.array(scale, dtype=np.float64).reshape(-1, 2).T
+    return np.nan_to_num((values - mean) / deviation).astype(np.float32)
 
 
 def standardise_by_past(values: np.ndarray, time: np.ndarray) -> np.ndarray:

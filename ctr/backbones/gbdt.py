@@ -10,15 +10,19 @@ Relations: networks (DCNv2, DeepFM, DIN, LR) learn ids and whatever an adapter l
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import lightgbm
 import numpy as np
 
 from ctr.config import TrainConfig, TreesConfig
+from ctr.faults import UnfitKept
 from ctr.samples import PARTS, Samples
 from ctr.train import validation_auc
 from ctr.views import View
+
+FILE = "trees.txt"
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class TrainedTrees:
     """What one training run gave."""
 
     booster: lightgbm.Booster
-    """The trees; `model_to_string` is LightGBM's own text format, which `lightgbm.Booster(model_str=...)` reads."""
+    """The trees."""
     columns: Columns
     """What they read."""
     validation_auc: tuple[float, ...]
@@ -54,6 +58,10 @@ class TrainedTrees:
         if len(rows) == 0:
             return np.zeros(0)
         return np.asarray(self.booster.predict(self.columns.values[rows], raw_score=True), dtype=np.float64)
+
+    def write(self, folder: Path) -> None:
+        """Write the trees in LightGBM's own text format."""
+        self.booster.save_model(str(folder / FILE))
 
 
 class Trees:
@@ -89,6 +97,17 @@ class Trees:
         trained = TrainedTrees(booster, self.columns, (), len(rows) / max(seconds, 1e-9))
         auc = validation_auc(self.samples.label[checked], trained.logits(checked))
         return replace(trained, validation_auc=auc)
+
+    def read(self, folder: Path, config: TrainConfig) -> TrainedTrees:
+        """Read trees that were written.
+
+        Raises:
+            UnfitKept: They were grown on another number of columns.
+        """
+        booster, columns = lightgbm.Booster(model_file=str(folder / FILE)), self.columns.values.shape[1]
+        if booster.num_feature() != columns:
+            raise UnfitKept(str(folder), f"its trees read {booster.num_feature()} columns, the samples have {columns}")
+        return TrainedTrees(booster, self.columns, (), 0.0)
 
     def _bin(self, rows: np.ndarray, config: TreesConfig) -> lightgbm.Dataset:
         """Sort the columns of some rows into bins, once for all seeds.

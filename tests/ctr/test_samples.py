@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctr.samples import build_samples, category_shares, codes_of, standardise, standardise_by_past
+from ctr.samples import (
+    Frame,
+    build_samples,
+    category_shares,
+    category_values,
+    codes_of,
+    scale_of,
+    standardise,
+    standardise_by_past,
+)
 from sources.faults import SourceFaults
 from sources.history import histories
 
@@ -79,7 +88,7 @@ def test_category_shares_sum_to_one_within_each_field():
         schema={"genres": pl.List(pl.String), "land": pl.List(pl.String)},
     )
 
-    shares, spans = category_shares(items, ["genres", "land"])
+    shares, spans = category_shares(items, ["genres", "land"], category_values(items, ["genres", "land"]))
 
     assert spans == ((0, 3), (3, 5))
     # columns: action, comedy, drama | fr, us; a category that stands twice counts once
@@ -90,7 +99,7 @@ def test_category_shares_sum_to_one_within_each_field():
 def test_a_category_field_may_have_any_name(field):
     items = pl.DataFrame({field: [["b"], ["a", "b"]]})
 
-    assert category_shares(items, [field])[0].tolist() == [[0, 1], [0.5, 0.5]]
+    assert category_shares(items, [field], category_values(items, [field]))[0].tolist() == [[0, 1], [0.5, 0.5]]
 
 
 def test_numbers_are_standardised_over_all_items_and_0_where_unknown(world):
@@ -106,11 +115,29 @@ def test_numbers_are_standardised_over_all_items_and_0_where_unknown(world):
 def test_standardise_ignores_what_is_unknown_and_leaves_a_constant_at_0():
     fitted = np.array([[1.0, 5, np.nan], [3.0, 5, np.nan], [np.nan, 5, np.nan]])
 
-    done = standardise(np.array([[5.0, 5, 7], [np.nan, 6, np.nan]]), fitted)
+    done = standardise(np.array([[5.0, 5, 7], [np.nan, 6, np.nan]]), scale_of(fitted))
 
     # first column: mean 2, deviation 1; second: nothing to scale by; third: nothing known, so only NaN is mended
     assert done.tolist() == [[3, 0, 7], [0, 1, 0]]
-    assert standardise(fitted, fitted[:0])[2, 0] == 0
+    assert standardise(fitted, scale_of(fitted[:0]))[2, 0] == 0
+
+
+def test_in_a_frame_known_ids_and_values_keep_their_codes_and_new_ones_come_after_them(world):
+    dataset = world.dataset(users=2, items=4, events=4)
+    frame = Frame(("u01", "gone"), ("i03", "left"), (("comedy", "drama"),), ((1990.0, 2.0),))
+    items = dataset.items.with_columns(
+        genres=pl.Series([["drama"], ["comedy", "drama"], [], ["unheard of"]]), year=pl.lit(1994.0)
+    )
+
+    samples = build_samples(replace(dataset, items=items), histories(dataset.events, 3), frame)
+
+    assert samples.user_ids.tolist() == ["u01", "gone", "u00"]
+    assert samples.item_ids.tolist() == ["i03", "left", "i00", "i01", "i02"]
+    assert samples.user_ids[samples.user].tolist() == dataset.events["user"].to_list()
+    assert samples.item_ids[samples.item].tolist() == dataset.events["item"].to_list()
+    # i03 has a value that the frame lacks, `left` is not in the catalogue any more
+    assert samples.item_categories.tolist() == [[0, 0], [0, 0], [0, 1], [0.5, 0.5], [0, 0]]
+    assert samples.item_numbers[:, 0].tolist() == [2, 0, 2, 2, 2]  # (1994 - 1990) / 2, and 0 where unknown
 
 
 VALUES = st.one_of(st.none(), st.integers(-9, 9))

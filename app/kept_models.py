@@ -1,0 +1,54 @@
+"""Kept models as a shop has them: opened by run and arm, fed with the vectors of the release they were trained on."""
+
+import numpy as np
+
+from app.config import Config
+from app.samples import read_vectors_of
+from app.train_runs import get_run, models_folder
+from app.workplace import open_store
+from ctr.kept import Kept, open_kept, score_rows
+from ctr.samples import build_samples
+from feature_store.releases import get_release
+from sources.history import histories
+from sources.tables import Dataset
+
+
+def open_model(config: Config, arm: str, run: str | None = None) -> Kept:
+    """Open the model that a training run kept of an arm.
+
+    Args:
+        config: The config.
+        arm: Name of the arm.
+        run: Name of the training run; the newest finished one when left out.
+
+    Raises:
+        NoTrainRun: There is no such run.
+        UnfitKept: It kept no model of this arm.
+    """
+    return open_kept(models_folder(config.home_folder, get_run(config.home_folder, run).name) / arm)
+
+
+def score_events(
+    config: Config, model: Kept, dataset: Dataset, rows: np.ndarray | None = None, release: str | None = None
+) -> np.ndarray:
+    """Score events of a log, be it the one that the model was trained on or a later one.
+
+    Args:
+        config: The config.
+        model: From `open_model`.
+        dataset: The log with the rows to score among its events (`ctr.kept.score_rows` says how to ask about a pair
+            that nobody has rated).
+        rows: [n] int64, rows of `dataset.events`; all when left out.
+        release: Name of the release whose vectors are read; the one that the model was trained on when left out.
+            Another one fits only where its encoders have the same space: a lexical space moves when it is fitted anew.
+
+    Returns:
+        [n] float32: probabilities of a click.
+
+    Raises:
+        NoRelease: The release is gone, or lacks vectors that the arm reads.
+        UnfitKept: The data has other columns than when the model was trained.
+    """
+    samples = build_samples(dataset, histories(dataset.events, model.history_length), model.frame)
+    vectors = read_vectors_of(config, get_release(open_store(config), release or model.release), [model.arm])
+    return score_rows(model, vectors, samples, np.arange(len(samples.label)) if rows is None else rows)

@@ -1,0 +1,141 @@
+"""Kept models: what an arm's best seed learned, on disk, and scores of any rows from it.
+
+A folder holds `network.safetensors`, `trees.txt` (LightGBM's own text format) or both, and `model.json`: the release,
+the arm, the columns and their order, the codes of users, items and categories, the scale of numbers, metrics, seed and
+settings. Nothing is pickled, so that opening a model runs no code of it.
+Kept are the model's own parameters. What the model reads is prepared anew: statistics, histories and the views of the
+adapters are computed from the events that are given, and each row reads strictly earlier events alone. So a row keeps
+its values when later events come; only `quality` chooses its moments of fitting over the whole log, and its values move
+a little as the log grows.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctr.arms import Arm, Use
+from ctr.compare import Best, prepare_views, probabilities
+from ctr.config import TrainConfig
+from ctr.faults import UnfitKept
+from ctr.learners import make_learner
+from ctr.retrieval import Choice
+from ctr.samples import PARTS, Frame, Samples
+from ctr.train import validation_auc
+from feature_store.knowledge import Knowledge
+
+FACTS = "model.json"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A kept model, before it meets samples."""
+
+    folder: Path
+    """Where it is."""
+    release: str
+    """The release whose vectors it was trained on."""
+    arm: Arm
+    """The arm."""
+    seed: int
+    """Its seed."""
+    settings: TrainConfig
+    """How it was trained."""
+    frame: Frame
+    """What codes and columns mean."""
+    history_length: int
+    """Events in a history."""
+    metrics: Mapping[str, float | None]
+    """AUC on the validation rows (`validation_auc`) and on the test rows (`test_auc`) of its run."""
+
+
+def keep(folder: Path, arm: Arm, best: Best, samples: Samples, release: str) -> None:
+    """Write an arm's best model, whole or not at all.
+
+    Args:
+        folder: Its folder; what was there is replaced.
+        arm: The arm.
+        best: What training gave.
+        samples: The samples that it was trained on.
+        release: Name of the release whose vectors it read.
+    """
+    half = folder.with_name(f"{folder.name}.half")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    best.model.write(half)
+    test = np.flatnonzero(samples.part == PARTS.index("test"))
+    (test_auc,) = validation_auc(samples.label[test], best.model.logits(test)) or (None,)
+    facts = {
+        "release": release,
+        "arm": asdict(arm),
+        "seed": best.seed,
+        "metrics": {"validation_auc": max(best.model.validation_auc, default=None), "test_auc": test_auc},
+        "settings": best.settings.model_dump(mode="json"),
+        "features": {
+            "history_length": samples.history.shape[1],
+            "statistics": samples.statistics.shape[1],
+            "numbers": len(samples.number_scale),
+            "categories": samples.item_categories.shape[1],
+            "views": best.widths,
+        },
+        "frame": asdict(Frame.of(samples)),
+    }
+    (half / FACTS).write_text(json.dumps(facts, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier run of this name, whose folder was deleted
+    half.replace(folder)
+
+
+def open_kept(folder: Path) -> Kept:
+    """Open a kept model.
+
+    Raises:
+        UnfitKept: The folder holds none.
+    """
+    if not (folder / FACTS).is_file():
+        raise UnfitKept(str(folder), "there is no kept model")
+    facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    uses = tuple(Use(use["adapter"], tuple(use["vectors"])) for use in facts["arm"]["uses"])
+    frame = facts["frame"]
+    return Kept(
+        folder,
+        facts["release"],
+        Arm(**{**facts["arm"], "uses": uses}),
+        facts["seed"],
+        TrainConfig.model_validate(facts["settings"]),
+        Frame(
+            tuple(frame["user_ids"]),
+            tuple(frame["item_ids"]),
+            tuple(tuple(values) for values in frame["category_values"]),
+            tuple((mean, deviation) for mean, deviation in frame["number_scale"]),
+        ),
+        facts["features"]["history_length"],
+        facts["metrics"],
+    )
+
+
+def score_rows(kept: Kept, knowledge: Mapping[str, Knowledge], samples: Samples, rows: np.ndarray) -> np.ndarray:
+    """Score some samples, of the run itself or of a later log.
+
+    Args:
+        kept: The model.
+        knowledge: The vectors that its arm reads, by `task/encoder`.
+        samples: Built in the model's frame (`build_samples(dataset, histories, kept.frame)`), with histories as long as
+            those it was trained on. A row's own label enters nothing that the row reads, so that a pair nobody has
+            rated yet can be an event with any label, as the newest of its user.
+        rows: [n] int64.
+
+    Returns:
+        [n] float32: probabilities of a click.
+
+    Raises:
+        UnfitKept: The samples have other columns than those it was trained on.
+        UnfitExamples: An example that the arm shows is not for training.
+    """
+    choice = Choice(kept.settings.examples.count, kept.settings.examples.strict)
+    views = prepare_views(kept.arm, knowledge, samples, kept.settings.folds, choice)
+    learner = make_learner(kept.arm, views, samples, kept.settings)
+    return probabilities(learner.read(kept.folder, kept.settings), rows)
