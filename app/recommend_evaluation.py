@@ -59,6 +59,7 @@ def evaluate_recommenders(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     release: str | None = None,
     seeds: int = 1,
+    part: str = "test",
     at: Sequence[int] = AT,
     plugins: Sequence[Path] = (),
 ) -> dict[str, Any]:
@@ -71,6 +72,7 @@ def evaluate_recommenders(
         options: Recommender -> its options, where they are not the usual ones.
         release: Name of the release whose vectors are read; the current one when left out.
         seeds: How often each is fitted; figures are means over the seeds, and the first one is kept.
+        part: The part of the split that is asked; `validation` is for choosing options.
         at: Lengths of the lists.
         plugins: Folders of a team's own recommenders and measures.
 
@@ -91,7 +93,7 @@ def evaluate_recommenders(
     dataset = open_dataset(config)
     log, items = log_of(dataset), dataset.items["item"].to_list()
     train = log.where((dataset.events["part"] == "train").to_numpy())
-    test = find_test(dataset, log)
+    test = find_test(dataset, log, part)
     fitting = _Fitting(config, dataset, train, test, release, at)
     rankings: dict[str, list[np.ndarray]] = {}
     left_out: dict[str, str] = {}
@@ -117,6 +119,7 @@ def evaluate_recommenders(
         "at": list(at),
         "options": {name: one.model_dump(mode="json") for name, one in settings.items()},
         "left_out": left_out,
+        "part": part,
         "seeds": seeds,
         "items": len(items),
         "train": {"events": len(train.user), "liked": int(train.label.sum()), "seen_until": _newest(train)},
@@ -124,20 +127,21 @@ def evaluate_recommenders(
     }
 
 
-def find_test(dataset: Dataset, log: Log) -> Test:
-    """Make one request of each moment at which a user has liked events that test.
+def find_test(dataset: Dataset, log: Log, part: str) -> Test:
+    """Make one request of each moment at which a user has liked events of a part of the split.
 
     Raises:
         OptionFault: There is none.
     """
-    tests = (dataset.events["part"] == "test").to_numpy() & (log.label == 1)
+    tests = (dataset.events["part"] == part).to_numpy() & (log.label == 1)
     columns = {"user": log.user[tests], "time": log.time[tests], "item": log.item[tests]}
     liked = pl.DataFrame(columns).unique(maintain_order=True)
     before = _requests(log, liked)
     again = np.unique(before.row[before.past.item == liked["item"].to_numpy()[before.row]])
     wanted = liked.filter(~np.isin(np.arange(len(liked)), again))
     if wanted.is_empty():
-        raise OptionFault("no test event likes an item that its user has not had\n  give split: a larger test part")
+        what = f"no {part} event likes an item that its user has not had"
+        raise OptionFault(f"{what}\n  give split: a larger {part} part")
     moments = wanted.select("user", "time").unique(maintain_order=True).with_row_index("row")
     found = wanted.join(moments, on=["user", "time"], maintain_order="left")
     return Test(_requests(log, moments), found["row"].to_numpy().astype(np.int64), found["item"].to_numpy())

@@ -4,7 +4,7 @@ import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from cyclopts import Parameter
@@ -31,6 +31,10 @@ def recommend(
         Parameter(name="--set", negative="", help="MODEL.OPTION=VALUE: an option; may be given several times."),
     ] = None,
     seeds: Annotated[int, Parameter(help="How often each is fitted.", validator=Number(gte=1))] = 1,
+    part: Annotated[
+        Literal["validation", "test"],
+        Parameter(help="The part that is asked; validation to choose options."),
+    ] = "test",
     release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
     page: Annotated[
         Path | None, Parameter(help="The page to write; recommend.html in the home folder if left out.")
@@ -43,7 +47,7 @@ def recommend(
     """
     opened, options = load_config(config), _options(settings or [])
     with bars():
-        result = evaluate_recommenders(opened, progress(), models, options, release, seeds)
+        result = evaluate_recommenders(opened, progress(), models, options, release, seeds, part)
     tables = shown_tables(result)
     path = page or opened.home_folder / "recommend.html"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,7 @@ def test_requests_are_moments_of_liked_test_events_with_what_came_strictly_befor
     dataset = open_dataset(load_config(shop.config))
     assert dataset.events["part"].to_list() == ["train"] * 3 + ["test"] * 4
 
-    found = find_test(dataset, log_of(dataset))
+    found = find_test(dataset, log_of(dataset), "test")
 
     # hour 3 leads to two items at once; hour 4 is not liked; at hour 5 item 0 comes again
     assert len(found.requests) == 1
