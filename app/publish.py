@@ -27,6 +27,8 @@ from llm_tasks.pipeline.workplace import Workplace
 
 KEPT = ("rewrites",)
 """Facts of what stays in the tables when a flow does not touch it."""
+SETS = ("codes", "edges")
+"""Facts by name of sets that stay beside a new one of another name."""
 SOFTWARE = ("knowflow", "torch", "sentence-transformers", "scikit-learn", "lancedb", "polars", "prefect")
 
 
@@ -114,7 +116,7 @@ def _publish(
     if before and same and not (staged and staged.changes(store)):
         return before.name
     old = released_lineage(store, before, tasks, ["row", "text_key"]) if before else None
-    candidate = Release("the candidate", datetime.now(UTC), None, versions, {"vectors": made})
+    candidate = Release("the candidate", datetime.now(UTC), None, versions, {"vectors": made, **_noted(noted)})
     leaks = leak_check(store, candidate, leak_evidence(config, place))
     gates = check_gates(store, tasks, made, config.gates, leaks, old)
     gates += staged.gates(store, before) if staged else []
@@ -131,8 +133,7 @@ def _publish(
         "vectors": made,
         "asked": list(asked),
         "gates": [vars(gate) for gate in gates],
-        **{name: noted[name] for name in KEPT if name in noted},
-        **(staged.facts if staged else {}),
+        **_noted(noted, staged.facts if staged else {}),
         "software": {name: version(name) for name in SOFTWARE} | {"python": platform.python_version()},
     }
     return publish(writer, facts).name
@@ -142,6 +143,12 @@ def _kept(before: Release | None, names: Sequence[str]) -> dict[str, Any]:
     """Vectors of tasks that this run did not touch stay in the release."""
     old = before.facts.get("vectors", {}) if before else {}
     return {key: made for key, made in old.items() if key.split("/")[0] not in names}
+
+
+def _noted(old: Mapping[str, Any], new: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Facts of tables that this run did not touch, with what it adds to them."""
+    kept = {name: old[name] for name in (*KEPT, *SETS) if name in old} | dict(new or {})
+    return kept | {name: {**old.get(name, {}), **kept[name]} for name in SETS if name in kept}
 
 
 def _made(vectors: dict) -> dict[str, Any]:

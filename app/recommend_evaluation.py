@@ -23,6 +23,7 @@ from ctr.samples import codes_of
 from evals.by_user import REPLICATES
 from evals.measures.protocol import MEASURES
 from evals.top_k import Asked, evaluate, item_and_user_segments
+from feature_store.codes import released_codes
 from feature_store.releases import NoRelease, get_release, released_knowledge
 from llm_tasks.pipeline.workplace import OptionFault
 from recommenders.kept import keep
@@ -167,8 +168,9 @@ class _Fitting:
         """Fit a recommender, keep it, and give its lists for the test: [Q, k]."""
         items = self.dataset.items["item"].to_list()
         first = self.test.requests.time.min()
-        vectors = _Vectors(self.config, self.release, items, first)
-        model = one.fit(Context(self.train, self.dataset.items, vectors, seed, progress), options)
+        released = Released(self.config, self.release, items, first)
+        context = Context(self.train, self.dataset.items, released.vectors, released.codes, seed, progress)
+        model = one.fit(context, options)
         if not seed:
             about = {"seen_until": _newest(self.train), "data_version": self.dataset.version}
             keep(self.config.home_folder / FOLDER / one.name, one, options, model, items, about)
@@ -178,18 +180,43 @@ class _Fitting:
 
 
 @dataclass(frozen=True)
-class _Vectors:
-    """Reads vectors of items through a release, as they were known before the first moment that is served."""
+class Released:
+    """Reads what a release knows of items, as it was known strictly before the first moment that is served."""
 
     config: Config
+    """The config."""
     release: str | None
+    """Name of the release; None for the current one."""
     items: Sequence[str]
+    """[I] ids."""
     first: np.datetime64
+    """The first moment that is served."""
 
-    def __call__(self, name: str) -> np.ndarray:
+    def vectors(self, name: str) -> np.ndarray:
+        """Vectors by technique/encoder: [I, d] float32, zeros where nothing was known."""
         store = open_store(self.config)
-        knowledge = released_knowledge(store, get_release(store, self.release), *name.split("/", 1))
+        knowledge = released_knowledge(store, get_release(store, self.release), *_task_and_encoder(name))
+        _check_items(name, knowledge.entity)
         return vectors_at(knowledge, self.items, self.first)
+
+    def codes(self, name: str) -> np.ndarray:
+        """Codes by the name of their set: [I, L] int32, -1 where nothing was known."""
+        store = open_store(self.config)
+        codes = released_codes(store, get_release(store, self.release), name)
+        _check_items(name, codes.entity)
+        return codes.at(np.array(self.items), np.full(len(self.items), self.first))
+
+
+def _task_and_encoder(name: str) -> tuple[str, str]:
+    task, slash, encoder = name.partition("/")
+    if not (slash and task and encoder):
+        raise OptionFault(f"vectors {name}: should be technique/encoder\n  such as: item_facts/dense")
+    return task, encoder
+
+
+def _check_items(name: str, entity: str) -> None:
+    if entity != "item":
+        raise OptionFault(f"{name}: is about each {entity}, a recommender reads what is about items\n  name another")
 
 
 def _options_of(one: Recommender, given: Mapping[str, Any]) -> Frozen:

@@ -10,6 +10,7 @@ It reads the tables themselves, never through a reader that a model uses, and as
 3. Ratings (leak_ratings.py): does a row about an item tell how it was rated later?
 4. What was made of the texts (leak_made.py): does the release give out vectors earlier than the newest event that their
    encoder was fitted or tuned on? The served table of rewrites is asked as rows about queries are.
+5. Codes and edges (leak_codes.py): does the release give them out earlier than the newest event behind them?
 
 docs/explanation/how-it-works.md says what it cannot see.
 """
@@ -31,6 +32,7 @@ from feature_store.leak_clocks import (
     seen_too_early,
     wrongly_dated,
 )
+from feature_store.leak_codes import UNSAID_CODES, unsaid_codes
 from feature_store.leak_evidence import Evidence
 from feature_store.leak_made import UNSAID, served_rewrites, unsaid_encoders
 from feature_store.leak_ratings import RATED, rated_later
@@ -47,6 +49,7 @@ MENDS = {
     LOST: "knowflow refresh --task TASK asks again",
     NAMED["answer"]: "let encode: make the text of the answer alone, then: knowflow refresh --task TASK",
     RATED: "set as_of and seen_until to the newest rating shown, then: knowflow refresh --task TASK",
+    UNSAID_CODES: "make the set anew, with the seen_until that feature_store.leak_codes.seen_behind gives",
     UNSAID: "knowflow refresh --task TASK notes what the encoder has seen",
 }
 """Question -> what mends it; the others by `MEND`."""
@@ -130,6 +133,7 @@ def leak_check(store: Store, release: Release, evidence: Evidence) -> LeakReport
             shown_later(subjects, every, evidence),
             rated_later(subjects, evidence),
             unsaid_encoders(store, release, rows, evidence),
+            unsaid_codes(store, release, evidence),
         ]
     )
     return LeakReport(len(every), len(evidence.events), pairs, len(found), _first(found), len(subjects))

@@ -29,13 +29,20 @@ def unsaid_encoders(store: Store, release: Release, rows: pl.DataFrame, evidence
         if not seen or max(seen) <= known:
             continue
         task = name.split("/")[0]
-        early = _early(rows.filter(pl.col("task") == task), evidence.events, known, max(seen))
+        early = first_samples(rows.filter(pl.col("task") == task), evidence.events, known, max(seen))
         found.append(leaks(early.with_columns(row=pl.format("{} by {}", "row", pl.lit(name))), UNSAID))
     return pl.concat(found)
 
 
-def _early(rows: pl.DataFrame, events: pl.DataFrame, known: datetime, seen: datetime) -> pl.DataFrame:
-    """The first sample of each row that gets its vector though the encoder has seen the sample's time or later."""
+def first_samples(rows: pl.DataFrame, events: pl.DataFrame, known: datetime, seen: datetime) -> pl.DataFrame:
+    """Find the first sample of each row that gets what was made of it, though the maker has seen its time or later.
+
+    Args:
+        rows: row, entity_type, entity and as_of.
+        events: The samples.
+        known: From when on rows are given out.
+        seen: The newest event that what made them has seen.
+    """
     known_from = pl.max_horizontal("as_of", pl.lit(known).cast(MOMENT))
     about = rows.select("row", "entity_type", "entity", "as_of", known_from=known_from).sort("known_from")
     samples = events.select("user", "item", "time").filter(pl.col("time") <= seen).sort("time")

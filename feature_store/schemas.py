@@ -96,6 +96,33 @@ DOCUMENTS = pa.schema(
         pa.field("words", pa.utf8()),  # what is searched: analysed words with blanks between them
     ]
 )
+CODES = pa.schema(
+    [
+        key_field("key"),  # hash of name, fingerprint, entity and as_of
+        pa.field("name", pa.utf8()),  # of the set, such as rqvae
+        pa.field("fingerprint", pa.utf8()),  # everything that shapes the set
+        pa.field("entity_type", pa.utf8()),
+        pa.field("entity", pa.utf8()),
+        pa.field("codes", pa.list_(pa.int32())),  # from the coarsest to the finest
+        pa.field("as_of", MOMENT),  # the newest event the row may have seen
+        pa.field("seen_until", MOMENT),  # the newest event that what made the set has seen; null = none
+        pa.field("created_at", MOMENT),
+    ]
+)
+EDGES = pa.schema(
+    [
+        key_field("key"),  # hash of name, fingerprint, source, target, kind and as_of
+        pa.field("name", pa.utf8()),  # of the graph
+        pa.field("fingerprint", pa.utf8()),
+        pa.field("source", pa.utf8()),
+        pa.field("target", pa.utf8()),
+        pa.field("kind", pa.utf8()),  # what the edge means
+        pa.field("weight", pa.float32()),
+        pa.field("as_of", MOMENT),
+        pa.field("seen_until", MOMENT),
+        pa.field("created_at", MOMENT),
+    ]
+)
 REWRITES = pa.schema(
     [
         key_field("query"),  # normalised, as sources.queries writes it

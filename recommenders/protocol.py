@@ -31,6 +31,9 @@ class Context:
     vectors: Callable[[str], np.ndarray]
     """Takes the name of released vectors of items, such as `item_facts/dense`; gives [I, d] float32 as they were known
     strictly before the first moment that is served, zeros where nothing was known. Raises `NoRelease`."""
+    codes: Callable[[str], np.ndarray]
+    """Takes the name of a released set of codes of items, such as `rqvae`; gives [I, L] int32 as they were known at the
+    same moment, -1 where nothing was. Raises `NoRelease`."""
     seed: int = 0
     """Decides what is left to chance."""
     progress: Progress = silent

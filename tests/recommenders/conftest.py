@@ -29,7 +29,7 @@ def context_of(log: Log, items: int, vectors: dict[str, np.ndarray] | None = Non
             raise NoRelease(f"no vectors {name}")
         return (vectors or {})[name]
 
-    return Context(log, pl.DataFrame({"item": [f"i{place}" for place in range(items)]}), read, seed)
+    return Context(log, pl.DataFrame({"item": [f"i{place}" for place in range(items)]}), read, read, seed)
 
 
 @pytest.fixture

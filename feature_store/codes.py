@@ -1,0 +1,218 @@
+"""Codes and edges beside vectors: semantic ids of entities, and graphs between them, with two clocks as all knowledge.
+
+A set of codes has a name (`rqvae`) and the fingerprint of what made it; sets of other fingerprints stand beside it in
+the table, and a release says which one is read. A row is known from the later of its own `as_of` and `seen_until`, the
+newest event that what made the set has seen: codes made of vectors that were tuned on later events are news of these.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from feature_store.database import Store, Writer, quoted
+from feature_store.knowledge import as_of_rows
+from feature_store.releases import NoRelease, Release, encoder_seen_until
+from feature_store.schemas import CODES, EDGES
+
+CODES_TABLE, EDGES_TABLE = "codes", "edges"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What made a set of codes or edges."""
+
+    name: str
+    """Name of the set, such as `rqvae`."""
+    fingerprint: str
+    """Everything that shapes it."""
+    made_from: Mapping[str, str]
+    """Name of the vectors that it was made of, such as `item_facts/dense` -> their fingerprint."""
+    seen_until: np.datetime64 | None = None
+    """datetime64[us], UTC: the newest event that what made it has seen; None when it has seen none."""
+
+    def facts(self) -> dict[str, Any]:
+        """What a release notes of it."""
+        seen = None if self.seen_until is None else _moment(self.seen_until).isoformat()
+        return {"fingerprint": self.fingerprint, "made_from": dict(self.made_from), "seen_until": seen}
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A set of codes: L integers a row, from the coarsest to the finest."""
+
+    made: Made
+    """What made it."""
+    entity: str
+    """What a row is about: `item`, `user` and so on."""
+    entities: np.ndarray
+    """[M] str, the id of each row's entity."""
+    as_of: np.ndarray
+    """[M] datetime64[us], UTC: the newest event the row may have seen; no two rows of an entity have the same."""
+    codes: np.ndarray
+    """[M, L] int32, 0 or more."""
+
+    def at(self, entities: np.ndarray, time: np.ndarray) -> np.ndarray:
+        """Read the codes of entities as they were known strictly before moments.
+
+        Args:
+            entities: [N] str.
+            time: [N] datetime64[us], UTC.
+
+        Returns:
+            [N, L] int32, -1 where nothing was known yet.
+        """
+        _, code = np.unique(np.concatenate([self.entities, entities]).astype(str), return_inverse=True)
+        order = np.argsort(self.as_of, kind="stable")  # of rows that become known at once the newest one is read
+        known = _known_from(self.as_of, self.made.seen_until)[order]
+        rows = as_of_rows(code[len(self.entities) :], time, code[: len(self.entities)][order], known)
+        out = np.full((len(entities), self.codes.shape[1]), -1, dtype=np.int32)
+        out[rows >= 0] = self.codes[order][rows[rows >= 0]]
+        return out
+
+
+@dataclass(frozen=True)
+class Edges:
+    """A graph: M weighted edges between entities."""
+
+    made: Made
+    """What made it."""
+    source: np.ndarray
+    """[M] str."""
+    target: np.ndarray
+    """[M] str."""
+    kind: np.ndarray
+    """[M] str: what an edge means, such as `complements`."""
+    weight: np.ndarray
+    """[M] float32."""
+    as_of: np.ndarray
+    """[M] datetime64[us], UTC: the newest event the edge may have seen."""
+
+    def before(self, time: np.datetime64) -> "Edges":
+        """Keep what was known strictly before a moment; of several rows of one edge the newest."""
+        known = _known_from(self.as_of, self.made.seen_until) < time
+        columns = {name: getattr(self, name)[known] for name in ("source", "target", "kind", "weight", "as_of")}
+        newest = pl.DataFrame(columns).sort("as_of", maintain_order=True)
+        kept = newest.unique(["source", "target", "kind"], keep="last", maintain_order=True)
+        texts = {name: kept[name].to_numpy().astype(str) for name in ("source", "target", "kind")}
+        return replace(self, **texts, weight=kept["weight"].to_numpy(), as_of=kept["as_of"].to_numpy())
+
+
+def write_codes(writer: Writer, codes: Codes) -> int:
+    """Commit a set of codes; rows that are there are replaced."""
+    rows = {
+        "key": _keys(codes.made, codes.entities, codes.as_of),
+        "entity_type": [codes.entity] * len(codes.entities),
+        "entity": codes.entities.tolist(),
+        "codes": codes.codes.astype(np.int32).tolist(),
+        **_clocks(codes.made, codes.as_of),
+    }
+    return writer.upsert(CODES_TABLE, pa.table(rows, schema=CODES), CODES)
+
+
+def write_edges(writer: Writer, edges: Edges) -> int:
+    """Commit a graph; edges that are there are replaced."""
+    rows = {
+        "key": _keys(edges.made, zip(edges.source, edges.target, edges.kind, strict=True), edges.as_of),
+        **{name: getattr(edges, name).tolist() for name in ("source", "target", "kind", "weight")},
+        **_clocks(edges.made, edges.as_of),
+    }
+    return writer.upsert(EDGES_TABLE, pa.table(rows, schema=EDGES), EDGES)
+
+
+def released_codes(store: Store, release: Release, name: str) -> Codes:
+    """Read a set of codes through a release.
+
+    Raises:
+        NoRelease: The release holds no such set.
+    """
+    made = made_of(release, CODES_TABLE, name)
+    rows = read_rows(store, release, CODES_TABLE, made)
+    return Codes(
+        made=made,
+        entity=rows["entity_type"][0] if len(rows) else "item",
+        entities=rows["entity"].to_numpy().astype(str),
+        as_of=_times(rows),
+        codes=np.array(rows["codes"].to_list(), dtype=np.int32).reshape(len(rows), -1),
+    )
+
+
+def released_edges(store: Store, release: Release, name: str) -> Edges:
+    """Read a graph through a release.
+
+    Raises:
+        NoRelease: The release holds no such graph.
+    """
+    made = made_of(release, EDGES_TABLE, name)
+    rows = read_rows(store, release, EDGES_TABLE, made)
+    source, target, kind = (rows[name].to_numpy().astype(str) for name in ("source", "target", "kind"))
+    return Edges(made, source, target, kind, rows["weight"].to_numpy(), _times(rows))
+
+
+def made_of(release: Release, table: str, name: str) -> Made:
+    """What a release says of a set of codes or edges.
+
+    Args:
+        release: The release.
+        table: `codes` or `edges`.
+        name: Name of the set.
+
+    Raises:
+        NoRelease: It holds none of that name.
+    """
+    sets = release.facts.get(table, {})
+    if name not in sets:
+        there = ", ".join(sets) or "none"
+        raise NoRelease(f"{release.name}: holds no {table} {name}; there are: {there}\n  see: knowflow release show")
+    said = sets[name]
+    return Made(name, said["fingerprint"], said["made_from"], encoder_seen_until(said))
+
+
+def read_rows(store: Store, release: Release, table: str, made: Made) -> pl.DataFrame:
+    """Rows of a set as a release holds them, in the order of their keys; none where it has no such table."""
+    schema = {CODES_TABLE: CODES, EDGES_TABLE: EDGES}[table]
+    if table not in release.versions:
+        return pl.DataFrame(pl.from_arrow(schema.empty_table()))
+    where = f"name = {quoted(made.name)} AND fingerprint = {quoted(made.fingerprint)}"
+    rows = store.read(table, schema, where=where, version=release.versions[table])
+    return pl.DataFrame(pl.from_arrow(rows)).sort("key")
+
+
+def _keys(made: Made, about: Iterable[Any], as_of: np.ndarray) -> list[str]:
+    """Name every row by its set, what it is about and when it was known."""
+    parts = (
+        [made.name, made.fingerprint, *map(str, one if isinstance(one, tuple) else (one,)), int(time)]
+        for one, time in zip(about, as_of.astype("datetime64[us]").astype(np.int64), strict=True)
+    )
+    return [hashlib.sha256(json.dumps(part, ensure_ascii=False).encode()).hexdigest() for part in parts]
+
+
+def _clocks(made: Made, as_of: np.ndarray) -> dict[str, Sequence[Any]]:
+    """The columns that codes and edges share."""
+    count = len(as_of)
+    seen = None if made.seen_until is None else _moment(made.seen_until)
+    return {
+        "name": [made.name] * count,
+        "fingerprint": [made.fingerprint] * count,
+        "as_of": [_moment(time) for time in as_of],
+        "seen_until": [seen] * count,
+        "created_at": [datetime.now(UTC)] * count,
+    }
+
+
+def _known_from(as_of: np.ndarray, seen_until: np.datetime64 | None) -> np.ndarray:
+    return as_of if seen_until is None else np.maximum(as_of, seen_until)
+
+
+def _times(rows: pl.DataFrame) -> np.ndarray:
+    return rows["as_of"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
+
+
+def _moment(time: np.datetime64) -> datetime:
+    return time.astype("datetime64[us]").astype(datetime).replace(tzinfo=UTC)

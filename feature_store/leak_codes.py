@@ -1,0 +1,82 @@
+"""Codes and edges by their clocks: a release must not give them out earlier than the newest event behind them.
+
+What is behind a set is read where it comes from: its own rows, the vectors it was made of (what their encoder was
+fitted or tuned on, and the newest text among them), never what the release says of the set.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import polars as pl
+
+from feature_store.codes import CODES_TABLE, EDGES_TABLE, Made, made_of, read_rows
+from feature_store.database import Store
+from feature_store.fitted import fitted_until
+from feature_store.leak_evidence import FOUND, Evidence, leaks
+from feature_store.leak_made import first_samples
+from feature_store.lineage import EPOCH
+from feature_store.releases import Release, encoder_seen_until, released_lineage
+
+UNSAID_CODES = "a sample gets codes or edges whose maker has seen its time or later, and the release does not say so"
+
+
+def unsaid_codes(store: Store, release: Release, evidence: Evidence) -> pl.DataFrame:
+    """Look for codes and edges that a release gives out earlier than the newest event behind them."""
+    found = [pl.DataFrame(schema=FOUND)]
+    for table in (CODES_TABLE, EDGES_TABLE):
+        for name in release.facts.get(table, {}):
+            made = made_of(release, table, name)
+            rows = read_rows(store, release, table, made)
+            made_at = rows["created_at"].max() or EPOCH
+            behind = seen_behind(store, release, made.made_from, made_at, evidence.encoders)
+            seen = max([*rows["seen_until"].drop_nulls(), *([behind] if behind else [])], default=EPOCH)
+            known = _as_datetime(made)
+            if seen > known:
+                about = _about(rows, table, name)
+                found.append(leaks(first_samples(about, evidence.events, known, seen), UNSAID_CODES))
+    return pl.concat(found)
+
+
+def seen_behind(
+    store: Store,
+    release: Release,
+    made_from: Mapping[str, str],
+    made_at: datetime,
+    encoders: Mapping[str, datetime] | None = None,
+) -> datetime | None:
+    """Find the newest event behind vectors, which is what whatever is made of all of them has seen.
+
+    Args:
+        store: The store.
+        release: The release that holds the vectors.
+        made_from: Name of the vectors, as technique/encoder -> their fingerprint.
+        made_at: When it was made of them; texts that came later are not behind it.
+        encoders: Fingerprint -> newest event, of tuned encoders, beside what the release says.
+
+    Returns:
+        The time; None where there is no event at all behind them.
+    """
+    fitted, times = fitted_until(store, release.versions), [EPOCH]
+    for name, fingerprint in made_from.items():
+        noted = release.facts.get("vectors", {}).get(name, {})
+        said = encoder_seen_until(noted) if noted.get("fingerprint") == fingerprint else None
+        texts = released_lineage(store, release, [name.split("/")[0]], ["text", "as_of", "created_at"])
+        texts = texts.drop_nulls("text").filter(pl.col("created_at") <= made_at)
+        times += [one for one in (fitted.get(fingerprint), (encoders or {}).get(fingerprint)) if one]
+        times += [said.astype(datetime).replace(tzinfo=UTC)] if said is not None else []
+        times += texts["as_of"].to_list()
+    newest = max(times)
+    return newest if newest > EPOCH else None
+
+
+def _about(rows: pl.DataFrame, table: str, name: str) -> pl.DataFrame:
+    """Rows of a set as if they were lineage; an edge may be seen by any sample."""
+    if table == EDGES_TABLE:
+        ends = pl.format("{} {} {}", "source", "kind", "target")
+        rows = rows.with_columns(entity_type=pl.lit("edge"), entity=ends)
+    return rows.with_columns(row=pl.format("{}/{}/{}", pl.lit(table), pl.lit(name), "entity"))
+
+
+def _as_datetime(made: Made) -> datetime:
+    """From when on a release gives a set out."""
+    return EPOCH if made.seen_until is None else made.seen_until.astype(datetime).replace(tzinfo=UTC)
