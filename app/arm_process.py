@@ -31,7 +31,7 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     threadpool_limits(1)  # those of NumPy and SciPy, too
     config, run = load_config(config_path), TrainRun(Path(run_folder))
     release = get_release(open_store(config), run.read("run")["release"])
-    (arm,) = arms_in(release, [name])
+    (arm,) = arms_in(config, release, [name])
     vectors = read_vectors_of(config, release, [arm])
     try:
         dataset = open_dataset(config)

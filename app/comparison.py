@@ -26,6 +26,7 @@ from evals.segments import coverage, segments_of_test
 from feature_store.database import Store
 from feature_store.releases import Release, get_release, knowledge_cutoff, released_knowledge
 from llm_tasks.pipeline.catalogue import find_tasks
+from llm_tasks.pipeline.task import Task
 
 BEFORE, AFTER = "segment_before_cutoff", "segment_after_cutoff"
 
@@ -40,17 +41,18 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     """
     store = open_store(config)
     release = get_release(store, release_name)
-    chosen = arms_in(release, arms if arms is not None else config.train.arms)
+    chosen = arms_in(config, release, arms if arms is not None else config.train.arms)
     dataset = open_dataset(config)
     samples = open_samples(config, dataset)
-    knows = _who_knows(store, release, samples)
+    techniques = find_tasks(config.plugin_folders)
+    knows = _who_knows(store, release, samples, techniques)
     vectors = {name for arm in chosen for name in arm.vectors}
     for name in sorted(vectors - set(release.facts.get("vectors", {}))):
         released_knowledge(store, release, *name.split("/", 1))  # raises, and says how to make them
-    for name in sorted(name for name in vectors if _about(name.split("/")[0]) == "event"):
+    for name in sorted(name for name in vectors if _about(name.split("/")[0], techniques) == "event"):
         find_pool(released_knowledge(store, release, *name.split("/", 1)), samples)
     test = samples.part == PARTS.index("test")
-    told = [mask for task, mask in knows.items() if _told_by_a_model(task)]
+    told = [mask for task, mask in knows.items() if _told_by_a_model(task, techniques)]
     known = np.any(told, axis=0) if told else np.zeros(len(samples.label), dtype=bool)
     windows = open_windows(config, dataset)[1:]
     run = new_run(config.home_folder)
@@ -118,26 +120,28 @@ def _cut(samples: Samples, window: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _who_knows(store: Store, release: Release, samples: Samples) -> dict[str, np.ndarray]:
+def _who_knows(
+    store: Store, release: Release, samples: Samples, techniques: Mapping[str, Task]
+) -> dict[str, np.ndarray]:
     """Task -> [N] bool: the samples that see a row about their item or their user."""
     # Which rows a task has does not depend on the encoder: one encoding of each is enough.
     names = (name.split("/") for name in release.facts.get("vectors", {}))
-    made = {task: encoder for task, encoder in names if _about(task) != "event"}  # those are shown, if at all, to all
+    # Rows about events are shown, if at all, to all.
+    made = {task: encoder for task, encoder in names if _about(task, techniques) != "event"}
     return {
         task: knowledge_view(released_knowledge(store, release, task, encoder), samples).rows >= 0
         for task, encoder in made.items()
     }
 
 
-def _about(task: str) -> str | None:
+def _about(task: str, techniques: Mapping[str, Task]) -> str | None:
     """What a task's rows are about; None for a task that is not here any more."""
-    known = find_tasks()
-    return known[task].entity if task in known else None
+    return techniques[task].entity if task in techniques else None
 
 
-def _told_by_a_model(task: str) -> bool:
+def _told_by_a_model(task: str, techniques: Mapping[str, Task]) -> bool:
     """Whether a task's rows are a model's answers about items."""
-    return task != FACTS and _about(task) == "item" and find_tasks()[task].prompt is not None
+    return task != FACTS and _about(task, techniques) == "item" and techniques[task].prompt is not None
 
 
 def _data_facts(config: Config, samples: Samples) -> dict[str, Any]:

@@ -1,19 +1,23 @@
 """knowflow.yaml as one frozen object, put together from the rooms' own configs."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializeAsAny, ValidationError
+from pydantic.fields import FieldInfo
 
 from base.frozen import Frozen
+from base.plugins import PluginFault
 from ctr.config import TrainConfig
 from encoders.choose import setting_faults
 from encoders.protocol import EncoderConfig
 from engines.protocol import EngineConfig
 from feature_store.gates import GatesConfig
 from llm_tasks.pipeline.budget import Prices
+from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.task import TaskOptions
 from retrieval.rewrites import RewritesConfig
 from sources.config import SourceConfig, config_fault, parse_source_config
@@ -21,6 +25,7 @@ from sources.faults import Fault, SourceFaults
 
 SOURCE_KEYS = tuple(SourceConfig.model_fields)
 NOT_IN_THE_FILE = ("path", "source")
+_FIX = "edit {}; docs/reference/knowflow-yaml.md names every setting"
 NO_FILE = "make one: knowflow init, or name yours: --config FILE"
 
 
@@ -39,7 +44,10 @@ class Config(Frozen):
     """Leave out rows with faults, and say how many, instead of reading nothing."""
     engine: EngineConfig = EngineConfig()
     """Who answers."""
-    tasks: dict[str, TaskOptions | None] = Field(default_factory=dict)
+    plugins: tuple[Path, ...] = ()
+    """Folders of your own plug-ins, relative to the file: techniques, adapters, arms and so on as Python files, beside
+    prompts (`*.v1.md`) and `domains/*.yaml`. CONTRIBUTING.md shows one of each kind."""
+    tasks: dict[str, SerializeAsAny[TaskOptions]] = Field(default_factory=dict)
     """Tasks to run, with their options; when left out all there are, but for those that are to be named."""
     encoders: dict[str, EncoderConfig] = Field(default_factory=lambda: dict(DEFAULT_ENCODERS))
     """Encoders by name."""
@@ -51,6 +59,11 @@ class Config(Frozen):
     """How models are trained."""
     prices: Prices = Prices()
     """What tokens cost."""
+
+    @property
+    def plugin_folders(self) -> tuple[Path, ...]:
+        """Absolute folders of the team's own plug-ins."""
+        return tuple((self.folder / folder).resolve() for folder in self.plugins)
 
     @property
     def folder(self) -> Path:
@@ -89,16 +102,19 @@ def load_config(path: str | Path) -> Config:
     mine = {key: field for key, field in Config.model_fields.items() if key not in NOT_IN_THE_FILE}
     shown = {**SourceConfig.model_fields, **mine}
     wrong = [({"type": "extra_forbidden", "loc": (key,), "msg": ""}, shown) for key in rest if key not in mine]
+    plugins, plugin_faults = _read_plugins(rest.get("plugins"), path)
+    tasks, wrong_options, task_faults = _read_tasks(rest.pop("tasks", None), plugins, path)
     try:
         # A stand-in mapping lets the rest be checked even when the mapping itself is wrong: all faults at once.
         known = {key: value for key, value in rest.items() if key in mine}
-        config = Config.model_validate({**known, "path": path, "source": source or _STAND_IN})
+        config = Config.model_validate({**known, "tasks": tasks, "path": path, "source": source or _STAND_IN})
     except ValidationError as error:
         wrong += [(dict(detail), shown) for detail in error.errors()]
         config = None
-    wrong += setting_faults(rest.get("encoders"))
+    wrong += [*setting_faults(rest.get("encoders"), plugins), *wrong_options]
     wrong.sort(key=lambda one: [*mine].index(one[0]["loc"][0]) if one[0]["loc"][0] in mine else -1)
     faults += [config_fault(path, detail, known) for detail, known in wrong]
+    faults += [*plugin_faults, *task_faults]
     if faults or config is None:
         raise SourceFaults(faults)
     return config
@@ -110,6 +126,50 @@ _STAND_IN = SourceConfig.model_validate(
         "items": {"path": "i", "id": "i", "title": "t"},
     }
 )
+
+
+def _read_plugins(said: Any, path: Path) -> tuple[tuple[Path, ...], list[Fault]]:
+    """Import the folders of plug-ins, so that a broken file is reported with all other faults."""
+    if not isinstance(said, list) or not all(isinstance(one, str) for one in said):
+        return (), []  # pydantic says what is wrong with it
+    folders = tuple((path.parent / one).resolve() for one in said)
+    missing = [one for one, folder in zip(said, folders, strict=True) if not folder.is_dir()]
+    fix = "fix the path (it is relative to knowflow.yaml), or leave it out"
+    faults = [Fault(path.name, None, "plugins", one, "there is no such folder", fix) for one in missing]
+    try:
+        find_tasks(folders)
+    except PluginFault as error:
+        what, _, fix = str(error).rpartition("\n")
+        return (), [*faults, Fault(path.name, None, "plugins", None, what, fix.strip())]
+    return folders, faults
+
+
+def _read_tasks(
+    said: Any, plugins: tuple[Path, ...], path: Path
+) -> tuple[dict[str, Any], list[tuple[dict[str, Any], dict[str, FieldInfo]]], list[Fault]]:
+    """Check the options of every task against those that the technique declares.
+
+    Returns:
+        Task -> its options; what is wrong with them, as pydantic says it, with the settings there are; other faults.
+    """
+    if not isinstance(said, dict):
+        fault = Fault(path.name, None, "tasks", None, "should hold settings", _FIX.format(path.name))
+        return {}, [], [] if said is None else [fault]
+    known, options, faults = find_tasks(plugins), {}, list[Fault]()
+    wrong: list[tuple[dict[str, Any], dict[str, FieldInfo]]] = []
+    for name, given in said.items():
+        if name not in known:
+            close = get_close_matches(str(name), known, n=1)
+            what = "is no task" + (f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}")
+            faults.append(Fault(path.name, None, f"tasks.{name}", None, what, _FIX.format(path.name)))
+            continue
+        kind = known[name].options
+        try:
+            options[name] = kind.model_validate(given if given is not None else {})
+        except ValidationError as error:
+            fields = {"tasks": FieldInfo(annotation=kind)}
+            wrong += [({**detail, "loc": ("tasks", name, *detail["loc"])}, fields) for detail in error.errors()]
+    return options, wrong, faults
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:

@@ -1,7 +1,8 @@
 """What the leak check holds a release against: events, names and searches of the data, prompts, tuned encoders."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -50,7 +51,7 @@ def leak_evidence(config: Config, place: Workplace) -> Evidence:
             orient="row",
         ),
         queries=_queries(config, place),
-        instructions=_instructions(domain),
+        instructions=_instructions(domain, place.plugins),
         encoders=_tuned_encoders(config),
     )
 
@@ -76,9 +77,9 @@ def _queries(config: Config, place: Workplace) -> pl.DataFrame:
     return log.with_columns(tested=tested).select(QUERIES.names()).cast(QUERIES)
 
 
-def _instructions(domain: Domain) -> dict[str, str]:
+def _instructions(domain: Domain, plugins: Sequence[Path]) -> dict[str, str]:
     """Digest -> text of every prompt in every version, with nothing shown."""
-    prompts = [prompt for versions in find_prompts().values() for prompt in versions.values()]
+    prompts = [prompt for versions in find_prompts(plugins).values() for prompt in versions.values()]
     rendered = {prompt.digest: prompt.render(dict.fromkeys(prompt.variables, ""), domain) for prompt in prompts}
     return {digest: "\n".join(one["content"] for one in messages) for digest, messages in rendered.items()}
 

@@ -93,11 +93,11 @@ def search_items(
     Raises:
         NoRelease: The release holds neither documents nor these vectors, or vectors were named that it lacks.
         OptionFault: The encoder cannot encode a query, or is another one than the release was made with.
-        UnknownTask: The task is no technique.
+        UnknownPlugin: The task is no technique.
     """
     named = task is not None or encoder is not None
     task, encoder = task or FACTS, encoder or DENSE
-    if choose_tasks([task])[0].entity != "item":
+    if choose_tasks([task], config.plugin_folders)[0].entity != "item":
         raise OptionFault(f"--task: {task} is not about items\n  name one that is, such as {FACTS}")
     depth = max(k, DEPTH)
     has_words, has_vectors = DOCUMENTS in release.versions, f"{task}/{encoder}" in release.facts.get("vectors", {})

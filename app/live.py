@@ -34,9 +34,9 @@ def live_rewrites(config: Config, place: Workplace, query: str) -> Served:
         StoreBusy: Another process writes to the store.
         EngineFault: The engine cannot answer.
     """
-    (task,), key = choose_tasks([TASK]), normalised(query)
+    (task,), key = choose_tasks([TASK], place.plugins), normalised(query)
     known = {row.entity: row.variables["query"] for row in task.rows(place.inputs_of(task))}
-    options: TaskOptions = place.options_of(TASK).model_copy(update={"only": None})
+    options: TaskOptions = place.options_of(task).model_copy(update={"only": None})
     alone = replace(place.dataset, queries=pl.DataFrame({"query": [known.get(key, query)]}))
     at = replace(place, dataset=alone, options={**place.options, TASK: options})
     columns = ["row", "entity", "text", "error", "answer_key", "prompt", "model"]

@@ -6,7 +6,7 @@ from typing import Any
 from engines.cutoffs import published_cutoff
 from evals.words import percent
 from feature_store.releases import Release, knowledge_cutoff
-from llm_tasks.pipeline.catalogue import find_tasks
+from llm_tasks.pipeline.task import Task
 
 SEEN_BEFORE = (
     "The model that answered may have seen this data, or reviews and ratings of these items, while it was trained. No "
@@ -27,7 +27,7 @@ CUTOFF_UNKNOWN = (
 NEWER_DATA = "The data has changed since the release was made; newer events had no part in its knowledge."
 
 
-def caveats_of(noted: Mapping[str, Any], release: Release) -> list[str]:
+def caveats_of(noted: Mapping[str, Any], release: Release, techniques: Mapping[str, Task]) -> list[str]:
     """Sentences for the report, the gravest first.
 
     Args:
@@ -35,9 +35,10 @@ def caveats_of(noted: Mapping[str, Any], release: Release) -> list[str]:
             the knowledge cutoff, None or left out where it was not counted; `test_years`, the years of the first and
             the last test row, where they were noted.
         release: The release it read.
+        techniques: All techniques by name.
     """
     caveats = [EARLIER_ONLY]
-    if any((task := find_tasks().get(name)) and task.prompt for name in release.facts.get("tasks", [])):
+    if any((task := techniques.get(name)) and task.prompt for name in release.facts.get("tasks", [])):
         caveats = [SEEN_BEFORE, about_cutoff(noted, release), *caveats]
     if noted["data_version"] != release.facts.get("data_version"):
         caveats.append(NEWER_DATA)

@@ -13,12 +13,12 @@ from app.report_caveats import caveats_of
 from app.report_costs import costs_of
 from app.report_examples import in_context
 from app.train_runs import TrainRun
-from app.workplace import open_store
+from app.workplace import open_domain, open_store
 from engines.choose import build_engine
 from evals.figures import calibration_curves
 from evals.report import ReportContext
 from feature_store.releases import get_release, released_answers, released_lineage
-from prompts.domain import load_domain
+from llm_tasks.pipeline.catalogue import find_tasks
 
 EXAMPLES = 2
 """Answers shown of each task."""
@@ -41,9 +41,7 @@ def report_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> 
         calibration=calibration_curves(read_scores(run)),
         coverage=_coverage(lineage, noted["coverage"]),
         costs=costs,
-        token_counter=build_engine(
-            config.engine, load_domain(config.domain, config.folder), config.folder
-        ).token_counter,
+        token_counter=build_engine(config.engine, open_domain(config), config.folder).token_counter,
         examples=_examples(lineage, answers),
         release={
             "name": release.name,
@@ -51,7 +49,7 @@ def report_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> 
             "versions": release.versions,
             "facts": release.facts,
         },
-        caveats=caveats_of(noted, release),
+        caveats=caveats_of(noted, release, find_tasks(config.plugin_folders)),
         seeds=len(noted["train"]["seeds"]),
         seconds=sum(trained["cpu_seconds"] for trained in result["training"].values()),
         in_context=in_context(config, release, result, costs, noted["train"]),

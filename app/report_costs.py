@@ -1,6 +1,8 @@
 """What the knowledge of a release cost: calls, tokens and money of all answers it rests on, whenever they were paid."""
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -9,6 +11,7 @@ from app.config import Config
 from app.workplace import open_store
 from engines.request import ModelIdentity, Request, answer_key, candidates_of
 from feature_store.releases import Release, released_answers
+from llm_tasks.pipeline.task import SampledOptions
 from prompts.library import choose_prompt
 
 
@@ -45,16 +48,20 @@ def costs_of(config: Config, release: Release, lineage: pl.DataFrame, answers: p
 def _with_candidates(config: Config, release: Release, task: str, chosen: pl.DataFrame) -> pl.DataFrame:
     """The answers of a task with those that were sampled beside them and not kept: they were paid for, too."""
     options = config.tasks.get(task)
-    if options is None or options.candidates == 1:
+    if not isinstance(options, SampledOptions) or options.candidates == 1:
         return chosen
-    keys = {key for row in chosen.iter_rows(named=True) for key in _sampled_beside(row, options.candidates)}
+    keys = {
+        key
+        for row in chosen.iter_rows(named=True)
+        for key in _sampled_beside(row, options.candidates, config.plugin_folders)
+    }
     return released_answers(open_store(config), release, keys)
 
 
-def _sampled_beside(answer: dict[str, Any], number: int) -> list[str]:
+def _sampled_beside(answer: dict[str, Any], number: int, plugins: Sequence[Path]) -> list[str]:
     """Keys of all candidates of a row, one of which is this answer: they are content and can be made again."""
     task, _, version = answer["prompt"].partition(".v")
-    sampling = choose_prompt(task, int(version)).front.sampling
+    sampling = choose_prompt(task, int(version), plugins).front.sampling
     identity = ModelIdentity(answer["model"], answer["revision"], answer["adapter"])
     messages, schema = tuple(json.loads(answer["messages"])), json.loads(answer["answer_schema"])
     first = Request(answer_key(messages, identity, sampling, schema), messages, sampling, schema)

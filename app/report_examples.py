@@ -6,10 +6,9 @@ from typing import Any
 import polars as pl
 
 from app.config import Config
-from app.workplace import open_dataset, open_store
+from app.workplace import open_dataset, open_domain, open_store
 from evals.report import InContext
 from feature_store.releases import Release
-from prompts.domain import load_domain
 from retrieval.pool import TASK, ExampleSearch, open_pool
 
 SHOWN = 3
@@ -38,7 +37,7 @@ def in_context(
         return None
     dataset = open_dataset(config)
     search = open_pool(open_store(config), release, dataset.events, dataset.events["part"].to_list())
-    domain = load_domain(config.domain, config.folder)
+    domain = open_domain(config)
     names = {item["item"]: domain.item_name(item) for item in dataset.items.iter_rows(named=True)}
     (cost,) = [row for row in costs if row["task"] == TASK]
     test = dataset.events.filter(pl.col("part") == "test")

@@ -56,7 +56,7 @@ def check_rewrites(config: Config) -> None:
         OptionFault: Settings name what is not there; all faults at once.
     """
     chosen, faults = config.rewrites, list[str]()
-    if chosen.descriptions is not None and not _about_items(chosen.descriptions):
+    if chosen.descriptions is not None and not _about_items(config, chosen.descriptions):
         faults.append(f"rewrites.descriptions: {chosen.descriptions} is no technique about items\n  name kar_item, say")
     if chosen.relevance != "lexical":
         faults += [f"rewrites.relevance: {fault}" for fault in _unfit_vectors(config, *chosen.relevance.split("/"))]
@@ -70,15 +70,15 @@ def check_rewrites(config: Config) -> None:
         raise OptionFault("\n".join(faults))
 
 
-def _about_items(task: str) -> bool:
-    described = find_tasks().get(task)
+def _about_items(config: Config, task: str) -> bool:
+    described = find_tasks(config.plugin_folders).get(task)
     return described is not None and described.entity == "item"
 
 
 def _unfit_vectors(config: Config, task: str, encoder: str) -> list[str]:
     """Why released vectors cannot say what is relevant; nothing when they can."""
     faults: list[str] = []
-    if not _about_items(task):
+    if not _about_items(config, task):
         faults.append(f"{task} is no technique about items\n  name item_facts/dense, say, or write lexical")
     if encoder not in config.encoders or kind_of(config.encoders[encoder]).fitted:
         faults.append(

@@ -38,14 +38,14 @@ def open_windows(config: Config, dataset: Dataset) -> list[np.ndarray]:
     return [parts[0], *fit] if fit and (parts[0] == 0).any() else []
 
 
-def arms_in(release: Release, names: Iterable[str] | None) -> list[Arm]:
+def arms_in(config: Config, release: Release, names: Iterable[str] | None) -> list[Arm]:
     """Arms by name, with the techniques a release holds as arms of their own.
 
     Raises:
         UnknownArm: A name is neither.
     """
     tasks: dict[str, tuple[str, list[str]]] = {}
-    known = find_tasks()
+    known = find_tasks(config.plugin_folders)
     for made in release.facts.get("vectors", {}):
         task, encoder = made.split("/")
         if task in known:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from app.config import Config
-from app.workplace import open_dataset, open_store
+from app.workplace import open_dataset, open_domain, open_store
 from base.progress import Progress
 from encoders.dense import DenseEncoder
 from encoders.lexical import LexicalEncoder
@@ -20,7 +20,6 @@ from evals.similar import AT, Pairs, Score, by_k, by_lift, choose_pairs, cosine,
 from evals.similar import HEADLINE as HEADLINE_K
 from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from llm_tasks.pipeline.workplace import OptionFault
-from prompts.domain import load_domain
 from prompts.notes import notes
 from sources.tables import Dataset
 from tuning.config import ContrastiveConfig
@@ -179,7 +178,7 @@ def open_pool(config: Config, dataset: Dataset) -> Pool:
         raise OptionFault(
             f"there are no answers of {KNOWLEDGE} to compare with\n  make some: knowflow refresh --task {KNOWLEDGE}"
         )
-    text = notes(dataset.items.to_dicts(), load_domain(config.domain, config.folder))
+    text = notes(dataset.items.to_dicts(), open_domain(config))
     events = dataset.events.filter((pl.col("label") == 1) & pl.col("item").is_in(pl.Series(items).implode()))
     return Pool(items, [text[item] for item in items], [known[item] for item in items], events)
 

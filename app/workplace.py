@@ -13,9 +13,9 @@ from feature_store.releases import list_releases
 from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks
 from llm_tasks.pipeline.encode import choose_encoders
 from llm_tasks.pipeline.plan import TaskPlan, plan_task
-from llm_tasks.pipeline.task import Task, TaskOptions
+from llm_tasks.pipeline.task import Task
 from llm_tasks.pipeline.workplace import OptionFault, Workplace
-from prompts.domain import load_domain
+from prompts.domain import Domain, load_domain
 from sources.load import load
 from sources.tables import Dataset
 
@@ -34,6 +34,15 @@ def open_dataset(config: Config) -> Dataset:
     return load(config.source, config.folder, config.skip_bad_rows)
 
 
+def open_domain(config: Config) -> Domain:
+    """The words of the config's domain.
+
+    Raises:
+        PromptFault: The domain cannot be used.
+    """
+    return load_domain(config.domain, config.folder, config.plugin_folders)
+
+
 def open_workplace(config: Config) -> Workplace:
     """Load data, domain and engine.
 
@@ -42,15 +51,16 @@ def open_workplace(config: Config) -> Workplace:
         PromptFault: The domain cannot be used.
         EngineFault: The engine cannot be built.
     """
-    domain = load_domain(config.domain, config.folder)
+    domain = open_domain(config)
     return Workplace(
         dataset=open_dataset(config),
         domain=domain,
         engine=build_engine(config.engine, domain, config.folder, read_secret),
         store=open_store(config),
-        options={name: options or TaskOptions() for name, options in config.tasks.items()},
+        options=config.tasks,
         folder=config.folder,
         cutoff=config.engine.cutoff,
+        plugins=config.plugin_folders,
     )
 
 
@@ -71,11 +81,11 @@ def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...
     Of the last ones only those are taken that the data has rows for.
 
     Raises:
-        UnknownTask: A name is no technique.
+        UnknownPlugin: A name is no technique.
         OptionFault: One is about queries, and the data has none.
     """
     named = names or list(config.tasks) or None
-    chosen = tuple(task for task in choose_tasks(named) if named or not task.opt_in)
+    chosen = tuple(task for task in choose_tasks(named, config.plugin_folders) if named or not task.opt_in)
     if config.source.queries is not None:
         return chosen
     about = [task.name for task in chosen if task.entity == "query"]
@@ -100,7 +110,8 @@ def sharing_a_space(path: str | Path, names: Sequence[str]) -> list[str]:
 
     A space that is fitted anew moves; what stays in the old one could not be compared any more.
     """
-    config, known = load_config(path), find_tasks()
+    config = load_config(path)
+    known = find_tasks(config.plugin_folders)
     spaces = {known[name].lexical_space for name in names}
     releases = list_releases(open_store(config))
     released = {made.split("/")[0] for made in releases[-1].facts.get("vectors", {})} if releases else set()
@@ -124,8 +135,3 @@ def errors_on_record(store: Store, names: Sequence[str] | None = None) -> dict[s
     """Rows without a text, by kind of error, of all tasks or of some."""
     errors = read_lineage(store, names, ["error"])["error"].drop_nulls().str.split(":").list.first()
     return dict(errors.value_counts().iter_rows())
-
-
-def entity_of(task: str) -> str:
-    """What a task's rows are about."""
-    return find_tasks()[task].entity

@@ -14,7 +14,6 @@ from feature_store.gates import GatesClosed
 from feature_store.releases import NoRelease
 from flows.server import NoServer
 from llm_tasks.pipeline.budget import BudgetReached
-from llm_tasks.pipeline.catalogue import UnknownTask
 from llm_tasks.pipeline.encode import NothingToFit
 from llm_tasks.pipeline.workplace import OptionFault
 from prompts.faults import PromptFault
@@ -37,7 +36,8 @@ CODES: dict[type[Exception], int] = {
     NoServer: WRONG_INPUT,
     SourceFaults: WRONG_INPUT,
     PromptFault: WRONG_INPUT,
-    UnknownTask: WRONG_INPUT,
+    UnknownPlugin: WRONG_INPUT,
+    PluginFault: WRONG_INPUT,
     UnknownArm: WRONG_INPUT,
     UnfitExamples: WRONG_INPUT,
     UnfitVectors: WRONG_INPUT,

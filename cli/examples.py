@@ -8,11 +8,10 @@ import polars as pl
 from cyclopts import Parameter
 
 from app.config import Config, load_config
-from app.workplace import open_dataset, open_store
+from app.workplace import open_dataset, open_domain, open_store
 from cli.errors import WRONG_INPUT
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, say
 from feature_store.releases import get_release
-from prompts.domain import load_domain
 from retrieval.pool import open_pool
 from sources.columns import to_time
 from sources.tables import Dataset
@@ -69,5 +68,5 @@ def _heading(example: Mapping[str, Any], names: Mapping[str, str]) -> str:
 
 def _names(settings: Config, dataset: Dataset) -> dict[str, str]:
     """Item id -> what it is called."""
-    domain = load_domain(settings.domain, settings.folder)
+    domain = open_domain(settings)
     return {row["item"]: domain.item_name(row) for row in dataset.items.iter_rows(named=True)}

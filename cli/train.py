@@ -32,7 +32,7 @@ def train(
     """
     settings = load_config(config)
     names = split_arms(arms)
-    arms_in(get_release(open_store(settings), release), names if names is not None else settings.train.arms)
+    arms_in(settings, get_release(open_store(settings), release), names if names is not None else settings.train.arms)
     from flows.train import train as train_flow  # noqa: PLC0415 - takes seconds; wrong input is told before
 
     with prefect_server(), bars():

@@ -8,10 +8,9 @@ from cyclopts import Parameter
 
 from app.config import load_config
 from app.progress import progress
-from app.workplace import open_dataset
+from app.workplace import open_dataset, open_domain
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
 from engines.model_folder import fingerprint
-from prompts.domain import load_domain
 from tuning.config import TuningConfig
 from tuning.mixture import mix
 from tuning.workfolder import TuningFault
@@ -48,7 +47,7 @@ def tune(
         raise TuningFault(f"--merged: {merged} is there already\n  name a new folder")
     mixture = mix(
         open_dataset(shop),
-        load_domain(shop.domain, shop.folder),
+        open_domain(shop),
         settings,
         instructions,
         shop.skip_bad_rows,

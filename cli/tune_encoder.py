@@ -9,12 +9,11 @@ from cyclopts import Parameter
 
 from app.config import Config, load_config
 from app.progress import progress
-from app.workplace import open_dataset, open_store
+from app.workplace import open_dataset, open_domain, open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
 from engines.model_folder import fingerprint, minilm_folder
 from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from llm_tasks.pipeline.catalogue import choose_tasks
-from prompts.domain import load_domain
 from prompts.notes import labels_of, notes
 from tuning.config import ContrastiveConfig
 from tuning.note_pairs import share_of, training_pairs
@@ -57,7 +56,7 @@ def tune_encoder(
         raise TuningFault(f"--hold-out: should be a share from 0 to below 1, not {hold_out:g}")
     base = _folder_of(model)
     shop = load_config(config)
-    dataset, domain = open_dataset(shop), load_domain(shop.domain, shop.folder)
+    dataset, domain = open_dataset(shop), open_domain(shop)
     rows = dataset.items.to_dicts()
     held = share_of(dataset.items["item"], hold_out, f"held out/{settings.seed}")
     counted = training_pairs(
@@ -116,7 +115,7 @@ def _texts_of(shop: Config, task: str | None) -> Mapping[str, str]:
     """
     if task is None:
         return {}
-    if choose_tasks([task])[0].entity != "item":
+    if choose_tasks([task], shop.plugin_folders)[0].entity != "item":
         raise TuningFault(f"--knowledge: {task} is not about items\n  name one that is, such as kar_item")
     made = newest_texts(read_lineage(open_store(shop), [task], TEXTS))
     if not made:

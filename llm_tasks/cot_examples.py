@@ -27,9 +27,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
 from llm_tasks.kar_user import show_history
-from llm_tasks.pipeline.task import Inputs, Row, llm_task
+from llm_tasks.pipeline.task import Inputs, Row, SampledOptions, llm_task
 from prompts.domain import Domain
 from sources.history import histories
 from sources.tables import event_id
@@ -37,13 +38,22 @@ from sources.tables import event_id
 EVENT = ["user", "item", "time"]
 
 
-@llm_task(entity="event", prompt="cot_examples", decision="decision")
+class CotExamplesOptions(SampledOptions):
+    """Options of cot_examples."""
+
+    history_length: int = Field(default=20, ge=1)
+    """How many events of a user's history a prompt shows, the newest ones."""
+    examples: int = Field(default=600, ge=2, multiple_of=2)
+    """How many events are asked about, half of each label; an even number."""
+
+
+@llm_task(entity="event", prompt="cot_examples", decision="decision", options=CotExamplesOptions)
 def cot_examples(inputs: Inputs) -> Iterator[Row]:
     """One row a chosen training event, oldest first; an event with nothing strictly before it is left out."""
-    chosen = chosen_events(inputs)
+    options, chosen = inputs.own_options(CotExamplesOptions), chosen_events(inputs)
     # Histories are made for the users that have an example alone: a log may be large and the examples are few.
     log = inputs.dataset.events.join(chosen, on="user", how="semi", maintain_order="left")
-    past = histories(log, inputs.options.history_length)  # [n, H], -1 = none
+    past = histories(log, options.history_length)  # [n, H], -1 = none
     items = {item["item"]: item for item in inputs.dataset.items.iter_rows(named=True)}
     names = {item: inputs.domain.item_name(row) for item, row in items.items()}
     targets = log.with_row_index("place").join(chosen, on=EVENT, how="semi", maintain_order="left")
@@ -84,7 +94,7 @@ def chosen_events(inputs: Inputs) -> pl.DataFrame:
     )
     if inputs.listed is not None:
         return training.join(inputs.listed, on=EVENT, how="semi").select(EVENT)
-    return spread(training, inputs.options.examples)
+    return spread(training, inputs.own_options(CotExamplesOptions).examples)
 
 
 def spread(candidates: pl.DataFrame, number: int) -> pl.DataFrame:

@@ -10,25 +10,35 @@ Example:   knowflow plan --task kar_user
 """
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import polars as pl
+from pydantic import Field
 
-from llm_tasks.pipeline.task import Inputs, Row, llm_task
+from llm_tasks.pipeline.task import Inputs, Row, TaskOptions, llm_task
 from prompts.domain import Domain
 
 
-@llm_task(entity="user", prompt="kar_user", lexical_space="kar_item")
+class KarUserOptions(TaskOptions):
+    """Options of kar_user."""
+
+    history_length: int = Field(default=20, ge=1)
+    """How many events of a user's history a prompt shows, the newest ones."""
+    snapshots: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(1.0,), min_length=1)
+    """At which shares of a user's log (by position) the user is asked about; 1.0 is today."""
+
+
+@llm_task(entity="user", prompt="kar_user", lexical_space="kar_item", options=KarUserOptions)
 def kar_user(inputs: Inputs) -> Iterator[Row]:
     """One row a user and snapshot; a snapshot of no event at all is left out."""
+    options = inputs.own_options(KarUserOptions)
     names = {item["item"]: inputs.domain.item_name(item) for item in inputs.dataset.items.iter_rows(named=True)}
     users = inputs.dataset.events.select("user", "item", "time", "rating", "position").sort("user", "position")
     for (user,), log in users.group_by("user", maintain_order=True):
         if not inputs.wanted(str(user)):
             continue
-        for position in snapshot_positions(len(log), inputs.options.snapshots):
-            seen = log.slice(
-                max(0, position - inputs.options.history_length), min(position, inputs.options.history_length)
-            )
+        for position in snapshot_positions(len(log), options.snapshots):
+            seen = log.slice(max(0, position - options.history_length), min(position, options.history_length))
             yield snapshot(str(user), seen, names, inputs.domain)
 
 

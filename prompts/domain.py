@@ -1,6 +1,6 @@
 """A domain: the words by which items, users and their aspects are named. Films, books and news differ only in these."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -64,19 +64,22 @@ def shown(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: f"{value:.15g}" if isinstance(value, float) else value for name, value in item.items()}
 
 
-def load_domain(name: str, folder: Path | None = None) -> Domain:
+def load_domain(name: str, folder: Path | None = None, plugins: Sequence[Path] = ()) -> Domain:
     """Read a domain by its name (`films`) or by the path of a YAML file.
 
     Args:
         name: A name in `prompts/domains/`, or a path ending in `.yaml`.
         folder: What a relative path is relative to; the folder of knowflow.yaml.
+        plugins: Folders of a team's own plug-ins, whose `domains/` hold domains too.
 
     Raises:
         PromptFault: No such domain, or the file is not a valid one.
     """
-    path = (folder or Path()) / name if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    named = {path.stem: path for at in (FOLDER, *(one / "domains" for one in plugins)) for path in at.glob("*.yaml")}
+    is_path = name.endswith((".yaml", ".yml"))
+    path = (folder or Path()) / name if is_path else named.get(name, FOLDER / f"{name}.yaml")
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
+        known = ", ".join(sorted(named))
         raise PromptFault(
             str(path), "there is no such domain file", f"use one of {known}, or the path of your own file"
         )

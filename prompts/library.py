@@ -1,5 +1,6 @@
-"""All prompt files: found by walking the folder, so that a new file needs no registration."""
+"""All prompt files: found by walking the folders, so that a new file needs no registration."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from prompts.faults import PromptFault
@@ -8,8 +9,11 @@ from prompts.prompt import Prompt, read_prompt
 FOLDER = Path(__file__).parent
 
 
-def find_prompts(folder: Path = FOLDER) -> dict[str, dict[int, Prompt]]:
-    """Read every prompt file under a folder.
+def find_prompts(folders: Sequence[Path] = ()) -> dict[str, dict[int, Prompt]]:
+    """Read every prompt file under `prompts/` and under a team's own folders.
+
+    Args:
+        folders: Folders of a team's own plug-ins.
 
     Returns:
         Task name -> version -> prompt.
@@ -18,22 +22,22 @@ def find_prompts(folder: Path = FOLDER) -> dict[str, dict[int, Prompt]]:
         PromptFault: A file is no prompt, or two files hold the same version of one task.
     """
     found: dict[str, dict[int, Prompt]] = {}
-    for path in sorted(folder.rglob("*.v*.md")):
+    for path in [path for folder in (FOLDER, *folders) for path in sorted(folder.rglob("*.v*.md"))]:
         prompt = read_prompt(path)
         versions = found.setdefault(prompt.front.task, {})
         if prompt.front.version in versions:
-            raise PromptFault(path.name, "stands twice under prompts/", "delete one, or give it the next version")
+            raise PromptFault(path.name, "is there twice", "delete one, or give it the next version")
         versions[prompt.front.version] = prompt
     return found
 
 
-def choose_prompt(task: str, version: int | None = None, folder: Path = FOLDER) -> Prompt:
+def choose_prompt(task: str, version: int | None = None, folders: Sequence[Path] = ()) -> Prompt:
     """Take a named version of a task's prompt, or the newest active one.
 
     Raises:
         PromptFault: There is no such prompt.
     """
-    versions = find_prompts(folder).get(task, {})
+    versions = find_prompts(folders).get(task, {})
     if version is not None and version in versions:
         return versions[version]
     active = [v for v, prompt in versions.items() if prompt.front.status == "active"]
@@ -42,5 +46,5 @@ def choose_prompt(task: str, version: int | None = None, folder: Path = FOLDER) 
     wanted = f"{task}.v{version}.md" if version is not None else f"an active {task}.v*.md"
     there = ", ".join(prompt.name for prompt in versions.values()) or "none"
     raise PromptFault(
-        wanted, f"is not under prompts/; there: {there}", "write it, or name another version under tasks:"
+        wanted, f"is not under prompts/ or plugins:; there: {there}", "write it, or name another version under tasks:"
     )

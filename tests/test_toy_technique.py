@@ -1,29 +1,13 @@
-"""A technique is one small file: a toy one is added to a copy of the rooms by new files alone, and it runs."""
+"""A technique is one small file: a toy one stands in a folder of a team's own, with its prompt and a domain, and it runs."""
 
 import json
-import shutil
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from feature_store.database import Store
 from feature_store.releases import get_release, released_knowledge, released_lineage
 
-ROOMS = (
-    "sources",
-    "prompts",
-    "feature_store",
-    "engines",
-    "encoders",
-    "llm_tasks",
-    "tuning",
-    "retrieval",
-    "ctr",
-    "evals",
-    "app",
-    "flows",
-    "cli",
-)
 TECHNIQUE = '''"""Toy: what a large language model would shout about an item.
 
 Paper:     none; this stands in a test.
@@ -56,37 +40,37 @@ sampling: {temperature: 0.0, max_tokens: 7}
 # user
 Shout about this {{ domain.noun }}: {{ thing }}
 """
-NEW = {"llm_tasks/toy.py": TECHNIQUE, "prompts/toy/toy.v1.md": PROMPT}
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    found = [path for room in ROOMS for path in (folder / room).rglob("*") if path.is_file()]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found if "__pycache__" not in path.parts}
+DOMAIN = """noun: toy
+plural: toys
+history: play history
+item_factors: [colour]
+user_factors: [colour]
+name: "{{ title }}"
+description: "{{ title }}"
+"""
+NEW = {"toy.py": TECHNIQUE, "prompts/toy.v1.md": PROMPT, "domains/toys.yaml": DOMAIN}
 
 
 @pytest.fixture
-def copy(knowflow, tmp_path):
-    """A copy of the rooms with the toy's files added; the command line runs in it."""
-    tree = tmp_path / "tree"
-    for room in ROOMS:
-        shutil.copytree(knowflow.root / room, tree / room, ignore=shutil.ignore_patterns("__pycache__"))
-    before = files(tree)
-    for name, content in NEW.items():
-        (tree / name).parent.mkdir(exist_ok=True)
-        (tree / name).write_text(content)
-    after = files(tree)
-    assert len(set(after) - set(before)) == len(NEW) <= 2  # this test is the third file
-    assert {name: after[name] for name in before} == before  # and nothing was edited
-    knowflow.environment["PYTHONPATH"] = knowflow.environment["PYTHONPATH"].replace(str(knowflow.root), str(tree), 1)
-    knowflow.root = tree
-    return knowflow
+def add(tmp_path_factory):
+    """Add the toy to a shop: a folder of the team's own, named in its knowflow.yaml."""
+
+    def to(shop: Any) -> None:
+        folder = tmp_path_factory.mktemp("ours")
+        for name, content in NEW.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(content)
+        shop.configure(plugins=[str(folder)], domain="toys")
+
+    return to
 
 
-def test_a_toy_technique_runs_through_plan_and_refresh_with_two_new_files_and_no_edit(make_shop, copy):
+def test_a_toy_technique_runs_through_plan_and_refresh_from_a_folder_of_its_own(make_shop, add, knowflow):
     shop = make_shop(tasks={"item_facts": {}})
+    add(shop)
 
-    planned = copy.run_apart("plan", "--config", str(shop.config), "--task", "toy", "--json")
-    refreshed = copy.run_apart("refresh", "--config", str(shop.config), "--task", "toy", "--json")
+    planned = knowflow.run("plan", "--config", str(shop.config), "--task", "toy", "--json")
+    refreshed = knowflow.run("refresh", "--config", str(shop.config), "--task", "toy", "--json")
 
     (plan,) = json.loads(planned.stdout)["tasks"]
     assert (plan["task"], plan["prompt"], plan["rows"], plan["calls"]) == ("toy", "toy.v1", 12, 12)
@@ -102,11 +86,11 @@ def test_a_toy_technique_runs_through_plan_and_refresh_with_two_new_files_and_no
     assert all(text == text.upper() and text for text in released_lineage(store, release, ["toy"])["text"])
 
 
-@pytest.mark.slow(reason="a refresh and a training as processes, for the tree is a copy")
-def test_a_toy_technique_is_an_arm_of_its_own_in_train(compared, copy):
-    compared.configure(tasks={**compared.settings["tasks"], "toy": {"encoders": ["lexical"]}})
-    refreshed = copy.run_apart("refresh", "--config", str(compared.config), "--task", "toy", "--json")
-    trained = copy.run_apart("train", "--config", str(compared.config), "--arms", "base,toy", "--json")
+def test_a_toy_technique_is_an_arm_of_its_own_in_train(compared, add, knowflow):
+    add(compared)
+    compared.configure(domain="generic", tasks={**compared.settings["tasks"], "toy": {"encoders": ["lexical"]}})
+    refreshed = knowflow.run("refresh", "--config", str(compared.config), "--task", "toy", "--json")
+    trained = knowflow.run("train", "--config", str(compared.config), "--arms", "base,toy", "--json")
 
     assert refreshed.returncode == trained.returncode == 0, refreshed.stderr + trained.stderr
     result = json.loads(trained.stdout)
@@ -116,10 +100,11 @@ def test_a_toy_technique_is_an_arm_of_its_own_in_train(compared, copy):
     assert result["arms"]["toy"]["all"]["auc"]["values"] != result["arms"]["base"]["all"]["auc"]["values"]
 
 
-def test_a_toy_technique_stands_beside_the_others_when_none_is_named(make_shop, copy):
+def test_a_toy_technique_stands_beside_the_others_when_none_is_named(make_shop, add, knowflow):
     shop = make_shop(tasks={})
+    add(shop)
 
-    planned = copy.run_apart("plan", "--config", str(shop.config), "--json")
+    planned = knowflow.run("plan", "--config", str(shop.config), "--json")
 
     assert planned.returncode == 0, planned.stderr
     assert {"toy", "kar_item", "kar_user", "item_facts"} <= {

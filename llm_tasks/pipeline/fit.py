@@ -34,10 +34,10 @@ class Renderer:
     @classmethod
     def of(cls, task: Task, prompt: Prompt, place: Workplace) -> "Renderer":
         """Make the renderer of a technique."""
-        front, options = prompt.front, place.options_of(task.name)
-        keys = AnswerKeys(place.identity_of(task.name), front.sampling, front.answer_schema)
+        front, options = prompt.front, place.options_of(task)
+        keys = AnswerKeys(place.identity_of(task), front.sampling, front.answer_schema)
         may_shorten = options.too_long == "drop_oldest"
-        return cls(prompt, place.domain, place.engine, keys, place.adapter_of(task.name), may_shorten)
+        return cls(prompt, place.domain, place.engine, keys, place.adapter_of(task), may_shorten)
 
     def request(self, row: Row) -> Request:
         """Render a row into the request whose key names its answer."""

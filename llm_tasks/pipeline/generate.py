@@ -155,7 +155,7 @@ def requests_of(plan: TaskPlan, place: Workplace, budget: Budget, in_flight: dic
     """
     if plan.prompt is None:
         return
-    front, adapter = plan.prompt.front, place.adapter_of(plan.task.name)
+    front, adapter = plan.prompt.front, place.adapter_of(plan.task)
     samplings = {seed: {**front.sampling, "seed": seed} for seed in set(plan.seeds.values())}
     lines = plan.spool.lines()
     while window := sorted(islice(lines, ORDERED_AT_ONCE), key=lambda line: line[KEY_LENGTH:]):
@@ -219,7 +219,7 @@ def _shared_columns(plan: TaskPlan, place: Workplace) -> dict[str, Any]:
     """What all answers of a technique have in common."""
     if plan.prompt is None:
         return {}
-    identity, front = place.identity_of(plan.task.name), plan.prompt.front
+    identity, front = place.identity_of(plan.task), plan.prompt.front
     return {
         "prompt": plan.prompt.name,
         "seen_until": identity.seen_until,
@@ -251,7 +251,7 @@ def _run_row(plan: TaskPlan, place: Workplace, last: Reading) -> dict[str, Any]:
     return {
         "task": plan.task.name,
         "prompt": plan.prompt.name if plan.prompt else "",
-        "model": model_name(place.identity_of(plan.task.name)),
+        "model": model_name(place.identity_of(plan.task)),
         "calls": last.done,
         "failed": sum(last.errors.values()),
         "input_tokens": last.input_tokens,

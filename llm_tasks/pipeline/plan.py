@@ -13,7 +13,7 @@ from llm_tasks.pipeline.estimate import Estimate, estimate
 from llm_tasks.pipeline.fit import Renderer
 from llm_tasks.pipeline.judge import AGAIN, Judge, PlannedRow
 from llm_tasks.pipeline.spool import Spool
-from llm_tasks.pipeline.task import Row, Task
+from llm_tasks.pipeline.task import Row, SampledOptions, Task
 from llm_tasks.pipeline.workplace import OptionFault, Workplace
 from prompts.faults import PromptFault
 from prompts.library import choose_prompt
@@ -95,11 +95,12 @@ def plan_task(
     Returns:
         The plan; nothing is written.
     """
-    prompt = choose_prompt(task.prompt, place.options_of(task.name).prompt_version) if task.prompt else None
+    version = place.options_of(task).prompt_version
+    prompt = choose_prompt(task.prompt, version, place.plugins) if task.prompt else None
     judge = Judge(
         task=task,
         prompt=prompt,
-        identity=place.identity_of(task.name),
+        identity=place.identity_of(task),
         before=Before.read(place.store, task.name),
         answers={**known_answers(place.store), **dict.fromkeys(asked_before)} if prompt else {},
         retry=frozenset(retry),
@@ -159,11 +160,10 @@ def number_of_candidates(task: Task, prompt: Prompt | None, place: Workplace) ->
     """How many answers each row of a technique gets.
 
     Raises:
-        OptionFault: Several are asked for, and the technique or its prompt knows no several.
+        OptionFault: Several are asked for, and the prompt always gives the same one.
     """
-    number = place.options_of(task.name).candidates
-    if number > 1 and (prompt is None or task.decision is None):
-        raise OptionFault(f"tasks.{task.name}.candidates: {task.name} does not choose among answers\n  leave it out")
+    options = place.options_of(task)
+    number = options.candidates if isinstance(options, SampledOptions) else 1
     if number > 1 and prompt is not None and not prompt.front.sampling.get("temperature"):
         what = f"tasks.{task.name}.candidates: {prompt.file} has temperature 0, and all answers would be one"
         raise OptionFault(f"{what}\n  leave candidates out, or name another version of the prompt")

@@ -41,7 +41,7 @@ def write_rows(plan: TaskPlan, place: Workplace, writer: Writer) -> dict[str, in
     del lineage
     errors: Counter[str] = Counter()
     changed: list[dict[str, Any]] = []
-    identity = place.identity_of(plan.task.name)
+    identity = place.identity_of(plan.task)
     shared = {
         "task": plan.task.name,
         "entity_type": plan.task.entity,
@@ -96,7 +96,7 @@ def _made(plan: TaskPlan, place: Workplace) -> Iterator[Made]:
             waiting[planned.answer_key] = planned
     if plan.prompt is None or not (waiting or several):
         return
-    parser, identity = Parser(plan.prompt.front.answer_schema), place.identity_of(plan.task.name)
+    parser, identity = Parser(plan.prompt.front.answer_schema), place.identity_of(plan.task)
     columns = ["key", "text", "error", "detail", "created_at"]
     choice = Choice(plan, place)
     for answers in scan_answers(place.store, columns, identity.model, identity.revision, identity.adapter):

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, TypeVar
 
 import polars as pl
 from pydantic import Field
@@ -44,26 +44,28 @@ class AdapterConfig(Frozen):
 
 
 class TaskOptions(Frozen):
-    """What knowflow.yaml may say of one task, under `tasks:`."""
+    """What knowflow.yaml may say of every task, under `tasks:`; a technique adds options of its own."""
 
     prompt_version: int | None = None
     """A fixed version of the prompt; the newest active one when left out."""
     only: EntityList | None = None
     """The entities to ask about; all when left out."""
-    history_length: int = Field(default=20, ge=1)
-    """How many events of a user's history a prompt shows, the newest ones."""
-    examples: int = Field(default=600, ge=2, multiple_of=2)
-    """How many events are asked about by a technique that chooses events, half of each label; an even number."""
-    snapshots: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(1.0,), min_length=1)
-    """At which shares of a user's log (by position) the user is asked about; 1.0 is today."""
-    candidates: int = Field(default=1, ge=1, le=8)
-    """How many answers are sampled for each row of a technique that chooses among them; the best one is kept."""
     encoders: tuple[str, ...] | None = None
     """Encoders for this task's text; all of `encoders:` when left out."""
     adapter: AdapterConfig | None = None
     """A LoRA adapter for this task; the model as it is when left out."""
     too_long: Literal["drop_oldest", "error"] = "drop_oldest"
     """What becomes of a row that does not fit the model's context: its oldest events are dropped, or it is an error."""
+
+
+class SampledOptions(TaskOptions):
+    """Options of a technique that chooses among several answers."""
+
+    candidates: int = Field(default=1, ge=1, le=8)
+    """How many answers are sampled for each row; the best one is kept."""
+
+
+Options = TypeVar("Options", bound=TaskOptions)
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,21 @@ class Inputs:
     domain: Domain
     """The words of the domain."""
     options: TaskOptions
-    """What knowflow.yaml says of this task."""
+    """What knowflow.yaml says of this task; `own_options` has the type that the technique declares."""
     only: frozenset[str] | None = None
     """Entities to ask about; None = all."""
     listed: pl.DataFrame | None = None
     """Events to ask about: user, item (String), time (Datetime us UTC); None = the technique chooses them."""
+
+    def own_options(self, kind: type[Options]) -> Options:
+        """The options as the technique declares them.
+
+        Raises:
+            TypeError: They are of another technique.
+        """
+        if not isinstance(self.options, kind):
+            raise TypeError(f"these are {type(self.options).__name__}, not {kind.__name__}")
+        return self.options
 
     def wanted(self, entity: str) -> bool:
         """Say whether an entity is to be asked about."""
@@ -123,6 +135,8 @@ class Task:
     """Variable with the outcome that an answer must come to; a technique that has one can choose among candidates."""
     opt_in: bool = False
     """Whether it runs only where it is named; of the others all run where none is named."""
+    options: type[TaskOptions] = TaskOptions
+    """What knowflow.yaml may say of it under `tasks:`."""
     doc: str = field(repr=False, default="")
     """The docstring of the technique's file."""
 
@@ -151,6 +165,7 @@ def llm_task(
     lexical_space: str | None = None,
     decision: str | None = None,
     opt_in: bool = False,
+    options: type[TaskOptions] = TaskOptions,
 ) -> Callable[[Callable[[Inputs], Iterator[Row]]], Task]:
     """Declare a technique: decorate the function that yields its rows.
 
@@ -161,6 +176,7 @@ def llm_task(
         lexical_space: Task on whose texts the lexical encoder is fitted, when not on its own.
         decision: Variable with the outcome that an answer must come to, when there is one.
         opt_in: Run it only where it is named: in knowflow.yaml or by `--task`.
+        options: Its options: a subclass of `TaskOptions` in its file, when it has any of its own.
 
     Example:
         >>> @llm_task(entity="item", prompt="kar_item")
@@ -181,6 +197,7 @@ def llm_task(
             lexical_space=lexical_space or rows.__name__,
             decision=decision,
             opt_in=opt_in,
+            options=options,
             doc=inspect.getdoc(module) or "" if module else "",
         )
 

@@ -41,10 +41,12 @@ class Workplace:
     """What relative paths in options are relative to."""
     cutoff: date | None = None
     """Until when the engine's model knows the world; None when that is unknown."""
+    plugins: tuple[Path, ...] = ()
+    """Folders of a team's own plug-ins, prompts and domains."""
 
-    def options_of(self, task: str) -> TaskOptions:
-        """Options of one task."""
-        return self.options.get(task, TaskOptions())
+    def options_of(self, task: Task) -> TaskOptions:
+        """Options of one task; its defaults where knowflow.yaml says nothing."""
+        return self.options.get(task.name) or task.options()
 
     def inputs_of(self, task: Task) -> Inputs:
         """What a technique makes its rows from.
@@ -52,7 +54,7 @@ class Workplace:
         Raises:
             OptionFault: The file that lists its entities cannot be used.
         """
-        options = self.options_of(task.name)
+        options = self.options_of(task)
         only = listed = None
         if options.only is not None and task.entity == "event":
             listed = listed_events(options.only, self.folder, task)
@@ -60,7 +62,7 @@ class Workplace:
             only = only_entities(options.only, self.folder, task)
         return Inputs(self.dataset, self.domain, options, only, listed)
 
-    def adapter_of(self, task: str) -> Adapter | None:
+    def adapter_of(self, task: Task) -> Adapter | None:
         """The LoRA adapter of a task.
 
         Raises:
@@ -69,9 +71,9 @@ class Workplace:
         config = self.options_of(task).adapter
         if config is None:
             return None
-        return read_adapter(task, config.name, config.revision, self.folder / config.path, config.seen_until)
+        return read_adapter(task.name, config.name, config.revision, self.folder / config.path, config.seen_until)
 
-    def identity_of(self, task: str) -> ModelIdentity:
+    def identity_of(self, task: Task) -> ModelIdentity:
         """Which model answers a task, its adapter among it, and the newest event that either was tuned on."""
         adapter = self.adapter_of(task)
         if adapter is None:

@@ -47,7 +47,7 @@ def test_everything_that_is_wrong_in_any_section_is_told_at_once_with_its_place(
         "skip_bad_rows": "maybe",
         "gate": {"answered": 0.9},
         "gates": {"answerd": 0.9, "drift": 2},
-        "tasks": {"kar_item": {"snapshot": [1]}, "kar_user": {"snapshots": []}},
+        "tasks": {"kar_item": {"encoder": []}, "kar_user": {"snapshots": []}, "kar_itme": {}},
         "encoders": {"dense": {"kind": "dens"}},
         "train": 3,
         "events": {"path": "e", "user": "u", "item": "i", "time": "t", "lable": "x", "rating": "r"},
@@ -55,19 +55,20 @@ def test_everything_that_is_wrong_in_any_section_is_told_at_once_with_its_place(
     }
 
     lines = told(write(content)).splitlines()
-    assert lines[0] == "knowflow.yaml: 11 faults, nothing was read"
+    assert lines[0] == "knowflow.yaml: 12 faults, nothing was read"
     assert [line.split(maxsplit=2)[1:] for line in lines[1:-1]] == [
         ["events.lable", "is not a setting there; did you mean 'label'?"],
         ["items", "should hold settings"],
         ["label.rating_at_least", "is missing; say from which rating on an event is liked"],
         ["gate", "is not a setting there; did you mean 'gates'?"],
         ["skip_bad_rows", "should be a valid boolean, unable to interpret input, not 'maybe'"],
-        ["tasks.kar_item.snapshot", "is not a setting there; did you mean 'snapshots'?"],
-        ["tasks.kar_user.snapshots", "should have at least 1 item"],
         ["encoders.dense.kind", "should be 'dense', 'lexical' or 'vllm', not 'dens'"],
         ["gates.drift", "should be less than or equal to 1, not 2"],
         ["gates.answerd", "is not a setting there; did you mean 'answered'?"],
         ["train", "should hold settings"],
+        ["tasks.kar_item.encoder", "is not a setting there; did you mean 'encoders'?"],
+        ["tasks.kar_user.snapshots", "should have at least 1 item"],
+        ["tasks.kar_itme", "is no task; did you mean 'kar_item'?"],
     ]
     assert lines[-1] == "  mend: edit knowflow.yaml; docs/reference/knowflow-yaml.md names every setting"
 
@@ -144,3 +145,28 @@ def test_rows_with_faults_are_refused_by_every_stage_or_left_out_by_every_stage(
 def test_a_price_is_for_a_million_tokens():
     # 2 * 500,000 / 1e6 + 10 * 100,000 / 1e6
     assert Prices(input_per_million=2, output_per_million=10).cost(500_000, 100_000) == pytest.approx(1 + 1)
+
+
+def test_each_technique_has_options_of_its_own(write):
+    tasks = {"kar_user": {"snapshots": [0.5], "history_length": 3}, "cot_examples": {"candidates": 2}, "kar_item": None}
+    config = load_config(write({**SOURCE, "tasks": tasks}))
+
+    assert {name: type(options).__name__ for name, options in config.tasks.items()} == {
+        "kar_user": "KarUserOptions",
+        "cot_examples": "CotExamplesOptions",
+        "kar_item": "TaskOptions",
+    }
+    assert config.tasks["kar_user"].model_dump()["snapshots"] == (0.5,)
+    for elsewhere in ("snapshots", "candidates", "history_length", "examples"):
+        said = told(write({**SOURCE, "tasks": {"kar_item": {elsewhere: 1}}}))
+        assert f"setting  tasks.kar_item.{elsewhere}  is not a setting there" in said
+
+
+def test_folders_of_plugins_that_are_missing_or_broken_are_told_with_the_other_faults(write, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "broken.py").write_text("import nowhere_to_be_found\n")
+
+    said = told(write({**SOURCE, "plugins": ["mine", "yours"], "skip_bad_rows": "maybe"}))
+    assert said.startswith("knowflow.yaml: 3 faults")
+    assert "'yours'  there is no such folder" in said
+    assert "broken.py: ModuleNotFoundError: No module named 'nowhere_to_be_found'" in said

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from logs import START, dataset, log
 
-from llm_tasks.cot_examples import EVENT, chosen_events, cot_examples, event_hashes, spread
+from llm_tasks.cot_examples import EVENT, CotExamplesOptions, chosen_events, cot_examples, event_hashes, spread
 from llm_tasks.pipeline.plan import plan_task, task_rows
-from llm_tasks.pipeline.task import Inputs, TaskOptions
+from llm_tasks.pipeline.task import Inputs
 from llm_tasks.pipeline.workplace import OptionFault
 from prompts.domain import load_domain
 from prompts.library import choose_prompt
@@ -151,7 +151,7 @@ def plain_hash(user: str, item: str, time: datetime) -> int:
 
 
 def rows_of(logs, length: int = 4, **options) -> list:
-    return list(cot_examples.rows(Inputs(dataset(logs), FILMS, TaskOptions(history_length=length, **options))))
+    return list(cot_examples.rows(Inputs(dataset(logs), FILMS, CotExamplesOptions(history_length=length, **options))))
 
 
 @settings(deadline=None, max_examples=150)
@@ -243,7 +243,7 @@ def test_a_log_in_which_one_label_is_missing_has_no_examples():
 @pytest.mark.parametrize("number", [0, 3, 601, -2])
 def test_a_number_of_examples_that_has_no_half_is_refused(number):
     with pytest.raises(ValueError, match="examples"):
-        TaskOptions(examples=number)
+        CotExamplesOptions(examples=number)
 
 
 def test_a_history_that_is_too_long_loses_its_oldest_events_down_to_one():
@@ -263,7 +263,7 @@ def test_a_history_that_is_too_long_loses_its_oldest_events_down_to_one():
 def test_a_listed_event_that_does_not_train_is_left_out():
     logs = {"a": [(minute, minute, 4.5) for minute in range(10)]}
     data = dataset(logs)
-    inputs = Inputs(data, FILMS, TaskOptions(), listed=data.events.select(EVENT))
+    inputs = Inputs(data, FILMS, CotExamplesOptions(), listed=data.events.select(EVENT))
 
     assert [event_of(row.entity)[1] for row in cot_examples.rows(inputs)] == [str(number) for number in range(1, 8)]
 

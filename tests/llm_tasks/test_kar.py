@@ -15,10 +15,10 @@ from logs import START, dataset, log
 from feature_store.knowledge import as_of_rows
 from llm_tasks.item_facts import item_facts
 from llm_tasks.kar_item import kar_item
-from llm_tasks.kar_user import kar_user, show_history, snapshot_positions
+from llm_tasks.kar_user import KarUserOptions, kar_user, show_history, snapshot_positions
 from llm_tasks.pipeline.plan import plan_task, task_rows
 from llm_tasks.pipeline.spool import split
-from llm_tasks.pipeline.task import EPOCH, Inputs, TaskOptions
+from llm_tasks.pipeline.task import EPOCH, Inputs
 from prompts.domain import load_domain
 from prompts.library import choose_prompt
 
@@ -31,7 +31,7 @@ def recorded(name: str) -> pl.DataFrame:
 
 
 def rows_of(task, place):
-    return list(task.rows(Inputs(place.dataset, place.domain, place.options_of(task.name))))
+    return list(task.rows(Inputs(place.dataset, place.domain, place.options_of(task))))
 
 
 def test_every_recorded_item_is_asked_for_character_by_character(example):
@@ -109,11 +109,11 @@ def test_positions_are_sorted_distinct_and_inside_the_log(events, shares):
 @pytest.mark.parametrize("shares", [(), (0.0,), (1.5,), (-0.2,)])
 def test_shares_outside_of_a_log_are_refused(shares):
     with pytest.raises(ValueError, match="snapshots"):
-        TaskOptions(snapshots=shares)
+        KarUserOptions(snapshots=shares)
 
 
 def user_rows(logs, shares, length=4):
-    options = TaskOptions(snapshots=shares, history_length=length)
+    options = KarUserOptions(snapshots=shares, history_length=length)
     return list(kar_user.rows(Inputs(dataset(logs), FILMS, options)))
 
 
@@ -205,7 +205,9 @@ def test_events_without_ratings_are_shown_by_name():
 
 
 def test_only_the_listed_entities_are_asked_about():
-    inputs = Inputs(dataset({"a": [(0, 1, 5.0)], "b": [(0, 2, 5.0)]}), FILMS, TaskOptions(), only=frozenset({"b", "3"}))
+    inputs = Inputs(
+        dataset({"a": [(0, 1, 5.0)], "b": [(0, 2, 5.0)]}), FILMS, KarUserOptions(), only=frozenset({"b", "3"})
+    )
 
     assert [row.entity for row in kar_user.rows(inputs)] == ["b"]
     assert [row.entity for row in kar_item.rows(inputs)] == ["3"]

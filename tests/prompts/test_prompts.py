@@ -161,10 +161,12 @@ def test_the_newest_active_version_is_chosen_unless_another_is_named(tmp_path):
             tmp_path, f"toy.v{version}.md", GOOD.replace("version: 1", f"version: {version}").replace("active", status)
         )
 
-    assert choose_prompt("toy", folder=tmp_path).name == "toy.v2"
-    assert choose_prompt("toy", 3, tmp_path).name == "toy.v3"
-    with pytest.raises(PromptFault, match=r"toy\.v9\.md: is not under prompts/; there: toy\.v1, toy\.v2, toy\.v3"):
-        choose_prompt("toy", 9, tmp_path)
+    assert choose_prompt("toy", folders=[tmp_path]).name == "toy.v2"
+    assert choose_prompt("toy", 3, [tmp_path]).name == "toy.v3"
+    with pytest.raises(
+        PromptFault, match=r"toy\.v9\.md: is not under prompts/ or plugins:; there: toy\.v1, toy\.v2, toy\.v3"
+    ):
+        choose_prompt("toy", 9, [tmp_path])
 
 
 def test_a_domain_that_is_not_there_names_those_that_are():

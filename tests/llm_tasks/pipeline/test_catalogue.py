@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from llm_tasks.pipeline.catalogue import UnknownTask, choose_tasks, find_tasks
+from base.plugins import UnknownPlugin
+from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks
 from prompts.library import choose_prompt
 
 TASKS = find_tasks()
@@ -69,7 +70,7 @@ def test_a_technique_imports_no_engine_store_flow_or_batch():
 
 
 def test_names_that_are_no_technique_are_told_with_those_that_are():
-    with pytest.raises(UnknownTask, match=r"no such task: kar_itme, x\n  there are: .*kar_item, kar_user"):
+    with pytest.raises(UnknownPlugin, match=r"no such task: kar_itme, x\n  there are: .*kar_item, kar_user"):
         choose_tasks(["kar_itme", "kar_item", "x"])
 
 

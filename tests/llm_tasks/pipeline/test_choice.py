@@ -9,8 +9,8 @@ from engines.model_folder import minilm_folder
 from engines.request import ModelIdentity, Request, answer_key, candidates_of
 from feature_store.answers import read_answers
 from llm_tasks.pipeline.choice import Choice
-from llm_tasks.pipeline.workplace import OptionFault
 from prompts.library import choose_prompt
+from sources.faults import SourceFaults
 
 POINTS = (
     "profile of the user",
@@ -160,6 +160,6 @@ def test_a_technique_that_does_not_choose_refuses_candidates(make_shop):
     shop = make_shop(tasks={"kar_item": {"candidates": 3}, "item_facts": {"candidates": 2}})
 
     for task in ("kar_item", "item_facts"):
-        with pytest.raises(OptionFault, match=rf"tasks\.{task}\.candidates: {task} does not choose among answers"):
+        with pytest.raises(SourceFaults, match=rf"tasks\.{task}\.candidates  is not a setting there"):
             shop.plan(task)
     assert choose_prompt("cot_examples").front.sampling["temperature"] > 0

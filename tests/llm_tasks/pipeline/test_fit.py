@@ -9,11 +9,12 @@ from scripted import ScriptedEngine
 
 from base.progress import silent
 from engines.request import Request
+from llm_tasks.kar_user import KarUserOptions
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.fit import TEMPLATE_BYTES, Renderer, certain_to_fit
 from llm_tasks.pipeline.generate import generate
 from llm_tasks.pipeline.plan import plan_task
-from llm_tasks.pipeline.task import EPOCH, Row, TaskOptions
+from llm_tasks.pipeline.task import EPOCH, Row
 from prompts.library import choose_prompt
 
 ANSWER = 256
@@ -37,7 +38,7 @@ class ByteEngine:
 
 def place_with(shop, context: int | None, **options):
     place = shop.place()
-    merged = {**place.options, "kar_user": TaskOptions(snapshots=(1.0,), **options)}
+    merged = {**place.options, "kar_user": KarUserOptions(snapshots=(1.0,), **options)}
     return replace(place, engine=ByteEngine(place.engine, context), options=merged)
 
 

@@ -34,8 +34,8 @@ def requests(place, task: str = "kar_item") -> list:
 def test_a_task_without_an_adapter_is_answered_by_the_model_as_it_is(shop):
     place = shop.place()
 
-    assert place.adapter_of("kar_item") is None
-    assert place.identity_of("kar_item") == place.engine.identity
+    assert place.adapter_of(find_tasks()["kar_item"]) is None
+    assert place.identity_of(find_tasks()["kar_item"]) == place.engine.identity
     assert {request.adapter for request in requests(place)} == {None}
 
 
@@ -43,11 +43,11 @@ def test_an_adapter_is_part_of_its_task_s_identity_and_of_no_other_s(shop):
     save_adapter(shop.folder / "adapters" / "films")
     place = with_adapter(shop, revision="3")
 
-    identity = place.identity_of("kar_item")
+    identity = place.identity_of(find_tasks()["kar_item"])
 
     assert (identity.model, identity.revision, identity.adapter) == ("scripted", "1", "films@3")
-    assert place.identity_of("kar_user") == place.engine.identity
-    adapter = place.adapter_of("kar_item")
+    assert place.identity_of(find_tasks()["kar_user"]) == place.engine.identity
+    adapter = place.adapter_of(find_tasks()["kar_item"])
     assert adapter is not None
     assert (adapter.name, adapter.revision, adapter.path) == (
         "films",
@@ -83,7 +83,7 @@ def test_an_adapter_without_a_revision_is_known_by_its_files(shop):
 
     revisions = []
     for path in ("films", "same", "trained"):
-        adapter = with_adapter(shop, path=f"adapters/{path}").adapter_of("kar_item")
+        adapter = with_adapter(shop, path=f"adapters/{path}").adapter_of(find_tasks()["kar_item"])
         assert adapter is not None
         revisions.append(adapter.revision)
 
