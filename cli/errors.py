@@ -49,8 +49,6 @@ CODES: dict[type[Exception], int] = {
     NothingToFit: WRONG_INPUT,
     UnfitQuery: WRONG_INPUT,
     UnknownItem: WRONG_INPUT,
-    UnknownPlugin: WRONG_INPUT,
-    PluginFault: WRONG_INPUT,
     StoreBusy: WRONG_INPUT,
     OtherVersion: WRONG_INPUT,
 }

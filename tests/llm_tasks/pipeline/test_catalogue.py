@@ -1,6 +1,5 @@
 """The catalogue: every technique is found without registration and says the same seven things about itself."""
 
-import importlib
 import re
 import subprocess
 import sys
@@ -90,15 +89,3 @@ def test_a_plan_needs_neither_torch_nor_prefect():
     )
 
     assert done.stdout.strip() == "[]"
-
-
-def test_two_techniques_of_one_name_are_refused(tmp_path, monkeypatch):
-    for name in ("one", "two"):
-        (tmp_path / f"zz_{name}.py").write_text(
-            "from llm_tasks.pipeline.task import llm_task\n\n@llm_task(entity='item', prompt=None)\ndef zz(inputs):\n    yield from ()\n"
-        )
-    package = importlib.import_module("llm_tasks")
-    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
-
-    with pytest.raises(ValueError, match=r"zz is declared in llm_tasks\.zz_one and in llm_tasks\.zz_two"):
-        find_tasks()

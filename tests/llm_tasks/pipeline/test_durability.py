@@ -31,7 +31,7 @@ ITEMS, IN_FLIGHT, KILLS = 150, 5, 3
 
 
 def start(shop) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", PROGRAM, str(shop.config), str(ROOT), str(Path(__file__).parent)]
+    arguments = [sys.executable, "-c", PROGRAM, str(shop.config), str(ROOT), str(ROOT / "tests" / "helpers")]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
