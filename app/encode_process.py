@@ -35,7 +35,9 @@ def main(config_path: str, names: str, result: str, purpose: str) -> None:
         with open_store(config).writer(purpose) as writer:
             for name in json.loads(names):
                 technique, encoders = chosen_tasks(config, [name])[0], encoders_of(config, name)
-                made += map(asdict, encode_task(technique, encoders, writer, report, config.folder))
+                made += map(
+                    asdict, encode_task(technique, encoders, writer, report, config.folder, config.plugin_folders)
+                )
     except (NothingToFit, OptionFault, StoreBusy, StoreUnwritable) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(TOLD)

@@ -34,13 +34,19 @@ def encode_texts(config: Config, names: Sequence[str], progress: Progress) -> li
         ChildFailed: The process failed.
     """
     encoders = {name: encoders_of(config, name) for name in names}
-    heavy = [name for name, of in encoders.items() if any(kind_of(encoder).loads_a_model for encoder in of.values())]
+    heavy = [
+        name
+        for name, of in encoders.items()
+        if any(kind_of(encoder, config.plugin_folders).loads_a_model for encoder in of.values())
+    ]
     light = [name for name, of in encoders.items() if of and name not in heavy]
     made = _encode_apart(config, heavy, progress) if heavy else []
     if light:
         with open_store(config).writer(command_line()) as writer:
             for technique in chosen_tasks(config, light):
-                done = encode_task(technique, encoders[technique.name], writer, progress, config.folder)
+                done = encode_task(
+                    technique, encoders[technique.name], writer, progress, config.folder, config.plugin_folders
+                )
                 made += [asdict(one) for one in done]
     return made
 

@@ -88,10 +88,10 @@ def _tuned_encoders(config: Config) -> dict[str, datetime]:
     """Fingerprint -> newest event, of the tuned encoders that knowflow.yaml names and whose folders are there."""
     found: dict[str, datetime] = {}
     for name, chosen in config.encoders.items():
-        if kind_of(chosen).fitted:
+        if kind_of(chosen, config.plugin_folders).fitted:
             continue
         try:
-            encoder = model_encoder(name, chosen, config.folder)
+            encoder = model_encoder(name, chosen, config.folder, config.plugin_folders)
         except OptionFault:  # a folder that cannot be used now says nothing of vectors that were made before
             continue
         if encoder.seen_until is not None:

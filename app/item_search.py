@@ -128,11 +128,14 @@ def encode_query(config: Config, release: Release, task: str, encoder: str, quer
     """
     made = searched_vectors(release, task, encoder)
     chosen = config.encoders.get(encoder)
-    if chosen is None or kind_of(chosen).fitted:
-        able = ", ".join(name for name, one in config.encoders.items() if not kind_of(one).fitted) or "none"
+    if chosen is None or kind_of(chosen, config.plugin_folders).fitted:
+        able = (
+            ", ".join(name for name, one in config.encoders.items() if not kind_of(one, config.plugin_folders).fitted)
+            or "none"
+        )
         what = "there is no such encoder in knowflow.yaml" if chosen is None else "it is fitted on texts"
         raise OptionFault(f"--encoder: {encoder} cannot encode queries: {what}\n  those that can: {able}")
-    model = model_encoder(encoder, chosen, config.folder)
+    model = model_encoder(encoder, chosen, config.folder, config.plugin_folders)
     if model.fingerprint != made["fingerprint"]:
         raise OptionFault(
             f"encoders.{encoder}: is another encoder than {release.name} was made with, so nothing would be near\n"

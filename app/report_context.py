@@ -41,7 +41,9 @@ def report_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> 
         calibration=calibration_curves(read_scores(run)),
         coverage=_coverage(lineage, noted["coverage"]),
         costs=costs,
-        token_counter=build_engine(config.engine, open_domain(config), config.folder).token_counter,
+        token_counter=build_engine(
+            config.engine, open_domain(config), config.folder, folders=config.plugin_folders
+        ).token_counter,
         examples=_examples(lineage, answers),
         release={
             "name": release.name,

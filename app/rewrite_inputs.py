@@ -166,7 +166,9 @@ def _vectors(
     config: Config, release: Release, store: Store, dataset: Dataset, describer: str
 ) -> tuple[Vectors | None, list[str]]:
     """Vectors of the first encoder that can encode queries too; why not, where there are none."""
-    name = next((name for name, encoder in config.encoders.items() if not kind_of(encoder).fitted), None)
+    name = next(
+        (name for name, encoder in config.encoders.items() if not kind_of(encoder, config.plugin_folders).fitted), None
+    )
     if name is None:
         return None, ["dense retrieval: knowflow.yaml names no encoder that could encode queries"]
     try:

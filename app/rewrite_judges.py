@@ -80,7 +80,7 @@ def _unfit_vectors(config: Config, task: str, encoder: str) -> list[str]:
     faults: list[str] = []
     if not _about_items(config, task):
         faults.append(f"{task} is no technique about items\n  name item_facts/dense, say, or write lexical")
-    if encoder not in config.encoders or kind_of(config.encoders[encoder]).fitted:
+    if encoder not in config.encoders or kind_of(config.encoders[encoder], config.plugin_folders).fitted:
         faults.append(
             f"'{encoder}' is no encoder that could encode queries\n"
             "  name one of encoders: that is not fitted on texts, as in item_facts/dense, or write lexical"
@@ -155,13 +155,13 @@ def open_vectors(
         nothing = np.zeros((1, known.vectors.shape[1]), dtype=np.float32)  # is like no query
         missing = next(iter(documents.values()), nothing)
         documents[task] = unit_length(np.where(rows[:, None] >= 0, known.vectors[rows], missing))
-    model = model_encoder(encoder, config.encoders[encoder], config.folder)
+    model = model_encoder(encoder, config.encoders[encoder], config.folder, config.plugin_folders)
     return Vectors(documents, remembering(lambda texts: unit_length(model.encode(list(texts), silent))))
 
 
 def _released(config: Config, release: Release, encoder: str, tasks: Sequence[str]) -> list[str]:
     """The techniques whose vectors the release holds, as the encoder would make them now; the first has to be there."""
-    now = model_encoder(encoder, config.encoders[encoder], config.folder).fingerprint
+    now = model_encoder(encoder, config.encoders[encoder], config.folder, config.plugin_folders).fingerprint
     made = release.facts.get("vectors", {})
     there = [task for task in dict.fromkeys(tasks) if made.get(f"{task}/{encoder}", {}).get("fingerprint") == now]
     if tasks[0] not in there:

@@ -55,7 +55,7 @@ def open_workplace(config: Config) -> Workplace:
     return Workplace(
         dataset=open_dataset(config),
         domain=domain,
-        engine=build_engine(config.engine, domain, config.folder, read_secret),
+        engine=build_engine(config.engine, domain, config.folder, read_secret, config.plugin_folders),
         store=open_store(config),
         options=config.tasks,
         folder=config.folder,
@@ -102,7 +102,9 @@ def encoders_of(config: Config, name: str) -> dict[str, EncoderConfig]:
         OptionFault: A name is no encoder, or its model cannot be used.
     """
     options = config.tasks.get(name)
-    return choose_encoders(name, options.encoders if options else None, config.encoders, config.folder)
+    return choose_encoders(
+        name, options.encoders if options else None, config.encoders, config.folder, config.plugin_folders
+    )
 
 
 def sharing_a_space(path: str | Path, names: Sequence[str]) -> list[str]:
