@@ -62,12 +62,12 @@ def test_everything_that_is_wrong_in_any_section_is_told_at_once_with_its_place(
         ["label.rating_at_least", "is missing; say from which rating on an event is liked"],
         ["gate", "is not a setting there; did you mean 'gates'?"],
         ["skip_bad_rows", "should be a valid boolean, unable to interpret input, not 'maybe'"],
+        ["tasks.kar_item.encoder", "is not a setting there; did you mean 'encoders'?"],
+        ["tasks.kar_user.snapshots", "should have at least 1 item"],
         ["encoders.dense.kind", "should be 'dense', 'lexical' or 'vllm', not 'dens'"],
         ["gates.drift", "should be less than or equal to 1, not 2"],
         ["gates.answerd", "is not a setting there; did you mean 'answered'?"],
         ["train", "should hold settings"],
-        ["tasks.kar_item.encoder", "is not a setting there; did you mean 'encoders'?"],
-        ["tasks.kar_user.snapshots", "should have at least 1 item"],
         ["tasks.kar_itme", "is no task; did you mean 'kar_item'?"],
     ]
     assert lines[-1] == "  mend: edit knowflow.yaml; docs/reference/knowflow-yaml.md names every setting"
