@@ -20,8 +20,7 @@ from ctr.retrieval import find_pool
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
 from evals.conclusion import conclude_both
-from evals.evaluate import evaluate
-from evals.scores import Scores
+from evals.evaluate import Scores, evaluate
 from evals.segments import coverage, segments_of_test
 from feature_store.database import Store
 from feature_store.releases import Release, get_release, knowledge_cutoff, released_knowledge

@@ -9,7 +9,7 @@ from app.workplace import open_store
 from ctr.kept import Kept, open_kept, score_rows
 from ctr.samples import build_samples
 from feature_store.releases import get_release
-from sources.history import histories
+from sources.events import histories
 from sources.tables import Dataset
 
 

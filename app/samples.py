@@ -11,8 +11,7 @@ from ctr.samples import PARTS, Samples, build_samples, codes_of
 from feature_store.knowledge import Knowledge
 from feature_store.releases import Release, released_knowledge
 from llm_tasks.pipeline.catalogue import find_tasks
-from sources.history import histories
-from sources.split import rolling_split
+from sources.events import histories, rolling_split
 from sources.tables import Dataset
 
 

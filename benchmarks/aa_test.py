@@ -18,8 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evals.conclusion import conclude
-from evals.evaluate import evaluate
-from evals.scores import Scores
+from evals.evaluate import Scores, evaluate
 
 USERS = (20, 30, 50)
 SHARES = (None, 0.25)

@@ -33,8 +33,7 @@ from ctr.samples import PARTS, Samples, build_samples, codes_of
 from ctr.views import View
 from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
-from sources.history import histories
-from sources.split import rolling_split
+from sources.events import histories, rolling_split
 from sources.tables import Dataset
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"

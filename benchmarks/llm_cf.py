@@ -24,8 +24,7 @@ from ctr.compare import train_arm
 from ctr.config import ExamplesConfig, TrainConfig
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
-from evals.evaluate import evaluate
-from evals.scores import Scores
+from evals.evaluate import Scores, evaluate
 from evals.segments import segments_of_test
 from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release

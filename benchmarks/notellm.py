@@ -33,8 +33,7 @@ from ctr.config import TrainConfig
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
 from engines.model_folder import minilm_folder
-from evals.evaluate import evaluate
-from evals.scores import Scores
+from evals.evaluate import Scores, evaluate
 from evals.segments import cold_rows
 from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release

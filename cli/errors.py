@@ -8,7 +8,7 @@ from base.plugins import PluginFault, UnknownPlugin
 from cli.asking import Unlimited
 from ctr.faults import ArmFailed, UnfitExamples, UnfitVectors, UnknownArm
 from engines.choose import EngineFault
-from evals.scores import ScoresFault
+from evals.evaluate import ScoresFault
 from feature_store.database import DuplicateKeys, OtherVersion, StoreBusy, StoreUnwritable
 from feature_store.gates import GatesClosed
 from feature_store.releases import NoRelease

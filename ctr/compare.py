@@ -100,7 +100,7 @@ def train_arm(
         samples: The samples, with their parts under the split.
         config: How to train.
         progress: Told how many models are done.
-        windows: [N] int8 each: the parts of the samples at each cut of rolling time (`sources.split.rolling_split`);
+        windows: [N] int8 each: the parts of the samples at each cut of rolling time (`sources.events.rolling_split`);
             the first one is for choosing settings and has validation rows instead of test rows.
 
     Raises:

@@ -17,10 +17,9 @@ from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import Adapter, AdapterModule, ExampleAdapter, ExampleModule, Plain
 from ctr.arms import Arm, Use
 from ctr.backbones.gbdt import Trees
-from ctr.batch import Batches
+from ctr.batch import Batches, Fields
 from ctr.config import Backbone, TrainConfig
 from ctr.faults import UnfitBackbone, UnfitKept, UnfitVectors
-from ctr.fields import Fields
 from ctr.model import ClickModel, build_model
 from ctr.samples import PARTS, Samples
 from ctr.train import score_logits, train, validation_auc

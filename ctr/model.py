@@ -12,9 +12,8 @@ from ctr.backbones.dcnv2 import DCNv2
 from ctr.backbones.deepfm import DeepFM
 from ctr.backbones.din import DIN
 from ctr.backbones.lr import LR
-from ctr.batch import Batch
+from ctr.batch import Batch, Fields
 from ctr.config import Backbone
-from ctr.fields import Fields
 
 BACKBONES = {"dcnv2": DCNv2, "deepfm": DeepFM, "din": DIN, "lr": LR}
 

@@ -7,8 +7,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from ctr.earlier import strictly_earlier
-from ctr.statistics import Log, count_statistics
+from ctr.statistics import Log, count_statistics, strictly_earlier
 from sources.faults import Fault, SourceFaults
 from sources.tables import Dataset
 

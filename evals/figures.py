@@ -13,8 +13,8 @@ import numpy as np
 
 from evals.checks import gain_of
 from evals.conclusion import claims
+from evals.evaluate import Scores
 from evals.metrics import BINS, METRICS, reliability_curve
-from evals.scores import Scores
 from evals.words import (
     CONSTANT,
     Verdict,

@@ -32,7 +32,7 @@ from pydantic import Field
 from llm_tasks.kar_user import show_history
 from llm_tasks.pipeline.task import Inputs, Row, SampledOptions, llm_task
 from prompts.domain import Domain
-from sources.history import histories
+from sources.events import histories
 from sources.tables import event_id
 
 EVENT = ["user", "item", "time"]

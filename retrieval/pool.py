@@ -22,7 +22,7 @@ from lancedb.query import LanceVectorQueryBuilder
 from feature_store.database import Store, quoted
 from feature_store.knowledge import Knowledge
 from feature_store.releases import NoRelease, Release, released_knowledge, released_lineage
-from sources.history import histories
+from sources.events import histories
 from sources.tables import event_of
 
 TASK, ITEMS = "cot_examples", "item_facts/dense"

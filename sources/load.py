@@ -5,13 +5,12 @@ from pathlib import Path
 
 import polars as pl
 
-from sources.checked import CheckedTable
-from sources.columns import to_categories, to_id, to_number, to_text, to_time
+from sources.columns import CheckedTable, to_categories, to_id, to_number, to_text, to_time
 from sources.config import EventsConfig, Fields, ItemsConfig, LabelConfig, QueriesConfig, SourceConfig
+from sources.events import with_parts
 from sources.faults import Fault, SourceFaults
 from sources.queries import CONTROL
 from sources.read import read_columns
-from sources.split import with_parts
 from sources.tables import Dataset, content_hash
 
 logger = logging.getLogger("sources")

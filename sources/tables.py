@@ -34,7 +34,7 @@ class Dataset:
     def __post_init__(self) -> None:
         """Check that every event carries its part, so that nobody splits a second time by another rule."""
         if "part" not in self.events.columns:
-            raise ValueError("the events carry no part: add the column with sources.split.with_parts")
+            raise ValueError("the events carry no part: add the column with sources.events.with_parts")
 
 
 def event_id(user: str, item: str) -> str:

@@ -12,7 +12,7 @@ import polars as pl
 from prompts.domain import Domain
 from prompts.library import choose_prompt
 from prompts.prompt import Prompt
-from sources.history import histories
+from sources.events import histories
 from sources.tables import Dataset
 from tuning.conversations import Conversation
 

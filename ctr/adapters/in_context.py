@@ -20,8 +20,7 @@ from torch.nn import functional
 from ctr.adapters.decoder import Decoder
 from ctr.adapters.protocol import ExampleAdapter, Missing
 from ctr.backbones.perceptron import perceptron
-from ctr.batch import Shown
-from ctr.fields import States
+from ctr.batch import Shown, States
 from ctr.retrieval import Choice, encodings, find_pool, retrieve
 from ctr.retrieval_facts import retrieval_facts
 from ctr.samples import Samples

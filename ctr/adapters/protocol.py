@@ -15,8 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ctr.batch import Known, Shown
-from ctr.fields import States
+from ctr.batch import Known, Shown, States
 from ctr.retrieval import Choice
 from ctr.samples import Samples
 from ctr.views import Examples, View

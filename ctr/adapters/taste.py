@@ -16,9 +16,8 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from ctr.adapters.protocol import Adapter, Plain
-from ctr.earlier import strictly_earlier
 from ctr.samples import Samples
-from ctr.statistics import SHRINK
+from ctr.statistics import SHRINK, strictly_earlier
 from ctr.views import View, entity_codes, knowledge_view, sample_view
 from feature_store.knowledge import Knowledge
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ctr.backbones.perceptron import perceptron
-from ctr.fields import States
+from ctr.batch import States
 
 
 class DCNv2(nn.Module):

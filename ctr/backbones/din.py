@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ctr.backbones.perceptron import perceptron
-from ctr.fields import States
+from ctr.batch import States
 
 
 class DIN(nn.Module):

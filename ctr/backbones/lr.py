@@ -8,7 +8,7 @@ Relations: the first-order part of DeepFM, and what every other backbone must be
 import torch
 from torch import Tensor, nn
 
-from ctr.fields import States
+from ctr.batch import States
 
 
 class LR(nn.Module):

@@ -12,12 +12,11 @@ import polars as pl
 import pytest
 import torch
 
-from ctr.fields import Fields, States
+from ctr.batch import Fields, States
 from ctr.samples import Samples, build_samples
 from feature_store.knowledge import Knowledge
 from sources.config import SplitConfig
-from sources.history import histories
-from sources.split import with_parts
+from sources.events import histories, with_parts
 from sources.tables import Dataset, event_id
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -13,9 +13,8 @@ from ctr.backbones.deepfm import DeepFM, pairs
 from ctr.backbones.din import DIN
 from ctr.backbones.lr import LR
 from ctr.backbones.perceptron import perceptron
-from ctr.batch import Batches
+from ctr.batch import Batches, States
 from ctr.config import Backbone
-from ctr.fields import States
 from ctr.model import BACKBONES, build_model
 
 FIELDS, WIDTH, DENSE, EVENTS = 4, 3, 2, 5

@@ -10,10 +10,9 @@ import torch
 from base.progress import silent
 from ctr.adapters.in_context import WIDTH, InContext, features, head, prepare, reconstruction_loss
 from ctr.arms import Arm, Use
-from ctr.batch import Batches, Shown
+from ctr.batch import Batches, Shown, States
 from ctr.compare import prepare_views
 from ctr.config import ExamplesConfig, TrainConfig
-from ctr.fields import States
 from ctr.learners import make_model
 from ctr.retrieval import Choice
 from ctr.train import rows_of, train

@@ -13,7 +13,7 @@ from ctr.config import TrainConfig, TreesConfig
 from ctr.faults import UnfitKept
 from ctr.kept import keep, open_kept, score_rows
 from ctr.samples import PARTS, build_samples
-from sources.history import histories
+from sources.events import histories
 
 CONFIG = TrainConfig(
     search=(), batch_size=64, embedding_dim=4, folds=3, seeds=(3, 5), trees=TreesConfig(count=12, leaves=4)

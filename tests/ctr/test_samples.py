@@ -18,8 +18,8 @@ from ctr.samples import (
     standardise,
     standardise_by_past,
 )
+from sources.events import histories
 from sources.faults import SourceFaults
-from sources.history import histories
 
 TEXT = st.text(alphabet="ab1 é", max_size=4)
 COLUMNS = ("statistics", "user_mean", "surprise", "history", "item_numbers", "item_categories")

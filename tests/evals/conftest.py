@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evals.evaluate import evaluate
-from evals.scores import Scores
+from evals.evaluate import Scores, evaluate
 
 
 @pytest.fixture(scope="session")

@@ -6,18 +6,19 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-import evals.resampled
+import evals.intervals
 from evals.intervals import (
+    RESAMPLED,
     Draws,
     draw,
     effective_users,
     percentile_interval,
     replicate_gains,
+    resampled_metrics,
     stretch,
     user_interval,
 )
 from evals.metrics import FUNCTIONS
-from evals.resampled import RESAMPLED, resampled_metrics
 
 
 def repeated(user, times):
@@ -76,7 +77,7 @@ def test_chunks_do_not_change_a_number(make_scores, monkeypatch):
     draws = draw(users, 1, replicates=50, seed=0)
     whole = resampled_metrics(scores.label, scores.probabilities["base"][0], user, draws.users)
 
-    monkeypatch.setattr(evals.resampled, "CHUNK_CELLS", 7 * len(user))
+    monkeypatch.setattr(evals.intervals, "CHUNK_CELLS", 7 * len(user))
     in_parts = resampled_metrics(scores.label, scores.probabilities["base"][0], user, draws.users)
 
     assert in_parts["auc"].tolist() == whole["auc"].tolist()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
+from evals.evaluate import Scores, ScoresFault
 from evals.metrics import (
     FUNCTIONS,
     METRICS,
@@ -22,7 +23,6 @@ from evals.metrics import (
     reliability_curve,
     user_aucs,
 )
-from evals.scores import Scores, ScoresFault
 
 ROWS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 8), st.integers(0, 4)), min_size=1, max_size=60)
 

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from sources.config import SplitConfig
-from sources.split import with_parts
+from sources.events import with_parts
 from sources.tables import Dataset
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -21,7 +21,7 @@ from llm_tasks.pipeline.workplace import OptionFault
 from prompts.domain import load_domain
 from prompts.library import choose_prompt
 from sources.config import SplitConfig
-from sources.split import with_parts
+from sources.events import with_parts
 from sources.tables import event_id, event_of
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "movielens"

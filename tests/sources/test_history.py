@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.history import histories
+from sources.events import histories
 
 LOGS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 6)), max_size=25)  # few moments: many ties
 LENGTHS = st.integers(1, 5)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from app.config import load_config
 from sources.config import SplitConfig
+from sources.events import split
 from sources.load import load
-from sources.split import split
 from sources.tables import content_hash
 
 MOMENT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)  # 1,700,000,000 seconds after 1970

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sources.config import SplitConfig
-from sources.split import rolling_split, split
+from sources.events import rolling_split, split
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 LOGS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=40)

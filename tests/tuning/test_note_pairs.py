@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llm_tasks.pipeline.task import EPOCH
 from sources.config import SplitConfig
-from sources.split import with_parts
+from sources.events import with_parts
 from sources.tables import Dataset
 from tuning import note_pairs as module
 from tuning.note_pairs import note_pairs, training_pairs

@@ -8,7 +8,7 @@ import pytest
 
 from prompts.domain import load_domain
 from sources.config import SplitConfig
-from sources.split import with_parts
+from sources.events import with_parts
 from sources.tables import Dataset
 from tuning.recommendation import choose_rows, write_rows
 
