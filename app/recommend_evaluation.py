@@ -7,7 +7,6 @@ he then liked and had not had before. All items that he has not had are candidat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,12 +61,11 @@ def evaluate_recommenders(
     seeds: int = 1,
     part: str = "test",
     at: Sequence[int] = AT,
-    plugins: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Fit recommenders, keep them, and measure what they name.
 
     Args:
-        config: The config.
+        config: The config; recommenders and measures of its `plugins:` are found too.
         progress: Told how far it is.
         names: Recommenders; all there are when left out. The controls are always among them.
         options: Recommender -> its options, where they are not the usual ones.
@@ -75,7 +73,6 @@ def evaluate_recommenders(
         seeds: How often each is fitted; figures are means over the seeds, and the first one is kept.
         part: The part of the split that is asked; `validation` is for choosing options.
         at: Lengths of the lists.
-        plugins: Folders of a team's own recommenders and measures.
 
     Returns:
         Plain JSON: `models` and `segments` as `evals.top_k.evaluate` gives them, `about`, `options`, `left_out` and so
@@ -87,6 +84,7 @@ def evaluate_recommenders(
         NoRelease: A recommender that is named reads vectors that no release holds.
         PluginFault: A recommender does not keep to the protocol.
     """
+    plugins = config.plugin_folders
     known = find(RECOMMENDERS, plugins)
     chosen = choose(RECOMMENDERS, list(dict.fromkeys([*CONTROLS, *(names or known)])), plugins)
     settings = {one.name: _options_of(one, (options or {}).get(one.name, {})) for one in chosen}

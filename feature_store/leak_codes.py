@@ -27,9 +27,8 @@ def unsaid_codes(store: Store, release: Release, evidence: Evidence) -> pl.DataF
         for name in release.facts.get(table, {}):
             made = made_of(release, table, name)
             rows = read_rows(store, release, table, made)
-            made_at = rows["created_at"].max() or EPOCH
-            behind = seen_behind(store, release, made.made_from, made_at, evidence.encoders)
-            seen = max([*rows["seen_until"].drop_nulls(), *([behind] if behind else [])], default=EPOCH)
+            behind = seen_behind(store, release, made.made_from, _newest(rows["created_at"]), evidence.encoders)
+            seen = max(_newest(rows["seen_until"]), behind or EPOCH)
             known = _as_datetime(made)
             if seen > known:
                 about = _about(rows, table, name)
@@ -75,6 +74,12 @@ def _about(rows: pl.DataFrame, table: str, name: str) -> pl.DataFrame:
         ends = pl.format("{} {} {}", "source", "kind", "target")
         rows = rows.with_columns(entity_type=pl.lit("edge"), entity=ends)
     return rows.with_columns(row=pl.format("{}/{}/{}", pl.lit(table), pl.lit(name), "entity"))
+
+
+def _newest(times: pl.Series) -> datetime:
+    """The newest of some times; the epoch where there is none."""
+    known: list[datetime] = times.drop_nulls().to_list()
+    return max(known, default=EPOCH)
 
 
 def _as_datetime(made: Made) -> datetime:

@@ -79,16 +79,17 @@ def test_requests_are_moments_of_liked_test_events_with_what_came_strictly_befor
 def test_a_recommender_of_a_team_is_fitted_on_training_events_and_beats_the_controls(circle, tmp_path):
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "mine.py").write_text(MINE.format(items=ITEMS))
-    folders = ((tmp_path / "plugins").resolve(),)
+    circle.configure(plugins=[str(tmp_path / "plugins")])
+    config = load_config(circle.config)
 
-    found = evaluate_recommenders(load_config(circle.config), silent, ["next"], at=(1, 3), plugins=folders)
+    found = evaluate_recommenders(config, silent, ["next"], at=(1, 3))
 
     assert list(found["models"]) == [*CONTROLS, "next"]
     one = found["models"]["next"]["all"]["recall@1"]
     assert one["mean"] == 1
     assert one["gains"]["random"]["low"] > 0
     assert found["segments"]["all"] == {"queries": USERS, "wanted": USERS, "users": USERS}
-    kept = load(circle.folder / "runs" / "recommenders" / "next", folders)
+    kept = load(circle.folder / "runs" / "recommenders" / "next", config.plugin_folders)
     (log,) = kept.model.recommend.__globals__["SEEN"]
     assert len(log.user) == USERS * EACH * 8 // 10
     assert log.time.max() == np.datetime64("2024-01-01T07:00:00")
