@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -15,37 +13,14 @@ from app.workplace import open_workplace
 from feature_store.answers import read_answers
 from feature_store.lineage import read_lineage
 from llm_tasks.pipeline.workplace import Workplace
-from prompts.domain import Domain
-from retrieval.relevance import Calibration
 from retrieval.search import BulkSearch
 from sources.queries import training_queries, validation_queries
 from tuning.candidates import candidate_table, read_candidates
 from tuning.config import RewriteConfig
 from tuning.conversations import digest
+from tuning.inputs import JudgedRewrites
 from tuning.rejection import Judge, judge, keep, rewards
 from tuning.workfolder import TuningFault
-
-
-@dataclass(frozen=True)
-class JudgedRewrites:
-    """Candidates of training and validation queries; those of test queries are not even looked at."""
-
-    table: pl.DataFrame
-    """query, thought, rewrite, place, shown, relevance, increment, hitrate, kept, reward, part."""
-    found: pl.DataFrame
-    """shown, title: what users found with training queries."""
-    domain: Domain
-    """The words of the domain."""
-    threshold: float
-    """An item is relevant when the relevance model is above it."""
-    calibration: Calibration | None
-    """How the threshold was found; None when knowflow.yaml names it."""
-    facts: dict[str, Any]
-    """Where all this comes from, for the record."""
-
-    def part(self, name: str) -> pl.DataFrame:
-        """The candidates of training or of validation queries."""
-        return self.table.filter(pl.col("part") == name)
 
 
 def judge_candidates(config: Config, settings: RewriteConfig, files: Sequence[Path] = ()) -> JudgedRewrites:
@@ -104,7 +79,8 @@ def judge_candidates(config: Config, settings: RewriteConfig, files: Sequence[Pa
     led = training.select("shown", "items").explode("items").drop_nulls("items")
     rows = [(shown, titles[item]) for shown, item in led.iter_rows() if item in titles]
     found = pl.DataFrame(rows, {"shown": pl.String, "title": pl.String}, orient="row")
-    return JudgedRewrites(table, found, place.domain, threshold, calibration, facts)
+    auc = calibration.auc if calibration else None
+    return JudgedRewrites(table, found, place.domain, threshold, auc, facts)
 
 
 def _pairs(candidates: pl.DataFrame) -> list[tuple[str, str]]:

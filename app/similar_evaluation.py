@@ -97,7 +97,7 @@ def evaluate_similar(
     check_seen(folder, said, pool)
     division = divide(pool, said)
     if not division.tests.any():
-        raise OptionFault(f"--encoder {folder}: it held no item out\n  tune one: knowflow tune-encoder --hold-out 0.4")
+        raise OptionFault(f"--encoder {folder}: it held no item out\n  tune one: knowflow tune encoder --hold-out 0.4")
     popularity = popularity_of(pool)
     arms = counted_arms(pool, popularity) | vector_arms(pool, folder, progress)
     settings: dict[str, Any] = {}
@@ -213,7 +213,7 @@ def tuned_facts(folder: Path) -> Mapping[str, Any]:
     said = read_json(folder / RESULT) if (folder / RESULT).is_file() else {}
     if said.get("kind") != "notellm":
         raise OptionFault(
-            f"--encoder {folder}: it holds no tuned encoder\n  tune one: knowflow tune-encoder --out {folder}"
+            f"--encoder {folder}: it holds no tuned encoder\n  tune one: knowflow tune encoder --out {folder}"
         )
     return said
 
@@ -226,7 +226,7 @@ def check_seen(folder: Path, said: Mapping[str, Any], pool: Pool) -> None:
     """
     trains = pool.events.filter(pl.col("part") == "train")["time"].max()
     seen = said.get("seen_until")
-    mend = f"  tune one on what trains: knowflow tune-encoder --hold-out {HELD_OUT:g} --out FOLDER"
+    mend = f"  tune one on what trains: knowflow tune encoder --hold-out {HELD_OUT:g} --out FOLDER"
     if "seen_until" not in said:
         raise OptionFault(f"--encoder {folder}: it does not say until when it has seen events\n{mend}")
     if seen is not None and (trains is None or datetime.fromisoformat(seen) > trains):  # pyright: ignore[reportOperatorIssue]

@@ -12,6 +12,8 @@ class Command(NamedTuple):
     """What it does, in a line."""
     example: str
     """A call that works."""
+    own_help: bool = False
+    """Its function answers `--help` itself: what there is to say depends on the config."""
 
 
 MOVIELENS = "--config examples/movielens/knowflow.yaml"
@@ -47,18 +49,9 @@ COMMANDS = {
     ),
     "tune": Command(
         "cli.tune:tune",
-        "Tune a language model on training events and on instructions: an adapter, or a model of its own.",
-        f"knowflow tune {MOVIELENS} --model models/Qwen3-0.6B --instructions instructions.jsonl --out adapters/recgen",
-    ),
-    "tune-rewrites": Command(
-        "cli.tune_rewrites:tune_rewrites",
-        "Teach a language model to rewrite queries as the search likes it: good rewrites first, then their ranking.",
-        f"knowflow tune-rewrites {MOVIELENS} --stage sft --model models/Qwen3-0.6B --out models/rewriter",
-    ),
-    "tune-encoder": Command(
-        "cli.tune_encoder:tune_encoder",
-        "Tune an encoder of items on what the same people choose, for similar items, search and click-through rates.",
-        f"knowflow tune-encoder {MOVIELENS} --out encoders/note",
+        "Tune a model by a recipe: a language model on events, on rewrites of queries, or an encoder of items.",
+        f"knowflow tune sft {MOVIELENS} --model models/Qwen3-0.6B --out adapters/recgen",
+        own_help=True,
     ),
     "examples": Command(
         "cli.examples:examples",
@@ -104,3 +97,5 @@ COMMANDS = {
         "cli.status:status", "What is in the store, and where the newest report lies.", f"knowflow status {MOVIELENS}"
     ),
 }
+RENAMED = {"tune-encoder": ("tune", "encoder"), "tune-rewrites": ("tune", "rewrites")}
+"""Commands of earlier versions -> what they are called now."""

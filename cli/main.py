@@ -5,13 +5,14 @@ Exit codes: 0 all well; 1 a check or a step failed; 2 wrong use or wrong input; 
 
 import logging
 import os
+import shlex
 import sys
 from importlib.metadata import version
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
-from cli.lazy import COMMANDS
+from cli.lazy import COMMANDS, RENAMED
 from cli.prefect_settings import set_defaults
 
 HELP = """A large language model's knowledge in your click-through-rate model, without calling a model online.
@@ -26,8 +27,6 @@ KEPT = {
     "retry": ANSWERS_KEPT,
     "rewrites": ANSWERS_KEPT,
     "tune": "its checkpoints are kept, the same command with --resume goes on from the newest",
-    "tune-encoder": "its checkpoints are kept, the same command with --resume goes on from the newest",
-    "tune-rewrites": "its checkpoints are kept, the same command with --resume goes on from the newest",
     "train": "nothing is kept of this training run; releases and earlier runs are unharmed",
 }
 """Command -> what Ctrl-C leaves behind."""
@@ -44,7 +43,8 @@ def build_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for name, command in COMMANDS.items():
-        app.command(command.target, name=name, help=f"{command.summary}\n\nExample: {command.example}")
+        flags = {"help_flags": []} if command.own_help else {}
+        app.command(command.target, name=name, help=f"{command.summary}\n\nExample: {command.example}", **flags)
     return app
 
 
@@ -58,6 +58,9 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     _tell_warnings()
     arguments = [argument for argument in arguments if argument != "--debug"]
+    if arguments and arguments[0] in RENAMED:
+        new = ["knowflow", *RENAMED[arguments[0]]]
+        _leave(f"knowflow {arguments[0]} is {' '.join(new)} now\n  type: {shlex.join([*new, *arguments[1:]])}", 2)
     try:
         code = build_app()(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:

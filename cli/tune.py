@@ -1,98 +1,137 @@
-"""knowflow tune: tune a language model on the shop's own events and on instructions."""
+"""knowflow tune RECIPE: tune a model by a recipe of ours or of a team's own.
 
-from collections.abc import Mapping
+The command of each recipe is made from its options, after --config is read: it names the folders of further recipes.
+"""
+
+import shlex
+from collections.abc import Callable, Sequence
+from inspect import Parameter as Argument
+from inspect import Signature
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
+from pydantic import create_model
 
 from app.config import load_config
-from app.progress import progress
-from app.workplace import open_dataset, open_domain
+from app.tuning import tune as tune_by
+from base.frozen import Frozen
+from base.plugins import find
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
-from engines.model_folder import fingerprint
-from tuning.config import TuningConfig
-from tuning.mixture import mix
+from tuning.recipe import RECIPES, Line, Recipe, Shown, Table
 from tuning.workfolder import TuningFault
 
-DEFAULTS = TuningConfig()
+HELP = """Tune a model by a recipe: adapters, whole models, encoders. `knowflow tune RECIPE --help` names its options.
+
+Example: knowflow tune sft --model models/Qwen3-0.6B --instructions instructions.jsonl --out adapters/recgen
+"""
+HELP_FLAGS = ("--help", "-h")
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+"""What pydantic calls a bound -> what the help says."""
+Out = Annotated[Path, Parameter(help="Folder of what is made; a new one.")]
+Resume = Annotated[bool, Parameter(negative="", help="Go on with a tuning that was stopped.")]
+Model = Annotated[str, Parameter(help="Folder of the model, or a name that the recipe knows.")]
 
 
-def tune(
-    *,
-    config: ConfigPath = DEFAULT_CONFIG,
-    model: Annotated[Path, Parameter(help="Folder of the model, as save_pretrained wrote it.")],
-    out: Annotated[Path, Parameter(help="Folder of the tuned model or adapter; a new one.")],
-    instructions: Annotated[
-        Path | None, Parameter(help="JSONL file of general instructions, one {messages: [...]} a line.")
-    ] = None,
-    merged: Annotated[
-        Path | None, Parameter(help="Also write the model with the adapter merged in, to this new folder.")
-    ] = None,
-    resume: Annotated[bool, Parameter(negative="", help="Go on with a tuning that was stopped.")] = False,
-    settings: Annotated[TuningConfig, Parameter(name="*")] = DEFAULTS,
-    json: AsJson = False,
-) -> int:
-    """Tune a model on recommendation rows and general instructions, half and half.
+def tune(*words: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+    """Find the recipe that the words name and run its command.
 
-    Recommendation rows come from training events alone. `--share 0` learns the instructions alone. Killed at any
-    moment, it goes on from its last checkpoint: add --resume.
-
-    Example: knowflow tune --model models/Qwen3-0.6B --instructions instructions.jsonl --out adapters/recgen
+    Raises:
+        TuningFault: The first word is an option.
     """
-    shop = load_config(config)
-    if merged is not None and settings.method == "full":
-        raise TuningFault("--merged: a model that is tuned whole has no adapter to merge\n  leave it out")
-    if merged is not None and merged.exists():
-        raise TuningFault(f"--merged: {merged} is there already\n  name a new folder")
-    mixture = mix(
-        open_dataset(shop),
-        open_domain(shop),
-        settings,
-        instructions,
-        shop.skip_bad_rows,
+    if words and words[0].startswith("-") and not set(words) & set(HELP_FLAGS):
+        new = shlex.join(["knowflow", "tune", "sft", *words])
+        raise TuningFault(f"knowflow tune takes the name of a recipe first\n  type: {new}\n  see: knowflow tune --help")
+    return make_app(find(RECIPES, plugin_folders(words)).values())(
+        ["tune", *words], exit_on_error=False, print_error=False
     )
-    from tuning.base import find_base, merge  # noqa: PLC0415 - takes seconds; wrong input is told before
-    from tuning.supervised import tune as tune_model  # noqa: PLC0415
 
-    base = find_base(model, shop.engine.options.get("template", {}) if shop.engine.name == "vllm" else {})
-    with bars():
-        result = tune_model(base, mixture, settings, out, progress(), resume=resume)
-    if merged is not None:
-        merge(base, out, merged)
-    revision = fingerprint(out.resolve())
-    if json:
-        print_json({"out": str(out.resolve()), "revision": revision, **result})
+
+def plugin_folders(words: Sequence[str]) -> tuple[Path, ...]:
+    """Folders of a team's own recipes, from the config that the words name; none where there is no such file."""
+    path = DEFAULT_CONFIG
+    for word, following in pairwise([*words, ""]):
+        name, _, value = word.partition("=")
+        if name in ("--config", "-c"):
+            path = value or following
+    return load_config(path).plugin_folders if Path(path).is_file() else ()
+
+
+def make_app(recipes: Any) -> App:
+    """The command `tune` with one command a recipe, below `knowflow` as in every message."""
+    app = App(
+        name="tune",
+        help=HELP,
+        help_format="plaintext",
+        version_flags=[],
+        default_parameter=Parameter(negative_iterable=()),
+        suppress_keyboard_interrupt=False,
+    )
+    for recipe in recipes:
+        about = f"Learns from: {', '.join(recipe.learns_from)}.\nLoss: {recipe.loss}.\nWrites: {recipe.exports}."
+        app.command(
+            command_of(recipe), name=recipe.name, help=f"{recipe.summary}\n\n{about}\n\nExample: {recipe.example}"
+        )
+    root = App(name="knowflow", help_format="plaintext", version_flags=[], suppress_keyboard_interrupt=False)
+    root.command(app)
+    return root
+
+
+def command_of(recipe: Recipe[Any]) -> Callable[..., int]:
+    """The function of a recipe's command: the options of every recipe, and those of its own."""
+
+    def command(**given: Any) -> int:
+        options = given.get("options") or recipe.options()
+        model = given.get("model", recipe.model)
+        config, out = load_config(given.get("config", DEFAULT_CONFIG)), given["out"]
+        with bars():
+            made, found = tune_by(config, recipe, model, options, out, resume=given.get("resume", False))
+        if given.get("json", False):
+            print_json({"out": str(out.resolve()), "revision": made.revision, **made.result})
+            return 0
+        for shown in (*found, *recipe.show(made)):
+            print_shown(shown)
         return 0
-    print_result(result, out, revision)
-    return 0
+
+    needed = any(field.is_required() for field in recipe.options.model_fields.values())
+    hints = {
+        "config": (ConfigPath, DEFAULT_CONFIG),
+        "model": (Model, Argument.empty if recipe.model is None else recipe.model),
+        "out": (Out, Argument.empty),
+        "resume": (Resume, False),
+        "options": (
+            Annotated[with_bounds(recipe.options), Parameter(name="*")],
+            Argument.empty if needed else recipe.options(),
+        ),
+        "json": (AsJson, False),
+    }
+    arguments = [Argument(name, Argument.KEYWORD_ONLY, default=of[1], annotation=of[0]) for name, of in hints.items()]
+    command.__dict__["__signature__"] = Signature(arguments, return_annotation=int)
+    command.__name__ = recipe.name
+    command.__annotations__ = {name: of[0] for name, of in hints.items()}
+    return command
 
 
-def print_result(result: Mapping[str, Any], out: Path, revision: str) -> None:
-    """Print what was learnt, what came of it, and how to use it."""
-    method, learnt, measured = result["settings"]["method"], result["learnt"], result["held_out"]
-    rows = [[kind, facts["rows"], facts["of"]] for kind, facts in result["data"].items()]
-    print_table(f"tuned {result['base']['name']} ({method})", ["learnt from", "rows", "of"], rows)
-    for why, count in learnt["left_out"].items():
-        say(f"  left out {count:,} rows of {why}")
-    print_line(
-        f"{learnt['tokens']:,} tokens, of them {learnt['answer_tokens']:,} of answers, which are what is learnt; "
-        f"{learnt['steps']:,} steps"
-    )
-    if measured:
-        before, after = measured["before"], measured["after"]
-        print_line(
-            f"{after['rows']:,} held-out rows: loss of the true answer {before['loss']:.3f} before, "
-            f"{after['loss']:.3f} after; AUC {_number(before['auc'])} before, {_number(after['auc'])} after"
+def with_bounds(options: type[Frozen]) -> type[Frozen]:
+    """The same options, whose help says their bounds too."""
+    fields: dict[str, Any] = {}
+    for name, field in options.model_fields.items():
+        marks = [(one, mark) for one in field.metadata for mark in BOUNDS if hasattr(one, mark)]
+        said = ", ".join(f"{BOUNDS[mark]} {getattr(one, mark):g}" for one, mark in marks)
+        shown = Parameter(
+            help=f"{field.description or ''}{said and f' [{said}]'}",
+            show_default=False if field.default == () else None,
         )
-    print_line(f"{'adapter' if method == 'lora' else 'model'} {out}, revision {revision}")
-    if method == "lora":
-        say(
-            f"next: name it in knowflow.yaml: tasks: {{TASK: {{adapter: {{name: {out.name}, path: {out.resolve()}}}}}}}"
-        )
+        fields[name] = (Annotated[field.annotation, *field.metadata, shown], field)
+    return create_model(options.__name__, __base__=options, **fields)
+
+
+def print_shown(shown: Shown) -> None:
+    """Print a line or a table of results, or a note beside them."""
+    if isinstance(shown, Table):
+        print_table(shown.title, shown.columns, shown.rows)
+    elif isinstance(shown, Line):
+        print_line(shown.text)
     else:
-        say(f"next: name it in knowflow.yaml: engine: {{name: vllm, model: {out.resolve()}}}")
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
+        say(shown.text)

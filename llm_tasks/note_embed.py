@@ -6,7 +6,7 @@ Idea:      the note alone is encoded; what a model learnt to write after it (cat
 Consumes:  items (title and the fields the domain shows).
 Produces:  one text and its vectors per item; as_of = the epoch, or what a tuned encoder has seen.
 Cost:      no call; one forward of the encoder for a new or changed item.
-Relations: note_pairs and knowflow tune-encoder make the encoder; item_facts is the same text for frozen encoders, and
+Relations: note_pairs and knowflow tune encoder make the encoder; item_facts is the same text for frozen encoders, and
            without a tuned one there would be nothing new in this. So it runs only where it is named: under `tasks:`,
            as note_embed: {encoders: [note]}, or by --task.
 Example:   knowflow plan --task note_embed

@@ -9,7 +9,7 @@ Consumes:  items: title, texts or knowledge, category fields.
 Produces:  one prompt a note, and (prompt, output) pairs to learn from.
 Cost:      no call.
 Relations: tuning/contrastive.py learns from them; an encoder that is no decoder takes the note as it is.
-Example:   knowflow tune-encoder --model models/Qwen3-0.6B --out encoders/notes
+Example:   knowflow tune encoder --model models/Qwen3-0.6B --out encoders/notes
 """
 
 import json

@@ -3,7 +3,7 @@
 import inspect
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,6 +177,16 @@ def _save_whole(model: Any, base: Base, folder: Path) -> None:
     model.config.use_cache = True  # as models come; it was off for the tuning alone
     model.save_pretrained(str(folder))
     base.tokens.tokenizer.save_pretrained(str(folder))
+
+
+def merging(base: Base, folder: Path | None) -> Callable[[Path], None]:
+    """What merges a finished adapter into a new folder; nothing where there is none."""
+
+    def finish(adapter: Path) -> None:
+        if folder is not None:
+            merge(base, adapter, folder)
+
+    return finish
 
 
 def merge(base: Base, adapter: Path, folder: Path) -> None:

@@ -1,10 +1,12 @@
 """How a model is tuned: one frozen object that Python, the command line and the tests share."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from base.frozen import Frozen
+from tuning.workfolder import TuningFault
 
 
 class StepConfig(Frozen):
@@ -40,12 +42,34 @@ class StepConfig(Frozen):
     """Steps between two checkpoints, from which a stopped tuning goes on."""
     seed: int = Field(default=0, ge=0)
     """Decides which rows are taken, their order and the adapter's first weights."""
+    merged: Path | None = Field(default=None, exclude=True)  # it decides nothing of what is learnt
+    """Also write the model with the adapter merged in, to this new folder."""
 
     @property
     def together(self) -> int:
         """Rows that pass through the model together: the most that divide a step and are at most `rows_at_once`."""
         most = min(self.rows_at_once, self.batch_rows)
         return max(rows for rows in range(1, most + 1) if self.batch_rows % rows == 0)
+
+
+def check_merged(config: StepConfig, **further: Path | None) -> None:
+    """See that what is written beside the tuned model can be written.
+
+    Args:
+        config: Its method and `merged`.
+        further: Other new files by the name of their option.
+
+    Raises:
+        TuningFault: There is no adapter to merge, or something is there already.
+    """
+    faults: list[str] = []
+    if config.merged is not None and config.method == "full":
+        faults.append("--merged: a model that is tuned whole has no adapter to merge\n  leave it out")
+    for option, path in {"merged": config.merged, **further}.items():
+        if path is not None and path.exists():
+            faults.append(f"--{option}: {path} is there already\n  name a new one")
+    if faults:
+        raise TuningFault("\n".join(faults))
 
 
 class TuningConfig(StepConfig):

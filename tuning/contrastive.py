@@ -12,13 +12,14 @@ Produces:  a folder of sentence-transformers (Transformer, Pooling, Dense, Norma
 Cost:      projection: one forward of every note, then seconds; lora and full: two or three forwards of every different
            note of a batch, a step.
 Relations: sft teaches a model to answer, this one to encode; note_pairs says what is learnt.
-Example:   knowflow tune-encoder --out encoders/note
+Example:   knowflow tune encoder --out encoders/note
 """
 
 import hashlib
 import random
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ from tuning.note_generation import answer, make_questions, written_figures
 from tuning.note_measures import recall
 from tuning.note_model import POOLINGS, NoteModel, export, load_note_model, wrapping_facts
 from tuning.note_pairs import share_of
-from tuning.workfolder import RESULT, TuningFault, WorkFolder, read_json
+from tuning.recipe import Job, carry_out
+from tuning.workfolder import TuningFault, WorkFolder
 
 ENCODED_AT_ONCE = 64
 
@@ -60,7 +62,7 @@ def tune_encoder(
     domain: Domain | None = None,
     resume: bool = False,
 ) -> Mapping[str, Any]:
-    """Tune an encoder and write it.
+    """Tune an encoder and write it: `encoder_job`, carried out.
 
     Killed at any moment, it goes on from its newest checkpoint and ends with the same weights as if undisturbed. Under
     torchrun every process calls this with the same arguments; the result is that of one process.
@@ -85,6 +87,30 @@ def tune_encoder(
     Raises:
         TuningFault: No pair is left, `out` holds something else, or the model cannot be tuned.
     """
+    job = encoder_job(
+        base_folder, texts, pairs, config, progress, held_out=held_out, labels=labels, field=field, domain=domain
+    )
+    newest = {"pairs": {"newest_event": seen_until.isoformat()}} if seen_until else {}
+    return carry_out(job, out, resume=resume, noted=newest)
+
+
+def encoder_job(
+    base_folder: Path,
+    texts: Mapping[str, str],
+    pairs: pl.DataFrame,
+    config: ContrastiveConfig,
+    progress: Progress,
+    *,
+    held_out: Collection[str] = (),
+    labels: Mapping[str, Labels] | None = None,
+    field: str = "category",
+    domain: Domain | None = None,
+) -> Job:
+    """Make the job of tuning an encoder; the arguments are those of `tune_encoder`.
+
+    Raises:
+        TuningFault: No pair is left.
+    """
     disable_progress_bar()
     set_verbosity_error()
     domain = domain or load_domain("generic")
@@ -96,51 +122,73 @@ def tune_encoder(
         "kind": "notellm",
         "base": {"name": base_folder.name, "revision": fingerprint(base_folder.resolve())},
         "settings": config.model_dump(),
-        "seen_until": seen_until.astimezone(UTC).isoformat() if seen_until else None,
         "train_items": items,
         "held_out_items": sorted(held_out),
         "data": {"pairs": len(learnt), "left_out": left_out, "digest": _digest(items, texts, learnt, labels)},
         "wrapping": wrapping_facts(wrapping),
     }
-    process, folder = PartialState(), WorkFolder(out)
-    if process.is_main_process:
-        folder.begin(plan, resume=resume)
-    process.wait_for_everyone()
-    if (folder.out / RESULT).is_file():
-        return read_json(folder.out / RESULT)
-    model = load_note_model(base_folder, wrapping, config).to(process.device)
+    unlearnt = {*validating, *held_out}
+    lesson = _Lesson(items, texts, labels, Guides(domain, field, config.hashtag_share), unlearnt, learnt, validated)
+
+    def learn(folder: WorkFolder) -> Mapping[str, Any]:
+        model = load_note_model(base_folder, wrapping, config).to(PartialState().device)
+        return _learn(model, lesson, config, folder, progress)
+
+    return Job(base_folder, plan, learn)
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """What is learnt, and on what the model is measured."""
+
+    items: Sequence[str]
+    """Items whose notes may be learnt; pairs are numbers of these."""
+    texts: Mapping[str, str]
+    """Item -> note."""
+    labels: Mapping[str, Labels] | None
+    """Item -> what a language model learns to write."""
+    guides: Guides
+    """How it is asked to."""
+    unlearnt: Collection[str]
+    """Items that validate or are held out."""
+    pairs: np.ndarray
+    """[P, 2] int64: pairs to learn."""
+    validated: np.ndarray
+    """[V, 2] int64: pairs whose source validates."""
+
+
+def _learn(
+    model: NoteModel, lesson: _Lesson, config: ContrastiveConfig, folder: WorkFolder, progress: Progress
+) -> Mapping[str, Any]:
+    """Tune, measure before and after, and export."""
+    items, texts, guides, known = lesson.items, lesson.texts, lesson.guides, lesson.labels or {}
     prompts = [model.prompt(texts[item]) for item in items]
-    generates = model.head is not None and labels is not None and config.alpha > 0 and config.method != "projection"
-    guides = Guides(domain, field, config.hashtag_share)
-    known = labels or {}
+    generates = model.head is not None and lesson.labels is not None and config.alpha > 0
+    generates = generates and config.method != "projection"
     draw = _draw(items, texts, known, guides, config.seed)
     pooled = encode_prompts(model, prompts, ENCODED_AT_ONCE, progress) if config.method == "projection" else None
-    unlearnt = {*validating, *held_out}
-    may_be_learnt = [place for place, item in enumerate(items) if item not in unlearnt]
+    may_be_learnt = [place for place, item in enumerate(items) if item not in lesson.unlearnt]
     if pooled is not None and 0 < config.dimension < min(pooled.shape[1], len(may_be_learnt)):
         model.begin_with_main_directions(pooled[may_be_learnt])
-    asked = make_questions(unlearnt, texts, known, guides, config.written, config.seed) if generates else []
+    asked = make_questions(lesson.unlearnt, texts, known, guides, config.written, config.seed) if generates else []
 
     def measured() -> tuple[Mapping[str, float], Sequence[str]]:
         written = answer(model, asked, texts, guides, config.notes_at_once, progress)
-        return _recall(model, prompts, validated, pooled, progress), written
+        return _recall(model, prompts, lesson.validated, pooled, progress), written
 
     before = measured()
-    batches = Pairs(learnt, config.batch_pairs, config.seed)
+    batches = Pairs(lesson.pairs, config.batch_pairs, config.seed)
     steps = config.epochs * batches.steps_an_epoch
     trainer = NoteTrainer(model, prompts, batches, config, steps, draw if generates else None, pooled)
     losses = _train(trainer, folder, steps, config.save_every, progress)
     if not all(bool(weight.isfinite().all()) for weight in model.parameters() if weight.requires_grad):
         raise TuningFault(f"the weights ran off to infinity\n  lower --learning-rate ({config.learning_rate:g})")
     after = measured()
-    written = written_figures(asked, known, set(items) - unlearnt, before[1], after[1])
-    figures = _figures(steps, losses, model, validated, before[0], after[0])
-    result = {**plan, "pooling": POOLINGS[model.pooling], "figures": {**figures, "written": written}}
-    if process.is_main_process:
+    written = written_figures(asked, known, set(items) - set(lesson.unlearnt), before[1], after[1])
+    figures = _figures(steps, losses, model, lesson.validated, before[0], after[0])
+    if PartialState().is_main_process:
         export(model, folder.out, folder.work)
-        folder.finish(result)
-    process.wait_for_everyone()
-    return result
+    return {"pooling": POOLINGS[model.pooling], "figures": {**figures, "written": written}}
 
 
 def _figures(

@@ -10,7 +10,7 @@ Consumes:  rewrites of training queries with rewards (`rejection.py`); those of 
 Produces:  an adapter or a whole model, and knowflow_tuning.json beside it.
 Cost:      one row a rewrite, four a query.
 Relations: begin with a model that `supervised.py` tuned on `instructions.py`.
-Example:   knowflow tune-rewrites --stage pro --model models/rewriter --out models/aligned
+Example:   knowflow tune rewrites --stage pro --model models/rewriter --out models/aligned
 """
 
 from collections import Counter
@@ -25,13 +25,13 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from base.progress import Progress, silent
-from engines.seen import learnt_until
 from tuning.base import Base, check_devices, prepare, save
 from tuning.config import RewriteConfig
 from tuning.losses import pairwise_loss, pro_loss
 from tuning.ranking import Ranked, collate_queries, measure_ranking, scores_of
-from tuning.supervised import Tell, arguments_of, check_finite
-from tuning.workfolder import RESULT, TuningFault, WorkFolder, read_json
+from tuning.recipe import Job, carry_out, nothing_more
+from tuning.supervised import Tell, arguments_of, check_finite, plan_of
+from tuning.workfolder import TuningFault, WorkFolder
 
 Objective = Literal["pro", "pairwise"]
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -56,15 +56,12 @@ def tune_preferences(
     left_out: Counter[str],
     resume: bool = False,
 ) -> Mapping[str, Any]:
-    """Tune a model on ranked rewrites and write it.
-
-    Every `save_every` steps and at the end the model ranks the rewrites of the validation queries; the weights with the
-    highest Kendall tau are written. Killed at any moment, it goes on from its newest checkpoint.
+    """Tune a model on ranked rewrites and write it: `preference_job`, carried out.
 
     Args:
         base: The model.
         training: Queries to learn from.
-        validation: Other queries, by which the weights are chosen; when there are none the last ones are taken.
+        validation: As in `preference_job`.
         objective: The ranking loss.
         config: How; a row of a batch is a query.
         out: Folder of the tuned model; a new or an empty one, unless it goes on.
@@ -79,6 +76,41 @@ def tune_preferences(
     Raises:
         TuningFault: There is nothing to learn, `out` holds something else, or the model cannot be tuned.
     """
+    job = preference_job(base, training, validation, objective, config, progress, facts=facts, left_out=left_out)
+    return carry_out(job, out, resume=resume)
+
+
+def preference_job(
+    base: Base,
+    training: Sequence[Ranked],
+    validation: Sequence[Ranked],
+    objective: Objective,
+    config: RewriteConfig,
+    progress: Progress,
+    *,
+    facts: Mapping[str, Any],
+    left_out: Counter[str],
+    finish: Callable[[Path], None] = nothing_more,
+) -> Job:
+    """Make the job of a preference tuning.
+
+    Every `save_every` steps and at the end the model ranks the rewrites of the validation queries; the weights with the
+    highest Kendall tau are written. Killed at any moment, it goes on from its newest checkpoint.
+
+    Args:
+        base: The model.
+        training: Queries to learn from.
+        validation: Other queries, by which the weights are chosen; when there are none the last ones are taken.
+        objective: The ranking loss.
+        config: How; a row of a batch is a query.
+        progress: Told how many steps are done.
+        facts: What the queries are, for the record.
+        left_out: Why queries and rewrites were left out, counted.
+        finish: As `Job.finish`.
+
+    Raises:
+        TuningFault: There is nothing to learn.
+    """
     if not training:
         reasons = "".join(f"\n  {why}: {count:,}" for why, count in left_out.items())
         raise TuningFault(
@@ -87,35 +119,24 @@ def tune_preferences(
     check_devices()
     disable_progress_bar()
     set_verbosity_error()
-    folder = WorkFolder(out)
-    plan = {
-        "base": {"name": base.folder.name, "revision": base.revision},
-        "objective": objective,
-        "settings": config.model_dump(),
-        "data": facts,
-    }
-    if folder.begin(plan, resume=resume):
-        return read_json(folder.out / RESULT)
-    model = prepare(base, config)
-    trainer = _Preference(model, training, validation, base.pad, loss_of(objective, config), config, folder, progress)
     measured = partial(measure_ranking, queries=validation, pad=base.pad, progress=progress)
-    before = measured(model, when="before") if validation else None
-    checkpoint = folder.checkpoint()
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    check_finite(model, config)
-    after = measured(model, when="after") if validation else None
-    save(model, base, folder.out)
-    best = trainer.state.best_global_step if validation else trainer.state.global_step
-    learnt = {
-        **_counted(training),
-        "left_out": dict(left_out),
-        "steps": trainer.state.global_step,
-        "chosen_step": best,
-    }
-    result = {**plan, "learnt": learnt, "held_out": {"before": before, "after": after} if validation else None}
-    result |= learnt_until(base.folder, facts)
-    folder.finish(result)
-    return result
+
+    def learn(folder: WorkFolder) -> Mapping[str, Any]:
+        model = prepare(base, config)
+        loss = loss_of(objective, config)
+        trainer = _Preference(model, training, validation, base.pad, loss, config, folder, progress)
+        before = measured(model, when="before") if validation else None
+        checkpoint = folder.checkpoint()
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        check_finite(model, config)
+        after = measured(model, when="after") if validation else None
+        save(model, base, folder.out)
+        best = trainer.state.best_global_step if validation else trainer.state.global_step
+        steps = {"left_out": dict(left_out), "steps": trainer.state.global_step, "chosen_step": best}
+        held_out = {"before": before, "after": after} if validation else None
+        return {"learnt": {**_counted(training), **steps}, "held_out": held_out}
+
+    return Job(base.folder, {**plan_of(base, config, facts), "objective": objective}, learn, finish=finish)
 
 
 def _counted(training: Sequence[Ranked]) -> dict[str, int]:

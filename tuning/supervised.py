@@ -1,18 +1,10 @@
-"""Supervised tuning on the answers of conversations: RecGen, or any instructions.
+"""Supervised tuning: a model learns the answers of conversations.
 
-Paper:     Sun et al. 2024, "Large Language Models Enhanced Collaborative Filtering" (LLM-CF), RecGen.
-Idea:      a model that has learnt who likes what reasons better about it; general instructions keep it able to reason.
-Formula:   mean over all learnt tokens of a step of -log P(token | what stands before it in its own example).
-Consumes:  training events (half of those that have a history) and a JSONL file of conversations, half and half.
-Produces:  a LoRA adapter or a whole model, and knowflow_tuning.json beside it, which says what it was tuned on.
-Cost:      one pass by default; about 350 tokens a recommendation row, of which two or three are learnt.
-Relations: its adapter answers cot_examples; the answer key names it, so that answers of other models are not mixed up.
-           The same steps teach a model to rewrite queries (`instructions.py`), before `preference.py` ranks rewrites.
-Example:   knowflow tune --model models/Qwen3-0.6B --instructions instructions.jsonl --out adapters/recgen
+The recipe `sft` and the first stage of `rewrites` take these steps.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,15 +14,15 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from base.progress import Progress
-from engines.seen import learnt_until
 from tuning.base import Base, check_devices, check_packing, prepare, save
 from tuning.config import StepConfig
 from tuning.losses import completion_loss
 from tuning.measure import Measure, by_answers
 from tuning.mixture import Mixture
 from tuning.packing import collate, pack
+from tuning.recipe import Job, carry_out, nothing_more
 from tuning.tokens import Example, Untold, tokenise
-from tuning.workfolder import RESULT, TuningFault, WorkFolder, read_json
+from tuning.workfolder import TuningFault, WorkFolder
 
 
 def tune(
@@ -43,7 +35,7 @@ def tune(
     resume: bool = False,
     measured: Measure | None = None,
 ) -> Mapping[str, Any]:
-    """Tune a model and write it.
+    """Tune a model and write it: `supervised_job`, carried out.
 
     Killed at any moment, it goes on from its newest checkpoint and ends with the same weights as if undisturbed.
 
@@ -54,13 +46,38 @@ def tune(
         out: Folder of the tuned model; a new or an empty one, unless it goes on.
         progress: Told how many steps are done.
         resume: Go on with the tuning that lies in `out`; begin when there is none.
-        measured: How the model is measured before and after; by the mixture's held-out rows when left out.
+        measured: As in `supervised_job`.
 
     Returns:
         What knowflow_tuning.json says.
 
     Raises:
         TuningFault: Nothing fits a row, `out` holds something else, or the model cannot be tuned.
+    """
+    return carry_out(supervised_job(base, mixture, config, progress, measured=measured), out, resume=resume)
+
+
+def supervised_job(
+    base: Base,
+    mixture: Mixture,
+    config: StepConfig,
+    progress: Progress,
+    *,
+    measured: Measure | None = None,
+    finish: Callable[[Path], None] = nothing_more,
+) -> Job:
+    """Make the job of a supervised tuning.
+
+    Args:
+        base: The model.
+        mixture: What is learnt.
+        config: How.
+        progress: Told how many steps are done.
+        measured: How the model is measured before and after; by the mixture's held-out rows when left out.
+        finish: As `Job.finish`.
+
+    Raises:
+        TuningFault: Nothing fits a row.
     """
     check_devices()
     disable_progress_bar()
@@ -69,40 +86,41 @@ def tune(
     lengths = [len(example) for example in examples]
     places = pack(lengths, config.row_tokens) if config.pack else [[place] for place in range(len(lengths))]
     rows = [[examples[place] for place in row] for row in places]
-    folder = WorkFolder(out)
-    plan = {
+    counted = {
+        "examples": len(examples),
+        "left_out": dict(left_out),
+        "rows": len(rows),
+        "tokens": sum(lengths),
+        "answer_tokens": sum(len(example) - example.prompt for example in examples),
+    }
+    held_out = measured or by_answers(base, mixture.held_out, config.row_tokens, progress)
+
+    def learn(folder: WorkFolder) -> Mapping[str, Any]:
+        model = prepare(base, config)
+        trainer = make_trainer(model, rows, base.pad, config, folder.work, progress)  # on a GPU, if there is any
+        if config.pack:
+            check_packing(model, rows, base.pad, config.together)
+        before = held_out(model, when="before") if held_out else None
+        checkpoint = folder.checkpoint()
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        check_finite(model, config)
+        after = held_out(model, when="after") if held_out else None
+        save(model, base, folder.out)
+        return {
+            "learnt": {**counted, "steps": trainer.state.global_step},
+            "held_out": {"before": before, "after": after} if held_out else None,
+        }
+
+    return Job(base.folder, plan_of(base, config, mixture.facts), learn, finish=finish)
+
+
+def plan_of(base: Base, config: StepConfig, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """All that decides what a language model learns."""
+    return {
         "base": {"name": base.folder.name, "revision": base.revision},
         "settings": config.model_dump(),
-        "data": mixture.facts,
+        "data": facts,
     }
-    if folder.begin(plan, resume=resume):
-        return read_json(folder.out / RESULT)
-    model = prepare(base, config)
-    trainer = make_trainer(model, rows, base.pad, config, folder.work, progress)  # puts the model on a GPU, if any
-    if config.pack:
-        check_packing(model, rows, base.pad, config.together)
-    held_out = measured or by_answers(base, mixture.held_out, config.row_tokens, progress)
-    before = held_out(model, when="before") if held_out else None
-    checkpoint = folder.checkpoint()
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    check_finite(model, config)
-    after = held_out(model, when="after") if held_out else None
-    save(model, base, folder.out)
-    result = {
-        **plan,
-        "learnt": {
-            "examples": len(examples),
-            "left_out": dict(left_out),
-            "rows": len(rows),
-            "tokens": sum(lengths),
-            "answer_tokens": sum(len(example) - example.prompt for example in examples),
-            "steps": trainer.state.global_step,
-        },
-        "held_out": {"before": before, "after": after} if held_out else None,
-        **learnt_until(base.folder, mixture.facts),
-    }
-    folder.finish(result)
-    return result
 
 
 def tokenise_all(base: Base, mixture: Mixture, longest: int) -> tuple[list[Example], Counter[str]]:

@@ -135,7 +135,7 @@ def test_what_lacks_is_told_with_the_command_that_makes_it(make_shop, tmp_path):
         evaluate_similar(load_config(empty.config), None, silent)
 
     empty.ask("kar_item")
-    with pytest.raises(OptionFault, match=r"holds no tuned encoder\n.*knowflow tune-encoder"):
+    with pytest.raises(OptionFault, match=r"holds no tuned encoder\n.*knowflow tune encoder"):
         evaluate_similar(load_config(empty.config), tmp_path, silent)
 
 
@@ -225,7 +225,7 @@ def test_an_encoder_that_saw_events_which_do_not_train_is_refused(tmp_path):
     trained, tested = (START + timedelta(hours=hours) for hours in (0, 5))
 
     check_seen(tmp_path, {"seen_until": trained.isoformat()}, pool)
-    with pytest.raises(OptionFault, match=r"has seen events until .*05:00.*\n.*\n.*tune-encoder"):
+    with pytest.raises(OptionFault, match=r"has seen events until .*05:00.*\n.*\n.*tune encoder"):
         check_seen(tmp_path, {"seen_until": tested.isoformat()}, pool)
     with pytest.raises(OptionFault, match=r"does not say until when"):
         check_seen(tmp_path, {}, pool)

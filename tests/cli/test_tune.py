@@ -1,4 +1,4 @@
-"""knowflow tune as a user calls it: what it says, what it refuses, and that a killed one goes on."""
+"""knowflow tune sft as a user calls it: what it says, what it refuses, and that a killed one goes on."""
 
 import json
 import time
@@ -34,7 +34,7 @@ def tune(make_shop, tiny, sums, plain_knowflow):
     def words(out: Path, *options: str) -> list[str]:
         given = {"--model": str(tiny), "--instructions": str(sums), "--learning-rate": "5e-3", "--batch-rows": "2"}
         left = [word for name, value in given.items() if name not in options for word in (name, value)]
-        return ["tune", "--config", str(shop.config), "--out", str(out), *left, *options]
+        return ["tune", "sft", "--config", str(shop.config), "--out", str(out), *left, *options]
 
     return words
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_tuned_is_told_in_words_and_nothing_is_written(tune, plai
     cases = {
         ("--rank", "0", "--share", "2", "--method", "lara"): "--method: should be 'lora' or 'full', not lara\n"
         "--rank: should be greater than or equal to 1, not 0\n--share: should be less than or equal to 1, not 2\n"
-        "  see: knowflow tune --help\n",
+        "  see: knowflow tune sft --help\n",
         ("--model", str(tmp_path / "there")): f"--model: {tmp_path / 'there'} holds no config.json and no weights",
         ("--instructions", str(broken)): "broken.jsonl: 2 faults, nothing was read\n",
         ("--instructions", str(tmp_path / "none.jsonl")): "there is no such file",

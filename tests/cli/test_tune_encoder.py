@@ -1,4 +1,4 @@
-"""knowflow tune-encoder as a user calls it: what it says, what it writes, and what it refuses."""
+"""knowflow tune encoder as a user calls it: what it says, what it writes, and what it refuses."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ def films(make_shop):
 
 def test_an_encoder_is_tuned_says_what_it_saw_and_is_used_by_the_dense_encoder(films, plain_knowflow, tmp_path):
     out = tmp_path / "note"
-    words = ["tune-encoder", "--config", str(films.config), "--out", str(out), "--hold-out", "0.2", "--epochs", "2"]
+    words = ["tune", "encoder", "--config", str(films.config), "--out", str(out), "--hold-out", "0.2", "--epochs", "2"]
 
     told = plain_knowflow.run(*words, "--batch-pairs", "16", "--until", "2024-01-01T07:00")
     again = plain_knowflow.run(*words, "--batch-pairs", "16", "--until", "2024-01-01T07:00", "--resume", "--json")
@@ -64,7 +64,7 @@ def test_a_language_model_is_judged_by_what_it_writes_about_items_that_were_not_
     genres = [[kinds[int(item[1:]) % 3], "Seen"] for item in items["item"]]
     items.with_columns(pl.Series("genres", genres)).write_parquet(films.folder / "items.parquet")
     films.configure(items={**films.settings["items"], "categories": {"genres": "genres"}})
-    words = ["tune-encoder", "--config", str(films.config), "--model", str(make_model(tmp_path / "tiny"))]
+    words = ["tune", "encoder", "--config", str(films.config), "--model", str(make_model(tmp_path / "tiny"))]
     words += ["--out", str(tmp_path / "note"), "--method", "full", "--no-show-fields", "--hold-out", "0.3"]
     words += ["--epochs", "1", "--batch-pairs", "16", "--written", "5"]
 
@@ -90,7 +90,7 @@ def test_a_language_model_is_judged_by_what_it_writes_about_items_that_were_not_
 def test_what_cannot_be_tuned_is_told_in_words_and_nothing_is_written(films, plain_knowflow, tmp_path):
     out = tmp_path / "out"
     cases = {
-        ("--hold-out", "1.5"): "--hold-out: should be a share from 0 to below 1, not 1.5",
+        ("--hold-out", "1.5"): "--hold-out: should be less than 1, not 1.5",
         ("--model", str(tmp_path)): f"--model: {tmp_path} holds no config.json\n  name the folder of a model",
         ("--until", "2023-01-01"): "there is no pair to learn from\n  give a later --until",
         ("--knowledge", "kar_user"): "--knowledge: kar_user is not about items",
@@ -102,7 +102,7 @@ def test_what_cannot_be_tuned_is_told_in_words_and_nothing_is_written(films, pla
     }
 
     for options, told in cases.items():
-        done = plain_knowflow.run("tune-encoder", "--config", str(films.config), "--out", str(out), *options)
+        done = plain_knowflow.run("tune", "encoder", "--config", str(films.config), "--out", str(out), *options)
         assert (done.returncode, done.stdout) == (2, ""), (options, done.stderr)
         assert told in done.stderr
         assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""knowflow tune-rewrites as a user calls it: what it says, what comes of it, and what it refuses."""
+"""knowflow tune rewrites as a user calls it: what it says, what comes of it, and what it refuses."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def words(make_shop, tiny, tmp_path):
     def make(out: Path, *options: str) -> list[str]:
         usual = {"--stage": "pro", "--model": str(tiny), "--candidate-file": str(given), "--results": "3"}
         left = [word for name, value in usual.items() if name not in options for word in (name, value)]
-        return ["tune-rewrites", "--config", str(shop.config), "--out", str(out), *left, *options]
+        return ["tune", "rewrites", "--config", str(shop.config), "--out", str(out), *left, *options]
 
     return make
 
@@ -47,7 +47,7 @@ def test_both_stages_say_what_was_learnt_and_what_came_of_it(words, plain_knowfl
     training = table.filter(pl.col("part") == "train")
     assert f"{int(training['kept'].sum()):,} of training pass both filters" in first.stdout
     assert "tuned tiny (full)" in first.stdout
-    assert first.stderr.splitlines()[-1].startswith(f"next: knowflow tune-rewrites --stage pro --model {sft}")
+    assert first.stderr.splitlines()[-1].startswith(f"next: knowflow tune rewrites --stage pro --model {sft}")
     found = json.loads(second.stdout)
     assert found["objective"] == "pro"
     assert found["held_out"]["after"]["tau"] >= found["held_out"]["before"]["tau"]

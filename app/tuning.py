@@ -1,0 +1,75 @@
+"""Gives a recipe of tuning its inputs and carries its job out, so that no recipe knows the config or the store."""
+
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+
+import polars as pl
+
+from app.config import Config
+from app.progress import progress
+from app.rewrite_tuning import judge_candidates
+from app.workplace import open_dataset, open_domain, open_store
+from engines.model_folder import fingerprint
+from feature_store.lineage import EPOCH, read_lineage
+from llm_tasks.pipeline.catalogue import choose_tasks
+from tuning.inputs import Inputs, Readers
+from tuning.recipe import Made, O, Recipe, Shown, carry_out
+from tuning.workfolder import TuningFault
+
+CLOCKS = ("as_of", "seen_until", "model_seen_until")
+
+
+def tune(
+    config: Config, recipe: Recipe[O], model: str, options: O, out: Path, *, resume: bool = False
+) -> tuple[Made[O], Sequence[Shown]]:
+    """Tune a model by a recipe.
+
+    Args:
+        config: The config; says the data, the domain, and what is searched.
+        recipe: The recipe.
+        model: The model that is tuned, as the recipe takes it.
+        options: The recipe's options.
+        out: Folder of the tuned model.
+        resume: Go on with the tuning that lies in `out`.
+
+    Returns:
+        What came of it, and what was found out before.
+    """
+    inputs = Inputs(recipe.name, recipe.learns_from, readers(config))
+    job = recipe.prepare(inputs, model, options)
+    result = carry_out(job, out, resume=resume, noted=inputs.noted)
+    return Made(options, result, out, fingerprint(out.resolve())), job.shown
+
+
+def readers(config: Config) -> Readers:
+    """How the parts of a shop are read; its data is read once."""
+    vllm = config.engine.name == "vllm"
+    return Readers(
+        dataset=cache(partial(open_dataset, config)),
+        domain=cache(partial(open_domain, config)),
+        texts=partial(item_texts, config),
+        rewrites=partial(judge_candidates, config),
+        template=config.engine.options.get("template", {}) if vllm else {},
+        skip_bad_rows=config.skip_bad_rows,
+        progress=progress(),
+    )
+
+
+def item_texts(config: Config, task: str) -> pl.DataFrame:
+    """Read the texts of a technique about items from the store.
+
+    Returns:
+        entity, as_of, text, and known: the newest event that the row or the model that answered has seen; null where
+        that is none.
+
+    Raises:
+        TuningFault: The technique is about something else, or has no text yet.
+    """
+    if choose_tasks([task], config.plugin_folders)[0].entity != "item":
+        raise TuningFault(f"--knowledge: {task} is not about items\n  name one that is, such as kar_item")
+    rows = read_lineage(open_store(config), [task], ["entity", "text", *CLOCKS]).drop_nulls("text")
+    if rows.is_empty():
+        raise TuningFault(f"--knowledge: {task} has no text yet\n  make some: knowflow refresh --task {task}")
+    known = pl.max_horizontal(CLOCKS)
+    return rows.select("entity", "as_of", "text", pl.when(known > EPOCH).then(known).alias("known"))
