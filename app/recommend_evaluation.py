@@ -94,17 +94,7 @@ def evaluate_recommenders(
     train = log.where((dataset.events["part"] == "train").to_numpy())
     test = find_test(dataset, log, part)
     fitting = _Fitting(config, dataset, train, test, release, at)
-    rankings: dict[str, list[np.ndarray]] = {}
-    left_out: dict[str, str] = {}
-    for done, one in enumerate(chosen):
-        progress("recommenders", done, len(chosen))
-        try:
-            rankings[one.name] = [fitting.lists_of(one, settings[one.name], seed, progress) for seed in range(seeds)]
-        except NoRelease as error:
-            if one.name in (names or ()):
-                raise
-            left_out[one.name] = str(error).splitlines()[0]
-    progress("recommenders", len(chosen), len(chosen))
+    rankings, left_out = _all_lists(fitting, chosen, settings, seeds, names or (), progress)
     users, user = np.unique(test.requests.user, return_inverse=True)
     asked = Asked(test.row, test.item, user, liked_events(train, len(items)))
     segments = item_and_user_segments(asked, _events_of(train, users))
@@ -124,6 +114,29 @@ def evaluate_recommenders(
         "train": {"events": len(train.user), "liked": int(train.label.sum()), "seen_until": _newest(train)},
         "bootstrap": {"unit": "users", "replicates": REPLICATES, "seed": 0},
     }
+
+
+def _all_lists(
+    fitting: "_Fitting",
+    chosen: Sequence[Recommender],
+    settings: Mapping[str, Frozen],
+    seeds: int,
+    named: Sequence[str],
+    progress: Progress,
+) -> tuple[dict[str, list[np.ndarray]], dict[str, str]]:
+    """Fit every recommender with every seed: its lists, and why one that nobody named was left out."""
+    rankings: dict[str, list[np.ndarray]] = {}
+    left_out: dict[str, str] = {}
+    for done, one in enumerate(chosen):
+        progress("recommenders", done, len(chosen))
+        try:
+            rankings[one.name] = [fitting.lists_of(one, settings[one.name], seed, progress) for seed in range(seeds)]
+        except NoRelease as error:
+            if one.name in named:
+                raise
+            left_out[one.name] = str(error).splitlines()[0]
+    progress("recommenders", len(chosen), len(chosen))
+    return rankings, left_out
 
 
 def find_test(dataset: Dataset, log: Log, part: str) -> Test:
