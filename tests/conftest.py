@@ -78,7 +78,8 @@ class Shop:
         from llm_tasks.pipeline.catalogue import choose_tasks
         from llm_tasks.pipeline.plan import plan_task
 
-        return plan_task(choose_tasks([task])[0], self.place(), **options)
+        place = self.place()
+        return plan_task(choose_tasks([task], place.plugins)[0], place, **options)
 
     def ask(self, task: str, **options: Any) -> Any:
         """Plan one technique and ask what it lacks, as the flow does."""
@@ -100,7 +101,9 @@ class Shop:
         config = load_config(self.config)
         with self.place().store.writer("a test") as writer:
             encoders = encoders_of(config, task)
-            return encode_task(choose_tasks([task])[0], encoders, writer, progress or silent, config.folder)
+            return encode_task(
+                choose_tasks([task], config.plugin_folders)[0], encoders, writer, progress or silent, config.folder
+            )
 
     def release(self, *tasks: str) -> str:
         """Ask, encode and publish some techniques, as the flow does but without Prefect; gives the release's name."""

@@ -68,12 +68,16 @@ def test_a_dimension_that_few_texts_cannot_span_is_fitted_once_and_not_every_nig
     assert (second.new, second.fitted) == (0, "")
 
 
-def test_two_techniques_with_the_same_texts_each_keep_their_fit(shop, monkeypatch):
-    from llm_tasks.item_facts import item_facts
-    from llm_tasks.pipeline.task import Task
+TWIN = """
+from dataclasses import replace
+from llm_tasks.item_facts import item_facts
+facts_twin = replace(item_facts, name="facts_twin", lexical_space="facts_twin")
+"""
 
-    twin = Task("facts_twin", "item", None, item_facts.encode, item_facts.rows, "facts_twin")
-    monkeypatch.setattr("llm_tasks.item_facts.facts_twin", twin, raising=False)
+
+def test_two_techniques_with_the_same_texts_each_keep_their_fit(shop, tmp_path):
+    (tmp_path / "twin.py").write_text(TWIN)
+    shop.configure(plugins=[str(tmp_path)])
     for name in ("item_facts", "facts_twin"):
         shop.ask(name)
         shop.encode(name)
