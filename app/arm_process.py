@@ -36,7 +36,7 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     try:
         dataset = open_dataset(config)
         samples, windows = open_samples(config, dataset), open_windows(config, dataset)
-        result = train_arm(arm, vectors, samples, config.train, report, windows)
+        result = train_arm(arm, vectors, samples, config.train, report, windows, config.plugin_folders)
     except (ArmFailed, UnfitBackbone, UnfitExamples, UnfitVectors) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1 if isinstance(error, ArmFailed) else TOLD)

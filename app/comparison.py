@@ -14,7 +14,6 @@ from app.samples import arms_in, open_samples, open_windows
 from app.train_runs import TrainRun, new_run
 from app.workplace import open_dataset, open_store
 from base.progress import Progress
-from ctr.arms import FACTS
 from ctr.constant import constant_scores
 from ctr.retrieval import find_pool
 from ctr.samples import PARTS, Samples
@@ -24,6 +23,7 @@ from evals.evaluate import Scores, evaluate
 from evals.segments import coverage, segments_of_test
 from feature_store.database import Store
 from feature_store.releases import Release, get_release, knowledge_cutoff, released_knowledge
+from llm_tasks.pipeline.arm import FACTS
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.task import Task
 
@@ -36,7 +36,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     Raises:
         NoRelease: There is no such release, or it lacks vectors that an arm reads.
         UnfitExamples: An arm's examples are not all for training.
-        UnknownArm: A name is no arm.
+        UnknownPlugin: A name is no arm.
     """
     store = open_store(config)
     release = get_release(store, release_name)

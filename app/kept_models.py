@@ -51,4 +51,5 @@ def score_events(
     """
     samples = build_samples(dataset, histories(dataset.events, model.history_length), model.frame)
     vectors = read_vectors_of(config, get_release(open_store(config), release or model.release), [model.arm])
-    return score_rows(model, vectors, samples, np.arange(len(samples.label)) if rows is None else rows)
+    wanted = np.arange(len(samples.label)) if rows is None else rows
+    return score_rows(model, vectors, samples, wanted, config.plugin_folders)

@@ -6,10 +6,11 @@ import numpy as np
 
 from app.config import Config
 from app.workplace import open_dataset, open_store
-from ctr.arms import Arm, choose_arms
+from ctr.controls import choose_arms
 from ctr.samples import PARTS, Samples, build_samples, codes_of
 from feature_store.knowledge import Knowledge
 from feature_store.releases import Release, released_knowledge
+from llm_tasks.pipeline.arm import Arm
 from llm_tasks.pipeline.catalogue import find_tasks
 from sources.events import histories, rolling_split
 from sources.tables import Dataset
@@ -41,7 +42,7 @@ def arms_in(config: Config, release: Release, names: Iterable[str] | None) -> li
     """Arms by name, with the techniques a release holds as arms of their own.
 
     Raises:
-        UnknownArm: A name is neither.
+        UnknownPlugin: A name is neither.
     """
     tasks: dict[str, tuple[str, list[str]]] = {}
     known = find_tasks(config.plugin_folders)
@@ -49,7 +50,7 @@ def arms_in(config: Config, release: Release, names: Iterable[str] | None) -> li
         task, encoder = made.split("/")
         if task in known:
             tasks.setdefault(task, (known[task].entity, []))[1].append(encoder)
-    return choose_arms(list(names) if names is not None else None, tasks)
+    return choose_arms(list(names) if names is not None else None, tasks, config.plugin_folders)
 
 
 def read_vectors_of(config: Config, release: Release, arms: Iterable[Arm]) -> Mapping[str, Knowledge]:

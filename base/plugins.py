@@ -46,8 +46,8 @@ class Kind(Generic[T]):
 
     word: str
     """What one is called in messages: `technique`."""
-    package: str
-    """The folder of ours that holds them, as Python imports it: `ctr.adapters`."""
+    package: str | tuple[str, ...]
+    """The folders of ours that hold them, as Python imports them: `ctr.adapters`."""
     type: type[T] | tuple[type[T], ...]
     """What its objects are instances of."""
 
@@ -100,7 +100,9 @@ def walk(kind: Kind[T], folders: tuple[Path, ...] = ()) -> tuple[Plugin[T], ...]
         PluginFault: As `find`.
     """
     found: dict[str, Plugin[T]] = {}
-    for file, module in [*_ours(kind.package), *_theirs(folders)]:
+    packages = (kind.package,) if isinstance(kind.package, str) else kind.package
+    ours = [found for package in packages for found in _ours(package)]
+    for file, module in [*ours, *_theirs(folders)]:
         for value in [one for one in vars(module).values() if isinstance(one, kind.type)]:
             name = str(getattr(value, "name", ""))
             if name in found and found[name].value is not value:

@@ -26,13 +26,16 @@ from app.samples import read_vectors_of
 from app.workplace import open_dataset, open_store
 from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import Adapter
-from ctr.arms import BASE, FACTS, KNOWLEDGE, Arm, Use, as_facts
-from ctr.config import Backbone, TrainConfig, TreesConfig
+from ctr.arms.base import BASE
+from ctr.config import TrainConfig, TreesConfig
+from ctr.controls import as_facts
 from ctr.learners import Views, make_learner
 from ctr.samples import PARTS, Samples, build_samples, codes_of
 from ctr.views import View
 from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
+from llm_tasks.kar_item import KNOWLEDGE
+from llm_tasks.pipeline.arm import FACTS, Arm, Use
 from sources.events import histories, rolling_split
 from sources.tables import Dataset
 
@@ -146,9 +149,9 @@ Tries = Iterable[tuple[str, Arm, TrainConfig]]
 
 def backbones() -> Tries:
     """Every backbone, with the base, the facts and the knowledge arm."""
-    names: tuple[Backbone, ...] = ("lr", "din", "deepfm", "dcnv2", "gbdt", "blend")
+    names: tuple[str, ...] = ("lr", "din", "deepfm", "dcnv2", "gbdt", "blend")
     for backbone in names:
-        for arm in (BASE, as_facts(KNOWLEDGE), KNOWLEDGE):
+        for arm in (BASE, as_facts(KNOWLEDGE, "facts"), KNOWLEDGE):
             yield f"{backbone} {arm.name}", arm, TrainConfig(backbone=backbone)
 
 

@@ -18,10 +18,12 @@ import torch
 from app.config import load_config
 from app.samples import open_samples, read_vectors_of
 from app.workplace import open_store
-from ctr.arms import BASE, KNOWLEDGE, Arm
+from ctr.arms.base import BASE
 from ctr.compare import prepare_views, train_arm
 from ctr.config import TrainConfig
 from feature_store.releases import NoRelease, get_release
+from llm_tasks.kar_item import KNOWLEDGE
+from llm_tasks.pipeline.arm import Arm
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
 RUNS = 3

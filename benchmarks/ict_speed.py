@@ -16,12 +16,13 @@ from retrieval_speed import CONFIG, RUNS, read_examples
 from app.config import load_config
 from app.samples import open_samples
 from base.progress import silent
-from ctr.arms import BASE, LLM_CF
+from ctr.arms.base import BASE
 from ctr.batch import Batches
 from ctr.compare import prepare_views
 from ctr.config import TrainConfig
 from ctr.learners import make_model
 from ctr.train import train
+from llm_tasks.cot_examples import LLM_CF
 
 
 def main() -> None:

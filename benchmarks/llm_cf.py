@@ -19,15 +19,17 @@ from app.config import load_config
 from app.looks import note_look
 from app.samples import open_samples, read_vectors_of
 from app.workplace import open_dataset, open_store
-from ctr.arms import LLM_CF, Arm, Use, arms_of
 from ctr.compare import train_arm
 from ctr.config import ExamplesConfig, TrainConfig
+from ctr.controls import arms_of
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
 from evals.evaluate import Scores, evaluate
 from evals.segments import segments_of_test
 from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
+from llm_tasks.cot_examples import LLM_CF
+from llm_tasks.pipeline.arm import Arm, Use
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
 ARMS = ("base", "kar", "llm-cf", "kar+llm-cf", "llm-cf-shuffled", "llm-cf-labels", "llm-cf-random")

@@ -27,9 +27,10 @@ from app.config import Config, load_config
 from app.samples import open_samples, read_vectors_of
 from app.workplace import open_dataset, open_store
 from base.progress import silent
-from ctr.arms import BASE, NOTELLM, TUNED, tuned_arms
+from ctr.arms.base import BASE
 from ctr.compare import train_arm
 from ctr.config import TrainConfig
+from ctr.controls import controls_of
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
 from engines.model_folder import minilm_folder
@@ -37,6 +38,7 @@ from evals.evaluate import Scores, evaluate
 from evals.segments import cold_rows
 from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
+from llm_tasks.note_embed import NOTELLM, TUNED
 from prompts.domain import load_domain
 from prompts.notes import notes
 from tuning.config import ContrastiveConfig
@@ -44,7 +46,7 @@ from tuning.contrastive import tune_encoder
 from tuning.note_pairs import training_pairs
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
-ARMS = (BASE, *tuned_arms(NOTELLM))
+ARMS = (BASE, *NOTELLM, *controls_of(NOTELLM, {"item_facts": "item", "note_embed": "item"}))
 SHARE = 0.5
 """Of the training events, from which the encoder is tuned."""
 

@@ -20,11 +20,11 @@ from app.config import load_config
 from app.samples import open_samples, read_vectors_of
 from app.workplace import open_store
 from ctr.adapters.in_context import prepare
-from ctr.arms import LLM_CF
 from ctr.retrieval import Choice
 from ctr.samples import Samples
 from feature_store.knowledge import Knowledge
 from feature_store.releases import NoRelease, get_release
+from llm_tasks.cot_examples import LLM_CF
 from sources.tables import event_id
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"

@@ -12,7 +12,7 @@ from app.workplace import chosen_tasks, open_store
 from cli.output import AsJson, bars, print_json, print_line, say
 from cli.prefect_settings import keep_in
 from cli.train import print_arms, split_arms
-from ctr.arms import choose_arms
+from ctr.controls import choose_arms
 from feature_store.database import Store, check_keys
 from flows.server import prefect_server
 

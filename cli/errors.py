@@ -6,7 +6,7 @@ from app.children import ChildFailed, ChildFault
 from app.train_runs import NoTrainRun
 from base.plugins import PluginFault, UnknownPlugin
 from cli.asking import Unlimited
-from ctr.faults import ArmFailed, UnfitExamples, UnfitVectors, UnknownArm
+from ctr.faults import ArmFailed, UnfitExamples, UnfitVectors
 from engines.choose import EngineFault
 from evals.evaluate import ScoresFault
 from feature_store.database import DuplicateKeys, OtherVersion, StoreBusy, StoreUnwritable
@@ -38,7 +38,6 @@ CODES: dict[type[Exception], int] = {
     PromptFault: WRONG_INPUT,
     UnknownPlugin: WRONG_INPUT,
     PluginFault: WRONG_INPUT,
-    UnknownArm: WRONG_INPUT,
     UnfitExamples: WRONG_INPUT,
     UnfitVectors: WRONG_INPUT,
     OptionFault: WRONG_INPUT,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,15 @@ import torch
 from base.progress import Progress, silent
 from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import ExampleAdapter
-from ctr.arms import Arm, disturb
 from ctr.config import TrainConfig
 from ctr.constant import constant_scores
+from ctr.controls import fed
 from ctr.learners import Learner, Model, Views, make_learner
 from ctr.retrieval import STRICT, Choice
 from ctr.samples import PARTS, Samples
 from ctr.views import Examples
 from feature_store.knowledge import Knowledge
+from llm_tasks.pipeline.arm import Arm
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,12 @@ class ArmResult:
 
 
 def prepare_views(
-    arm: Arm, knowledge: Mapping[str, Knowledge], samples: Samples, folds: int, choice: Choice = STRICT
+    arm: Arm,
+    knowledge: Mapping[str, Knowledge],
+    samples: Samples,
+    folds: int,
+    choice: Choice = STRICT,
+    plugins: Sequence[Path] = (),
 ) -> Views:
     """Prepare all adapters of an arm.
 
@@ -67,16 +74,17 @@ def prepare_views(
         samples: The samples.
         folds: Folds of whatever is fitted out of fold.
         choice: How examples are chosen, where the arm shows any.
+        plugins: Folders of a team's own plug-ins.
 
     Raises:
         UnfitExamples: An example is not for training.
     """
-    adapters = find_adapters()
+    adapters = find_adapters(plugins)
     choice = replace(choice, by_chance=arm.disturbance == "examples_by_chance")
     views: Views = {}
     for place, use in enumerate(arm.uses):
         adapter = adapters[use.adapter]
-        vectors = [disturb(knowledge[name], arm.disturbance) for name in use.vectors]
+        vectors = fed(use, knowledge, arm.disturbance)
         if isinstance(adapter, ExampleAdapter):
             views[f"{place}_{use.adapter}"] = adapter.prepare(vectors, samples, choice)
         else:
@@ -91,6 +99,7 @@ def train_arm(
     config: TrainConfig,
     progress: Progress = silent,
     windows: Sequence[np.ndarray] = (),
+    plugins: Sequence[Path] = (),
 ) -> ArmResult:
     """Train an arm once per seed under every protocol and score the test rows.
 
@@ -102,6 +111,7 @@ def train_arm(
         progress: Told how many models are done.
         windows: [N] int8 each: the parts of the samples at each cut of rolling time (`sources.events.rolling_split`);
             the first one is for choosing settings and has validation rows instead of test rows.
+        plugins: Folders of a team's own plug-ins.
 
     Raises:
         UnfitBackbone: Trees alone cannot train what an adapter has to learn.
@@ -114,8 +124,12 @@ def train_arm(
         test, rolling = (constant_scores(samples, parts, seeds) for parts in ([samples.part], windows[1:]))
         return ArmResult(test, rolling, ((),) * seeds, {}, 1, 0.0, None)
     choice = Choice(config.examples.count, config.examples.strict)
-    views = prepare_views(arm, knowledge, samples, config.folds, choice)
-    learner = make_learner(arm, views, samples, config)
+
+    def learner_of(known: Mapping[str, Knowledge], there: Samples) -> tuple[Learner, Views]:
+        views = prepare_views(arm, known, there, config.folds, choice, plugins)
+        return make_learner(arm, views, there, config, plugins), views
+
+    learner, views = learner_of(knowledge, samples)
     total = len(config.seeds) * max(len(windows), 1)
     settings, tried = search(learner, samples.part, config)
     models: list[Model] = []
@@ -126,7 +140,7 @@ def train_arm(
     chosen = {"split": _told(settings, tried)}
     scored: list[np.ndarray] = []
     if windows:
-        at = _learners(arm, knowledge, samples, config, choice, learner, views)
+        at = _learners(knowledge, samples, learner, views, learner_of)
         early, tried = search(at(windows[0]), windows[0], config, to_the_end=True)
         chosen["rolling"] = _told(early, tried)
         for number, window in enumerate(windows[1:], start=1):
@@ -196,13 +210,11 @@ def probabilities(model: Model, rows: np.ndarray) -> np.ndarray:
 
 
 def _learners(
-    arm: Arm,
     knowledge: Mapping[str, Knowledge],
     samples: Samples,
-    config: TrainConfig,
-    choice: Choice,
     learner: Learner,
     views: Views,
+    learner_of: Callable[[Mapping[str, Knowledge], Samples], tuple[Learner, Views]],
 ) -> Callable[[np.ndarray], Learner]:
     """The learner of each window: the same one, but for arms whose examples must be training rows of the window."""
     if not any(isinstance(read, Examples) for read in views.values()):
@@ -211,8 +223,7 @@ def _learners(
     def at(window: np.ndarray) -> Learner:
         seen = samples.time[window == PARTS.index("train")].max()
         past = {name: until(one, seen) if one.entity == "event" else one for name, one in knowledge.items()}
-        there = replace(samples, part=window)
-        return make_learner(arm, prepare_views(arm, past, there, config.folds, choice), there, config)
+        return learner_of(past, replace(samples, part=window))[0]
 
     return at
 

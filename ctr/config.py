@@ -1,12 +1,8 @@
 """Training configuration: one frozen object that Python, the command line and the flows share."""
 
-from typing import Literal
-
 from pydantic import Field, field_validator
 
 from base.frozen import Frozen
-
-Backbone = Literal["dcnv2", "deepfm", "din", "lr", "gbdt", "blend"]
 
 
 class ExamplesConfig(Frozen):
@@ -53,9 +49,9 @@ class Trial(Frozen):
 class TrainConfig(Frozen):
     """How one arm is trained; the defaults are the base of docs/benchmarks.md, chosen on validation."""
 
-    backbone: Backbone = "blend"
-    """Model that scores a sample: a network (dcnv2, deepfm, din, lr), gradient-boosted trees (`gbdt`), or the mean of
-    the logits of dcnv2 and trees (`blend`)."""
+    backbone: str = "blend"
+    """Model that scores a sample: a network (dcnv2, deepfm, din, lr), gradient-boosted trees (`gbdt`), the mean of the
+    logits of dcnv2 and trees (`blend`), or one of your own under `plugins:`."""
     embedding_dim: int = Field(default=8, ge=1)
     """Width of every embedding; on small data 8 is at least as good as 32 and twice as fast."""
     learning_rate: float = Field(default=6e-3, gt=0)

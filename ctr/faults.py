@@ -3,19 +3,6 @@
 from collections.abc import Iterable, Mapping
 
 
-class UnknownArm(Exception):
-    """A name that is neither an arm nor a task.
-
-    Args:
-        names: The unknown names.
-        known: The names there are.
-    """
-
-    def __init__(self, names: Iterable[str], known: Iterable[str]) -> None:
-        self.names, self.known = tuple(names), tuple(known)
-        super().__init__(f"no such arm: {', '.join(self.names)}\n  there are: {', '.join(self.known)}")
-
-
 class UnfitKept(Exception):
     """A kept model cannot read these samples, or is no model.
 

@@ -11,14 +11,13 @@ a little as the log grows.
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ctr.arms import Arm, Use
 from ctr.compare import Best, prepare_views, probabilities
 from ctr.config import TrainConfig
 from ctr.faults import UnfitKept
@@ -27,6 +26,7 @@ from ctr.retrieval import Choice
 from ctr.samples import PARTS, Frame, Samples
 from ctr.train import validation_auc
 from feature_store.knowledge import Knowledge
+from llm_tasks.pipeline.arm import Arm, Use
 
 FACTS = "model.json"
 
@@ -117,7 +117,13 @@ def open_kept(folder: Path) -> Kept:
     )
 
 
-def score_rows(kept: Kept, knowledge: Mapping[str, Knowledge], samples: Samples, rows: np.ndarray) -> np.ndarray:
+def score_rows(
+    kept: Kept,
+    knowledge: Mapping[str, Knowledge],
+    samples: Samples,
+    rows: np.ndarray,
+    plugins: Sequence[Path] = (),
+) -> np.ndarray:
     """Score some samples, of the run itself or of a later log.
 
     Args:
@@ -127,6 +133,7 @@ def score_rows(kept: Kept, knowledge: Mapping[str, Knowledge], samples: Samples,
             those it was trained on. A row's own label enters nothing that the row reads, so that a pair nobody has
             rated yet can be an event with any label, as the newest of its user.
         rows: [n] int64.
+        plugins: Folders of a team's own plug-ins.
 
     Returns:
         [n] float32: probabilities of a click.
@@ -136,6 +143,6 @@ def score_rows(kept: Kept, knowledge: Mapping[str, Knowledge], samples: Samples,
         UnfitExamples: An example that the arm shows is not for training.
     """
     choice = Choice(kept.settings.examples.count, kept.settings.examples.strict)
-    views = prepare_views(kept.arm, knowledge, samples, kept.settings.folds, choice)
-    learner = make_learner(kept.arm, views, samples, kept.settings)
+    views = prepare_views(kept.arm, knowledge, samples, kept.settings.folds, choice, plugins)
+    learner = make_learner(kept.arm, views, samples, kept.settings, plugins)
     return probabilities(learner.read(kept.folder, kept.settings), rows)

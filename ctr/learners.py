@@ -15,18 +15,17 @@ from safetensors.torch import load_file, save_file
 from base.progress import silent
 from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import Adapter, AdapterModule, ExampleAdapter, ExampleModule, Plain
-from ctr.arms import Arm, Use
 from ctr.backbones.gbdt import Trees
+from ctr.backbones.protocol import choose_backbone
 from ctr.batch import Batches, Fields
-from ctr.config import Backbone, TrainConfig
+from ctr.config import TrainConfig
 from ctr.faults import UnfitBackbone, UnfitKept, UnfitVectors
 from ctr.model import ClickModel, build_model
 from ctr.samples import PARTS, Samples
 from ctr.train import score_logits, train, validation_auc
 from ctr.views import Examples, View
+from llm_tasks.pipeline.arm import Arm
 
-BLENDED: Backbone = "dcnv2"
-"""The network that `blend` averages with trees."""
 NETWORK_FILE = "network.safetensors"
 IDS = ("fields.user.weight", "fields.item.weight")
 """Parameters with one row an id."""
@@ -126,11 +125,11 @@ class Network:
         arm: Its adapters.
         views: What they read.
         samples: All samples.
-        backbone: Name of the network.
+        plugins: Folders of a team's own plug-ins.
     """
 
-    def __init__(self, arm: Arm, views: Views, samples: Samples, backbone: Backbone) -> None:
-        self.arm, self.views, self.samples, self.backbone = arm, views, samples, backbone
+    def __init__(self, arm: Arm, views: Views, samples: Samples, plugins: Sequence[Path] = ()) -> None:
+        self.arm, self.views, self.samples, self.plugins = arm, views, samples, plugins
         self.batches = Batches(samples, views)
 
     @property
@@ -140,15 +139,14 @@ class Network:
 
     def train(self, part: np.ndarray, config: TrainConfig, seed: int) -> NetworkModel:
         """Train a network of this seed."""
-        samples, config = replace(self.samples, part=part), config.model_copy(update={"backbone": self.backbone})
-        model = make_model(self.arm, self.views, self.batches, samples, config, seed)
+        samples = replace(self.samples, part=part)
+        model = make_model(self.arm, self.views, self.batches, samples, config, seed, self.plugins)
         run = train(model, self.batches, samples, config, seed, silent)
         return NetworkModel(run.model, self.batches, run.validation_auc, run.samples_per_cpu_second)
 
     def read(self, folder: Path, config: TrainConfig) -> NetworkModel:
         """Read a network; users and items that it has not met add nothing."""
-        config = config.model_copy(update={"backbone": self.backbone})
-        model = make_model(self.arm, self.views, self.batches, self.samples, config, 0)
+        model = make_model(self.arm, self.views, self.batches, self.samples, config, 0, self.plugins)
         learned = load_file(folder / NETWORK_FILE)
         for name in IDS:
             met, width = learned[name].shape
@@ -162,7 +160,13 @@ class Network:
 
 
 def make_model(
-    arm: Arm, views: Views, batches: Batches, samples: Samples, config: TrainConfig, seed: int
+    arm: Arm,
+    views: Views,
+    batches: Batches,
+    samples: Samples,
+    config: TrainConfig,
+    seed: int,
+    plugins: Sequence[Path] = (),
 ) -> ClickModel:
     """Make a fresh network of an arm; the seed decides its first parameters.
 
@@ -177,19 +181,19 @@ def make_model(
         history_length=samples.history.shape[1],
         width=config.embedding_dim,
     )
-    modules = {}
+    modules, adapters = {}, find_adapters(plugins)
     for use, (place, read) in zip(arm.uses, views.items(), strict=True):
         try:
-            modules[place] = _make_module(use.adapter, read, fields.count * fields.width + batches.dense_width, config)
+            features = fields.count * fields.width + batches.dense_width
+            modules[place] = _make_module(adapters[use.adapter], read, features, config)
         except UnfitVectors as fault:
             raise UnfitVectors(f"arm {arm.name}: {fault.why}", fault.widths) from None
-    return build_model(config.backbone, fields, batches.dense_width, modules)
+    return build_model(choose_backbone(config.backbone, plugins), fields, batches.dense_width, modules)
 
 
 def _make_module(
-    name: str, read: Mapping[str, View] | Examples, features: int, config: TrainConfig
+    adapter: Adapter | ExampleAdapter, read: Mapping[str, View] | Examples, features: int, config: TrainConfig
 ) -> AdapterModule | ExampleModule:
-    adapter = find_adapters()[name]
     if isinstance(adapter, ExampleAdapter):
         assert isinstance(read, Examples)  # its own `prepare` made it
         return adapter.build(features, read.width, config.examples.count, config.examples.alpha)
@@ -254,7 +258,9 @@ class Blend:
         return BlendModel(tuple(learner.read(folder, config) for learner in self.learners), ())
 
 
-def make_learner(arm: Arm, views: Views, samples: Samples, config: TrainConfig) -> Learner:
+def make_learner(
+    arm: Arm, views: Views, samples: Samples, config: TrainConfig, plugins: Sequence[Path] = ()
+) -> Learner:
     """Make an arm's learner.
 
     Args:
@@ -262,29 +268,31 @@ def make_learner(arm: Arm, views: Views, samples: Samples, config: TrainConfig) 
         views: What its adapters prepared.
         samples: All samples.
         config: Which backbone, and its sizes.
+        plugins: Folders of a team's own plug-ins.
 
     Raises:
         UnfitBackbone: Trees alone cannot train what an adapter of the arm has to learn.
+        UnknownPlugin: There is no such backbone.
     """
-    if config.backbone == "gbdt":
-        if learned := [use.adapter for use in arm.uses if not _is_plain(use)]:
+    backbone, adapters = choose_backbone(config.backbone, plugins), find_adapters(plugins)
+    plain = [_is_plain(adapters[use.adapter]) for use in arm.uses]
+    learners: list[Learner] = [Network(arm, views, samples, plugins)] if backbone.network else []
+    if backbone.trees:
+        if not learners and not all(plain):
+            learned = [use.adapter for use, is_plain in zip(arm.uses, plain, strict=True) if not is_plain]
             raise UnfitBackbone(arm.name, learned)
-        return Trees(samples, _columns(arm, views))
-    if config.backbone == "blend":
         # What an adapter learns with the model enters by the network alone.
-        return Blend([Network(arm, views, samples, BLENDED), Trees(samples, _columns(arm, views))], samples)
-    return Network(arm, views, samples, config.backbone)
+        learners.append(Trees(samples, _columns(views, plain)))
+    return learners[0] if len(learners) == 1 else Blend(learners, samples)
 
 
-def _is_plain(use: Use) -> bool:
+def _is_plain(adapter: Adapter | ExampleAdapter) -> bool:
     """Whether an adapter hands over its views as they are, so that nothing of it is trained."""
-    adapter = find_adapters()[use.adapter]
     return isinstance(adapter, Adapter) and adapter.build is Plain
 
 
-def _columns(arm: Arm, views: Views) -> dict[str, dict[str, View]]:
+def _columns(views: Views, plain: Sequence[bool]) -> dict[str, dict[str, View]]:
     """The views that can be read as columns."""
-    plain = [_is_plain(use) for use in arm.uses]
     return {
         place: read
         for (place, read), reads in zip(views.items(), plain, strict=True)

@@ -8,14 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ctr.adapters.protocol import AdapterModule, ExampleModule
-from ctr.backbones.dcnv2 import DCNv2
-from ctr.backbones.deepfm import DeepFM
-from ctr.backbones.din import DIN
-from ctr.backbones.lr import LR
+from ctr.backbones.protocol import Backbone
 from ctr.batch import Batch, Fields
-from ctr.config import Backbone
-
-BACKBONES = {"dcnv2": DCNv2, "deepfm": DeepFM, "din": DIN, "lr": LR}
 
 
 class ClickModel(nn.Module):
@@ -58,7 +52,7 @@ def build_model(
     """Compose a model.
 
     Args:
-        backbone: Name of the backbone.
+        backbone: The backbone; one with a network.
         fields: Embeds a batch.
         dense: Number of dense values of a batch.
         adapters: The adapters' modules; none gives the plain backbone.
@@ -67,5 +61,6 @@ def build_model(
         The model, with parameters drawn from torch's present seed.
     """
     added = sum(adapter.width for adapter in adapters.values())
-    scorer = BACKBONES[backbone](fields.count, fields.width, dense + added)
+    assert backbone.network is not None  # `ctr.learners.make_learner` trains trees otherwise
+    scorer = backbone.network(fields.count, fields.width, dense + added)
     return ClickModel(fields, scorer, {place: cast("nn.Module", module) for place, module in adapters.items()})

@@ -1,46 +1,60 @@
 """Writes docs/catalogue.md from the docstrings in the code: `python docs/make_catalogue.py`."""
 
-import inspect
 from pathlib import Path
+from typing import Any
 
-from ctr.adapters.catalogue import find_adapters
-from ctr.arms import arms_of
-from ctr.backbones.gbdt import Trees
-from ctr.model import BACKBONES
-from llm_tasks.pipeline.catalogue import find_tasks
+from base.plugins import Kind, walk
+from ctr.adapters.catalogue import ADAPTERS
+from ctr.backbones.protocol import BACKBONES
+from ctr.controls import ARMS
+from encoders.choose import ENCODERS
+from engines.choose import ENGINES
+from evals.top_k import MEASURES
+from llm_tasks.pipeline.catalogue import TECHNIQUES
+from recommenders.protocol import RECOMMENDERS
 
 PAGE = Path(__file__).parent / "catalogue.md"
 COMMAND = "python docs/make_catalogue.py"
 HEAD = f"""<!-- Written by `{COMMAND}` from the docstrings in the code; edit those, not this page. -->
 # Catalogue
 
-What there is, one small file each. [CONTRIBUTING](../CONTRIBUTING.md) shows how to add one.
+What there is. Each is found in the folder of its room and in the folders that knowflow.yaml names under `plugins:`;
+[CONTRIBUTING](../CONTRIBUTING.md) shows how to add one of each kind.
 """
+KINDS: dict[str, Kind[Any]] = {
+    "Techniques": TECHNIQUES,
+    "Engines": ENGINES,
+    "Encoders": ENCODERS,
+    "Recommenders": RECOMMENDERS,
+    "Adapters": ADAPTERS,
+    "Backbones": BACKBONES,
+}
+SHORT: dict[str, tuple[str, Kind[Any]]] = {
+    "Arms": (
+        "What `knowflow train` compares; the name of any technique is an arm too. Each arm NAME has controls:\n"
+        "NAME-facts, NAME-shuffled, NAME-random, NAME-labels, as far as they make sense (`ctr/controls.py`); those of\n"
+        "`knowledge` are called facts, shuffled and random.",
+        ARMS,
+    ),
+    "Measures": ("What every top-k evaluation reports.", MEASURES),
+}
 
 
 def page() -> str:
     """The whole page."""
-    techniques = {name: task.doc for name, task in find_tasks().items()}
-    adapters = {name: _doc(adapter.prepare) for name, adapter in find_adapters().items()}
-    backbones = {name: _doc(backbone) for name, backbone in BACKBONES.items()} | {"gbdt": _doc(Trees)}
-    arms = "\n".join(f"- **{arm.name}**: {arm.about}" for arm in arms_of().values())
-    parts = [
-        HEAD,
-        _section("Techniques", "llm_tasks", techniques),
-        _section("Adapters", "ctr/adapters", adapters),
-        _section("Backbones", "ctr/backbones", backbones),
-        f"## Arms\n\nWhat `knowflow train` compares; the name of any technique is an arm too.\n\n{arms}\n",
-    ]
+    parts = [HEAD, *(_section(title, kind) for title, kind in KINDS.items())]
+    parts += [_list(title, says, kind) for title, (says, kind) in SHORT.items()]
     return "\n".join(parts)
 
 
-def _doc(thing: object) -> str:
-    return inspect.getdoc(inspect.getmodule(thing)) or ""
-
-
-def _section(title: str, folder: str, docs: dict[str, str]) -> str:
-    entries = [f"### {name}\n\n`{folder}/{name}.py`\n\n```text\n{doc.strip()}\n```\n" for name, doc in docs.items()]
+def _section(title: str, kind: Kind[Any]) -> str:
+    entries = [f"### {one.name}\n\n`{one.file}`\n\n```text\n{one.doc.strip()}\n```\n" for one in walk(kind)]
     return f"## {title}\n\n" + "\n".join(entries)
+
+
+def _list(title: str, says: str, kind: Kind[Any]) -> str:
+    entries = "\n".join(f"- **{one.name}** (`{one.file}`): {one.value.about}" for one in walk(kind))
+    return f"## {title}\n\n{says}\n\n{entries}\n"
 
 
 if __name__ == "__main__":

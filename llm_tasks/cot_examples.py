@@ -30,12 +30,20 @@ import polars as pl
 from pydantic import Field
 
 from llm_tasks.kar_user import show_history
+from llm_tasks.pipeline.arm import COMPARED, Arm, Use
 from llm_tasks.pipeline.task import Inputs, Row, SampledOptions, llm_task
 from prompts.domain import Domain
 from sources.events import histories
 from sources.tables import event_id
 
 EVENT = ["user", "item", "time"]
+
+
+LLM_CF = Arm(
+    "llm-cf",
+    "LLM-CF's decoder over like events of the past, each with the model's reasoning and its label.",
+    (Use("in_context", ("cot_examples/dense", COMPARED)),),
+)
 
 
 class CotExamplesOptions(SampledOptions):

@@ -11,7 +11,19 @@ Example:   knowflow plan --task kar_item
 
 from collections.abc import Iterator
 
+from llm_tasks.pipeline.arm import FACTS, Arm, Use
 from llm_tasks.pipeline.task import EPOCH, Inputs, Row, llm_task
+
+KNOWLEDGE = Arm(
+    "knowledge",
+    "The model's answers about items, as similarity to the history, as text quality and as taste, beside the facts.",
+    (
+        Use("similarity", (f"{FACTS}/dense", "kar_item/lexical", "kar_item/dense")),
+        Use("quality", ("kar_item/lexical",)),
+        Use("taste", (f"{FACTS}/dense", f"{FACTS}/lexical", "kar_item/dense", "kar_item/lexical")),
+    ),
+    controls="",  # facts, shuffled and random are this arm's, for it is the one that is judged by default
+)
 
 
 @llm_task(entity="item", prompt="kar_item")

@@ -15,8 +15,15 @@ from typing import Annotated
 import polars as pl
 from pydantic import Field
 
+from llm_tasks.pipeline.arm import Arm, Use
 from llm_tasks.pipeline.task import Inputs, Row, TaskOptions, llm_task
 from prompts.domain import Domain
+
+KAR = Arm(
+    "kar",
+    "KAR's hybrid experts on user and item answers, as the paper has them (dense vectors, mean pooling).",
+    (Use("hybrid_experts", ("kar_user/dense", "kar_item/dense")),),
+)
 
 
 class KarUserOptions(TaskOptions):

@@ -14,8 +14,18 @@ Example:   knowflow plan --task note_embed
 
 from collections.abc import Iterator
 
+from llm_tasks.pipeline.arm import COMPARED, Arm, Use
 from llm_tasks.pipeline.task import EPOCH, Inputs, Row, llm_task
 from prompts.notes import notes
+
+TUNED = "note_embed/note"
+"""The vectors of items by an encoder that was tuned on what the same people choose, named `note` in knowflow.yaml."""
+NOTELLM = Arm(
+    "notellm",
+    "NoteLLM's vectors of items, as similarity to the history (beside the catalogue's facts) and as text quality.",
+    (Use("similarity", (COMPARED, TUNED)), Use("quality", (TUNED,))),
+    facts={TUNED: COMPARED},
+)
 
 
 @llm_task(entity="item", prompt=None, lexical_space="item_facts", opt_in=True)

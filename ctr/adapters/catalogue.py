@@ -1,22 +1,21 @@
-"""All adapters: found by walking this folder, so that a new file needs no registration."""
+"""All adapters: every file of this folder and of a team's own folders, found without registration."""
 
-import importlib
-import pkgutil
+from collections.abc import Sequence
+from pathlib import Path
 
-import ctr.adapters
+from base.plugins import Kind, find
 from ctr.adapters.protocol import Adapter, ExampleAdapter
 
+ADAPTERS = Kind("adapter", "ctr.adapters", (Adapter, ExampleAdapter))
 
-def find_adapters() -> dict[str, Adapter | ExampleAdapter]:
-    """Import every file of `ctr/adapters/` and collect the adapters declared there, by name.
+
+def find_adapters(plugins: Sequence[Path] = ()) -> dict[str, Adapter | ExampleAdapter]:
+    """All adapters by name.
+
+    Args:
+        plugins: Folders of a team's own plug-ins.
 
     Raises:
-        ValueError: Two files declare an adapter of one name.
+        PluginFault: A file cannot be imported, or two adapters have one name.
     """
-    found: dict[str, Adapter | ExampleAdapter] = {}
-    for name in sorted(info.name for info in pkgutil.iter_modules(ctr.adapters.__path__)):
-        module = importlib.import_module(f"ctr.adapters.{name}")
-        for adapter in [value for value in vars(module).values() if isinstance(value, Adapter | ExampleAdapter)]:
-            if found.setdefault(adapter.name, adapter) is not adapter:
-                raise ValueError(f"{module.__name__}: another file declares an adapter {adapter.name}: rename one")
-    return found
+    return find(ADAPTERS, plugins)

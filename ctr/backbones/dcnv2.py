@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ctr.backbones.perceptron import perceptron
+from ctr.backbones.protocol import Backbone
 from ctr.batch import States
 
 
@@ -39,3 +40,6 @@ class DCNv2(nn.Module):
         for layer in self.crosses:
             crossed = start * layer(crossed) + crossed
         return self.out(torch.cat([crossed, self.deep(start)], dim=1)).squeeze(1)
+
+
+DCNV2 = Backbone("dcnv2", "Explicit crosses of bounded degree beside a perceptron.", DCNv2)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ctr.backbones.perceptron import perceptron
+from ctr.backbones.protocol import Backbone
 from ctr.batch import States
 
 
@@ -41,3 +42,6 @@ def pairs(fields: Tensor) -> Tensor:
     """Sum of the inner products of all pairs of fields: [B, F, d] -> [B]."""
     total = fields.sum(dim=1)  # [B, d]
     return (total.square() - fields.square().sum(dim=1)).sum(dim=1) / 2
+
+
+DEEPFM = Backbone("deepfm", "A factorisation machine over pairs of fields beside a perceptron.", DeepFM)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ctr.backbones.perceptron import perceptron
+from ctr.backbones.protocol import Backbone
 from ctr.batch import States
 
 
@@ -42,3 +43,8 @@ class DIN(nn.Module):
         interest = torch.einsum("bh,bhd->bd", weight, history)
         start = torch.cat([states.fields.flatten(1), interest, states.dense], dim=1)
         return self.out(self.deep(start)).squeeze(1)
+
+
+DEEP_INTEREST = Backbone(
+    "din", "The history pooled by how much each event has to do with the target.", DIN
+)

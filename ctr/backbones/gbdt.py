@@ -16,6 +16,7 @@ from typing import Any
 import lightgbm
 import numpy as np
 
+from ctr.backbones.protocol import Backbone
 from ctr.config import TrainConfig, TreesConfig
 from ctr.faults import UnfitKept
 from ctr.samples import PARTS, Samples
@@ -168,3 +169,6 @@ def columns_of(samples: Samples, views: Mapping[str, Mapping[str, View]]) -> Col
             table = np.concatenate([view.table, np.full((1, view.width), np.nan, dtype=np.float32)])
             blocks.append(table[view.rows])  # row -1 is the last one: unknown
     return Columns(np.concatenate(blocks, axis=1).astype(np.float32), tuple(codes))
+
+
+GBDT = Backbone("gbdt", "Gradient-boosted trees over counted features; no ids.", trees=True)

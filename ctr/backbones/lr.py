@@ -8,6 +8,7 @@ Relations: the first-order part of DeepFM, and what every other backbone must be
 import torch
 from torch import Tensor, nn
 
+from ctr.backbones.protocol import Backbone
 from ctr.batch import States
 
 
@@ -27,3 +28,6 @@ class LR(nn.Module):
     def forward(self, states: States) -> Tensor:
         """[B, F, d] and [B, k] -> logits [B]."""
         return self.out(torch.cat([states.fields.flatten(1), states.dense], dim=1)).squeeze(1)
+
+
+LOGISTIC = Backbone("lr", "Logistic regression: one weight for every id, category and dense value.", LR)

@@ -10,24 +10,27 @@ import pytest
 import torch
 
 import ctr.adapters
+from base.plugins import find
 from base.progress import silent
 from ctr.adapters import concat
 from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import ExampleAdapter, Missing, Plain, view_name
-from ctr.arms import BASE, Arm, Use
+from ctr.arms.base import BASE
 from ctr.batch import Batches
 from ctr.compare import prepare_views
 from ctr.config import TrainConfig
 from ctr.learners import make_model
-from ctr.model import BACKBONES
+from ctr.backbones.protocol import BACKBONES
 from ctr.train import rows_of, train
 from ctr.views import Examples
+from llm_tasks.pipeline.arm import Arm, Use
 from sources.tables import event_id
 
 ADAPTERS = find_adapters()
 FILES = {path.stem for path in Path(ctr.adapters.__file__).parent.glob("*.py")}
 EVERY_ADAPTER = pytest.mark.parametrize("adapter", ADAPTERS)
-EVERY_BACKBONE = pytest.mark.parametrize("backbone", BACKBONES)
+NETWORKS = {name: one.network for name, one in find(BACKBONES).items() if one.network and not one.trees}
+EVERY_BACKBONE = pytest.mark.parametrize("backbone", NETWORKS)
 STRANGERS = {"event": [event_id("stranger", "i00"), event_id("u00", "stranger")]}
 CONFIG = TrainConfig(backbone="dcnv2", search=(), batch_size=64, epochs=1, folds=3, embedding_dim=4)
 
@@ -55,9 +58,10 @@ def logits(model, samples, views):
     return model.eval()(batches.take(torch.arange(len(samples.item)))).detach().numpy()
 
 
-def trained(arm, views, samples, config, seed=0):
+def trained(arm, views, samples, config, seed=0, plugins=()):
     batches = Batches(samples, views)
-    return train(make_model(arm, views, batches, samples, config, seed), batches, samples, config, seed, silent).model
+    model = make_model(arm, views, batches, samples, config, seed, plugins)
+    return train(model, batches, samples, config, seed, silent).model
 
 
 def with_vectors(known, change):
@@ -70,7 +74,7 @@ def test_every_file_beside_the_seam_is_one_adapter_of_its_name():
     assert all(adapter.name == name and len(adapter.about) > 10 for name, adapter in ADAPTERS.items())
 
 
-@pytest.mark.parametrize("name", [*ADAPTERS, *BACKBONES, "gbdt"])
+@pytest.mark.parametrize("name", [*ADAPTERS, *find(BACKBONES)])
 def test_every_docstring_says_formula_or_idea_and_relations(name):
     place = "adapters" if name in ADAPTERS else "backbones"
     doc = importlib.import_module(f"ctr.{place}.{name}").__doc__
@@ -158,7 +162,7 @@ def test_augmentation_off_is_the_plain_backbone_bit_for_bit_also_after_training(
 
     torch.manual_seed(4)  # the plain backbone, put together by hand
     fields = world.fields(samples)
-    plain = BACKBONES[backbone](fields.count, fields.width, batches.dense_width)
+    plain = NETWORKS[backbone](fields.count, fields.width, batches.dense_width)
 
     def plain_logits():
         with torch.inference_mode():
@@ -249,34 +253,15 @@ ADAPTER = Adapter("zz_toy", prepare, Plain, "one where the item is known")
 '''
 
 
-@pytest.fixture
-def dropped(tmp_path, monkeypatch):
-    """Put files beside the adapters without touching the folder."""
-    monkeypatch.setattr(ctr.adapters, "__path__", [*ctr.adapters.__path__, str(tmp_path)])
+def test_a_new_file_is_an_adapter_without_any_edit_and_enters_a_model(tmp_path, samples, known):
+    (tmp_path / "zz_toy.py").write_text(TOY)
 
-    def drop(name, text):
-        (tmp_path / f"{name}.py").write_text(text)
-        importlib.invalidate_caches()
-        return name
-
-    return drop
-
-
-def test_a_new_file_is_an_adapter_without_any_edit_and_enters_a_model(dropped, samples, known):
-    dropped("zz_toy", TOY)
-
-    assert set(find_adapters()) == {*ADAPTERS, "zz_toy"}
+    assert set(find_adapters([tmp_path])) == {*ADAPTERS, "zz_toy"}
+    assert set(find_adapters()) == set(ADAPTERS)
     arm = Arm("toy", "", (Use("zz_toy", ("kar_item/dense",)), Use("concat", ("kar_item/dense",))))
-    views = prepare_views(arm, known, samples, 3)
-    model = trained(arm, views, samples, CONFIG)
+    views = prepare_views(arm, known, samples, 3, plugins=[tmp_path])
+    model = trained(arm, views, samples, CONFIG, plugins=[tmp_path])
     assert list(views) == ["0_zz_toy", "1_concat"]
     assert np.isfinite(logits(model, samples, views)).all()
     off = {**views, "0_zz_toy": {"toy": replace(views["0_zz_toy"]["toy"], rows=np.full(len(samples.item), -1))}}
     assert (logits(model, samples, off) != logits(model, samples, views)).any()
-
-
-def test_two_adapters_of_one_name_are_refused(dropped):
-    dropped("zz_other", TOY.replace("zz_toy", "concat"))
-
-    with pytest.raises(ValueError, match=r"ctr\.adapters\.zz_other: another file declares an adapter concat"):
-        find_adapters()

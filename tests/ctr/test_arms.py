@@ -6,27 +6,19 @@ import numpy as np
 import pytest
 
 from ctr.adapters.catalogue import find_adapters
-from ctr.arms import (
-    BASE,
-    FACTS,
-    KAR,
-    KNOWLEDGE,
-    LLM_CF,
-    NOTELLM,
-    Arm,
-    Use,
-    arm_of_task,
-    arms_of,
-    as_facts,
-    choose_arms,
-    disturb,
-    example_arms,
-    tuned_arms,
-)
-from ctr.faults import UnknownArm
+from ctr.arms.base import BASE
+from ctr.arms.kar_llm_cf import BOTH
+from ctr.compare import prepare_views, train_arm
+from ctr.config import TrainConfig
+from ctr.controls import COMPARED_ARMS, arm_of_task, arms_of, as_facts, choose_arms, controls_of, disturb
+from base.plugins import UnknownPlugin
+from llm_tasks.cot_examples import LLM_CF
+from llm_tasks.kar_item import KNOWLEDGE
+from llm_tasks.kar_user import KAR
+from llm_tasks.note_embed import NOTELLM
+from llm_tasks.pipeline.arm import FACTS, Arm, Use
 
-EXAMPLE_ARMS = ["llm-cf", "kar+llm-cf", "llm-cf-shuffled", "llm-cf-labels", "llm-cf-random"]
-TUNED_ARMS = ["notellm", "notellm-facts", "notellm-shuffled", "notellm-random"]
+ABOUT = {"item_facts": "item", "kar_item": "item", "note_embed": "item", "kar_user": "user", "cot_examples": "event"}
 TASKS = {
     "kar_item": ("item", ["dense", "lexical"]),
     "kar_user": ("user", ["dense"]),
@@ -36,71 +28,99 @@ TASKS = {
 }
 
 
-def test_a_full_comparison_has_all_controls_in_order():
+def test_every_declared_arm_has_controls_and_the_default_comparison_is_among_them():
     arms = arms_of()
 
-    few = ["constant", "base", "facts", "knowledge", "shuffled", "random"]
-    assert list(arms) == [*few, "kar", *EXAMPLE_ARMS, *TUNED_ARMS]
+    assert {*COMPARED_ARMS, "kar", "llm-cf", "kar+llm-cf", "notellm"} <= set(arms)
     assert [name for name, arm in arms.items() if not arm.learns] == ["constant"]
     assert all(arm.name == name and len(arm.about) > 20 for name, arm in arms.items())
     assert arms["base"].uses == ()
     assert {use.adapter for arm in arms.values() for use in arm.uses} <= set(find_adapters())
-    for name in ("shuffled", "random"):  # the same adapters and vectors, disturbed
-        assert arms[name].uses == arms["knowledge"].uses
-        assert arms[name].disturbance == name
-    assert {arms[name].disturbance for name in ("base", "facts", "knowledge", "kar")} == {"none"}
+    assert {name for name in arms if name.startswith("kar-")} == {"kar-shuffled", "kar-random"}  # users have no facts
+    assert {arms[name].disturbance for name in ("base", "facts", "knowledge", "kar", "notellm-facts")} == {"none"}
 
 
-def test_controls_of_the_example_arm_differ_from_it_in_what_is_disturbed_alone():
-    arms = {arm.name: arm for arm in example_arms(LLM_CF)}
+@pytest.mark.parametrize("arm", [KNOWLEDGE, NOTELLM, KAR])
+def test_wrong_and_random_vectors_enter_by_the_same_adapters(arm):
+    begin = "" if arm is KNOWLEDGE else f"{arm.name}-"
+    controls = {one.name: one for one in controls_of(arm, ABOUT)}
 
-    assert list(arms) == EXAMPLE_ARMS
-    assert arms["llm-cf"] is LLM_CF
-    assert arms["kar+llm-cf"].uses == KAR.uses + LLM_CF.uses
-    assert {name: arm.disturbance for name, arm in arms.items()} == {
-        "llm-cf": "none",
-        "kar+llm-cf": "none",
+    for kind in ("shuffled", "random"):
+        assert controls[f"{begin}{kind}"].uses == arm.uses
+        assert controls[f"{begin}{kind}"].disturbance == kind
+
+
+def test_controls_of_an_arm_that_shows_examples_differ_from_it_in_what_is_disturbed_alone():
+    controls = controls_of(LLM_CF, ABOUT)
+
+    assert {one.name: one.disturbance for one in controls} == {
         "llm-cf-shuffled": "reasonings_shuffled",
         "llm-cf-labels": "reasonings_left_out",
         "llm-cf-random": "examples_by_chance",
     }
-    assert all(arms[name].uses == LLM_CF.uses for name in EXAMPLE_ARMS[2:])
-    assert all(len(arm.about) > 20 for arm in arms.values())
+    assert all(one.uses == LLM_CF.uses and len(one.about) > 20 for one in controls)
+    assert BOTH.uses == KAR.uses + LLM_CF.uses
 
 
-def test_controls_of_the_tuned_encoder_s_arm_differ_from_it_in_the_vectors_alone():
-    arms = {arm.name: arm for arm in tuned_arms(NOTELLM)}
-
-    assert list(arms) == TUNED_ARMS
-    assert arms["notellm"] is NOTELLM
-    assert NOTELLM.vectors == ("item_facts/dense", "note_embed/note")
-    # The same adapters, each with the frozen encoder's vectors in place of the tuned one's.
-    assert arms["notellm-facts"].uses == (
-        Use("similarity", ("item_facts/dense",)),
-        Use("quality", ("item_facts/dense",)),
-    )
-    assert [arm.disturbance for arm in arms.values()] == ["none", "none", "shuffled", "random"]
-    assert all(arms[name].uses == NOTELLM.uses for name in TUNED_ARMS[2:])
-
-
-def test_facts_is_the_knowledge_arm_with_the_catalogue_s_own_text():
-    facts = as_facts(KNOWLEDGE)
+def test_facts_has_as_many_views_as_the_arm_it_controls():
+    facts = as_facts(KNOWLEDGE, "facts")
 
     assert [use.adapter for use in facts.uses] == [use.adapter for use in KNOWLEDGE.uses]
-    assert facts.vectors == (f"{FACTS}/dense", f"{FACTS}/lexical")
-    assert all(name.startswith(f"{FACTS}/") for name in facts.vectors)
-    # Each encoder that the knowledge arm's use reads, once, in order.
+    assert [len(use.vectors) for use in facts.uses] == [len(use.vectors) for use in KNOWLEDGE.uses]
+    assert set(facts.vectors) == {f"{FACTS}/dense", f"{FACTS}/lexical"}
+    # Each with the encoder of the vectors that it stands for.
     arm = Arm("a", "", (Use("concat", ("kar_item/lexical", f"{FACTS}/dense", "other/lexical")),))
-    assert as_facts(arm).uses == (Use("concat", (f"{FACTS}/lexical", f"{FACTS}/dense")),)
+    assert as_facts(arm, "f").uses == (Use("concat", (f"{FACTS}/lexical", f"{FACTS}/dense", f"{FACTS}/lexical")),)
+    # The frozen encoder's vectors stand for those of a tuned one.
+    assert as_facts(NOTELLM, "f").uses == (
+        Use("similarity", ("item_facts/dense", "item_facts/dense")),
+        Use("quality", ("item_facts/dense",)),
+    )
 
 
-def test_controls_follow_another_knowledge_arm():
-    mine = Arm("knowledge", "mine", (Use("quality", ("mine/lexical",)),))
+def test_vectors_that_are_named_twice_are_two_views(world, samples):
+    known = {"item_facts/dense": world.knowledge(samples)}
+    arm = Arm("a", "", (Use("similarity", ("item_facts/dense", "item_facts/dense")),))
 
-    arms = arms_of(mine)
+    views = prepare_views(arm, known, samples, 3)["0_similarity"]
+    once = prepare_views(Arm("a", "", (Use("similarity", ("item_facts/dense",)),)), known, samples, 3)["0_similarity"]
 
-    assert arms["facts"].uses == (Use("quality", (f"{FACTS}/lexical",)),)
-    assert arms["random"].uses == arms["shuffled"].uses == mine.uses
+    assert isinstance(views, dict)
+    assert isinstance(once, dict)
+    assert len(views) == 2 * len(once)
+    np.testing.assert_array_equal(*(view.table for view in views.values()))
+
+
+ADAPTER = """
+from ctr.adapters.concat import CONCAT
+from dataclasses import replace
+from ctr.backbones.dcnv2 import DCNv2
+from ctr.backbones.protocol import Backbone
+from llm_tasks.pipeline.arm import Arm, Use
+TOY = replace(CONCAT, name="toy")
+SHALLOW = Backbone("shallow", "a toy", lambda fields, width, dense: DCNv2(fields, width, dense, 1, (4,)))
+MINE = Arm("mine", "A toy arm of a team's own, fed by a toy adapter.", (Use("toy", ("kar_item/dense",)),))
+"""
+
+
+def test_a_team_s_adapter_backbone_and_arm_are_found_with_their_controls(tmp_path, world, samples):
+    (tmp_path / "mine.py").write_text(ADAPTER)
+    arms = choose_arms(["mine", "mine-facts", "mine-shuffled"], TASKS, [tmp_path])
+    known = {f"{task}/dense": world.knowledge(samples) for task in ("kar_item", "item_facts")}
+    config = TrainConfig(backbone="shallow", search=(), rolling=(), seeds=(0,))
+
+    results = [train_arm(arm, known, samples, config, plugins=[tmp_path]) for arm in arms]
+
+    assert [arm.uses for arm in arms] == [
+        (Use("toy", ("kar_item/dense",)),),
+        (Use("toy", ("item_facts/dense",)),),
+        (Use("toy", ("kar_item/dense",)),),
+    ]
+    assert all(np.isfinite(one.test).all() and one.test.std() > 0 for one in results)
+    for what, named in (("adapter", {}), ("backbone", {"backbone": "shallow"})):
+        with pytest.raises((UnknownPlugin, KeyError), match=r"toy|no such backbone: shallow\n  there are: blend, dcnv2"):
+            train_arm(arms[0], known, samples, TrainConfig(search=(), rolling=(), **named))
+        assert what
 
 
 def test_an_arm_names_each_vector_once():
@@ -138,8 +158,8 @@ def test_a_comparison_without_names_is_of_the_knowledge_arm_and_its_controls():
 def test_unknown_arms_are_told_with_those_there_are():
     # A technique about queries, or one without vectors, is no arm.
     with pytest.raises(
-        UnknownArm,
-        match=r"no such arm: nope, rewrite, new\n  there are: constant, base, .*, kar_item, kar_user, cot_examples$",
+        UnknownPlugin,
+        match=r"no such arm: nope, rewrite, new\n  there are: kar_item, kar_user, cot_examples, base, .*",
     ) as caught:
         choose_arms(["base", "nope", "rewrite", "new"], TASKS)
 

@@ -1,7 +1,6 @@
 """Backbones: each formula equals an independent one in NumPy, a loop or scikit-learn; masked events count nothing."""
 
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,8 +13,9 @@ from ctr.backbones.din import DIN
 from ctr.backbones.lr import LR
 from ctr.backbones.perceptron import perceptron
 from ctr.batch import Batches, States
-from ctr.config import Backbone
-from ctr.model import BACKBONES, build_model
+from base.plugins import find
+from ctr.backbones.protocol import BACKBONES, choose_backbone
+from ctr.model import build_model
 
 FIELDS, WIDTH, DENSE, EVENTS = 4, 3, 2, 5
 SMALL = {"hidden": (6, 3)}
@@ -45,7 +45,7 @@ def check_close(found, expected):
 
 
 def test_every_name_of_the_settings_is_a_backbone():
-    assert {*BACKBONES, "gbdt", "blend"} == set(get_args(Backbone))
+    assert {"dcnv2", "deepfm", "din", "lr", "gbdt", "blend"} == set(find(BACKBONES))
 
 
 def test_a_perceptron_is_linear_layers_with_relu_after_each():
@@ -166,10 +166,10 @@ def batches(samples):
     return Batches(samples, {})
 
 
-@pytest.fixture(params=BACKBONES)
+@pytest.fixture(params=[name for name, one in find(BACKBONES).items() if not one.trees])
 def model(request, world, samples, batches):
     torch.manual_seed(5)
-    built = build_model(request.param, world.fields(samples), batches.dense_width, {})
+    built = build_model(choose_backbone(request.param), world.fields(samples), batches.dense_width, {})
     for table in (built.fields.user, built.fields.item):  # as large as training would make them
         torch.nn.init.normal_(table.weight)
     return built.eval()

@@ -10,13 +10,14 @@ import pytest
 from pydantic import ValidationError
 
 from base.progress import silent
-from ctr.arms import Arm, Use, arms_of
 from ctr.batch import Batches
 from ctr.compare import prepare_views, train_arm, until
 from ctr.config import ExamplesConfig, TrainConfig, Trial
+from ctr.controls import arms_of
 from ctr.faults import UnfitVectors
 from ctr.learners import make_model
 from ctr.train import rows_of, score, train
+from llm_tasks.pipeline.arm import Arm, Use
 
 CONFIG = TrainConfig(
     backbone="dcnv2", search=(), batch_size=64, epochs=2, patience=2, embedding_dim=4, folds=3, seeds=(0, 1)
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import hashlib, runpy, torch
 torch.set_num_threads(1)
-from ctr.arms import arms_of
+from ctr.controls import arms_of
 from ctr.compare import train_arm
 from ctr.config import TrainConfig
 world = runpy.run_path("tests/ctr/conftest.py")

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ctr.arms import BASE, Arm, Use
+from ctr.arms.base import BASE
 from ctr.backbones.gbdt import Trees, columns_of
 from ctr.compare import prepare_views
 from ctr.config import TrainConfig, TreesConfig
 from ctr.faults import UnfitBackbone
 from ctr.learners import make_learner
 from ctr.views import View
+from llm_tasks.pipeline.arm import Arm, Use
 
 CONFIG = TrainConfig(backbone="gbdt", trees=TreesConfig(count=20, least_samples=10, leaves=7), seeds=(0, 1), search=())
 

@@ -9,13 +9,13 @@ import torch
 
 from base.progress import silent
 from ctr.adapters.in_context import WIDTH, InContext, features, head, prepare, reconstruction_loss
-from ctr.arms import Arm, Use
 from ctr.batch import Batches, Shown, States
 from ctr.compare import prepare_views
 from ctr.config import ExamplesConfig, TrainConfig
 from ctr.learners import make_model
 from ctr.retrieval import Choice
 from ctr.train import rows_of, train
+from llm_tasks.pipeline.arm import Arm, Use
 
 ARM = Arm("toy", "", (Use("in_context", ("cot_examples/dense", "kar_item/dense")),))
 CONFIG = TrainConfig(backbone="dcnv2", search=(), batch_size=64, epochs=1, folds=3, embedding_dim=4)

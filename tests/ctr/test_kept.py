@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ctr.arms import Arm, Use
 from ctr.compare import train_arm
 from ctr.config import TrainConfig, TreesConfig
 from ctr.faults import UnfitKept
 from ctr.kept import keep, open_kept, score_rows
 from ctr.samples import PARTS, build_samples
+from llm_tasks.pipeline.arm import Arm, Use
 from sources.events import histories
 
 CONFIG = TrainConfig(

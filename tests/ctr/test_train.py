@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from base.progress import silent
-from ctr.arms import BASE
+from ctr.arms.base import BASE
 from ctr.batch import Batches
 from ctr.config import TrainConfig
 from ctr.faults import ArmFailed

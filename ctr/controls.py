@@ -1,0 +1,154 @@
+"""The arms there are, and the controls of any arm: what must not help, made by one function.
+
+An arm NAME has these controls, called NAME-facts and so on:
+
+- facts: the same adapters with as many views, fed with title and fields alone; for arms that read vectors of items
+- shuffled: the same vectors, each with the wrong entity; of an arm that shows examples, the wrong event
+- random: random vectors; an arm that shows examples draws these by chance instead
+- labels: the examples without what the model says of them; for arms that show examples
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from base.plugins import Kind, UnknownPlugin, find
+from feature_store.knowledge import Knowledge
+from llm_tasks.pipeline.arm import COMPARED, FACTS, Arm, Disturbance, Use
+from llm_tasks.pipeline.catalogue import find_tasks
+
+ARMS = Kind("arm", ("ctr.arms", "llm_tasks", "recommenders"), Arm)
+COMPARED_ARMS = ("constant", "base", "facts", "knowledge", "shuffled", "random")
+"""What is compared unless arms are named: what any model must beat, the arm that is judged, and its controls."""
+
+
+def arms_of(plugins: Sequence[Path] = ()) -> dict[str, Arm]:
+    """All arms that are declared, each followed by its controls, by name.
+
+    Args:
+        plugins: Folders of a team's own plug-ins.
+    """
+    entities = {name: task.entity for name, task in find_tasks(plugins).items()}
+    declared = find(ARMS, plugins).values()
+    return {one.name: one for arm in declared for one in (arm, *controls_of(arm, entities))}
+
+
+def controls_of(arm: Arm, entities: Mapping[str, str]) -> list[Arm]:
+    """Make the controls of an arm; none of one that reads no vectors.
+
+    Args:
+        arm: Any arm.
+        entities: Technique -> what its rows are about.
+    """
+    about = [entities.get(name.split("/")[0]) for name in arm.vectors]
+    if not about:
+        return []
+    name, begin = arm.name, f"{arm.name}-" if arm.controls is None else arm.controls
+
+    def control(kind: str, says: str, disturbance: Disturbance) -> Arm:
+        return replace(arm, name=f"{begin}{kind}", about=says, disturbance=disturbance, controls=None)
+
+    if "event" in about:
+        shuffled = (
+            f"{name} with the reasonings shuffled across its examples: the same texts, each with the wrong event."
+        )
+        labels = f"{name} without any reasoning: the examples' fields and labels alone."
+        chance = f"{name} with examples drawn by chance instead of like ones, as old and as balanced."
+        return [
+            control("shuffled", shuffled, "reasonings_shuffled"),
+            control("labels", labels, "reasonings_left_out"),
+            control("random", chance, "examples_by_chance"),
+        ]
+    whose = " and ".join(sorted({f"{one}s" for one in about if one}))
+    shuffled = f"The {name} arm with its texts shuffled across {whose}: the same vectors, all of them wrong."
+    random = f"The {name} arm with random vectors, known from the same moments on."
+    of_items = [as_facts(arm, f"{begin}facts")] if set(about) == {"item"} else []
+    return [*of_items, control("shuffled", shuffled, "shuffled"), control("random", random, "random")]
+
+
+def as_facts(arm: Arm, name: str) -> Arm:
+    """The control without a model's answer: the same adapters and as many views, fed with the catalogue's own text."""
+    uses = []
+    for use in arm.uses:
+        vectors = (arm.facts.get(one) or f"{FACTS}/{one.split('/')[1]}" for one in use.vectors)
+        uses.append(Use(use.adapter, tuple(vectors)))
+    about = f"The same adapters as the {arm.name} arm, fed with title and fields alone: no model was asked."
+    return Arm(name, about, tuple(uses))
+
+
+def arm_of_task(task: str, entity: str, encoders: Sequence[str]) -> Arm:
+    """The arm of a single technique: similarity and quality for items, concatenation for users, examples for events.
+
+    Args:
+        task: Name of the technique; also the arm's.
+        entity: What its rows are about.
+        encoders: Encoders its vectors were made with.
+    """
+    vectors = tuple(f"{task}/{encoder}" for encoder in encoders)
+    if entity == "item":
+        uses = (Use("similarity", vectors), Use("quality", vectors))
+        return Arm(task, f"The vectors of {task}, as similarity to the history and as text quality.", uses)
+    if entity == "event":
+        uses = tuple(Use("in_context", (one, COMPARED)) for one in vectors)
+        return Arm(task, f"The events of {task}, shown to a decoder as examples.", uses)
+    return Arm(task, f"The vectors of {task}, concatenated to the backbone's input.", (Use("concat", vectors),))
+
+
+def choose_arms(
+    names: Sequence[str] | None, tasks: Mapping[str, tuple[str, Sequence[str]]], plugins: Sequence[Path] = ()
+) -> list[Arm]:
+    """Take arms by name; `COMPARED_ARMS` when none is named.
+
+    Args:
+        names: Names of arms, of techniques, or of controls of either.
+        tasks: Technique -> what its rows are about, and the encoders its vectors were made with; one about queries
+            is no arm, for no sample is about a query.
+        plugins: Folders of a team's own plug-ins.
+
+    Raises:
+        UnknownPlugin: A name is none of these.
+        PluginFault: A file of the folders cannot be used.
+    """
+    known, entities = arms_of(plugins), {task: entity for task, (entity, _) in tasks.items()}
+    own = [
+        arm_of_task(task, entity, encoders)
+        for task, (entity, encoders) in tasks.items()
+        if encoders and entity in ("item", "user", "event")
+    ]
+    known = {one.name: one for arm in own for one in (arm, *controls_of(arm, entities))} | known
+    wanted = COMPARED_ARMS if names is None else list(dict.fromkeys(names))
+    if unknown := [name for name in wanted if name not in known]:
+        plain = [name for name, arm in known.items() if arm.disturbance == "none" and not name.endswith("-facts")]
+        raise UnknownPlugin("arm", unknown, [*plain, "and NAME-shuffled, NAME-random and so on of each"])
+    return [known[name] for name in wanted]
+
+
+def fed(use: Use, knowledge: Mapping[str, Knowledge], disturbance: Disturbance) -> list[Knowledge]:
+    """The vectors that one adapter of an arm reads, disturbed; one that is named twice counts as two."""
+    vectors = [disturb(knowledge[name], disturbance) for name in use.vectors]
+    before = [use.vectors[:place].count(name) for place, name in enumerate(use.vectors)]
+    return [
+        replace(one, encoder=f"{one.encoder}#{number + 1}") if number else one
+        for one, number in zip(vectors, before, strict=True)
+    ]
+
+
+def disturb(knowledge: Knowledge, disturbance: Disturbance, seed: int = 0) -> Knowledge:
+    """Shuffle vectors across rows, or replace them by random ones or by zeros; what is about whom stays.
+
+    All encoders of a task are shuffled alike: texts move, not vectors. Random vectors are independent of each other.
+    Where reasonings are disturbed, vectors of items stay, so that the same examples are found.
+    """
+    reasonings = knowledge.entity == "event"
+    if disturbance == "shuffled" or (disturbance == "reasonings_shuffled" and reasonings):
+        place = np.random.default_rng(seed).permutation(len(knowledge.vectors))
+        return replace(knowledge, vectors=knowledge.vectors[place])
+    if disturbance == "reasonings_left_out" and reasonings:
+        return replace(knowledge, vectors=np.zeros_like(knowledge.vectors))
+    if disturbance == "random":
+        random = np.random.default_rng([seed, *f"{knowledge.task}/{knowledge.encoder}".encode()])
+        noise = random.standard_normal(knowledge.vectors.shape, dtype=np.float32)
+        return replace(knowledge, vectors=noise / np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), 1e-9))
+    return knowledge
