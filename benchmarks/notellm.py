@@ -46,7 +46,7 @@ from tuning.contrastive import tune_encoder
 from tuning.note_pairs import training_pairs
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
-ARMS = (BASE, *NOTELLM, *controls_of(NOTELLM, {"item_facts": "item", "note_embed": "item"}))
+ARMS = (BASE, NOTELLM, *controls_of(NOTELLM, {"item_facts": "item", "note_embed": "item"}))
 SHARE = 0.5
 """Of the training events, from which the encoder is tuned."""
 

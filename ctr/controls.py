@@ -120,7 +120,7 @@ def choose_arms(
     known = {one.name: one for arm in own for one in (arm, *controls_of(arm, entities))} | known
     wanted = COMPARED_ARMS if names is None else list(dict.fromkeys(names))
     if unknown := [name for name in wanted if name not in known]:
-        plain = [name for name, arm in known.items() if arm.disturbance == "none" and not name.endswith("-facts")]
+        plain = [*(arm.name for arm in own), *find(ARMS, plugins)]
         raise UnknownPlugin("arm", unknown, [*plain, "and NAME-shuffled, NAME-random and so on of each"])
     return [known[name] for name in wanted]
 

@@ -9,9 +9,10 @@ from ctr.backbones.protocol import BACKBONES
 from ctr.controls import ARMS
 from encoders.choose import ENCODERS
 from engines.choose import ENGINES
-from evals.top_k import MEASURES
+from evals.measures.protocol import MEASURES
 from llm_tasks.pipeline.catalogue import TECHNIQUES
 from recommenders.protocol import RECOMMENDERS
+from tuning.recipe import RECIPES
 
 PAGE = Path(__file__).parent / "catalogue.md"
 COMMAND = "python docs/make_catalogue.py"
@@ -25,6 +26,7 @@ KINDS: dict[str, Kind[Any]] = {
     "Techniques": TECHNIQUES,
     "Engines": ENGINES,
     "Encoders": ENCODERS,
+    "Recipes": RECIPES,
     "Recommenders": RECOMMENDERS,
     "Adapters": ADAPTERS,
     "Backbones": BACKBONES,

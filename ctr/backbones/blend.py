@@ -1,5 +1,6 @@
 """Blend: a DCNv2 network and gradient-boosted trees, trained side by side; the mean of their logits answers.
 
+Paper:     none; the plainest of all ensembles.
 Idea:      a network learns ids and what an adapter learns with it, trees find thresholds of counted features; their
            errors differ, so that the mean is better than either (docs/benchmarks.md).
 Formula:   logit = (logit of dcnv2 + logit of the trees) / 2, of one seed.

@@ -45,6 +45,4 @@ class DIN(nn.Module):
         return self.out(self.deep(start)).squeeze(1)
 
 
-DEEP_INTEREST = Backbone(
-    "din", "The history pooled by how much each event has to do with the target.", DIN
-)
+DEEP_INTEREST = Backbone("din", "The history pooled by how much each event has to do with the target.", DIN)

@@ -16,11 +16,11 @@ from ctr.adapters import concat
 from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import ExampleAdapter, Missing, Plain, view_name
 from ctr.arms.base import BASE
+from ctr.backbones.protocol import BACKBONES
 from ctr.batch import Batches
 from ctr.compare import prepare_views
 from ctr.config import TrainConfig
 from ctr.learners import make_model
-from ctr.backbones.protocol import BACKBONES
 from ctr.train import rows_of, train
 from ctr.views import Examples
 from llm_tasks.pipeline.arm import Arm, Use

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from base.plugins import UnknownPlugin
 from ctr.adapters.catalogue import find_adapters
 from ctr.arms.base import BASE
 from ctr.arms.kar_llm_cf import BOTH
 from ctr.compare import prepare_views, train_arm
 from ctr.config import TrainConfig
 from ctr.controls import COMPARED_ARMS, arm_of_task, arms_of, as_facts, choose_arms, controls_of, disturb
-from base.plugins import UnknownPlugin
 from llm_tasks.cot_examples import LLM_CF
 from llm_tasks.kar_item import KNOWLEDGE
 from llm_tasks.kar_user import KAR
@@ -92,12 +92,12 @@ def test_vectors_that_are_named_twice_are_two_views(world, samples):
 
 
 ADAPTER = """
-from ctr.adapters.concat import CONCAT
+from ctr.adapters.concat import ADAPTER
 from dataclasses import replace
 from ctr.backbones.dcnv2 import DCNv2
 from ctr.backbones.protocol import Backbone
 from llm_tasks.pipeline.arm import Arm, Use
-TOY = replace(CONCAT, name="toy")
+TOY = replace(ADAPTER, name="toy")
 SHALLOW = Backbone("shallow", "a toy", lambda fields, width, dense: DCNv2(fields, width, dense, 1, (4,)))
 MINE = Arm("mine", "A toy arm of a team's own, fed by a toy adapter.", (Use("toy", ("kar_item/dense",)),))
 """
@@ -118,7 +118,9 @@ def test_a_team_s_adapter_backbone_and_arm_are_found_with_their_controls(tmp_pat
     ]
     assert all(np.isfinite(one.test).all() and one.test.std() > 0 for one in results)
     for what, named in (("adapter", {}), ("backbone", {"backbone": "shallow"})):
-        with pytest.raises((UnknownPlugin, KeyError), match=r"toy|no such backbone: shallow\n  there are: blend, dcnv2"):
+        with pytest.raises(
+            (UnknownPlugin, KeyError), match=r"toy|no such backbone: shallow\n  there are: blend, dcnv2"
+        ):
             train_arm(arms[0], known, samples, TrainConfig(search=(), rolling=(), **named))
         assert what
 
@@ -159,7 +161,7 @@ def test_unknown_arms_are_told_with_those_there_are():
     # A technique about queries, or one without vectors, is no arm.
     with pytest.raises(
         UnknownPlugin,
-        match=r"no such arm: nope, rewrite, new\n  there are: kar_item, kar_user, cot_examples, base, .*",
+        match=r"no such arm: nope, rewrite, new\n  there are: kar_item, kar_user, cot_examples, constant, base, .*, notellm, and NAME-shuffled",
     ) as caught:
         choose_arms(["base", "nope", "rewrite", "new"], TASKS)
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from base.plugins import find
 from ctr.backbones.dcnv2 import DCNv2
 from ctr.backbones.deepfm import DeepFM, pairs
 from ctr.backbones.din import DIN
 from ctr.backbones.lr import LR
 from ctr.backbones.perceptron import perceptron
-from ctr.batch import Batches, States
-from base.plugins import find
 from ctr.backbones.protocol import BACKBONES, choose_backbone
+from ctr.batch import Batches, States
 from ctr.model import build_model
 
 FIELDS, WIDTH, DENSE, EVENTS = 4, 3, 2, 5

@@ -12,8 +12,8 @@ from app.arm_runs import run_arm
 from app.comparison import begin_run
 from app.config import load_config
 from app.train_runs import NoTrainRun, get_run, list_runs
-from base.progress import silent
 from base.plugins import UnknownPlugin
+from base.progress import silent
 from ctr.faults import ArmFailed
 from evals.conclusion import conclude_both
 from evals.metrics import FUNCTIONS
