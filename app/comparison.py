@@ -21,6 +21,7 @@ from ctr.views import knowledge_view
 from evals.conclusion import conclude_both
 from evals.evaluate import Scores, evaluate
 from evals.segments import coverage, segments_of_test
+from feature_store.codes import CODES_TABLE, made_of
 from feature_store.database import Store
 from feature_store.releases import Release, get_release, knowledge_cutoff, released_knowledge
 from llm_tasks.pipeline.arm import FACTS
@@ -34,7 +35,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     """Note what is to be compared and on which test rows, before anything is trained.
 
     Raises:
-        NoRelease: There is no such release, or it lacks vectors that an arm reads.
+        NoRelease: There is no such release, or it lacks vectors or codes that an arm reads.
         UnfitExamples: An arm's examples are not all for training.
         UnknownPlugin: A name is no arm.
     """
@@ -48,6 +49,8 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     vectors = {name for arm in chosen for name in arm.vectors}
     for name in sorted(vectors - set(release.facts.get("vectors", {}))):
         released_knowledge(store, release, *name.split("/", 1))  # raises, and says how to make them
+    for name in sorted({name for arm in chosen for name in arm.codes}):
+        made_of(release, CODES_TABLE, name)  # raises, too
     for name in sorted(name for name in vectors if _about(name.split("/")[0], techniques) == "event"):
         find_pool(released_knowledge(store, release, *name.split("/", 1)), samples)
     test = samples.part == PARTS.index("test")
@@ -70,7 +73,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
             "release": release.name,
             "arms": {arm.name: arm.about for arm in chosen},
             "trained": [arm.name for arm in chosen if arm.learns],
-            "uses": {arm.name: [[use.adapter, list(use.vectors)] for use in arm.uses] for arm in chosen},
+            "uses": {arm.name: [[use.adapter, list(use.reads)] for use in arm.uses] for arm in chosen},
             "train": config.train.model_dump(),
             "data_version": dataset.version,
             "data": _data_facts(config, samples),

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import ValidationError
 
 from app.config import Config
+from app.options import options_of, task_and_encoder
 from app.workplace import open_dataset, open_store
 from base.frozen import Frozen
 from base.plugins import choose, find
@@ -87,7 +87,7 @@ def evaluate_recommenders(
     plugins = config.plugin_folders
     known = find(RECOMMENDERS, plugins)
     chosen = choose(RECOMMENDERS, list(dict.fromkeys([*CONTROLS, *(names or known)])), plugins)
-    settings = {one.name: _options_of(one, (options or {}).get(one.name, {})) for one in chosen}
+    settings = {one.name: options_of(one, (options or {}).get(one.name, {})) for one in chosen}
     choose(RECOMMENDERS, list(options or {}), plugins)
     dataset = open_dataset(config)
     log, items = log_of(dataset), dataset.items["item"].to_list()
@@ -206,7 +206,7 @@ class Released:
     def vectors(self, name: str) -> np.ndarray:
         """Vectors by technique/encoder: [I, d] float32, zeros where nothing was known."""
         store = open_store(self.config)
-        knowledge = released_knowledge(store, get_release(store, self.release), *_task_and_encoder(name))
+        knowledge = released_knowledge(store, get_release(store, self.release), *task_and_encoder(name))
         _check_items(name, knowledge.entity)
         return vectors_at(knowledge, self.items, self.first)
 
@@ -218,25 +218,9 @@ class Released:
         return codes.at(np.array(self.items), np.full(len(self.items), self.first))
 
 
-def _task_and_encoder(name: str) -> tuple[str, str]:
-    task, slash, encoder = name.partition("/")
-    if not (slash and task and encoder):
-        raise OptionFault(f"vectors {name}: should be technique/encoder\n  such as: item_facts/dense")
-    return task, encoder
-
-
 def _check_items(name: str, entity: str) -> None:
     if entity != "item":
         raise OptionFault(f"{name}: is about each {entity}, a recommender reads what is about items\n  name another")
-
-
-def _options_of(one: Recommender, given: Mapping[str, Any]) -> Frozen:
-    try:
-        return one.options.model_validate(dict(given))
-    except ValidationError as error:
-        faults = [f"{one.name}.{'.'.join(map(str, of['loc']))}: {of['msg']}" for of in error.errors()]
-        fields = ", ".join(one.options.model_fields) or "none"
-        raise OptionFault("\n".join(faults) + f"\n  options of {one.name}: {fields}") from None
 
 
 def _events_of(log: Log, users: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What training reads: the samples of a config, and the vectors of a release that arms name."""
+"""What training reads: the samples of a config, and the vectors and codes of a release that arms name."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,9 +8,10 @@ from app.config import Config
 from app.workplace import open_dataset, open_store
 from ctr.controls import choose_arms
 from ctr.samples import PARTS, Samples, build_samples, codes_of
+from feature_store.codes import released_codes
 from feature_store.knowledge import Knowledge
 from feature_store.releases import Release, released_knowledge
-from llm_tasks.pipeline.arm import Arm
+from llm_tasks.pipeline.arm import CODES, Arm
 from llm_tasks.pipeline.catalogue import find_tasks
 from sources.events import histories, rolling_split
 from sources.tables import Dataset
@@ -54,11 +55,13 @@ def arms_in(config: Config, release: Release, names: Iterable[str] | None) -> li
 
 
 def read_vectors_of(config: Config, release: Release, arms: Iterable[Arm]) -> Mapping[str, Knowledge]:
-    """Read the vectors that arms name, each once.
+    """Read the vectors and the sets of codes that arms name, each once.
 
     Raises:
         NoRelease: The release lacks some of them; the text says which.
     """
-    store = open_store(config)
-    wanted = dict.fromkeys(name for arm in arms for name in arm.vectors)
-    return {name: released_knowledge(store, release, *name.split("/", 1)) for name in wanted}
+    store, arms = open_store(config), list(arms)
+    vectors = dict.fromkeys(name for arm in arms for name in arm.vectors)
+    codes = dict.fromkeys(name for arm in arms for name in arm.codes)
+    read = {name: released_knowledge(store, release, *name.split("/", 1)) for name in vectors}
+    return read | {f"{CODES}/{name}": released_codes(store, release, name).knowledge() for name in codes}

@@ -4,9 +4,8 @@ import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
@@ -14,9 +13,9 @@ from app.config import load_config
 from app.progress import progress
 from app.recommend_evaluation import FOLDER, evaluate_recommenders
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
+from cli.settings import read_settings
 from evals.page import render_page
 from evals.recommend_page import conclusion, page_sections, shown_tables
-from llm_tasks.pipeline.workplace import OptionFault
 
 
 def recommend(
@@ -45,7 +44,7 @@ def recommend(
 
     Example: knowflow eval recommend --config examples/movielens/knowflow.yaml
     """
-    opened, options = load_config(config), _options(settings or [])
+    opened, options = load_config(config), read_settings(settings or [])
     with bars():
         result = evaluate_recommenders(opened, progress(), models, options, release, seeds, part)
     tables = shown_tables(result)
@@ -64,26 +63,3 @@ def recommend(
         say(f"left out: {name}: {why}")
     print_line(f"{conclusion(result)}\nmodels  {opened.home_folder / FOLDER}\npage  {path}")
     return 0
-
-
-def _options(given: list[str]) -> dict[str, dict[str, Any]]:
-    """Read MODEL.OPTION=VALUE, all faults at once.
-
-    Raises:
-        OptionFault: One is not of that form.
-    """
-    options: dict[str, dict[str, Any]] = {}
-    faults: list[str] = []
-    for one in given:
-        key, equals, value = one.partition("=")
-        model, dot, option = key.partition(".")
-        if not (equals and dot and model and option):
-            faults.append(f"--set {one}: should be MODEL.OPTION=VALUE")
-            continue
-        try:
-            options.setdefault(model, {})[option] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            faults.append(f"--set {one}: the value cannot be read")
-    if faults:
-        raise OptionFault("\n".join(faults) + "\n  such as: --set cooccurrence.history=20")
-    return options

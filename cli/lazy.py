@@ -78,6 +78,11 @@ COMMANDS = {
         "Find items by a text: by the words of their documents and by near vectors.",
         f'knowflow search "a heist that goes wrong" {MOVIELENS}',
     ),
+    "codes": Command(
+        "cli.codes:codes",
+        "Make codes of released vectors, such as semantic ids, and publish them beside these.",
+        f"knowflow codes rqvae --vectors item_facts/dense {MOVIELENS}",
+    ),
     "eval": Command(
         "cli.eval:app",
         "Measure what rewrites of queries, vectors of items and recommenders are worth.",

@@ -127,7 +127,7 @@ class Batches:
 def _look_up(table: Tensor, index: Tensor) -> Known:
     known = index >= 0
     if len(table) == 0:
-        return torch.zeros(*index.shape, table.shape[1]), known
+        return table.new_zeros(*index.shape, table.shape[1]), known  # codes stay whole numbers
     return table[index.clamp(min=0)] * known.unsqueeze(-1), known
 
 

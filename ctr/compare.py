@@ -70,7 +70,7 @@ def prepare_views(
 
     Args:
         arm: The arm.
-        knowledge: The vectors it reads, by `task/encoder`.
+        knowledge: What it reads, by `task/encoder` or `codes/NAME`.
         samples: The samples.
         folds: Folds of whatever is fitted out of fold.
         choice: How examples are chosen, where the arm shows any.
@@ -105,7 +105,7 @@ def train_arm(
 
     Args:
         arm: The arm.
-        knowledge: The vectors it reads, by `task/encoder`.
+        knowledge: What it reads, by `task/encoder` or `codes/NAME`.
         samples: The samples, with their parts under the split.
         config: How to train.
         progress: Told how many models are done.

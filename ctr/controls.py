@@ -2,9 +2,10 @@
 
 An arm NAME has these controls, called NAME-facts and so on:
 
-- facts: the same adapters with as many views, fed with title and fields alone; for arms that read vectors of items
-- shuffled: the same vectors, each with the wrong entity; of an arm that shows examples, the wrong event
-- random: random vectors; an arm that shows examples draws these by chance instead
+- facts: the same adapters with as many views, fed with title and fields alone; for arms that read nothing but vectors
+  of items
+- shuffled: the same vectors and codes, each with the wrong entity; of an arm that shows examples, the wrong event
+- random: random vectors and codes; an arm that shows examples draws these by chance instead
 - labels: the examples without what the model says of them; for arms that show examples
 """
 
@@ -36,14 +37,14 @@ def arms_of(plugins: Sequence[Path] = ()) -> dict[str, Arm]:
 
 
 def controls_of(arm: Arm, entities: Mapping[str, str]) -> list[Arm]:
-    """Make the controls of an arm; none of one that reads no vectors.
+    """Make the controls of an arm; none of one that reads neither vectors nor codes.
 
     Args:
         arm: Any arm.
         entities: Technique -> what its rows are about.
     """
     about = [entities.get(name.split("/")[0]) for name in arm.vectors]
-    if not about:
+    if not about and not arm.codes:
         return []
     name, begin = arm.name, f"{arm.name}-" if arm.controls is None else arm.controls
 
@@ -64,7 +65,10 @@ def controls_of(arm: Arm, entities: Mapping[str, str]) -> list[Arm]:
     whose = " and ".join(sorted({f"{one}s" for one in about if one}))
     shuffled = f"The {name} arm with its texts shuffled across {whose}: the same vectors, all of them wrong."
     random = f"The {name} arm with random vectors, known from the same moments on."
-    of_items = [as_facts(arm, f"{begin}facts")] if set(about) == {"item"} else []
+    if arm.codes:
+        shuffled = f"The {name} arm with what it reads shuffled: the same codes, each with the wrong one."
+        random = f"The {name} arm with random codes, as many of each level and known from the same moments on."
+    of_items = [as_facts(arm, f"{begin}facts")] if set(about) == {"item"} and not arm.codes else []
     return [*of_items, control("shuffled", shuffled, "shuffled"), control("random", random, "random")]
 
 
@@ -126,9 +130,9 @@ def choose_arms(
 
 
 def fed(use: Use, knowledge: Mapping[str, Knowledge], disturbance: Disturbance) -> list[Knowledge]:
-    """The vectors that one adapter of an arm reads, disturbed; one that is named twice counts as two."""
-    vectors = [disturb(knowledge[name], disturbance) for name in use.vectors]
-    before = [use.vectors[:place].count(name) for place, name in enumerate(use.vectors)]
+    """What one adapter of an arm reads, disturbed; one that is named twice counts as two."""
+    vectors = [disturb(knowledge[name], disturbance) for name in use.reads]
+    before = [use.reads[:place].count(name) for place, name in enumerate(use.reads)]
     return [
         replace(one, encoder=f"{one.encoder}#{number + 1}") if number else one
         for one, number in zip(vectors, before, strict=True)
@@ -136,9 +140,10 @@ def fed(use: Use, knowledge: Mapping[str, Knowledge], disturbance: Disturbance) 
 
 
 def disturb(knowledge: Knowledge, disturbance: Disturbance, seed: int = 0) -> Knowledge:
-    """Shuffle vectors across rows, or replace them by random ones or by zeros; what is about whom stays.
+    """Shuffle vectors or codes across rows, or replace them by random ones or by zeros; what is about whom stays.
 
-    All encoders of a task are shuffled alike: texts move, not vectors. Random vectors are independent of each other.
+    All encoders of a task are shuffled alike: texts move, not vectors. Random vectors are independent of each other;
+    random codes of a level are drawn from 0 to its highest code.
     Where reasonings are disturbed, vectors of items stay, so that the same examples are found.
     """
     reasonings = knowledge.entity == "event"
@@ -149,6 +154,9 @@ def disturb(knowledge: Knowledge, disturbance: Disturbance, seed: int = 0) -> Kn
         return replace(knowledge, vectors=np.zeros_like(knowledge.vectors))
     if disturbance == "random":
         random = np.random.default_rng([seed, *f"{knowledge.task}/{knowledge.encoder}".encode()])
+        if np.issubdtype(knowledge.vectors.dtype, np.integer):
+            above = knowledge.vectors.max(axis=0, initial=0) + 1
+            return replace(knowledge, vectors=random.integers(0, above, knowledge.vectors.shape, dtype=np.int32))
         noise = random.standard_normal(knowledge.vectors.shape, dtype=np.float32)
         return replace(knowledge, vectors=noise / np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), 1e-9))
     return knowledge

@@ -98,12 +98,13 @@ def open_kept(folder: Path) -> Kept:
     if not (folder / FACTS).is_file():
         raise UnfitKept(str(folder), "there is no kept model")
     facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    uses = tuple(Use(use["adapter"], tuple(use["vectors"])) for use in facts["arm"]["uses"])
+    # Before there were codes, no model named any.
+    uses = (Use(use["adapter"], tuple(use["vectors"]), tuple(use.get("codes", ()))) for use in facts["arm"]["uses"])
     frame = facts["frame"]
     return Kept(
         folder,
         facts["release"],
-        Arm(**{**facts["arm"], "uses": uses}),
+        Arm(**{**facts["arm"], "uses": tuple(uses)}),
         facts["seed"],
         TrainConfig.model_validate(facts["settings"]),
         Frame(
@@ -128,7 +129,7 @@ def score_rows(
 
     Args:
         kept: The model.
-        knowledge: The vectors that its arm reads, by `task/encoder`.
+        knowledge: What its arm reads, by `task/encoder` or `codes/NAME`.
         samples: Built in the model's frame (`build_samples(dataset, histories, kept.frame)`), with histories as long as
             those it was trained on. A row's own label enters nothing that the row reads, so that a pair nobody has
             rated yet can be an event with any label, as the newest of its user.

@@ -17,7 +17,7 @@ class View:
     """One frozen table and the place where each sample looks."""
 
     table: np.ndarray
-    """[M, k] float32."""
+    """[M, k] float32; int64 where an adapter looks codes up in a table of its own."""
     rows: np.ndarray
     """[N] or [N, H] int64: index into the table, -1 = nothing is known."""
 

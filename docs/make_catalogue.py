@@ -11,6 +11,7 @@ from encoders.choose import ENCODERS
 from engines.choose import ENGINES
 from evals.measures.protocol import MEASURES
 from llm_tasks.pipeline.catalogue import TECHNIQUES
+from recommenders.code_maker import CODE_MAKERS
 from recommenders.protocol import RECOMMENDERS
 from tuning.recipe import RECIPES
 
@@ -27,6 +28,7 @@ KINDS: dict[str, Kind[Any]] = {
     "Engines": ENGINES,
     "Encoders": ENCODERS,
     "Recipes": RECIPES,
+    "Makers of codes": CODE_MAKERS,
     "Recommenders": RECOMMENDERS,
     "Adapters": ADAPTERS,
     "Backbones": BACKBONES,

@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 
 from feature_store.database import Store, Writer, quoted
-from feature_store.knowledge import as_of_rows
+from feature_store.knowledge import Knowledge, as_of_rows
 from feature_store.releases import NoRelease, Release, encoder_seen_until
 from feature_store.schemas import CODES, EDGES
 
@@ -68,13 +68,18 @@ class Codes:
         Returns:
             [N, L] int32, -1 where nothing was known yet.
         """
-        _, code = np.unique(np.concatenate([self.entities, entities]).astype(str), return_inverse=True)
+        known = self.knowledge()
+        _, code = np.unique(np.concatenate([known.entities, entities]).astype(str), return_inverse=True)
+        rows = as_of_rows(code[len(known.entities) :], time, code[: len(known.entities)], known.as_of)
+        out = np.full((len(entities), self.codes.shape[1]), -1, dtype=np.int32)
+        out[rows >= 0] = known.vectors[rows[rows >= 0]]
+        return out
+
+    def knowledge(self) -> Knowledge:
+        """Give the codes as arms read them, beside vectors: a row is known from the later of its two clocks on."""
         order = np.argsort(self.as_of, kind="stable")  # of rows that become known at once the newest one is read
         known = _known_from(self.as_of, self.made.seen_until)[order]
-        rows = as_of_rows(code[len(self.entities) :], time, code[: len(self.entities)][order], known)
-        out = np.full((len(entities), self.codes.shape[1]), -1, dtype=np.int32)
-        out[rows >= 0] = self.codes[order][rows[rows >= 0]]
-        return out
+        return Knowledge(CODES_TABLE, self.made.name, self.entity, self.entities[order], known, self.codes[order])
 
 
 @dataclass(frozen=True)

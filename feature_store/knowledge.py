@@ -20,7 +20,7 @@ class Knowledge:
     as_of: np.ndarray
     """[M] datetime64[us], UTC: the newest event the row may have seen."""
     vectors: np.ndarray
-    """[M, d] float32."""
+    """[M, d] float32; int32 where it holds codes (`feature_store.codes.Codes.knowledge`)."""
     seen_until: np.datetime64 | None = None
     """datetime64[us], UTC: the newest event that the encoder, or the model that wrote about events, was tuned on; None
     when they know none. The `as_of` of

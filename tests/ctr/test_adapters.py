@@ -32,11 +32,14 @@ EVERY_ADAPTER = pytest.mark.parametrize("adapter", ADAPTERS)
 NETWORKS = {name: one.network for name, one in find(BACKBONES).items() if one.network and not one.trees}
 EVERY_BACKBONE = pytest.mark.parametrize("backbone", NETWORKS)
 STRANGERS = {"event": [event_id("stranger", "i00"), event_id("u00", "stranger")]}
+READ_CODES = ("prefix_ngrams",)
 CONFIG = TrainConfig(backbone="dcnv2", search=(), batch_size=64, epochs=1, folds=3, embedding_dim=4)
 
 
 def arm_of(adapter):
-    """Item and user vectors for any adapter; one that reads items alone has nothing of the other."""
+    """Item and user vectors for any adapter, or codes; one that reads items alone has nothing of the other."""
+    if adapter in READ_CODES:
+        return Arm("toy", "", (Use(adapter, codes=("toy",)),))
     shows = isinstance(ADAPTERS[adapter], ExampleAdapter)
     return Arm("toy", "", (Use(adapter, ("cot_examples/dense" if shows else "kar_user/dense", "kar_item/dense")),))
 
@@ -44,7 +47,11 @@ def arm_of(adapter):
 @pytest.fixture(scope="module")
 def known(world, samples):
     vectors = {f"kar_{entity}/dense": world.knowledge(samples, entity) for entity in ("item", "user")}
-    return vectors | {"cot_examples/dense": world.examples(samples)}
+    codes = replace(
+        world.knowledge(samples, task="codes", encoder="toy"),
+        vectors=np.random.default_rng(0).integers(0, 9, (len(vectors["kar_item/dense"].vectors), 5), dtype=np.int32),
+    )
+    return vectors | {"cot_examples/dense": world.examples(samples), "codes/toy": codes}
 
 
 def coverages(views):
@@ -111,7 +118,7 @@ def test_rows_about_strangers_change_nothing(adapter, samples, known):
             one,
             entities=np.concatenate([STRANGERS.get(one.entity, ["stranger", "x"]), one.entities]),
             as_of=np.concatenate([one.as_of[:2], one.as_of]),
-            vectors=np.concatenate([np.ones((2, 5), dtype=np.float32), one.vectors]),
+            vectors=np.concatenate([np.ones((2, 5), dtype=one.vectors.dtype), one.vectors]),
         )
         for name, one in known.items()
     }

@@ -1,0 +1,85 @@
+"""Making codes of the vectors of a release, and publishing them beside these."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from app.codes import publish_sets
+from app.config import Config
+from app.options import options_of, task_and_encoder
+from app.workplace import open_workplace
+from base.frozen import Frozen
+from base.plugins import choose
+from base.progress import Progress
+from feature_store.codes import Codes, Made
+from feature_store.knowledge import Knowledge
+from feature_store.leak_codes import seen_behind
+from feature_store.releases import get_release, released_knowledge
+from recommenders.code_maker import CODE_MAKERS, CodeMaker
+
+
+def make_codes(
+    config: Config,
+    name: str,
+    vectors: str,
+    progress: Progress,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Make codes of all rows of some vectors of the current release, and publish them under the maker's name.
+
+    Args:
+        config: The config; makers of its `plugins:` are found too.
+        name: Name of the maker.
+        vectors: What they are made of, as technique/encoder.
+        progress: Told how far it is.
+        options: Options of the maker, where they are not the usual ones.
+        seed: Decides what is left to chance.
+
+    Returns:
+        Plain JSON: `release` (the current one afterwards), `rows`, `levels`, `seen_until` and the maker's `figures`.
+
+    Raises:
+        UnknownPlugin: There is no such maker.
+        OptionFault: An option cannot be used.
+        NoRelease: There is no release, or it lacks the vectors.
+        GatesClosed: A gate does not hold; nothing was written.
+        StoreBusy: Another process writes.
+    """
+    (maker,) = choose(CODE_MAKERS, [name], config.plugin_folders)
+    chosen, place = options_of(maker, options or {}), open_workplace(config)
+    release = get_release(place.store)
+    knowledge = released_knowledge(place.store, release, *task_and_encoder(vectors))
+    made_from = {vectors: release.facts["vectors"][vectors]["fingerprint"]}
+    behind = seen_behind(place.store, release, made_from, datetime.now(UTC))
+    seen_until = None if behind is None else np.datetime64(behind.replace(tzinfo=None), "us")
+    made = Made(maker.name, _fingerprint(maker, chosen, seed, made_from, knowledge), made_from, seen_until)
+    coded = maker.make(knowledge.vectors, chosen, seed, progress)
+    codes = Codes(made, knowledge.entity, knowledge.entities, knowledge.as_of, coded.codes)
+    published = publish_sets(config, place, release, f"knowflow codes {name} --vectors {vectors}", [codes])
+    return {
+        "release": published,
+        "name": maker.name,
+        "vectors": vectors,
+        "rows": len(coded.codes),
+        "levels": coded.codes.shape[1],
+        "seen_until": None if behind is None else behind.isoformat(),
+        "options": chosen.model_dump(mode="json"),
+        "seed": seed,
+        "figures": dict(coded.figures),
+    }
+
+
+def _fingerprint(
+    maker: CodeMaker[Any], options: Frozen, seed: int, made_from: Mapping[str, str], knowledge: Knowledge
+) -> str:
+    """Name all that shapes the codes, the vectors themselves included: one row more moves every code."""
+    said = [maker.name, options.model_dump(mode="json"), seed, dict(made_from), knowledge.entities.tolist()]
+    digest = hashlib.sha256(json.dumps(said, ensure_ascii=False).encode())
+    digest.update(knowledge.as_of.astype("datetime64[us]").astype(np.int64).tobytes())
+    digest.update(np.ascontiguousarray(knowledge.vectors).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,49 @@
+"""Words of a command line turned into what they name: options of a plug-in, vectors of a release."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from base.frozen import Frozen
+from llm_tasks.pipeline.workplace import OptionFault
+
+
+class HasOptions(Protocol):
+    """A plug-in with options."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def options(self) -> type[Frozen]:
+        """The model of its options."""
+        ...
+
+
+def options_of(one: HasOptions, given: Mapping[str, Any]) -> Frozen:
+    """Make a plug-in's options of what a user gave.
+
+    Raises:
+        OptionFault: Some cannot be used; the text names all of them.
+    """
+    try:
+        return one.options.model_validate(dict(given))
+    except ValidationError as error:
+        faults = [f"{one.name}.{'.'.join(map(str, of['loc']))}: {of['msg']}" for of in error.errors()]
+        fields = ", ".join(one.options.model_fields) or "none"
+        raise OptionFault("\n".join(faults) + f"\n  options of {one.name}: {fields}") from None
+
+
+def task_and_encoder(name: str) -> tuple[str, str]:
+    """Split the name of released vectors.
+
+    Raises:
+        OptionFault: It is not of the form technique/encoder.
+    """
+    task, slash, encoder = name.partition("/")
+    if not (slash and task and encoder):
+        raise OptionFault(f"vectors {name}: should be technique/encoder\n  such as: item_facts/dense")
+    return task, encoder
