@@ -52,7 +52,7 @@ def main(config_path: str, run_folder: str, name: str) -> None:
             "samples_per_cpu_second": result.samples_per_cpu_second,
             "cpu_seconds": time.process_time(),
         }
-        | ({} if result.retrieval is None else {"retrieval": result.retrieval}),
+        | ({} if result.retrieval is None else {"retrieval": result.retrieval, "shown": result.shown}),
     )
 
 

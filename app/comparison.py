@@ -15,7 +15,7 @@ from app.train_runs import TrainRun, new_run
 from app.workplace import open_dataset, open_store
 from base.progress import Progress
 from ctr.constant import constant_scores
-from ctr.retrieval import find_pool
+from ctr.examples import find_examples
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
 from evals.conclusion import conclude_both
@@ -52,7 +52,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     for name in sorted({name for arm in chosen for name in arm.codes}):
         made_of(release, CODES_TABLE, name)  # raises, too
     for name in sorted(name for name in vectors if _about(name.split("/")[0], techniques) == "event"):
-        find_pool(released_knowledge(store, release, *name.split("/", 1)), samples)
+        find_examples(released_knowledge(store, release, *name.split("/", 1)), samples)
     test = samples.part == PARTS.index("test")
     told = [mask for task, mask in knows.items() if _told_by_a_model(task, techniques)]
     known = np.any(told, axis=0) if told else np.zeros(len(samples.label), dtype=bool)

@@ -54,7 +54,7 @@ def report_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> 
         caveats=caveats_of(noted, release, find_tasks(config.plugin_folders)),
         seeds=len(noted["train"]["seeds"]),
         seconds=sum(trained["cpu_seconds"] for trained in result["training"].values()),
-        in_context=in_context(config, release, result, costs, noted["train"]),
+        in_context=in_context(config, lineage, result, costs),
     )
 
 

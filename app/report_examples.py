@@ -1,65 +1,58 @@
 """What a report shows of in-context examples: their statistics by arm, what their pool cost, and some of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
 from app.config import Config
-from app.workplace import open_dataset, open_domain, open_store
+from app.workplace import open_dataset, open_domain
 from evals.report import InContext
-from feature_store.releases import Release
-from retrieval.pool import TASK, ExampleSearch, open_pool
+from feature_store.lineage import row_key
+from retrieval.example_search import TASK
+from sources.tables import event_id
 
-SHOWN = 3
-"""Test samples whose examples are shown."""
 BEGIN = 240
 """Characters of a reasoning that are shown."""
 
 
 def in_context(
-    config: Config, release: Release, result: Mapping[str, Any], costs: Sequence[Mapping[str, Any]], train: Mapping
+    config: Config, lineage: pl.DataFrame, result: Mapping[str, Any], costs: Sequence[Mapping[str, Any]]
 ) -> InContext | None:
-    """Collect what the arms of a training run say of the examples they show, and look for some of them again.
+    """Collect what the arms of a training run note of the examples they show.
 
     Args:
         config: The config.
-        release: The release that the run read.
-        result: What the run came to; the training facts of an arm that shows examples hold `retrieval`.
+        lineage: That of the release which the run read.
+        result: What the run came to; the training facts of an arm that shows examples hold `retrieval`, and `shown`,
+            from `ctr.examples.shown_to_test`, unless an older version trained it.
         costs: The report's table of costs.
-        train: How the run was trained.
 
     Returns:
-        None when no arm shows examples.
+        None when no arm shows examples. The samples are those of the first arm that does.
     """
     arms = {arm: made["retrieval"] for arm, made in result["training"].items() if made.get("retrieval")}
     if not arms:
         return None
-    dataset = open_dataset(config)
-    search = open_pool(open_store(config), release, dataset.events, dataset.events["part"].to_list())
+    older: Mapping[str, Any] = {"task": TASK, "samples": []}  # a run of before they were noted
+    noted = next((made["shown"] for made in result["training"].values() if made.get("shown")), older)
     domain = open_domain(config)
-    names = {item["item"]: domain.item_name(item) for item in dataset.items.iter_rows(named=True)}
-    (cost,) = [row for row in costs if row["task"] == TASK]
-    test = dataset.events.filter(pl.col("part") == "test")
-    return InContext(arms, cost, list(_samples(search, test, names, train["examples"])))
+    names = {item["item"]: domain.item_name(item) for item in open_dataset(config).items.iter_rows(named=True)}
+    texts = dict(lineage.filter(pl.col("task") == noted["task"]).select("row", "text").iter_rows())
+    (cost,) = [row for row in costs if row["task"] == noted["task"]]
+    return InContext(arms, cost, [_sample(sample, noted["task"], texts, names) for sample in noted["samples"]])
 
 
-def _samples(
-    search: ExampleSearch, test: pl.DataFrame, names: Mapping[str, str], choice: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Some test samples, evenly over time, with the examples that they are shown."""
-    for number in range(min(SHOWN, len(test))):
-        sample = test.row((2 * number + 1) * len(test) // (2 * SHOWN), named=True)
-        found = search.examples_of(
-            sample["user"], sample["item"], sample["time"], choice["count"], strict=choice["strict"]
-        )
-        examples = [{**one, "item": names[one["item"]], "text": begin(one["text"])} for one in found.examples]
-        yield {
-            **{key: sample[key] for key in ("user", "time", "label")},
-            "item": names[sample["item"]],
-            "lacking": found.lacking,
-            "examples": examples,
-        }
+def _sample(sample: Mapping[str, Any], task: str, texts: Mapping[str, str], names: Mapping[str, str]) -> dict[str, Any]:
+    """One test sample with its examples: names in place of ids, and the begin of each reasoning."""
+    examples = []
+    for one in sample["examples"]:
+        time = datetime.fromisoformat(one["time"])
+        text = texts[row_key(task, event_id(one["user"], one["item"]), time)]
+        examples.append({**one, "time": time, "item": names[one["item"]], "text": begin(text)})
+    time, item = datetime.fromisoformat(sample["time"]), names[sample["item"]]
+    return {**sample, "time": time, "item": item, "examples": examples}
 
 
 def begin(text: str, length: int = BEGIN) -> str:

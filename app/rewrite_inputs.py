@@ -20,7 +20,8 @@ from feature_store.served import read_rewrites as read_served
 from llm_tasks.pipeline.workplace import OptionFault
 from retrieval.relevance import Calibration, LexicalOverlap, Relevance
 from retrieval.search import document_texts
-from retrieval.search_arms import RECORDED, SERVED, Rank, dense_ranking
+from retrieval.search_arms import RECORDED, SERVED, Rank
+from retrieval.vectors import dense_ranking
 from sources.config import QueriesConfig
 from sources.queries import engagements, normalised, query_table, segments, split_queries
 from sources.tables import Dataset

@@ -16,7 +16,6 @@ from feature_store.releases import NoRelease, Release, get_release, released_kno
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.encode import model_encoder
 from llm_tasks.pipeline.workplace import OptionFault, Workplace
-from retrieval.pool import normalised as unit_length
 from retrieval.relevance import (
     Calibration,
     DenseCosine,
@@ -27,6 +26,7 @@ from retrieval.relevance import (
     random_pairs,
 )
 from retrieval.search import document_texts
+from retrieval.vectors import unit_length
 from sources.config import QueriesConfig
 from sources.queries import training_queries
 from sources.tables import Dataset

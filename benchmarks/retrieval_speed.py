@@ -20,11 +20,11 @@ from app.config import load_config
 from app.samples import open_samples, read_vectors_of
 from app.workplace import open_store
 from ctr.adapters.in_context import prepare
-from ctr.retrieval import Choice
 from ctr.samples import Samples
 from feature_store.knowledge import Knowledge
 from feature_store.releases import NoRelease, get_release
 from llm_tasks.cot_examples import LLM_CF
+from retrieval.examples import STRICT
 from sources.tables import event_id
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
@@ -38,10 +38,10 @@ def main() -> None:
     samples = open_samples(load_config(CONFIG))
     knowledge = read_examples(samples)
     begun = time.process_time()
-    shown, seconds = prepare(knowledge, samples, Choice()), [time.process_time() - begun]
+    shown, seconds = prepare(knowledge, samples, STRICT), [time.process_time() - begun]
     for _ in range(RUNS - 1):
         begun = time.process_time()
-        prepare(knowledge, samples, Choice())
+        prepare(knowledge, samples, STRICT)
         seconds.append(time.process_time() - begun)
     rows, seconds = len(shown.chosen), [round(one, 2) for one in seconds]
     print(f"{rows:,} rows, {len(shown.sample)} examples: {', '.join(map(str, seconds))} CPU seconds")

@@ -12,7 +12,8 @@ from app.workplace import open_dataset, open_domain, open_store
 from cli.errors import WRONG_INPUT
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, say
 from feature_store.releases import get_release
-from retrieval.pool import open_pool
+from retrieval.example_search import open_examples
+from retrieval.examples import ExampleRule
 from sources.columns import to_time
 from sources.tables import Dataset
 
@@ -42,15 +43,14 @@ def examples(
         say(f"--item: the data has no item '{item}'" if item not in names else f"--time: '{time}' is no time")
         say("  name an item by its id, a time like 2017-06-01 or 2017-06-01T12:30")
         return WRONG_INPUT
-    search = open_pool(store, chosen, dataset.events, dataset.events["part"].to_list())
-    how = settings.train.examples
-    found = search.examples_of(user, item, moment, how.count, strict=how.strict)
+    rule = ExampleRule(settings.train.examples.count, settings.train.examples.strict)
+    found = open_examples(store, chosen, dataset.events).examples_of(user, item, moment, rule)
     if json:
         asked = {"release": chosen.name, "user": user, "item": item, "time": moment.isoformat()}
         print_json({**asked, "lacking": found.lacking, "examples": [dict(example) for example in found.examples]})
         return 0
     print_line(
-        f"user {user}, {names[item]}, {moment:%Y-%m-%d %H:%M} UTC: {len(found.examples)} examples of {how.count}"
+        f"user {user}, {names[item]}, {moment:%Y-%m-%d %H:%M} UTC: {len(found.examples)} examples of {rule.count}"
     )
     for example in found.examples:
         print_line(_heading(example, names))

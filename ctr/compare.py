@@ -15,11 +15,11 @@ from ctr.config import TrainConfig
 from ctr.constant import constant_scores
 from ctr.controls import fed
 from ctr.learners import Learner, Model, Views, make_learner
-from ctr.retrieval import STRICT, Choice
 from ctr.samples import PARTS, Samples
 from ctr.views import Examples
 from feature_store.knowledge import Knowledge
 from llm_tasks.pipeline.arm import Arm
+from retrieval.examples import STRICT, ExampleRule
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ class ArmResult:
     samples_per_cpu_second: float
     """Training speed, the mean over seeds; 0 where nothing is trained."""
     retrieval: Mapping[str, float | None] | None
-    """What is reported of the examples it shows (`ctr.retrieval_facts`); None when it shows none."""
+    """What is reported of the examples it shows (`retrieval.example_facts`); None when it shows none."""
+    shown: Mapping[str, Any] | None = None
+    """What some test samples are shown (`ctr.examples.shown_to_test`); None when it shows no examples."""
     best: Best | None = None
     """The model to keep; None where nothing is trained."""
 
@@ -63,7 +65,7 @@ def prepare_views(
     knowledge: Mapping[str, Knowledge],
     samples: Samples,
     folds: int,
-    choice: Choice = STRICT,
+    rule: ExampleRule = STRICT,
     plugins: Sequence[Path] = (),
 ) -> Views:
     """Prepare all adapters of an arm.
@@ -73,20 +75,20 @@ def prepare_views(
         knowledge: What it reads, by `task/encoder` or `codes/NAME`.
         samples: The samples.
         folds: Folds of whatever is fitted out of fold.
-        choice: How examples are chosen, where the arm shows any.
+        rule: How examples are chosen, where the arm shows any.
         plugins: Folders of a team's own plug-ins.
 
     Raises:
         UnfitExamples: An example is not for training.
     """
     adapters = find_adapters(plugins)
-    choice = replace(choice, by_chance=arm.disturbance == "examples_by_chance")
+    rule = replace(rule, by_chance=arm.disturbance == "examples_by_chance")
     views: Views = {}
     for place, use in enumerate(arm.uses):
         adapter = adapters[use.adapter]
         vectors = fed(use, knowledge, arm.disturbance)
         if isinstance(adapter, ExampleAdapter):
-            views[f"{place}_{use.adapter}"] = adapter.prepare(vectors, samples, choice)
+            views[f"{place}_{use.adapter}"] = adapter.prepare(vectors, samples, rule)
         else:
             views[f"{place}_{use.adapter}"] = dict(adapter.prepare(vectors, samples, folds))
     return views
@@ -123,10 +125,10 @@ def train_arm(
         seeds = len(config.seeds)
         test, rolling = (constant_scores(samples, parts, seeds) for parts in ([samples.part], windows[1:]))
         return ArmResult(test, rolling, ((),) * seeds, {}, 1, 0.0, None)
-    choice = Choice(config.examples.count, config.examples.strict)
+    rule = ExampleRule(config.examples.count, config.examples.strict)
 
     def learner_of(known: Mapping[str, Knowledge], there: Samples) -> tuple[Learner, Views]:
-        views = prepare_views(arm, known, there, config.folds, choice, plugins)
+        views = prepare_views(arm, known, there, config.folds, rule, plugins)
         return make_learner(arm, views, there, config, plugins), views
 
     learner, views = learner_of(knowledge, samples)
@@ -149,6 +151,7 @@ def train_arm(
             there = (of_window.train(window, early, seed) for seed in config.seeds)
             scored.append(np.stack([probabilities(model, rows) for model in there]))
     progress(f"training {arm.name}", total, total)
+    examples = next((read for read in views.values() if isinstance(read, Examples)), None)
     return ArmResult(
         test=np.stack([probabilities(model, test) for model in models]),
         rolling=np.concatenate([np.zeros((len(config.seeds), 0), dtype=np.float32), *scored], axis=1),
@@ -156,7 +159,8 @@ def train_arm(
         chosen=chosen,
         parameters=models[0].parameters,
         samples_per_cpu_second=float(np.mean([model.samples_per_cpu_second for model in models])),
-        retrieval=next((read.facts for read in views.values() if isinstance(read, Examples)), None),
+        retrieval=None if examples is None else examples.facts,
+        shown=None if examples is None else examples.shown,
         best=_best(models, settings, views),
     )
 

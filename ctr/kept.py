@@ -22,11 +22,11 @@ from ctr.compare import Best, prepare_views, probabilities
 from ctr.config import TrainConfig
 from ctr.faults import UnfitKept
 from ctr.learners import make_learner
-from ctr.retrieval import Choice
 from ctr.samples import PARTS, Frame, Samples
 from ctr.train import validation_auc
 from feature_store.knowledge import Knowledge
 from llm_tasks.pipeline.arm import Arm, Use
+from retrieval.examples import ExampleRule
 
 FACTS = "model.json"
 
@@ -143,7 +143,7 @@ def score_rows(
         UnfitKept: The samples have other columns than those it was trained on.
         UnfitExamples: An example that the arm shows is not for training.
     """
-    choice = Choice(kept.settings.examples.count, kept.settings.examples.strict)
-    views = prepare_views(kept.arm, knowledge, samples, kept.settings.folds, choice, plugins)
+    rule = ExampleRule(kept.settings.examples.count, kept.settings.examples.strict)
+    views = prepare_views(kept.arm, knowledge, samples, kept.settings.folds, rule, plugins)
     learner = make_learner(kept.arm, views, samples, kept.settings, plugins)
     return probabilities(learner.read(kept.folder, kept.settings), rows)

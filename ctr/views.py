@@ -4,7 +4,8 @@ Examples are the other way: whole samples, with what is known of each, that are 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,8 @@ class Examples:
     """[N, K] int64: the examples each sample is shown, the nearest last; -1 = none."""
     facts: Mapping[str, float | None]
     """What is reported of the choice."""
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    """What some test samples are shown, as plain JSON for the report."""
     counted: bool = True
     """Whether their statistics are shown, too; those of an example that is later than the sample count the sample's own
     label."""

@@ -24,7 +24,7 @@ import polars as pl
 from evals.by_user import REPLICATES, Parts, intervals
 from evals.lists import Lists, ranks_by_score
 from evals.measures.found import recall
-from retrieval.pool import normalised as unit_length
+from retrieval.vectors import unit_length
 
 AT = (10, 100, 1000)
 HEADLINE = 100

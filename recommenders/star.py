@@ -21,7 +21,7 @@ from recommenders.cooccurrence import arrays_of, cosine_from, cosine_of_items
 from recommenders.log import Requests
 from recommenders.protocol import Context, Ranked, Recommender, State
 from recommenders.ranking import rank_all
-from retrieval.pool import normalised as unit_length
+from retrieval.vectors import unit_length
 
 
 class StarOptions(Frozen):

@@ -13,7 +13,6 @@ BUDGET, SHORT = 50, 10
 """Results of an arm, and of its first page."""
 ORIGINAL, RECORDED, SERVED = "original", "recorded", "served"
 """The control, the arm of the release's rewrites as they were answered, and as its served table ranks them."""
-QUERIES_AT_ONCE = 256
 Rank = Callable[[Sequence[str], int], np.ndarray]
 """Queries [Q] and k -> [Q, k] places."""
 
@@ -105,24 +104,3 @@ def distinct(places: np.ndarray) -> np.ndarray:
     ordered = np.sort(places, axis=1)
     repeats = np.diff(ordered, axis=1, prepend=-2) == 0
     return np.where(repeats, -1, ordered)
-
-
-def dense_ranking(asked: np.ndarray, documents: Sequence[np.ndarray], k: int) -> np.ndarray:
-    """Rank documents by vectors; one with several texts is as near as the nearest of them.
-
-    Args:
-        asked: [Q, d] of the queries, each of length one.
-        documents: Arrays [N, d], one a kind of text, each row of length one.
-        k: Results a query.
-
-    Returns:
-        [Q, k] int32 places, best first, of equal scores the lower place first; -1 where there are fewer documents.
-    """
-    count = len(documents[0])
-    out = np.full((len(asked), k), -1, dtype=np.int32)
-    for start in range(0, len(asked), QUERIES_AT_ONCE):
-        part = asked[start : start + QUERIES_AT_ONCE]
-        scores = np.maximum.reduce([part @ vectors.T for vectors in documents])  # [q, N]
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        out[start : start + len(part), : min(k, count)] = order
-    return out

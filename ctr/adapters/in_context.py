@@ -7,7 +7,7 @@ Formula:   tokens [r_1, c_1, l_1, ..., r_K, c_K, l_K, r]: r = mlp(fields of the 
            before it has seen the reasoning, is to foretell it;   L = L_ctr + alpha L_r
 Consumes:  vectors of reasonings about training events (the pool), and of items, by which events are compared.
 Produces:  [B, 32], and L_r while training. Where the guards leave no example, three learned tokens stand in for it.
-Relations: the only adapter that reads whole samples; ctr/retrieval.py chooses them. similarity compares texts of items.
+Relations: the only adapter that reads whole samples; retrieval/examples.py chooses them. similarity compares texts.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,12 @@ from ctr.adapters.decoder import Decoder
 from ctr.adapters.protocol import ExampleAdapter, Missing
 from ctr.backbones.perceptron import perceptron
 from ctr.batch import Shown, States
-from ctr.retrieval import Choice, encodings, find_pool, retrieve
-from ctr.retrieval_facts import retrieval_facts
+from ctr.examples import find_examples, shown_to_test, situations
 from ctr.samples import Samples
 from ctr.views import Examples
 from feature_store.knowledge import Knowledge
+from retrieval.example_facts import example_facts
+from retrieval.examples import ExamplePool, ExampleRule, retrieve
 
 WIDTH = 32
 """Width of a token."""
@@ -109,27 +110,29 @@ def _places(shown: Shown) -> Tensor:
     return torch.where(shown.chosen >= 0, shown.chosen, len(shown.label))
 
 
-def prepare(knowledge: Sequence[Knowledge], samples: Samples, choice: Choice) -> Examples:
+def prepare(knowledge: Sequence[Knowledge], samples: Samples, rule: ExampleRule) -> Examples:
     """Choose the examples of every sample.
 
     Args:
         knowledge: First the reasonings, then vectors of items by which samples are compared.
         samples: All samples.
-        choice: How many examples, under which guards.
+        rule: How many examples, under which guards.
 
     Raises:
         UnfitExamples: An example is not for training.
     """
     reasonings, items = knowledge
-    pool, encoded = find_pool(reasonings, samples), encodings(items, samples)
-    retrieved = retrieve(pool, encoded, samples, choice)
+    rows, asked = find_examples(reasonings, samples), situations(items, samples)
+    pool = ExamplePool(asked.at(rows.sample), samples.label[rows.sample], reasonings.seen_until)
+    found = retrieve(pool, asked, rule)
     return Examples(
-        sample=pool.sample,
-        label=samples.label[pool.sample].astype(np.int64),
-        vectors=reasonings.vectors[pool.row],
-        chosen=retrieved.chosen,
-        facts=retrieval_facts(retrieved, pool, encoded, samples, choice),
-        counted=choice.strict,
+        sample=rows.sample,
+        label=pool.label.astype(np.int64),
+        vectors=reasonings.vectors[rows.row],
+        chosen=found.chosen,
+        facts=example_facts(found, pool, asked, rule),
+        shown=shown_to_test(reasonings.task, found, rows, samples),
+        counted=rule.strict,
     )
 
 

@@ -16,16 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from ctr.batch import Known, Shown, States
-from ctr.retrieval import Choice
 from ctr.samples import Samples
 from ctr.views import Examples, View
 from feature_store.knowledge import Knowledge
+from retrieval.examples import ExampleRule
 
 Prepare = Callable[[Sequence[Knowledge], Samples, int], Mapping[str, View]]
 """Takes the vectors, the samples and the number of folds; gives the views its module reads, by name."""
 Build = Callable[[Mapping[str, int]], "AdapterModule"]
 """Takes the width of every view; gives the module."""
-PrepareExamples = Callable[[Sequence[Knowledge], Samples, Choice], Examples]
+PrepareExamples = Callable[[Sequence[Knowledge], Samples, ExampleRule], Examples]
 """Takes the vectors, the samples and how to choose; gives the examples its module reads."""
 BuildExamples = Callable[[int, int, int, float], "ExampleModule"]
 """Takes the length of a sample's features, the length of a vector, the examples a sample and the weight of the module's

@@ -13,9 +13,9 @@ from ctr.batch import Batches, Shown, States
 from ctr.compare import prepare_views
 from ctr.config import ExamplesConfig, TrainConfig
 from ctr.learners import make_model
-from ctr.retrieval import Choice
 from ctr.train import rows_of, train
 from llm_tasks.pipeline.arm import Arm, Use
+from retrieval.examples import STRICT, ExampleRule
 
 ARM = Arm("toy", "", (Use("in_context", ("cot_examples/dense", "kar_item/dense")),))
 CONFIG = TrainConfig(backbone="dcnv2", search=(), batch_size=64, epochs=1, folds=3, embedding_dim=4)
@@ -238,9 +238,9 @@ def test_training_adds_the_loss_to_that_of_the_clicks(samples, known):
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_sample_s_own_label_changes_no_logit_of_its_own_training_rows_first_of_all(world, known, strict):
     # L0 and L4: the label is turned in the raw data and everything is built anew, statistics and examples included.
-    dataset, choice = world.dataset(), Choice(strict=strict)
+    dataset, rule = world.dataset(), ExampleRule(strict=strict)
     samples = world.samples_of(dataset)
-    views = prepare_views(ARM, known, samples, 3, choice)
+    views = prepare_views(ARM, known, samples, 3, rule)
     model = make_model(ARM, views, Batches(samples, views), samples, CONFIG, 0).eval()
     before = model(Batches(samples, views).take(torch.arange(len(samples.item))))
     shown = views[PLACE].sample[np.maximum(views[PLACE].chosen, 0)]  # [N, K]
@@ -255,7 +255,7 @@ def test_a_sample_s_own_label_changes_no_logit_of_its_own_training_rows_first_of
             pl.when(turned).then(1 - pl.col("label")).otherwise("label").alias("label"),
         )
         anew = world.samples_of(replace(dataset, events=events))
-        others = prepare_views(ARM, known, anew, 3, choice)
+        others = prepare_views(ARM, known, anew, 3, rule)
         assert anew.label[row] != samples.label[row]
         after = model(Batches(anew, others).take(torch.tensor([row])))
 
@@ -276,7 +276,7 @@ def test_examples_show_their_labels(samples, known):
 
 
 def test_examples_are_gathered_from_the_pool_with_their_own_reasoning_and_label(samples, known):
-    examples = prepare([known["cot_examples/dense"], known["kar_item/dense"]], samples, Choice())
+    examples = prepare([known["cot_examples/dense"], known["kar_item/dense"]], samples, STRICT)
 
     reasonings = known["cot_examples/dense"]
     for place in range(len(examples.sample)):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from app.config import load_config
 from app.evidence import leak_evidence
 from app.samples import open_samples
-from ctr.retrieval import allowed, find_pool
+from ctr.examples import find_examples, situations
 from ctr.views import knowledge_view
 from engines.choose import build_engine
 from engines.protocol import EngineConfig, EngineFault
@@ -23,7 +23,8 @@ from feature_store.schemas import ANSWERS
 from llm_tasks.pipeline.task import AdapterConfig
 from llm_tasks.pipeline.workplace import OptionFault
 from prompts.domain import load_domain
-from retrieval.pool import open_pool
+from retrieval.example_search import open_examples
+from retrieval.examples import ExamplePool, ExampleRule, allowed
 
 START = datetime(2024, 1, 1, tzinfo=UTC)  # when the shop's events begin
 SEEN = START + timedelta(minutes=2)
@@ -200,10 +201,12 @@ def test_rows_by_an_adapter_become_known_when_it_was_tuned_and_the_release_holds
     shown = knowledge_view(released_knowledge(place.store, release, "kar_item", "lexical"), samples).rows
     np.testing.assert_array_equal(shown >= 0, later)
     examples = released_knowledge(place.store, release, "cot_examples", "lexical")
-    pool = find_pool(examples, samples)
+    asked = situations(released_knowledge(place.store, release, "kar_item", "lexical"), samples)
+    rows = find_examples(examples, samples)
+    pool = ExamplePool(asked.at(rows.sample), samples.label[rows.sample], examples.seen_until)
     assert examples.seen_until is not None
-    assert not allowed(np.flatnonzero(~later), pool, samples, strict=True).any()
-    assert allowed(np.flatnonzero(later), pool, samples, strict=True).any()
+    assert not allowed(pool, asked, np.flatnonzero(~later), strict=True).any()
+    assert allowed(pool, asked, np.flatnonzero(later), strict=True).any()
 
 
 def test_a_single_sample_is_shown_no_reasoning_of_a_model_that_has_seen_it(make_shop):
@@ -211,9 +214,11 @@ def test_a_single_sample_is_shown_no_reasoning_of_a_model_that_has_seen_it(make_
     shop.release("cot_examples", "item_facts")
     place = shop.place()
     events = place.dataset.events
-    search = open_pool(place.store, get_release(place.store), events, events["part"].to_list())
+    search = open_examples(place.store, get_release(place.store), events)
 
-    at = {number: search.examples_of("u0", "i1", START + timedelta(minutes=number), 2) for number in (2, 4)}
+    at = {
+        number: search.examples_of("u0", "i1", START + timedelta(minutes=number), ExampleRule(2)) for number in (2, 4)
+    }
 
     assert (len(at[2].examples), at[2].lacking) == (0, 2)
     assert len(at[4].examples) > 0

@@ -25,6 +25,9 @@ def test_a_comparison_has_the_arms_that_knowflow_yaml_names_with_what_was_retrie
     assert 0 < retrieval["shortage_share"] < 1
     assert retrieval["days_back_median"] > 0
     assert result["training"]["llm-cf-labels"]["retrieval"] == retrieval
+    shown = result["training"]["llm-cf"]["shown"]
+    assert (shown["task"], len(shown["samples"])) == ("cot_examples", 3)
+    assert result["training"]["llm-cf-labels"]["shown"] == shown
     noted = run.read("run")
     assert noted["uses"]["llm-cf"] == [["in_context", ["cot_examples/dense", "item_facts/dense"]]]
     assert set(noted["coverage"]) == {"item_facts"}  # examples are shown to all

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.search import BulkSearch, fuse
-from retrieval.search_arms import dense_ranking, distinct, search_arms
+from retrieval.search_arms import distinct, search_arms
 
 TEXTS = [f"film{n} " + ("spooky" if n % 2 else "ghost") + (" rare" if n == 7 else "") for n in range(120)]
 QUERIES = ["ghost", "rar", "spooky rare"]
@@ -48,15 +48,6 @@ def test_spelling_finds_what_was_meant(search):
     arms = search_arms(search, TEXTS, ["spoky"], {})
     assert (arms["original"].found == -1).all()
     assert (arms["spelling"].found[0] >= 0).all()
-
-
-def test_a_document_is_as_near_as_the_nearest_of_its_texts():
-    first = np.array([[1, 0], [0, 1], [0, 1]], dtype=np.float32)
-    second = np.array([[0, 1], [0, 1], [0.8, 0.6]], dtype=np.float32)
-    asked = np.array([[1, 0]], dtype=np.float32)
-
-    assert dense_ranking(asked, [first], 4).tolist() == [[0, 1, 2, -1]]  # ties by place
-    assert dense_ranking(asked, [first, second], 2).tolist() == [[0, 2]]
 
 
 @given(rows=st.lists(st.lists(st.integers(-1, 5), min_size=4, max_size=4), min_size=1, max_size=3))

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ctr.retrieval import Choice, Encodings, Pool, Retrieved, allowed
-from ctr.samples import Samples
+from retrieval.examples import Encodings, ExamplePool, ExampleRule, Retrieved, Situations, allowed
 
 LOOKED_AT = 200
 """Samples on which recall is measured, evenly over all."""
@@ -14,7 +13,7 @@ EQUAL = 1e-5
 Facts = dict[str, float | None]
 
 
-def retrieval_facts(retrieved: Retrieved, pool: Pool, encoded: Encodings, samples: Samples, choice: Choice) -> Facts:
+def example_facts(found: Retrieved, pool: ExamplePool, asked: Situations, rule: ExampleRule) -> Facts:
     """Sum up what all samples are shown.
 
     Returns:
@@ -22,34 +21,33 @@ def retrieval_facts(retrieved: Retrieved, pool: Pool, encoded: Encodings, sample
         fewer than k / 2 of a label, a learned stand-in instead; `similarity_mean` and `days_back_median` over what is
         shown, None where nothing is; `recall`: share of the k / 2 nearest of a label, by brute force, that are shown.
     """
-    there = retrieved.chosen >= 0
-    shown = pool.sample[retrieved.chosen[there]]
-    back = (np.repeat(samples.time, there.sum(axis=1)) - samples.time[shown]) / DAY
+    there = found.chosen >= 0
+    shown = found.chosen[there]
+    back = (np.repeat(asked.time, there.sum(axis=1)) - pool.situations.time[shown]) / DAY
     return {
-        "examples": len(pool.sample),
-        "k": choice.count,
+        "examples": len(pool.label),
+        "k": rule.count,
         "shortage_share": float((~there).any(axis=1).mean()) if there.size else 0.0,
-        "similarity_mean": float(retrieved.similarity[there].mean()) if there.any() else None,
+        "similarity_mean": float(found.similarity[there].mean()) if there.any() else None,
         "days_back_median": float(np.median(back)) if there.any() else None,
-        "recall": recall(retrieved, pool, encoded, samples, choice),
+        "recall": recall(found, pool, asked, rule),
     }
 
 
-def recall(retrieved: Retrieved, pool: Pool, encoded: Encodings, samples: Samples, choice: Choice) -> float | None:
+def recall(found: Retrieved, pool: ExamplePool, asked: Situations, rule: ExampleRule) -> float | None:
     """Share of the truly nearest examples that are shown; None where none can be shown.
 
     The truth comes from double precision, one sample at a time, by a full sort.
     """
-    vectors = {
-        sample: _encode(sample, encoded) for sample in {*pool.sample.tolist(), *_looked_at(len(samples.item)).tolist()}
-    }
+    examples = [_encode(example, pool.situations.encoded) for example in range(len(pool.label))]
     right = wanted = 0
-    for row in _looked_at(len(samples.item)).tolist():
-        near = np.array([vectors[row] @ vectors[example] for example in pool.sample.tolist()])
+    for row in _looked_at(len(asked.time)).tolist():
+        own = _encode(row, asked.encoded)
+        near = np.array([own @ example for example in examples])
         for label in (0, 1):
-            fits = allowed(np.array([row]), pool, samples, choice.strict)[0] & (samples.label[pool.sample] == label)
-            best = np.sort(near[fits])[::-1][: choice.count // 2]
-            shown = [one for one in retrieved.chosen[row] if one >= 0 and fits[one]]
+            fits = allowed(pool, asked, np.array([row]), rule.strict)[0] & (pool.label == label)
+            best = np.sort(near[fits])[::-1][: rule.count // 2]
+            shown = [one for one in found.chosen[row] if one >= 0 and fits[one]]
             wanted += len(best)
             right += sum(near[one] > best[-1] - EQUAL for one in shown) if len(best) else 0
     return right / wanted if wanted else None
