@@ -24,7 +24,7 @@ def main(config_path: str, names: str, result: str, purpose: str) -> None:
     """
     report = begin_child()
     from app.config import load_config  # noqa: PLC0415
-    from app.workplace import chosen_tasks, encoders_of, open_store  # noqa: PLC0415
+    from app.workplace import encoders_of, one_task, open_store  # noqa: PLC0415
     from feature_store.database import StoreBusy, StoreUnwritable  # noqa: PLC0415 - see lifeline.begin_child
     from llm_tasks.pipeline.encode import NothingToFit, encode_task  # noqa: PLC0415
     from llm_tasks.pipeline.workplace import OptionFault  # noqa: PLC0415
@@ -34,7 +34,7 @@ def main(config_path: str, names: str, result: str, purpose: str) -> None:
     try:
         with open_store(config).writer(purpose) as writer:
             for name in json.loads(names):
-                technique, encoders = chosen_tasks(config, [name])[0], encoders_of(config, name)
+                technique, encoders = one_task(config, name), encoders_of(config, name)
                 made += map(
                     asdict, encode_task(technique, encoders, writer, report, config.folder, config.plugin_folders)
                 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.children import run_child
 from app.config import Config
-from app.workplace import chosen_tasks, encoders_of, open_store
+from app.workplace import encoders_of, one_task, open_store
 from base.progress import Progress
 from encoders.choose import kind_of
 from feature_store.database import command_line
@@ -43,7 +43,7 @@ def encode_texts(config: Config, names: Sequence[str], progress: Progress) -> li
     made = _encode_apart(config, heavy, progress) if heavy else []
     if light:
         with open_store(config).writer(command_line()) as writer:
-            for technique in chosen_tasks(config, light):
+            for technique in [one_task(config, name) for name in light]:
                 done = encode_task(
                     technique, encoders[technique.name], writer, progress, config.folder, config.plugin_folders
                 )

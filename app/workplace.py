@@ -1,6 +1,7 @@
 """Opens what a stage needs from the path of knowflow.yaml, so that only paths and ids go between Prefect tasks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -10,7 +11,7 @@ from engines.choose import build_engine
 from feature_store.database import Store
 from feature_store.lineage import read_lineage
 from feature_store.releases import list_releases
-from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks
+from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks, in_order
 from llm_tasks.pipeline.encode import choose_encoders
 from llm_tasks.pipeline.plan import TaskPlan, plan_task
 from llm_tasks.pipeline.task import Task
@@ -78,14 +79,17 @@ def read_secret(name: str) -> str:
 def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...]:
     """The tasks named by the caller, else those of knowflow.yaml, else all that need not be named.
 
-    Of the last ones only those are taken that the data has rows for.
+    Of the last ones only those are taken that the data has rows for. Tasks come after those whose answers they read,
+    which come along even where nobody names them.
 
     Raises:
         UnknownPlugin: A name is no technique.
+        PluginFault: A technique needs one that is not there.
         OptionFault: One is about queries, and the data has none.
     """
     named = names or list(config.tasks) or None
-    chosen = tuple(task for task in choose_tasks(named, config.plugin_folders) if named or not task.opt_in)
+    wanted = [task for task in choose_tasks(named, config.plugin_folders) if named or not task.opt_in]
+    chosen = in_order(wanted, find_tasks(config.plugin_folders))
     if config.source.queries is not None:
         return chosen
     about = [task.name for task in chosen if task.entity == "query"]
@@ -93,6 +97,15 @@ def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...
         mend = "map them in knowflow.yaml: queries: {path: ..., query: ...}"
         raise OptionFault(f"{', '.join(about)}: the data has no queries\n  {mend}")
     return tuple(task for task in chosen if task.name not in about)
+
+
+def one_task(config: Config, name: str) -> Task:
+    """One task by its name alone, without those that it reads.
+
+    Raises:
+        UnknownPlugin: The name is no technique.
+    """
+    return choose_tasks([name], config.plugin_folders)[0]
 
 
 def encoders_of(config: Config, name: str) -> dict[str, EncoderConfig]:
@@ -127,9 +140,13 @@ def plan(config: Config, tasks: Sequence[str] | None = None, *, retry: Sequence[
     place = open_workplace(config)
     asked: set[str] = set()
     plans: list[TaskPlan] = []
+    to_ask: dict[str, int] = {}
     for task in chosen:
-        plans.append(plan_task(task, place, retry=retry, asked_before=asked))
-        asked |= plans[-1].asks.keys()
+        planned = plan_task(task, place, retry=retry, asked_before=asked)
+        waits = {name: to_ask[name] for name in task.needs if to_ask.get(name)}
+        plans.append(replace(planned, waits=waits))
+        asked |= planned.asks.keys()
+        to_ask[task.name] = planned.count("new") + planned.count("changed") + sum(waits.values())
     return plans
 
 

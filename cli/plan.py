@@ -84,6 +84,8 @@ def _say_notes(row: dict[str, Any]) -> None:
     task = row["task"]
     for why, count in row["why"].items():
         say(f"  {task}: {count_rows(count)} {why}")
+    for name, count in row["waits_for"].items():
+        say(f"  {task}: {count_rows(count)} of {name} are asked first; what reads them is not counted yet")
     for kind, count in row["failures"].items():
         say(f"  {task}: {count_rows(count)} failed: {kind}")
     if row["shortened"]:

@@ -1,6 +1,6 @@
 """Knowledge as a model reads it: vectors with two clocks, and the strict as-of read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +26,36 @@ class Knowledge:
     when they know none. The `as_of` of
     rows about items and users is never earlier; that of rows about events stays the event's own time, so that whoever
     shows them to a sample looks at this, too."""
+
+
+def mean_of_sets(knowledge: Knowledge) -> Knowledge:
+    """Put the mean in place of several vectors of one entity and moment; all others stay as they are.
+
+    Args:
+        knowledge: Vectors, M rows.
+
+    Returns:
+        At most M rows, in the order in which an entity and a moment come first.
+
+    Example:
+        >>> when = np.array(["2020-01-01"] * 3, dtype="datetime64[us]")
+        >>> vectors = np.array([[1.0, 0.0], [0.0, 1.0], [4.0, 4.0]], dtype=np.float32)
+        >>> mean_of_sets(Knowledge("t", "e", "user", np.array(["a", "a", "b"]), when, vectors)).vectors.tolist()
+        [[0.5, 0.5], [4.0, 4.0]]
+    """
+    pairs = np.array([f"{entity}\n{time}" for entity, time in zip(knowledge.entities, knowledge.as_of, strict=True)])
+    _, first, place, count = np.unique(pairs, return_index=True, return_inverse=True, return_counts=True)
+    if len(first) == len(pairs):
+        return knowledge
+    total = np.zeros((len(first), knowledge.vectors.shape[1]), dtype=np.float64)
+    np.add.at(total, place, knowledge.vectors)
+    order = np.argsort(first)
+    return replace(
+        knowledge,
+        entities=knowledge.entities[first[order]],
+        as_of=knowledge.as_of[first[order]],
+        vectors=(total / count[:, None])[order].astype(np.float32),
+    )
 
 
 def as_of_rows(entity: np.ndarray, time: np.ndarray, row_entity: np.ndarray, row_as_of: np.ndarray) -> np.ndarray:

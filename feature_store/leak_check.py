@@ -29,6 +29,7 @@ from feature_store.leak_clocks import (
     UNTRAINED,
     lost_answers,
     outcomes_told,
+    read_too_early,
     seen_too_early,
     wrongly_dated,
 )
@@ -128,6 +129,7 @@ def leak_check(store: Store, release: Release, evidence: Evidence) -> LeakReport
         [
             wrongly_dated(rows, answers),
             lost_answers(every, answers),
+            read_too_early(rows),
             seen,
             outcomes_told(rows, evidence),
             shown_later(subjects, every, evidence),

@@ -11,6 +11,8 @@ UNTRAINED = "a row tells the outcome of an event that is not for training"
 ELSEWHEN = "a row tells the outcome of an event at another time than the event's"
 UNDATED = "a row is known earlier than the newest event that its model was tuned on"
 FORGOTTEN = "a row does not say what the model of its answer was tuned on"
+READ = "a row is known earlier than a row of another technique that it read"
+UNREAD = "a row read another one that the release does not hold, so that nobody can say what it knows"
 LOST = "a row's answer is not in the release, so that nobody can say what it was asked"
 NONE = pl.DataFrame(schema=FOUND)
 
@@ -72,6 +74,22 @@ def wrongly_dated(rows: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
             leaks(shown.with_columns(event=pl.lit("newest event shown"), time="seen_until"), SHOWN),
             leaks(undated.with_columns(event=pl.col("model"), time="model_seen_until"), UNDATED),
             leaks(forgotten.with_columns(event=pl.col("model"), time="answered"), FORGOTTEN),
+        ]
+    )
+
+
+def read_too_early(rows: pl.DataFrame) -> pl.DataFrame:
+    """Look for rows that are dated before what they read of other techniques, or that read what is not there."""
+    reading = rows.drop_nulls("reads").with_columns(pl.col("reads").str.json_decode(pl.List(pl.String)))
+    pairs = reading.select("row", "as_of", "reads").explode("reads").drop_nulls("reads")
+    known = pl.max_horizontal("as_of", "model_seen_until")
+    there = pairs.join(rows.select(reads="row", known=known), on="reads", how="left")
+    early = there.filter(pl.col("known") > pl.col("as_of"))
+    lost = there.filter(pl.col("known").is_null())
+    return pl.concat(
+        [
+            leaks(early.with_columns(event="reads", time="known"), READ),
+            leaks(lost.with_columns(event="reads", time=pl.lit(None)), UNREAD),
         ]
     )
 

@@ -8,7 +8,7 @@ from feature_store.leak_evidence import Evidence
 from feature_store.leak_names import FIELDS
 from sources.tables import event_of
 
-ABOUT = ["row", "task", "entity_type", "entity", "as_of", "answer_key", "prompt_digest", "text"]
+ABOUT = ["row", "task", "entity_type", "entity", "as_of", "answer_key", "prompt_digest", "text", "reads"]
 
 
 def read_subjects(rows: pl.DataFrame, answers: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
@@ -25,7 +25,7 @@ def read_subjects(rows: pl.DataFrame, answers: pl.DataFrame, evidence: Evidence)
         that is not its answer word by word); content; `given`: what it may rightly show, in one text, and `once`: what
         of that is shown once; `alike`: lines that all prompts of a technique share where nobody knows its instructions.
     """
-    about = _with_entities(rows.select(ABOUT))
+    about = _with_entities(rows.select(ABOUT)).join(_read(rows), on="row", how="left", maintain_order="left")
     asked = about.join(answers.rename({"text": "answer"}), left_on="answer_key", right_on="key", maintain_order="left")
     prompts = asked.with_columns(
         content=pl.Series([_sent(one) for one in asked["messages"]], dtype=pl.String), source=pl.lit("prompt")
@@ -44,12 +44,20 @@ def read_subjects(rows: pl.DataFrame, answers: pl.DataFrame, evidence: Evidence)
     for table, key in ((known, "prompt_digest"), (targets, "target"), (users, "user")):
         every = every.join(table, on=key, how="left", maintain_order="left")
     once = pl.concat_str("described", "fixed", "told", separator="\n", ignore_nulls=True)
-    given = pl.concat_str("fields", "of_user", "query", "fixed", "told", separator="\n", ignore_nulls=True)
+    given = pl.concat_str("fields", "of_user", "query", "fixed", "told", "read", separator="\n", ignore_nulls=True)
     return every.select(
         "place", "row", "entity_type", "as_of", "user", "target", "query",
         (pl.col("entity_type") == "event").alias("strict"),
         "source", "content", given.alias("given"), once.alias("once"), _alike(every),
     )  # fmt: skip
+
+
+def _read(rows: pl.DataFrame) -> pl.DataFrame:
+    """What each row read of other techniques, in one text: their own rows are walked, and their clocks compared."""
+    reading = rows.drop_nulls("reads").with_columns(pl.col("reads").str.json_decode(pl.List(pl.String)))
+    texts = rows.select(reads="row", read="text")
+    pairs = reading.select("row", "reads").explode("reads").join(texts, on="reads")
+    return pairs.group_by("row").agg(pl.col("read").str.join("\n"))
 
 
 def _with_entities(rows: pl.DataFrame) -> pl.DataFrame:

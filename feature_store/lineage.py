@@ -26,6 +26,26 @@ def row_key(task: str, entity: str, as_of: datetime) -> str:
     return f"{task}/{entity}/{(elapsed.days * 86_400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds}"
 
 
+def part_name(task: str, part: str) -> str:
+    """Name of a part of a technique's answers: it has rows and vectors of its own, like a technique.
+
+    Example:
+        >>> part_name("once_profile", "topics")
+        'once_profile.topics'
+    """
+    return f"{task}.{part}"
+
+
+def technique_of(name: str) -> str:
+    """The technique that rows or vectors are of: itself, or that of the part.
+
+    Example:
+        >>> technique_of("once_profile.topics"), technique_of("kar_item")
+        ('once_profile', 'kar_item')
+    """
+    return name.partition(".")[0]
+
+
 def read_lineage(
     store: Store, tasks: Iterable[str] | None = None, columns: list[str] | None = None, version: int | None = None
 ) -> pl.DataFrame:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from feature_store.answers import TABLE as ANSWERS_TABLE
 from feature_store.answers import read_answers
 from feature_store.database import Store, Writer
-from feature_store.knowledge import Knowledge
+from feature_store.knowledge import Knowledge, mean_of_sets
 from feature_store.lineage import TABLE as LINEAGE_TABLE
 from feature_store.lineage import read_lineage
 from feature_store.schemas import ANSWERS, RELEASES
@@ -150,8 +150,11 @@ def made_vectors(release: Release, task: str, encoder: str, mend: str) -> Mappin
     return vectors[f"{task}/{encoder}"]
 
 
-def released_knowledge(store: Store, release: Release, task: str, encoder: str) -> Knowledge:
-    """Read the vectors of one task under one encoder through a release.
+def released_knowledge(store: Store, release: Release, task: str, encoder: str, *, pooled: bool = True) -> Knowledge:
+    """Read the vectors of one task, or of one part of its answers, under one encoder through a release.
+
+    Where an answer gave a set of texts, an entity has several vectors of one moment: their mean is read, or with
+    `pooled=False` every one of them.
 
     A vector of an encoder that was tuned on events is news of them: a row about an item or a user counts as known from
     the later of its own `as_of` and the newest of these events. This is the one way by which samples get vectors.
@@ -171,7 +174,7 @@ def released_knowledge(store: Store, release: Release, task: str, encoder: str) 
     vectors = read_vectors(
         store, encoder, made["dimension"], made["fingerprint"], rows["text_key"].to_list(), release.versions.get(table)
     )
-    return Knowledge(
+    knowledge = Knowledge(
         task=task,
         encoder=encoder,
         entity=rows["entity_type"][0] if len(rows) else "item",
@@ -180,6 +183,7 @@ def released_knowledge(store: Store, release: Release, task: str, encoder: str) 
         vectors=vectors,
         seen_until=seen_until,
     )
+    return mean_of_sets(knowledge) if pooled else knowledge
 
 
 def _with_models(rows: pl.DataFrame, seen_until: np.datetime64 | None) -> np.datetime64 | None:
@@ -196,13 +200,16 @@ def _with_models(rows: pl.DataFrame, seen_until: np.datetime64 | None) -> np.dat
 
 
 def _known_later(rows: pl.DataFrame, seen_until: np.datetime64) -> pl.DataFrame:
-    """Raise `as_of` of rows about items and users; of several rows that become known at once the newest one is left."""
+    """Raise `as_of` of rows about items and users; of several rows that become known at once the newest are left.
+
+    Several rows of one moment, the texts of a set, stay together.
+    """
     newest = pl.lit(seen_until).dt.replace_time_zone("UTC")
     raised = pl.when(pl.col("entity_type") == "event").then("as_of").otherwise(pl.max_horizontal("as_of", newest))
     return (
         rows.sort("as_of")
         .with_columns(known=raised)
-        .unique(["entity", "known"], keep="last", maintain_order=True)
+        .filter(pl.col("as_of") == pl.col("as_of").max().over("entity", "known"))
         .with_columns(as_of="known")
         .drop("known")
         .sort("row")

@@ -52,6 +52,7 @@ LINEAGE = pa.schema(
         pa.field("text_key", pa.utf8()),  # hash of the text; vectors hang on it
         pa.field("error", pa.utf8()),
         pa.field("model_seen_until", MOMENT, metadata=LATER),  # the newest event that the model was tuned on; or null
+        pa.field("reads", pa.utf8(), metadata=LATER),  # rows of other techniques that it read, a JSON list; or null
     ]
 )
 STATES = pa.schema(

@@ -12,7 +12,7 @@ from app.config import Config, load_config
 from app.encoding import encode_texts
 from app.progress import progress
 from app.publish import publish_release
-from app.workplace import chosen_tasks, encoders_of, open_workplace, sharing_a_space
+from app.workplace import chosen_tasks, encoders_of, one_task, open_workplace, sharing_a_space
 from feature_store.database import command_line
 from flows.observation import observing
 from llm_tasks.pipeline.generate import Spending, generate
@@ -65,7 +65,7 @@ def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
     place = open_workplace(settings)
     with place.store.writer(command_line()) as writer, observing(settings.home_folder, name) as observe:
         # Planned while nobody else can write: what another process has just asked is not asked again.
-        technique = chosen_tasks(settings, [name])[0]
+        technique = one_task(settings, name)
         plan = plan_task(technique, place, retry=asking.retry, count_tokens=False)
         spending = Spending(settings.prices, asking.budget(before), observe)
         done = generate(plan, place, writer, progress(), spending)

@@ -1,5 +1,6 @@
 """What the lineage table says of one technique: how its rows were made last time, and which rest on nothing now."""
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -25,6 +26,7 @@ COLUMNS = [
     "model_seen_until",
     "text_key",
     "error",
+    "reads",
 ]
 
 
@@ -71,7 +73,13 @@ class Before:
             return "changed", "have new events"
         return "new", "were never asked"
 
-    def withdrawn(self, wanted: Collection[str], dataset: Dataset, model: ModelIdentity) -> tuple[str, ...]:
+    def withdrawn(
+        self,
+        wanted: Collection[str],
+        dataset: Dataset,
+        model: ModelIdentity,
+        there: Collection[str] = frozenset(),
+    ) -> tuple[str, ...]:
         """Find rows that a technique no longer yields and that the data, or their own clocks, deny.
 
         A row that a technique no longer yields is an old snapshot, and what was known then stays known: it is kept,
@@ -91,6 +99,8 @@ class Before:
             wanted: Row keys that the technique yields now; never withdrawn.
             dataset: The data as it is now.
             model: Which model answers now.
+            there: Row keys on record of the techniques that this one reads: a row that rests on none of them any more
+                must go as well.
 
         Returns:
             Row keys.
@@ -109,6 +119,8 @@ class Before:
             training = dataset.events.filter(pl.col("part") == "train")
             told = of_events.join(first, on="user").filter(pl.col("time") >= pl.col("first"))
             withdrawn |= {*told.join(training, on=["user", "item", "time"], how="anti")["row"]}
+        read = unwanted.drop_nulls("reads").select("row", "reads").iter_rows()
+        withdrawn |= {row for row, reads in read if not set(json.loads(reads)) <= set(there)}
         return tuple(sorted(withdrawn))
 
 

@@ -1,9 +1,10 @@
 """All techniques: every file of `llm_tasks/` and of a team's own folders, found without registration."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from base.plugins import Kind, choose, find
+from base.plugins import Kind, PluginFault, choose, find
 from llm_tasks.pipeline.task import Task
 
 TECHNIQUES = Kind("task", "llm_tasks", Task)
@@ -30,3 +31,37 @@ def choose_tasks(names: Iterable[str] | None = None, folders: Sequence[Path] = (
     """
     known = find_tasks(folders)
     return tuple(choose(TECHNIQUES, list(dict.fromkeys(names if names is not None else known)), folders))
+
+
+def in_order(tasks: Sequence[Task], known: Mapping[str, Task]) -> tuple[Task, ...]:
+    """Put techniques after those whose answers they read; what is needed and not named comes along.
+
+    Args:
+        tasks: The techniques that were named.
+        known: All techniques by name.
+
+    Returns:
+        Each once, otherwise in the order given.
+
+    Raises:
+        PluginFault: A technique needs one that is not there, or itself by way of others.
+    """
+    graph: dict[str, tuple[str, ...]] = {}
+    waiting = list(tasks)
+    while waiting:
+        task = waiting.pop(0)
+        graph[task.name] = task.needs
+        if missing := [name for name in task.needs if name not in known]:
+            raise PluginFault(
+                f"{task.name} needs {', '.join(missing)}, which is no task\n  there are: {', '.join(known)}"
+            )
+        waiting += [known[name] for name in task.needs if name not in graph]
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise PluginFault(f"tasks that need each other: {' -> '.join(error.args[1])}\n  break the circle") from None
+    place = {name: number for number, name in enumerate(graph)}
+    depth: dict[str, int] = {}
+    for name in order:
+        depth[name] = max((depth[needed] + 1 for needed in graph[name]), default=0)
+    return tuple(known[name] for name in sorted(order, key=lambda name: (depth[name], place[name])))

@@ -16,6 +16,7 @@ from encoders.protocol import Encoder, EncoderConfig, EncoderKind, Fitting
 from feature_store.database import Store, Writer
 from feature_store.lineage import read_lineage
 from feature_store.vectors import known_vectors, newest_state, write_state, write_vectors
+from llm_tasks.pipeline.rows import parts_of
 from llm_tasks.pipeline.task import Task
 from llm_tasks.pipeline.workplace import OptionFault
 
@@ -28,10 +29,10 @@ class NothingToFit(Exception):
 
 @dataclass(frozen=True)
 class Encoded:
-    """What encoding did for one task under one encoder."""
+    """What encoding did for one task, or one part of its answers, under one encoder."""
 
     task: str
-    """Name of the technique."""
+    """Name of the technique, or TECHNIQUE.PART."""
     encoder: str
     """Name of the encoder."""
     fingerprint: str
@@ -71,7 +72,7 @@ def encode_task(
         OptionFault: An encoder cannot be used.
     """
     store = writer.store
-    texts = task_texts(store, task.name)
+    of_each = {name: task_texts(store, name) for name in [task.name, *parts_of(task)]}
     done: list[Encoded] = []
     for name, config in encoders.items():
         kind, options = _read(name, config, folders)
@@ -79,15 +80,24 @@ def encode_task(
             encoder, fitted = _fitted(name, kind.build, options, task.lexical_space, writer)
         else:
             encoder, fitted = _built(name, kind, options, folder), ""
-        missing = sorted(set(texts) - known_vectors(store, name, encoder.dimension, encoder.fingerprint))
-        for start in range(0, len(missing), WRITE_EVERY):
-            keys = missing[start : start + WRITE_EVERY]
-            vectors = encoder.encode([texts[key] for key in keys], _shifted(progress, task.name, start, len(missing)))
-            write_vectors(writer, name, encoder.fingerprint, keys, vectors)
         known = encoder.seen_until.isoformat() if encoder.seen_until else None
-        made = (task.name, name, encoder.fingerprint, encoder.dimension, len(texts), len(missing), fitted, known)
-        done.append(Encoded(*made))
+        for whose, texts in of_each.items():
+            new = _encode_missing(name, encoder, whose, texts, writer, progress)
+            made = (whose, name, encoder.fingerprint, encoder.dimension, len(texts), new, fitted, known)
+            done.append(Encoded(*made))
     return done
+
+
+def _encode_missing(
+    name: str, encoder: Encoder, whose: str, texts: Mapping[str, str], writer: Writer, progress: Progress
+) -> int:
+    """Encode the texts that have no vector yet; returns how many they were."""
+    missing = sorted(set(texts) - known_vectors(writer.store, name, encoder.dimension, encoder.fingerprint))
+    for start in range(0, len(missing), WRITE_EVERY):
+        keys = missing[start : start + WRITE_EVERY]
+        vectors = encoder.encode([texts[key] for key in keys], _shifted(progress, whose, start, len(missing)))
+        write_vectors(writer, name, encoder.fingerprint, keys, vectors)
+    return len(missing)
 
 
 def task_texts(store: Store, task: str) -> dict[str, str]:

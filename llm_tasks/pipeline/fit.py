@@ -1,6 +1,8 @@
 """Rows that fit the model's context: the oldest events go first, or the row is told as too long before it is asked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from engines.protocol import Engine
 from engines.request import Adapter, AnswerKeys, Request, is_utf8, messages_json
@@ -41,7 +43,11 @@ class Renderer:
 
     def request(self, row: Row) -> Request:
         """Render a row into the request whose key names its answer."""
-        messages, front = self.prompt.render(row.variables, self.domain), self.prompt.front
+        return self.render(row.variables)
+
+    def render(self, variables: Mapping[str, Any]) -> Request:
+        """Render what a prompt shows into the request whose key names its answer."""
+        messages, front = self.prompt.render(variables, self.domain), self.prompt.front
         key = self.keys.key(messages_json(messages))
         return Request(key, tuple(messages), front.sampling, front.answer_schema, self.adapter)
 

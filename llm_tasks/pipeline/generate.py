@@ -94,15 +94,8 @@ def generate(
         EngineFault: The engine broke off; what it had answered is kept, and the lineage is as it was.
         BudgetReached: The budget is spent; what was answered is kept, and the lineage is as it was.
     """
-    spending = spending or Spending()
-    meter = Meter(plan.task.name, len(plan.asks), spending.prices)
-    try:
-        _ask(plan, place, writer, progress, spending, meter)
-    finally:
-        if meter.done:
-            write_run(writer, _run_row(plan, place, meter.read()))
-            spending.observe(meter.read())
-    errors, last = write_rows(plan, place, writer), meter.read()
+    last = ask_plan(plan, place, writer, progress, spending or Spending())
+    errors = write_rows(plan, place, writer)
     return Generated(
         task=plan.task.name,
         rows=len(plan.rows),
@@ -117,6 +110,26 @@ def generate(
         withdrawn=len(plan.withdrawn),
         shortened=plan.shortened,
     )
+
+
+def ask_plan(plan: TaskPlan, place: Workplace, writer: Writer, progress: Progress, spending: Spending) -> Reading:
+    """Ask what a plan says and keep the answers; the lineage is left alone.
+
+    Returns:
+        What the run took.
+
+    Raises:
+        EngineFault: The engine broke off; what it had answered is kept.
+        BudgetReached: The budget is spent; what was answered is kept.
+    """
+    meter = Meter(plan.task.name, len(plan.asks), spending.prices)
+    try:
+        _ask(plan, place, writer, progress, spending, meter)
+    finally:
+        if meter.done:
+            write_run(writer, _run_row(plan, place, meter.read()))
+            spending.observe(meter.read())
+    return meter.read()
 
 
 def _ask(

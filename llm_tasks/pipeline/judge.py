@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from engines.request import ModelIdentity, Request, candidates_of
 from feature_store.lineage import row_key
 from feature_store.vectors import text_key
 from llm_tasks.pipeline.before import Before, Status
-from llm_tasks.pipeline.task import Row, Task
+from llm_tasks.pipeline.task import Parts, Row, Task
 from prompts.prompt import Prompt
 
 AGAIN = "the error is to be retried"
@@ -45,6 +45,10 @@ class PlannedRow:
     """Keys of all its answers, where several are sampled and the best is kept; the first is `answer_key`."""
     shown: Mapping[str, Any] | None = None
     """What its prompt shows, kept where candidates are compared with it."""
+    reads: str | None = None
+    """Keys of the rows of other techniques that it read, a JSON list; None for a technique that reads none."""
+    parts: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    """Texts of its parts, where no model is asked."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +86,11 @@ class Judge:
         key = row_key(self.task.name, row.entity, row.as_of)
         if fault:
             return PlannedRow(key, row.entity, row.as_of, row.seen_until, None, None, digest, "failed", fault), ()
-        text, several = None, self.candidates > 1
+        text, parts, several = None, {}, self.candidates > 1
         asked = () if request is None else candidates_of(request, self.identity, self.candidates)
         if request is None:
-            text = self.task.encode(row.variables["text"])
+            made = self.task.encode(row.variables["text"])
+            text, parts = (made.text, made.parts) if isinstance(made, Parts) else (made, {})
             known = self.before.text_keys.get(key) == text_key(text)
         else:
             known = all(one.key in self.answers for one in asked)
@@ -102,6 +107,8 @@ class Judge:
             why,
             tuple(one.key for one in asked) if several else (),
             row.variables if several else None,
+            None if row.reads is None else json.dumps(sorted({one.row for one in row.reads})),
+            parts,
         )
         if status not in ("new", "changed"):
             return planned, ()

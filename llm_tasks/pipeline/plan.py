@@ -5,9 +5,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from base.plugins import PluginFault
 from engines.protocol import EngineFault
 from engines.request import Request, messages_json
 from feature_store.answers import known_answers
+from feature_store.lineage import read_lineage
 from llm_tasks.pipeline.before import Before, Status
 from llm_tasks.pipeline.estimate import Estimate, estimate
 from llm_tasks.pipeline.fit import Renderer
@@ -40,6 +42,8 @@ class TaskPlan:
     """Rows whose oldest events were dropped, so that they fit the model's context."""
     estimate: Estimate | None = None
     """What the calls will give and take, going by past runs; None when there were none."""
+    waits: Mapping[str, int] = field(default_factory=dict)
+    """Technique that this one reads -> its rows that are to be asked first; what reads them is not known yet."""
     spool: Spool = field(default_factory=Spool, compare=False, repr=False)
     """The rendered requests of the calls to be made, maybe some more."""
 
@@ -68,6 +72,7 @@ class TaskPlan:
             "output_tokens_at_most": len(self.asks) * bound,
             "output_tokens_estimate": round(len(self.asks) * guess.output_tokens) if guess else None,
             "seconds_estimate": len(self.asks) * guess.seconds if guess else None,
+            "waits_for": dict(self.waits),
             "why": dict(reasons),
             "failures": dict(failures),
             "too_long": [row.row for row in self.rows if row.why.startswith("too_long")],
@@ -129,7 +134,8 @@ def plan_task(
             spool.add(one.key, messages_json(one.messages))
             if one is not request:
                 seeds[one.key] = one.sampling["seed"]
-    gone = () if retry else judge.before.withdrawn(rows.keys(), place.dataset, judge.identity)
+    there = frozenset(read_lineage(place.store, task.needs, ["row"])["row"])
+    gone = () if retry else judge.before.withdrawn(rows.keys(), place.dataset, judge.identity, there)
     if retry:
         rows = {key: row for key, row in rows.items() if row.why.startswith(AGAIN)}
         shortened &= rows.keys()
@@ -137,7 +143,7 @@ def plan_task(
         wanted = {key for row in rows.values() for key in (row.answer_key, *row.candidates)}
         tokens = {key: count for key, count in tokens.items() if key in wanted}
     guess = estimate(place.store, prompt, judge.identity) if prompt and tokens else None
-    return TaskPlan(task, prompt, tuple(rows.values()), tokens, seeds, gone, len(shortened), guess, spool)
+    return TaskPlan(task, prompt, tuple(rows.values()), tokens, seeds, gone, len(shortened), guess, spool=spool)
 
 
 def known_from(row: Row, model_seen_until: datetime | None) -> Row:
@@ -149,6 +155,27 @@ def known_from(row: Row, model_seen_until: datetime | None) -> Row:
     if model_seen_until is None or model_seen_until <= row.as_of:
         return row
     return replace(row, as_of=model_seen_until)
+
+
+def known_after_reads(task: Task, row: Row) -> Row:
+    """Date a row by what it read of other techniques.
+
+    Raises:
+        PluginFault: The technique reads others and does not say what this row read, so that nobody could date it.
+    """
+    if not task.needs:
+        return row
+    if row.reads is None:
+        fix = "say it: Row(..., reads=(...)), or reads=() where it read nothing"
+        raise PluginFault(f"{task.name}: its row about {row.entity} does not say what it read\n  {fix}")
+    shorter = row.shorter
+
+    def dated() -> Row | None:
+        less = shorter() if shorter else None
+        return known_after_reads(task, less) if less else None
+
+    newest = max((row.as_of, *(one.as_of for one in row.reads)))
+    return replace(row, as_of=newest, shorter=dated if shorter else None)
 
 
 def _newer(one: datetime | None, other: datetime | None) -> bool:
@@ -193,7 +220,8 @@ Planned = tuple[Row, Request | None, str | None, bool]
 def task_rows(task: Task, prompt: Prompt | None, place: Workplace) -> Iterator[Planned]:
     """Yield a technique's rows with their requests, shortened where they would not fit the model's context."""
     renderer = Renderer.of(task, prompt, place) if prompt else None
-    for row in task.rows(place.inputs_of(task)):
+    for made in task.rows(place.inputs_of(task)):
+        row = known_after_reads(task, made)
         if renderer is None:
             yield row, None, None, False
             continue

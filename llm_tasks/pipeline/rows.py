@@ -3,25 +3,36 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from engines.request import is_utf8
 from feature_store.answers import scan_answers
 from feature_store.database import Writer
-from feature_store.lineage import delete_lineage, read_lineage, write_lineage
+from feature_store.lineage import delete_lineage, part_name, read_lineage, row_key, write_lineage
 from feature_store.vectors import text_key
 from llm_tasks.pipeline.before import model_name
 from llm_tasks.pipeline.choice import Candidate, Choice
 from llm_tasks.pipeline.parse import ParseFault, Parser
 from llm_tasks.pipeline.plan import PlannedRow, TaskPlan
+from llm_tasks.pipeline.task import Parts, Task
 from llm_tasks.pipeline.workplace import Workplace
 
-COMPARED = ("answer_key", "text_key", "error", "input_digest", "prompt_digest", "seen_until", "model_seen_until")
+COMPARED = (
+    "answer_key",
+    "text_key",
+    "error",
+    "input_digest",
+    "prompt_digest",
+    "seen_until",
+    "model_seen_until",
+    "reads",
+)
 """What makes a row worth writing again; when none of it changed, the row and its `created_at` stay."""
 WRITTEN_AT_ONCE = 10_000
 """Rows in one commit, so that memory does not grow with their number."""
-Made = tuple[PlannedRow, str | None, str | None]
-"""A row, its text, and the error that left none."""
+Made = tuple[PlannedRow, Parts | None, str | None]
+"""A row, its texts, and the error that left none."""
 
 
 def write_rows(plan: TaskPlan, place: Workplace, writer: Writer) -> dict[str, int]:
@@ -35,39 +46,65 @@ def write_rows(plan: TaskPlan, place: Workplace, writer: Writer) -> dict[str, in
     Returns:
         Number of rows without a text, by kind of error.
     """
-    lineage = read_lineage(place.store, [plan.task.name], ["row", *COMPARED])
+    task = plan.task
+    lineage = read_lineage(place.store, [task.name, *parts_of(task)], ["row", "task", "entity", "as_of", *COMPARED])
     # Hashes of 64 bits: that a changed row looks unchanged would take billions of them.
-    before = {row[0]: hash(row[1:]) for row in lineage.iter_rows()}
+    before = {row[0]: hash(row[4:]) for row in lineage.iter_rows()}
+    # Rows of parts, by the row that they are a part of: those that are not made again have gone.
+    old = {row[0]: row_key(task.name, row[2], row[3]) for row in lineage.iter_rows() if row[1] != task.name}
     del lineage
     errors: Counter[str] = Counter()
     changed: list[dict[str, Any]] = []
+    shared, again, made_again = _shared_columns(plan, place), set[str](), set[str]()
+    for planned, texts, error in _made(plan, place):
+        if error:
+            errors[error.split(":")[0]] += 1
+        again.add(planned.row)
+        for row in [shared | own for own in _rows_of(task, planned, texts, error)]:
+            made_again.add(row["row"])
+            if before.get(row["row"]) != hash(tuple(row[name] for name in COMPARED)):
+                changed.append(row)
+        if len(changed) >= WRITTEN_AT_ONCE:
+            write_lineage(writer, changed)
+            changed = []
+    write_lineage(writer, changed)
+    gone = {part for part, whole in old.items() if whole in again | {*plan.withdrawn} and part not in made_again}
+    if plan.withdrawn or gone:
+        delete_lineage(writer, [*plan.withdrawn, *sorted(gone)])
+    return dict(errors)
+
+
+def parts_of(task: Task) -> list[str]:
+    """Names of the parts of a technique's answers, as rows and vectors are called."""
+    return [part_name(task.name, part) for part in task.parts]
+
+
+def _shared_columns(plan: TaskPlan, place: Workplace) -> dict[str, Any]:
     identity = place.identity_of(plan.task)
-    shared = {
-        "task": plan.task.name,
+    return {
         "entity_type": plan.task.entity,
         "prompt": plan.prompt.name if plan.prompt else None,
         "prompt_digest": plan.prompt.digest if plan.prompt else None,
         "model": model_name(identity) if plan.prompt else None,
         "model_seen_until": identity.seen_until if plan.prompt else None,
     }
-    for planned, text, error in _made(plan, place):
-        row = shared | _own_columns(planned, text, error)
-        if error:
-            errors[error.split(":")[0]] += 1
-        if before.get(planned.row) != hash(tuple(row[name] for name in COMPARED)):
-            changed.append(row)
-        if len(changed) >= WRITTEN_AT_ONCE:
-            write_lineage(writer, changed)
-            changed = []
-    write_lineage(writer, changed)
-    if plan.withdrawn:
-        delete_lineage(writer, plan.withdrawn)
-    return dict(errors)
+
+
+def _rows_of(task: Task, planned: PlannedRow, texts: Parts | None, error: str | None) -> Iterator[dict[str, Any]]:
+    """The row itself, then a row for every text of every part."""
+    own = _own_columns(planned, texts.text if texts else None, error)
+    yield {"task": task.name, "row": planned.row, **own}
+    for part, said in (texts.parts if texts else {}).items():
+        name = part_name(task.name, part)
+        several = [said] if isinstance(said, str) else said
+        for number, text in enumerate(several):
+            key = row_key(name, planned.entity, planned.as_of)
+            row = key if isinstance(said, str) else f"{key}/{number}"
+            yield {"task": name, "row": row, **_own_columns(planned, text, None)}
 
 
 def _own_columns(planned: PlannedRow, text: str | None, error: str | None) -> dict[str, Any]:
     return {
-        "row": planned.row,
         "entity": planned.entity,
         "as_of": planned.as_of,
         "seen_until": planned.seen_until,
@@ -77,6 +114,7 @@ def _own_columns(planned: PlannedRow, text: str | None, error: str | None) -> di
         "text": text,
         "text_key": text_key(text) if text is not None else None,
         "error": error,
+        "reads": planned.reads,
     }
 
 
@@ -103,14 +141,20 @@ def _made(plan: TaskPlan, place: Workplace) -> Iterator[Made]:
         for key, raw, error, detail, created_at in answers.iter_rows():
             if key not in waiting and key not in choice.wanted:
                 continue
-            text, fault = (None, f"{error}: {detail}") if error else _parsed(raw, plan, parser)
+            texts, fault = (None, f"{error}: {detail}") if error else _parsed(raw, plan, parser)
             if key in choice.wanted:
-                choice.add(Candidate(key, text, fault, created_at))
+                choice.add(Candidate(key, texts.text if texts else None, fault, created_at))
             if key in waiting:
                 for planned in [waiting.pop(key), *sharing.pop(key, ())]:
-                    yield planned, text, fault
+                    yield planned, texts, fault
     assert not waiting  # an engine that leaves one out has been refused
-    yield from map(choice.made, several)
+    yield from map(partial(_chosen, choice), several)
+
+
+def _chosen(choice: Choice, planned: PlannedRow) -> Made:
+    """A row of which several answers were sampled."""
+    best, text, fault = choice.made(planned)
+    return best, None if text is None else Parts(text, {}), fault
 
 
 def _unasked(planned: PlannedRow, plan: TaskPlan) -> Made:
@@ -118,21 +162,31 @@ def _unasked(planned: PlannedRow, plan: TaskPlan) -> Made:
     if plan.prompt is not None:
         return planned, None, planned.why
     if is_utf8(planned.text or ""):
-        return planned, planned.text, None
+        return planned, Parts(planned.text or "", planned.parts), None
     return planned, None, f"not_utf8: {plan.task.name} makes a text that cannot be kept"
 
 
-def _parsed(raw: str, plan: TaskPlan, parser: Parser) -> tuple[str | None, str | None]:
-    """Text to encode, or the error that left none."""
+def _parsed(raw: str, plan: TaskPlan, parser: Parser) -> tuple[Parts | None, str | None]:
+    """Texts to encode, or the error that left none."""
     try:
-        return _encodable(plan.task.encode(parser(raw))), None
+        return _encodable(plan.task, plan.task.encode(parser(raw))), None
     except ParseFault as fault:
         return None, f"parse: {fault}"
     except Exception as error:  # an answer that a technique's own parser did not foresee is one bad row
         return None, f"parse: {type(error).__name__}: {error}"
 
 
-def _encodable(text: str) -> str:
-    if not text.strip() or not is_utf8(text):
+def _encodable(task: Task, made: str | Parts) -> Parts:
+    """Check the texts of an answer; parts without a text are left out."""
+    whole = made if isinstance(made, Parts) else Parts(made, {})
+    if undeclared := set(whole.parts) - set(task.parts):
+        raise ParseFault(f"the technique does not declare its parts {', '.join(sorted(undeclared))}")
+    parts: dict[str, str | list[str]] = {}
+    for part, said in whole.parts.items():
+        kept = said.strip() if isinstance(said, str) else [one for one in said if one.strip()]
+        if kept:
+            parts[part] = kept
+    every = [whole.text, *(one for said in parts.values() for one in ([said] if isinstance(said, str) else said))]
+    if not whole.text.strip() or not all(map(is_utf8, every)):
         raise ParseFault("the technique makes no text of the answer that could be encoded")
-    return text
+    return Parts(whole.text, parts)

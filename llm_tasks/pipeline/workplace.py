@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from engines.protocol import Engine
 from engines.request import Adapter, ModelIdentity
 from engines.seen import Unsaid, latest, tuned_until
 from feature_store.database import Store
+from llm_tasks.pipeline.reads import read_task
 from llm_tasks.pipeline.task import EntityList, Inputs, Task, TaskOptions
 from prompts.domain import Domain
 from sources.columns import to_id, to_time
@@ -60,7 +62,8 @@ class Workplace:
             listed = listed_events(options.only, self.folder, task)
         elif options.only is not None:
             only = only_entities(options.only, self.folder, task)
-        return Inputs(self.dataset, self.domain, options, only, listed)
+        needed = {name: cache(partial(read_task, self.store, name)) for name in task.needs}
+        return Inputs(self.dataset, self.domain, options, only, listed, needed)
 
     def adapter_of(self, task: Task) -> Adapter | None:
         """The LoRA adapter of a task.

@@ -9,7 +9,7 @@ from app.workplace import plan as plan_all
 from base.progress import silent
 from llm_tasks.pipeline.generate import generate
 from llm_tasks.pipeline.plan import plan_task
-from llm_tasks.pipeline.task import EPOCH, Row, Task, answer_text, llm_task
+from llm_tasks.pipeline.task import EPOCH, Row, Task, answer_text
 from llm_tasks.pipeline.workplace import OptionFault
 
 
@@ -106,13 +106,16 @@ def test_two_rows_with_one_prompt_are_one_call(shop):
     assert rows["kar_item/i0/0"]["answer_key"] == rows["kar_item/i1/0"]["answer_key"]
 
 
-def test_techniques_that_share_a_prompt_are_planned_as_one_call_each_answer(shop, monkeypatch):
-    @llm_task(entity="item", prompt="kar_item")
-    def kar_again(inputs):
-        for item in inputs.dataset.items.iter_rows(named=True):
-            yield Row(item["item"], EPOCH, {"input": inputs.domain.item_description(item)})
+AGAIN = """
+from dataclasses import replace
+from llm_tasks.kar_item import kar_item
+kar_again = replace(kar_item, name="kar_again")
+"""
 
-    monkeypatch.setattr("llm_tasks.kar_item.kar_again", kar_again, raising=False)
+
+def test_techniques_that_share_a_prompt_are_planned_as_one_call_each_answer(shop, tmp_path):
+    (tmp_path / "again.py").write_text(AGAIN)
+    shop.configure(plugins=[str(tmp_path)])
     names = ["kar_item", "kar_again"]
 
     planned = [p.summary() for p in plan_all(load_config(shop.config), names)]
