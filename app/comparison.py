@@ -23,6 +23,7 @@ from evals.evaluate import Scores, evaluate
 from evals.segments import coverage, segments_of_test
 from feature_store.codes import CODES_TABLE, made_of
 from feature_store.database import Store
+from feature_store.lineage import VectorName, technique_of
 from feature_store.releases import Release, get_release, knowledge_cutoff, released_knowledge
 from llm_tasks.pipeline.arm import FACTS
 from llm_tasks.pipeline.catalogue import find_tasks
@@ -51,7 +52,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
         released_knowledge(store, release, *name.split("/", 1))  # raises, and says how to make them
     for name in sorted({name for arm in chosen for name in arm.codes}):
         made_of(release, CODES_TABLE, name)  # raises, too
-    for name in sorted(name for name in vectors if _about(name.split("/")[0], techniques) == "event"):
+    for name in sorted(name for name in vectors if _about(VectorName.read(name).technique, techniques) == "event"):
         find_examples(released_knowledge(store, release, *name.split("/", 1)), samples)
     test = samples.part == PARTS.index("test")
     told = [mask for task, mask in knows.items() if _told_by_a_model(task, techniques)]
@@ -127,7 +128,7 @@ def _who_knows(
 ) -> dict[str, np.ndarray]:
     """Task -> [N] bool: the samples that see a row about their item or their user."""
     # Which rows a task has does not depend on the encoder: one encoding of each is enough.
-    names = (name.split("/") for name in release.facts.get("vectors", {}))
+    names = (VectorName.read(name) for name in release.facts.get("vectors", {}))
     # Rows about events are shown, if at all, to all.
     made = {task: encoder for task, encoder in names if _about(task, techniques) != "event"}
     return {
@@ -138,12 +139,13 @@ def _who_knows(
 
 def _about(task: str, techniques: Mapping[str, Task]) -> str | None:
     """What a task's rows are about; None for a task that is not here any more."""
-    return techniques[task].entity if task in techniques else None
+    technique = techniques.get(technique_of(task))
+    return technique.entity if technique else None
 
 
 def _told_by_a_model(task: str, techniques: Mapping[str, Task]) -> bool:
     """Whether a task's rows are a model's answers about items."""
-    return task != FACTS and _about(task, techniques) == "item" and techniques[task].prompt is not None
+    return task != FACTS and _about(task, techniques) == "item" and techniques[technique_of(task)].prompt is not None
 
 
 def _data_facts(config: Config, samples: Samples) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from feature_store.database import Store, Writer, command_line
 from feature_store.fitted import fitted_until
 from feature_store.gates import Gate, GatesClosed, check_gates
 from feature_store.leak_check import leak_check
+from feature_store.lineage import VectorName
 from feature_store.releases import (
     TABLE,
     Release,
@@ -105,7 +106,7 @@ def _publish(
     made = {**_kept(before, names), **{f"{v['task']}/{v['encoder']}": _made(v) for v in made_now}}
     noted = before.facts if before else {}
     made = _with_fits(store, made)
-    tasks = sorted({name.split("/")[0] for name in made} | set(noted.get("tasks", [])) | set(names))
+    tasks = sorted({VectorName.read(name).task for name in made} | set(noted.get("tasks", [])) | set(names))
     write_item_documents(config, place, writer)  # whatever the release is of, its items can be searched by words
     versions = {table: store.version(table) for table in store.tables() if table != TABLE}
     same_data = before is not None and before.facts.get("data_version") == place.dataset.version
@@ -142,7 +143,7 @@ def _publish(
 def _kept(before: Release | None, names: Sequence[str]) -> dict[str, Any]:
     """Vectors of tasks that this run did not touch stay in the release."""
     old = before.facts.get("vectors", {}) if before else {}
-    return {key: made for key, made in old.items() if key.split("/")[0] not in names}
+    return {key: made for key, made in old.items() if VectorName.read(key).technique not in names}
 
 
 def _noted(old: Mapping[str, Any], new: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ctr.controls import choose_arms
 from ctr.samples import PARTS, Samples, build_samples, codes_of
 from feature_store.codes import released_codes
 from feature_store.knowledge import Knowledge
+from feature_store.lineage import VectorName
 from feature_store.releases import Release, released_knowledge
 from llm_tasks.pipeline.arm import CODES, Arm
 from llm_tasks.pipeline.catalogue import find_tasks
@@ -48,7 +49,7 @@ def arms_in(config: Config, release: Release, names: Iterable[str] | None) -> li
     tasks: dict[str, tuple[str, list[str]]] = {}
     known = find_tasks(config.plugin_folders)
     for made in release.facts.get("vectors", {}):
-        task, encoder = made.split("/")
+        task, encoder = VectorName.read(made)
         if task in known:
             tasks.setdefault(task, (known[task].entity, []))[1].append(encoder)
     return choose_arms(list(names) if names is not None else None, tasks, config.plugin_folders)
@@ -63,5 +64,5 @@ def read_vectors_of(config: Config, release: Release, arms: Iterable[Arm]) -> Ma
     store, arms = open_store(config), list(arms)
     vectors = dict.fromkeys(name for arm in arms for name in arm.vectors)
     codes = dict.fromkeys(name for arm in arms for name in arm.codes)
-    read = {name: released_knowledge(store, release, *name.split("/", 1)) for name in vectors}
+    read = {name: released_knowledge(store, release, *VectorName.read(name)) for name in vectors}
     return read | {f"{CODES}/{name}": released_codes(store, release, name).knowledge() for name in codes}

@@ -17,6 +17,7 @@ import numpy as np
 
 from base.plugins import Kind, UnknownPlugin, find
 from feature_store.knowledge import Knowledge
+from feature_store.lineage import VectorName
 from llm_tasks.pipeline.arm import COMPARED, FACTS, Arm, Disturbance, Use
 from llm_tasks.pipeline.catalogue import find_tasks
 
@@ -43,7 +44,7 @@ def controls_of(arm: Arm, entities: Mapping[str, str]) -> list[Arm]:
         arm: Any arm.
         entities: Technique -> what its rows are about.
     """
-    about = [entities.get(name.split("/")[0]) for name in arm.vectors]
+    about = [entities.get(VectorName.read(name).technique) for name in arm.vectors]
     if not about and not arm.codes:
         return []
     name, begin = arm.name, f"{arm.name}-" if arm.controls is None else arm.controls
@@ -76,7 +77,7 @@ def as_facts(arm: Arm, name: str) -> Arm:
     """The control without a model's answer: the same adapters and as many views, fed with the catalogue's own text."""
     uses = []
     for use in arm.uses:
-        vectors = (arm.facts.get(one) or f"{FACTS}/{one.split('/')[1]}" for one in use.vectors)
+        vectors = (arm.facts.get(one) or f"{FACTS}/{VectorName.read(one).encoder}" for one in use.vectors)
         uses.append(Use(use.adapter, tuple(vectors)))
     about = f"The same adapters as the {arm.name} arm, fed with title and fields alone: no model was asked."
     return Arm(name, about, tuple(uses))

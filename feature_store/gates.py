@@ -10,7 +10,7 @@ from pydantic import Field
 from base.frozen import Frozen
 from feature_store.database import Store, check_keys
 from feature_store.leak_check import LeakReport
-from feature_store.lineage import read_lineage
+from feature_store.lineage import VectorName, read_lineage
 from feature_store.releases import TABLE as RELEASES_TABLE
 from feature_store.vectors import known_vectors, spaces_of
 
@@ -130,7 +130,7 @@ def _drift(task: str, rows: pl.DataFrame, before: pl.DataFrame | None, most: flo
 
 
 def _encoded(store: Store, name: str, rows: pl.DataFrame, made: Mapping[str, Any]) -> Gate:
-    known = known_vectors(store, name.split("/")[1], made["dimension"], made["fingerprint"])
+    known = known_vectors(store, VectorName.read(name).encoder, made["dimension"], made["fingerprint"])
     missing = len(set(rows["text_key"].drop_nulls()) - known)
     return Gate(f"{name} encoded", missing == 0, f"{missing:,} texts without a vector")
 
@@ -140,7 +140,7 @@ def _same_space(store: Store, vectors: Mapping[str, Mapping[str, Any]]) -> list[
     spaces = spaces_of(store)
     fits: dict[tuple[str, str], dict[str, set[str]]] = {}
     for name, made in vectors.items():
-        task, encoder = name.split("/")
+        task, encoder = VectorName.read(name)
         if made["fingerprint"] in spaces:
             by_fit = fits.setdefault((encoder, spaces[made["fingerprint"]]), {})
             by_fit.setdefault(made["fingerprint"], set()).add(task)

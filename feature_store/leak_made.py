@@ -7,7 +7,7 @@ import polars as pl
 from feature_store.database import Store
 from feature_store.fitted import fitted_until
 from feature_store.leak_evidence import FOUND, MOMENT, Evidence, leaks
-from feature_store.lineage import EPOCH
+from feature_store.lineage import EPOCH, VectorName
 from feature_store.releases import Release, released_answers
 from feature_store.served import TABLE as REWRITES_TABLE
 from feature_store.served import read_rewrites
@@ -28,7 +28,7 @@ def unsaid_encoders(store: Store, release: Release, rows: pl.DataFrame, evidence
         known = datetime.fromisoformat(said) if said else EPOCH
         if not seen or max(seen) <= known:
             continue
-        task = name.split("/")[0]
+        task = VectorName.read(name).task
         early = first_samples(rows.filter(pl.col("task") == task), evidence.events, known, max(seen))
         found.append(leaks(early.with_columns(row=pl.format("{} by {}", "row", pl.lit(name))), UNSAID))
     return pl.concat(found)

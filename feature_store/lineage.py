@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -44,6 +45,36 @@ def technique_of(name: str) -> str:
         ('once_profile', 'kar_item')
     """
     return name.partition(".")[0]
+
+
+class VectorName(NamedTuple):
+    """Which vectors: of a technique, or of a part of its answers, under an encoder. Written `task/encoder`.
+
+    Example:
+        >>> name = VectorName.read("once_profile.topics/dense")
+        >>> name.encoder, name.technique, str(name)
+        ('dense', 'once_profile', 'once_profile.topics/dense')
+    """
+
+    task: str
+    """The technique, or TECHNIQUE.PART."""
+    encoder: str
+    """The encoder."""
+
+    @classmethod
+    def read(cls, text: str) -> "VectorName":
+        """Read what `str` wrote."""
+        task, _, encoder = text.partition("/")
+        return cls(task, encoder)
+
+    @property
+    def technique(self) -> str:
+        """The technique whose answers they are."""
+        return technique_of(self.task)
+
+    def __str__(self) -> str:
+        """As arms and releases write it."""
+        return f"{self.task}/{self.encoder}"
 
 
 def read_lineage(
