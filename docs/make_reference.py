@@ -14,6 +14,8 @@ from app.config import Config
 from base.plugins import find
 from encoders.choose import ENCODERS
 from engines.choose import ENGINES
+from llm_tasks.pipeline.catalogue import find_tasks
+from llm_tasks.pipeline.task import TaskOptions
 
 PAGE = Path(__file__).parent / "reference" / "knowflow-yaml.md"
 COMMAND = "python docs/make_reference.py"
@@ -51,22 +53,33 @@ def page() -> str:
     parts = [HEAD, section("At the top", "The sections, and the settings that belong to none.", fields, "")]
     for place, config in classes(fields, ""):
         parts.append(section(place, (config.__doc__ or "").splitlines()[0], config.model_fields, f"{place}."))
-        parts += [section(title, about, options.model_fields, at) for title, about, options, at in of_kinds(place)]
+        parts += [section(title, about, options, at) for title, about, options, at in of_kinds(place)]
     return "\n".join(parts)
 
 
-def of_kinds(place: str) -> Iterator[tuple[str, str, type[BaseModel], str]]:
+def of_kinds(place: str) -> Iterator[tuple[str, str, dict[str, FieldInfo], str]]:
     """The options that our plug-ins declare for a place: heading, what the plug-in is, options, their place."""
     if place == "engine":
         for name, engine in find(ENGINES).items():
             prefix = "engine.options."
-            yield f"engine.options of {name}", f"With `engine.name: {name}`: {engine.about}.", engine.options, prefix
+            yield (
+                f"engine.options of {name}",
+                f"With `engine.name: {name}`: {engine.about}.",
+                engine.options.model_fields,
+                prefix,
+            )
             for inner, config in classes(engine.options.model_fields, prefix):
-                yield inner, (config.__doc__ or "").splitlines()[0], config, f"{inner}."
+                yield inner, (config.__doc__ or "").splitlines()[0], config.model_fields, f"{inner}."
     if place == "encoders.NAME":
         for name, encoder in find(ENCODERS).items():
             about = f"With `kind: {name}`: {encoder.about}."
-            yield f"encoders.NAME of kind {name}", about, encoder.options, "encoders.NAME."
+            yield f"encoders.NAME of kind {name}", about, encoder.options.model_fields, "encoders.NAME."
+    if place == "tasks.NAME":
+        for name, task in find_tasks().items():
+            own = {key: one for key, one in task.options.model_fields.items() if key not in TaskOptions.model_fields}
+            if own:
+                about = (task.options.__doc__ or "").splitlines()[0]
+                yield f"tasks.{name}", f"{about} Those of every task stand above.", own, f"tasks.{name}."
 
 
 def classes(fields: dict[str, FieldInfo], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
