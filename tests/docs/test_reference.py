@@ -23,15 +23,22 @@ def test_every_setting_of_every_config_class_is_explained():
             assert f"| `{name}` |" in PAGE
 
 
-def test_every_option_of_every_kind_of_engine_and_encoder_is_explained_under_its_kind():
+def test_every_option_of_every_engine_encoder_and_technique_is_explained_under_its_own():
     kinds = {
-        title: options for place in ("engine", "encoders.NAME") for title, _, options, _ in MAKER["of_kinds"](place)
+        title: options
+        for place in ("engine", "encoders.NAME", "tasks.NAME")
+        for title, _, options, _ in MAKER["of_kinds"](place)
     }
 
-    assert {"engine.options of openai", "encoders.NAME of kind lexical", "engine.options.urls"} <= set(kinds)
+    assert {
+        "engine.options of openai",
+        "encoders.NAME of kind lexical",
+        "engine.options.urls",
+        "tasks.kar_user",
+    } <= set(kinds)
     for title, options in kinds.items():
         part = PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
-        for name, field in options.model_fields.items():
+        for name, field in options.items():
             assert field.description, f"{title}: {name} has no docstring"
             assert f"| `{name}` |" in part
 
