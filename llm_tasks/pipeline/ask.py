@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from base.progress import Progress, silent
-from engines.request import Answer, Request, messages_json
+from engines.request import Answer, Request
 from feature_store.answers import known_answers, read_answers
 from feature_store.database import Writer
 from llm_tasks.pipeline.fit import Renderer, answer_tokens, certain_to_fit
@@ -96,7 +96,7 @@ class Asker:
             spool, asks = Spool(), dict[str, int]()
             for one in of_one:
                 if one.request.key not in asks:
-                    spool.add(one.request.key, messages_json(one.request.messages))
+                    spool.add(one.request)
                 asks[one.request.key] = 0
             plan = TaskPlan(self.task, of_one[0].prompt, (), asks, spool=spool)
             ask_plan(plan, self.place, self.writer, self.progress, self.spending)

@@ -5,10 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any
-
-import orjson
 
 from base.progress import Progress
 from engines.protocol import EngineFault
@@ -21,15 +18,12 @@ from llm_tasks.pipeline.budget import Budget, BudgetReached, Prices
 from llm_tasks.pipeline.meter import Meter, Observe, Reading, look_away
 from llm_tasks.pipeline.plan import TaskPlan
 from llm_tasks.pipeline.rows import write_rows
-from llm_tasks.pipeline.spool import KEY_LENGTH, split
 from llm_tasks.pipeline.workplace import Workplace
 
 COMMIT_ROWS = 5_000
 """Answers in one commit at most: each commit is a file. Until then they stand in the journal, which is as safe."""
 COMMIT_SECONDS = 5.0
 OBSERVE_SECONDS = 1.0
-ORDERED_AT_ONCE = 5_000
-"""Requests that are sorted together, so that prompts that begin alike meet in the engine's prefix cache."""
 KEPT = "what was answered is kept, the same command goes on from there"
 
 
@@ -142,7 +136,7 @@ def _ask(
             return
         shared, what = _shared_columns(plan, place), meter.read().what
         committed_at = observed_at = time.monotonic()
-        for raw in _answers(place, requests_of(plan, place, spending.budget, in_flight), in_flight, plan, spending):
+        for raw in _answers(place, requests_of(plan, spending.budget, in_flight), in_flight, plan, spending):
             answer = checked(raw)
             request = in_flight.pop(answer.key)
             log.append(_answer_row(answer, request, shared))
@@ -157,31 +151,21 @@ def _ask(
             progress(what, meter.done, meter.total)
 
 
-def requests_of(plan: TaskPlan, place: Workplace, budget: Budget, in_flight: dict[str, Request]) -> Iterator[Request]:
-    """Make the requests of a plan as the engine takes them, those that begin alike together, until the budget is spent.
+def requests_of(plan: TaskPlan, budget: Budget, in_flight: dict[str, Request]) -> Iterator[Request]:
+    """Hand over the requests of a plan as the engine takes them, until the budget is spent.
 
     Args:
         plan: What is to be asked.
-        place: Data and engine.
         budget: Ends the requests when it is reached.
         in_flight: Gets every request as it is taken.
     """
-    if plan.prompt is None:
-        return
-    front, adapter = plan.prompt.front, place.adapter_of(plan.task)
-    samplings = {seed: {**front.sampling, "seed": seed} for seed in set(plan.seeds.values())}
-    lines = plan.spool.lines()
-    while window := sorted(islice(lines, ORDERED_AT_ONCE), key=lambda line: line[KEY_LENGTH:]):
-        for line in window:
-            key, messages = split(line)
-            if key not in plan.asks:  # of a row that a later one has replaced
-                continue
-            if budget.reached():
-                return
-            sampling = samplings[plan.seeds[key]] if key in plan.seeds else front.sampling
-            request = Request(key, tuple(orjson.loads(messages)), sampling, front.answer_schema, adapter)
-            in_flight[key] = request
-            yield request
+    for request in plan.spool.requests():
+        if request.key not in plan.asks:  # of a row that a later one has replaced
+            continue
+        if budget.reached():
+            return
+        in_flight[request.key] = request
+        yield request
 
 
 def _answers(

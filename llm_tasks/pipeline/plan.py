@@ -7,7 +7,7 @@ from datetime import datetime
 
 from base.plugins import PluginFault
 from engines.protocol import EngineFault
-from engines.request import Request, messages_json
+from engines.request import Request
 from feature_store.answers import known_answers
 from feature_store.lineage import read_lineage
 from llm_tasks.pipeline.before import Before, Status
@@ -34,8 +34,6 @@ class TaskPlan:
     """All rows, in the technique's order."""
     asks: Mapping[str, int] = field(default_factory=dict)
     """Answer key -> input tokens, of every distinct call to be made; 0 where tokens were not counted."""
-    seeds: Mapping[str, int] = field(default_factory=dict)
-    """Answer key -> seed, of calls for further candidates."""
     withdrawn: tuple[str, ...] = ()
     """Keys of rows on record that the data no longer bears out; see `Before.withdrawn`."""
     shortened: int = 0
@@ -45,7 +43,7 @@ class TaskPlan:
     waits: Mapping[str, int] = field(default_factory=dict)
     """Technique that this one reads -> its rows that are to be asked first; what reads them is not known yet."""
     spool: Spool = field(default_factory=Spool, compare=False, repr=False)
-    """The rendered requests of the calls to be made, maybe some more."""
+    """The requests of the calls to be made, maybe some more."""
 
     def count(self, status: Status) -> int:
         """Number of rows with a status."""
@@ -113,7 +111,6 @@ def plan_task(
     )
     rows: dict[str, PlannedRow] = {}
     tokens: dict[str, int] = {}
-    seeds: dict[str, int] = {}
     shortened: set[str] = set()
     replaced, spool = False, Spool()
     for row, request, fault, shorter in task_rows(task, prompt, place):
@@ -131,9 +128,7 @@ def plan_task(
             if not tokens:
                 check_prompt(one, prompt, place)
             tokens[one.key] = place.engine.count_tokens(one.messages) if count_tokens else 0
-            spool.add(one.key, messages_json(one.messages))
-            if one is not request:
-                seeds[one.key] = one.sampling["seed"]
+            spool.add(one)
     there = frozenset(read_lineage(place.store, task.needs, ["row"])["row"])
     gone = () if retry else judge.before.withdrawn(rows.keys(), place.dataset, judge.identity, there)
     if retry:
@@ -143,7 +138,7 @@ def plan_task(
         wanted = {key for row in rows.values() for key in (row.answer_key, *row.candidates)}
         tokens = {key: count for key, count in tokens.items() if key in wanted}
     guess = estimate(place.store, prompt, judge.identity) if prompt and tokens else None
-    return TaskPlan(task, prompt, tuple(rows.values()), tokens, seeds, gone, len(shortened), guess, spool=spool)
+    return TaskPlan(task, prompt, tuple(rows.values()), tokens, gone, len(shortened), guess, spool=spool)
 
 
 def known_from(row: Row, model_seen_until: datetime | None) -> Row:

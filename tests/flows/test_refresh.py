@@ -13,13 +13,13 @@ from app.config import load_config
 from app.encoding import encode_texts
 from app.publish import check_release, publish_release
 from app.workplace import plan
+from engines.request import messages_json
 from feature_store.answers import known_answers, read_answers
 from feature_store.database import StoreBusy
 from feature_store.gates import GatesClosed
 from feature_store.releases import get_release, list_releases, released_knowledge, released_lineage, roll_back
 from flows.refresh import refresh
 from llm_tasks.pipeline.catalogue import find_tasks
-from llm_tasks.pipeline.spool import split
 from llm_tasks.pipeline.workplace import OptionFault
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -108,7 +108,7 @@ def test_new_events_of_one_percent_of_the_users_are_asked_about_and_nothing_else
     }
     assert shown == {
         json.loads(messages)[-1]["content"].splitlines()[-1]
-        for key, messages in map(split, planned.spool.lines())
+        for key, messages in ((one.key, messages_json(one.messages)) for one in planned.spool.requests())
         if key in set(asked)
     }
 

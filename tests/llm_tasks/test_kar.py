@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from logs import START, dataset, log
 
+from engines.request import messages_json
 from feature_store.knowledge import as_of_rows
 from llm_tasks.item_facts import item_facts
 from llm_tasks.kar_item import kar_item
 from llm_tasks.kar_user import KarUserOptions, kar_user, show_history, snapshot_positions
 from llm_tasks.pipeline.plan import plan_task, task_rows
-from llm_tasks.pipeline.spool import split
 from llm_tasks.pipeline.task import EPOCH, Inputs
 from prompts.domain import load_domain
 from prompts.library import choose_prompt
@@ -59,7 +59,7 @@ def test_two_snapshots_of_one_second_are_one_row_and_the_later_one_stays(example
     assert len(plan.rows) == 1_219
     assert len(doubled) == 2
     (kept,) = [row for row in plan.rows if (row.entity, row.as_of) == (str(doubled["user_id"][0]), doubled["as_of"][0])]
-    (shown,) = [messages for key, messages in map(split, plan.spool.lines()) if key == kept.answer_key]
+    (shown,) = [messages_json(one.messages) for one in plan.spool.requests() if one.key == kept.answer_key]
     assert json.loads(shown)[-1]["content"].splitlines()[-1] == doubled["input"][1]
 
 

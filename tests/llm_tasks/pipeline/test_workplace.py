@@ -28,7 +28,7 @@ def with_adapter(shop, **adapter):
 
 
 def requests(place, task: str = "kar_item") -> list:
-    return list(requests_of(plan_task(find_tasks()[task], place), place, Budget(), {}))
+    return list(requests_of(plan_task(find_tasks()[task], place), Budget(), {}))
 
 
 def test_a_task_without_an_adapter_is_answered_by_the_model_as_it_is(shop):
