@@ -1,8 +1,7 @@
 """Ranking rewrites: a search over the data's items says what each is worth, and the served table follows from it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import numpy as np
 import polars as pl
 
 from app.config import Config
@@ -10,12 +9,10 @@ from app.rewrite_judges import TASK, relevance_model, searched_texts, threshold_
 from feature_store.answers import read_answers
 from feature_store.lineage import read_lineage
 from llm_tasks.pipeline.workplace import Workplace
-from retrieval.feedback import feedback_of_all
-from retrieval.relevance import Relevance, relevant_places
 from retrieval.rewrite_table import RewriteTable
 from retrieval.rewrites import cleaned, ranked
 from retrieval.search import BulkSearch
-from retrieval.search_arms import search_rewrites
+from retrieval.simulator import Simulator, judge_rewrites
 from sources.queries import query_table, segments
 
 
@@ -36,7 +33,7 @@ def rank_rewrites(config: Config, place: Workplace) -> RewriteTable:
     threshold, found = threshold_of(config, place, model)
     proposed = [cleaned(query, text.split("\n")) for query, text in asked.select("query", "text").iter_rows()]
     queries = asked["query"].to_list()
-    told = judge_rewrites(search, model, threshold, queries, proposed, config.rewrites.results)
+    told = judge_rewrites(Simulator(search, model, threshold, config.rewrites.results), queries, proposed)
     rows = []
     for row, rewrites, relevance, increment in zip(asked.iter_rows(named=True), proposed, *told, strict=True):
         number = len(rewrites)
@@ -54,36 +51,6 @@ def rank_rewrites(config: Config, place: Workplace) -> RewriteTable:
             }
         )
     return RewriteTable(rows, _judge(config), threshold, found.auc if found else None)
-
-
-def judge_rewrites(
-    search: BulkSearch,
-    model: Relevance,
-    threshold: float,
-    queries: Sequence[str],
-    rewrites: Sequence[Sequence[str]],
-    results: int,
-) -> tuple[list[list[float]], list[list[float]]]:
-    """Search for queries and rewrites, and judge every rewrite by what is found; no engaged item is looked at.
-
-    Args:
-        search: The search.
-        model: Says how relevant a document is to a query.
-        threshold: From above which score it is relevant.
-        queries: [Q].
-        rewrites: [Q] lists of rewrites, n at most.
-        results: Results of one search.
-
-    Returns:
-        Relevance and increment, [Q, n] each; where a query has fewer rewrites, 0.
-    """
-    original = search.search(queries, results)  # [Q, k]
-    rewritten = search_rewrites(search, rewrites, results)  # [Q, n, k]
-    places = np.concatenate([original[:, None], rewritten], axis=1).reshape(len(queries), -1)  # [Q, (1 + n) k]
-    relevant = relevant_places(model, threshold, queries, list(places))
-    none = [np.array([], dtype=np.int64)] * len(queries)
-    told = feedback_of_all(original, rewritten, relevant, none)
-    return np.asarray(told.relevance).tolist(), np.asarray(told.increment).tolist()
 
 
 def _answered(config: Config, place: Workplace) -> pl.DataFrame:

@@ -14,16 +14,17 @@ from feature_store.answers import read_answers
 from feature_store.lineage import read_lineage
 from llm_tasks.pipeline.workplace import Workplace
 from retrieval.search import BulkSearch
+from retrieval.simulator import Simulator, judge_candidates
 from sources.queries import training_queries, validation_queries
 from tuning.candidates import candidate_table, read_candidates
 from tuning.config import RewriteConfig
 from tuning.conversations import digest
 from tuning.inputs import JudgedRewrites
-from tuning.rejection import Judge, judge, keep, rewards
+from tuning.rejection import keep, rewards
 from tuning.workfolder import TuningFault
 
 
-def judge_candidates(config: Config, settings: RewriteConfig, files: Sequence[Path] = ()) -> JudgedRewrites:
+def judged_rewrites(config: Config, settings: RewriteConfig, files: Sequence[Path] = ()) -> JudgedRewrites:
     """Read candidates and judge them.
 
     Args:
@@ -48,9 +49,9 @@ def judge_candidates(config: Config, settings: RewriteConfig, files: Sequence[Pa
     texts = searched_texts(config, place)
     model = relevance_model(config, place, texts)
     threshold, calibration = threshold_of(config, place, model)
-    by = Judge(BulkSearch(place.dataset.items["item"].to_list(), texts), model, threshold, settings.results)
+    by = Simulator(BulkSearch(place.dataset.items["item"].to_list(), texts), model, threshold, settings.results)
     queries = pl.concat([part.select("query", "shown", "items") for part in (training, validation)])
-    table = judge(queries, candidates, by, progress())
+    table = judge_candidates(queries, candidates, by, progress())
     is_training = pl.col("query").is_in(training["query"].implode())
     table = table.with_columns(
         pl.when(is_training).then(pl.lit("train")).otherwise(pl.lit("validation")).alias("part"),

@@ -8,12 +8,12 @@ import polars as pl
 
 from app.config import Config
 from app.progress import progress
-from app.rewrite_tuning import judge_candidates
 from app.workplace import open_dataset, open_domain, open_store
 from engines.model_folder import fingerprint
 from feature_store.lineage import EPOCH, read_lineage
 from llm_tasks.pipeline.catalogue import choose_tasks
-from tuning.inputs import Inputs, Readers
+from tuning.config import RewriteConfig
+from tuning.inputs import Inputs, JudgedRewrites, Readers
 from tuning.recipe import Made, O, Recipe, Shown, carry_out
 from tuning.workfolder import TuningFault
 
@@ -49,11 +49,18 @@ def readers(config: Config) -> Readers:
         dataset=cache(partial(open_dataset, config)),
         domain=cache(partial(open_domain, config)),
         texts=partial(item_texts, config),
-        rewrites=partial(judge_candidates, config),
+        rewrites=partial(rewrites, config),
         template=config.engine.options.get("template", {}) if vllm else {},
         skip_bad_rows=config.skip_bad_rows,
         progress=progress(),
     )
+
+
+def rewrites(config: Config, settings: RewriteConfig, files: Sequence[Path]) -> JudgedRewrites:
+    """Judge rewrites by search; see `app.rewrite_tuning.judged_rewrites`."""
+    from app.rewrite_tuning import judged_rewrites  # noqa: PLC0415 - the search takes a second to import
+
+    return judged_rewrites(config, settings, files)
 
 
 def item_texts(config: Config, task: str) -> pl.DataFrame:

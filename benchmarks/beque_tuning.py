@@ -32,6 +32,7 @@ from prompts.domain import Domain, load_domain
 from prompts.library import choose_prompt
 from retrieval.relevance import LexicalOverlap
 from retrieval.search import BulkSearch, document_texts, fuse
+from retrieval.simulator import Simulator, judge_candidates
 from sources.config import QueriesConfig
 from sources.queries import engagements, query_table, split_queries, training_queries
 from sources.tables import Dataset
@@ -41,7 +42,7 @@ from tuning.config import RewriteConfig
 from tuning.instructions import rewrite_mixture
 from tuning.preference import tune_preferences
 from tuning.ranking import Ranked, agreement, measure_ranking, rank_queries, score_queries
-from tuning.rejection import Judge, judge, keep, rewards
+from tuning.rejection import keep, rewards
 from tuning.supervised import tune
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
@@ -60,8 +61,8 @@ def measure(out: Path, scale: float) -> dict[str, Any]:
     every = query_table(dataset)
     parts = split_queries(every, shop.source.queries.split)
     training = training_queries(dataset, shop.source.queries.split)
-    by = make_judge(dataset, shop.source.queries)
-    judged = judge(every, read_candidates([EXAMPLE / "recorded" / "queries.parquet"]), by)
+    by = make_simulator(dataset, shop.source.queries)
+    judged = judge_candidates(every, read_candidates([EXAMPLE / "recorded" / "queries.parquet"]), by)
     judged = judged.with_columns(rewards(judged, SETTINGS).alias("reward"), keep(judged, SETTINGS))
     part_of = pl.DataFrame({"query": every["query"], "part": parts})
     by_part = {name[0]: part for name, part in judged.join(part_of, on="query").group_by("part")}
@@ -124,14 +125,14 @@ def told(what: str, begun: float) -> None:
     print(f"{time.process_time() - begun:6.0f} CPU-s  {what}", flush=True)
 
 
-def make_judge(dataset: Dataset, queries: QueriesConfig) -> Judge:
+def make_simulator(dataset: Dataset, queries: QueriesConfig) -> Simulator:
     """Search over titles, genres and recorded texts; words in common say what is relevant."""
     recorded = pl.read_parquet(EXAMPLE / "recorded" / "items.parquet")
     descriptions = dict(recorded.select(pl.col("item_id").cast(pl.String), "answer").iter_rows())
     texts = document_texts(dataset.items, descriptions=descriptions)
     model = LexicalOverlap(texts)
     found = calibrated(model, dataset, queries)
-    return Judge(BulkSearch(dataset.items["item"].to_list(), texts), model, found.threshold)
+    return Simulator(BulkSearch(dataset.items["item"].to_list(), texts), model, found.threshold)
 
 
 def item_texts(dataset: Dataset, domain: Domain) -> list[str]:
@@ -191,7 +192,7 @@ def write_rewrites(folder: Path, queries: pl.DataFrame, domain: Domain) -> list[
     return found
 
 
-def hit_figures(by: Judge, queries: pl.DataFrame, arms: dict[str, list[list[str]]], users: Parts) -> dict[str, Any]:
+def hit_figures(by: Simulator, queries: pl.DataFrame, arms: dict[str, list[list[str]]], users: Parts) -> dict[str, Any]:
     """Mean share of the engaged items among 50 results: of the query alone, and fused with an arm's rewrites."""
     place = {item: number for number, item in enumerate(by.search.items)}
     engaged = [[place[item] for item in of] for of in queries["items"]]

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from app.config import load_config
-from app.ranking import judge_rewrites
 from app.rewrite_inputs import DESCRIBED, Inputs, open_inputs
 from evals.by_user import REPLICATES, intervals
 from evals.rewrites import Queries, found
 from retrieval.rewrites import Weights, cleaned, ranked
 from retrieval.search import BulkSearch
 from retrieval.search_arms import BUDGET, RECORDED
+from retrieval.simulator import Simulator, judge_rewrites
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
 ORDERS = (0.0, 0.5, 1.0, 2.0, 4.0)
@@ -43,7 +43,8 @@ def main() -> None:
     parts = {"others": ~queries.held_out, **{name: queries.masks()[name] for name in ("held_out", "held_out_tail")}}
     told = {"own order": figures(own, own, queries, parts)}
     for name, model in inputs.models.items():
-        judged = judge_rewrites(search, model, inputs.calibrations[name].threshold, queries.query, proposed, BUDGET)
+        simulator = Simulator(search, model, inputs.calibrations[name].threshold, BUDGET)
+        judged = judge_rewrites(simulator, queries.query, proposed)
         for order in ORDERS:
             best = [
                 first([one.text for one in ranked(texts, r[: len(texts)], i[: len(texts)], Weights(order=order))])

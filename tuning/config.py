@@ -8,6 +8,9 @@ from pydantic import Field
 from base.frozen import Frozen
 from tuning.workfolder import TuningFault
 
+TIED = 1e-6
+"""Rewards that lie no farther apart count as equal: neither of the two answers is the better one."""
+
 
 class StepConfig(Frozen):
     """What every tuning needs: what of the model moves, how fast, and how much at once."""

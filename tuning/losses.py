@@ -19,10 +19,8 @@ Relations:         for two answers PRO is the pairwise loss scaled by the gap be
 import torch
 from torch import Tensor, nn
 
+from tuning.config import TIED
 from tuning.packing import NOT_LEARNT
-
-TIED = 1e-6
-"""Rewards that lie no farther apart count as equal: neither of the two is the better answer."""
 
 
 def completion_loss(logits: Tensor, labels: Tensor, count: Tensor | int) -> Tensor:

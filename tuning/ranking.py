@@ -15,9 +15,9 @@ from base.progress import Progress, silent
 from prompts.domain import Domain
 from prompts.library import choose_prompt
 from tuning.base import Base
-from tuning.config import RewriteConfig
+from tuning.config import TIED, RewriteConfig
 from tuning.instructions import PROMPTS
-from tuning.losses import TIED, answer_log_probability
+from tuning.losses import answer_log_probability
 from tuning.packing import NOT_LEARNT, collate
 from tuning.tokens import Example, Untold, tokenise
 

@@ -5,92 +5,13 @@ Paper:     Peng et al. 2024, "Large Language Model based Long-tail Query Rewriti
 Idea:      a search over the catalogue judges every rewrite, so that no human label is needed.
 Formula:   kept when relevance > tau_rele and increment > tau_incr; reward = weighted mean of relevance, increment / (1
            + increment) and min(hitrate, 1), brought to 0..1 within each query.
-Relations: `retrieval/feedback.py` has the three measures; what is kept here is learnt by `instructions.py`, and the
-           rewards are ranked by `preference.py`.
+Consumes:  rewrites that a search has judged, with relevance, increment and hitrate (null where it is undefined).
+Relations: what is kept here is learnt by `instructions.py`, and the rewards are ranked by `preference.py`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
 import polars as pl
 
-from base.progress import Progress, silent
-from retrieval.feedback import feedback_of_all
-from retrieval.relevance import Relevance, relevant_places
-from retrieval.search import BulkSearch
-from tuning.config import RewriteConfig
-from tuning.losses import TIED
-
-MEASURES = ("relevance", "increment", "hitrate")
-AT_ONCE = 1_000
-"""Queries that are judged together, which bounds the memory."""
-
-
-@dataclass(frozen=True)
-class Judge:
-    """The search and the relevance model by which rewrites are judged."""
-
-    search: BulkSearch
-    """Ranks the catalogue."""
-    model: Relevance
-    """The relevance model f."""
-    threshold: float
-    """An item is relevant to a query when f is above it."""
-    results: int = 50
-    """Results of a search that count."""
-
-
-def judge(queries: pl.DataFrame, candidates: pl.DataFrame, by: Judge, progress: Progress = silent) -> pl.DataFrame:
-    """Judge rewrites; those of queries that are not in the table are left out.
-
-    Args:
-        queries: query, shown, items (List(String), engaged items), from `sources.queries`.
-        candidates: From `candidates.candidate_table`.
-        by: Search and relevance model.
-        progress: Told how many queries are done.
-
-    Returns:
-        The candidates with `shown`, relevance, increment and hitrate (Float64; hitrate is null where no engaged item is
-        relevant), sorted by query and place.
-    """
-    known = {item: place for place, item in enumerate(by.search.items)}
-    wanted = queries.select("query", "shown", "items")
-    by_query = candidates.join(wanted, on="query").sort("query", "place").partition_by("query", maintain_order=True)
-    found: list[pl.DataFrame] = []
-    for start in range(0, len(by_query), AT_ONCE):
-        part = by_query[start : start + AT_ONCE]
-        engaged = [
-            np.array(sorted({known[item] for item in one["items"].to_list()[0] or () if item in known}), dtype=np.int32)
-            for one in part
-        ]
-        found += [
-            one.drop("items").with_columns(**{name: pl.Series(values) for name, values in measures.items()})
-            for one, measures in zip(part, _measures(part, engaged, by), strict=True)
-        ]
-        progress("judging rewrites", start + len(part), len(by_query))
-    columns = {**candidates.schema, "shown": pl.String, **dict.fromkeys(MEASURES, pl.Float64)}
-    table = pl.concat(found) if found else pl.DataFrame(schema=columns)
-    return table.with_columns(pl.col("hitrate").fill_nan(None)).select(*columns)
-
-
-def _measures(part: Sequence[pl.DataFrame], engaged: Sequence[np.ndarray], by: Judge) -> list[dict[str, np.ndarray]]:
-    """The three measures of every candidate: a mapping of name to [n] a query."""
-    names = [one["query"][0] for one in part]
-    counts = [len(one) for one in part]
-    original = by.search.search(names, by.results)  # [Q, k]
-    ranked = by.search.search([text for one in part for text in one["rewrite"]], by.results)  # [sum of n, k]
-    rewritten = np.full((len(part), max(counts), by.results), -1, dtype=np.int32)  # [Q, n, k]
-    rewritten[np.arange(max(counts)) < np.array(counts)[:, None]] = ranked
-    seen = [
-        np.unique(np.concatenate([original[row], rewritten[row].ravel(), engaged[row]])) for row in range(len(part))
-    ]
-    relevant = relevant_places(by.model, by.threshold, names, [places[places >= 0] for places in seen])
-    said = feedback_of_all(original, rewritten, relevant, engaged)
-    return [
-        {name: np.asarray(getattr(said, name), dtype=np.float64)[row, :count] for name in MEASURES}
-        for row, count in enumerate(counts)
-    ]
+from tuning.config import TIED, RewriteConfig
 
 
 def keep(judged: pl.DataFrame, config: RewriteConfig) -> pl.Series:
@@ -113,7 +34,7 @@ def rewards(judged: pl.DataFrame, config: RewriteConfig) -> pl.Series:
     """
     weights = {"relevance": config.relevance_weight, "increment": config.increment_weight}
     weights["hitrate"] = config.hitrate_weight
-    measured = {name: pl.col(name) for name in MEASURES}
+    measured = {name: pl.col(name) for name in weights}
     measured["increment"] = pl.col("increment") / (1 + pl.col("increment"))
     measured["hitrate"] = pl.col("hitrate").clip(upper_bound=1.0)
     total = pl.sum_horizontal(weight * measured[name].fill_null(0.0) for name, weight in weights.items())
