@@ -7,14 +7,15 @@ import numpy as np
 from app.config import Config
 from app.workplace import open_dataset, open_store
 from ctr.controls import choose_arms
-from ctr.samples import PARTS, Samples, build_samples, codes_of
+from ctr.samples import Samples, build_samples
+from evals.comparison import windows_of
 from feature_store.codes import released_codes
 from feature_store.knowledge import Knowledge
 from feature_store.lineage import VectorName
 from feature_store.releases import Release, released_knowledge
 from llm_tasks.pipeline.arm import CODES, Arm
 from llm_tasks.pipeline.catalogue import find_tasks
-from sources.events import histories, rolling_split
+from sources.events import histories
 from sources.tables import Dataset
 
 
@@ -25,19 +26,8 @@ def open_samples(config: Config, dataset: Dataset | None = None) -> Samples:
 
 
 def open_windows(config: Config, dataset: Dataset) -> list[np.ndarray]:
-    """The parts of all samples at each cut of rolling time, the first one for choosing settings; none without cuts.
-
-    A window whose training rows or whose test rows do not hold both labels is left out, and so are all without the
-    first one: on so short a log nothing can be trained or judged.
-
-    Returns:
-        [N] int8 each, index into `PARTS`, -1 = in no part.
-    """
-    cuts, label = config.train.rolling, dataset.events["label"].to_numpy()
-    names = rolling_split(dataset.events, cuts) if cuts else []
-    parts = [codes_of(one.to_numpy().astype(str), np.array(PARTS)).astype(np.int8) for one in names]
-    fit = [part for part in parts[1:] if all(len(set(label[part == of])) > 1 for of in (0, PARTS.index("test")))]
-    return [parts[0], *fit] if fit and (parts[0] == 0).any() else []
+    """The parts of all samples at each cut of rolling time, as `evals.comparison.windows_of` gives them."""
+    return windows_of(dataset.events, config.train.rolling)
 
 
 def arms_in(config: Config, release: Release, names: Iterable[str] | None) -> list[Arm]:

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from app.config import load_config
-from app.looks import note_look
 from app.samples import open_samples, read_vectors_of
 from app.workplace import open_dataset, open_store
 from ctr.compare import train_arm
@@ -25,6 +24,7 @@ from ctr.controls import arms_of
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
 from evals.evaluate import Scores, evaluate
+from evals.looks import note_look
 from evals.segments import segments_of_test
 from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release

@@ -6,10 +6,10 @@ from cyclopts import Parameter
 
 from app.config import load_config
 from app.samples import arms_in
-from app.tables import Rows, tables
 from app.train_runs import get_run, models_folder
 from app.workplace import open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say_next
+from evals.tables import Rows, tables
 from feature_store.releases import get_release
 from flows.server import prefect_server
 

@@ -1,6 +1,5 @@
 """The report flow: report.html for people and report.json for scripts, of one training run."""
 
-import json
 from pathlib import Path
 
 from prefect import flow, task
@@ -8,9 +7,7 @@ from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 
 from app.config import load_config
-from app.report_context import report_context
-from app.train_runs import get_run
-from evals.report import render_report
+from app.report import write_report
 
 
 @flow(name="report", flow_run_name="report {config}")
@@ -32,13 +29,4 @@ def report(config: str, train_run: str | None = None) -> str:
 @task(task_run_name="write report", cache_policy=NO_CACHE, persist_result=False)
 def write(config: str, train_run: str | None) -> str:
     """Write report.html and report.json into the home folder; returns the path of the first."""
-    settings = load_config(config)
-    run = get_run(settings.home_folder, train_run)
-    result = run.read("result")
-    page = render_report(result, report_context(settings, run, result))
-    path = settings.home_folder / "report.html"
-    path.write_text(page, encoding="utf-8")
-    path.with_suffix(".json").write_text(
-        json.dumps({**result, "train_run": run.name}, indent=1, allow_nan=False), encoding="utf-8"
-    )
-    return str(path)
+    return str(write_report(load_config(config), train_run))

@@ -13,8 +13,8 @@ from app.arm_runs import arms_of, run_arm
 from app.comparison import begin_run, end_run
 from app.config import load_config
 from app.progress import progress
-from app.tables import Rows, arm_rows, gain_rows, gain_title
 from app.train_runs import get_run
+from evals.tables import Rows, arm_rows, gain_rows, gain_title
 
 SIDE_BY_SIDE: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=max(1, os.cpu_count() or 1))
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from app.config import load_config
-from app.report_context import report_context
+from app.report import open_context
 from app.report_examples import BEGIN, begin
 from app.train_runs import get_run
 from app.workplace import open_store
@@ -21,7 +21,7 @@ FACTS = {"examples", "k", "shortage_share", "similarity_mean", "days_back_median
 @pytest.fixture(scope="module")
 def context(examples_shop):
     run = get_run(examples_shop.folder / "runs")
-    return report_context(load_config(examples_shop.config), run, run.read("result"))
+    return open_context(load_config(examples_shop.config), run, run.read("result"))
 
 
 def test_the_page_has_a_section_with_the_statistics_of_the_arm_and_three_samples(examples_shop, context):
@@ -76,7 +76,7 @@ def test_a_run_of_before_examples_were_noted_still_has_its_statistics(examples_s
     result = run.read("result")
     older = {arm: {k: v for k, v in made.items() if k != "shown"} for arm, made in result["training"].items()}
 
-    found = report_context(load_config(examples_shop.config), run, result | {"training": older}).in_context
+    found = open_context(load_config(examples_shop.config), run, result | {"training": older}).in_context
 
     assert (found.arms, found.cost, found.samples) == (context.in_context.arms, context.in_context.cost, [])
 
@@ -92,7 +92,7 @@ def test_rows_about_events_have_rows_and_entities_and_no_share_of_samples(contex
 def test_a_run_without_such_an_arm_has_no_such_section(compared_shop):
     run = get_run(compared_shop.folder / "runs")
 
-    assert report_context(load_config(compared_shop.config), run, run.read("result")).in_context is None
+    assert open_context(load_config(compared_shop.config), run, run.read("result")).in_context is None
     assert "in-context" not in (compared_shop.folder / "runs" / "report.html").read_text()
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from app.comparison import begin_run
 from app.config import load_config
-from app.looks import read_looks
 from app.train_runs import get_run
 from ctr.faults import UnfitExamples
+from evals.looks import read_looks
 from feature_store.releases import NoRelease, get_release
 from flows.train import train
 

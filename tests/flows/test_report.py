@@ -7,9 +7,10 @@ import polars as pl
 import pytest
 
 from app.config import load_config
-from app.report_caveats import CUTOFF_UNKNOWN, EARLIER_ONLY, SEEN_BEFORE
-from app.report_context import EXAMPLES, report_context
+from app.report import open_context
 from app.train_runs import NoTrainRun, get_run
+from evals.report_caveats import CUTOFF_UNKNOWN, EARLIER_ONLY, SEEN_BEFORE
+from evals.report_context import EXAMPLES
 from feature_store.releases import get_release
 from flows.refresh import refresh
 from flows.report import report
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 def context_of(shop):
     run = get_run(shop.folder / "runs")
-    return report_context(load_config(shop.config), run, run.read("result"))
+    return open_context(load_config(shop.config), run, run.read("result"))
 
 
 def test_the_page_stands_alone_and_the_numbers_lie_beside_it(compared_shop):

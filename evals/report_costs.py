@@ -1,34 +1,46 @@
 """What the knowledge of a release cost: calls, tokens and money of all answers it rests on, whenever they were paid."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from app.config import Config
-from app.workplace import open_store
 from engines.request import ModelIdentity, Request, answer_key, candidates_of
+from feature_store.database import Store
 from feature_store.releases import Release, released_answers
-from llm_tasks.pipeline.task import SampledOptions
+from llm_tasks.pipeline.budget import Prices
 from prompts.library import choose_prompt
 
 
-def costs_of(config: Config, release: Release, lineage: pl.DataFrame, answers: pl.DataFrame) -> list[dict[str, Any]]:
+def costs_of(
+    store: Store,
+    release: Release,
+    lineage: pl.DataFrame,
+    answers: pl.DataFrame,
+    prices: Prices,
+    candidates: Mapping[str, int],
+    plugins: Sequence[Path] = (),
+) -> list[dict[str, Any]]:
     """One row a task, by the prices of today.
 
     Args:
-        config: The config.
+        store: Where the release is.
         release: The release.
         lineage: Its rows.
         answers: The answers that they name.
+        prices: What tokens cost.
+        candidates: Task -> answers that are sampled for each row, one of which is kept; a missing task has one.
+        plugins: Folders of a team's own prompts.
     """
     now = {asked["task"]: asked for asked in release.facts.get("asked", [])}
     costs = []
     for (task,), rows in lineage.sort("task").group_by("task", maintain_order=True):
         paid = answers.join(rows.select(key="answer_key").unique(), on="key", how="semi")
-        paid = _with_candidates(config, release, str(task), paid).select("key", "input_tokens", "output_tokens")
+        if (number := candidates.get(str(task), 1)) > 1:
+            keys = {key for row in paid.iter_rows(named=True) for key in _sampled_beside(row, number, plugins)}
+            paid = released_answers(store, release, keys)  # those that were not kept were paid for, too
         spent_in, spent_out = int(paid["input_tokens"].sum()), int(paid["output_tokens"].sum())
         costs.append(
             {
@@ -38,24 +50,11 @@ def costs_of(config: Config, release: Release, lineage: pl.DataFrame, answers: p
                 "cached": now[task]["cached"] if task in now else len(rows),
                 "input_tokens": spent_in,
                 "output_tokens": spent_out,
-                "cost": config.prices.cost(spent_in, spent_out),
-                "currency": config.prices.currency,
+                "cost": prices.cost(spent_in, spent_out),
+                "currency": prices.currency,
             }
         )
     return costs
-
-
-def _with_candidates(config: Config, release: Release, task: str, chosen: pl.DataFrame) -> pl.DataFrame:
-    """The answers of a task with those that were sampled beside them and not kept: they were paid for, too."""
-    options = config.tasks.get(task)
-    if not isinstance(options, SampledOptions) or options.candidates == 1:
-        return chosen
-    keys = {
-        key
-        for row in chosen.iter_rows(named=True)
-        for key in _sampled_beside(row, options.candidates, config.plugin_folders)
-    }
-    return released_answers(open_store(config), release, keys)
 
 
 def _sampled_beside(answer: dict[str, Any], number: int, plugins: Sequence[Path]) -> list[str]:

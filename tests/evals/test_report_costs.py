@@ -1,8 +1,10 @@
 """What knowledge cost: every answer that was paid for, those that were sampled and not kept among them."""
 
-from app.config import load_config
-from app.report_costs import costs_of
+from evals.report_costs import costs_of
 from feature_store.releases import publish, released_answers, released_lineage
+from llm_tasks.pipeline.budget import Prices
+
+PRICES, CANDIDATES = Prices(input_per_million=2, output_per_million=10), 3
 
 
 def costs(shop) -> dict[str, dict]:
@@ -11,21 +13,23 @@ def costs(shop) -> dict[str, dict]:
         release = publish(writer, {})
     lineage = released_lineage(store, release)
     answers = released_answers(store, release, lineage["answer_key"].drop_nulls().to_list())
-    return {cost["task"]: cost for cost in costs_of(load_config(shop.config), release, lineage, answers)}
+    sampled = {"cot_examples": CANDIDATES}
+    made = costs_of(store, release, lineage, answers, PRICES, sampled)
+    return {cost["task"]: cost for cost in made}
 
 
 def test_candidates_that_were_not_kept_were_paid_for_too(make_shop):
-    shop = make_shop(items=40, users=12, events=10, tasks={"cot_examples": {"examples": 8, "candidates": 3}})
+    shop = make_shop(items=40, users=12, events=10, tasks={"cot_examples": {"examples": 8, "candidates": CANDIDATES}})
     done = shop.ask("cot_examples")
 
     cost = costs(shop)["cot_examples"]
 
-    assert (cost["rows"], cost["calls"]) == (8, 24)
+    assert (cost["rows"], cost["calls"]) == (8, 8 * CANDIDATES)
     assert (cost["input_tokens"], cost["output_tokens"]) == (done.input_tokens, done.output_tokens)
 
 
 def test_a_single_answer_a_row_and_a_text_without_a_call(make_shop):
-    shop = make_shop(prices={"input_per_million": 2.0, "output_per_million": 10.0})
+    shop = make_shop()
     done = shop.ask("kar_item")
     shop.ask("item_facts")
 

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
-from app.report_caveats import CUTOFF_UNKNOWN, EARLIER_ONLY, NEWER_DATA, SEEN_BEFORE, caveats_of
+from evals.report_caveats import CUTOFF_UNKNOWN, EARLIER_ONLY, NEWER_DATA, SEEN_BEFORE, caveats_of
 from feature_store.releases import Release
+from llm_tasks.pipeline.catalogue import find_tasks
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 NOTED = {"data_version": "d"}
@@ -14,7 +15,7 @@ def release(**facts):
 
 
 def about(cutoff, **noted):
-    seen, told, earlier = caveats_of({**NOTED, **noted}, release(knowledge_cutoff=cutoff))
+    seen, told, earlier = caveats_of({**NOTED, **noted}, release(knowledge_cutoff=cutoff), find_tasks())
     assert (seen, earlier) == (SEEN_BEFORE, EARLIER_ONLY)
     return told
 
@@ -50,7 +51,7 @@ def test_what_was_not_counted_is_not_made_up():
 def test_an_unknown_cutoff_is_told_with_how_to_set_it():
     assert about(None) == CUTOFF_UNKNOWN
     assert "engine.knowledge_cutoff in knowflow.yaml" in CUTOFF_UNKNOWN
-    told = caveats_of(NOTED, release(model="gpt-4o@2024-05-13"))[1]  # a release of before cutoffs
+    told = caveats_of(NOTED, release(model="gpt-4o@2024-05-13"), find_tasks())[1]  # a release of before cutoffs
     assert told == CUTOFF_UNKNOWN + " Published for this model: 2023-10-31."
 
 
@@ -63,4 +64,4 @@ def test_no_arm_is_said_to_bound_what_a_model_has_learnt_by_heart():
 def test_a_release_without_a_model_has_no_such_caveats_and_changed_data_is_told():
     facts_alone = Release("rel-000001", NOW, None, {}, {"data_version": "older", "tasks": ["item_facts"]})
 
-    assert caveats_of(NOTED, facts_alone) == [EARLIER_ONLY, NEWER_DATA]
+    assert caveats_of(NOTED, facts_alone, find_tasks()) == [EARLIER_ONLY, NEWER_DATA]

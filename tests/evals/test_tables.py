@@ -1,6 +1,6 @@
 """Tables of a comparison as text: what is undefined stays blank."""
 
-from app.tables import arm_rows, check_rows, gain_rows, gain_title, tables
+from evals.tables import arm_rows, check_rows, gain_rows, gain_title, tables
 
 
 def values(mean, sd=None):

@@ -1,49 +1,62 @@
 """What a report shows besides the numbers: release, coverage, tokens and money, examples, caveats."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
-from app.comparison import read_scores
-from app.config import Config
-from app.report_caveats import caveats_of
-from app.report_costs import costs_of
-from app.report_examples import in_context
-from app.train_runs import TrainRun
-from app.workplace import open_domain, open_store
-from engines.choose import build_engine
+from evals.evaluate import Scores
 from evals.figures import calibration_curves
-from evals.report import ReportContext
-from feature_store.releases import get_release, released_answers, released_lineage
-from llm_tasks.pipeline.catalogue import find_tasks
+from evals.report import InContext, ReportContext
+from evals.report_caveats import caveats_of
+from feature_store.releases import Release
+from llm_tasks.pipeline.task import Task
 
 EXAMPLES = 2
 """Answers shown of each task."""
 
 
-def report_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> ReportContext:
-    """Collect everything from the run and the release it read."""
-    noted = run.read("run")
-    release = get_release(open_store(config), noted["release"])
-    lineage = released_lineage(open_store(config), release)
-    answers = released_answers(open_store(config), release, lineage["answer_key"].drop_nulls().to_list())
-    costs = costs_of(config, release, lineage, answers)
+def report_context(
+    noted: Mapping[str, Any],
+    training: Mapping[str, Mapping[str, Any]],
+    scores: Scores,
+    release: Release,
+    lineage: pl.DataFrame,
+    answers: pl.DataFrame,
+    costs: Sequence[Mapping[str, Any]],
+    techniques: Mapping[str, Task],
+    in_context: InContext | None,
+    token_counter: str,
+    config_name: str,
+) -> ReportContext:
+    """Put together what the page shows of a training run and the release it read.
+
+    Args:
+        noted: What the run noted at its begin.
+        training: Arm -> what its training took.
+        scores: The predictions of its test rows.
+        release: The release.
+        lineage: Its rows.
+        answers: The answers that they name.
+        costs: What they cost, by task: `evals.report_costs.costs_of`.
+        techniques: All techniques by name.
+        in_context: The examples that arms show; None when none does.
+        token_counter: How tokens were counted, as it follows `Tokens were`.
+        config_name: Name of the file of settings, for the commands that make the page again.
+    """
     return ReportContext(
         title="What the model's knowledge is worth",
         made_at=datetime.now(UTC),
-        command=f"knowflow train --config {config.path.name} --release {release.name}\n"
-        f"knowflow report --config {config.path.name}",
+        command=f"knowflow train --config {config_name} --release {release.name}\n"
+        f"knowflow report --config {config_name}",
         data=noted["data"],
         arms={arm: f"{about}{_reads(noted['uses'][arm])}" for arm, about in noted["arms"].items()},
-        calibration=calibration_curves(read_scores(run)),
+        calibration=calibration_curves(scores),
         coverage=_coverage(lineage, noted["coverage"]),
         costs=costs,
-        token_counter=build_engine(
-            config.engine, open_domain(config), config.folder, folders=config.plugin_folders
-        ).token_counter,
+        token_counter=token_counter,
         examples=_examples(lineage, answers),
         release={
             "name": release.name,
@@ -51,10 +64,10 @@ def report_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> 
             "versions": release.versions,
             "facts": release.facts,
         },
-        caveats=caveats_of(noted, release, find_tasks(config.plugin_folders)),
+        caveats=caveats_of(noted, release, techniques),
         seeds=len(noted["train"]["seeds"]),
-        seconds=sum(trained["cpu_seconds"] for trained in result["training"].values()),
-        in_context=in_context(config, lineage, result, costs),
+        seconds=sum(trained["cpu_seconds"] for trained in training.values()),
+        in_context=in_context,
     )
 
 

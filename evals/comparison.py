@@ -1,0 +1,196 @@
+"""A comparison of arms: which rows are compared, who of them sees a model's answer, and what came out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from base.progress import Progress, silent
+from ctr.samples import PARTS, Samples, codes_of
+from ctr.views import knowledge_view
+from evals.conclusion import conclude_both
+from evals.evaluate import Scores, evaluate
+from evals.segments import coverage, segments_of_test
+from feature_store.knowledge import Knowledge
+from feature_store.lineage import VectorName, technique_of
+from llm_tasks.pipeline.arm import FACTS
+from llm_tasks.pipeline.task import Task
+from sources.events import rolling_split
+
+BEFORE, AFTER = "segment_before_cutoff", "segment_after_cutoff"
+
+
+def windows_of(events: pl.DataFrame, cuts: Sequence[float]) -> list[np.ndarray]:
+    """The parts of all samples at each cut of rolling time, the first one for choosing settings; none without cuts.
+
+    A window whose training rows or whose test rows do not hold both labels is left out, and so are all without the
+    first one: on so short a log nothing can be trained or judged.
+
+    Args:
+        events: Canonical events with their label, one sample each.
+        cuts: Shares of all events, rising.
+
+    Returns:
+        [N] int8 each, index into `PARTS`, -1 = in no part.
+    """
+    label = events["label"].to_numpy()
+    names = rolling_split(events, cuts) if cuts else []
+    parts = [codes_of(one.to_numpy().astype(str), np.array(PARTS)).astype(np.int8) for one in names]
+    fit = [part for part in parts[1:] if all(len(set(label[part == of])) > 1 for of in (0, PARTS.index("test")))]
+    return [parts[0], *fit] if fit and (parts[0] == 0).any() else []
+
+
+def about_what(task: str, techniques: Mapping[str, Task]) -> str | None:
+    """What rows of a technique, or of a part of its answers, are about; None for one that is not here any more."""
+    technique = techniques.get(technique_of(task))
+    return technique.entity if technique else None
+
+
+def encodings_of_tasks(vectors: Iterable[str], techniques: Mapping[str, Task]) -> dict[str, str]:
+    """Technique -> one encoder of its text, of all whose rows are looked up by a sample's item or user.
+
+    Which rows a technique has does not depend on the encoder: one encoding of each is enough. Rows about events are
+    shown, if at all, to all.
+
+    Args:
+        vectors: Names of a release's vectors, `task/encoder` each.
+        techniques: All techniques by name.
+    """
+    made = (VectorName.read(name) for name in vectors)
+    return {task: encoder for task, encoder in made if about_what(task, techniques) != "event"}
+
+
+def who_knows(knowledge: Iterable[tuple[str, Knowledge]], samples: Samples) -> dict[str, np.ndarray]:
+    """Technique -> [N] bool: the samples that see a row about their item or their user."""
+    return {task: knowledge_view(rows, samples).rows >= 0 for task, rows in knowledge}
+
+
+def known_items(knows: Mapping[str, np.ndarray], techniques: Mapping[str, Task], rows: int) -> np.ndarray:
+    """The samples that see a model's answer about their item.
+
+    Args:
+        knows: As `who_knows` gives it.
+        techniques: All techniques by name.
+        rows: N, the number of samples.
+
+    Returns:
+        [N] bool.
+    """
+    of_a_model = [
+        mask
+        for task, mask in knows.items()
+        if task != FACTS
+        and about_what(task, techniques) == "item"
+        and techniques[technique_of(task)].prompt is not None
+    ]
+    return np.any(of_a_model, axis=0) if of_a_model else np.zeros(rows, dtype=bool)
+
+
+def compared_rows(samples: Samples, known: np.ndarray, cutoff: np.datetime64 | None) -> pl.DataFrame:
+    """The test rows of the split: label, user, and segment_NAME of each segment.
+
+    Args:
+        samples: All samples.
+        known: [N] bool, who sees a model's answer about the item.
+        cutoff: Until when the model knows the world; None when that is unknown.
+    """
+    test, segments = samples.part == PARTS.index("test"), segments_of_test(samples, known, cutoff)
+    columns = {"label": samples.label[test], "user": samples.user[test]}
+    return pl.DataFrame(columns | {f"segment_{name}": mask for name, mask in segments.items()})
+
+
+def rolling_rows(
+    samples: Samples, windows: Sequence[np.ndarray], known: np.ndarray, cutoff: np.datetime64 | None
+) -> pl.DataFrame:
+    """The test rows of all windows of rolling time, pooled; as `compared_rows`."""
+    by_window = [compared_rows(replace(samples, part=window), known, cutoff) for window in windows]
+    pooled = pl.concat(by_window, how="diagonal")
+    # A window without a row after the cutoff has no such segments: all of its rows are before it.
+    sides = {name: pl.col(name).fill_null(name == BEFORE) for name in (BEFORE, AFTER) if name in pooled.columns}
+    return pooled.with_columns(**sides)
+
+
+def noted_rows(
+    samples: Samples, windows: Sequence[np.ndarray], knows: Mapping[str, np.ndarray], cutoff: np.datetime64 | None
+) -> dict[str, Any]:
+    """What a run notes of the rows it compares: shares that see each technique, cuts, years, rows after the cutoff."""
+    times = samples.time[samples.part == PARTS.index("test")]
+    after = float((times > cutoff).mean()) if cutoff is not None and len(times) else 0.0
+    return {
+        "coverage": {task: coverage(samples, mask) for task, mask in knows.items()},
+        "cuts": [_cut(samples, window) for window in windows],
+        "after_cutoff": None if cutoff is None else after,
+        "test_years": [int(str(edge)[:4]) for edge in (times.min(), times.max())] if len(times) else [],
+    }
+
+
+def _cut(samples: Samples, window: np.ndarray) -> dict[str, Any]:
+    """What is said of one cut of rolling time."""
+    train, test = (window == PARTS.index(name) for name in ("train", "test"))
+    return {
+        "share": float(train.mean()),
+        "time": str(samples.time[test].min()),
+        "train_rows": int(train.sum()),
+        "test_rows": int(test.sum()),
+        "test_users": len(np.unique(samples.user[test])),
+    }
+
+
+def noted_data(
+    samples: Samples,
+    rating_at_least: float | None,
+    split_by: Literal["user_position", "global_time"],
+    shares: tuple[float, float],
+    model: str,
+) -> dict[str, Any]:
+    """What the page says of the data and the model, by heading.
+
+    Args:
+        samples: All samples.
+        rating_at_least: The least rating that counts as a click; None where labels are given.
+        split_by: How events are split.
+        shares: Of training and of validation.
+        model: The model without knowledge, in words.
+    """
+    counts = np.bincount(samples.part, minlength=len(PARTS))
+    how = "each user's events by position" if split_by == "user_position" else "all events at two moments"
+    return {
+        "Events": len(samples.label),
+        "Users": len(samples.user_ids),
+        "Items": len(samples.item_ids),
+        "Label": "as given" if rating_at_least is None else f"rating of at least {rating_at_least:g}",
+        "Positive": f"{samples.label.mean():.1%}",
+        "Split": f"{shares[0]:.0%} training, {shares[1]:.0%} validation, the rest test: {how}",
+        "Rows": f"{counts[0]:,} training, {counts[1]:,} validation, {counts[2]:,} test",
+        "History": f"the newest {samples.history.shape[1]} events strictly before a sample",
+        "Model": model,
+    }
+
+
+def scores_of(rows: pl.DataFrame, probabilities: Mapping[str, np.ndarray]) -> Scores:
+    """Every arm's predictions ([S, N] each) of compared rows."""
+    names = [name for name in rows.columns if name.startswith("segment_")]
+    segments = {name.removeprefix("segment_"): rows[name].to_numpy() for name in names}
+    return Scores(rows["label"].to_numpy(), rows["user"].to_numpy(), segments, probabilities)
+
+
+def judge(
+    scores: Scores, rolling: Scores | None, cuts: Sequence[Mapping[str, Any]], progress: Progress = silent
+) -> dict[str, Any]:
+    """Evaluate all arms under both protocols.
+
+    Args:
+        scores: Predictions of the split's test rows.
+        rolling: The same of rolling time; None where there are no cuts.
+        cuts: What was noted of each cut.
+        progress: Gets the number of predictions that have been resampled.
+
+    Returns:
+        The result, as `evals.evaluate` gives it for the split, with the same of rolling time under `rolling` (None
+        where there are no cuts), and under `conclusion` what holds in both.
+    """
+    result = evaluate(scores, progress=progress)
+    other = None if rolling is None else evaluate(rolling, progress=progress) | {"cuts": list(cuts)}
+    return result | {"rolling": other, "conclusion": conclude_both(result, other)}
