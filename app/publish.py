@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from app.config import Config
 from app.cutoff import cutoff_of_answers
 from app.evidence import leak_evidence
-from app.item_search import write_item_documents
+from app.search import write_item_documents
 from feature_store.database import Store, Writer, command_line
 from feature_store.fitted import fitted_until
 from feature_store.gates import Gate, GatesClosed, check_gates

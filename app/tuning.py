@@ -57,8 +57,8 @@ def readers(config: Config) -> Readers:
 
 
 def rewrites(config: Config, settings: RewriteConfig, files: Sequence[Path]) -> JudgedRewrites:
-    """Judge rewrites by search; see `app.rewrite_tuning.judged_rewrites`."""
-    from app.rewrite_tuning import judged_rewrites  # noqa: PLC0415 - the search takes a second to import
+    """Judge rewrites by search; see `app.rewriting.judged_rewrites`."""
+    from app.rewriting import judged_rewrites  # noqa: PLC0415 - the search takes a second to import
 
     return judged_rewrites(config, settings, files)
 

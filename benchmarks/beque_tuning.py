@@ -23,14 +23,13 @@ import torch
 from student_model import make_student, run
 
 from app.config import load_config
-from app.rewrite_judges import calibrated
 from app.workplace import open_dataset
 from base.progress import silent
 from evals.by_user import Parts, intervals
 from evals.rewrites import shared
 from prompts.domain import Domain, load_domain
 from prompts.library import choose_prompt
-from retrieval.relevance import LexicalOverlap
+from retrieval.relevance import LexicalOverlap, calibrated
 from retrieval.search import BulkSearch, document_texts, fuse
 from retrieval.simulator import Simulator, judge_candidates
 from sources.config import QueriesConfig
@@ -131,7 +130,7 @@ def make_simulator(dataset: Dataset, queries: QueriesConfig) -> Simulator:
     descriptions = dict(recorded.select(pl.col("item_id").cast(pl.String), "answer").iter_rows())
     texts = document_texts(dataset.items, descriptions=descriptions)
     model = LexicalOverlap(texts)
-    found = calibrated(model, dataset, queries)
+    found = calibrated(model, dataset, queries.split)
     return Simulator(BulkSearch(dataset.items["item"].to_list(), texts), model, found.threshold)
 
 

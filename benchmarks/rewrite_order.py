@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from app.config import load_config
-from app.rewrite_inputs import DESCRIBED, Inputs, open_inputs
+from app.rewrite_evaluation import DESCRIBED, RewriteInputs, open_inputs
 from evals.by_user import REPLICATES, intervals
 from evals.rewrites import Queries, found
 from retrieval.rewrites import Weights, cleaned, ranked
@@ -61,7 +61,7 @@ def first(rewrites: list[str]) -> str:
     return rewrites[0] if rewrites else ""
 
 
-def hits(search: BulkSearch, inputs: Inputs, texts: list[str]) -> np.ndarray:
+def hits(search: BulkSearch, inputs: RewriteInputs, texts: list[str]) -> np.ndarray:
     """Whether a text finds each part of its query; the query itself is searched where it is empty: [T]."""
     queries = inputs.queries
     asked = [text or shown for text, shown in zip(texts, queries.shown, strict=True)]

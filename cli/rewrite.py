@@ -55,8 +55,7 @@ def rewrite(
 
 
 def _ask(settings: Config, query: str) -> Served:
-    from app.live import live_rewrites  # noqa: PLC0415 - the search takes a second to import
-    from app.rewrite_judges import TASK  # noqa: PLC0415
+    from app.rewriting import TASK, live_rewrites  # noqa: PLC0415 - the search takes a second to import
 
     chosen_tasks(settings, [TASK])
     return live_rewrites(settings, open_workplace(settings), query)

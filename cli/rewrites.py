@@ -24,7 +24,7 @@ def rewrites(
     """
     asking = options.asking()
     settings = with_engine(load_config(config), asking.engine, asking.model)
-    from app.rewrite_judges import TASK, check_rewrites  # noqa: PLC0415 - the search takes a second to import
+    from app.rewriting import TASK, check_rewrites  # noqa: PLC0415 - the search takes a second to import
 
     chosen_tasks(settings, [TASK])
     check_rewrites(settings)

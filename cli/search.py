@@ -38,7 +38,7 @@ def search(
     check_query(text, (settings.source.queries or QueriesConfig(path="", query="")).longest)
     store = open_store(settings)
     chosen = get_release(store, release)
-    from app.item_search import search_items  # noqa: PLC0415 - the search takes a second to import
+    from app.search import search_items  # noqa: PLC0415 - the search takes a second to import
 
     found = search_items(settings, store, chosen, text, k, task, encoder)
     titles = dict(open_dataset(settings).items.select("item", "title").iter_rows())

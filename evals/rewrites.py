@@ -13,11 +13,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 
+from base.progress import Progress, silent
 from evals.by_user import REPLICATES, Parts, intervals
+from evals.lists import MISSED, ranks_in_lists
+from llm_tasks.pipeline.workplace import OptionFault
 from retrieval.feedback import feedback_of_all
-from retrieval.relevance import Relevance, relevant_places
-from retrieval.search_arms import BUDGET, ORIGINAL, RECORDED, SHORT, Arm
+from retrieval.relevance import Calibration, Relevance, item_places, relevant_places
+from retrieval.search import BulkSearch
+from retrieval.search_arms import BUDGET, ORIGINAL, RECORDED, SHORT, Arm, Rank, search_arms
+from sources.config import QuerySplit, SegmentsConfig
+from sources.queries import engagements, query_table, segments, split_queries
+from sources.tables import Dataset
 
 HIT, HIT_SHORT = f"hit@{BUDGET}", f"hit@{SHORT}"
 METRICS = (HIT_SHORT, HIT, "hitrate", "relevance", "increment")
@@ -54,6 +62,52 @@ class Queries:
         by_name = {name: self.segment == name for name in ("head", "torso", "tail")}
         every = np.ones(len(self.query), dtype=bool)
         return {"all": every, **by_name, "held_out": self.held_out, HEADLINE: by_name["tail"] & self.held_out}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The arms on one kind of documents."""
+
+    arms: Mapping[str, Arm]
+    """What each found."""
+    hits: Mapping[str, np.ndarray]
+    """Arm -> [Q] hit@50."""
+    summary: Mapping[str, Any]
+    """`segments` and `arms`, from `evals.rewrites.summarise`."""
+
+
+def judged_queries(dataset: Dataset, cuts: SegmentsConfig, split: QuerySplit) -> Queries:
+    """Take the queries that led to an item.
+
+    Raises:
+        OptionFault: None did.
+    """
+    whole = query_table(dataset)
+    table = whole.with_columns(
+        segments(whole, cuts).alias("segment"), split_queries(whole, split).alias("part")
+    ).filter(pl.col("items").list.len() > 0)
+    if table.is_empty():
+        raise OptionFault("queries: none of them led to an item, so nothing tells what a search should find")
+    row, place, user = _engaged(dataset, table["query"])
+    return Queries(
+        table["query"].to_list(),
+        table["shown"].to_list(),
+        item_places(dataset, table["items"]),
+        table["segment"].to_numpy(),
+        (table["part"] == "test").to_numpy(),
+        place,
+        shared(row, place, user),
+    )
+
+
+def _engaged(dataset: Dataset, queries: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every engagement once: the row of its query, the place of its item and the code of its user, [T] int64 each."""
+    found = engagements(dataset)
+    user = found["user"].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()  # 0 = nobody knows who
+    rows, places = ({name: at for at, name in enumerate(of)} for of in (queries, dataset.items["item"]))
+    row, place = (found[name].replace_strict(of, return_dtype=pl.Int64).to_numpy()
+                  for name, of in (("query", rows), ("item", places)))  # fmt: skip
+    return row, place, user
 
 
 def shared(row: np.ndarray, place: np.ndarray, user: np.ndarray) -> Parts:
@@ -106,9 +160,7 @@ def measure(
 
 def found(ranking: np.ndarray, row: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Whether a query finds a place: [Q, m] rankings, [T], [T] -> [T] float64."""
-    width = np.int64(max(ranking.max(initial=0), place.max(initial=0)) + 1)  # a code for each (query, place)
-    codes = (np.arange(len(ranking))[:, None] * width + ranking)[ranking >= 0]
-    return np.isin(row * width + place, codes).astype(np.float64)
+    return (ranks_in_lists(ranking, row, place) < MISSED).astype(np.float64)
 
 
 def summarise(
@@ -131,7 +183,7 @@ def summarise(
     """
     draws = queries.parts.draws(replicates, seed)
     arms: dict[str, Any] = {name: {} for name in values}
-    segments: dict[str, Any] = {}
+    by_segment: dict[str, Any] = {}
     for segment, mask in queries.masks().items():
         rows = mask[queries.parts.of]
         parts = queries.parts.where(rows)
@@ -142,10 +194,67 @@ def summarise(
             for place, arm in enumerate(values):
                 arms[arm].setdefault(segment, {})[metric] = {**told[place], "gain": told[len(values) + place]}
         original, chosen = arms[ORIGINAL][segment][HIT], arms.get(RECORDED, {}).get(segment, {}).get(HIT, {})
-        segments[segment] = {
+        by_segment[segment] = {
             "queries": int(mask.sum()),
             ORIGINAL: original["mean"],
             RECORDED: chosen.get("mean"),
             "gain": chosen.get("gain"),
         }
-    return {"segments": segments, "arms": arms}
+    return {"segments": by_segment, "arms": arms}
+
+
+def compare_arms(
+    queries: Queries,
+    items: Sequence[str],
+    documents: Mapping[str, Sequence[str]],
+    rewrites: Mapping[str, Sequence[Sequence[str]]],
+    dense: Mapping[str, Rank],
+    models: Mapping[str, Relevance],
+    calibrations: Mapping[str, Calibration],
+    by: str | None = None,
+    progress: Progress = silent,
+) -> tuple[dict[str, Any], Judged]:
+    """Search for every query in every way, in every kind of documents, and judge what is found.
+
+    Args:
+        queries: The queries.
+        items: [N] ids.
+        documents: Kind -> [N] texts; the last one is the headline's.
+        rewrites: Source -> [Q] lists of rewrites.
+        dense: Kind of documents -> ranks by vectors; nothing where there are none.
+        models: Who says what is relevant.
+        calibrations: Model -> its threshold.
+        by: The model that judges; the one that tells engaged from random pairs best when left out.
+        progress: Hears what is done.
+
+    Returns:
+        The result, which is plain JSON, and what the arms found in the documents of the headline.
+    """
+    model = by or max(calibrations, key=lambda name: calibrations[name].auc)
+    threshold = calibrations[model].threshold
+    judged: dict[str, Judged] = {}
+    for done, (name, texts) in enumerate(documents.items()):
+        progress("searching", done, len(documents))
+        arms = search_arms(BulkSearch(items, texts), texts, queries.shown, rewrites, dense.get(name))
+        values = measure(arms, queries, models[model], threshold)
+        hits = {arm: queries.mean(of[HIT]) for arm, of in values.items()}
+        judged[name] = Judged(arms, hits, summarise(values, queries))
+    progress("searching", len(documents), len(documents))
+    main = next(reversed(judged))
+    head = judged[main].summary["segments"][HEADLINE]
+    result = {
+        **{name: head[name] for name in (ORIGINAL, RECORDED, "gain")},
+        "queries": len(queries.query),
+        "headline": {"segment": HEADLINE, "metric": HIT, "documents": main, "queries": head["queries"]},
+        **judged[main].summary,
+        "documents": {name: one.summary for name, one in judged.items()},
+        "about": {name: arm.about for name, arm in judged[main].arms.items()},
+        "rewrites": {name: sum(bool(one) for one in of) for name, of in rewrites.items()},
+        "calibration": {
+            "model": model,
+            **vars(calibrations[model]),
+            "models": {name: vars(one) for name, one in calibrations.items()},
+        },
+        "bootstrap": {"unit": "users", "replicates": REPLICATES, "seed": 0},
+    }
+    return result, judged[main]

@@ -6,8 +6,7 @@ from prefect.cache_policies import NO_CACHE
 
 from app.asking import Asking
 from app.publish import publish_release
-from app.ranking import rank_rewrites
-from app.rewrite_judges import TASK, check_rewrites
+from app.rewriting import TASK, check_rewrites, rank_rewrites
 from app.workplace import open_workplace
 from flows.refresh import ask, check_input, encode, read_settings
 from retrieval.rewrite_table import RewriteTable

@@ -9,14 +9,19 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import polars as pl
 from scipy import sparse
 from sklearn.metrics import roc_curve
 
+from llm_tasks.pipeline.workplace import OptionFault
 from retrieval.search import analysed
+from sources.config import QuerySplit
+from sources.queries import training_queries
+from sources.tables import Dataset
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 """Texts [n] -> vectors [n, d] float32, each of length one."""
-Judge = Callable[[Sequence[tuple[str, str]]], np.ndarray]
+PairScores = Callable[[Sequence[tuple[str, str]]], np.ndarray]
 """Pairs (query, document) [n] -> scores [n] float32, such as `CrossEncoder.predict` of sentence-transformers."""
 PAIRS_AT_ONCE = 50_000
 Pairs = tuple[Sequence[str], np.ndarray]
@@ -106,21 +111,21 @@ class CrossEncoder:
 
     Args:
         texts: [N] documents.
-        judge: The model.
+        scorer: The model.
     """
 
-    def __init__(self, texts: Sequence[str], judge: Judge) -> None:
-        self._texts, self._judge = list(texts), judge
+    def __init__(self, texts: Sequence[str], scorer: PairScores) -> None:
+        self._texts, self._scorer = list(texts), scorer
 
     def scores(self, queries: Sequence[str], places: np.ndarray) -> np.ndarray:
-        """Score documents, in the judge's own unit."""
+        """Score documents, in the model's own unit."""
         out = np.full(places.shape, np.nan, dtype=np.float32)
         query, rank = np.nonzero(places >= 0)
         if len(query):
             pairs = [
                 (queries[q], self._texts[places[q, r]]) for q, r in zip(query.tolist(), rank.tolist(), strict=True)
             ]
-            out[query, rank] = self._judge(pairs)
+            out[query, rank] = self._scorer(pairs)
         return out
 
 
@@ -193,3 +198,26 @@ def relevant_places(
         row[: len(of)] = of
     above = model.scores(list(queries), padded) > threshold  # NaN is above nothing
     return [row[keep] for row, keep in zip(padded, above, strict=True)]
+
+
+def calibrated(model: Relevance, dataset: Dataset, split: QuerySplit) -> Calibration:
+    """Calibrate on training queries, and on no more than training may know of them.
+
+    Raises:
+        OptionFault: None of them led to an item.
+    """
+    table = training_queries(dataset, split).filter(pl.col("items").list.len() > 0)
+    if table.is_empty():
+        raise OptionFault(
+            "rewrites.threshold: cannot be calibrated, for no training query led to an item\n"
+            "  give a threshold, or more queries with items"
+        )
+    queries, engaged = table["query"].to_list(), item_places(dataset, table["items"])
+    pairs = [query for query, places in zip(queries, engaged, strict=True) for _ in places], np.concatenate(engaged)
+    return calibrate(model, pairs, random_pairs(queries, engaged, len(dataset.items), split.seed))
+
+
+def item_places(dataset: Dataset, items: pl.Series) -> list[np.ndarray]:
+    """Where items stand among the dataset's: [Q] lists of ids -> [Q] arrays of places, rising."""
+    where = {item: place for place, item in enumerate(dataset.items["item"])}
+    return [np.array(sorted(where[item] for item in of), dtype=np.int64) for of in items]

@@ -7,6 +7,7 @@ simulator.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,7 @@ import polars as pl
 from base.progress import Progress, silent
 from retrieval.feedback import Feedback, feedback_of_all
 from retrieval.relevance import Relevance, relevant_places
+from retrieval.rewrites import Weights, cleaned, ranked
 from retrieval.search import BulkSearch
 from retrieval.search_arms import search_rewrites
 
@@ -112,3 +114,35 @@ def _measures(
         {name: np.asarray(getattr(said, name), dtype=np.float64)[row, :count] for name in MEASURES}
         for row, count in enumerate(counts)
     ]
+
+
+def rank_answers(asked: pl.DataFrame, by: Simulator, weights: Weights) -> list[dict[str, Any]]:
+    """Rank the rewrites that a model answered with.
+
+    Args:
+        asked: query, shown, text (a rewrite a line), answer_key, prompt, model, answered_at.
+        by: The simulator.
+        weights: What counts how much.
+
+    Returns:
+        One row a query, as `rewrite_table.RewriteTable` takes them.
+    """
+    proposed = [cleaned(query, text.split("\n")) for query, text in asked.select("query", "text").iter_rows()]
+    judged = judge_rewrites(by, asked["query"].to_list(), proposed)
+    rows = []
+    for row, rewrites, relevance, increment in zip(asked.iter_rows(named=True), proposed, *judged, strict=True):
+        number = len(rewrites)
+        best = ranked(rewrites, relevance[:number], increment[:number], weights)
+        rows.append(
+            {
+                "query": row["query"],
+                "shown": row["shown"],
+                "rewrites": [vars(one) for one in best],
+                "dropped": len(row["text"].split("\n")) - number,
+                "answer_key": row["answer_key"],
+                "prompt": row["prompt"],
+                "model": row["model"],
+                "answered_at": row["answered_at"],
+            }
+        )
+    return rows

@@ -10,8 +10,7 @@ import polars as pl
 import pytest
 
 from app.config import load_config
-from app.rewrite_evaluation import evaluate_rewrites
-from app.rewrite_inputs import open_inputs, read_rewrites
+from app.rewrite_evaluation import evaluate_rewrites, open_inputs, read_rewrites
 from feature_store.database import Store
 from feature_store.lineage import EPOCH, row_key, write_lineage
 from feature_store.releases import NoRelease, publish

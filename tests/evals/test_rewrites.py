@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evals.by_user import expanded
-from evals.rewrites import METRICS, Queries, measure, shared, summarise
+from evals.rewrites import METRICS, Queries, found, measure, shared, summarise
 from retrieval.search_arms import Arm
 
 
@@ -47,12 +49,12 @@ def test_metrics_of_a_case_worked_out_by_hand():
 
     values = measure(arms, queries, Given({("q0", 1), ("q0", 3), ("q0", 4)}), 0.5)
 
-    found = {arm: {metric: float(queries.mean(of[metric])[0]) for metric in METRICS} for arm, of in values.items()}
+    means = {arm: {metric: float(queries.mean(of[metric])[0]) for metric in METRICS} for arm, of in values.items()}
     # engaged 1 3 9, relevant 1 3 4: hitrate has 2 below the line
-    assert found["original"] == pytest.approx(
+    assert means["original"] == pytest.approx(
         {"hit@10": 1 / 3, "hit@50": 1 / 3, "hitrate": 1 / 2, "relevance": 1 / 2, "increment": 0}
     )
-    assert found["recorded"] == pytest.approx(
+    assert means["recorded"] == pytest.approx(
         {"hit@10": 1 / 3, "hit@50": 2 / 3, "hitrate": 2 / 2, "relevance": 3 / 4, "increment": 2 / 1}
     )
 
@@ -137,3 +139,15 @@ def test_without_recorded_rewrites_there_is_no_gain_of_theirs(values):
 def test_equal_seeds_give_equal_numbers(values):
     assert summarise(values, made_queries(30), 20, 1) == summarise(values, made_queries(30), 20, 1)
     assert summarise(values, made_queries(30), 20, 1) != summarise(values, made_queries(30), 20, 2)
+
+
+@given(st.lists(st.lists(st.integers(0, 12), unique=True, max_size=6), min_size=1, max_size=5), st.data())
+def test_what_a_query_finds_is_what_stands_in_its_own_list(lists, data):
+    width = max(map(len, lists)) + 1
+    ranking = np.array([[*one, *[-1] * (width - len(one))] for one in lists])
+    wanted = data.draw(st.lists(st.tuples(st.integers(0, len(lists) - 1), st.integers(0, 12)), min_size=1, max_size=20))
+    row, place = np.array(wanted).T
+
+    # Written out with one code for each pair of query and place.
+    codes = (np.arange(len(ranking))[:, None] * 13 + ranking)[ranking >= 0]
+    assert np.array_equal(found(ranking, row, place), np.isin(row * 13 + place, codes).astype(np.float64))

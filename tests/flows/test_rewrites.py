@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from app.config import load_config
-from app.live import live_rewrites
+from app.rewriting import live_rewrites
 from app.workplace import chosen_tasks
 from feature_store.gates import GatesClosed
 from feature_store.releases import get_release, list_releases, publish

@@ -1,6 +1,6 @@
-"""Search over the items of a release: by words and by vectors at once, the two rankings fused by their ranks."""
+"""Search over the items of a release, as knowflow.yaml sets it up; `retrieval/item_search.py` searches."""
 
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -9,44 +9,16 @@ from base.progress import silent
 from encoders.choose import kind_of
 from feature_store.database import Store, Writer
 from feature_store.lineage import TEXTS, newest_texts, read_lineage
-from feature_store.releases import NoRelease, Release
+from feature_store.releases import Release
 from llm_tasks.pipeline.catalogue import choose_tasks
 from llm_tasks.pipeline.encode import model_encoder
 from llm_tasks.pipeline.workplace import OptionFault, Workplace
-from retrieval.search import TABLE as DOCUMENTS
-from retrieval.search import document_texts, fuse, open_search, write_documents
-from retrieval.similar import items_near, searched_vectors
+from retrieval.item_search import FoundItems, search_words_and_vectors
+from retrieval.search import document_texts, write_documents
+from retrieval.similar import searched_vectors
 
 FACTS, DENSE = "item_facts", "dense"
 """The technique and the encoder whose vectors are searched when none is named."""
-DEPTH = 50
-"""Items of each ranking that are fused."""
-
-
-@dataclass(frozen=True)
-class FoundItem:
-    """One result of a search."""
-
-    item: str
-    """Its id."""
-    by_words: int | None
-    """Rank among the documents that share words with the query, from 1; None when it is not among the first ones."""
-    by_vectors: int | None
-    """Rank among the vectors nearest to the query's, from 1; None when it is not among the first ones."""
-
-
-@dataclass(frozen=True)
-class FoundItems:
-    """What a search gave."""
-
-    items: tuple[FoundItem, ...]
-    """The best first."""
-    vectors: str | None
-    """`task/encoder` whose vectors were searched; None when none were."""
-    words: bool
-    """Whether documents were searched by words."""
-    lacking: str | None
-    """Why only one of the two was searched; None when both were."""
 
 
 def write_item_documents(config: Config, place: Workplace, writer: Writer) -> bool:
@@ -78,9 +50,6 @@ def search_items(
 ) -> FoundItems:
     """Search the items of a release by words and by vectors.
 
-    Each gives its 50 best (or k, if that is more), and their ranks are fused (`retrieval.search.fuse`); a document
-    that holds the query's very words and lies near it by meaning comes first.
-
     Args:
         config: The config.
         store: The store.
@@ -99,24 +68,8 @@ def search_items(
     task, encoder = task or FACTS, encoder or DENSE
     if choose_tasks([task], config.plugin_folders)[0].entity != "item":
         raise OptionFault(f"--task: {task} is not about items\n  name one that is, such as {FACTS}")
-    depth = max(k, DEPTH)
-    has_words, has_vectors = DOCUMENTS in release.versions, f"{task}/{encoder}" in release.facts.get("vectors", {})
-    if not has_words and not has_vectors:
-        raise NoRelease(
-            f"{release.name}: holds neither documents nor vectors of {task} under {encoder}\n"
-            "  make them: knowflow refresh"
-        )
-    by_words = [hit.item for hit in open_search(store, release).search(query, depth)] if has_words else []
-    by_vectors: list[str] = []
-    if has_vectors or named:
-        vector = encode_query(config, release, task, encoder, query)
-        by_vectors = [near.item for near in items_near(store, release, task, encoder, vector, depth)]
-    lacking = None
-    if not has_words:
-        lacking = f"{release.name} holds no documents: knowflow refresh makes them"
-    elif not has_vectors:
-        lacking = f"{release.name} holds no vectors of {task} under {encoder}; others: --task and --encoder"
-    return FoundItems(_fused(by_words, by_vectors, k), f"{task}/{encoder}" if has_vectors else None, has_words, lacking)
+    encode = partial(encode_query, config, release, task, encoder)
+    return search_words_and_vectors(store, release, query, task, encoder, encode, k, vectors_needed=named)
 
 
 def encode_query(config: Config, release: Release, task: str, encoder: str, query: str) -> np.ndarray:
@@ -142,15 +95,3 @@ def encode_query(config: Config, release: Release, task: str, encoder: str, quer
             f"  encode anew: knowflow refresh --task {task}"
         )
     return model.encode([query], silent)[0]
-
-
-def _fused(by_words: list[str], by_vectors: list[str], k: int) -> tuple[FoundItem, ...]:
-    """Fuse two rankings of items; of equally good ones the one that is higher by words, then the first id."""
-    ids = sorted({*by_words, *by_vectors})
-    place = {item: number for number, item in enumerate(ids)}
-    ranks = [{item: rank for rank, item in enumerate(ranking, start=1)} for ranking in (by_words, by_vectors)]
-    rankings = np.full((1, 2, max(len(by_words), len(by_vectors))), -1)
-    for row, ranking in enumerate((by_words, by_vectors)):
-        rankings[0, row, : len(ranking)] = [place[item] for item in ranking]
-    best = [ids[number] for number in fuse(rankings, k)[0] if number >= 0]
-    return tuple(FoundItem(item, ranks[0].get(item), ranks[1].get(item)) for item in best)

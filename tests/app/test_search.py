@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from app.config import load_config
-from app.item_search import encode_query, search_items
+from app.search import encode_query, search_items
 from feature_store.releases import NoRelease, get_release
 from llm_tasks.pipeline.workplace import OptionFault
 from retrieval.search import TABLE, open_search

@@ -1,0 +1,102 @@
+"""Search over the items of a release: by words and by vectors at once, the two rankings fused by their ranks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from feature_store.database import Store
+from feature_store.releases import NoRelease, Release
+from retrieval.search import TABLE as DOCUMENTS
+from retrieval.search import fuse, open_search
+from retrieval.similar import items_near
+
+DEPTH = 50
+"""Items of each ranking that are fused."""
+
+
+@dataclass(frozen=True)
+class FoundItem:
+    """One result of a search."""
+
+    item: str
+    """Its id."""
+    by_words: int | None
+    """Rank among the documents that share words with the query, from 1; None when it is not among the first ones."""
+    by_vectors: int | None
+    """Rank among the vectors nearest to the query's, from 1; None when it is not among the first ones."""
+
+
+@dataclass(frozen=True)
+class FoundItems:
+    """What a search gave."""
+
+    items: tuple[FoundItem, ...]
+    """The best first."""
+    vectors: str | None
+    """`task/encoder` whose vectors were searched; None when none were."""
+    words: bool
+    """Whether documents were searched by words."""
+    lacking: str | None
+    """Why only one of the two was searched; None when both were."""
+
+
+def search_words_and_vectors(
+    store: Store,
+    release: Release,
+    query: str,
+    task: str,
+    encoder: str,
+    encode: Callable[[str], np.ndarray],
+    k: int = 10,
+    *,
+    vectors_needed: bool = False,
+) -> FoundItems:
+    """Search the items of a release by words and by vectors.
+
+    Each gives its 50 best (or k, if that is more), and their ranks are fused (`retrieval.search.fuse`); a document
+    that holds the query's very words and lies near it by meaning comes first.
+
+    Args:
+        store: The store.
+        release: The release.
+        query: Any text.
+        task: Technique about items whose vectors are searched.
+        encoder: Encoder of its vectors.
+        encode: Encodes the query as these vectors were: text -> [d]; called only where vectors are searched.
+        k: Results, at most.
+        vectors_needed: Vectors that the release lacks are a fault, not left out.
+
+    Raises:
+        NoRelease: The release holds neither documents nor these vectors, or lacks vectors that are needed.
+    """
+    depth = max(k, DEPTH)
+    has_words, has_vectors = DOCUMENTS in release.versions, f"{task}/{encoder}" in release.facts.get("vectors", {})
+    if not has_words and not has_vectors:
+        raise NoRelease(
+            f"{release.name}: holds neither documents nor vectors of {task} under {encoder}\n"
+            "  make them: knowflow refresh"
+        )
+    by_words = [hit.item for hit in open_search(store, release).search(query, depth)] if has_words else []
+    by_vectors: list[str] = []
+    if has_vectors or vectors_needed:
+        vector = encode(query)
+        by_vectors = [near.item for near in items_near(store, release, task, encoder, vector, depth)]
+    lacking = None
+    if not has_words:
+        lacking = f"{release.name} holds no documents: knowflow refresh makes them"
+    elif not has_vectors:
+        lacking = f"{release.name} holds no vectors of {task} under {encoder}; others: --task and --encoder"
+    return FoundItems(_fused(by_words, by_vectors, k), f"{task}/{encoder}" if has_vectors else None, has_words, lacking)
+
+
+def _fused(by_words: list[str], by_vectors: list[str], k: int) -> tuple[FoundItem, ...]:
+    """Fuse two rankings of items; of equally good ones the one that is higher by words, then the first id."""
+    ids = sorted({*by_words, *by_vectors})
+    place = {item: number for number, item in enumerate(ids)}
+    ranks = [{item: rank for rank, item in enumerate(ranking, start=1)} for ranking in (by_words, by_vectors)]
+    rankings = np.full((1, 2, max(len(by_words), len(by_vectors))), -1)
+    for row, ranking in enumerate((by_words, by_vectors)):
+        rankings[0, row, : len(ranking)] = [place[item] for item in ranking]
+    best = [ids[number] for number in fuse(rankings, k)[0] if number >= 0]
+    return tuple(FoundItem(item, ranks[0].get(item), ranks[1].get(item)) for item in best)
