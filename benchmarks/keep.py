@@ -58,7 +58,7 @@ def cleaned(value: Any) -> Any:
     """Round numbers to six decimals, and leave of absolute paths their names: they are of one machine.
 
     Example:
-        >>> cleaned({"page": "/home/one/similar.html", "recall": [0.12345678]})
+        >>> cleaned({"page": "/srv/one/similar.html", "recall": [0.12345678]})
         {'page': 'similar.html', 'recall': [0.123457]}
     """
     if isinstance(value, dict):

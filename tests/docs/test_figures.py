@@ -151,7 +151,7 @@ def test_numbers_are_written_alike_everywhere():
 
 
 def test_what_is_kept_is_the_last_line_rounded_and_without_this_machine_s_paths():
-    printed = 'arm a\n{"page": "/tmp/x/similar.html", "output": "/a b", "auc": [0.123456789], "n": 3}'
+    printed = 'arm a\n{"page": "/srv/x/similar.html", "output": "/a b", "auc": [0.123456789], "n": 3}'
 
     assert KEEP["cleaned"](KEEP["last_object"](printed)) == {
         "page": "similar.html", "output": "/a b", "auc": [0.123457], "n": 3,
