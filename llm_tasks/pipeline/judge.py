@@ -49,6 +49,8 @@ class PlannedRow:
     """Keys of the rows of other techniques that it read, a JSON list; None for a technique that reads none."""
     parts: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     """Texts of its parts, where no model is asked."""
+    choices: tuple[str, ...] = ()
+    """The answers there are, where each row has its own; empty = any."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class Judge:
             row.variables if several else None,
             None if row.reads is None else json.dumps(sorted({one.row for one in row.reads})),
             parts,
+            row.choices,
         )
         if status not in ("new", "changed"):
             return planned, ()

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -54,7 +54,7 @@ class Parser:
         if isinstance(self._schema, TextSchema):
             return _not_empty(_without_fence(text))
         if isinstance(self._schema, ChoiceSchema):
-            return _choice(_not_empty(_without_fence(text)), self._schema.choices)
+            return one_of(_not_empty(_without_fence(text)), self._schema.choices)
         if isinstance(self._schema, ScoresSchema):
             return _scores(_not_empty(text.strip()), self._schema.candidates)
         return self._object(_not_empty(text.strip()))
@@ -90,8 +90,12 @@ def _not_empty(text: str) -> str:
     return text
 
 
-def _choice(text: str, choices: tuple[str, ...]) -> str:
-    """Find the declared choice: marks around it and its case do not count unless choices differ in these alone."""
+def one_of(text: str, choices: Sequence[str]) -> str:
+    """Find the declared choice: marks around it and its case do not count unless choices differ in these alone.
+
+    Raises:
+        ParseFault: It is none of them.
+    """
     found = [choice for choice in choices if choice == text] or [c for c in choices if _bare(c) == _bare(text)]
     if len(found) != 1:
         raise ParseFault(f"'{text[:60]}' is {'more than one' if found else 'none'} of {', '.join(choices)}")

@@ -13,7 +13,7 @@ from feature_store.lineage import delete_lineage, part_name, read_lineage, row_k
 from feature_store.vectors import text_key
 from llm_tasks.pipeline.before import model_name
 from llm_tasks.pipeline.choice import Candidate, Choice
-from llm_tasks.pipeline.parse import ParseFault, Parser
+from llm_tasks.pipeline.parse import ParseFault, Parser, one_of
 from llm_tasks.pipeline.plan import PlannedRow, TaskPlan
 from llm_tasks.pipeline.task import Parts, Task
 from llm_tasks.pipeline.workplace import Workplace
@@ -141,11 +141,13 @@ def _made(plan: TaskPlan, place: Workplace) -> Iterator[Made]:
         for key, raw, error, detail, created_at in answers.iter_rows():
             if key not in waiting and key not in choice.wanted:
                 continue
-            texts, fault = (None, f"{error}: {detail}") if error else _parsed(raw, plan, parser)
             if key in choice.wanted:
+                texts, fault = (None, f"{error}: {detail}") if error else _parsed(raw, plan, parser)
                 choice.add(Candidate(key, texts.text if texts else None, fault, created_at))
             if key in waiting:
                 for planned in [waiting.pop(key), *sharing.pop(key, ())]:
+                    own = planned.choices
+                    texts, fault = (None, f"{error}: {detail}") if error else _parsed(raw, plan, parser, own)
                     yield planned, texts, fault
     assert not waiting  # an engine that leaves one out has been refused
     yield from map(partial(_chosen, choice), several)
@@ -166,10 +168,12 @@ def _unasked(planned: PlannedRow, plan: TaskPlan) -> Made:
     return planned, None, f"not_utf8: {plan.task.name} makes a text that cannot be kept"
 
 
-def _parsed(raw: str, plan: TaskPlan, parser: Parser) -> tuple[Parts | None, str | None]:
+def _parsed(raw: str, plan: TaskPlan, parser: Parser, choices: tuple[str, ...] = ()) -> tuple[Parts | None, str | None]:
     """Texts to encode, or the error that left none."""
     try:
-        return _encodable(plan.task, plan.task.encode(parser(raw))), None
+        answer = parser(raw)
+        chosen = one_of(str(answer), choices) if choices else answer
+        return _encodable(plan.task, plan.task.encode(chosen)), None
     except ParseFault as fault:
         return None, f"parse: {fault}"
     except Exception as error:  # an answer that a technique's own parser did not foresee is one bad row

@@ -129,6 +129,9 @@ class Row:
     reads: Sequence[Read] | None = field(default=None, compare=False, repr=False)
     """What of other techniques stands in the variables. A technique with `needs` says it of every row, if only that it
     is nothing: (). The row's `as_of` is then at least theirs."""
+    choices: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """The answers there are for this row, where each row has its own and the prompt's schema, a `text`, cannot list
+    them. An answer is read as one of a schema `choice`: another one is an error of its row. Empty = any answer."""
     shorter: "Callable[[], Row | None] | None" = field(default=None, compare=False, repr=False)
     """Makes the same row with less to show, or None when nothing more can go; for prompts that would be too long."""
 
