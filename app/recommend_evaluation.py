@@ -23,7 +23,8 @@ from evals.by_user import REPLICATES
 from evals.measures.protocol import MEASURES
 from evals.top_k import Asked, evaluate, item_and_user_segments
 from feature_store.codes import released_codes
-from feature_store.releases import NoRelease, get_release, released_knowledge
+from feature_store.lineage import texts_before
+from feature_store.releases import NoRelease, get_release, released_knowledge, released_texts
 from llm_tasks.pipeline.workplace import OptionFault
 from recommenders.kept import keep
 from recommenders.log import Log, Requests, log_of, requests_at
@@ -180,7 +181,9 @@ class _Fitting:
         items = self.dataset.items["item"].to_list()
         first = self.test.requests.time.min()
         released = Released(self.config, self.release, items, first)
-        context = Context(self.train, self.dataset.items, released.vectors, released.codes, seed, progress)
+        context = Context(
+            self.train, self.dataset.items, released.vectors, released.codes, seed, progress, released.texts
+        )
         model = one.fit(context, options)
         if not seed:
             about = {"seen_until": _newest(self.train), "data_version": self.dataset.version}
@@ -216,6 +219,12 @@ class Released:
         codes = released_codes(store, get_release(store, self.release), name)
         _check_items(name, codes.entity)
         return codes.at(np.array(self.items), np.full(len(self.items), self.first))
+
+    def texts(self, name: str) -> dict[str, str]:
+        """Newest texts by the name of their technique: entity -> text."""
+        store = open_store(self.config)
+        before = self.first.astype(datetime).replace(tzinfo=UTC)
+        return texts_before(released_texts(store, get_release(store, self.release), name), before)
 
 
 def _check_items(name: str, entity: str) -> None:

@@ -97,6 +97,18 @@ def newest_texts(rows: pl.DataFrame) -> dict[str, str]:
     return dict(rows.drop_nulls("text").sort("entity", "as_of").select("entity", "text").iter_rows())
 
 
+def texts_before(rows: pl.DataFrame, moment: datetime) -> dict[str, str]:
+    """Entity -> its newest text that was known strictly before a moment, in the order of the entities.
+
+    What a model writes is known from the newest event that the model was tuned on, at the earliest.
+
+    Args:
+        rows: Lineage of one task, at least entity, as_of, model_seen_until and text.
+        moment: The moment, UTC.
+    """
+    return newest_texts(rows.filter(pl.max_horizontal("as_of", "model_seen_until") < moment))
+
+
 def write_lineage(writer: Writer, rows: list[dict]) -> int:
     """Commit lineage rows, given as one dict a row with the columns of `schemas.LINEAGE`."""
     return writer.upsert(TABLE, pa.Table.from_pylist(rows, schema=LINEAGE), LINEAGE) if rows else 0

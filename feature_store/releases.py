@@ -131,6 +131,19 @@ def released_answers(
     return read_answers(store, keys, columns, release.versions[ANSWERS_TABLE])
 
 
+def released_texts(store: Store, release: Release, task: str) -> pl.DataFrame:
+    """Rows of one task that have a text, as the release holds them: entity, as_of, model_seen_until, text.
+
+    Raises:
+        NoRelease: The release holds none.
+    """
+    columns = ["entity", "as_of", "model_seen_until", "text"]
+    rows = released_lineage(store, release, [task], columns).drop_nulls("text")
+    if rows.is_empty():
+        raise NoRelease(f"{release.name}: holds no texts of {task}\n  make them: knowflow refresh --task {task}")
+    return rows
+
+
 def made_vectors(release: Release, task: str, encoder: str, mend: str) -> Mapping[str, Any]:
     """What a release says of the vectors of a task under an encoder: fingerprint, dimension and so on.
 

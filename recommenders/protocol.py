@@ -15,9 +15,19 @@ import polars as pl
 from base.frozen import Frozen
 from base.plugins import Kind
 from base.progress import Progress, silent
+from feature_store.releases import NoRelease
 from recommenders.log import Log, Requests
 
 O = TypeVar("O", bound=Frozen)  # noqa: E741 - the options
+
+
+def no_texts(name: str) -> Mapping[str, str]:
+    """Stand for a release that holds no texts.
+
+    Raises:
+        NoRelease: Always.
+    """
+    raise NoRelease(f"no release holds texts of {name}\n  make one: knowflow refresh --task {name}")
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,9 @@ class Context:
     """Decides what is left to chance."""
     progress: Progress = silent
     """Told how far a long fit is."""
+    texts: Callable[[str], Mapping[str, str]] = no_texts
+    """Takes the name of a technique; gives entity -> its newest released text known strictly before the same moment, of
+    whatever the technique is about, in the order of the entities. Raises `NoRelease`."""
 
 
 @dataclass(frozen=True)
