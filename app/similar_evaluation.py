@@ -1,7 +1,6 @@
 """What item vectors are worth for finding what people go on to: every arm on held-out items, also with a prior."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,26 +11,22 @@ import polars as pl
 from app.config import Config
 from app.workplace import open_dataset, open_domain, open_store
 from base.progress import Progress
-from encoders.dense import DenseEncoder
-from encoders.lexical import LexicalEncoder
 from engines.model_folder import minilm_folder
 from evals.by_user import REPLICATES
-from evals.similar import AT, Pairs, Score, by_k, by_lift, choose_pairs, cosine, evaluate_setting, recalls
+from evals.similar import AT, by_k, choose_pairs, evaluate_setting, recalls
 from evals.similar import HEADLINE as HEADLINE_K
+from evals.similar_arms import FROZEN, HEADLINE, TUNED, Pool, counted_arms, divide, popularity_of, tasks_of, vector_arms
 from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from llm_tasks.pipeline.workplace import OptionFault
 from prompts.notes import notes
 from sources.tables import Dataset
 from tuning.config import ContrastiveConfig
-from tuning.note_pairs import note_pairs, pair_users, share_of, training_pairs
+from tuning.note_pairs import note_pairs, share_of, training_pairs
 from tuning.workfolder import RESULT, read_json
 
-HELD_OUT, VALIDATES = 0.5, 0.2
-"""Share of the items that are not learnt, and of these the share on which the weight of the prior is chosen."""
+HELD_OUT = 0.5
+"""Share of the items that are not learnt."""
 KNOWLEDGE = "kar_item"
-FROZEN, TUNED = "facts", "tuned"
-HEADLINE = "held-out queries"
-"""The setting whose figures stand on top: the item that is asked about was never learnt, what is found may be."""
 SETTINGS = ContrastiveConfig(
     dimension=128, learning_rate=1e-3, tau=2.0, tau_rate=0.0, debias=0.0, epochs=3, validation=0.0
 )
@@ -39,30 +34,6 @@ SETTINGS = ContrastiveConfig(
 TARGETS, LEAST = 50, 0.003
 """Pairs of each item that are learnt, and the lowest score of one: a small log has few that reach the published ten at
 0.01. What is to be found stays as published."""
-
-
-@dataclass(frozen=True)
-class Pool:
-    """The N items among which is searched, and what is known of them."""
-
-    items: Sequence[str]
-    """[N] ids, sorted."""
-    facts: Sequence[str]
-    """[N] notes without a model's answer."""
-    knowledge: Sequence[str]
-    """[N] a model's answers."""
-    events: pl.DataFrame
-    """Liked events with these items: user, item, time and part."""
-
-
-@dataclass(frozen=True)
-class Division:
-    """Which of N items the encoder never saw, and what each part of them is for."""
-
-    tests: np.ndarray
-    """[N] bool: what is asked about in a test."""
-    validates: np.ndarray
-    """[N] bool: what is asked about where the weight of the prior is chosen; none of them tests."""
 
 
 def evaluate_similar(
@@ -95,7 +66,7 @@ def evaluate_similar(
         tune(config, dataset, pool, folder, progress)
     said = tuned_facts(folder)
     check_seen(folder, said, pool)
-    division = divide(pool, said)
+    division = divide(pool, said["held_out_items"])
     if not division.tests.any():
         raise OptionFault(f"--encoder {folder}: it held no item out\n  tune one: knowflow tune encoder --hold-out 0.4")
     popularity = popularity_of(pool)
@@ -136,34 +107,6 @@ def evaluate_similar(
 def _headline(one: Mapping[str, Any], k: int) -> dict[str, Any]:
     """Recall of the frozen and of the tuned arm in one setting."""
     return {"frozen": one["arms"][FROZEN]["recall"][str(k)], "tuned": one["arms"][TUNED]["recall"][str(k)]}
-
-
-def divide(pool: Pool, said: Mapping[str, Any]) -> Division:
-    """Draw from the items that the encoder held out those that choose the weight of the prior; the others test."""
-    items, held_out = np.array(pool.items), said["held_out_items"]
-    validates = np.isin(items, share_of(held_out, VALIDATES, "weight of the prior"))
-    return Division(np.isin(items, held_out) & ~validates, validates)
-
-
-def tasks_of(pool: Pool, division: Division) -> dict[str, tuple[Pairs, Pairs]]:
-    """The settings: pairs that test, and pairs on which the weight of the prior is chosen, whose items never test."""
-    tests, every, known = division.tests, np.ones(len(pool.items), dtype=bool), ~division.tests
-    later = pool.events.filter(pl.col("part") != "train")
-    scored, lift, newest = note_pairs(pool.events), lifted(pool.events), note_pairs(later)
-    tasks = {
-        HEADLINE: (scored, pool.events, every),
-        "disjoint": (scored, pool.events, tests),
-        "disjoint, by lift": (lift, pool.events, tests),
-        "held-out queries, by lift": (lift, pool.events, every),
-        "later events": (newest, later, every),
-    }
-    return {
-        name: (
-            choose_pairs(table, pool.items, tests, found, pair_users(events, table)),
-            choose_pairs(table, pool.items, division.validates, known),
-        )
-        for name, (table, events, found) in tasks.items()
-    }
 
 
 def open_pool(config: Config, dataset: Dataset) -> Pool:
@@ -234,52 +177,3 @@ def check_seen(folder: Path, said: Mapping[str, Any], pool: Pool) -> None:
             f"--encoder {folder}: it has seen events until {seen}, the newest that trains is of {trains}\n"
             f"  it may have learnt what it would be asked about\n{mend}"
         )
-
-
-def popularity_of(pool: Pool) -> np.ndarray:
-    """Liked training events of each item: [N] float64."""
-    counts = dict(pool.events.filter(pl.col("part") == "train")["item"].value_counts().iter_rows())
-    return np.array([counts.get(item, 0) for item in pool.items], dtype=np.float64)
-
-
-def lifted(events: pl.DataFrame) -> pl.DataFrame:
-    """The pairs with the highest lift of each source."""
-    every = note_pairs(events, low=0.0, high=float("inf"), top=events["item"].n_unique())
-    items = events.group_by("user").agg(pl.col("item").n_unique())["item"]
-    return by_lift(every, float((1 / items).mean()))  # pyright: ignore[reportArgumentType] - of floats
-
-
-def counted_arms(pool: Pool, popularity: np.ndarray) -> dict[str, Score]:
-    """The arms that count training events: how popular an item is, and how often it follows the one asked about."""
-    together = np.zeros((len(pool.items), len(pool.items)), dtype=np.float32)
-    place = {item: number for number, item in enumerate(pool.items)}
-    seen = note_pairs(pool.events.filter(pl.col("part") == "train"))
-    for source, target, score in seen.iter_rows():
-        together[place[source], place[target]] = score
-    return {
-        "popularity": lambda query: np.tile(popularity, (len(query), 1)),
-        "co-occurrence": lambda query: together[query],
-    }
-
-
-def vector_arms(pool: Pool, folder: Path, progress: Progress) -> dict[str, Score]:
-    """The arms that compare vectors of texts; the frozen encoders are those of knowflow's defaults."""
-    frozen = DenseEncoder("all-MiniLM-L6-v2", "mean", 256, 32)
-    tuned = DenseEncoder(str(folder.resolve()), "mean", 256, 32)
-    facts, knowledge = frozen.encode(pool.facts, progress), frozen.encode(pool.knowledge, progress)
-    lexical = {name: lexical_of(texts) for name, texts in (("facts", pool.facts), ("knowledge", pool.knowledge))}
-    chance = np.random.default_rng(0)
-    return {
-        FROZEN: cosine(facts),
-        "knowledge": cosine(knowledge),
-        "lexical facts": cosine(lexical["facts"]),
-        "lexical knowledge": cosine(lexical["knowledge"]),
-        "shuffled": cosine(facts[chance.permutation(len(facts))]),
-        "random": cosine(chance.standard_normal(facts.shape).astype(np.float32)),
-        TUNED: cosine(tuned.encode(pool.facts, progress)),
-    }
-
-
-def lexical_of(texts: Sequence[str]) -> np.ndarray:
-    """Lexical vectors fitted on the texts themselves: [N, d]."""
-    return LexicalEncoder.fit(list(texts), 384).encode(list(texts), lambda *_: None)

@@ -11,10 +11,11 @@ from cyclopts import Parameter
 
 from app.config import load_config
 from app.progress import progress
-from app.similar_evaluation import FROZEN, HEADLINE, TUNED, evaluate_similar
+from app.similar_evaluation import evaluate_similar
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
 from evals.by_user import crowd, shown
 from evals.page import Section, Table, render_page
+from evals.similar_arms import FROZEN, HEADLINE, TUNED
 from evals.words import fixed
 from tuning.workfolder import RESULT
 

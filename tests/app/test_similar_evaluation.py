@@ -12,25 +12,12 @@ import polars as pl
 import pytest
 
 from app.config import load_config
-from app.similar_evaluation import (
-    HEADLINE,
-    HELD_OUT,
-    LEAST,
-    TARGETS,
-    Division,
-    Pool,
-    check_seen,
-    counted_arms,
-    divide,
-    evaluate_similar,
-    open_pool,
-    popularity_of,
-    tasks_of,
-)
+from app.similar_evaluation import HELD_OUT, LEAST, TARGETS, check_seen, evaluate_similar, open_pool
 from app.workplace import open_dataset
 from base.progress import silent
 from cli.eval_similar import conclusion, shown_tables
 from evals.similar import WEIGHTS, choose_weight
+from evals.similar_arms import HEADLINE, Division, Pool, counted_arms, divide, popularity_of, tasks_of
 from llm_tasks.pipeline.workplace import OptionFault
 from tuning.note_pairs import share_of, training_pairs
 from tuning.workfolder import RESULT
@@ -66,7 +53,7 @@ def divided(liking) -> tuple[Pool, Division]:
     """Its pool, and the items as they are divided when half of them are held out."""
     config = load_config(liking.config)
     pool = open_pool(config, open_dataset(config))
-    return pool, divide(pool, {"held_out_items": share_of(pool.items, HELD_OUT, "held out/0")})
+    return pool, divide(pool, share_of(pool.items, HELD_OUT, "held out/0"))
 
 
 @pytest.fixture(scope="module")
