@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from app.config import Config, load_config
 from encoders.protocol import EncoderConfig
 from engines.choose import build_engine
+from engines.protocol import SecretReader
 from feature_store.database import Store
 from feature_store.lineage import VectorName, read_lineage
 from feature_store.releases import list_releases
@@ -44,8 +44,12 @@ def open_domain(config: Config) -> Domain:
     return load_domain(config.domain, config.folder, config.plugin_folders)
 
 
-def open_workplace(config: Config) -> Workplace:
+def open_workplace(config: Config, secret: SecretReader | None = None) -> Workplace:
     """Load data, domain and engine.
+
+    Args:
+        config: The config.
+        secret: Reads a stored secret, such as the key of a model server; only an engine that answers needs it.
 
     Raises:
         SourceFaults: With all faults of the data at once.
@@ -56,24 +60,13 @@ def open_workplace(config: Config) -> Workplace:
     return Workplace(
         dataset=open_dataset(config),
         domain=domain,
-        engine=build_engine(config.engine, domain, config.folder, read_secret, config.plugin_folders),
+        engine=build_engine(config.engine, domain, config.folder, secret, config.plugin_folders),
         store=open_store(config),
         options=config.tasks,
         folder=config.folder,
         cutoff=config.engine.cutoff,
         plugins=config.plugin_folders,
     )
-
-
-def read_secret(name: str) -> str:
-    """Read a Prefect Secret block, such as one that holds the key of a model server.
-
-    Raises:
-        ValueError: There is no such block.
-    """
-    from prefect.blocks.system import Secret  # noqa: PLC0415 - takes seconds, and few need it
-
-    return cast(Secret, Secret.load(name)).get()  # not a coroutine: flows are synchronous
 
 
 def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...]:

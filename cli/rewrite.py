@@ -10,6 +10,7 @@ from app.config import Config, load_config
 from app.workplace import chosen_tasks, open_store, open_workplace
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, printable, say
 from feature_store.releases import get_release
+from flows.secrets import read_secret
 from retrieval.rewrites import Served, look_up
 from sources.config import QueriesConfig
 from sources.queries import check_query
@@ -58,7 +59,7 @@ def _ask(settings: Config, query: str) -> Served:
     from app.rewriting import TASK, live_rewrites  # noqa: PLC0415 - the search takes a second to import
 
     chosen_tasks(settings, [TASK])
-    return live_rewrites(settings, open_workplace(settings), query)
+    return live_rewrites(settings, open_workplace(settings, read_secret), query)
 
 
 def _told(served: Served) -> str:

@@ -15,6 +15,7 @@ from app.publish import publish_release
 from app.workplace import chosen_tasks, encoders_of, one_task, open_workplace, sharing_a_space
 from feature_store.database import command_line
 from flows.observation import observing
+from flows.secrets import read_secret
 from llm_tasks.pipeline.generate import Spending, generate
 from llm_tasks.pipeline.plan import plan_task
 
@@ -62,7 +63,7 @@ def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
         before: What this task returned for the techniques before, which have used up some of the budget.
     """
     settings = read_settings(config, asking)
-    place = open_workplace(settings)
+    place = open_workplace(settings, read_secret)
     with place.store.writer(command_line()) as writer, observing(settings.home_folder, name) as observe:
         # Planned while nobody else can write: what another process has just asked is not asked again.
         technique = one_task(settings, name)

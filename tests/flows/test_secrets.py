@@ -4,9 +4,10 @@ import pytest
 from prefect.blocks.system import Secret
 
 from app.config import load_config
-from app.workplace import open_workplace, read_secret
+from app.workplace import open_workplace
 from engines.protocol import EngineFault
 from flows.refresh import refresh
+from flows.secrets import read_secret
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 KEY = "sk-3f9a-not-for-anyone"
