@@ -23,7 +23,7 @@ class ChildFailed(Exception):
 
 
 class ChildFault(Exception):
-    """A child process met wrong input; the text says what and how to mend it."""
+    """A child process met wrong input; the text says what and how to fix it."""
 
 
 def ignore(process: subprocess.Popen[str]) -> None:

@@ -179,7 +179,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SourceFaults(
-            (Fault(str(path), None, None, None, f"is not YAML: {_why(error)}", "mend the file"),)
+            (Fault(str(path), None, None, None, f"is not YAML: {_why(error)}", "fix the file"),)
         ) from None
     if not isinstance(content, dict):
         raise SourceFaults((Fault(str(path), None, None, None, "holds no settings", "make one: knowflow init"),))

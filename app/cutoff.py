@@ -20,7 +20,7 @@ def cutoff_of_answers(store: Store, tasks: Sequence[str], engine: EngineConfig, 
 
     Each answer has the one that was kept with it. Where none was kept (an unknown model, a store made before cutoffs
     were kept) counts what is published of its model by now. Of the engine's own model counts what knowflow.yaml says,
-    so that a cutoff that was unknown or wrong can be mended without asking anything again.
+    so that a cutoff that was unknown or wrong can be fixed without asking anything again.
 
     Args:
         store: The store.

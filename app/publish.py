@@ -70,7 +70,7 @@ def publish_release(
     """Publish what the tables hold now, unless nothing changed or a gate is closed.
 
     The writer is held from the first look at the tables to the pointer: what the gates saw is what is published.
-    After a roll back, the next refresh publishes the tables as they are, that is, the newer state again: mend what
+    After a roll back, the next refresh publishes the tables as they are, that is, the newer state again: fix what
     was wrong first, or set a gate that keeps it out.
 
     Args:

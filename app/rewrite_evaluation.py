@@ -56,7 +56,7 @@ class RewriteInputs:
     calibrations: Mapping[str, Calibration]
     """Model -> its threshold, calibrated on training queries."""
     left_out: Sequence[str]
-    """What could not be had, why, and the command that mends it."""
+    """What could not be had, why, and the command that fixes it."""
 
 
 def evaluate_rewrites(
@@ -203,15 +203,15 @@ def read_rewrites(name: str, path: Path) -> dict[str, list[str]]:
     Raises:
         OptionFault: It cannot be read, or lacks a column.
     """
-    mend = "give a Parquet file with the columns query (text) and rewrites (a list of texts)"
+    fix = "give a Parquet file with the columns query (text) and rewrites (a list of texts)"
     try:
         table = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise OptionFault(f"--rewrites {name}={path}: cannot be read: {error}\n  {mend}") from None
+        raise OptionFault(f"--rewrites {name}={path}: cannot be read: {error}\n  {fix}") from None
     kinds = {"query": pl.String(), "rewrites": pl.List(pl.String)}
     faults = [f"column {column} " + ("is missing" if column not in table.columns else f"is {table.schema[column]}")
               for column, kind in kinds.items() if table.schema.get(column) != kind]  # fmt: skip
     if faults:
-        raise OptionFault(f"--rewrites {name}={path}: {'; '.join(faults)}\n  {mend}")
+        raise OptionFault(f"--rewrites {name}={path}: {'; '.join(faults)}\n  {fix}")
     rows = table.select("query", "rewrites").drop_nulls().iter_rows()
     return {normalised(query): [text for text in of if text and text.strip()] for query, of in rows}

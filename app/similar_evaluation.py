@@ -169,11 +169,11 @@ def check_seen(folder: Path, said: Mapping[str, Any], pool: Pool) -> None:
     """
     trains = pool.events.filter(pl.col("part") == "train")["time"].max()
     seen = said.get("seen_until")
-    mend = f"  tune one on what trains: knowflow tune encoder --hold-out {HELD_OUT:g} --out FOLDER"
+    fix = f"  tune one on what trains: knowflow tune encoder --hold-out {HELD_OUT:g} --out FOLDER"
     if "seen_until" not in said:
-        raise OptionFault(f"--encoder {folder}: it does not say until when it has seen events\n{mend}")
+        raise OptionFault(f"--encoder {folder}: it does not say until when it has seen events\n{fix}")
     if seen is not None and (trains is None or datetime.fromisoformat(seen) > trains):  # pyright: ignore[reportOperatorIssue]
         raise OptionFault(
             f"--encoder {folder}: it has seen events until {seen}, the newest that trains is of {trains}\n"
-            f"  it may have learnt what it would be asked about\n{mend}"
+            f"  it may have learnt what it would be asked about\n{fix}"
         )

@@ -87,8 +87,8 @@ def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...
         return chosen
     about = [task.name for task in chosen if task.entity == "query"]
     if about and named:
-        mend = "map them in knowflow.yaml: queries: {path: ..., query: ...}"
-        raise OptionFault(f"{', '.join(about)}: the data has no queries\n  {mend}")
+        fix = "map them in knowflow.yaml: queries: {path: ..., query: ...}"
+        raise OptionFault(f"{', '.join(about)}: the data has no queries\n  {fix}")
     return tuple(task for task in chosen if task.name not in about)
 
 

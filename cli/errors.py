@@ -69,8 +69,8 @@ def describe(error: Exception) -> Known:
         if isinstance(error, kind):
             return Known(str(error), code)
     if isinstance(error, OSError) and error.filename is not None:
-        mend = "mend the path, the rights or the disk, and run this again"
-        return Known(f"{error.filename}: {error.strerror}\n  {mend}", WRONG_INPUT)
+        fix = "fix the path, the rights or the disk, and run this again"
+        return Known(f"{error.filename}: {error.strerror}\n  {fix}", WRONG_INPUT)
     # Not foreseen: a fault of ours, or of a library.
     why = f"{type(error).__name__}: {error}".rstrip(": ")
     return Known(f"something went wrong that should not: {why}\n  its traceback: add --debug", CHECK_FAILED)

@@ -36,9 +36,9 @@ def leak_check(
             [[e["question"], e["row"], e["as_of"], e["event"], e["time"] or ""] for e in found["counter_examples"]],
             text_columns=5,
         )
-        for question, mend in {e["question"]: e["mend"] for e in found["counter_examples"]}.items():
-            say(f"{question}\n  mend: {mend}")
-        say("do not train on this release: knowflow release rollback NAME, or mend the technique and refresh")
+        for question, fix in {e["question"]: e["fix"] for e in found["counter_examples"]}.items():
+            say(f"{question}\n  fix: {fix}")
+        say("do not train on this release: knowflow release rollback NAME, or fix the technique and refresh")
         return 1
     say("no leak found: every sample sees only knowledge made strictly before it")
     return 0

@@ -51,7 +51,7 @@ def rewrite(
         print_line(printable(one.text) + judged)
     say(_told(served))
     if served.source == "fallback":
-        say(f"  {_mend(settings, live=live)}")
+        say(f"  {_fix(settings, live=live)}")
     return 0
 
 
@@ -70,7 +70,7 @@ def _told(served: Served) -> str:
     return f"{served.source}: {where}, {served.prompt}, {printable(served.model or '')}"
 
 
-def _mend(settings: Config, *, live: bool) -> str:
+def _fix(settings: Config, *, live: bool) -> str:
     """What else can be done for a query without rewrites."""
     if not live:
         return f"served are {' and '.join(settings.rewrites.serve)} queries of the data; to ask for it now: --live"

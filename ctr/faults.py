@@ -27,8 +27,8 @@ class UnfitVectors(Exception):
     def __init__(self, why: str, widths: Mapping[str, int]) -> None:
         self.why, self.widths = why, dict(widths)
         lengths = ", ".join(f"{name} has {width}" for name, width in self.widths.items())
-        mend = "let it read vectors of one length, such as those of one dense encoder"
-        super().__init__(f"{why}, so its vectors must be of one length: {lengths}\n  {mend}")
+        fix = "let it read vectors of one length, such as those of one dense encoder"
+        super().__init__(f"{why}, so its vectors must be of one length: {lengths}\n  {fix}")
 
 
 class UnfitExamples(Exception):

@@ -105,8 +105,8 @@ def build_samples(dataset: Dataset, histories: np.ndarray, frame: Frame | None =
     part = codes_of(events["part"].to_numpy().astype(str), np.array(PARTS)).astype(np.int8)
     train = part == 0
     if not train.any():
-        what, mend = "leaves no event for training", "give training a larger share, or split by: global_time"
-        raise SourceFaults([Fault("knowflow.yaml", None, "split", None, what, mend)])
+        what, fix = "leaves no event for training", "give training a larger share, or split by: global_time"
+        raise SourceFaults([Fault("knowflow.yaml", None, "split", None, what, fix)])
     values = frame.category_values if frame else category_values(items, dataset.category_fields)
     item_categories, spans = category_shares(items, dataset.category_fields, values)
     log = Log(user, item, time, rating.astype(np.float64), label.astype(np.float64))

@@ -25,7 +25,7 @@ from engines.protocol import EngineFault
 from engines.vllm.load import Loaded, load, prepare
 
 POOLINGS = ("mean", "cls", "lasttoken")
-MEND = "where memory is short, lower batch_size or max_tokens of this encoder, or use kind: dense"
+FIX = "where memory is short, lower batch_size or max_tokens of this encoder, or use kind: dense"
 MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
 
 
@@ -173,7 +173,7 @@ class VllmEncoder:
                         done += 1
                     progress("encoding (vllm)", done, len(texts))
             except RuntimeError as error:  # torch's, such as too little memory
-                raise EngineFault(f"vLLM broke off while it encoded with {self._folder}: {error}\n  {MEND}") from error
+                raise EngineFault(f"vLLM broke off while it encoded with {self._folder}: {error}\n  {FIX}") from error
             finally:
                 left = list(engine.output_processor.request_states)
                 if left:

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator
 FILE = "knowflow_tuning.json"
 """Written last by every tuning; see tuning/workfolder.py."""
 NONE = "none"
-MEND = (
+FIX = (
     "say seen_until: beside it, the time of the newest event it was tuned on, or `seen_until: none` where there is none"
 )
 
@@ -80,7 +80,7 @@ def tuned_until(folder: Path | None, said: datetime | Literal["none"] | None, wh
         told = _told_by(folder) if folder is not None else None
     except Unsaid as silent:
         if said is None:
-            raise Unsaid(f"{what}: {silent}\n  {MEND}") from None
+            raise Unsaid(f"{what}: {silent}\n  {FIX}") from None
     if said is None:
         return told
     if told is not None and (not isinstance(said, datetime) or said < told):

@@ -170,7 +170,7 @@ class Store:
                 raise
             raise StoreUnwritable(
                 f"{self.folder}: the store cannot be written: {reason}\n"
-                "  what was answered is kept; make room or mend the disk, the same command goes on from there"
+                "  what was answered is kept; make room or fix the disk, the same command goes on from there"
             ) from error
         finally:
             holder.unlink(missing_ok=True)

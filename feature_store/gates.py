@@ -56,7 +56,7 @@ class GatesClosed(Exception):
 
     Args:
         gates: All gates, those that hold and those that do not.
-        command: What to run when the cause is mended.
+        command: What to run when the cause is fixed.
     """
 
     def __init__(self, gates: Sequence[Gate], command: str = "knowflow refresh") -> None:
@@ -64,7 +64,7 @@ class GatesClosed(Exception):
         lines = [f"  {'holds ' if gate.holds else 'FAILED'}  {gate.name}: {gate.found}" for gate in gates]
         super().__init__(
             "nothing was released, the current release is unharmed\n" + "\n".join(lines) + "\n"
-            "mend the cause (knowflow plan shows failed rows), or change gates: in knowflow.yaml,"
+            "fix the cause (knowflow plan shows failed rows), or change gates: in knowflow.yaml,"
             f" and run: {command}"
         )
 
@@ -99,7 +99,7 @@ def check_gates(
     gates += _same_space(store, vectors)
     found = f"{leaks.leaks:,} leaks in {leaks.pairs:,} pairs of a sample and a row"
     for one in leaks.counter_examples[:1]:  # a candidate that is not published cannot be looked at afterwards
-        found += f"; the first: {one.question}: {one.row}, {one.event}; {one.mend}"
+        found += f"; the first: {one.question}: {one.row}, {one.event}; {one.fix}"
     return [*gates, Gate("no leak", leaks.leaks == 0, found)]
 
 

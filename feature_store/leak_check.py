@@ -42,7 +42,7 @@ from feature_store.leak_texts import NAMED, shown_later
 from feature_store.releases import Release, released_answers, released_lineage
 
 SHOW = 20
-MENDS = {
+FIXES = {
     UNTRAINED: "take training events alone (those whose part is train), then: knowflow refresh --task TASK",
     ELSEWHEN: "set as_of to the event's own time, then: knowflow refresh --task TASK",
     UNDATED: "knowflow refresh --task TASK dates its rows anew",
@@ -53,8 +53,8 @@ MENDS = {
     UNSAID_CODES: "make the set anew, with the seen_until that feature_store.leak_codes.seen_behind gives",
     UNSAID: "knowflow refresh --task TASK notes what the encoder has seen",
 }
-"""Question -> what mends it; the others by `MEND`."""
-MEND = "show only events up to as_of, and set as_of to the newest one shown, then: knowflow refresh --task TASK"
+"""Question -> what fixes it; the others by `FIX`."""
+FIX = "show only events up to as_of, and set as_of to the newest one shown, then: knowflow refresh --task TASK"
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class CounterExample:
     """The event that should not have been seen, or the sample that should not have seen the row."""
     time: datetime | None
     """When that event or sample happened; None where nobody knows."""
-    mend: str = MEND
-    """What mends it."""
+    fix: str = FIX
+    """What fixes it."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,6 @@ def _first(found: pl.DataFrame) -> tuple[CounterExample, ...]:
     chosen = found.with_columns(turn=turn).sort("turn", maintain_order=True).head(SHOW).drop("turn")
     examples = []
     for row in chosen.iter_rows(named=True):
-        mend = MENDS.get(row["question"], MEND).replace("TASK", row["row"].split("/")[0])
-        examples.append(CounterExample(**row, mend=mend))
+        fix = FIXES.get(row["question"], FIX).replace("TASK", row["row"].split("/")[0])
+        examples.append(CounterExample(**row, fix=fix))
     return tuple(examples)

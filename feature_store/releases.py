@@ -144,14 +144,14 @@ def released_texts(store: Store, release: Release, task: str) -> pl.DataFrame:
     return rows
 
 
-def made_vectors(release: Release, task: str, encoder: str, mend: str) -> Mapping[str, Any]:
+def made_vectors(release: Release, task: str, encoder: str, fix: str) -> Mapping[str, Any]:
     """What a release says of the vectors of a task under an encoder: fingerprint, dimension and so on.
 
     Args:
         release: The release.
         task: Name of the technique.
         encoder: Name of the encoder.
-        mend: What to do when there are none.
+        fix: What to do when there are none.
 
     Raises:
         NoRelease: The release holds no such vectors.
@@ -159,7 +159,7 @@ def made_vectors(release: Release, task: str, encoder: str, mend: str) -> Mappin
     vectors = release.facts.get("vectors", {})
     if f"{task}/{encoder}" not in vectors:
         there = ", ".join(vectors) or "none"
-        raise NoRelease(f"{release.name}: holds no vectors of {task} under {encoder}; there are: {there}\n  {mend}")
+        raise NoRelease(f"{release.name}: holds no vectors of {task} under {encoder}; there are: {there}\n  {fix}")
     return vectors[f"{task}/{encoder}"]
 
 

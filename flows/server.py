@@ -43,11 +43,11 @@ def prefect_server() -> Iterator[str]:
         yield url
 
 
-def _ask(url: str, mend: str) -> None:
+def _ask(url: str, fix: str) -> None:
     try:
         httpx.get(f"{url}/health", timeout=SECONDS_TO_START)
     except httpx.HTTPError as error:
-        raise NoServer(f"{url}: no Prefect server answers there: {error}\n  {mend}") from error
+        raise NoServer(f"{url}: no Prefect server answers there: {error}\n  {fix}") from error
 
 
 @cache

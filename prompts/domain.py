@@ -88,11 +88,11 @@ def load_domain(name: str, folder: Path | None = None, plugins: Sequence[Path] =
         _ = domain._templates
     except yaml.YAMLError as error:
         raise PromptFault(
-            str(path), f"is not YAML: {error}", "mend the file; prompts/domains/films.yaml shows the form"
+            str(path), f"is not YAML: {error}", "fix the file; prompts/domains/films.yaml shows the form"
         ) from None
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise PromptFault(str(path), faults, "mend the file; prompts/domains/films.yaml shows the form") from None
+        raise PromptFault(str(path), faults, "fix the file; prompts/domains/films.yaml shows the form") from None
     except TemplateError as error:
-        raise PromptFault(str(path), f"a template does not parse: {error}", "mend `name` or `description`") from None
+        raise PromptFault(str(path), f"a template does not parse: {error}", "fix `name` or `description`") from None
     return domain

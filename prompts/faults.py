@@ -7,9 +7,9 @@ class PromptFault(Exception):
     Args:
         file: The file the fault is in.
         what: What is wrong, in plain words.
-        mend: What to change.
+        fix: What to change.
     """
 
-    def __init__(self, file: str, what: str, mend: str) -> None:
-        super().__init__(f"{file}: {what}\n  {mend}")
-        self.file, self.what, self.mend = file, what, mend
+    def __init__(self, file: str, what: str, fix: str) -> None:
+        super().__init__(f"{file}: {what}\n  {fix}")
+        self.file, self.what, self.fix = file, what, fix

@@ -132,5 +132,5 @@ def _parse(name: str, text: str) -> Prompt:
     try:
         _ = prompt.variables, prompt._templates
     except TemplateError as error:
-        raise PromptFault(name, f"its text does not parse: {error}", "mend the Jinja2 text") from None
+        raise PromptFault(name, f"its text does not parse: {error}", "fix the Jinja2 text") from None
     return prompt

@@ -51,8 +51,8 @@ def find_item(items: pl.DataFrame, named: str) -> str:
         raise UnknownItem(f"'{named}': several items have this title\n  name one by its id: {', '.join(same['item'])}")
     titles = {title.lower(): title for title in items["title"].drop_nulls()}
     close = difflib.get_close_matches(named.lower(), titles, n=3, cutoff=0.5)
-    mend = "did you mean " + ", ".join(titles[one] for one in close) if close else "name an id or a title of your items"
-    raise UnknownItem(f"'{named}': no item has this id or title\n  {mend}")
+    fix = "did you mean " + ", ".join(titles[one] for one in close) if close else "name an id or a title of your items"
+    raise UnknownItem(f"'{named}': no item has this id or title\n  {fix}")
 
 
 def similar_items(store: Store, release: Release, task: str, encoder: str, item: str, k: int = 10) -> list[Near]:
@@ -107,8 +107,8 @@ def searched_vectors(release: Release, task: str, encoder: str) -> Mapping[str, 
     Raises:
         NoRelease: The release holds no such vectors.
     """
-    mend = f"name one of them with --task and --encoder, or make these: knowflow refresh --task {task}"
-    return made_vectors(release, task, encoder, mend)
+    fix = f"name one of them with --task and --encoder, or make these: knowflow refresh --task {task}"
+    return made_vectors(release, task, encoder, fix)
 
 
 def _nearest(

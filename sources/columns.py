@@ -169,7 +169,7 @@ class CheckedTable:
     def __post_init__(self) -> None:
         """Take over the lines that could not be read."""
         self.bad = pl.Series([False] * len(self.raw.rows), dtype=pl.Boolean)
-        self.faults += [Fault(self.name, line, None, None, why.what, why.mend) for line, why in self.raw.broken]
+        self.faults += [Fault(self.name, line, None, None, why.what, why.fix) for line, why in self.raw.broken]
 
     def values(self, setting: str, column: str, required: bool = False, lists: bool = False) -> pl.Series:
         """Plain values of a column; nulls, and a fault, when it cannot be read.
@@ -187,8 +187,8 @@ class CheckedTable:
         else:
             problem = self.raw.spoiled.get(column) or unusable(self.raw.table[column], lists)
         if problem:
-            mend = f"name the right column in knowflow.yaml under {setting}"
-            self.faults.append(Fault(self.name, None, column, None, problem, mend))
+            fix = f"name the right column in knowflow.yaml under {setting}"
+            self.faults.append(Fault(self.name, None, column, None, problem, fix))
             return self._nothing()
         values = plain(self.raw.table[column])
         if required:
@@ -208,23 +208,23 @@ class CheckedTable:
     ) -> pl.Series:
         """Convert values into a canonical column, rejecting those the conversion cannot take."""
         self.columns[name], bad = convert(values)
-        self.reject(bad, column, what, f"mend each value that {what}")
+        self.reject(bad, column, what, f"correct each value that {what}")
         return self.columns[name]
 
-    def reject(self, mask: pl.Series, column: str, what: str, mend: str) -> None:
+    def reject(self, mask: pl.Series, column: str, what: str, fix: str) -> None:
         """Note a fault for every row of a mask."""
         mask = mask.fill_null(value=False)
         if not mask.any():
             return
         for row, value in zip(self.raw.rows.filter(mask), self.raw.table[column].filter(mask), strict=True):
-            self.faults.append(Fault(self.name, row, column, None if value is None else str(value), what, mend))
+            self.faults.append(Fault(self.name, row, column, None if value is None else str(value), what, fix))
         self.bad = self.bad | mask
 
-    def reject_repeated(self, keys: list[str], column: str, what: str, mend: str) -> None:
+    def reject_repeated(self, keys: list[str], column: str, what: str, fix: str) -> None:
         """Reject rows whose key stands in an earlier row already."""
         key = pl.DataFrame([self.columns[name].alias(name) for name in keys])
         whole = key.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
-        self.reject(whole & ~key.select(pl.struct(pl.all()).is_first_distinct()).to_series(), column, what, mend)
+        self.reject(whole & ~key.select(pl.struct(pl.all()).is_first_distinct()).to_series(), column, what, fix)
 
     def reject_unknown(self, key: str, column: str, known: "CheckedTable") -> None:
         """Reject rows whose id is in no row of another table; no row, when that table has no readable ids at all."""

@@ -252,9 +252,9 @@ def config_fault(file: Path, detail: Mapping[str, Any], fields: Mapping[str, Fie
         fields: Settings at the top of the file; those of the mapping when left out.
     """
     where = [str(part) for part in detail["loc"]]
-    mend = f"edit {file.name}; docs/reference/knowflow-yaml.md names every setting"
+    fix = f"edit {file.name}; docs/reference/knowflow-yaml.md names every setting"
     words = _words(where, detail, fields or SourceConfig.model_fields)
-    return Fault(file.name, None, ".".join(where) or None, None, words, mend)
+    return Fault(file.name, None, ".".join(where) or None, None, words, fix)
 
 
 def _words(where: Sequence[str], detail: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> str:

@@ -12,7 +12,7 @@ LONGEST = 30
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong, and how to mend it."""
+    """One thing that is wrong, and how to fix it."""
 
     file: str
     """File it is in."""
@@ -24,7 +24,7 @@ class Fault:
     """The value that is wrong."""
     what: str
     """What is wrong, in words."""
-    mend: str
+    fix: str
     """What to do about it."""
 
     def cells(self) -> tuple[str, str, str]:
@@ -61,9 +61,9 @@ def _text(faults: tuple[Fault, ...]) -> str:
     for file, found in by_file.items():
         lines.append(f"{file}: {len(found):,} fault{'s' if len(found) > 1 else ''}, nothing was read")
         lines += _table(found)
-        lines += [f"  mend: {mend}" for mend in dict.fromkeys(fault.mend for fault in found)]
+        lines += [f"  fix: {fix}" for fix in dict.fromkeys(fault.fix for fault in found)]
     if faults and all(fault.row is not None for fault in faults):
-        lines.append("mend the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out")
+        lines.append("fix the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out")
     return "\n".join(lines)
 
 

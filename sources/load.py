@@ -109,7 +109,7 @@ def _fill_rating(table: CheckedTable, column: str, rule: LabelConfig) -> None:
     if rule.rating_range:
         low, high = rule.rating_range
         words = f"is outside {low:g} to {high:g}"
-        table.reject(~rating.is_between(low, high), column, words, "mend the rating, or label.rating_range")
+        table.reject(~rating.is_between(low, high), column, words, "fix the rating, or label.rating_range")
     single = table.columns["rating"] = rating.cast(pl.Float32)
     table.columns["label"] = (single >= rule.rating_at_least).cast(pl.Float32)  # in single precision on both sides
 
@@ -125,8 +125,8 @@ def _fill_label(table: CheckedTable, column: str) -> None:
 
 def _fill_queries(table: CheckedTable, config: QueriesConfig) -> None:
     query = table.columns["query"] = to_text(table.values("queries.query", config.query, required=True))
-    words, mend = f"is longer than {config.longest:,} characters", "shorten the query, or raise queries.longest"
-    table.reject(query.str.len_chars() > config.longest, config.query, words, mend)
+    words, fix = f"is longer than {config.longest:,} characters", "shorten the query, or raise queries.longest"
+    table.reject(query.str.len_chars() > config.longest, config.query, words, fix)
     words = "holds control characters"
     table.reject(query.str.contains(CONTROL), config.query, words, "take the control characters out")
     if config.user:
@@ -161,8 +161,8 @@ def _leave_out(tables: dict[str, CheckedTable], found: list[Fault]) -> None:
                     logger.warning(words, table.name, _rows(lost), key, tables[known].name)
     empty = [table for section, table in tables.items() if section in ("events", "items") and table.bad.all()]
     if empty:
-        words, mend = "every row has a fault, none is left", "mend the rows"
-        raise SourceFaults([*found, *(Fault(table.name, None, None, None, words, mend) for table in empty)])
+        words, fix = "every row has a fault, none is left", "fix the rows"
+        raise SourceFaults([*found, *(Fault(table.name, None, None, None, words, fix) for table in empty)])
 
 
 def _rows(count: int) -> str:

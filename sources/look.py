@@ -176,7 +176,7 @@ def look(path: Path) -> Look:
         SourceFaults: The file is not there, cannot be read, or is no table.
     """
     if not path.is_file():
-        raise _no_table(path, "there is no such file", "mend the path")
+        raise _no_table(path, "there is no such file", "fix the path")
     if path.suffix.lower() == ".parquet":
         names = _read(path, []).there
         table = pl.scan_parquet(path, glob=False, hive_partitioning=False).head(LOOKED_AT).collect()
@@ -192,7 +192,7 @@ def look(path: Path) -> Look:
     names = list(dict.fromkeys(raw.there))
     if raw.rows.is_empty() or not names:
         first = raw.broken[0][1] if raw.broken else Broken("has no column", "give a file with data")
-        raise _no_table(path, f"no row can be read; the first {first.what}", first.mend)
+        raise _no_table(path, f"no row can be read; the first {first.what}", first.fix)
     if path.suffix.lower() == ".csv" and re.fullmatch(r"-?\d+(\.\d+)?", names[0]):
         raise _no_table(path, "its first line holds data, not the names of the columns", "add a line of names")
     return Look(path, tuple(_column(name, raw) for name in names))
@@ -213,5 +213,5 @@ def _read(path: Path, columns: Sequence[str], name: str | None = None) -> Raw:
     return raw
 
 
-def _no_table(path: Path, what: str, mend: str) -> SourceFaults:
-    return SourceFaults((Fault(str(path), None, None, None, what, mend),))
+def _no_table(path: Path, what: str, fix: str) -> SourceFaults:
+    return SourceFaults((Fault(str(path), None, None, None, what, fix),))

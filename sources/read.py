@@ -49,7 +49,7 @@ def read_columns(path: Path, columns: Sequence[str], name: str, section: str) ->
     """
     raw = _whole(path, list(dict.fromkeys(columns)), section)
     if isinstance(raw, Broken):
-        return None, [Fault(name, None, None, None, raw.what, raw.mend)]
+        return None, [Fault(name, None, None, None, raw.what, raw.fix)]
     return raw, []
 
 
@@ -58,14 +58,14 @@ def _whole(path: Path, wanted: list[str], section: str) -> Raw | Broken:
     if kind is None:
         return Broken(f"'{path.suffix}' is no known file type", "give a .parquet, .csv or .jsonl file")
     if not path.is_file():
-        return Broken("there is no such file", f"mend {section}.path in knowflow.yaml")
+        return Broken("there is no such file", f"fix {section}.path in knowflow.yaml")
     try:
         if path.stat().st_size == 0:
             return NO_ROWS
         raw = {"Parquet": _parquet, "CSV": _csv, "JSONL": _jsonl}[kind](path, wanted)
     except (pl.exceptions.PolarsError, pa.ArrowException, OSError, UnicodeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return Broken(f"cannot be read as {kind}: {reason}", "mend or replace the file")
+        return Broken(f"cannot be read as {kind}: {reason}", "fix or replace the file")
     return NO_ROWS if isinstance(raw, Raw) and raw.rows.is_empty() and not raw.broken else raw
 
 

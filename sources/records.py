@@ -17,7 +17,7 @@ class Broken:
 
     what: str
     """What is wrong."""
-    mend: str
+    fix: str
     """What to do about it."""
 
 

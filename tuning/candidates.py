@@ -12,7 +12,7 @@ from sources.queries import normalised
 from sources.read import read_columns
 
 COLUMNS = ("query", "thought", "rewrites", "answer")
-MEND = "give a table with the columns query and rewrites (a list of texts), or query and answer (the model's JSON)"
+FIX = "give a table with the columns query and rewrites (a list of texts), or query and answer (the model's JSON)"
 SCHEMA = {"query": pl.String(), "thought": pl.String(), "rewrite": pl.String(), "place": pl.UInt32()}
 """Columns of a table of candidates."""
 
@@ -38,7 +38,7 @@ def read_candidates(paths: Sequence[Path]) -> pl.DataFrame:
         found += rows
         faults += wrong
     if not faults and not found:
-        faults = [Fault(path.name, None, None, None, "holds no rewrite", MEND) for path in paths]
+        faults = [Fault(path.name, None, None, None, "holds no rewrite", FIX) for path in paths]
     if faults:
         raise SourceFaults(faults)
     return candidate_table(found)
@@ -67,15 +67,15 @@ def candidate_table(rows: Iterable[tuple[str, str | None, str]]) -> pl.DataFrame
 
 def _read(path: Path) -> tuple[list[tuple[str, str | None, str]], list[Fault]]:
     if not path.is_file():
-        return [], [Fault(str(path), None, None, None, "there is no such file", MEND)]
+        return [], [Fault(str(path), None, None, None, "there is no such file", FIX)]
     raw, faults = read_columns(path, COLUMNS, path.name, "candidates")
     if raw is None:
         return [], faults
     if "query" not in raw.table.columns or not {"rewrites", "answer"} & set(raw.table.columns):
         there = ", ".join(raw.there)
-        return [], [Fault(path.name, None, None, None, f"has the columns {there}, and not those it needs", MEND)]
+        return [], [Fault(path.name, None, None, None, f"has the columns {there}, and not those it needs", FIX)]
     found: list[tuple[str, str | None, str]] = []
-    faults = [Fault(path.name, line, None, None, broken.what, broken.mend) for line, broken in raw.broken]
+    faults = [Fault(path.name, line, None, None, broken.what, broken.fix) for line, broken in raw.broken]
     for line, row in zip(raw.rows, raw.table.iter_rows(named=True), strict=True):
         if row["query"] is None:
             continue
@@ -83,7 +83,7 @@ def _read(path: Path) -> tuple[list[tuple[str, str | None, str]], list[Fault]]:
         rewrites = said.get("rewrites") if said is not None else None
         if not isinstance(rewrites, list) or not all(isinstance(one, str) for one in rewrites):
             shown = None if row.get("answer") is None else str(row["answer"])
-            faults.append(Fault(path.name, line, "rewrites", shown, "is no list of texts", MEND))
+            faults.append(Fault(path.name, line, "rewrites", shown, "is no list of texts", FIX))
             continue
         thought = said.get("thought") if said is not None else None
         found += [(str(row["query"]), thought if isinstance(thought, str) else None, one) for one in rewrites]

@@ -14,8 +14,8 @@ logger = logging.getLogger("sources")
 Conversation = tuple[Mapping[str, str], ...]
 """Messages of which the last is the assistant's: the answer that is learnt."""
 ROLES = ("system", "user", "assistant")
-MEND_PATH = "name a JSONL file of conversations"
-MEND = 'write {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}'
+FIX_PATH = "name a JSONL file of conversations"
+FIX = 'write {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}'
 
 
 def read_conversations(path: Path, skip_bad_rows: bool = False) -> list[Conversation]:
@@ -29,14 +29,14 @@ def read_conversations(path: Path, skip_bad_rows: bool = False) -> list[Conversa
         SourceFaults: Everything that is wrong with it, at once.
     """
     if not path.is_file():
-        raise SourceFaults([Fault(str(path), None, None, None, "there is no such file", MEND_PATH)])
+        raise SourceFaults([Fault(str(path), None, None, None, "there is no such file", FIX_PATH)])
     found: list[Conversation] = []
     faults: list[Fault] = []
     for line, record in jsonl_records(path):
         if isinstance(record, Broken):
-            faults.append(Fault(path.name, line, None, None, record.what, record.mend))
+            faults.append(Fault(path.name, line, None, None, record.what, record.fix))
         elif wrong := _what_is_wrong(record.get("messages")):
-            faults.append(Fault(path.name, line, "messages", None, wrong, MEND))
+            faults.append(Fault(path.name, line, "messages", None, wrong, FIX))
         else:
             found.append(tuple({"role": said["role"], "content": said["content"]} for said in record["messages"]))
     if faults and not skip_bad_rows:
@@ -44,7 +44,7 @@ def read_conversations(path: Path, skip_bad_rows: bool = False) -> list[Conversa
     if faults:
         logger.warning("%s: left out %d rows with faults", path.name, len(faults))
     if not found:
-        raise SourceFaults([Fault(path.name, None, None, None, "holds no conversation", MEND)])
+        raise SourceFaults([Fault(path.name, None, None, None, "holds no conversation", FIX)])
     return found
 
 

@@ -16,7 +16,7 @@ TICK = 0.05
 """Seconds by which a limit is checked too late rather than too early."""
 LESS = 0.7
 """What a busy server's room shrinks by; each answer widens it again, by one after as many answers as fit in it."""
-MEND = "see that the servers run, and that engine.options.urls, engine.model and the key are right"
+FIX = "see that the servers run, and that engine.options.urls, engine.model and the key are right"
 KEPT = "what was answered is kept, the same command goes on from there"
 
 
@@ -161,7 +161,7 @@ class Servers:
             if all(words):
                 what = f"for the model '{model}'" if model else f"for {self._options.give_up_after:g} seconds now"
                 told = "\n".join(f"  {s.url}: {said}" for s, said in zip(self.all, words, strict=True))
-                return self._give_up(EngineFault(f"no server answers {what}\n{told}\n  {MEND}\n  {KEPT}"))
+                return self._give_up(EngineFault(f"no server answers {what}\n{told}\n  {FIX}\n  {KEPT}"))
         return None
 
     def _now(self) -> float:

@@ -97,11 +97,11 @@ def find_model(config: EngineConfig, folder: Path) -> ModelSource:
             raise EngineFault(str(fault)) from None
         return ModelSource(path.name, str(path), None, config.revision or fingerprint(path), seen)
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", config.model):
-        raise EngineFault(f"engine.model: there is no folder {path}\n  mend the path; it is relative to knowflow.yaml")
+        raise EngineFault(f"engine.model: there is no folder {path}\n  fix the path; it is relative to knowflow.yaml")
     if not config.revision:
         raise EngineFault(
             f"engine.model: there is no folder {path}\n"
-            "  mend the path, or, for a model of the hub, say engine.revision: its commit, which names its answers"
+            "  fix the path, or, for a model of the hub, say engine.revision: its commit, which names its answers"
         )
     return ModelSource(config.model, config.model, config.revision, config.revision, config.told_until)
 

@@ -85,9 +85,9 @@ class Before:
         A row that a technique no longer yields is an old snapshot, and what was known then stays known: it is kept,
         and a sample between it and the next snapshot sees it. So are rows of users and items that have left the data
         (no sample asks for them) and rows from before a user's first event (data may be a sliding window).
-        But when the event at `seen_until` was deleted or its time was mended, though the log covers that moment, the
+        But when the event at `seen_until` was deleted or its time was fixed, though the log covers that moment, the
         row would pass for newer than the one that replaces it, and samples would be served what the data now denies.
-        And a row that has seen later than its own `as_of` leaks: it is what a technique left that has been mended.
+        And a row that has seen later than its own `as_of` leaks: it is what a technique left that has been fixed.
         A row about an event tells its outcome: when the event does not train any more, or is gone from a moment that
         the log covers, the row must go, too.
         So must a row that is dated by the tuning of a model that does not answer any more: it is no snapshot of

@@ -204,8 +204,8 @@ def check_prompt(request: Request, prompt: Prompt | None, place: Workplace) -> N
     try:
         check(request)
     except EngineFault as fault:
-        what, _, mend = str(fault).partition("\n")
-        raise PromptFault(prompt.file, what, mend.strip()) from None
+        what, _, fix = str(fault).partition("\n")
+        raise PromptFault(prompt.file, what, fix.strip()) from None
 
 
 Planned = tuple[Row, Request | None, str | None, bool]

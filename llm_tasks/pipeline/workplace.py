@@ -145,7 +145,7 @@ def listed_events(only: EntityList, folder: Path, task: Task) -> pl.DataFrame:
 def _read_columns(only: EntityList, folder: Path, task: Task, columns: Sequence[str]) -> list[pl.Series]:
     path, where = folder / only.path, f"tasks.{task.name}.only"
     if not path.is_file():
-        raise OptionFault(f"{where}: there is no file {path}\n  mend the path, or leave `only` out to ask about all")
+        raise OptionFault(f"{where}: there is no file {path}\n  fix the path, or leave `only` out to ask about all")
     table = pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path)
     for column in columns:
         if column not in table.columns:

@@ -70,7 +70,7 @@ def test_everything_that_is_wrong_in_any_section_is_told_at_once_with_its_place(
         ["train", "should hold settings"],
         ["tasks.kar_itme", "is no task; did you mean 'kar_item'?"],
     ]
-    assert lines[-1] == "  mend: edit knowflow.yaml; docs/reference/knowflow-yaml.md names every setting"
+    assert lines[-1] == "  fix: edit knowflow.yaml; docs/reference/knowflow-yaml.md names every setting"
 
 
 def test_a_setting_of_another_kind_of_encoder_is_told_with_all_other_faults(write):
@@ -105,7 +105,7 @@ def test_a_file_that_is_no_knowflow_yaml_is_told_by_its_path(write, tmp_path):
 
     assert (
         told(str(path))
-        == f"{path}: 1 fault, nothing was read\n  there is no such file\n  mend: make one: knowflow init, or name yours: --config FILE"
+        == f"{path}: 1 fault, nothing was read\n  there is no such file\n  fix: make one: knowflow init, or name yours: --config FILE"
     )
     for content in ("", "- a\n", "a\n"):
         assert "holds no settings" in told(write(content))

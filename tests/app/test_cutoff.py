@@ -61,7 +61,7 @@ def test_one_answer_of_unknown_cutoff_makes_the_release_s_unknown(shop):
     assert knowledge_cutoff(get_release(shop.place().store)) is None
 
 
-def test_an_unknown_or_wrong_cutoff_is_mended_without_asking_again(shop):
+def test_an_unknown_or_wrong_cutoff_is_fixed_without_asking_again(shop):
     shop.release("kar_item")
     first = get_release(shop.place().store)
     configure(shop, knowledge_cutoff=date(2024, 6, 30))

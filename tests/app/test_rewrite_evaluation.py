@@ -1,4 +1,4 @@
-"""The evaluation of rewrites reads a pinned release, holds test queries out, and says what it lacks and how to mend it."""
+"""The evaluation of rewrites reads a pinned release, holds test queries out, and says what it lacks and how to fix it."""
 
 import json
 from collections.abc import Callable

@@ -122,7 +122,7 @@ def test_what_is_said_is_not_markup_and_not_broken(capsys):
 @pytest.mark.parametrize(
     ("error", "text", "code"),
     [
-        (PermissionError(13, "Permission denied", "/x"), "/x: Permission denied\n  mend the path, the rights or the disk, and run this again", 2),
+        (PermissionError(13, "Permission denied", "/x"), "/x: Permission denied\n  fix the path, the rights or the disk, and run this again", 2),
         (OSError("no file is named"), "something went wrong that should not: OSError: no file is named\n  its traceback: add --debug", 1),
         (KeyError("a"), "something went wrong that should not: KeyError: 'a'\n  its traceback: add --debug", 1),
         (AssertionError(), "something went wrong that should not: AssertionError\n  its traceback: add --debug", 1),

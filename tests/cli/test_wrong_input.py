@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-ADVICE = "mend the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out"
+ADVICE = "fix the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out"
 TIME = "2024-01-0{day}T00:00:00"
 
 
@@ -94,7 +94,7 @@ def home_that_is_a_file(shop):
             ["engine.name: there is no engine 'oracle'", "use recorded, vllm, openai, or package.module:Class"],
         ),
         (unknown_domain, ["filmes", "films"]),
-        (home_that_is_a_file, ["taken", "mend the path, the rights or the disk"]),
+        (home_that_is_a_file, ["taken", "fix the path, the rights or the disk"]),
     ],
 )
 def test_wrong_data_and_settings_are_told_and_nothing_is_written(

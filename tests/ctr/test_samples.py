@@ -117,7 +117,7 @@ def test_standardise_ignores_what_is_unknown_and_leaves_a_constant_at_0():
 
     done = standardise(np.array([[5.0, 5, 7], [np.nan, 6, np.nan]]), scale_of(fitted))
 
-    # first column: mean 2, deviation 1; second: nothing to scale by; third: nothing known, so only NaN is mended
+    # first column: mean 2, deviation 1; second: nothing to scale by; third: nothing known, so only NaN is fixed
     assert done.tolist() == [[3, 0, 7], [0, 1, 0]]
     assert standardise(fitted, scale_of(fitted[:0]))[2, 0] == 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from feature_store.leak_check import MEND
+from feature_store.leak_check import FIX
 from feature_store.leak_clocks import ELSEWHEN, FORGOTTEN, LOST, SEEN, SHOWN, UNDATED
 from feature_store.leak_evidence import Evidence
 from feature_store.leak_made import UNSAID
@@ -67,7 +67,7 @@ def test_a_planted_leak_is_found_for_the_right_reason(walk, kind):
 
     assert report.leaks > 0
     assert {example.question for example in report.counter_examples} == {WHY[kind]}
-    assert all(example.mend for example in report.counter_examples)
+    assert all(example.fix for example in report.counter_examples)
 
 
 def test_there_are_fourteen_kinds_and_the_figure_counts_those_that_are_found(monkeypatch):
@@ -265,4 +265,4 @@ def test_many_leaks_of_one_kind_do_not_hide_another(walk):
     report = walk(world)
 
     assert {example.question for example in report.counter_examples} == {SHOWN, SEEN, NAMED["prompt"]}
-    assert {example.mend for example in report.counter_examples} == {MEND.replace("TASK", "told")}
+    assert {example.fix for example in report.counter_examples} == {FIX.replace("TASK", "told")}

@@ -212,7 +212,7 @@ def test_a_technique_that_leaks_is_not_released(shop, monkeypatch):
     assert list_releases(shop.place().store) == []
     monkeypatch.undo()
 
-    assert run(shop) == "rel-000001"  # the mended technique's rows have other keys; the leaking ones are withdrawn
+    assert run(shop) == "rel-000001"  # the fixed technique's rows have other keys; the leaking ones are withdrawn
     assert current(shop).facts["asked"][1]["withdrawn"] == 8
     assert len(shop.calls()) == 20  # and the answers serve again
 

@@ -223,7 +223,7 @@ def test_leak_check_leaves_with_one_and_prints_the_counter_examples(shop, plain_
         assert example["row"].startswith("kar_user/u1/")
         for part in ("row", "question", "event"):
             assert example[part] in told.stdout
-        assert f"mend: {example['mend']}" in told.stderr
+        assert f"fix: {example['fix']}" in told.stderr
     if not questions:
         assert "no leak found: every sample sees only knowledge made strictly before it" in told.stderr
 

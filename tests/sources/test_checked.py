@@ -53,29 +53,29 @@ def test_all_faults_of_all_files_are_told_at_once(source):
         "  line 7   stars  '5.5'        is outside 0.5 to 5\n"
         "  line 9   item   '9'          stands more than once with this user and time\n"
         "  line 8   item   '404'        is not in items.jsonl\n"
-        "  mend: write every field, also an empty one\n"
-        "  mend: fill in what is empty\n"
-        "  mend: mend each value that is not a time\n"
-        "  mend: mend each value that is not a number\n"
-        "  mend: mend the rating, or label.rating_range\n"
-        "  mend: keep one row of each user, item and time\n"
-        "  mend: add it to items.jsonl, or drop the row\n"
+        "  fix: write every field, also an empty one\n"
+        "  fix: fill in what is empty\n"
+        "  fix: correct each value that is not a time\n"
+        "  fix: correct each value that is not a number\n"
+        "  fix: fix the rating, or label.rating_range\n"
+        "  fix: keep one row of each user, item and time\n"
+        "  fix: add it to items.jsonl, or drop the row\n"
         "items.jsonl: 5 faults, nothing was read\n"
         "  line 6              is not JSON\n"
         "  line 4  id          is empty\n"
         "  line 3  id     '9'  stands more than once\n"
         "  column  year        is missing; did you mean 'yeer'?\n"
         "  line 5  title  ' '  is empty\n"
-        "  mend: write one JSON object a line\n"
-        "  mend: fill in what is empty\n"
-        "  mend: keep one row of each id\n"
-        "  mend: name the right column in knowflow.yaml under items.numbers\n"
+        "  fix: write one JSON object a line\n"
+        "  fix: fill in what is empty\n"
+        "  fix: keep one row of each id\n"
+        "  fix: name the right column in knowflow.yaml under items.numbers\n"
         "people.csv: 1 fault, nothing was read\n"
         "  there is no such file\n"
-        "  mend: mend users.path in knowflow.yaml\n"
+        "  fix: fix users.path in knowflow.yaml\n"
         "queries.csv: 1 fault, nothing was read\n"
         "  holds no rows\n"
-        "  mend: give a file with data"
+        "  fix: give a file with data"
     )
 
 
@@ -97,16 +97,16 @@ def test_all_faults_are_told_at_once_of_labels_parquet_and_unreadable_files_too(
         "  column  moment         is missing; there are 'u', 'i', 't', 'l', 'x'\n"
         "  row 4   l       '2'    is neither 0 nor 1\n"
         "  row 3   i       '404'  is not in items.csv\n"
-        "  mend: fill in what is empty\n"
-        "  mend: name the right column in knowflow.yaml under events.time\n"
-        "  mend: give 0 or 1, or name the column as events.rating\n"
-        "  mend: add it to items.csv, or drop the row\n"
+        "  fix: fill in what is empty\n"
+        "  fix: name the right column in knowflow.yaml under events.time\n"
+        "  fix: give 0 or 1, or name the column as events.rating\n"
+        "  fix: add it to items.csv, or drop the row\n"
         "users.parquet: 1 fault, nothing was read\n"
         "  cannot be read as Parquet: parquet: File out of specification: The file must end with PAR1 or PARE\n"
-        "  mend: mend or replace the file\n"
+        "  fix: fix or replace the file\n"
         "queries.csv: 1 fault, nothing was read\n"
         "  has one column, its fields seem to be separated by ';'\n"
-        "  mend: write it with commas"
+        "  fix: write it with commas"
     )
 
 
@@ -116,8 +116,8 @@ def test_faults_of_rows_alone_end_with_the_way_to_leave_them_out(source):
     assert source.message() == (
         "events.csv: 1 fault, nothing was read\n"
         "  line 2  time  'now'  is not a time\n"
-        "  mend: mend each value that is not a time\n"
-        "mend the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out"
+        "  fix: correct each value that is not a time\n"
+        "fix the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out"
     )
 
 
@@ -141,7 +141,7 @@ def test_nothing_is_unknown_when_the_ids_themselves_are_missing(source):
     assert source.message() == (
         "items.csv: 1 fault, nothing was read\n"
         "  column  id  is missing; there are 'key', 'title'\n"
-        "  mend: name the right column in knowflow.yaml under items.id"
+        "  fix: name the right column in knowflow.yaml under items.id"
     )
 
 

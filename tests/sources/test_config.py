@@ -61,7 +61,7 @@ def test_everything_wrong_with_the_mapping_is_told_at_once(tmp_path):
         "  setting  split.validation       leaves no events for the test: split.train + split.validation should be below 1\n"
         "  setting  history.length         should be greater than or equal to 1, not 0\n"
         "  setting  label.rating_at_least  is missing; say from which rating on an event is liked\n"
-        "  mend: edit knowflow.yaml; docs/reference/knowflow-yaml.md names every setting"
+        "  fix: edit knowflow.yaml; docs/reference/knowflow-yaml.md names every setting"
     )
 
 

@@ -1,19 +1,19 @@
-"""Fault messages: what, where and how to mend it, aligned, and short however much is wrong."""
+"""Fault messages: what, where and how to fix it, aligned, and short however much is wrong."""
 
 from sources.faults import SHOWN, Fault, SourceFaults
 
 
-def fault(row=None, column=None, value=None, what="is wrong", file="events.csv", mend="mend it"):
-    return Fault(file, row, column, value, what, mend)
+def fault(row=None, column=None, value=None, what="is wrong", file="events.csv", fix="fix it"):
+    return Fault(file, row, column, value, what, fix)
 
 
-def test_a_message_says_file_row_column_value_and_mend_in_aligned_columns():
+def test_a_message_says_file_row_column_value_and_fix_in_aligned_columns():
     error = SourceFaults(
         [
-            fault(17, "rating", "four", "is not a number", mend="write a number"),
-            fault(512, "item", "8831", "is not in items.csv", mend="add it"),
-            fault(None, "timestamp", None, "is missing", mend="name it"),
-            fault(None, None, None, "there is no such file", file="users.csv", mend="mend the path"),
+            fault(17, "rating", "four", "is not a number", fix="write a number"),
+            fault(512, "item", "8831", "is not in items.csv", fix="add it"),
+            fault(None, "timestamp", None, "is missing", fix="name it"),
+            fault(None, None, None, "there is no such file", file="users.csv", fix="fix the path"),
         ]
     )
 
@@ -22,17 +22,17 @@ def test_a_message_says_file_row_column_value_and_mend_in_aligned_columns():
         "  line 17   rating     'four'  is not a number\n"
         "  line 512  item       '8831'  is not in items.csv\n"
         "  column    timestamp          is missing\n"
-        "  mend: write a number\n"
-        "  mend: add it\n"
-        "  mend: name it\n"
+        "  fix: write a number\n"
+        "  fix: add it\n"
+        "  fix: name it\n"
         "users.csv: 1 fault, nothing was read\n"
         "  there is no such file\n"
-        "  mend: mend the path"
+        "  fix: fix the path"
     )
 
 
 def test_rows_can_be_left_out_only_when_nothing_else_is_wrong():
-    advice = "mend the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out"
+    advice = "fix the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out"
 
     assert str(SourceFaults([fault(1, "a")])).endswith(advice)
     assert advice not in str(SourceFaults([fault(1, "a"), fault(None, "b")]))

@@ -216,7 +216,7 @@ def test_a_missing_file_and_a_folder_are_told_with_the_setting(tmp_path):
     for name in ("none.csv", "folder.csv"):
         raw, (fault,) = read_columns(tmp_path / name, ["a"], name, "items")
         assert raw is None
-        assert (fault.what, fault.mend) == ("there is no such file", "mend items.path in knowflow.yaml")
+        assert (fault.what, fault.fix) == ("there is no such file", "fix items.path in knowflow.yaml")
 
 
 @pytest.mark.parametrize("name", ["a[1].csv", "a*.csv", "a?.csv", "a[1].CSV"])

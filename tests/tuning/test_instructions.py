@@ -121,7 +121,7 @@ def test_a_query_cannot_close_its_own_tag():
         (KEPT, "A thought.", FOUND.clear(), "what users found with a query\n  add --title-share 0"),
     ],
 )
-def test_a_kind_without_rows_is_told_with_what_mends_it(kept, thought, found, what):
+def test_a_kind_without_rows_is_told_with_what_fixes_it(kept, thought, found, what):
     with pytest.raises(TuningFault, match=what.replace("(", r"\(")):
         rewrite_mixture(judged_of(TRAINING, thought), kept, found, DOMAIN, RewriteConfig())
 

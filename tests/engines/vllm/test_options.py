@@ -35,8 +35,8 @@ def test_all_wrong_options_are_told_at_once_with_what_there_is():
 @pytest.mark.parametrize(
     ("model", "told"),
     [
-        ("gone", r"engine.model: there is no folder .*/gone\n  mend the path; it is relative to knowflow.yaml"),
-        ("models/gone", r"there is no folder .*\n  mend the path, or, for a model of the hub, say engine.revision"),
+        ("gone", r"engine.model: there is no folder .*/gone\n  fix the path; it is relative to knowflow.yaml"),
+        ("models/gone", r"there is no folder .*\n  fix the path, or, for a model of the hub, say engine.revision"),
         ("empty", r"empty holds no config.json and no weights \(\*.safetensors\) and no tokenizer\n  name the folder"),
     ],
 )

@@ -160,7 +160,7 @@ def test_unchanged_rows_are_not_written_again_and_keep_their_clock(shop):
     assert after["kar_item/i0/0"]["created_at"] > before["kar_item/i0/0"]["created_at"]
 
 
-def test_a_mended_clock_of_a_row_is_written_though_its_prompt_is_the_same(shop, monkeypatch):
+def test_a_fixed_clock_of_a_row_is_written_though_its_prompt_is_the_same(shop, monkeypatch):
     shop.ask("kar_user")
     task, honest = find_tasks()["kar_user"], find_tasks()["kar_user"].rows
     monkeypatch.setitem(
