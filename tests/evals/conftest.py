@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from report_page import context  # noqa: F401
 
 from evals.evaluate import Scores, evaluate
 
