@@ -19,7 +19,7 @@ class Backbone:
     """What it is, in one line."""
     network: Callable[[int, int, int], nn.Module] | None = None
     """Makes a module from the number of fields F, the width of an embedding d and the number of dense values k. The
-    module turns `ctr.fields.States` of B samples into logits [B]. None where there is no network."""
+    module turns `ctr.batch.States` of B samples into logits [B]. None where there is no network."""
     trees: bool = False
     """Whether gradient-boosted trees answer; beside a network the logits of both are averaged."""
 

@@ -142,7 +142,7 @@ def made_states(
 
 
 def fields_of(samples: Samples, width: int = 4) -> Fields:
-    """As `ctr.compare.make_model` makes them."""
+    """As `ctr.learners.make_model` makes them."""
     categories = samples.item_categories.shape[1]
     return Fields(len(samples.user_ids), len(samples.item_ids), categories, samples.history.shape[1], width)
 
