@@ -1,0 +1,53 @@
+"""Agents against a kept model: pages are what the model ranks first, and nothing they do reaches data or training."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from app.config import load_config
+from app.kept_models import open_model
+from app.samples import open_samples
+from app.simulation import ranked_pages, simulate_agents
+from app.workplace import open_dataset
+from llm_tasks.pipeline.workplace import OptionFault
+
+
+def test_agents_walk_through_what_a_kept_model_ranks_and_leave_the_data_alone(compared):
+    answer = {"watch": [], "ratings": [], "satisfaction": 6, "feeling": "fine", "next": True}
+    compared.configure(
+        rules={"Answer as JSON": json.dumps(answer)},
+        tasks={**compared.settings["tasks"], "agent4rec": {"agents": 3, "encoders": []}},
+    )
+    config = load_config(compared.config)
+    with pytest.raises(OptionFault, match="there are no agents\n  make some: knowflow refresh --task agent4rec"):
+        simulate_agents(config, "knowledge")
+    compared.release("agent4rec")
+    before, samples = open_dataset(config), open_samples(config)
+
+    done, file = simulate_agents(config, "knowledge", page_size=4, most=2)
+
+    assert len(done.pages) == 3
+    assert set(done.pages.values()) == {2}
+    assert file.parent == config.home_folder / "simulations"
+    assert pl.read_parquet(file).columns[-1] == "synthetic"
+    after = open_dataset(config)
+    assert after.version == before.version
+    np.testing.assert_array_equal(open_samples(config).label, samples.label)
+
+
+def test_pages_are_the_items_that_the_model_scores_highest_among_those_the_user_never_had(compared_shop):
+    config = load_config(compared_shop.config)
+    dataset, model = open_dataset(config), open_model(config, "knowledge")
+
+    pages = ranked_pages(config, model, dataset, ["u1", "u2"], 4)
+
+    had = set(dataset.events.filter(pl.col("user") == "u1")["item"])
+    first = pages("u1", frozenset())
+    second = pages("u1", frozenset(first))
+    assert len(first) == len(second) == 4
+    assert not {*first, *second} & had
+    assert not set(first) & set(second)
+    assert pages("u1", frozenset()) == first
+    assert pages("nobody", frozenset()) == []
