@@ -63,7 +63,7 @@ def agent4rec(inputs: Inputs) -> Iterator[Row]:
     for user in counts["user"].head(options.agents):
         if inputs.wanted(user):
             seen = training.filter(pl.col("user") == user).tail(options.history_length)
-            shown = {"input": show_history(seen, names, inputs.domain), **tiers[user]}
+            shown = {"input": show_history(seen, names, inputs.domain), "traits": told(tiers[user])}
             yield Row(user, newest, shown, seen_until=newest)
 
 
@@ -95,6 +95,16 @@ def traits(events: pl.DataFrame, items: pl.DataFrame, categories: Sequence[str])
     return {
         user: {name: TIERS[place[name][row]] for name in TRAITS} for row, user in enumerate(counted["user"].to_list())
     }
+
+
+def told(tiers: Mapping[str, str]) -> str:
+    """Write traits as a prompt shows them.
+
+    Example:
+        >>> told({"activity": "low", "conformity": "high", "diversity": "medium"})
+        'activity: low; conformity: high; diversity: medium'
+    """
+    return "; ".join(f"{name}: {tiers[name]}" for name in TRAITS)
 
 
 @dataclass(frozen=True)
@@ -190,7 +200,7 @@ def _read(schema: Mapping[str, Any], text: str | None) -> dict[str, Any] | None:
 
 def _seen(profile: Mapping[str, str], memory: Sequence[str], page: Sequence[str], names: Mapping[str, str]) -> dict:
     return {
-        **profile,
+        "profile": f"{profile['tastes']}\n{told(profile)}",
         "memory": "\n".join(memory[-MEMORY:]) or "nothing yet",
         "page": "\n".join(f"- {names[item]}" for item in page),
     }

@@ -1,4 +1,4 @@
-"""Google's novelty model: to whom likes two clusters of interests, which further one might be new and welcome?
+"""Google's novelty model: the next cluster of interests for whoever likes two others.
 
 Paper:     Wang et al. 2024, "LLMs for User Interest Exploration in Large-scale Recommendation Systems"
            (arXiv 2405.16363), its novelty model without the fine-tuning; the second model, which picks among several
@@ -40,8 +40,8 @@ def google_novelty(inputs: Inputs) -> Iterator[Row]:
         others = tuple(cluster for cluster in about if cluster not in liked)
         shown = {
             "pair": pair,
-            "liked": [{"cluster": one, "about": about[one]} for one in liked],
-            "others": [{"cluster": one, "about": about[one]} for one in others],
+            "liked": "\n".join(f"- {one}: {about[one]}" for one in liked),
+            "others": "\n".join(f"- {one}: {about[one]}" for one in others),
         }
         yield Row(pair, EPOCH, shown, reads=read, choices=others)
 

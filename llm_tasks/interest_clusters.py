@@ -48,7 +48,7 @@ def interest_clusters(inputs: Inputs) -> Iterator[Row]:
             continue
         own = [row for row, found in enumerate(members) if found == place][: options.shown]
         names = [inputs.domain.item_name(item) for item in inputs.dataset.items[own].iter_rows(named=True)]
-        yield Row(cluster, EPOCH, {"cluster": cluster, "items": names})
+        yield Row(cluster, EPOCH, {"cluster": cluster, "items": "; ".join(names)})
 
 
 def values_of(items: pl.DataFrame, field: str | None) -> list[frozenset[str]]:

@@ -17,7 +17,7 @@ from llm_tasks.pipeline.workplace import OptionFault
 def test_agents_walk_through_what_a_kept_model_ranks_and_leave_the_data_alone(compared):
     answer = {"watch": [], "ratings": [], "satisfaction": 6, "feeling": "fine", "next": True}
     compared.configure(
-        rules={"Answer as JSON": json.dumps(answer)},
+        rules={"- Thing ": json.dumps(answer)},
         tasks={**compared.settings["tasks"], "agent4rec": {"agents": 3, "encoders": []}},
     )
     config = load_config(compared.config)

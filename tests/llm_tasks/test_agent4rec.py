@@ -25,7 +25,7 @@ def walk(shop):
 
     def run(answers, agents=("u0",), most=3):
         # A page's last line is the same for all, so the engine tells pages apart by nothing: one answer for all.
-        shop.configure(rules={"Answer as JSON": answers})
+        shop.configure(rules={"- Thing ": answers})
         revision = hashlib.sha256(answers.encode()).hexdigest()[:8]  # another model, or its first answers would stay
         shop.configure(engine={**shop.settings["engine"], "revision": revision})
         place = shop.place()

@@ -64,12 +64,13 @@ def test_a_prompt_shows_what_the_model_said_of_the_clusters_and_offers_all_but_t
     films.ask("interest_clusters")
     plan = films.plan("google_novelty")
 
-    text = next(line.decode() for line in plan.spool.lines() if b"Crime, Noir + Drama" in line)
+    said = [request.messages[-1]["content"] for request in plan.spool.requests()]
+    (text,) = [one for one in said if one.endswith("Crime, Noir + Drama")]
     liked, offered = text.split("Which one")
     assert "- Crime, Noir: Dark streets and bad luck" in liked
     assert "- Drama:" in liked
     assert "- Drama:" not in offered
-    assert offered.count("- ") == 2
+    assert offered.count("\n- ") == 2
 
 
 def test_a_changed_description_changes_every_pair_for_every_prompt_shows_it(films):
