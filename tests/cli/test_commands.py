@@ -38,7 +38,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(compared, knowflo
         ("refresh",): {"release", "new", "tasks"},
         ("report",): {"report", "train_run", "conclusion"},
         ("leak-check",): {"release", "rows", "texts", "samples", "pairs", "leaks", "counter_examples"},
-        ("status",): {"store", "release", "releases", "tasks", "train_run", "report"},
+        ("status",): {"store", "release", "releases", "tasks", "train_run", "models", "report"},
         ("release", "list"): {"releases"},
         ("release", "show", "rel-000001"): {"name", "created_at", "rolled_back_to", "versions", "facts"},
     }
@@ -91,6 +91,7 @@ def test_before_anything_was_made_status_and_the_list_say_what_to_run_and_make_n
         f"store            {shop.folder / 'runs' / 'store'}\n"
         "current release  none; make one: knowflow refresh\n"
         "newest training  none; make one: knowflow train\n"
+        "kept models      none; make some: knowflow train\n"
         "report           none; make one: knowflow report\n"
     )
     assert listed.stderr == "nothing has been released yet; make one: knowflow refresh\n"
@@ -107,7 +108,7 @@ def test_status_counts_the_knowledge_there_is(twice_released, plain_knowflow):
 
     lines = done.stdout.splitlines()
     assert lines[1] == "current release  rel-000002"
-    assert [re.split("  +", line) for line in lines[4:]] == [
+    assert [re.split("  +", line) for line in lines[5:]] == [
         ["knowledge by task"],
         ["task", "newest as_of", "rows", "entities", "without text"],
         ["item_facts", "any time", "13", "13", "0"],
@@ -193,12 +194,13 @@ def test_training_prints_the_tables_the_conclusion_and_what_comes_next(compared,
     assert re.split("  +", lines[7]) == ["arm", "against base", "against facts"]
     assert re.match(r"facts +[+-]0\.\d{4} \[[+-]0\.\d{4}, [+-]0\.\d{4}\]$", lines[9])
     nothing = "only control arms were trained, so nothing can be said about knowledge."
-    assert lines[-5:] == [
+    assert lines[-6:] == [
         f"By the configured split: {nothing}",
         f"By rolling time (2 cuts): {nothing}",
         "No gain holds in both.",
         "test rows were looked at 1 time",  # the data has changed since the first run, so its rows are others
         "training run train-000002",
+        f"models       {compared.folder / 'runs' / 'models' / 'train-000002'}",
     ]
     assert re.search(r"^training facts: 6 of 6, \d+ s$", done.stderr, re.MULTILINE)
     assert done.stderr.endswith(f"next: knowflow report --config {compared.config}\n")

@@ -17,7 +17,10 @@ from ctr.controls import arms_of
 from ctr.faults import UnfitVectors
 from ctr.learners import make_model
 from ctr.train import rows_of, score, train
-from llm_tasks.pipeline.arm import Arm, Use
+from feature_store.knowledge import Knowledge
+from feature_store.lineage import VectorName
+from llm_tasks.pipeline.arm import CODES, Arm, Use
+from llm_tasks.pipeline.catalogue import find_tasks
 
 CONFIG = TrainConfig(
     backbone="dcnv2", search=(), batch_size=64, epochs=2, patience=2, embedding_dim=4, folds=3, seeds=(0, 1)
@@ -55,11 +58,30 @@ def known(world, samples):
     }
 
 
+@pytest.fixture(scope="module")
+def feed(world, samples, known):
+    """Make what any arm reads: vectors about what its techniques are about, and codes of items."""
+
+    def make(arm: Arm) -> dict[str, Knowledge]:
+        fed = dict(known)
+        for name in map(VectorName.read, arm.vectors):
+            entity = find_tasks()[name.technique].entity
+            made = world.knowledge(samples, entity, encoder=name.encoder, task=name.task, seed=len(name.task))
+            fed.setdefault(str(name), made)
+        for name in arm.codes:
+            items = world.knowledge(samples, task="codes", encoder=name)
+            codes = np.random.default_rng(5).integers(0, 4, (len(items.vectors), 3), dtype=np.int32)
+            fed[f"{CODES}/{name}"] = replace(items, vectors=codes)
+        return fed
+
+    return make
+
+
 @pytest.mark.parametrize("name", [name for name, arm in ARMS.items() if arm.learns])
-def test_every_arm_trains_once_a_seed_and_scores_the_test_rows(name, samples, known):
+def test_every_arm_trains_once_a_seed_and_scores_the_test_rows(name, samples, feed):
     told = []
 
-    result = train_arm(ARMS[name], known, samples, CONFIG, lambda *step: told.append(step))
+    result = train_arm(ARMS[name], feed(ARMS[name]), samples, CONFIG, lambda *step: told.append(step))
 
     assert result.test.shape == (2, (samples.part == 2).sum())
     assert ((result.test > 0) & (result.test < 1)).all()

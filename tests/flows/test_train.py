@@ -141,7 +141,7 @@ def test_what_cannot_be_compared_is_told_before_a_run_is_begun(shop):
     refresh(config=str(shop.config), tasks=["item_facts"])
 
     with pytest.raises(
-        UnknownPlugin, match=r"no such arm: knowlege, kar_item\n  there are: item_facts, base, constant, "
+        UnknownPlugin, match=r"no such arm: knowlege, kar_item\n  there are: item_facts, constant, base, "
     ):
         train(config=str(shop.config), arms=["base", "knowlege", "kar_item"])
     with pytest.raises(NoRelease, match="holds no vectors of item_facts under dense"):
