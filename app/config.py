@@ -134,7 +134,7 @@ def _read_plugins(said: Any, path: Path) -> tuple[tuple[Path, ...], list[Fault]]
         return (), []  # pydantic says what is wrong with it
     folders = tuple((path.parent / one).resolve() for one in said)
     missing = [one for one, folder in zip(said, folders, strict=True) if not folder.is_dir()]
-    fix = "fix the path (it is relative to knowflow.yaml), or leave it out"
+    fix = "correct the path (it is relative to knowflow.yaml), or leave it out"
     faults = [Fault(path.name, None, "plugins", one, "there is no such folder", fix) for one in missing]
     try:
         find_tasks(folders)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 from statistics import median
 
@@ -48,6 +49,15 @@ def test_every_folder_with_code_is_a_room_of_the_tree():
     assert set(ROOMS) == folders - NOT_ROOMS
     assert len(ROOMS) == len(set(ROOMS))
     assert len(ROOMS) > 10
+
+
+def test_every_package_is_installed():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    there = {
+        ".".join(path.parent.relative_to(ROOT).parts) for room in ROOMS for path in (ROOT / room).rglob("__init__.py")
+    }
+
+    assert sorted(listed) == sorted(there)
 
 
 @pytest.mark.parametrize("room", ROOMS)
