@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from base.frozen import Frozen
+from feature_store.lineage import VectorName
 from llm_tasks.pipeline.workplace import OptionFault
 
 
@@ -37,13 +38,13 @@ def options_of(one: HasOptions, given: Mapping[str, Any]) -> Frozen:
         raise OptionFault("\n".join(faults) + f"\n  options of {one.name}: {fields}") from None
 
 
-def task_and_encoder(name: str) -> tuple[str, str]:
+def task_and_encoder(name: str) -> VectorName:
     """Split the name of released vectors.
 
     Raises:
         OptionFault: It is not of the form technique/encoder.
     """
-    task, slash, encoder = name.partition("/")
-    if not (slash and task and encoder):
+    found = VectorName.read(name)
+    if not all(found):
         raise OptionFault(f"vectors {name}: should be technique/encoder\n  such as: item_facts/dense")
-    return task, encoder
+    return found

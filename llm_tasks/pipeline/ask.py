@@ -6,14 +6,13 @@ and begins anew gets the answers it had at once, and pays for those alone that i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from base.progress import Progress, silent
 from engines.request import Answer, Request
 from feature_store.answers import known_answers, read_answers
 from feature_store.database import Writer
-from llm_tasks.pipeline.fit import Renderer, answer_tokens, certain_to_fit
+from llm_tasks.pipeline.fit import Renderer, why_unfit
 from llm_tasks.pipeline.generate import Spending, ask_plan
 from llm_tasks.pipeline.plan import TaskPlan, check_prompt
 from llm_tasks.pipeline.spool import Spool
@@ -52,6 +51,7 @@ class Asker:
     """Prices, the budget of all rounds together, and who watches."""
     progress: Progress = silent
     """Told how many calls of a round are done."""
+    _renderers: dict[tuple[str, int | None], Renderer] = field(default_factory=dict, init=False, repr=False)
 
     def question(self, prompt: str, variables: Mapping[str, Any], version: int | None = None) -> Question:
         """Render a question.
@@ -64,14 +64,11 @@ class Asker:
         Raises:
             PromptFault: There is no such prompt, or it uses a variable that is not given.
         """
-        chosen = choose_prompt(prompt, version, self.folders)
-        renderer = Renderer.of(self.task, chosen, self.place)
-        return Question(chosen, renderer.render(variables))
-
-    @property
-    def folders(self) -> tuple[Path, ...]:
-        """Folders of a team's own prompts."""
-        return self.place.plugins
+        if (prompt, version) not in self._renderers:  # reads files, and a loop asks many questions
+            chosen = choose_prompt(prompt, version, self.place.plugins)
+            self._renderers[prompt, version] = Renderer.of(self.task, chosen, self.place)
+        renderer = self._renderers[prompt, version]
+        return Question(renderer.prompt, renderer.render(variables))
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         """Get the answers of one round, in the order of the questions; what is on record is not asked again.
@@ -86,10 +83,10 @@ class Asker:
             EngineFault: The engine broke off; what it had answered is kept.
             BudgetReached: The budget of all rounds is spent; what was answered is kept.
         """
-        known, long = known_answers(self.place.store), self._too_long(questions)
+        known, unfit = known_answers(self.place.store), self._unfit(questions)
         by_prompt: dict[str, list[Question]] = {}
         for one in questions:
-            if one.request.key not in known and one.request.key not in long:
+            if one.request.key not in known and one.request.key not in unfit:
                 by_prompt.setdefault(one.prompt.name, []).append(one)
         for of_one in by_prompt.values():
             check_prompt(of_one[0].request, of_one[0].prompt, self.place)
@@ -100,26 +97,20 @@ class Asker:
                 asks[one.request.key] = 0
             plan = TaskPlan(self.task, of_one[0].prompt, (), asks, spool=spool)
             ask_plan(plan, self.place, self.writer, self.progress, self.spending)
-        return self._read(questions, long)
+        return self._read(questions, unfit)
 
-    def _too_long(self, questions: Sequence[Question]) -> dict[str, Answer]:
-        """Questions that do not fit the model's context are answered by an error, and not sent."""
-        room, found = self.place.engine.context_tokens, dict[str, Answer]()
-        if room is None:
-            return found
-        for one in questions:
-            request = one.request
-            if certain_to_fit(request, room):
-                continue
-            tokens, answer = self.place.engine.count_tokens(request.messages), answer_tokens(request)
-            if tokens + answer > room:
-                detail = f"{tokens:,} tokens and an answer of {answer:,} do not fit the model's {room:,}"
-                found[request.key] = Answer(request.key, None, "too_long", detail)
+    def _unfit(self, questions: Sequence[Question]) -> dict[str, Answer]:
+        """Questions that the engine cannot take are answered by an error, and not sent."""
+        found = {}
+        for request in [one.request for one in questions]:
+            if (fault := why_unfit(request, self.place.engine)) is not None:
+                kind, _, detail = fault.partition(": ")
+                found[request.key] = Answer(request.key, None, kind, detail)
         return found
 
-    def _read(self, questions: Sequence[Question], long: Mapping[str, Answer]) -> list[Answer]:
+    def _read(self, questions: Sequence[Question], unfit: Mapping[str, Answer]) -> list[Answer]:
         columns = ["key", "text", "error", "detail", "input_tokens", "output_tokens", "cached_tokens"]
         keys = [one.request.key for one in questions]
         rows = read_answers(self.place.store, keys, columns)
         there = {row["key"]: Answer(**{**row, "detail": row["detail"] or ""}) for row in rows.iter_rows(named=True)}
-        return [long.get(key) or there[key] for key in keys]
+        return [unfit.get(key) or there[key] for key in keys]

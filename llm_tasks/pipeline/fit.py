@@ -59,21 +59,27 @@ class Renderer:
         Returns:
             The row that fits, its request, and why it cannot be asked (None when it can).
         """
-        request, room = self.request(row), self.engine.context_tokens
-        if not all(is_utf8(message["content"]) for message in request.messages):
-            return row, request, NOT_UTF8
-        if room is None or certain_to_fit(request, room):
-            return row, request, None
-        answer = answer_tokens(request)
+        request = self.request(row)
         while True:
-            tokens = self.engine.count_tokens(request.messages)
-            if tokens + answer <= room:
-                return row, request, None
-            shorter = row.shorter() if self.may_shorten and row.shorter else None
+            fault = why_unfit(request, self.engine)
+            may_help = fault is not None and fault != NOT_UTF8 and self.may_shorten
+            shorter = row.shorter() if may_help and row.shorter else None
             if shorter is None:
-                fault = f"too_long: {tokens:,} tokens and an answer of {answer:,} do not fit the model's {room:,}"
                 return row, request, fault
             row, request = shorter, self.request(shorter)
+
+
+def why_unfit(request: Request, engine: Engine) -> str | None:
+    """Why a request cannot be asked of an engine, as `kind: sentence`; None when it can."""
+    room = engine.context_tokens
+    if not all(is_utf8(message["content"]) for message in request.messages):
+        return NOT_UTF8
+    if room is None or certain_to_fit(request, room):
+        return None
+    tokens, answer = engine.count_tokens(request.messages), answer_tokens(request)
+    if tokens + answer <= room:
+        return None
+    return f"too_long: {tokens:,} tokens and an answer of {answer:,} do not fit the model's {room:,}"
 
 
 def answer_tokens(request: Request) -> int:

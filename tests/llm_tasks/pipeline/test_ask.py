@@ -95,3 +95,10 @@ def test_what_does_not_fit_the_context_is_an_error_and_is_not_sent(shop, rounds)
     assert (short.error, too_long.error) == (None, "too_long")
     assert "do not fit the model's 700" in too_long.detail
     assert len(shop.calls("gave")) == 1
+
+
+def test_half_of_a_surrogate_pair_is_an_error_and_is_not_sent(shop, rounds):
+    good, broken = rounds(lambda asker: asker.ask(about(asker, "good", "half \ud83d")))
+
+    assert (good.error, broken.error, broken.text) == (None, "not_utf8", None)
+    assert len(shop.calls("asked")) == 1
