@@ -1,1 +1,1 @@
-"""What to ask a large language model, and how an answer becomes a row: one file a technique."""
+"""What to ask a large language model, and how an answer becomes a row: one file per technique."""

@@ -1,15 +1,15 @@
-"""Agent4Rec: agents in the place of users walk through a recommender's pages; what they do is a simulation, not data.
+"""Agent4Rec: agents act as users and browse a recommender's pages; what they do is a simulation, not data.
 
 Paper:     Zhang et al. 2024, "On Generative Agents in Recommendation" (SIGIR, arXiv 2310.10108), section 2.
 Idea:      an agent has a profile (tastes in words, and three traits counted from the log), a memory of what it saw and
-           felt, and acts page by page: it views, rates, and goes on or leaves.
+           felt, and acts page by page: it views, rates, and continues or leaves.
 Formula:   over the training events of user u, with R_i the mean rating of item i: activity = |I_u|;
            conformity = mean over I_u of (r_ui - R_i)^2 (small: rates as others do); diversity = number of categories
-           in I_u; each trait is told in three tiers, by the thirds of all users.
+           in I_u; each trait is given as one of three tiers, by the thirds of all users.
 Consumes:  training events with ratings; the pages of any recommender or kept model (`simulate`).
-Produces:  one text an agent, its tastes; as_of = the newest training event, for others' ratings are in the traits.
-           `simulate` gives synthetic events, marked, which no table of real events holds.
-Cost:      1 call an agent; in a simulation 1 call an agent and page, about 400 tokens in, 60 out.
+Produces:  one text per agent, its tastes; as_of = the newest training event, because traits use others' ratings.
+           `simulate` returns synthetic events, marked as such and kept apart from real events.
+Cost:      1 call per agent; in a simulation 1 call per agent and page, about 400 tokens in, 60 out.
 Relations: kar_user reasons over the same history for a click model; here the text drives an agent.
 Example:   knowflow plan --task agent4rec
 """
@@ -33,25 +33,25 @@ PAGE = "agent4rec_page"
 TRAITS = ("activity", "conformity", "diversity")
 TIERS = ("low", "medium", "high")
 MEMORY = 6
-"""Pages that an agent remembers, the newest ones."""
+"""How many of its newest pages an agent remembers."""
 Pages = Callable[[str, frozenset[str]], Sequence[str]]
-"""Takes a user and the items it was shown before; gives the items of the next page, the best first."""
+"""Takes a user and the items already shown to them; returns the items of the next page, best first."""
 
 
 class Agent4RecOptions(TaskOptions):
     """Options of agent4rec."""
 
     agents: int = Field(default=20, ge=1)
-    """How many users have an agent: those with the most training events, of equal ones the first id."""
+    """How many users get an agent: those with the most training events; ties go to the lowest id."""
     history_length: int = Field(default=20, ge=1)
-    """How many training events an agent's tastes are told from, the newest ones."""
+    """How many of a user's newest training events the prompt for the agent's tastes shows."""
 
 
 @llm_task(
     entity="agent", prompt="agent4rec", creates=True, options=Agent4RecOptions, lexical_space="item_facts", opt_in=True
 )
 def agent4rec(inputs: Inputs) -> Iterator[Row]:
-    """One row an agent, named as its user is."""
+    """Yield one row per agent; an agent has the id of its user."""
     options = inputs.own_options(Agent4RecOptions)
     training = inputs.dataset.events.filter(pl.col("part") == "train")
     if training.is_empty():
@@ -68,15 +68,15 @@ def agent4rec(inputs: Inputs) -> Iterator[Row]:
 
 
 def traits(events: pl.DataFrame, items: pl.DataFrame, categories: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Count the traits of every user, and tell each in three tiers.
+    """Count the traits of every user and sort each into three tiers.
 
     Args:
         events: user, item and rating.
-        items: item, and the lists of categories.
-        categories: Names of the lists.
+        items: item, and its lists of categories.
+        categories: Names of these lists.
 
     Returns:
-        User -> trait -> low, medium or high; high conformity is a small distance from others' ratings.
+        User -> trait -> low, medium or high; high conformity means a small distance from others' ratings.
     """
     listed = pl.concat_list(*categories) if categories else pl.lit([], dtype=pl.List(pl.String))
     rated = events.join(items.select("item", kinds=listed), on="item", how="left")
@@ -109,21 +109,21 @@ def told(tiers: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class SyntheticEvent:
-    """What an agent did; no user did it."""
+    """What an agent did; no real user did it."""
 
     agent: str
-    """The user that the agent stands for."""
+    """The user that the agent simulates."""
     item: str
-    """What it viewed."""
+    """The item it viewed."""
     rating: float
-    """What it gave."""
+    """The rating it gave."""
     page: int
-    """On which page, from 1."""
+    """Number of the page, from 1."""
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a simulation came to."""
+    """The result of a simulation."""
 
     events: tuple[SyntheticEvent, ...]
     """What agents viewed and rated, page by page."""
@@ -132,10 +132,10 @@ class Simulation:
     pages: Mapping[str, int]
     """Agent -> how many pages it looked at."""
     lost: Mapping[str, int] = field(default_factory=dict)
-    """Why answers or parts of them did not count -> how often."""
+    """Reason why an answer or a part of it was dropped -> how often."""
 
     def table(self) -> pl.DataFrame:
-        """The events as a table of their own kind: agents are no users, and every row says that it is synthetic."""
+        """Return the events as a table; ids are prefixed with `agent/`, and every row is marked as synthetic."""
         rows = [(f"agent/{one.agent}", one.item, one.rating, one.page, True) for one in self.events]
         numbers = {"rating": pl.Float64, "page": pl.Int64, "synthetic": pl.Boolean}
         columns = {"agent": pl.String, "item": pl.String, **numbers}
@@ -149,14 +149,14 @@ def simulate(
     names: Mapping[str, str],
     most: int = 5,
 ) -> Simulation:
-    """Let agents walk through pages, all of them one page a round, until they leave.
+    """Let agents browse pages, one page each per round, until they leave.
 
     Args:
-        asker: Asks in rounds; a simulation that begins anew pays for no answer twice.
+        asker: Asks in rounds; a simulation that is started again pays for no answer twice.
         profiles: Agent -> tastes, activity, conformity and diversity, in words.
-        pages: What an agent is shown next.
-        names: Item -> what a page calls it.
-        most: Pages at most.
+        pages: Chooses what an agent is shown next.
+        names: Item -> its name on a page.
+        most: Maximum number of pages.
     """
     memory: dict[str, list[str]] = {agent: [] for agent in profiles}
     shown: dict[str, frozenset[str]] = dict.fromkeys(profiles, frozenset())
@@ -190,7 +190,7 @@ def simulate(
 
 
 def _read(schema: Mapping[str, Any], text: str | None) -> dict[str, Any] | None:
-    """The fields of an answer; None where it has not its form, or there is none."""
+    """Return the fields of an answer; None if there is no answer or it cannot be parsed."""
     try:
         said = Parser(schema)(text or "")
     except ParseFault:
@@ -209,7 +209,7 @@ def _seen(profile: Mapping[str, str], memory: Sequence[str], page: Sequence[str]
 def _watched(
     said: Mapping[str, Any], page: Sequence[str], names: Mapping[str, str], lost: Counter[str]
 ) -> Iterator[tuple[str, float]]:
-    """Items of the page that were viewed, with their ratings; what is not on the page was made up."""
+    """Yield the viewed items of the page with their ratings; items that are not on the page are dropped."""
     places = {names[item]: item for item in page}
     for named, rating in zip(said["watch"], said["ratings"], strict=False):
         if named not in places:
@@ -227,7 +227,7 @@ def _remembered(number: int, watched: Mapping[str, float], names: Mapping[str, s
 
 
 def rating_distance(simulated: Sequence[float], real: Sequence[float]) -> float:
-    """Total variation distance of two distributions of ratings, rounded to halves: 0 = alike, 1 = nothing in common.
+    """Return the total variation distance of two rating distributions, rounded to halves: 0 = alike, 1 = disjoint.
 
     Example:
         >>> rating_distance([4, 4, 5, 5], [4, 4, 4, 5])

@@ -1,25 +1,25 @@
 """LLM-CF examples: the chain of thought behind decisions that users really made.
 
 Paper:     Sun et al. 2024, "Large Language Models Enhanced Collaborative Filtering" (LLM-CF, arXiv 2403.17688).
-Idea:      a model that is told the outcome explains it; the explanations of a few rows are examples for all others.
+Idea:      a model that is given the outcome explains it; explanations of a few rows are examples for all others.
 Consumes:  training events: the newest `history_length` strictly earlier events of the user (12 in the recorded set),
            the target item, and whether the user liked it. Validation and test events are never shown.
-Produces:  one reasoning and its vectors per event; as_of = the time of that event, for the reasoning knows its outcome.
-Cost:      `candidates` calls an event (1; published 3, of which the best is kept), about 240 tokens in, 120 out each;
-           `examples` events (600), whatever the size of the log.
-Relations: kar_user reads a whole history without an outcome; item_facts has the vectors by which examples are found.
+Produces:  one reasoning and its vectors per event; as_of = the event's time, because the reasoning uses its outcome.
+Cost:      `candidates` calls per event (1; published 3, of which the best is kept), about 240 tokens in, 120 out
+           each; `examples` events (600), whatever the size of the log.
+Relations: kar_user reads a whole history without an outcome; item_facts has the vectors used to find examples.
 Example:   knowflow plan --task cot_examples
 
 Which events: those listed under `only`, else `examples` of them, half of each label (fewer when a label has fewer). A
-candidate is a training event with a strictly earlier one of its user; one of the same second is not earlier. Of each
-label they are taken
+candidate is a training event whose user has a strictly earlier one; one of the same second is not earlier. Within each
+label, events are taken
 
-1. level by level: level 0 holds the first event of every user (by a hash of the event) unless it is not the first of
-   its item among these; level 1 the second ones, and so on. So no user and no item has two before others have one;
-2. inside a level month by month: the first event (by hash) of every month, then the second: all times are there.
+1. level by level: level 0 holds the first event of every user (by a hash of the event) that is also the first of its
+   item among these; level 1 the second ones, and so on. So no user and no item has two before others have one;
+2. within a level, month by month: the first event (by hash) of every month, then the second, so all months are covered.
 
-The hash depends on user, item and time alone, never on a place in the file, so that new events displace few of the
-chosen ones. What was asked for a displaced one is kept and stays in the pool.
+The hash depends only on user, item and time, never on the position in the file, so that new events displace few of the
+chosen ones. The answer for a displaced event is kept and stays in the pool.
 """
 
 import hashlib
@@ -50,16 +50,16 @@ class CotExamplesOptions(SampledOptions):
     """Options of cot_examples."""
 
     history_length: int = Field(default=20, ge=1)
-    """How many events of a user's history a prompt shows, the newest ones."""
+    """How many of the newest events of a user's history a prompt shows."""
     examples: int = Field(default=600, ge=2, multiple_of=2)
-    """How many events are asked about, half of each label; an even number."""
+    """How many events to ask about, half of each label; an even number."""
 
 
 @llm_task(entity="event", prompt="cot_examples", decision="decision", options=CotExamplesOptions)
 def cot_examples(inputs: Inputs) -> Iterator[Row]:
-    """One row a chosen training event, oldest first; an event with nothing strictly before it is left out."""
+    """Yield one row per chosen training event, oldest first; an event with nothing strictly before it is left out."""
     options, chosen = inputs.own_options(CotExamplesOptions), chosen_events(inputs)
-    # Histories are made for the users that have an example alone: a log may be large and the examples are few.
+    # Build histories only for users that have an example: a log may be large, and examples are few.
     log = inputs.dataset.events.join(chosen, on="user", how="semi", maintain_order="left")
     past = histories(log, options.history_length)  # [n, H], -1 = none
     items = {item["item"]: item for item in inputs.dataset.items.iter_rows(named=True)}
@@ -73,13 +73,13 @@ def cot_examples(inputs: Inputs) -> Iterator[Row]:
 
 
 def example(target: dict, seen: pl.DataFrame, names: dict[str, str], shown: str, domain: Domain) -> Row:
-    """One row about an event: what came before it, oldest first; where that is too long, the oldest can go.
+    """Return one row about an event: what came before it, oldest first; if that is too long, the oldest can be dropped.
 
     Args:
         target: user, item, time and label of the event.
         seen: item and rating of at least one strictly earlier event of the same user, by time.
-        names: Item id -> what a history calls it.
-        shown: The target item as the subject of a prompt.
+        names: Item id -> its name in a history.
+        shown: The target item as the prompt describes it.
         domain: The words of the domain.
     """
     return Row(
@@ -90,13 +90,13 @@ def example(target: dict, seen: pl.DataFrame, names: dict[str, str], shown: str,
             "target": shown,
             "decision": domain.decisions[int(target["label"])],
         },
-        seen_until=target["time"],  # its decision stands in the prompt
+        seen_until=target["time"],  # the prompt contains its decision
         shorter=lambda: example(target, seen[1:], names, shown, domain) if len(seen) > 1 else None,
     )
 
 
 def chosen_events(inputs: Inputs) -> pl.DataFrame:
-    """The training events to ask about: those listed, else a spread of them; user, item, time."""
+    """Return the training events to ask about: those listed, else a spread of them; user, item, time."""
     training = inputs.dataset.events.filter(
         (pl.col("part") == "train") & (pl.col("time") > pl.col("time").min().over("user"))
     )
@@ -106,11 +106,11 @@ def chosen_events(inputs: Inputs) -> pl.DataFrame:
 
 
 def spread(candidates: pl.DataFrame, number: int) -> pl.DataFrame:
-    """Take events, half of each label, spread over users, items and months; the module's docstring says how.
+    """Choose events, half of each label, spread over users, items and months; the module docstring says how.
 
     Args:
         candidates: user, item, time and label (0 or 1).
-        number: How many at most.
+        number: Maximum number of events.
 
     Returns:
         user, item, time.
@@ -121,7 +121,7 @@ def spread(candidates: pl.DataFrame, number: int) -> pl.DataFrame:
 
 
 def _in_order(events: pl.DataFrame) -> pl.DataFrame:
-    """Events of one label in the order in which they are taken."""
+    """Return events of one label in the order in which they are taken."""
     rank = pl.int_range(pl.len())
     hashed = events.with_columns(event_hashes(events), pl.col("time").dt.truncate("1mo").alias("month"))
     users = hashed.sort("hash", *EVENT).with_columns(rank.over("user").alias("of_user"))
@@ -132,13 +132,13 @@ def _in_order(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def event_hashes(events: pl.DataFrame) -> pl.Series:
-    """Hash every event by its user, item and time, on all machines alike.
+    """Hash every event by its user, item and time; the result is the same on every machine.
 
     Args:
         events: user, item, time.
 
     Returns:
-        [n] UInt64, called `hash`.
+        [n] UInt64, named `hash`.
     """
     hashes = events["time"].to_physical().to_numpy().astype(np.uint64)
     for name in ("user", "item"):

@@ -1,17 +1,17 @@
-"""Interest clusters: what a model says of each group of items that are of one kind, so that interests can be named.
+"""Interest clusters: a model describes each group of similar items, so that interests have names.
 
 Paper:     Wang et al. 2024, "LLMs for User Interest Exploration in Large-scale Recommendation Systems"
-           (arXiv 2405.16363), its 761 topic clusters of two levels; here few, and made from a field of the catalogue.
-Idea:      a language model cannot name one item of millions, but it can name one of some clusters.
+           (arXiv 2405.16363), its 761 topic clusters of two levels; here few, and made from a catalogue field.
+Idea:      a language model cannot name one of millions of items, but it can name one of a few clusters.
 Consumes:  items: one category field, and the names of some items of each cluster.
-Produces:  one description and its vectors per cluster; as_of = the epoch, for no event is shown.
-Cost:      1 call a cluster, about 150 tokens in, 30 out; `clusters` calls (20).
-Relations: google_novelty reads the descriptions; the recommender `novelty` puts items into these clusters.
+Produces:  one description and its vectors per cluster; as_of = the epoch, because no event is shown.
+Cost:      1 call per cluster, about 150 tokens in, 30 out; `clusters` calls (20).
+Relations: google_novelty reads the descriptions; the recommender `novelty` assigns items to these clusters.
 Example:   knowflow plan --task interest_clusters
 
 A cluster is one combination of the field's values, such as `Comedy, Romance`, and its id is that combination; the
-`clusters` most frequent ones of the catalogue are taken. An item belongs to the cluster whose values are most like its
-own: |own and the cluster's| / |own or the cluster's|, of equal ones to the first by id. One that shares no value with
+`clusters` most frequent combinations of the catalogue are used. An item belongs to the cluster with the most similar
+values: |own and the cluster's| / |own or the cluster's|; ties go to the first id. An item that shares no value with
 any cluster belongs to none.
 """
 
@@ -29,16 +29,16 @@ class ClusterOptions(TaskOptions):
     """Options of interest_clusters."""
 
     field: str | None = None
-    """The category field that clusters are made from; the first one of `items:` when left out."""
+    """The category field that clusters are made from; the first one of `items:` if not given."""
     clusters: int = Field(default=20, ge=3)
-    """How many clusters there are at most."""
+    """Maximum number of clusters."""
     shown: int = Field(default=8, ge=1)
     """How many items of a cluster a prompt names."""
 
 
 @llm_task(entity="cluster", prompt="interest_clusters", creates=True, options=ClusterOptions, opt_in=True)
 def interest_clusters(inputs: Inputs) -> Iterator[Row]:
-    """One row a cluster."""
+    """Yield one row per cluster."""
     options = inputs.own_options(ClusterOptions)
     values = values_of(inputs.dataset.items, options.field)
     clusters = most_frequent(values, options.clusters)
@@ -52,7 +52,7 @@ def interest_clusters(inputs: Inputs) -> Iterator[Row]:
 
 
 def values_of(items: pl.DataFrame, field: str | None) -> list[frozenset[str]]:
-    """The values of each item in a category field; none where it has none.
+    """Return the values of each item in a category field; an empty set where it has none.
 
     Args:
         items: The catalogue.
@@ -71,7 +71,7 @@ def values_of(items: pl.DataFrame, field: str | None) -> list[frozenset[str]]:
 
 
 def most_frequent(values: Sequence[frozenset[str]], number: int) -> list[str]:
-    """The most frequent combinations of values, of equal ones the first in the alphabet; ids, sorted.
+    """Return the ids of the most frequent combinations of values, sorted; ties go to the first in the alphabet.
 
     Example:
         >>> most_frequent([frozenset({"Noir", "Crime"}), frozenset({"Drama"}), frozenset({"Crime", "Noir"})], 1)
@@ -82,7 +82,7 @@ def most_frequent(values: Sequence[frozenset[str]], number: int) -> list[str]:
 
 
 def nearest(values: Sequence[frozenset[str]], clusters: Sequence[str]) -> list[int]:
-    """The cluster that each item belongs to: its place in `clusters`, -1 for none.
+    """Return the index in `clusters` of the cluster that each item belongs to, -1 for none.
 
     Example:
         >>> nearest([frozenset({"Crime"}), frozenset({"War"})], ["Crime, Noir", "Drama"])

@@ -3,8 +3,8 @@
 Paper:     Xi et al. 2023, "Towards Open-World Recommendation with Knowledge Augmentation from LLMs", section 4.1.
 Idea:      ask for the factors that matter in the domain, so that the answer adds what the catalogue lacks.
 Consumes:  items (title and the fields the domain shows).
-Produces:  one text and its vectors per item; as_of = the epoch, for no event is shown.
-Cost:      1 call an item, about 70 tokens in, 75 out; only new or changed items are asked.
+Produces:  one text and its vectors per item; as_of = the epoch, because no event is shown.
+Cost:      1 call per item, about 70 tokens in, 75 out; only new or changed items are asked.
 Relations: kar_user is its other half; item_facts is its control (the same item without a model's answer).
 Example:   knowflow plan --task kar_item
 """
@@ -22,13 +22,13 @@ KNOWLEDGE = Arm(
         Use("quality", ("kar_item/lexical",)),
         Use("taste", (f"{FACTS}/dense", f"{FACTS}/lexical", "kar_item/dense", "kar_item/lexical")),
     ),
-    controls="",  # facts, shuffled and random are this arm's, for it is the one that is judged by default
+    controls="",  # unprefixed: facts, shuffled and random are the controls of this arm, the default to judge
 )
 
 
 @llm_task(entity="item", prompt="kar_item")
 def kar_item(inputs: Inputs) -> Iterator[Row]:
-    """One row an item."""
+    """Yield one row per item."""
     for item in inputs.dataset.items.iter_rows(named=True):
         if inputs.wanted(item["item"]):
             yield Row(item["item"], as_of=EPOCH, variables={"input": inputs.domain.item_description(item)})

@@ -1,11 +1,11 @@
-"""KAR user preferences: what a large language model reads out of a user's history.
+"""KAR user preferences: what a large language model infers from a user's history.
 
 Paper:     Xi et al. 2023, "Towards Open-World Recommendation with Knowledge Augmentation from LLMs", section 4.1.
 Idea:      reasoning over the factors that matter in the domain, grounded in the rated history.
-Consumes:  events (the newest `history_length` of a user's first events, oldest first, with ratings) and item names.
+Consumes:  item names, and the newest `history_length` events of a user up to the snapshot, oldest first, with ratings.
 Produces:  one text and its vectors per user and snapshot; as_of = the newest event shown.
-Cost:      1 call a snapshot, about 330 tokens in, 130 out; a new event changes only this user's prompts.
-Relations: kar_item is its other half; its lexical vectors lie in kar_item's space, so that both can be compared.
+Cost:      1 call per snapshot, about 330 tokens in, 130 out; a new event changes only this user's prompts.
+Relations: kar_item is its other half; its lexical vectors are in kar_item's space, so that both can be compared.
 Example:   knowflow plan --task kar_user
 """
 
@@ -30,14 +30,14 @@ class KarUserOptions(TaskOptions):
     """Options of kar_user."""
 
     history_length: int = Field(default=20, ge=1)
-    """How many events of a user's history a prompt shows, the newest ones."""
+    """How many of the newest events of a user's history a prompt shows."""
     snapshots: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(1.0,), min_length=1)
-    """At which shares of a user's log (by position) the user is asked about; 1.0 is today."""
+    """Shares of a user's log (by position) at which to ask about the user; 1.0 is today."""
 
 
 @llm_task(entity="user", prompt="kar_user", lexical_space="kar_item", options=KarUserOptions)
 def kar_user(inputs: Inputs) -> Iterator[Row]:
-    """One row a user and snapshot; a snapshot of no event at all is left out."""
+    """Yield one row per user and snapshot; a snapshot without any event is left out."""
     options = inputs.own_options(KarUserOptions)
     names = {item["item"]: inputs.domain.item_name(item) for item in inputs.dataset.items.iter_rows(named=True)}
     users = inputs.dataset.events.select("user", "item", "time", "rating", "position").sort("user", "position")
@@ -50,12 +50,12 @@ def kar_user(inputs: Inputs) -> Iterator[Row]:
 
 
 def snapshot(user: str, seen: pl.DataFrame, names: dict[str, str], domain: Domain) -> Row:
-    """One row about a user: the events shown, oldest first; where that is too long, the oldest can go.
+    """Return one row about a user: the events shown, oldest first; if that is too long, the oldest can be dropped.
 
     Args:
         user: Id of the user.
         seen: item, rating and time of at least one event, by time.
-        names: Item id -> what a history calls it.
+        names: Item id -> its name in a history.
         domain: The words of the domain.
     """
     newest = seen["time"][-1]
@@ -69,16 +69,16 @@ def snapshot(user: str, seen: pl.DataFrame, names: dict[str, str], domain: Domai
 
 
 def snapshot_positions(events: int, shares: tuple[float, ...]) -> list[int]:
-    """Turn shares of a log into numbers of first events, rounded down, without doubles and zeros.
+    """Turn shares of a log into event counts from its start, rounded down, without duplicates and zeros.
 
     Example:
         >>> snapshot_positions(232, (0.4, 0.8))
         [92, 185]
     """
-    # A whole multiple such as 0.7 * 10 must not fall to 6 because of its binary rest.
+    # A product such as 0.7 * 10 must not become 6 because of binary rounding.
     return sorted({int(share * events + 1e-9) for share in shares} - {0})
 
 
 def show_history(seen: pl.DataFrame, names: dict[str, str], domain: Domain) -> str:
-    """Show events oldest first: `Heat (1995): 4; Fargo (1996): 5`."""
+    """Format events oldest first: `Heat (1995): 4; Fargo (1996): 5`."""
     return "; ".join(domain.event(names[item], rating) for item, rating in seen.select("item", "rating").iter_rows())

@@ -1,15 +1,16 @@
-"""ONCE user profiler: topics and regions that a user cares about, each with vectors of its own.
+"""ONCE user profiler: topics and regions that a user cares about, each with its own vectors.
 
 Paper:     Liu et al. 2024, "ONCE: Boosting Content-based Recommendation with Both Open- and Closed-source Large
            Language Models" (WSDM, arXiv 2305.06566), section 3.2 (GENRE): user profiler.
 Idea:      a model reads a user's history, every item by its summary, and names topics and regions of interest.
-Formula:   vector of a part = mean of the vectors of its texts (the paper pools topics and regions into the interest
-           vector beside the user's own).
-Consumes:  the newest `history_length` events of a user's first events, oldest first; once_summary where it is known.
-Produces:  per user and snapshot one text, and two sets: once_profile.topics and once_profile.regions; as_of = the
-           newest event shown, or what the summaries have seen if that is later.
-Cost:      1 call a snapshot, about 500 tokens in, 60 out; a new event changes only this user's prompts.
-Relations: kar_user reasons in prose over the same history; once_summary writes what stands in it.
+Formula:   vector of a part = mean of the vectors of its texts (the paper pools topics and regions into an interest
+           vector next to the user's own).
+Consumes:  the newest `history_length` events of a user up to the snapshot, oldest first; once_summary where there is
+           one.
+Produces:  one text per user and snapshot, and two sets: once_profile.topics and once_profile.regions; as_of = the
+           newest event shown, or the newest that the summaries have seen if that is later.
+Cost:      1 call per snapshot, about 500 tokens in, 60 out; a new event changes only this user's prompts.
+Relations: kar_user reasons in prose over the same history; once_summary writes the summaries that it shows.
 Example:   knowflow plan --task once_profile
 """
 
@@ -36,13 +37,13 @@ class OnceProfileOptions(TaskOptions):
     """Options of once_profile."""
 
     history_length: int = Field(default=20, ge=1)
-    """How many events of a user's history a prompt shows, the newest ones."""
+    """How many of the newest events of a user's history a prompt shows."""
     snapshots: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(1.0,), min_length=1)
-    """At which shares of a user's log (by position) the user is asked about; 1.0 is today."""
+    """Shares of a user's log (by position) at which to ask about the user; 1.0 is today."""
 
 
 def profile_parts(answer: Mapping[str, Any]) -> Parts:
-    """Take a profile apart: the whole, its topics and its regions.
+    """Split a profile into the whole text, its topics and its regions.
 
     Example:
         >>> profile_parts({"topics": ["heists", "courts"], "regions": ["France"]}).text
@@ -62,7 +63,7 @@ def profile_parts(answer: Mapping[str, Any]) -> Parts:
     opt_in=True,
 )
 def once_profile(inputs: Inputs) -> Iterator[Row]:
-    """One row a user and snapshot; a snapshot of no event at all is left out."""
+    """Yield one row per user and snapshot; a snapshot without any event is left out."""
     options, summaries = inputs.own_options(OnceProfileOptions), inputs.answers("once_summary")
     names = {item["item"]: inputs.domain.item_name(item) for item in inputs.dataset.items.iter_rows(named=True)}
     users = inputs.dataset.events.select("user", "item", "time", "rating", "position").sort("user", "position")
@@ -78,14 +79,14 @@ def once_profile(inputs: Inputs) -> Iterator[Row]:
 def profile(
     user: str, seen: list[dict[str, Any]], names: Mapping[str, str], known: Mapping[str, Read | None], inputs: Inputs
 ) -> Row:
-    """One row about a user; where it is too long, the oldest event can go.
+    """Return one row about a user; if it is too long, the oldest event can be dropped.
 
     Args:
         user: Id of the user.
         seen: item, time and rating of at least one event, oldest first.
-        names: Item -> what a history calls it.
-        known: Item -> its summary, None where there is none.
-        inputs: The words of the domain.
+        names: Item -> its name in a history.
+        known: Item -> its summary, or None.
+        inputs: Provides the words of the domain.
     """
     lines = []
     for event in seen:

@@ -1,1 +1,1 @@
-"""The machinery every technique shares: rows, requests, the plan, generation, parsing, encoding."""
+"""What all techniques share: rows, requests, the plan, generation, parsing, encoding."""

@@ -1,7 +1,7 @@
-"""Asking in rounds: for loops such as agents, prompt optimisers and re-rankers, whose next question hangs on answers.
+"""Ask in rounds: for agents, prompt optimisers, re-rankers and other loops whose next question depends on answers.
 
-Every answer has the same content key as in a refresh, lies in the same table and is asked once: a loop that was killed
-and begins anew gets the answers it had at once, and pays for those alone that it had not.
+Every answer has the same content key as in a refresh, is stored in the same table and is asked once: a loop that was
+killed and is started again gets its earlier answers at once and pays only for the missing ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,12 +29,12 @@ class Question:
     prompt: Prompt
     """The prompt."""
     request: Request
-    """What is asked."""
+    """The request."""
 
 
 @dataclass
 class Asker:
-    """Asks for one technique, round after round, within one budget.
+    """Asks on behalf of one technique, round after round, within one budget.
 
     Example:
         questions = [asker.question("agent_step", {"film": name}) for name in names]
@@ -42,15 +42,15 @@ class Asker:
     """
 
     task: Task
-    """For whom is asked: whose adapter answers, and under whose name the runs are counted."""
+    """The technique: its adapter answers, and runs are counted under its name."""
     place: Workplace
     """Data, engine and store."""
     writer: Writer
     """The store's writer, held for the whole loop."""
     spending: Spending = field(default_factory=Spending)
-    """Prices, the budget of all rounds together, and who watches."""
+    """Prices, the budget of all rounds together, and an observer."""
     progress: Progress = silent
-    """Told how many calls of a round are done."""
+    """Called with the number of finished calls of a round."""
     _renderers: dict[tuple[str, int | None], Renderer] = field(default_factory=dict, init=False, repr=False)
 
     def question(self, prompt: str, variables: Mapping[str, Any], version: int | None = None) -> Question:
@@ -58,30 +58,30 @@ class Asker:
 
         Args:
             prompt: Task name of a prompt file.
-            variables: What its text may use.
-            version: A fixed version; the newest active one when left out.
+            variables: The variables of its text.
+            version: A fixed version; the newest active one if not given.
 
         Raises:
-            PromptFault: There is no such prompt, or it uses a variable that is not given.
+            PromptFault: There is no such prompt, or it uses a variable that is missing.
         """
-        if (prompt, version) not in self._renderers:  # reads files, and a loop asks many questions
+        if (prompt, version) not in self._renderers:  # cached: making one reads files, and a loop asks many questions
             chosen = choose_prompt(prompt, version, self.place.plugins)
             self._renderers[prompt, version] = Renderer.of(self.task, chosen, self.place)
         renderer = self._renderers[prompt, version]
         return Question(renderer.prompt, renderer.render(variables))
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
-        """Get the answers of one round, in the order of the questions; what is on record is not asked again.
+        """Return the answers of one round in the order of the questions; stored answers are not asked again.
 
-        A question that cannot be answered (too long, refused) has an `Answer` with an error, also one that an earlier
-        run has on record.
+        A question that cannot be answered (too long, refused) gets an `Answer` with an error, also when the error was
+        stored by an earlier run.
 
         Args:
-            questions: Any number, of any prompts; the same one may stand twice and is asked once.
+            questions: Any number, from any prompts; a repeated question is asked once.
 
         Raises:
-            EngineFault: The engine broke off; what it had answered is kept.
-            BudgetReached: The budget of all rounds is spent; what was answered is kept.
+            EngineFault: The engine failed; its answers so far are kept.
+            BudgetReached: The budget of all rounds is spent; the answers so far are kept.
         """
         known, unfit = known_answers(self.place.store), self._unfit(questions)
         by_prompt: dict[str, list[Question]] = {}
@@ -100,7 +100,7 @@ class Asker:
         return self._read(questions, unfit)
 
     def _unfit(self, questions: Sequence[Question]) -> dict[str, Answer]:
-        """Questions that the engine cannot take are answered by an error, and not sent."""
+        """Return an error answer for every question that cannot be sent to the engine."""
         found = {}
         for request in [one.request for one in questions]:
             if (fault := why_unfit(request, self.place.engine)) is not None:

@@ -1,4 +1,4 @@
-"""What the lineage table says of one technique: how its rows were made last time, and which rest on nothing now."""
+"""The lineage of one technique before a refresh: how its rows were made, and which of them no longer hold."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -32,10 +32,10 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Before:
-    """The lineage of one technique as it is before a refresh."""
+    """The lineage of one technique before a refresh."""
 
     table: pl.DataFrame
-    """Its rows, with the columns of `COLUMNS`."""
+    """Its rows, with the columns in `COLUMNS`."""
     made: Mapping[str, tuple[str, str, str]]
     """Row key -> prompt digest, input digest, model."""
     text_keys: Mapping[str, str]
@@ -57,7 +57,7 @@ class Before:
     def judge(
         self, row: str, entity: str, digest: str, prompt: Prompt | None, model: ModelIdentity, *, known: bool
     ) -> tuple[Status, str]:
-        """Say whether a row is cached, new or changed, and why."""
+        """Return whether a row is cached, new or changed, and why."""
         if known:
             return "cached", ""
         if row in self.made:
@@ -80,27 +80,29 @@ class Before:
         model: ModelIdentity,
         there: Collection[str] = frozenset(),
     ) -> tuple[str, ...]:
-        """Find rows that a technique no longer yields and that the data, or their own clocks, deny.
+        """Find rows that a technique no longer yields and that the data, or their own times, contradict.
 
-        A row that a technique no longer yields is an old snapshot, and what was known then stays known: it is kept,
-        and a sample between it and the next snapshot sees it. So are rows of users and items that have left the data
-        (no sample asks for them) and rows from before a user's first event (data may be a sliding window).
-        But when the event at `seen_until` was deleted or its time was fixed, though the log covers that moment, the
-        row would pass for newer than the one that replaces it, and samples would be served what the data now denies.
-        And a row that has seen later than its own `as_of` leaks: it is what a technique left that has been fixed.
-        A row about an event tells its outcome: when the event does not train any more, or is gone from a moment that
-        the log covers, the row must go, too.
-        So must a row that is dated by the tuning of a model that does not answer any more: it is no snapshot of
-        anything, and would pass for newer than what answers now.
-        Such rows are withdrawn: deleted from the lineage, so that the next release is without them; releases made
-        earlier keep them.
+        A row that a technique no longer yields is usually an old snapshot. It is kept, because what was known then
+        stays known: a sample between it and the next snapshot sees it. Also kept are rows of users and items that
+        have left the data (no sample asks for them) and rows from before a user's first event (data may be a sliding
+        window). These rows are withdrawn:
+
+        - The event at `seen_until` was deleted or its time corrected, although the log covers that moment. The row
+          would count as newer than its replacement, and samples would get what the data now contradicts.
+        - The row has seen something later than its own `as_of`, so it leaks: a technique made it and was fixed since.
+        - The row is about an event, so it contains the outcome, and the event is no longer a training event or is
+          gone from a moment that the log covers.
+        - The row is dated by the tuning of a model that is no longer used. It is not a snapshot of anything and would
+          count as newer than the current answers.
+        - The row read rows of other techniques that no longer exist.
+
+        Withdrawn rows are deleted from the lineage, so the next release is without them; earlier releases keep them.
 
         Args:
-            wanted: Row keys that the technique yields now; never withdrawn.
+            wanted: Row keys that the technique yields now; these are never withdrawn.
             dataset: The data as it is now.
             model: Which model answers now.
-            there: Row keys on record of the techniques that this one reads: a row that rests on none of them any more
-                must go as well.
+            there: Row keys in the lineage of the techniques that this one reads.
 
         Returns:
             Row keys.
@@ -125,12 +127,12 @@ class Before:
 
 
 def _events_of(rows: pl.DataFrame) -> pl.DataFrame:
-    """The event that each row is about: row, user, item, time."""
+    """Return the event that each row is about: row, user, item, time."""
     named = [event_of(entity) for entity in rows["entity"]]
     pairs = pl.DataFrame(named, schema={"user": pl.String, "item": pl.String}, orient="row")
     return pl.concat([rows.select("row", time="as_of"), pairs], how="horizontal")
 
 
 def model_name(identity: ModelIdentity) -> str:
-    """Model, revision and adapter in one text."""
+    """Join model, revision and adapter with `@`."""
     return "@".join(part for part in (identity.model, identity.revision, identity.adapter) if part)

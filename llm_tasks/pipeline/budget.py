@@ -1,4 +1,4 @@
-"""What tokens cost, and how much may be spent in one run."""
+"""What tokens cost, and how much one run may spend."""
 
 import time
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ class Prices(Frozen):
     input_per_million: float = Field(default=0.0, ge=0)
     """Price of a million input tokens."""
     cached_per_million: float | None = Field(default=None, ge=0)
-    """Price of a million input tokens that the server had in its prefix cache; that of input tokens when left out."""
+    """Price of a million input tokens from the server's prefix cache; the price of input tokens if not given."""
     output_per_million: float = Field(default=0.0, ge=0)
     """Price of a million output tokens."""
     currency: str = "USD"
-    """Shown beside every sum."""
+    """The currency shown with every amount."""
 
     def cost(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float:
-        """Price of some tokens; cached ones are among the input tokens.
+        """Return the price of tokens; input tokens include the cached ones.
 
         Example:
             >>> prices = Prices(input_per_million=2, cached_per_million=1, output_per_million=6)
@@ -34,40 +34,40 @@ class Prices(Frozen):
 
 
 class BudgetReached(Exception):
-    """A run stopped because its budget was spent; the text says which, and how to go on."""
+    """A run stopped because its budget was spent; the text says which limit was reached and how to continue."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one run may spend; None = as much as it takes."""
+    """How much one run may spend; None = no limit."""
 
     max_tokens: int | None = None
-    """Input and output tokens."""
+    """Maximum input and output tokens together."""
     max_cost: float | None = None
-    """Money, by the prices of knowflow.yaml."""
+    """Maximum cost, by the prices in knowflow.yaml."""
     max_hours: float | None = None
-    """Hours since the run began."""
+    """Maximum hours since the run started."""
 
 
 @dataclass
 class Budget:
-    """Counts what a run spends, over all its techniques."""
+    """Counts what a run spends over all its techniques."""
 
     limits: Limits = field(default_factory=Limits)
     """How much it may spend."""
     tokens: int = 0
-    """Spent so far."""
+    """Tokens spent so far."""
     cost: float = 0.0
-    """Spent so far."""
+    """Money spent so far."""
     begun: float = field(default_factory=time.monotonic)
-    """When the run began, by the monotonic clock."""
+    """When the run started, by the monotonic clock."""
 
     def spend(self, tokens: int, cost: float) -> None:
         """Count one answer."""
         self.tokens, self.cost = self.tokens + tokens, self.cost + cost
 
     def reached(self) -> str | None:
-        """The limit that is reached, in words; None while there is room."""
+        """Return the limit that is reached, in words; None if there is none."""
         hours = (time.monotonic() - self.begun) / 3600
         limits = self.limits
         if limits.max_tokens is not None and self.tokens >= limits.max_tokens:

@@ -1,8 +1,8 @@
-"""The choice among several answers to one prompt: the most coherent one that keeps closest to what it was asked.
+"""Choose among several answers to one prompt: the most coherent one that stays closest to what was asked.
 
 LLM-CF (Sun et al. 2024, arXiv 2403.17688) samples several chains of thought for each example and keeps the best by four
-marks: coherence without repetition, and likeness to the points that the prompt asks for, to what it shows, and to the
-decision it told. Likeness is the cosine of text encodings, below 0 counted as 0; the mean of the four is the score.
+marks: coherence without repetition, and similarity to the points that the prompt asks for, to what it shows, and to the
+decision it states. Similarity is the cosine of text embeddings, at least 0; the score is the mean of the four marks.
 """
 
 import re
@@ -11,19 +11,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 Encode = Callable[[list[str]], np.ndarray]
-"""Texts -> [n, d] float vectors, of any length but 0."""
+"""Texts -> [n, d] float vectors, of any norm but 0."""
 LONG = 3
-"""Words that in a row are a repetition when they come again."""
+"""How many words in a row count as a repetition if they appear again."""
 
 
 def best_candidate(texts: Sequence[str], points: Sequence[str], shown: str, decision: str, encode: Encode) -> int:
-    """Choose one of several answers; the first of equally good ones.
+    """Return the index of the best of several answers; ties go to the first.
 
     Args:
         texts: At least one answer.
         points: What the prompt asks for, point by point; `points_of` finds them.
         shown: What the prompt shows.
-        decision: The outcome that the prompt tells, which the answer is to conclude with.
+        decision: The outcome that the prompt states, with which the answer should conclude.
         encode: Text encoder.
 
     Returns:
@@ -35,10 +35,10 @@ def best_candidate(texts: Sequence[str], points: Sequence[str], shown: str, deci
 def candidate_scores(
     texts: Sequence[str], points: Sequence[str], shown: str, decision: str, encode: Encode
 ) -> np.ndarray:
-    """Score answers: [n] float64 from 0 to 1, the mean of the four marks.
+    """Return the scores of answers: [n] float64 from 0 to 1, the mean of the four marks.
 
-    Likeness to the points is the mean over points. The decision is compared with the answer's last sentence, for the
-    prompt asks to conclude with it, and beside the rest of an answer two words would not count.
+    Similarity to the points is the mean over points. The decision is compared with the answer's last sentence, because
+    the prompt asks to conclude with it, and its two words would not count against a whole answer.
     """
     asked = [*points, shown, decision]
     ends = [last_sentence(text) for text in texts]
@@ -56,7 +56,7 @@ def candidate_scores(
 
 
 def coherence(text: str) -> float:
-    """Share of the runs of three words that are there for the first time: 1 = nothing is said twice.
+    """Return the share of three-word sequences that are distinct: 1 = nothing is repeated.
 
     Example:
         >>> coherence("likes old films likes old films")
@@ -68,7 +68,7 @@ def coherence(text: str) -> float:
 
 
 def last_sentence(text: str) -> str:
-    """The last sentence of a text.
+    """Return the last sentence of a text.
 
     Example:
         >>> last_sentence("A warm film. The user likes it.")
@@ -78,7 +78,7 @@ def last_sentence(text: str) -> str:
 
 
 def points_of(prompt: str) -> tuple[str, ...]:
-    """The points that a prompt asks for, where it numbers them: (1) ..., (2) ...; the list ends with its sentence.
+    """Return the points that a prompt numbers: (1) ..., (2) ...; the list ends with its sentence.
 
     Example:
         >>> points_of("Write (1) a profile of the user, (2) the match; conclude with the decision.")

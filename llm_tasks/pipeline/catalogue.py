@@ -1,4 +1,4 @@
-"""All techniques: every file of `llm_tasks/` and of a team's own folders, found without registration."""
+"""Find all techniques: every file in `llm_tasks/` and in a team's own folders, without registration."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
@@ -11,30 +11,30 @@ TECHNIQUES = Kind("task", "llm_tasks", Task)
 
 
 def find_tasks(folders: Sequence[Path] = ()) -> dict[str, Task]:
-    """All techniques by name.
+    """Return all techniques by name.
 
     Args:
         folders: Folders of a team's own plug-ins.
 
     Raises:
-        PluginFault: A file cannot be imported, or two techniques have one name.
+        PluginFault: A file cannot be imported, or two techniques have the same name.
     """
     return find(TECHNIQUES, folders)
 
 
 def choose_tasks(names: Iterable[str] | None = None, folders: Sequence[Path] = ()) -> tuple[Task, ...]:
-    """Take the named techniques, each once, or all.
+    """Return the named techniques, each once, or all.
 
     Raises:
-        UnknownPlugin: A name is no technique.
-        PluginFault: As `find_tasks`.
+        UnknownPlugin: There is no technique of that name.
+        PluginFault: See `find_tasks`.
     """
     known = find_tasks(folders)
     return tuple(choose(TECHNIQUES, list(dict.fromkeys(names if names is not None else known)), folders))
 
 
 def in_order(tasks: Sequence[Task], known: Mapping[str, Task]) -> tuple[Task, ...]:
-    """Put techniques after those whose answers they read; what is needed and not named comes along.
+    """Sort techniques so that each follows those whose answers it reads; missing ones that are needed are added.
 
     Args:
         tasks: The techniques that were named.
@@ -44,7 +44,7 @@ def in_order(tasks: Sequence[Task], known: Mapping[str, Task]) -> tuple[Task, ..
         Each once, otherwise in the order given.
 
     Raises:
-        PluginFault: A technique needs one that is not there, or itself by way of others.
+        PluginFault: A technique needs one that does not exist, or needs itself through others.
     """
     graph: dict[str, tuple[str, ...]] = {}
     waiting = list(tasks)
@@ -53,13 +53,15 @@ def in_order(tasks: Sequence[Task], known: Mapping[str, Task]) -> tuple[Task, ..
         graph[task.name] = task.needs
         if missing := [name for name in task.needs if name not in known]:
             raise PluginFault(
-                f"{task.name} needs {', '.join(missing)}, which is no task\n  there are: {', '.join(known)}"
+                f"{task.name} needs {', '.join(missing)}, which is not a task\n  there are: {', '.join(known)}"
             )
         waiting += [known[name] for name in task.needs if name not in graph]
     try:
         order = list(TopologicalSorter(graph).static_order())
     except CycleError as error:
-        raise PluginFault(f"tasks that need each other: {' -> '.join(error.args[1])}\n  break the circle") from None
+        raise PluginFault(
+            f"tasks need each other: {' -> '.join(error.args[1])}\n  remove one of these needs=(...)"
+        ) from None
     place = {name: number for number, name in enumerate(graph)}
     depth: dict[str, int] = {}
     for name in order:

@@ -1,4 +1,4 @@
-"""Rows of which several answers were sampled: the best one becomes the row's, and stays it until others come."""
+"""Rows with several sampled answers: the best answer becomes the row's and stays until new ones come."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,18 +22,18 @@ class Candidate(NamedTuple):
     key: str
     """Its key."""
     text: str | None
-    """What of it would be encoded; None on an error."""
+    """Its text to encode; None on an error."""
     fault: str | None
-    """The error; None when there is a text."""
+    """The error; None if there is a text."""
     made_at: datetime
     """When it was answered."""
 
 
 class Choice:
-    """Gathers the candidates of a plan's rows and chooses among them.
+    """Collects the candidates of a plan's rows and chooses among them.
 
     Args:
-        plan: A plan whose calls have all been answered, if only by errors.
+        plan: A plan whose calls have all been answered, if only with errors.
         place: Domain and store.
     """
 
@@ -47,11 +47,11 @@ class Choice:
         self._encoder: DenseEncoder | None = None
 
     def add(self, candidate: Candidate) -> None:
-        """Take a candidate up."""
+        """Add a candidate."""
         self._gathered[candidate.key] = candidate
 
     def made(self, planned: PlannedRow) -> tuple[PlannedRow, str | None, str | None]:
-        """Choose for one row: the row with the best answer's key, its text, and the error that left none."""
+        """Return the row with the key of its best answer, that answer's text, and the error if there is no text."""
         there = [self._gathered[key] for key in planned.candidates]
         good = [candidate for candidate in there if candidate.text is not None]
         if not good:
@@ -60,7 +60,7 @@ class Choice:
         return replace(planned, answer_key=best.key), best.text, None
 
     def _kept(self, planned: PlannedRow, good: list[Candidate], newest: datetime) -> Candidate | None:
-        """What was chosen last time, unless an answer has come since."""
+        """Return the previous choice, unless an answer has come since."""
         key, made_at = self._before.get(planned.row, (None, newest))
         return next((candidate for candidate in good if candidate.key == key and made_at > newest), None)
 
@@ -69,14 +69,14 @@ class Choice:
             return good[0]
         prompt, shown, name = self._plan.prompt, dict(planned.shown or {}), self._plan.task.decision
         assert prompt is not None  # rows of a technique that asks
-        assert name is not None  # the plan has seen to it
+        assert name is not None  # the plan checks this
         decision = str(shown.pop(name))
         points = points_of(self._instructions(prompt, planned.shown or {}))
         texts = [candidate.text or "" for candidate in good]
         return good[best_candidate(texts, points, " ".join(map(str, shown.values())), decision, self._encode)]
 
     def _instructions(self, prompt: Prompt, shown: Mapping[str, Any]) -> str:
-        """The prompt without what it shows, which might hold numbers in brackets of its own."""
+        """Render the prompt without its variables, which might contain numbers in brackets of their own."""
         messages = prompt.render(dict.fromkeys(shown, ""), self._domain)
         return "\n".join(message["content"] for message in messages)
 

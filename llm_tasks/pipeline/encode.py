@@ -1,4 +1,4 @@
-"""Encoding: every text of the lineage gets its vectors, and only new texts are encoded."""
+"""Encode the texts in the lineage; only new texts are encoded."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,29 +24,29 @@ WRITE_EVERY = 2_048
 
 
 class NothingToFit(Exception):
-    """An encoder must be fitted on texts of a task that has none; the text says what to run."""
+    """An encoder cannot be fitted because its task has too few texts; the text says what to run."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What encoding did for one task, or one part of its answers, under one encoder."""
+    """What encoding did for one task, or one part of its answers, with one encoder."""
 
     task: str
     """Name of the technique, or TECHNIQUE.PART."""
     encoder: str
     """Name of the encoder."""
     fingerprint: str
-    """Everything that shapes the vectors."""
+    """Identifies everything that shapes the vectors."""
     dimension: int
     """Length of a vector."""
     texts: int
-    """Distinct texts."""
+    """Number of distinct texts."""
     new: int
-    """Of these, encoded now."""
+    """How many of them were encoded now."""
     fitted: str
-    """`fitted on N texts` when the encoder was fitted now, else empty."""
+    """`fitted on N texts` if the encoder was fitted now, else empty."""
     seen_until: str | None = None
-    """ISO time of the newest event that the encoder was tuned on: its vectors are known only later than that."""
+    """ISO time of the newest event that the encoder was tuned on: its vectors may be used only after that."""
 
 
 def encode_task(
@@ -57,18 +57,18 @@ def encode_task(
     folder: Path | None = None,
     folders: Sequence[Path] = (),
 ) -> list[Encoded]:
-    """Encode a task's texts under several encoders.
+    """Encode a task's texts with several encoders.
 
     Args:
         task: The technique.
         encoders: Encoder name -> config.
         writer: The store's writer.
-        progress: Told how many texts are done.
-        folder: What relative paths are relative to; the folder of knowflow.yaml.
+        progress: Called with the number of encoded texts.
+        folder: Base of relative paths; the folder of knowflow.yaml.
         folders: Folders of a team's own plug-ins.
 
     Raises:
-        NothingToFit: An encoder that is fitted has no texts to be fitted on.
+        NothingToFit: There are too few texts to fit an encoder on.
         OptionFault: An encoder cannot be used.
     """
     store = writer.store
@@ -91,7 +91,7 @@ def encode_task(
 def _encode_missing(
     name: str, encoder: Encoder, whose: str, texts: Mapping[str, str], writer: Writer, progress: Progress
 ) -> int:
-    """Encode the texts that have no vector yet; returns how many they were."""
+    """Encode the texts that have no vector yet; return how many there were."""
     missing = sorted(set(texts) - known_vectors(writer.store, name, encoder.dimension, encoder.fingerprint))
     for start in range(0, len(missing), WRITE_EVERY):
         keys = missing[start : start + WRITE_EVERY]
@@ -101,7 +101,7 @@ def _encode_missing(
 
 
 def task_texts(store: Store, task: str) -> dict[str, str]:
-    """All texts of a task: text key -> text."""
+    """Return all texts of a task: text key -> text."""
     rows = read_lineage(store, [task], ["text_key", "text"]).filter(pl.col("text").is_not_null())
     return dict(rows.unique("text_key").sort("text_key").iter_rows())
 
@@ -117,7 +117,7 @@ def choose_encoders(
     folder: Path,
     folders: Sequence[Path] = (),
 ) -> dict[str, EncoderConfig]:
-    """Take the encoders that a task names, or all, and see that they can be used.
+    """Return the encoders that a task names, or all, after checking that they can be used.
 
     Args:
         task: The technique.
@@ -127,7 +127,7 @@ def choose_encoders(
         folders: Folders of a team's own plug-ins.
 
     Raises:
-        OptionFault: A name is no encoder or cannot name a table, or an encoder cannot be used.
+        OptionFault: There is no encoder of a name, a name cannot name a table, or an encoder cannot be used.
     """
     names = list(encoders) if wanted is None else list(wanted)
     unknown = [name for name in names if name not in encoders]
@@ -144,10 +144,10 @@ def choose_encoders(
 
 
 def model_encoder(name: str, config: EncoderConfig, folder: Path | None, folders: Sequence[Path] = ()) -> Encoder:
-    """Build an encoder that is not fitted; its weights are loaded when it first encodes.
+    """Build an encoder that needs no fitting; its weights are loaded when it first encodes.
 
     Raises:
-        OptionFault: It cannot be used, or it is fitted on a technique's texts.
+        OptionFault: It cannot be used, or it must be fitted on a technique's texts.
     """
     kind, options = _read(name, config, folders)
     return _built(name, kind, options, folder)
@@ -166,7 +166,9 @@ def _read(name: str, config: EncoderConfig, folders: Sequence[Path]) -> tuple[En
 
 def _built(name: str, kind: EncoderKind, options: Frozen, folder: Path | None) -> Encoder:
     if isinstance(kind.build, Fitting):
-        raise OptionFault(f"encoders.{name}: is fitted on a technique's texts\n  use one that is not, such as dense")
+        raise OptionFault(
+            f"encoders.{name}: needs fitting on a technique's texts\n  use an encoder that does not, such as dense"
+        )
     try:
         return kind.build(options, folder or Path())
     except (OSError, ValueError, KeyError, ModuleNotFoundError) as error:
@@ -174,7 +176,7 @@ def _built(name: str, kind: EncoderKind, options: Frozen, folder: Path | None) -
 
 
 def _fitted(name: str, fitting: Fitting, options: Frozen, space: str, writer: Writer) -> tuple[Encoder, str]:
-    """Take up the fitted state of a space, or fit it anew when that is no longer good for its texts."""
+    """Load the fitted state of a space, or fit it again if it no longer suits the texts."""
     texts = task_texts(writer.store, space)
     state = newest_state(writer.store, name, space)
     if state is not None:
@@ -186,7 +188,7 @@ def _fitted(name: str, fitting: Fitting, options: Frozen, space: str, writer: Wr
         encoder = fitting.fit(options, list(texts.values()), f"{name}/{space}")
     except ValueError:
         raise NothingToFit(
-            f"encoder {name}: it is fitted on the texts of {space}, and the {len(texts)} there are hold too few words\n"
+            f"encoder {name}: it is fitted on the texts of {space}, and its {len(texts)} texts have too few words\n"
             f"  make more first (knowflow refresh --task {space}), or name other encoders under tasks: in knowflow.yaml"
         ) from None
     write_state(writer, name, space, encoder.fingerprint, sorted(texts), encoder.state())

@@ -1,4 +1,4 @@
-"""What calls will give and take, going by past runs of the same prompt and model."""
+"""Estimate the tokens and time of calls from past runs of the same prompt and model."""
 
 from dataclasses import dataclass
 
@@ -11,23 +11,23 @@ from llm_tasks.pipeline.before import model_name
 from prompts.prompt import Prompt
 
 RECENT = 5
-"""Past runs that count."""
+"""How many past runs to average."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one call will give and take."""
+    """The expected output and duration of one call."""
 
     output_tokens: float
     """Tokens of its answer."""
     seconds: float
-    """Its share of the time; calls run side by side."""
+    """Its share of the time; calls run in parallel."""
     calls: int
-    """Past calls behind it."""
+    """Number of past calls behind the estimate."""
 
 
 def estimate(store: Store, prompt: Prompt, identity: ModelIdentity) -> Estimate | None:
-    """Average the newest runs of a prompt with a model; None when there were none."""
+    """Average the newest runs of a prompt with a model; None if there were none."""
     same = (pl.col("prompt") == prompt.name) & (pl.col("model") == model_name(identity)) & (pl.col("calls") > 0)
     runs = read_runs(store).filter(same).tail(RECENT)
     calls = int(runs["calls"].sum())

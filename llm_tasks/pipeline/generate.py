@@ -1,4 +1,4 @@
-"""Generation: only what is missing is asked, and every answer is on disk as it comes, not when the batch ends."""
+"""Ask a model for the missing answers; each answer is on disk as it comes, not when the batch ends."""
 
 import json
 import time
@@ -21,22 +21,22 @@ from llm_tasks.pipeline.rows import write_rows
 from llm_tasks.pipeline.workplace import Workplace
 
 COMMIT_ROWS = 5_000
-"""Answers in one commit at most: each commit is a file. Until then they stand in the journal, which is as safe."""
+"""Maximum answers per commit: each commit is a file. Until then they are in the journal, which is as safe."""
 COMMIT_SECONDS = 5.0
 OBSERVE_SECONDS = 1.0
-KEPT = "what was answered is kept, the same command goes on from there"
+KEPT = "the answers so far are kept; run the same command again to continue"
 
 
 @dataclass(frozen=True)
 class Spending:
-    """What a run may spend, and who watches."""
+    """What a run may spend, and its observer."""
 
     prices: Prices = field(default_factory=Prices)
     """What tokens cost."""
     budget: Budget = field(default_factory=Budget)
-    """What may be spent, shared by all techniques of a run."""
+    """The budget, shared by all techniques of a run."""
     observe: Observe = look_away
-    """Told every second how the run goes."""
+    """Called every second with the state of the run."""
 
 
 @dataclass(frozen=True)
@@ -46,47 +46,47 @@ class Generated:
     task: str
     """Name of the technique."""
     rows: int
-    """Rows planned."""
+    """Number of planned rows."""
     calls: int
-    """Requests sent to the engine."""
+    """Number of requests sent to the engine."""
     answered: int
-    """Of these, answered."""
+    """How many of them were answered."""
     errors: dict[str, int]
-    """Rows without a text, by kind of error."""
+    """Number of rows without a text, by kind of error."""
     input_tokens: int
-    """Tokens of the prompts asked now."""
+    """Tokens of the prompts sent now."""
     output_tokens: int
     """Tokens of the answers given now."""
     cached_tokens: int = 0
-    """Of the input tokens, those the engine had computed before (prefix cache)."""
+    """Input tokens that the engine had computed before (prefix cache)."""
     seconds: float = 0.0
     """Time from the first request to the last answer."""
     cost: float = 0.0
-    """By the prices of knowflow.yaml."""
+    """Cost by the prices in knowflow.yaml."""
     withdrawn: int = 0
-    """Rows on record that the data no longer bears out, deleted now."""
+    """Number of stored rows deleted now because the data no longer supports them."""
     shortened: int = 0
-    """Rows whose oldest events were dropped, so that they fit the model's context."""
+    """Number of rows whose oldest events were dropped to fit the model's context."""
 
 
 def generate(
     plan: TaskPlan, place: Workplace, writer: Writer, progress: Progress, spending: Spending | None = None
 ) -> Generated:
-    """Ask what the plan says, then write the lineage of all its rows.
+    """Ask the calls of a plan, then write the lineage of all its rows.
 
     Args:
-        plan: From `plan_task`, made while the writer was held.
+        plan: A plan from `plan_task`, made while the writer was held.
         place: Data, engine and store.
         writer: The store's writer.
-        progress: Told how many calls are done.
-        spending: Prices, budget and who watches; without, nothing is limited.
+        progress: Called with the number of finished calls.
+        spending: Prices, budget and observer; without it, nothing is limited.
 
     Returns:
-        Counts of what was asked and of rows without a text.
+        Counts of calls, tokens and rows without a text.
 
     Raises:
-        EngineFault: The engine broke off; what it had answered is kept, and the lineage is as it was.
-        BudgetReached: The budget is spent; what was answered is kept, and the lineage is as it was.
+        EngineFault: The engine failed; its answers so far are kept, and the lineage is unchanged.
+        BudgetReached: The budget is spent; the answers so far are kept, and the lineage is unchanged.
     """
     last = ask_plan(plan, place, writer, progress, spending or Spending())
     errors = write_rows(plan, place, writer)
@@ -107,14 +107,14 @@ def generate(
 
 
 def ask_plan(plan: TaskPlan, place: Workplace, writer: Writer, progress: Progress, spending: Spending) -> Reading:
-    """Ask what a plan says and keep the answers; the lineage is left alone.
+    """Ask the calls of a plan and store the answers; the lineage is not changed.
 
     Returns:
-        What the run took.
+        Tokens, time and cost of the run.
 
     Raises:
-        EngineFault: The engine broke off; what it had answered is kept.
-        BudgetReached: The budget is spent; what was answered is kept.
+        EngineFault: The engine failed; its answers so far are kept.
+        BudgetReached: The budget is spent; the answers so far are kept.
     """
     meter = Meter(plan.task.name, len(plan.asks), spending.prices)
     try:
@@ -129,7 +129,7 @@ def ask_plan(plan: TaskPlan, place: Workplace, writer: Writer, progress: Progres
 def _ask(
     plan: TaskPlan, place: Workplace, writer: Writer, progress: Progress, spending: Spending, meter: Meter
 ) -> None:
-    """Put every answer on disk as it comes; also takes up what a killed run left."""
+    """Write every answer to disk as it comes; also recover what a killed run left."""
     in_flight: dict[str, Request] = {}
     with answer_log(writer) as log:
         if not plan.asks:
@@ -152,15 +152,15 @@ def _ask(
 
 
 def requests_of(plan: TaskPlan, budget: Budget, in_flight: dict[str, Request]) -> Iterator[Request]:
-    """Hand over the requests of a plan as the engine takes them, until the budget is spent.
+    """Yield the requests of a plan as the engine takes them, until the budget is spent.
 
     Args:
-        plan: What is to be asked.
-        budget: Ends the requests when it is reached.
-        in_flight: Gets every request as it is taken.
+        plan: The plan.
+        budget: Stops the requests when it is spent.
+        in_flight: Receives every request as it is taken.
     """
     for request in plan.spool.requests():
-        if request.key not in plan.asks:  # of a row that a later one has replaced
+        if request.key not in plan.asks:  # its row was replaced by a later one
             continue
         if budget.reached():
             return
@@ -171,13 +171,14 @@ def requests_of(plan: TaskPlan, budget: Budget, in_flight: dict[str, Request]) -
 def _answers(
     place: Workplace, requests: Iterator[Request], in_flight: dict[str, Request], plan: TaskPlan, spending: Spending
 ) -> Iterator[Answer]:
-    """Yield what the engine answers, and say in words when it does not hold to its promise or the budget is spent."""
+    """Yield the engine's answers; raise a readable error if it breaks its contract or the budget is spent."""
     done, total, model = 0, len(plan.asks), place.engine.identity.model
     try:
         for answer in place.engine.generate(requests):
             if answer.key not in in_flight:
                 raise EngineFault(
-                    f"the engine of {model} answered what it was not asked, or twice: {answer.key}\n  {KEPT}"
+                    f"the engine of {model} answered a request that is not open: {answer.key} was answered before, or"
+                    f" never sent\n  {KEPT}"
                 )
             done += 1
             yield answer
@@ -186,17 +187,17 @@ def _answers(
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise EngineFault(
-            f"the engine of {model} broke off after {done:,} of {total:,} calls: {reason}\n  {KEPT}"
+            f"the engine of {model} failed after {done:,} of {total:,} calls: {reason}\n  {KEPT}"
         ) from error
     if done < total:
         limit = spending.budget.reached()
         if limit and not in_flight:
             raise BudgetReached(f"stopped after {done:,} of {total:,} calls of {plan.task.name}: {limit}\n  {KEPT}")
-        raise EngineFault(f"the engine of {model} ended after {done:,} of {total:,} calls\n  {KEPT}")
+        raise EngineFault(f"the engine of {model} stopped after {done:,} of {total:,} calls\n  {KEPT}")
 
 
 def checked(answer: Answer) -> Answer:
-    """Turn an answer that no table could hold into an error: no text and no error, or half of a surrogate pair.
+    """Turn an answer that cannot be stored into an error: neither text nor error, or half of a surrogate pair.
 
     Example:
         >>> checked(Answer("k", chr(0xD800))).error
@@ -213,7 +214,7 @@ def checked(answer: Answer) -> Answer:
 
 
 def _shared_columns(plan: TaskPlan, place: Workplace) -> dict[str, Any]:
-    """What all answers of a technique have in common."""
+    """Return the columns that all answers of a technique share."""
     if plan.prompt is None:
         return {}
     identity, front = place.identity_of(plan.task), plan.prompt.front

@@ -1,4 +1,4 @@
-"""Judging one row of a plan: is its answer there, is it to be asked, and why."""
+"""Judge one row of a plan: whether its answer exists, whether to ask for it, and why."""
 
 import hashlib
 import json
@@ -15,12 +15,12 @@ from llm_tasks.pipeline.task import Parts, Row, Task
 from prompts.prompt import Prompt
 
 AGAIN = "the error is to be retried"
-"""How the reason of a row begins whose error on record is asked again."""
+"""Begins the reason of a row whose stored error is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
-    """One row of knowledge as it shall be; what its prompt shows is not kept, so that millions of them fit memory."""
+    """One planned row of knowledge; what its prompt shows is not kept, so that millions of rows fit in memory."""
 
     row: str
     """Row key: task, entity and as_of."""
@@ -29,59 +29,59 @@ class PlannedRow:
     as_of: datetime
     """The newest event the row may have seen."""
     seen_until: datetime | None
-    """The newest event that really stands in the prompt."""
+    """The newest event that the prompt really contains."""
     text: str | None
-    """The text itself, where no model is asked."""
+    """The text itself if no model is asked."""
     answer_key: str | None
-    """Key of its answer; None when no model is asked, or when the prompt cannot be sent."""
+    """Key of its answer; None if no model is asked or the prompt cannot be sent."""
     input_digest: str
     """Hash of what the prompt shows."""
     status: Status
-    """cached: answered already; failed: an error is on record, or the prompt cannot be sent; new or changed: to be
+    """cached: already answered; failed: an error is stored, or the prompt cannot be sent; new or changed: to be
     asked."""
     why: str
-    """Why it is to be asked, or why it failed."""
+    """Why it must be asked, or why it failed."""
     candidates: tuple[str, ...] = ()
-    """Keys of all its answers, where several are sampled and the best is kept; the first is `answer_key`."""
+    """Keys of all its answers if several are sampled and the best is kept; the first is `answer_key`."""
     shown: Mapping[str, Any] | None = None
-    """What its prompt shows, kept where candidates are compared with it."""
+    """What its prompt shows; kept only to compare candidates with it."""
     reads: str | None = None
-    """Keys of the rows of other techniques that it read, a JSON list; None for a technique that reads none."""
+    """Keys of the rows of other techniques that it read, as a JSON list; None if its technique reads none."""
     parts: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
-    """Texts of its parts, where no model is asked."""
+    """Texts of its parts if no model is asked."""
     choices: tuple[str, ...] = ()
-    """The answers there are, where each row has its own; empty = any."""
+    """The allowed answers, if each row has its own; empty = any."""
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Compares rows that one technique wants with what the store holds."""
+    """Compares the rows that one technique yields with what the store holds."""
 
     task: Task
     """The technique."""
     prompt: Prompt | None
-    """Its prompt; None when no model is asked."""
+    """Its prompt; None if no model is asked."""
     identity: ModelIdentity
     """Which model answers."""
     before: Before
-    """The technique's lineage as it is."""
+    """The technique's current lineage."""
     answers: Mapping[str, str | None]
-    """Every answer key that is known -> its error, None where the model answered."""
+    """Every stored answer key -> its error, None where the model answered."""
     retry: frozenset[str]
     """Kinds of errors that are asked again; `all` is every kind."""
     candidates: int
-    """Answers that each row gets."""
+    """Number of answers for each row."""
 
     def plan(self, row: Row, request: Request | None, fault: str | None) -> tuple[PlannedRow, Sequence[Request]]:
         """Judge one row.
 
         Args:
             row: The row.
-            request: Its request; None when no model is asked.
-            fault: Why it cannot be asked; None when it can.
+            request: Its request; None if no model is asked.
+            fault: Why it cannot be asked; None if it can.
 
         Returns:
-            The planned row, and the requests that are to be made for it.
+            The planned row, and the requests to send for it.
         """
         shown = json.dumps(dict(row.variables), sort_keys=True, default=str)
         digest = hashlib.sha256(shown.encode()).hexdigest()[:16]
@@ -115,12 +115,12 @@ class Judge:
         )
         if status not in ("new", "changed"):
             return planned, ()
-        # Of several candidates those that are lacking, unless all are there and asked again.
+        # Ask for the missing candidates; if all are stored, this is a retry of all of them.
         return planned, [one for one in asked if known or one.key not in self.answers]
 
     def _status(self, key: str, row: Row, digest: str, asked: Sequence[Request], *, known: bool) -> tuple[Status, str]:
         errors = [self.answers[one.key] for one in asked if known]
-        error = errors[0] if errors and None not in errors else None  # one candidate that was answered is enough
+        error = errors[0] if errors and None not in errors else None  # one answered candidate is enough
         if error is not None:
             again = bool(self.retry & {"all", error})
             return ("changed", f"{AGAIN}: {error}") if again else ("failed", error)

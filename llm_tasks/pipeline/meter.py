@@ -1,4 +1,4 @@
-"""What a generation run says of itself while it runs: speed, cache, errors, money, time left."""
+"""Measure a generation run while it runs: speed, cache, errors, cost, time left."""
 
 import time
 from collections import Counter
@@ -16,41 +16,41 @@ class Reading:
     task: str
     """Name of the technique."""
     done: int
-    """Calls that have come back."""
+    """Number of finished calls."""
     total: int
-    """Calls to be made."""
+    """Number of calls to make."""
     errors: Mapping[str, int]
-    """Calls that came back as an error, by kind."""
+    """Number of calls that ended in an error, by kind."""
     input_tokens: int
-    """Tokens of the prompts that have come back."""
+    """Prompt tokens of the finished calls."""
     cached_tokens: int
-    """Of these, computed before (prefix cache)."""
+    """Input tokens that the engine had computed before (prefix cache)."""
     output_tokens: int
     """Tokens of the answers."""
     seconds: float
-    """Since the run began."""
+    """Seconds since the run started."""
     cost: float
-    """By the prices of knowflow.yaml."""
+    """Cost by the prices in knowflow.yaml."""
     currency: str
-    """Of the cost."""
+    """Currency of the cost."""
 
     @property
     def what(self) -> str:
-        """What is being done, as progress calls it."""
+        """Return the label for progress reports."""
         return f"asking {self.task}"
 
     @property
     def rows_per_second(self) -> float:
-        """Calls that came back, a second."""
+        """Return the number of finished calls per second."""
         return self.done / max(self.seconds, 1e-9)
 
     @property
     def seconds_left(self) -> float | None:
-        """Time to the end at this speed; None before the first call came back."""
+        """Return the time left at this speed; None before the first call has finished."""
         return (self.total - self.done) / self.rows_per_second if self.done else None
 
     def line(self) -> str:
-        """Say it in one line, as a progress bar shows it."""
+        """Return a one-line summary for a progress bar."""
         seconds = max(self.seconds, 1e-9)
         parts = [
             f"{self.rows_per_second:,.1f} rows/s",
@@ -67,11 +67,11 @@ class Reading:
 
 
 Observe = Callable[[Reading], None]
-"""Called now and then while a run goes on, and once at its end."""
+"""Called from time to time during a run, and once at its end."""
 
 
 def look_away(reading: Reading) -> None:
-    """Observe nothing."""
+    """Ignore the reading."""
 
 
 @dataclass
@@ -81,24 +81,24 @@ class Meter:
     task: str
     """Name of the technique."""
     total: int
-    """Calls to be made."""
+    """Number of calls to make."""
     prices: Prices
     """What tokens cost."""
     done: int = 0
-    """Calls that have come back."""
+    """Number of finished calls."""
     errors: Counter[str] = field(default_factory=Counter)
-    """Calls that came back as an error, by kind."""
+    """Number of calls that ended in an error, by kind."""
     input_tokens: int = 0
     """Tokens of the prompts."""
     cached_tokens: int = 0
-    """Of these, computed before."""
+    """Input tokens that the engine had computed before (prefix cache)."""
     output_tokens: int = 0
     """Tokens of the answers."""
     begun: float = field(default_factory=time.monotonic)
-    """When the run began."""
+    """When the run started."""
 
     def count(self, answer: Answer) -> float:
-        """Count one answer; returns what it cost."""
+        """Count one answer; return its cost."""
         self.done += 1
         if answer.error is not None:
             self.errors[answer.error] += 1
@@ -108,7 +108,7 @@ class Meter:
         return self.prices.cost(answer.input_tokens, answer.output_tokens, answer.cached_tokens)
 
     def read(self) -> Reading:
-        """Read it."""
+        """Return the current state."""
         cost = self.prices.cost(self.input_tokens, self.output_tokens, self.cached_tokens)
         return Reading(
             self.task,

@@ -1,4 +1,4 @@
-"""From the raw answer to what a technique works with. The raw answer is kept, so a changed parser asks nothing."""
+"""Parse raw answers for a technique. Raw answers are kept, so a changed parser needs no new call."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from prompts.schema import ChoiceSchema, ObjectSchema, ScoresSchema, TextSchema, read_schema
 
 MARKS = " \t\r\n\"'`*.,:;!()[]"
-"""What models put around a word."""
+"""Characters that models put around a word."""
 Parsed = str | dict[str, Any]
 """A text, or the fields of an object."""
 
@@ -20,13 +20,13 @@ class ParseFault(Exception):
 
 
 class Parser:
-    """Reads answers of one declared form: tolerant about what stands around the answer, strict about the answer.
+    """Reads answers of one declared form: tolerant of what surrounds the answer, strict about the answer itself.
 
     Args:
         schema: The prompt's `schema`.
 
     Raises:
-        ParseFault: The form is one this version does not know.
+        ParseFault: This version does not support the form.
 
     Example:
         >>> Parser({"type": "text"})("```\\nA warm film.\\n```")
@@ -43,10 +43,10 @@ class Parser:
         self._model = self._schema.model() if isinstance(self._schema, ObjectSchema) else None
 
     def __call__(self, text: str) -> Parsed:
-        """Read one raw answer.
+        """Parse one raw answer.
 
         Returns:
-            The text without surrounding white space and code fence, the choice as declared, or the object's fields.
+            The text without surrounding whitespace and code fence, the choice as declared, or the object's fields.
 
         Raises:
             ParseFault: The answer is empty, or does not have its form.
@@ -71,10 +71,10 @@ class Parser:
 
 
 def parse_answer(text: str, schema: Mapping[str, Any]) -> Parsed:
-    """Read one raw answer of a declared form; `Parser` reads many.
+    """Parse one raw answer of a declared form; use `Parser` for many.
 
     Raises:
-        ParseFault: The answer does not have its form, or the form is not known.
+        ParseFault: The answer does not have its form, or the form is not supported.
     """
     return Parser(schema)(text)
 
@@ -91,7 +91,7 @@ def _not_empty(text: str) -> str:
 
 
 def one_of(text: str, choices: Sequence[str]) -> str:
-    """Find the declared choice: marks around it and its case do not count unless choices differ in these alone.
+    """Return the declared choice; marks around it and its case are ignored unless choices differ only in these.
 
     Raises:
         ParseFault: It is none of them.
@@ -107,7 +107,7 @@ def _bare(text: str) -> str:
 
 
 def _scores(text: str, candidates: tuple[str, ...]) -> dict[str, float]:
-    """Read log-probabilities, one of each candidate, all of them finite and none above 0."""
+    """Read the log-probability of each candidate, all finite and none above 0."""
     found = next(_objects(text), None)
     if found is None or set(found) != set(candidates):
         raise ParseFault(f"the answer does not score exactly {', '.join(candidates)}")
@@ -122,7 +122,7 @@ def _is_log_probability(value: Any) -> bool:
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """All JSON objects that begin somewhere in a text and do not lie inside one another."""
+    """Yield all JSON objects in a text that are not inside one another."""
     decoder, place = json.JSONDecoder(strict=False), text.find("{")  # strict=False: line breaks inside strings
     while place >= 0:
         try:

@@ -1,4 +1,4 @@
-"""The plan: which rows there are, which answers are there already, what would be asked and why. It writes nothing."""
+"""Plan a refresh: which rows there are, which answers exist, what would be asked and why. Nothing is written."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -29,28 +29,28 @@ class TaskPlan:
     task: Task
     """The technique."""
     prompt: Prompt | None
-    """Its prompt; None when no model is asked."""
+    """Its prompt; None if no model is asked."""
     rows: tuple[PlannedRow, ...]
     """All rows, in the technique's order."""
     asks: Mapping[str, int] = field(default_factory=dict)
-    """Answer key -> input tokens, of every distinct call to be made; 0 where tokens were not counted."""
+    """Answer key -> input tokens of every distinct call to make; 0 if tokens were not counted."""
     withdrawn: tuple[str, ...] = ()
-    """Keys of rows on record that the data no longer bears out; see `Before.withdrawn`."""
+    """Keys of stored rows that the data no longer supports; see `Before.withdrawn`."""
     shortened: int = 0
-    """Rows whose oldest events were dropped, so that they fit the model's context."""
+    """Number of rows whose oldest events were dropped to fit the model's context."""
     estimate: Estimate | None = None
-    """What the calls will give and take, going by past runs; None when there were none."""
+    """Expected output and duration of calls, from past runs; None if there were none."""
     waits: Mapping[str, int] = field(default_factory=dict)
-    """Technique that this one reads -> its rows that are to be asked first; what reads them is not known yet."""
+    """Technique that this one reads -> number of its rows to ask first; rows that read them are not known yet."""
     spool: Spool = field(default_factory=Spool, compare=False, repr=False)
-    """The requests of the calls to be made, maybe some more."""
+    """The requests of the calls to make, possibly with some extra ones."""
 
     def count(self, status: Status) -> int:
-        """Number of rows with a status."""
+        """Return the number of rows with a status."""
         return sum(row.status == status for row in self.rows)
 
     def summary(self) -> dict:
-        """Counts of rows and tokens, ready for JSON."""
+        """Return counts of rows and tokens, ready for JSON."""
         bound = self.prompt.front.sampling.get("max_tokens", 0) if self.prompt else 0
         reasons = Counter(row.why for row in self.rows if row.status in ("new", "changed"))
         failures = Counter(row.why.split(":")[0] for row in self.rows if row.status == "failed")
@@ -85,15 +85,15 @@ def plan_task(
     asked_before: Collection[str] = frozenset(),
     count_tokens: bool = True,
 ) -> TaskPlan:
-    """Compare the rows a technique wants with what the store holds.
+    """Compare the rows that a technique yields with what the store holds.
 
     Args:
         task: The technique.
         place: Data, engine and store.
-        retry: Kinds of errors on record, such as `refused` or `parse`; `all` is every kind. When given, the plan holds
-            the rows with these errors, to be asked again, and no others.
-        asked_before: Keys that earlier techniques of the same refresh ask: techniques with one prompt share the answer.
-        count_tokens: Count the tokens of every prompt to be asked; a refresh leaves that to the engine.
+        retry: Kinds of stored errors, such as `refused` or `parse`; `all` is every kind. If given, the plan holds only
+            rows with these errors, to be asked again.
+        asked_before: Keys that earlier techniques of this refresh ask: techniques with the same prompt share answers.
+        count_tokens: Count the tokens of every prompt to ask; a refresh leaves that to the engine.
 
     Returns:
         The plan; nothing is written.
@@ -119,7 +119,7 @@ def plan_task(
         if planned.row in rows and _newer(rows[planned.row].seen_until, row.seen_until):
             continue
         (shortened.add if shorter else shortened.discard)(planned.row)
-        # Two snapshots of one second are one row of knowledge; the later one has seen more.
+        # Two snapshots in the same second are one row of knowledge; the later one has seen more.
         replaced = replaced or planned.row in rows
         rows[planned.row] = planned
         for one in asked:
@@ -142,10 +142,10 @@ def plan_task(
 
 
 def known_from(row: Row, model_seen_until: datetime | None) -> Row:
-    """Date a row by what its model was tuned on: what such a model says of anything may be news of these events.
+    """Date a row by what its model was tuned on: anything such a model says may reveal those events.
 
-    Rows about events keep the time of their event, by which they are known; whoever shows them looks at
-    `model_seen_until` too.
+    Rows about events keep the time of their event, which identifies them; code that shows them also checks
+    `model_seen_until`.
     """
     if model_seen_until is None or model_seen_until <= row.as_of:
         return row
@@ -153,15 +153,15 @@ def known_from(row: Row, model_seen_until: datetime | None) -> Row:
 
 
 def known_after_reads(task: Task, row: Row) -> Row:
-    """Date a row by what it read of other techniques.
+    """Date a row by what it read from other techniques.
 
     Raises:
-        PluginFault: The technique reads others and does not say what this row read, so that nobody could date it.
+        PluginFault: The technique reads others but does not say what this row read, so the row cannot be dated.
     """
     if not task.needs:
         return row
     if row.reads is None:
-        fix = "say it: Row(..., reads=(...)), or reads=() where it read nothing"
+        fix = "pass Row(..., reads=(...)), or reads=() if it read nothing"
         raise PluginFault(f"{task.name}: its row about {row.entity} does not say what it read\n  {fix}")
     shorter = row.shorter
 
@@ -174,29 +174,29 @@ def known_after_reads(task: Task, row: Row) -> Row:
 
 
 def _newer(one: datetime | None, other: datetime | None) -> bool:
-    """Whether one prompt has seen more than another: of snapshots that become known at once the newest is kept."""
+    """Return whether one prompt has seen more than another: of snapshots with the same `as_of` the newest is kept."""
     return one is not None and other is not None and one > other
 
 
 def number_of_candidates(task: Task, prompt: Prompt | None, place: Workplace) -> int:
-    """How many answers each row of a technique gets.
+    """Return how many answers each row of a technique gets.
 
     Raises:
-        OptionFault: Several are asked for, and the prompt always gives the same one.
+        OptionFault: Several are requested, but the prompt always gives the same one.
     """
     options = place.options_of(task)
     number = options.candidates if isinstance(options, SampledOptions) else 1
     if number > 1 and prompt is not None and not prompt.front.sampling.get("temperature"):
-        what = f"tasks.{task.name}.candidates: {prompt.file} has temperature 0, and all answers would be one"
+        what = f"tasks.{task.name}.candidates: {prompt.file} has temperature 0, so all answers would be the same"
         raise OptionFault(f"{what}\n  leave candidates out, or name another version of the prompt")
     return number
 
 
 def check_prompt(request: Request, prompt: Prompt | None, place: Workplace) -> None:
-    """Let an engine that can (it has a method `check`) look at one request of a prompt before any is paid for.
+    """Let an engine that has a method `check` inspect one request of a prompt before any call is paid for.
 
     Raises:
-        PromptFault: The engine cannot answer this prompt at all; it says why.
+        PromptFault: The engine cannot answer this prompt at all; the text says why.
     """
     check = getattr(place.engine, "check", None)
     if check is None or prompt is None:
@@ -209,11 +209,11 @@ def check_prompt(request: Request, prompt: Prompt | None, place: Workplace) -> N
 
 
 Planned = tuple[Row, Request | None, str | None, bool]
-"""A row, its request (None when no model is asked), why it cannot be asked, and whether it was shortened."""
+"""A row, its request (None if no model is asked), why it cannot be asked, and whether it was shortened."""
 
 
 def task_rows(task: Task, prompt: Prompt | None, place: Workplace) -> Iterator[Planned]:
-    """Yield a technique's rows with their requests, shortened where they would not fit the model's context."""
+    """Yield a technique's rows with their requests, shortened if they would not fit the model's context."""
     renderer = Renderer.of(task, prompt, place) if prompt else None
     for made in task.rows(place.inputs_of(task)):
         row = known_after_reads(task, made)

@@ -1,4 +1,4 @@
-"""What one technique has on record, as another one reads it: text, parsed fields and the moment it is known from."""
+"""Read the stored answers of one technique for another: text, parsed fields and `as_of`."""
 
 import json
 from datetime import datetime
@@ -38,5 +38,5 @@ def read_task(store: Store, task: str) -> Reads:
 
 
 def _known(as_of: datetime, model_seen_until: datetime | None) -> datetime:
-    """From when a row may be shown: rows about events keep their time, but what their model knows counts too."""
+    """Return when a row may be shown: a row about an event keeps its time, but its model's tuning counts too."""
     return as_of if model_seen_until is None else max(as_of, model_seen_until)

@@ -1,4 +1,4 @@
-"""Rows: from the stored answers of a plan to the lineage. Nothing is asked, so that a changed parser costs no call."""
+"""Turn the stored answers of a plan into lineage rows. Nothing is asked, so a changed parser needs no new call."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -28,18 +28,18 @@ COMPARED = (
     "model_seen_until",
     "reads",
 )
-"""What makes a row worth writing again; when none of it changed, the row and its `created_at` stay."""
+"""Columns that decide whether to write a row again; if none changed, the row and its `created_at` stay."""
 WRITTEN_AT_ONCE = 10_000
-"""Rows in one commit, so that memory does not grow with their number."""
+"""Maximum rows per commit, so that memory does not grow with their number."""
 Made = tuple[PlannedRow, Parts | None, str | None]
-"""A row, its texts, and the error that left none."""
+"""A row, its texts, and the error if there is no text."""
 
 
 def write_rows(plan: TaskPlan, place: Workplace, writer: Writer) -> dict[str, int]:
     """Parse the stored answers of a plan, write the lineage rows that changed and delete the withdrawn ones.
 
     Args:
-        plan: A plan whose calls have all been answered, if only by errors.
+        plan: A plan whose calls have all been answered, if only with errors.
         place: Engine and store.
         writer: The store's writer.
 
@@ -48,9 +48,9 @@ def write_rows(plan: TaskPlan, place: Workplace, writer: Writer) -> dict[str, in
     """
     task = plan.task
     lineage = read_lineage(place.store, [task.name, *parts_of(task)], ["row", "task", "entity", "as_of", *COMPARED])
-    # Hashes of 64 bits: that a changed row looks unchanged would take billions of them.
+    # 64-bit hashes: it would take billions of rows for a changed one to look unchanged.
     before = {row[0]: hash(row[4:]) for row in lineage.iter_rows()}
-    # Rows of parts, by the row that they are a part of: those that are not made again have gone.
+    # Rows of parts, with the row that they belong to: those that are not made again are deleted.
     old = {row[0]: row_key(task.name, row[2], row[3]) for row in lineage.iter_rows() if row[1] != task.name}
     del lineage
     errors: Counter[str] = Counter()
@@ -75,7 +75,7 @@ def write_rows(plan: TaskPlan, place: Workplace, writer: Writer) -> dict[str, in
 
 
 def parts_of(task: Task) -> list[str]:
-    """Names of the parts of a technique's answers, as rows and vectors are called."""
+    """Return the names of the parts of a technique's answers, as rows and vectors use them."""
     return [part_name(task.name, part) for part in task.parts]
 
 
@@ -91,7 +91,7 @@ def _shared_columns(plan: TaskPlan, place: Workplace) -> dict[str, Any]:
 
 
 def _rows_of(task: Task, planned: PlannedRow, texts: Parts | None, error: str | None) -> Iterator[dict[str, Any]]:
-    """The row itself, then a row for every text of every part."""
+    """Yield the row itself, then a row for every text of every part."""
     own = _own_columns(planned, texts.text if texts else None, error)
     yield {"task": task.name, "row": planned.row, **own}
     for part, said in (texts.parts if texts else {}).items():
@@ -119,10 +119,10 @@ def _own_columns(planned: PlannedRow, text: str | None, error: str | None) -> di
 
 
 def _made(plan: TaskPlan, place: Workplace) -> Iterator[Made]:
-    """Make every row of a plan: those without an answer, then the others in the order in which answers are stored."""
+    """Yield every row of a plan: first those without an answer, then the others in the order of stored answers."""
     waiting: dict[str, PlannedRow] = {}
     several = [planned for planned in plan.rows if planned.candidates]
-    sharing: dict[str, list[PlannedRow]] = {}  # rows whose answer another row waits for already
+    sharing: dict[str, list[PlannedRow]] = {}  # rows that share the answer another row waits for
     for planned in plan.rows:
         if planned.candidates:
             continue
@@ -149,18 +149,18 @@ def _made(plan: TaskPlan, place: Workplace) -> Iterator[Made]:
                     own = planned.choices
                     texts, fault = (None, f"{error}: {detail}") if error else _parsed(raw, plan, parser, own)
                     yield planned, texts, fault
-    assert not waiting  # an engine that leaves one out has been refused
+    assert not waiting  # an engine that leaves one out has raised EngineFault
     yield from map(partial(_chosen, choice), several)
 
 
 def _chosen(choice: Choice, planned: PlannedRow) -> Made:
-    """A row of which several answers were sampled."""
+    """Make a row with several sampled answers."""
     best, text, fault = choice.made(planned)
     return best, None if text is None else Parts(text, {}), fault
 
 
 def _unasked(planned: PlannedRow, plan: TaskPlan) -> Made:
-    """A row that no model is asked about, or whose prompt cannot be sent."""
+    """Make a row that no model is asked about, or whose prompt cannot be sent."""
     if plan.prompt is not None:
         return planned, None, planned.why
     if is_utf8(planned.text or ""):
@@ -169,19 +169,19 @@ def _unasked(planned: PlannedRow, plan: TaskPlan) -> Made:
 
 
 def _parsed(raw: str, plan: TaskPlan, parser: Parser, choices: tuple[str, ...] = ()) -> tuple[Parts | None, str | None]:
-    """Texts to encode, or the error that left none."""
+    """Return the texts to encode, or the error if there are none."""
     try:
         answer = parser(raw)
         chosen = one_of(str(answer), choices) if choices else answer
         return _encodable(plan.task, plan.task.encode(chosen)), None
     except ParseFault as fault:
         return None, f"parse: {fault}"
-    except Exception as error:  # an answer that a technique's own parser did not foresee is one bad row
+    except Exception as error:  # an answer that a technique's `encode` cannot handle is one bad row
         return None, f"parse: {type(error).__name__}: {error}"
 
 
 def _encodable(task: Task, made: str | Parts) -> Parts:
-    """Check the texts of an answer; parts without a text are left out."""
+    """Check the texts of an answer; parts without a text are dropped."""
     whole = made if isinstance(made, Parts) else Parts(made, {})
     if undeclared := set(whole.parts) - set(task.parts):
         raise ParseFault(f"the technique does not declare its parts {', '.join(sorted(undeclared))}")

@@ -1,4 +1,4 @@
-"""The requests of a plan on their way to the engine: built once, kept outside of memory."""
+"""Hold the requests of a plan for the engine: built once, kept out of memory."""
 
 import tempfile
 from collections.abc import Iterator
@@ -10,22 +10,22 @@ import orjson
 from engines.request import Request, messages_json
 
 IN_MEMORY = 8 << 20
-"""Bytes kept in memory; more than that goes to an unnamed file in the folder that TMPDIR names."""
+"""Bytes kept in memory; the rest goes to an unnamed file in the folder given by TMPDIR."""
 KEY_LENGTH, KIND_LENGTH = 64, 2
 ORDERED_AT_ONCE = 5_000
-"""Requests that are sorted together, so that prompts that begin alike meet in the engine's prefix cache."""
+"""Number of requests sorted together, so that prompts with a common beginning share the engine's prefix cache."""
 
 
 class Spool:
-    """Holds any number of requests; its file vanishes with it."""
+    """Holds any number of requests; its file is deleted with it."""
 
     def __init__(self) -> None:
-        # Closed when it is no longer referred to; an unnamed file leaves nothing behind, not even after a kill.
+        # Closed when it is no longer referenced; an unnamed file leaves nothing behind, not even after a kill.
         self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
-        self._kinds: list[Request] = []  # a request of each sampling, without what it says
+        self._kinds: list[Request] = []  # one request per kind, without key and messages
 
     def add(self, request: Request) -> None:
-        """Keep one request."""
+        """Add one request."""
         kind = replace(request, key="", messages=())
         if kind not in self._kinds:
             self._kinds.append(kind)
@@ -33,11 +33,11 @@ class Spool:
         self._file.write(begin.encode() + messages_json(request.messages) + b"\n")
 
     def requests(self) -> Iterator[Request]:
-        """All requests as they were added, those that begin alike together within some thousands."""
+        """Yield all requests in the order added, sorted by their text within each few thousand."""
         self._file.seek(0)
         place, begin = 0, KEY_LENGTH + KIND_LENGTH
         while True:
-            self._file.seek(place)  # the file is one, however many read it
+            self._file.seek(place)  # several readers share the one file
             window = list(islice(self._file, ORDERED_AT_ONCE))
             if not window:
                 return

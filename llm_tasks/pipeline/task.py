@@ -1,4 +1,4 @@
-"""The seam of a technique: which rows, which prompt, what text is encoded. Nothing about engines, stores or batches."""
+"""The interface of a technique: its rows, its prompt, the text to encode. Nothing about engines, stores or batches."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,9 +15,9 @@ from prompts.domain import Domain
 from sources.tables import Dataset
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""`as_of` of knowledge that rests on no event at all, such as facts about an item."""
+"""`as_of` of knowledge that uses no event, such as facts about an item."""
 REAL = ("item", "user", "query", "event")
-"""What the data holds. An event is named by `sources.tables.event_id`, and its time is `as_of`."""
+"""Kinds of entities in the data. The id of an event comes from `sources.tables.event_id`, and its time is `as_of`."""
 Entity = str
 """What a row of knowledge is about: one of `REAL`, or a kind that answers create, such as `cluster`."""
 
@@ -28,7 +28,7 @@ class EntityList(Frozen):
     path: str
     """A Parquet or CSV file, relative to knowflow.yaml."""
     column: str | tuple[str, str, str]
-    """Its column of ids; where events are listed, its columns of user, item and time."""
+    """Its column of ids; for a list of events, its columns of user, item and time."""
 
 
 class AdapterConfig(Frozen):
@@ -39,32 +39,32 @@ class AdapterConfig(Frozen):
     path: str
     """Its folder, relative to knowflow.yaml."""
     revision: str = ""
-    """Its revision, part of every answer's key; a fingerprint of its files when left out."""
+    """Its revision, part of every answer's key; a fingerprint of its files if not given."""
     seen_until: SeenUntil = None
-    """Time of the newest event of yours that it was tuned on; `none` = on none. Needed where its folder has no
-    knowflow_tuning.json that says it."""
+    """Time of the newest event of your data that it was tuned on; `none` if it saw none. Required if its folder has no
+    knowflow_tuning.json."""
 
 
 class TaskOptions(Frozen):
-    """What knowflow.yaml may say of every task, under `tasks:`; a technique adds options of its own."""
+    """Options of every task under `tasks:` in knowflow.yaml; a technique may add its own."""
 
     prompt_version: int | None = None
-    """A fixed version of the prompt; the newest active one when left out."""
+    """A fixed version of the prompt; the newest active one if not given."""
     only: EntityList | None = None
-    """The entities to ask about; all when left out."""
+    """The entities to ask about; all if not given."""
     encoders: tuple[str, ...] | None = None
-    """Encoders for this task's text; all of `encoders:` when left out."""
+    """Encoders for this task's text; all of `encoders:` if not given."""
     adapter: AdapterConfig | None = None
-    """A LoRA adapter for this task; the model as it is when left out."""
+    """A LoRA adapter for this task; the plain model if not given."""
     too_long: Literal["drop_oldest", "error"] = "drop_oldest"
-    """What becomes of a row that does not fit the model's context: its oldest events are dropped, or it is an error."""
+    """What to do with a row that does not fit the model's context: drop its oldest events, or make it an error."""
 
 
 class SampledOptions(TaskOptions):
     """Options of a technique that chooses among several answers."""
 
     candidates: int = Field(default=1, ge=1, le=8)
-    """How many answers are sampled for each row; the best one is kept."""
+    """How many answers to sample for each row; the best one is kept."""
 
 
 Options = TypeVar("Options", bound=TaskOptions)
@@ -72,18 +72,18 @@ Options = TypeVar("Options", bound=TaskOptions)
 
 @dataclass(frozen=True)
 class Read:
-    """A row of another technique, as a technique that needs it reads it."""
+    """A row of another technique, as read by a technique that needs it."""
 
     row: str
     """Its key in the lineage."""
     entity: str
     """What it is about."""
     as_of: datetime
-    """The newest event behind it, that of its model's tuning among them."""
+    """The newest event behind it, including those its model was tuned on."""
     text: str
-    """Its text, as it is encoded."""
+    """Its text, as encoded."""
     fields: Any
-    """The parsed answer: a text, or the fields of an object; the text where no model was asked."""
+    """The parsed answer: a text, or the fields of an object; the text if no model was asked."""
 
 
 @dataclass(frozen=True)
@@ -91,131 +91,131 @@ class Reads:
     """All rows of another technique."""
 
     of_entity: Mapping[str, Sequence[Read]]
-    """Entity -> its rows, the oldest first."""
+    """Entity -> its rows, oldest first."""
 
     def newest(self, entity: str, before: datetime | None = None) -> Read | None:
-        """The newest row about an entity; with `before`, the newest one known strictly before that moment."""
+        """Return the newest row about an entity; with `before`, the newest one strictly before that moment."""
         rows = self.of_entity.get(entity, ())
         return next((one for one in reversed(rows) if before is None or one.as_of < before), None)
 
     def all(self) -> Iterator[Read]:
-        """The newest row of every entity, in the order of the entities."""
+        """Yield the newest row of every entity, in order of the entities."""
         yield from (rows[-1] for _, rows in sorted(self.of_entity.items()))
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Several texts of one answer: the whole, and named parts with vectors of their own."""
+    """Several texts of one answer: the whole, and named parts with their own vectors."""
 
     text: str
     """The text of the row itself."""
     parts: Mapping[str, str | Sequence[str]]
-    """Part -> its text; or several texts, a set, of which each has a vector. A part without a text has no row."""
+    """Part -> its text, or several texts (a set), each with its own vector. A part without a text has no row."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One thing to ask about: an entity at a moment, and what the prompt may see of it."""
+    """One thing to ask about: an entity at a moment, and what the prompt may show of it."""
 
     entity: str
     """Id of the item, user, query or event."""
     as_of: datetime
-    """The newest event this row may have seen; a sample sees the row only when strictly later."""
+    """The newest event this row may have seen; only strictly later samples see the row."""
     variables: Mapping[str, Any]
-    """What the prompt's text may use."""
+    """Variables of the prompt's text."""
     seen_until: datetime | None = None
-    """Time of the newest event that really stands in the variables, for a user one of its own; None when there is
+    """Time of the newest event that the variables really contain, for a user one of their own; None if there is
     none. Once that event has left the log, the row is withdrawn (`Before.withdrawn`)."""
     reads: Sequence[Read] | None = field(default=None, compare=False, repr=False)
-    """What of other techniques stands in the variables. A technique with `needs` says it of every row, if only that it
-    is nothing: (). The row's `as_of` is then at least theirs."""
+    """Rows of other techniques that the variables contain. A technique with `needs` must give this for every row, () if
+    there are none. The row's `as_of` is then at least theirs."""
     choices: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    """The answers there are for this row, where each row has its own and the prompt's schema, a `text`, cannot list
-    them. An answer is read as one of a schema `choice`: another one is an error of its row. Empty = any answer."""
+    """The allowed answers, if each row has its own and the prompt's schema, a `text`, cannot list them. Answers are
+    read as with a schema `choice`: any other answer is an error of its row. Empty = any answer."""
     shorter: "Callable[[], Row | None] | None" = field(default=None, compare=False, repr=False)
-    """Makes the same row with less to show, or None when nothing more can go; for prompts that would be too long."""
+    """Returns the same row showing less, or None if nothing more can be dropped; for prompts that would be too long."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a technique's rows are made from."""
+    """The inputs of a technique's rows."""
 
     dataset: Dataset
-    """The user's events, items, users and queries. Outcomes are shown of events whose part is `train` alone."""
+    """The user's events, items, users and queries. Show outcomes only of events whose part is `train`."""
     domain: Domain
     """The words of the domain."""
     options: TaskOptions
-    """What knowflow.yaml says of this task; `own_options` has the type that the technique declares."""
+    """The task's options in knowflow.yaml; `own_options` returns them in the type that the technique declares."""
     only: frozenset[str] | None = None
     """Entities to ask about; None = all."""
     listed: pl.DataFrame | None = None
     """Events to ask about: user, item (String), time (Datetime us UTC); None = the technique chooses them."""
     needed: Mapping[str, Callable[[], Reads]] = field(default_factory=dict, compare=False, repr=False)
-    """Technique that is needed -> reads what it has on record."""
+    """Needed technique -> function that reads its stored answers."""
 
     def answers(self, task: str) -> Reads:
-        """What another technique has on record.
+        """Return the stored answers of another technique.
 
         Args:
-            task: Its name, one of the technique's `needs`.
+            task: Its name, one of this technique's `needs`.
 
         Raises:
             TypeError: It is not declared: `@llm_task(..., needs=("kar_item",))`.
         """
         if task not in self.needed:
-            raise TypeError(f"{task} is read and not declared: @llm_task(..., needs=({task!r},))")
+            raise TypeError(f"{task} is read but not declared\n  declare it: @llm_task(..., needs=({task!r},))")
         return self.needed[task]()
 
     def own_options(self, kind: type[Options]) -> Options:
-        """The options as the technique declares them.
+        """Return the options in the type that the technique declares.
 
         Raises:
-            TypeError: They are of another technique.
+            TypeError: The options are those of another technique.
         """
         if not isinstance(self.options, kind):
             raise TypeError(f"these are {type(self.options).__name__}, not {kind.__name__}")
         return self.options
 
     def wanted(self, entity: str) -> bool:
-        """Say whether an entity is to be asked about."""
+        """Return whether to ask about an entity."""
         return self.only is None or entity in self.only
 
 
 @dataclass(frozen=True)
 class Task:
-    """A technique that asks a model, or (without a prompt) one that makes its text itself."""
+    """A technique that asks a model or, without a prompt, makes its text itself."""
 
     name: str
-    """Name of the technique, the same as its file, its prompt and its vectors."""
+    """Name of the technique, its file, its prompt and its vectors."""
     entity: Entity
     """What a row is about."""
     prompt: str | None
-    """Task name of the prompt; None when no model is asked, then `variables["text"]` is the text."""
+    """Task name of the prompt; None if no model is asked, then `variables["text"]` is the text."""
     encode: Callable[[Any], "str | Parts"]
-    """Turns a parsed answer into the text that is encoded, or into several."""
+    """Turns a parsed answer into the text to encode, or into several."""
     rows: Callable[[Inputs], Iterator[Row]]
     """Yields the rows."""
     lexical_space: str
     """Name of the task on whose texts the lexical encoder is fitted; its own unless it must match another's."""
     decision: str | None = None
-    """Variable with the outcome that an answer must come to; a technique that has one can choose among candidates."""
+    """Variable with the outcome that an answer must conclude with; needed to choose among candidates."""
     opt_in: bool = False
-    """Whether it runs only where it is named; of the others all run where none is named."""
+    """Whether it runs only if it is named; all others run if none is named."""
     options: type[TaskOptions] = TaskOptions
-    """What knowflow.yaml may say of it under `tasks:`."""
+    """Its options under `tasks:` in knowflow.yaml."""
     needs: tuple[str, ...] = ()
     """Techniques whose answers it reads; they run before it."""
     parts: tuple[str, ...] = ()
-    """Named parts of an answer: `NAME.PART` has vectors of its own."""
+    """Named parts of an answer: `NAME.PART` has its own vectors."""
     doc: str = field(repr=False, default="")
     """The docstring of the technique's file."""
 
 
 def answer_text(answer: Any) -> str:
-    """Encode the answer alone: prompt and history stay out of the vector (KAR, section 4.2).
+    """Return the text of the answer alone: prompt and history stay out of the vector (KAR, section 4.2).
 
     Args:
-        answer: A text, or the fields of an object, which are written one after the other.
+        answer: A text, or the fields of an object, which are joined in order.
 
     Example:
         >>> answer_text({"mood": ["grim", "slow"], "director": "Jane Doe", "acclaim": 4.5})
@@ -244,20 +244,20 @@ def llm_task(
 
     Args:
         entity: What a row is about.
-        prompt: Task name of its prompt file, or None when no model is asked.
-        encode: Turns a parsed answer into the text that is encoded.
-        lexical_space: Task on whose texts the lexical encoder is fitted, when not on its own.
-        decision: Variable with the outcome that an answer must come to, when there is one.
-        opt_in: Run it only where it is named: in knowflow.yaml or by `--task`.
-        options: Its options: a subclass of `TaskOptions` in its file, when it has any of its own.
-        needs: Techniques whose answers it reads by `inputs.answers(NAME)`; they run before it.
-        parts: Names of the parts that `encode` may give, each with vectors of its own.
+        prompt: Task name of its prompt file, or None if no model is asked.
+        encode: Turns a parsed answer into the text to encode.
+        lexical_space: Task on whose texts the lexical encoder is fitted, if not its own.
+        decision: Variable with the outcome that an answer must conclude with, if there is one.
+        opt_in: Run it only if it is named: in knowflow.yaml or with `--task`.
+        options: Its options: a subclass of `TaskOptions` in its file, if it has any of its own.
+        needs: Techniques whose answers it reads with `inputs.answers(NAME)`; they run before it.
+        parts: Names of the parts that `encode` may return, each with its own vectors.
         creates: Whether its rows are about something that answers create, such as clusters or synthetic events, and
-            that the data does not hold. Such rows never meet samples or evaluations.
+            that is not in the data. Such rows never reach samples or evaluations.
 
     Raises:
-        ValueError: An entity that the data does not hold is not declared, or the other way round; or a technique that
-            chooses among answers has parts.
+        ValueError: `creates` contradicts whether the data holds the entity, or a technique that chooses among answers
+            has parts.
 
     Example:
         >>> @llm_task(entity="item", prompt="kar_item")
@@ -269,9 +269,9 @@ def llm_task(
 
     if creates == (entity in REAL):
         what = "is real" if creates else "is not in the data"
-        raise ValueError(f"{entity} {what}: say creates={not creates}, or name {' or '.join(REAL)}")
+        raise ValueError(f"{entity} {what}: pass creates={not creates}, or use {' or '.join(REAL)}")
     if parts and decision is not None:
-        raise ValueError("a technique that chooses among several answers has one text an answer, and no parts")
+        raise ValueError("a technique with `decision` has one text per answer: leave out `parts`, or `decision`")
 
     def declare(rows: Callable[[Inputs], Iterator[Row]]) -> Task:
         module = inspect.getmodule(rows)

@@ -1,4 +1,4 @@
-"""All that the stages of a refresh share, and what knowflow.yaml says of each technique."""
+"""What all stages of a refresh share, and the options of each technique in knowflow.yaml."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,36 +22,36 @@ from sources.tables import Dataset
 
 
 class OptionFault(Exception):
-    """A task's option in knowflow.yaml cannot be used; the text says what to change."""
+    """An option in knowflow.yaml cannot be used; the text says what to change."""
 
 
 @dataclass(frozen=True)
 class Workplace:
-    """All that the stages of a refresh share."""
+    """What all stages of a refresh share."""
 
     dataset: Dataset
     """The user's data."""
     domain: Domain
     """The words of the domain."""
     engine: Engine
-    """Who answers."""
+    """The engine that answers."""
     store: Store
-    """Where answers, lineage and vectors are kept."""
+    """Holds answers, lineage and vectors."""
     options: Mapping[str, TaskOptions]
     """Task name -> options; a missing task has the defaults."""
     folder: Path
-    """What relative paths in options are relative to."""
+    """Base of relative paths in options."""
     cutoff: date | None = None
-    """Until when the engine's model knows the world; None when that is unknown."""
+    """Knowledge cutoff of the engine's model; None if unknown."""
     plugins: tuple[Path, ...] = ()
     """Folders of a team's own plug-ins, prompts and domains."""
 
     def options_of(self, task: Task) -> TaskOptions:
-        """Options of one task; its defaults where knowflow.yaml says nothing."""
+        """Return the options of one task; its defaults if knowflow.yaml gives none."""
         return self.options.get(task.name) or task.options()
 
     def inputs_of(self, task: Task) -> Inputs:
-        """What a technique makes its rows from.
+        """Return the inputs of a technique's rows.
 
         Raises:
             OptionFault: The file that lists its entities cannot be used.
@@ -66,10 +66,10 @@ class Workplace:
         return Inputs(self.dataset, self.domain, options, only, listed, needed)
 
     def adapter_of(self, task: Task) -> Adapter | None:
-        """The LoRA adapter of a task.
+        """Return the LoRA adapter of a task, or None.
 
         Raises:
-            OptionFault: Its folder holds no adapter, or nobody says what it was tuned on.
+            OptionFault: Its folder has no adapter, or it is not known what it was tuned on.
         """
         config = self.options_of(task).adapter
         if config is None:
@@ -77,7 +77,7 @@ class Workplace:
         return read_adapter(task.name, config.name, config.revision, self.folder / config.path, config.seen_until)
 
     def identity_of(self, task: Task) -> ModelIdentity:
-        """Which model answers a task, its adapter among it, and the newest event that either was tuned on."""
+        """Return which model answers a task, including its adapter, and the newest event that either was tuned on."""
         adapter = self.adapter_of(task)
         if adapter is None:
             return self.engine.identity
@@ -89,23 +89,23 @@ class Workplace:
 def read_adapter(
     task: str, name: str, revision: str, folder: Path, said: datetime | Literal["none"] | None = None
 ) -> Adapter:
-    """Find the adapter that a task names.
+    """Load the adapter that a task names.
 
     Args:
         task: The task.
         name: Name of the adapter.
-        revision: Its revision; a fingerprint of its files where empty.
+        revision: Its revision; a fingerprint of its files if empty.
         folder: Its folder.
-        said: What knowflow.yaml says of the newest event that it was tuned on.
+        said: The newest event that it was tuned on, according to knowflow.yaml.
 
     Raises:
-        OptionFault: Its folder holds no adapter, or nobody says what it was tuned on.
+        OptionFault: Its folder has no adapter, or it is not known what it was tuned on.
     """
     path = folder.resolve()
     if not (path / "adapter_config.json").is_file():
         raise OptionFault(
-            f"tasks.{task}.adapter: {path} holds no adapter_config.json\n"
-            "  name the folder that peft's save_pretrained wrote"
+            f"tasks.{task}.adapter: {path} has no adapter_config.json\n"
+            "  set path to the folder that peft's save_pretrained wrote"
         )
     try:
         seen = tuned_until(path, said, f"tasks.{task}.adapter")
@@ -121,7 +121,7 @@ def only_entities(only: EntityList, folder: Path, task: Task) -> frozenset[str]:
         OptionFault: The file or its column is missing.
     """
     if not isinstance(only.column, str):
-        raise OptionFault(f"tasks.{task.name}.only: names three columns\n  name one, that of the {task.entity}s' ids")
+        raise OptionFault(f"tasks.{task.name}.only.column: has three names\n  give one, of {task.entity} ids")
     (ids,) = _read_columns(only, folder, task, [only.column])
     return frozenset(ids.cast(pl.String).to_list())
 
@@ -133,11 +133,11 @@ def listed_events(only: EntityList, folder: Path, task: Task) -> pl.DataFrame:
         OptionFault: The file or a column is missing, or a time cannot be read.
     """
     if isinstance(only.column, str):
-        raise OptionFault(f"tasks.{task.name}.only: names one column\n  name three: [user, item, time] of an event")
+        raise OptionFault(f"tasks.{task.name}.only.column: has one name\n  give three: [user, item, time] of an event")
     user, item, time = _read_columns(only, folder, task, only.column)
     times, wrong = to_time(time)
     if wrong.any():
-        raise OptionFault(f"tasks.{task.name}.only: {wrong.sum():,} values of {only.column[2]} are no time")
+        raise OptionFault(f"tasks.{task.name}.only: {wrong.sum():,} values of {only.column[2]} are not a time")
     events = {"user": to_id(user).cast(pl.String), "item": to_id(item).cast(pl.String), "time": times}
     return pl.DataFrame(events).drop_nulls().unique(maintain_order=True)
 

@@ -8,7 +8,7 @@ def test_a_limit_ends_a_refresh_with_one_and_the_same_command_goes_on(shop, know
     gone_on = knowflow.run("refresh", "--config", str(shop.config), "--json")
 
     assert stopped.returncode == 1
-    assert "of at most 100\n  what was answered is kept, the same command goes on from there" in stopped.stderr
+    assert "of at most 100\n  the answers so far are kept; run the same command again to continue" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert gone_on.returncode == 0, gone_on.stderr
     assert len(shop.calls("gave")) == len(set(shop.calls("gave"))) == 20

@@ -123,7 +123,7 @@ def test_an_engine_that_breaks_off_is_told_in_a_sentence(make_shop, knowflow):
     done = knowflow.run("refresh", "--config", str(shop.config))
 
     assert done.returncode != 0
-    assert "broke off after 2 of 4 calls: ConnectionError: the server is gone" in done.stderr
+    assert "failed after 2 of 4 calls: ConnectionError: the server is gone" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(known_answers(shop.place().store)) == 2
 
@@ -146,7 +146,7 @@ def test_a_disk_that_takes_no_more_ends_a_refresh_cleanly_and_the_same_command_g
 
     assert stopped.returncode == 1
     assert f"{shop.folder / 'runs' / 'store'}: the store cannot be written: File too large" in stopped.stderr
-    assert "the same command goes on from there" in stopped.stderr
+    assert "run the same command again to continue" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert 0 < len(kept) < 60
     assert kept >= set(shop.calls("gave")[: len(kept)])

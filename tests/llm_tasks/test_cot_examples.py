@@ -284,13 +284,13 @@ def test_a_list_of_events_is_read_from_three_columns(make_shop):
 @pytest.mark.parametrize(
     ("task", "column", "words"),
     [
-        ("cot_examples", "item", r"tasks\.cot_examples\.only: names one column\n  name three"),
+        ("cot_examples", "item", r"tasks\.cot_examples\.only\.column: has one name\n  give three"),
         ("cot_examples", ["user", "item", "day"], r"has no column 'day'\n  it has user, item, time, rating"),
-        ("cot_examples", ["user", "item", "user"], r"20 values of user are no time"),
+        ("cot_examples", ["user", "item", "user"], r"20 values of user are not a time"),
         (
             "kar_item",
             ["user", "item", "time"],
-            r"tasks\.kar_item\.only: names three columns\n  name one, that of the items'",
+            r"tasks\.kar_item\.only\.column: has three names\n  give one, of item ids",
         ),
     ],
 )

@@ -107,7 +107,7 @@ def test_a_space_without_texts_says_what_to_run(shop):
 
     with pytest.raises(
         NothingToFit,
-        match=r"texts of kar_item, and the 0 there .*\n  make more first \(knowflow refresh --task kar_item\)",
+        match=r"texts of kar_item, and its 0 texts have too few words\n  make more first \(knowflow refresh --task kar_item\)",
     ):
         shop.encode("kar_user")
 
@@ -251,5 +251,5 @@ def test_settings_that_a_kind_does_not_know_are_reported_where_it_is_used(folder
 
 
 def test_a_fitted_encoder_encodes_nothing_but_its_technique_s_texts(tmp_path):
-    with pytest.raises(OptionFault, match="is fitted on a technique's texts"):
+    with pytest.raises(OptionFault, match="needs fitting on a technique's texts"):
         model_encoder("l", EncoderConfig(kind="lexical"), tmp_path)

@@ -95,7 +95,7 @@ def test_a_folder_that_holds_no_adapter_is_told_before_anything_is_asked(shop):
     place = with_adapter(shop)
 
     with pytest.raises(
-        OptionFault, match=r"tasks\.kar_item\.adapter: .*films holds no adapter_config\.json\n  name the folder"
+        OptionFault, match=r"tasks\.kar_item\.adapter: .*films has no adapter_config\.json\n  set path to"
     ):
         plan_task(find_tasks()["kar_item"], place)
     assert shop.calls() == []
