@@ -1,9 +1,9 @@
-"""The answers: every call of a model, once, under its content key; on disk the moment it comes.
+"""Answers: every model call, stored once under its content key and written to disk as soon as it comes.
 
-Answers are committed to the table by the thousand, for every commit is a file and thousands of files make reads slow.
-Until then they stand in a journal beside it, one line each, so that a killed run loses no answer that has been paid
-for: the next writer takes the journal up before it asks anything. A journal that is taken up twice changes nothing, for
-keys are content. What a crash of the whole machine can lose are the answers since the last commit, seconds' worth.
+Answers are committed to the table by the thousand, because every commit is a file and thousands of files slow down
+reads. Until then they are in a journal beside the table, one line each, so that a killed run loses no paid answer: the
+next writer recovers the journal before it asks anything. Recovering a journal twice changes nothing, because keys are
+content hashes. A crash of the whole machine can lose the answers since the last commit, a few seconds' worth.
 """
 
 import errno
@@ -29,8 +29,9 @@ Row = dict[str, Any]
 
 
 def known_answers(store: Store) -> dict[str, str | None]:
-    """All keys with their error, None where the model answered; those in the journal of a killed run among them."""
-    journal = {row["key"]: row["error"] for row in _journalled(store.folder / JOURNAL)}  # first: it may move meanwhile
+    """Return all keys with their error, None where the model answered; includes the journal of a killed run."""
+    # The journal first: another process may move its rows to the table meanwhile.
+    journal = {row["key"]: row["error"] for row in _journalled(store.folder / JOURNAL)}
     table = store.read(TABLE, ANSWERS, columns=["key", "error"])
     return dict(zip(table["key"].to_pylist(), table["error"].to_pylist(), strict=True)) | journal
 
@@ -38,7 +39,7 @@ def known_answers(store: Store) -> dict[str, str | None]:
 def read_answers(
     store: Store, keys: Iterable[str], columns: list[str] | None = None, version: int | None = None
 ) -> pl.DataFrame:
-    """Read the answers of some keys from the table, all columns or `key` and some."""
+    """Read the answers of some keys from the table; `columns` must include `key`."""
     wanted = pl.DataFrame({"key": sorted(set(keys))}, schema={"key": pl.String})
     table = store.read(TABLE, ANSWERS, columns=columns, version=version)
     return pl.DataFrame(pl.from_arrow(table)).join(wanted, on="key", how="semi")
@@ -63,17 +64,17 @@ def scan_answers(store: Store, columns: list[str], model: str, revision: str, ad
 
 
 def write_answers(writer: Writer, rows: list[Row]) -> int:
-    """Commit answers, given as one dict a row with the columns of `schemas.ANSWERS`."""
+    """Commit answers, one dict per row with the columns of `schemas.ANSWERS`."""
     return writer.upsert(TABLE, pa.Table.from_pylist(rows, schema=ANSWERS), ANSWERS) if rows else 0
 
 
 class AnswerLog:
-    """Takes answers one by one; get one from `answer_log`.
+    """Stores answers one by one; create it with `answer_log`.
 
     Args:
         writer: The store's writer.
         file: File descriptor of the journal, open for appending.
-        rows: What the journal holds already.
+        rows: Rows that are already in the journal.
     """
 
     def __init__(self, writer: Writer, file: int, rows: list[Row]) -> None:
@@ -81,11 +82,11 @@ class AnswerLog:
         self._waiting = {row["key"]: row for row in rows}
 
     def __len__(self) -> int:
-        """Number of answers that wait for a commit."""
+        """Return the number of answers waiting for a commit."""
         return len(self._waiting)
 
     def append(self, row: Row) -> None:
-        """Put an answer on disk: a dict with the columns of `schemas.ANSWERS`.
+        """Write an answer to disk: a dict with the columns of `schemas.ANSWERS`.
 
         Raises:
             OSError: The disk is full.
@@ -96,7 +97,7 @@ class AnswerLog:
             raise OSError(errno.ENOSPC, f"the disk is full: {JOURNAL} could not take an answer")
 
     def commit(self) -> None:
-        """Move what waits into the table, then empty the journal; killed in between, the next run does it again."""
+        """Move waiting answers to the table, then empty the journal; if killed in between, the next run repeats it."""
         write_answers(self._writer, list(self._waiting.values()))
         os.ftruncate(self._file, 0)
         self._waiting = {}
@@ -104,7 +105,7 @@ class AnswerLog:
 
 @contextmanager
 def answer_log(writer: Writer) -> Iterator[AnswerLog]:
-    """Open the log; first the journal of a killed run is taken up, at the end all that waits is committed."""
+    """Open the log: recover the journal of a killed run first, and commit all waiting answers at the end."""
     path = writer.store.folder / JOURNAL
     rows = _journalled(path)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -113,14 +114,14 @@ def answer_log(writer: Writer) -> Iterator[AnswerLog]:
         log.commit()
         try:
             yield log
-        finally:  # an interrupt keeps what has been answered
+        finally:  # an interrupt keeps the answers so far
             log.commit()
     finally:
         os.close(file)
 
 
 def _journalled(path: Path) -> list[Row]:
-    """Read the journal; a last line that was cut off by a kill is no answer."""
+    """Read the journal; a last line cut off by a kill is ignored."""
     if not path.is_file():
         return []
     rows = [orjson.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
@@ -128,7 +129,7 @@ def _journalled(path: Path) -> list[Row]:
 
 
 def _moments(row: Row) -> Row:
-    seen, cutoff = row.get("seen_until"), row.get("knowledge_cutoff")  # an older version's journal knows neither
+    seen, cutoff = row.get("seen_until"), row.get("knowledge_cutoff")  # missing in an older version's journal
     return {
         "created_at": datetime.fromisoformat(row["created_at"]),
         "seen_until": datetime.fromisoformat(seen) if seen else None,

@@ -1,8 +1,9 @@
-"""Codes and edges beside vectors: semantic ids of entities, and graphs between them, with two clocks as all knowledge.
+"""Codes and edges: semantic ids of entities and graphs between them, with two clocks like all knowledge.
 
-A set of codes has a name (`rqvae`) and the fingerprint of what made it; sets of other fingerprints stand beside it in
-the table, and a release says which one is read. A row is known from the later of its own `as_of` and `seen_until`, the
-newest event that what made the set has seen: codes made of vectors that were tuned on later events are news of these.
+A set of codes has a name (`rqvae`) and the fingerprint of what made it. The table may hold sets of the same name with
+other fingerprints, and a release says which one to read. A row is known from the later of its own `as_of` and
+`seen_until`, the newest event that the maker of the set has seen: codes made from vectors that were tuned on later
+events reveal those events.
 """
 
 import hashlib
@@ -26,40 +27,40 @@ CODES_TABLE, EDGES_TABLE = "codes", "edges"
 
 @dataclass(frozen=True)
 class Made:
-    """What made a set of codes or edges."""
+    """How a set of codes or edges was made."""
 
     name: str
     """Name of the set, such as `rqvae`."""
     fingerprint: str
-    """Everything that shapes it."""
+    """Identifies everything that shapes it."""
     made_from: Mapping[str, str]
-    """Name of the vectors that it was made of, such as `item_facts/dense` -> their fingerprint."""
+    """Name of the vectors that it was made from, such as `item_facts/dense` -> their fingerprint."""
     seen_until: np.datetime64 | None = None
-    """datetime64[us], UTC: the newest event that what made it has seen; None when it has seen none."""
+    """datetime64[us], UTC: the newest event that its maker has seen; None if it has seen none."""
 
     def facts(self) -> dict[str, Any]:
-        """What a release notes of it."""
+        """Return what a release records of it."""
         seen = None if self.seen_until is None else _moment(self.seen_until).isoformat()
         return {"fingerprint": self.fingerprint, "made_from": dict(self.made_from), "seen_until": seen}
 
 
 @dataclass(frozen=True)
 class Codes:
-    """A set of codes: L integers a row, from the coarsest to the finest."""
+    """A set of codes: L integers per row, from the coarsest to the finest."""
 
     made: Made
-    """What made it."""
+    """How it was made."""
     entity: str
     """What a row is about: `item`, `user` and so on."""
     entities: np.ndarray
     """[M] str, the id of each row's entity."""
     as_of: np.ndarray
-    """[M] datetime64[us], UTC: the newest event the row may have seen; no two rows of an entity have the same."""
+    """[M] datetime64[us], UTC: the newest event the row may have seen; unique among the rows of an entity."""
     codes: np.ndarray
     """[M, L] int32, 0 or more."""
 
     def at(self, entities: np.ndarray, time: np.ndarray) -> np.ndarray:
-        """Read the codes of entities as they were known strictly before moments.
+        """Return the codes of entities as they were known strictly before given times.
 
         Args:
             entities: [N] str.
@@ -76,8 +77,8 @@ class Codes:
         return out
 
     def knowledge(self) -> Knowledge:
-        """Give the codes as arms read them, beside vectors: a row is known from the later of its two clocks on."""
-        order = np.argsort(self.as_of, kind="stable")  # of rows that become known at once the newest one is read
+        """Return the codes as arms read them; a row is known from the later of its two clocks."""
+        order = np.argsort(self.as_of, kind="stable")  # of rows that become known together, the newest is read
         known = _known_from(self.as_of, self.made.seen_until)[order]
         return Knowledge(CODES_TABLE, self.made.name, self.entity, self.entities[order], known, self.codes[order])
 
@@ -87,7 +88,7 @@ class Edges:
     """A graph: M weighted edges between entities."""
 
     made: Made
-    """What made it."""
+    """How it was made."""
     source: np.ndarray
     """[M] str."""
     target: np.ndarray
@@ -100,7 +101,7 @@ class Edges:
     """[M] datetime64[us], UTC: the newest event the edge may have seen."""
 
     def before(self, time: np.datetime64) -> "Edges":
-        """Keep what was known strictly before a moment; of several rows of one edge the newest."""
+        """Return the edges known strictly before a moment; of several rows of one edge, the newest."""
         known = _known_from(self.as_of, self.made.seen_until) < time
         columns = {name: getattr(self, name)[known] for name in ("source", "target", "kind", "weight", "as_of")}
         newest = pl.DataFrame(columns).sort("as_of", maintain_order=True)
@@ -110,7 +111,7 @@ class Edges:
 
 
 def write_codes(writer: Writer, codes: Codes) -> int:
-    """Commit a set of codes; rows that are there are replaced."""
+    """Commit a set of codes; existing rows are replaced."""
     rows = {
         "key": _keys(codes.made, codes.entities, codes.as_of),
         "entity_type": [codes.entity] * len(codes.entities),
@@ -122,7 +123,7 @@ def write_codes(writer: Writer, codes: Codes) -> int:
 
 
 def write_edges(writer: Writer, edges: Edges) -> int:
-    """Commit a graph; edges that are there are replaced."""
+    """Commit a graph; existing edges are replaced."""
     rows = {
         "key": _keys(edges.made, zip(edges.source, edges.target, edges.kind, strict=True), edges.as_of),
         **{name: getattr(edges, name).tolist() for name in ("source", "target", "kind", "weight")},
@@ -161,7 +162,7 @@ def released_edges(store: Store, release: Release, name: str) -> Edges:
 
 
 def made_of(release: Release, table: str, name: str) -> Made:
-    """What a release says of a set of codes or edges.
+    """Return what a release records of a set of codes or edges.
 
     Args:
         release: The release.
@@ -169,7 +170,7 @@ def made_of(release: Release, table: str, name: str) -> Made:
         name: Name of the set.
 
     Raises:
-        NoRelease: It holds none of that name.
+        NoRelease: The release holds none of that name.
     """
     sets = release.facts.get(table, {})
     if name not in sets:
@@ -180,7 +181,7 @@ def made_of(release: Release, table: str, name: str) -> Made:
 
 
 def read_rows(store: Store, release: Release, table: str, made: Made) -> pl.DataFrame:
-    """Rows of a set as a release holds them, in the order of their keys; none where it has no such table."""
+    """Return the rows of a set as a release holds them, ordered by key; none if it has no such table."""
     schema = {CODES_TABLE: CODES, EDGES_TABLE: EDGES}[table]
     if table not in release.versions:
         return pl.DataFrame(pl.from_arrow(schema.empty_table()))
@@ -190,7 +191,7 @@ def read_rows(store: Store, release: Release, table: str, made: Made) -> pl.Data
 
 
 def _keys(made: Made, about: Iterable[Any], as_of: np.ndarray) -> list[str]:
-    """Name every row by its set, what it is about and when it was known."""
+    """Return the keys of rows: a hash of the set, the entity or edge, and `as_of`."""
     parts = (
         [made.name, made.fingerprint, *map(str, one if isinstance(one, tuple) else (one,)), int(time)]
         for one, time in zip(about, as_of.astype("datetime64[us]").astype(np.int64), strict=True)
@@ -199,7 +200,7 @@ def _keys(made: Made, about: Iterable[Any], as_of: np.ndarray) -> list[str]:
 
 
 def _clocks(made: Made, as_of: np.ndarray) -> dict[str, Sequence[Any]]:
-    """The columns that codes and edges share."""
+    """Return the columns that codes and edges share."""
     count = len(as_of)
     seen = None if made.seen_until is None else _moment(made.seen_until)
     return {

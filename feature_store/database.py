@@ -1,4 +1,4 @@
-"""The LanceDB database: one folder, reads pinned to a version, one writer at a time."""
+"""The LanceDB database: one folder, reads at a pinned version, one writer at a time."""
 
 import errno
 import json
@@ -23,15 +23,15 @@ from feature_store.schemas import LATER
 
 KEEP_UNTAGGED = timedelta(days=7)
 COMPACT_EVERY = 20
-"""Files of a table that are too many: thousands of small ones make reads several times slower."""
+"""Number of files above which a table is compacted: thousands of small files slow down reads several times."""
 ROWS_IN_A_FILE = 1_000_000
-"""Rows that a compacted file holds."""
+"""Rows in a compacted file."""
 KEYS_IN_A_CONDITION = 1_000
-"""Keys in one condition of a deletion."""
+"""Maximum keys in one delete condition."""
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE, errno.EACCES, errno.EPERM)
 LARGEST_MERGE = 64 << 20
-"""Bytes in one merge; the merge path of LanceDB has a pool of 150 MB."""
-WORDS = FTS(  # whoever writes words has cut them already: the index changes nothing
+"""Maximum bytes in one merge; LanceDB's merge has a memory pool of 150 MB."""
+WORDS = FTS(  # the words are already analysed: the index must not change them
     base_tokenizer="whitespace",
     lower_case=False,
     stem=False,
@@ -39,23 +39,23 @@ WORDS = FTS(  # whoever writes words has cut them already: the index changes not
     ascii_folding=False,
     max_token_length=None,
 )
-"""Full-text index of a column of words with blanks between them."""
+"""Full-text index of a column of words separated by spaces."""
 
 
 class StoreBusy(Exception):
-    """Another process is writing to the store; the text says which."""
+    """Another process is writing to the store; the text names it."""
 
 
 class StoreUnwritable(Exception):
-    """The disk did not take what was written: full, gone, or read-only; the text says which and what to do."""
+    """The disk rejected a write because it is full, gone or read-only; the text says which and what to do."""
 
 
 class OtherVersion(Exception):
-    """A table was written by another version of this program; the text says which and what to do."""
+    """A table was written by another version of KnowFlow; the text names the table and says what to do."""
 
 
 class DuplicateKeys(Exception):
-    """A table or a batch holds one key more than once; the text says which table and how many."""
+    """A table or a batch holds a key more than once; the text says which table and how many rows."""
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,19 @@ class Store:
     """Absolute folder of the database."""
 
     def path(self, table: str) -> Path:
-        """Folder of one table."""
+        """Return the folder of a table."""
         return self.folder / f"{table}.lance"
 
     def has(self, table: str) -> bool:
-        """Say whether a table is there; one whose first commit was killed is not, whatever files it left."""
+        """Return whether a table exists; one whose first commit was killed does not, whatever files it left."""
         return any(self.path(table).glob("_versions/*.manifest"))
 
     def tables(self) -> list[str]:
-        """Names of all tables."""
+        """Return the names of all tables."""
         return sorted(path.stem for path in self.folder.glob("*.lance") if self.has(path.stem))
 
     def version(self, table: str) -> int:
-        """Newest version of a table."""
+        """Return the newest version of a table."""
         return lance.dataset(str(self.path(table))).version
 
     def read(
@@ -89,12 +89,12 @@ class Store:
         where: str | None = None,
         version: int | None = None,
     ) -> pa.Table:
-        """Read rows of a table, of its newest version or of a pinned one.
+        """Read rows of a table at its newest version or a pinned one.
 
         Args:
             table: Name of the table; a missing table reads as an empty one.
             schema: Its schema; a column that was added later reads as null from a table that lacks it.
-            columns: Columns to read; all when left out.
+            columns: Columns to read; all if not given.
             where: SQL condition.
             version: Version to read.
 
@@ -114,39 +114,39 @@ class Store:
         return found.select(wanted)
 
     def added_columns(self, table: str, wanted: Sequence[str], schema: pa.Schema, there: Sequence[str]) -> list[str]:
-        """Columns that are wanted and were added to the schema after a table was made.
+        """Return the wanted columns that were added to the schema after a table was created.
 
         Raises:
-            OtherVersion: It lacks others.
+            OtherVersion: The table lacks other columns.
         """
         later = [name for name in wanted if LATER.items() <= _metadata(schema, name).items() and name not in there]
         self.check_columns(table, [name for name in wanted if name not in later], there)
         return later
 
     def check_columns(self, table: str, wanted: Sequence[str], there: Sequence[str]) -> None:
-        """Make sure that a table has the columns that are wanted.
+        """Check that a table has the wanted columns.
 
         Raises:
-            OtherVersion: It lacks some.
+            OtherVersion: The table lacks some of them.
         """
         lacking = sorted(set(wanted) - set(there))
         if lacking:
             raise OtherVersion(
                 f"{self.folder}: table {table} was written by another version of KnowFlow:"
                 f" it has no {', '.join(lacking)}\n"
-                "  name another home: in knowflow.yaml to begin anew, or go back to that version"
+                "  set another home: in knowflow.yaml to start over, or go back to that version"
             )
 
     @contextmanager
     def writer(self, purpose: str) -> Iterator["Writer"]:
-        """Become the one writer of the store.
+        """Become the only writer of the store.
 
         Args:
-            purpose: What for, shown to whoever is refused meanwhile.
+            purpose: Shown to other processes that are refused meanwhile.
 
         Raises:
-            StoreBusy: Another process writes.
-            StoreUnwritable: The disk did not take what was written inside; what was written before is kept.
+            StoreBusy: Another process is writing.
+            StoreUnwritable: The disk rejected a write; everything written before is kept.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock, holder = FileLock(self.folder / "writer.lock"), self.folder / "writer.json"
@@ -170,7 +170,7 @@ class Store:
                 raise
             raise StoreUnwritable(
                 f"{self.folder}: the store cannot be written: {reason}\n"
-                "  what was answered is kept; make room or fix the disk, the same command goes on from there"
+                "  the answers so far are kept; free space or fix the disk, then run the same command again to continue"
             ) from error
         finally:
             holder.unlink(missing_ok=True)
@@ -178,7 +178,7 @@ class Store:
 
 
 def _of_the_disk(error: Exception) -> str | None:
-    """The operating system's own words when a disk has failed; LanceDB wraps them in an error of its own."""
+    """Return the operating system's message if the disk failed; LanceDB wraps it in its own error."""
     number = error.errno if isinstance(error, OSError) else None
     if number is None:
         told = re.search(r"os error (\d+)", str(error))
@@ -187,7 +187,7 @@ def _of_the_disk(error: Exception) -> str | None:
 
 
 def _holder(file: Path) -> dict[str, Any]:
-    """Read who writes; empty in the moment before the writer has said so."""
+    """Read who is writing; empty until the writer has recorded itself."""
     try:
         return json.loads(file.read_text())
     except (OSError, ValueError):
@@ -195,7 +195,7 @@ def _holder(file: Path) -> dict[str, Any]:
 
 
 class Writer:
-    """Writes to a store; get one from `Store.writer`.
+    """Writes to a store; create it with `Store.writer`.
 
     Args:
         store: The store.
@@ -203,14 +203,14 @@ class Writer:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        # Interval 0: a stale handle would insert keys that are already there.
+        # Interval 0: a stale handle would insert keys that already exist.
         self._connection = lancedb.connect(str(store.folder), read_consistency_interval=timedelta(0))
 
     def upsert(self, table: str, data: pa.Table, schema: pa.Schema) -> int:
-        """Insert new keys and replace known ones.
+        """Insert rows with new keys and replace rows with existing keys.
 
         Args:
-            table: Name of the table; created when it is missing.
+            table: Name of the table; created if missing.
             data: Rows with the columns of `schema`.
             schema: Schema whose first column is the key.
 
@@ -218,7 +218,7 @@ class Writer:
             Rows inserted or replaced.
 
         Raises:
-            DuplicateKeys: The rows hold one key twice, which LanceDB would insert twice without a word.
+            DuplicateKeys: The rows hold a key twice; LanceDB would silently insert both.
             OtherVersion: The table lacks a column of the schema that is not marked as added later.
         """
         key = schema.names[0]
@@ -235,7 +235,7 @@ class Writer:
         return len(rows)
 
     def _add_columns(self, table: str, schema: pa.Schema) -> None:
-        # Versions that a release names keep the table as it was: they read the new column as null.
+        # Versions pinned by a release keep the table as it was: they read the new column as null.
         if self.store.has(table):
             dataset = lance.dataset(str(self.store.path(table)))
             lacking = self.store.added_columns(table, schema.names, schema, dataset.schema.names)
@@ -243,38 +243,38 @@ class Writer:
                 dataset.add_columns(pa.schema([schema.field(name) for name in lacking]))
 
     def delete(self, table: str, key: str, keys: Iterable[str]) -> None:
-        """Delete rows by their key; releases made earlier keep theirs."""
+        """Delete rows by their key; earlier releases keep theirs."""
         listed = sorted(set(keys))
         for start in range(0, len(listed), KEYS_IN_A_CONDITION):
             chosen = ", ".join(quoted(value) for value in listed[start : start + KEYS_IN_A_CONDITION])
             self._connection.open_table(table).delete(f"{key} IN ({chosen})")
 
     def _compact_when_many(self, table: str) -> None:
-        # Counted in the table, not in this process: a nightly run commits once or twice, and every night.
+        # Counted in the table, not in this process: a nightly run commits only once or twice, but every night.
         dataset = lance.dataset(str(self.store.path(table)))
         if len(dataset.get_fragments()) > COMPACT_EVERY + dataset.count_rows() // ROWS_IN_A_FILE:
             self.compact(table)
 
     def index_words(self, table: str, column: str) -> None:
-        """Make the index of a column of words anew; versions of the table that a release names keep theirs."""
+        """Rebuild the index of a column of words; versions of the table pinned by a release keep theirs."""
         self._connection.open_table(table).create_index(column, config=WORDS, replace=True)
 
     def is_indexed(self, table: str, column: str) -> bool:
-        """Say whether a column has an index that holds every row; after a kill it may not."""
+        """Return whether a column has an index of all rows; after a kill it may not."""
         handle = self._connection.open_table(table)
         stats = [handle.index_stats(index.name) for index in handle.list_indices() if index.columns == [column]]
         return any(stat is not None and stat.num_unindexed_rows == 0 for stat in stats)
 
     def compact(self, table: str) -> None:
-        """Join small files and drop old versions that no release names."""
+        """Merge small files and delete old versions that no release pins."""
         self._connection.open_table(table).optimize(cleanup_older_than=timedelta(days=365_000))
-        # lancedb's own clean-up stops at a tagged version; this one passes over it and sweeps a killed writer's files.
+        # lancedb's own clean-up stops at a tagged version; this one skips it and also removes a killed writer's files.
         lance.dataset(str(self.store.path(table))).cleanup_old_versions(
             KEEP_UNTAGGED, error_if_tagged_old_versions=False
         )
 
     def tag(self, table: str, name: str, version: int) -> None:
-        """Keep a version of a table for ever, under a name."""
+        """Keep a version of a table permanently, under a name."""
         tags = self._connection.open_table(table).tags
         if name in tags.list():
             tags.update(name, version)
@@ -287,7 +287,7 @@ def _metadata(schema: pa.Schema, name: str) -> dict[str, str]:
 
 
 def quoted(value: str) -> str:
-    """A text as SQL conditions write it.
+    """Quote a text for an SQL condition.
 
     Example:
         >>> quoted("it's")
@@ -297,15 +297,15 @@ def quoted(value: str) -> str:
 
 
 def check_keys(store: Store, table: str, key: str | None = None) -> int:
-    """Count a table's rows and make sure that no key stands twice.
+    """Count a table's rows and check that no key appears more than once.
 
     Args:
         store: The store.
         table: Name of the table.
-        key: The column of keys; its first one, as `Writer.upsert` has it, when left out.
+        key: The key column; the first column, as in `Writer.upsert`, if not given.
 
     Raises:
-        DuplicateKeys: A key stands twice.
+        DuplicateKeys: A key appears more than once.
     """
     dataset = lance.dataset(str(store.path(table)))
     keys = dataset.to_table(columns=[key or dataset.schema.names[0]]).column(0)
@@ -316,5 +316,5 @@ def check_keys(store: Store, table: str, key: str | None = None) -> int:
 
 
 def command_line() -> str:
-    """The command this process runs, as `Store.writer` shows it."""
+    """Return the command that this process runs, as `Store.writer` shows it."""
     return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""What a fitted encoder has seen: the newest event behind the texts that its state was fitted on."""
+"""Find what a fitted encoder has seen: the newest event behind the texts that it was fitted on."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,15 +15,15 @@ from feature_store.vectors import STATES_TABLE
 def fitted_until(store: Store, versions: Mapping[str, int]) -> dict[str, datetime | None]:
     """Find the newest event behind every fitted state.
 
-    A text is known from the `as_of` of its first row on. Texts that a state was fitted on and that have left the
-    lineage count as new as the newest text of their technique.
+    A text is known from the `as_of` of its first row. Texts that a state was fitted on and that have left the lineage
+    count as being as new as the newest text of their technique.
 
     Args:
         store: The store.
         versions: Table -> version to read.
 
     Returns:
-        Fingerprint -> time; None where the texts rest on no event at all.
+        Fingerprint -> time; None if no event is behind the texts.
     """
     if STATES_TABLE not in versions or LINEAGE_TABLE not in versions:
         return {}

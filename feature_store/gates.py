@@ -1,4 +1,4 @@
-"""Gates: what must hold before a release is published."""
+"""Gates: checks that must pass before a release is published."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ class RewriteGates(Frozen):
     """Thresholds for the served table of rewrites."""
 
     relevance_fall: float = Field(default=0.05, ge=0, le=1)
-    """By how much the mean relevance may fall below that of the current release."""
+    """How far the mean relevance may fall below that of the current release."""
     unchanged: float = Field(default=0.2, ge=0, le=1)
-    """Share of rewrites that may be empty, the query itself, or double."""
+    """Share of rewrites that may be empty, the query itself, or duplicates."""
     drift: float = Field(default=1.0, ge=0, le=1)
     """Share of queries whose best rewrite may differ from the current release; 1 = any."""
 
 
 class GatesConfig(Frozen):
-    """Thresholds, as knowflow.yaml says them under `gates:`."""
+    """Thresholds under `gates:` in knowflow.yaml."""
 
     answered: float = Field(default=0.9, ge=0, le=1)
     """Share of a task's rows that must have a text."""
@@ -36,36 +36,36 @@ class GatesConfig(Frozen):
     drift: float = Field(default=1.0, ge=0, le=1)
     """Share of a task's rows whose text may differ from the current release; 1 = any."""
     rewrites: RewriteGates = RewriteGates()
-    """What must hold of the served table of rewrites."""
+    """Thresholds for the served table of rewrites."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One gate and what it found."""
+    """One gate and its result."""
 
     name: str
-    """What was checked."""
+    """What is checked."""
     holds: bool
-    """Whether it holds."""
+    """Whether the check passed."""
     found: str
-    """What was found, in words with numbers."""
+    """The finding, with numbers."""
 
 
 class GatesClosed(Exception):
-    """A release was not published.
+    """A release was not published because a gate failed.
 
     Args:
-        gates: All gates, those that hold and those that do not.
-        command: What to run when the cause is fixed.
+        gates: All gates, passed and failed.
+        command: The command to run after the cause is fixed.
     """
 
     def __init__(self, gates: Sequence[Gate], command: str = "knowflow refresh") -> None:
         self.gates = tuple(gates)
         lines = [f"  {'holds ' if gate.holds else 'FAILED'}  {gate.name}: {gate.found}" for gate in gates]
         super().__init__(
-            "nothing was released, the current release is unharmed\n" + "\n".join(lines) + "\n"
+            "nothing was released; the current release is unchanged\n" + "\n".join(lines) + "\n"
             "fix the cause (knowflow plan shows failed rows), or change gates: in knowflow.yaml,"
-            f" and run: {command}"
+            f" then run: {command}"
         )
 
 
@@ -77,15 +77,15 @@ def check_gates(
     leaks: LeakReport,
     before: pl.DataFrame | None,
 ) -> list[Gate]:
-    """Check all gates over the newest version of every table; hold the writer meanwhile.
+    """Check all gates on the newest version of every table; the caller must hold the writer.
 
     Args:
-        store: The store, with everything written.
+        store: The store, after everything has been written.
         tasks: Tasks of the release.
         vectors: "task/encoder" -> fingerprint and dimension.
         config: Thresholds.
-        leaks: Result of the leak check over the candidate.
-        before: row and text_key of the current release; None when there is none.
+        leaks: Result of the leak check on the candidate.
+        before: row and text_key of the current release; None if there is none.
     """
     rows = read_lineage(store, tasks, ["row", "task", "text_key", "error"])
     gates = [_unique(store)]
@@ -98,7 +98,7 @@ def check_gates(
                 gates.append(_encoded(store, name, part, made))
     gates += _same_space(store, vectors)
     found = f"{leaks.leaks:,} leaks in {leaks.pairs:,} pairs of a sample and a row"
-    for one in leaks.counter_examples[:1]:  # a candidate that is not published cannot be looked at afterwards
+    for one in leaks.counter_examples[:1]:  # a candidate that is not published cannot be inspected afterwards
         found += f"; the first: {one.question}: {one.row}, {one.event}; {one.fix}"
     return [*gates, Gate("no leak", leaks.leaks == 0, found)]
 
@@ -109,7 +109,7 @@ def _unique(store: Store) -> Gate:
 
 
 def _answered(task: str, rows: pl.DataFrame, least: float) -> Gate:
-    # A task without a single row is a mistake (ids that match nothing), not full coverage.
+    # A task without any row is a mistake (ids that match nothing), not full coverage.
     share = rows["text_key"].count() / max(len(rows), 1)
     reasons = rows["error"].drop_nulls().value_counts(sort=True).head(1)
     example = f"; most often: {reasons['error'][0]}" if len(reasons) else ""
@@ -136,7 +136,7 @@ def _encoded(store: Store, name: str, rows: pl.DataFrame, made: Mapping[str, Any
 
 
 def _same_space(store: Store, vectors: Mapping[str, Mapping[str, Any]]) -> list[Gate]:
-    """Vectors of one space can be compared only when one fit made them, whichever task they are of."""
+    """Check that all vectors of a space come from one fit, across tasks: otherwise they cannot be compared."""
     spaces = spaces_of(store)
     fits: dict[tuple[str, str], dict[str, set[str]]] = {}
     for name, made in vectors.items():

@@ -7,14 +7,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Vectors of one task under one encoder, as one release holds them."""
+    """Vectors of one task from one encoder, as a release holds them."""
 
     task: str
     """Name of the technique, such as `kar_item`."""
     encoder: str
     """Name of the encoder, such as `dense` or `lexical`."""
     entity: str
-    """What a row is about: `item`, `user`, or `event` (one of a user with an item, at the time `as_of`)."""
+    """What a row is about: `item`, `user`, or `event` (of a user with an item, at time `as_of`)."""
     entities: np.ndarray
     """[M] str, the id of each row's entity."""
     as_of: np.ndarray
@@ -23,19 +23,18 @@ class Knowledge:
     """[M, d] float32; int32 where it holds codes (`feature_store.codes.Codes.knowledge`)."""
     seen_until: np.datetime64 | None = None
     """datetime64[us], UTC: the newest event that the encoder, or the model that wrote about events, was tuned on; None
-    when they know none. The `as_of` of
-    rows about items and users is never earlier; that of rows about events stays the event's own time, so that whoever
-    shows them to a sample looks at this, too."""
+    if there is none. The `as_of` of rows about items and users is never earlier. Rows about events keep the event's own
+    time as `as_of`, so code that shows them to a sample must check this too."""
 
 
 def mean_of_sets(knowledge: Knowledge) -> Knowledge:
-    """Put the mean in place of several vectors of one entity and moment; all others stay as they are.
+    """Replace several vectors of one entity and moment by their mean; all others stay unchanged.
 
     Args:
         knowledge: Vectors, M rows.
 
     Returns:
-        At most M rows, in the order in which an entity and a moment come first.
+        At most M rows, ordered by the first row of each entity and moment.
 
     Example:
         >>> when = np.array(["2020-01-01"] * 3, dtype="datetime64[us]")
@@ -59,15 +58,15 @@ def mean_of_sets(knowledge: Knowledge) -> Knowledge:
 
 
 def as_of_rows(entity: np.ndarray, time: np.ndarray, row_entity: np.ndarray, row_as_of: np.ndarray) -> np.ndarray:
-    """Find for each sample the newest row of its entity that was known strictly before the sample's time.
+    """Return for each sample the newest row of its entity that was known strictly before the sample's time.
 
-    A row whose `as_of` equals the sample's time is not seen: many logs hold several events of one second.
+    A row whose `as_of` equals the sample's time is not seen: many logs hold several events in one second.
 
     Args:
-        entity: [N] int64, code of the entity each sample asks about.
-        time: [N] datetime64[us], when each sample happened.
-        row_entity: [M] int64, code of the entity each row is about.
-        row_as_of: [M] datetime64[us], the newest event each row may have seen.
+        entity: [N] int64, code of the entity that each sample asks about.
+        time: [N] datetime64[us], time of each sample.
+        row_entity: [M] int64, code of the entity that each row is about.
+        row_as_of: [M] datetime64[us], the newest event that each row may have seen.
 
     Returns:
         [N] int64: index into the rows, -1 where no row was known yet.
@@ -81,7 +80,7 @@ def as_of_rows(entity: np.ndarray, time: np.ndarray, row_entity: np.ndarray, row
         return np.full(len(entity), -1, dtype=np.int64)
     order = np.lexsort((row_as_of, row_entity))
     sorted_entity, sorted_time = row_entity[order], row_as_of[order]
-    # One sortable integer per (entity, time): times become ranks, so that no date can overflow it.
+    # One sortable integer per (entity, time); times become ranks, so that no date can overflow it.
     moments = np.unique(np.concatenate([sorted_time, time]))
     width = np.int64(len(moments) + 1)
     row_key = sorted_entity.astype(np.int64) * width + np.searchsorted(moments, sorted_time)

@@ -1,18 +1,18 @@
-"""The leak check: walks a whole release and looks for knowledge that a sample could not have had.
+"""The leak check: go through a whole release and look for knowledge that a sample could not have had.
 
-It reads the tables themselves, never through a reader that a model uses, and asks:
+It reads the tables directly, never through a reader that a model uses, and asks:
 
 1. Clocks (leak_clocks.py): has a row seen an event, by its prompt or by its model's tuning, later than its `as_of`?
-   Does a sample or a tested search see a row that has seen its time or later? Does a row about an event carry the very
-   time of an event that trains? Is its answer there?
+   Does a sample or a tested search see a row that has seen its time or later? Does a row about an event have exactly
+   the time of a training event? Is its answer in the release?
 2. Texts (leak_texts.py): does a stored prompt, or a text that no model wrote, name an event of its user that came after
-   `as_of`, or what its query led to, in whatever words? Does a text say of these what its answer does not?
-3. Ratings (leak_ratings.py): does a row about an item tell how it was rated later?
-4. What was made of the texts (leak_made.py): does the release give out vectors earlier than the newest event that their
-   encoder was fitted or tuned on? The served table of rewrites is asked as rows about queries are.
-5. Codes and edges (leak_codes.py): does the release give them out earlier than the newest event behind them?
+   `as_of`, or what its query led to, however it is written? Does a text name any of these when its answer does not?
+3. Ratings (leak_ratings.py): does a row about an item reveal how it was rated later?
+4. What was made from texts (leak_made.py): does the release serve vectors earlier than the newest event that their
+   encoder was fitted or tuned on? The served table of rewrites is checked like rows about queries.
+5. Codes and edges (leak_codes.py): does the release serve them earlier than the newest event behind them?
 
-docs/explanation/how-it-works.md says what it cannot see.
+docs/explanation/how-it-works.md lists what it cannot detect.
 """
 
 from dataclasses import dataclass
@@ -43,17 +43,17 @@ from feature_store.releases import Release, released_answers, released_lineage
 
 SHOW = 20
 FIXES = {
-    UNTRAINED: "take training events alone (those whose part is train), then: knowflow refresh --task TASK",
+    UNTRAINED: "use only training events (those whose part is train), then: knowflow refresh --task TASK",
     ELSEWHEN: "set as_of to the event's own time, then: knowflow refresh --task TASK",
-    UNDATED: "knowflow refresh --task TASK dates its rows anew",
-    FORGOTTEN: "say seen_until: of the model as it was when it was asked, or name another revision: and refresh",
-    LOST: "knowflow refresh --task TASK asks again",
-    NAMED["answer"]: "let encode: make the text of the answer alone, then: knowflow refresh --task TASK",
+    UNDATED: "date its rows again: knowflow refresh --task TASK",
+    FORGOTTEN: "set seen_until: to what the model was tuned on when it answered, or set another revision:, and refresh",
+    LOST: "ask again: knowflow refresh --task TASK",
+    NAMED["answer"]: "let encode make the text from the answer alone, then: knowflow refresh --task TASK",
     RATED: "set as_of and seen_until to the newest rating shown, then: knowflow refresh --task TASK",
-    UNSAID_CODES: "make the set anew, with the seen_until that feature_store.leak_codes.seen_behind gives",
-    UNSAID: "knowflow refresh --task TASK notes what the encoder has seen",
+    UNSAID_CODES: "make the set again, with the seen_until that feature_store.leak_codes.seen_behind returns",
+    UNSAID: "record what the encoder has seen: knowflow refresh --task TASK",
 }
-"""Question -> what fixes it; the others by `FIX`."""
+"""Question -> how to fix it; `FIX` for all others."""
 FIX = "show only events up to as_of, and set as_of to the newest one shown, then: knowflow refresh --task TASK"
 
 
@@ -64,36 +64,36 @@ class CounterExample:
     question: str
     """What went wrong, in words."""
     row: str
-    """Row of the lineage, or `rewrites/QUERY` for one of the served table."""
+    """Row of the lineage, or `rewrites/QUERY` for the served table."""
     as_of: datetime
     """Its as_of."""
     event: str
     """The event that should not have been seen, or the sample that should not have seen the row."""
     time: datetime | None
-    """When that event or sample happened; None where nobody knows."""
+    """Time of that event or sample; None if unknown."""
     fix: str = FIX
-    """What fixes it."""
+    """How to fix it."""
 
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What the walk found."""
+    """The result of a leak check."""
 
     rows: int
-    """Rows of knowledge looked at."""
+    """Number of rows of knowledge checked."""
     samples: int
-    """Samples looked at."""
+    """Number of samples checked."""
     pairs: int
-    """Samples that see a row, summed over tasks."""
+    """Number of samples that see a row, summed over tasks."""
     leaks: int
     """Number of leaks."""
     counter_examples: tuple[CounterExample, ...]
-    """The first of them, of every kind in turn."""
+    """The first leaks, taking each kind in turn."""
     texts: int = 0
-    """Prompts and texts read."""
+    """Number of prompts and texts read."""
 
     def to_dict(self) -> dict:
-        """Counts and counter-examples, ready for JSON."""
+        """Return counts and counter-examples, ready for JSON."""
         return {
             "rows": self.rows,
             "texts": self.texts,
@@ -108,12 +108,12 @@ class LeakReport:
 
 
 def leak_check(store: Store, release: Release, evidence: Evidence) -> LeakReport:
-    """Walk every row and every sample of a release.
+    """Check every row and every sample of a release.
 
     Args:
         store: The store.
-        release: The release to walk, published or about to be.
-        evidence: The data as it is, and the words by which prompts show it.
+        release: The release to check, published or about to be.
+        evidence: The current data, and the words in which prompts show it.
 
     Returns:
         Counts and the first counter-examples.
@@ -142,7 +142,7 @@ def leak_check(store: Store, release: Release, evidence: Evidence) -> LeakReport
 
 
 def _first(found: pl.DataFrame) -> tuple[CounterExample, ...]:
-    """The first leaks, of every question in turn, so that many of one kind do not hide another."""
+    """Return the first leaks, taking each question in turn, so that many of one kind do not hide another."""
     turn = pl.int_range(pl.len()).over("question")
     chosen = found.with_columns(turn=turn).sort("turn", maintain_order=True).head(SHOW).drop("turn")
     examples = []

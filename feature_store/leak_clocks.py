@@ -1,4 +1,4 @@
-"""What the clocks of a release say: joins of the lineage with events and searches, without any reader of the store."""
+"""Check the clocks of a release by joining lineage with events and searches, without any reader of the store."""
 
 import polars as pl
 
@@ -12,8 +12,8 @@ ELSEWHEN = "a row tells the outcome of an event at another time than the event's
 UNDATED = "a row is known earlier than the newest event that its model was tuned on"
 FORGOTTEN = "a row does not say what the model of its answer was tuned on"
 READ = "a row is known earlier than a row of another technique that it read"
-UNREAD = "a row read another one that the release does not hold, so that nobody can say what it knows"
-LOST = "a row's answer is not in the release, so that nobody can say what it was asked"
+UNREAD = "a row read another one that the release does not hold, so what it knows is unknown"
+LOST = "a row's answer is not in the release, so what was asked is unknown"
 NONE = pl.DataFrame(schema=FOUND)
 
 
@@ -40,7 +40,7 @@ def seen_too_early(rows: pl.DataFrame, evidence: Evidence) -> tuple[pl.DataFrame
 
 
 def _see(rows: pl.DataFrame, samples: pl.DataFrame, entity: str) -> pl.DataFrame:
-    """Every sample with the row it sees, as a reader by `as_of` would: the newest strictly earlier one."""
+    """Join every sample with the row it sees, as a reader by `as_of` would: the newest strictly earlier one."""
     left = samples.with_columns(pl.col(entity).alias("entity")).sort("time")
     right = rows.select("entity", "as_of", "seen_until", "model_seen_until", "row").sort("as_of")
     return left.join_asof(
@@ -56,9 +56,9 @@ def _see(rows: pl.DataFrame, samples: pl.DataFrame, entity: str) -> pl.DataFrame
 
 
 def wrongly_dated(rows: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """Look for rows whose own columns, or whose answer, deny their `as_of`.
+    """Find rows whose own columns, or whose answer, contradict their `as_of`.
 
-    Rows about events keep the time of their event; whoever shows them looks at `model_seen_until` too.
+    Rows about events keep the time of their event; code that shows them also checks `model_seen_until`.
 
     Args:
         rows: Lineage with a text.
@@ -79,7 +79,7 @@ def wrongly_dated(rows: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
 
 
 def read_too_early(rows: pl.DataFrame) -> pl.DataFrame:
-    """Look for rows that are dated before what they read of other techniques, or that read what is not there."""
+    """Find rows that are dated before what they read from other techniques, or that read rows that do not exist."""
     reading = rows.drop_nulls("reads").with_columns(pl.col("reads").str.json_decode(pl.List(pl.String)))
     pairs = reading.select("row", "as_of", "reads").explode("reads").drop_nulls("reads")
     known = pl.max_horizontal("as_of", "model_seen_until")
@@ -95,16 +95,16 @@ def read_too_early(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def lost_answers(rows: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """Look for rows whose answer the release does not hold."""
+    """Find rows whose answer the release does not hold."""
     lost = rows.drop_nulls("answer_key").join(answers, left_on="answer_key", right_on="key", how="anti")
     return leaks(lost.with_columns(event=pl.format("answer {}", "answer_key"), time=pl.lit(None)), LOST)
 
 
 def outcomes_told(rows: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
-    """Look for rows about events that do not train, or that did not happen when the row says.
+    """Find rows about events that are not training events, or that did not happen when the row says.
 
-    A row whose event has left the log, or that is older than all the log holds of its user, tells nothing that a sample
-    could be asked; but one that is dated before its event tells it.
+    A row whose event has left the log, or that is older than all the log holds of its user, reveals nothing about any
+    sample; but one that is dated before its event reveals its outcome.
     """
     about = rows.filter(pl.col("entity_type") == "event").select("row", "entity", "as_of")
     named = pl.DataFrame(

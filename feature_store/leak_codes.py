@@ -1,7 +1,7 @@
-"""Codes and edges by their clocks: a release must not give them out earlier than the newest event behind them.
+"""Check the clocks of codes and edges: a release must not serve them earlier than the newest event behind them.
 
-What is behind a set is read where it comes from: its own rows, the vectors it was made of (what their encoder was
-fitted or tuned on, and the newest text among them), never what the release says of the set.
+What is behind a set is read from its sources: its own rows, and the vectors it was made from (what their encoder was
+fitted or tuned on, and their newest text). What the release says about the set is not trusted.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ UNSAID_CODES = "a sample gets codes or edges whose maker has seen its time or la
 
 
 def unsaid_codes(store: Store, release: Release, evidence: Evidence) -> pl.DataFrame:
-    """Look for codes and edges that a release gives out earlier than the newest event behind them."""
+    """Find codes and edges that a release serves earlier than the newest event behind them."""
     found = [pl.DataFrame(schema=FOUND)]
     for table in (CODES_TABLE, EDGES_TABLE):
         for name in release.facts.get(table, {}):
@@ -43,17 +43,17 @@ def seen_behind(
     made_at: datetime,
     encoders: Mapping[str, datetime] | None = None,
 ) -> datetime | None:
-    """Find the newest event behind vectors, which is what whatever is made of all of them has seen.
+    """Find the newest event behind vectors: anything made from all of them has seen it.
 
     Args:
         store: The store.
         release: The release that holds the vectors.
         made_from: Name of the vectors, as technique/encoder -> their fingerprint.
-        made_at: When it was made of them; texts that came later are not behind it.
-        encoders: Fingerprint -> newest event, of tuned encoders, beside what the release says.
+        made_at: When it was made; later texts are not behind it.
+        encoders: Fingerprint of a tuned encoder -> newest event, in addition to what the release says.
 
     Returns:
-        The time; None where there is no event at all behind them.
+        The time; None if there is no event behind them.
     """
     fitted, times = fitted_until(store, release.versions), [EPOCH]
     for name, fingerprint in made_from.items():
@@ -69,7 +69,7 @@ def seen_behind(
 
 
 def _about(rows: pl.DataFrame, table: str, name: str) -> pl.DataFrame:
-    """Rows of a set as if they were lineage; an edge may be seen by any sample."""
+    """Return the rows of a set in the form of lineage; an edge may be seen by any sample."""
     if table == EDGES_TABLE:
         ends = pl.format("{} {} {}", "source", "kind", "target")
         rows = rows.with_columns(entity_type=pl.lit("edge"), entity=ends)
@@ -77,11 +77,11 @@ def _about(rows: pl.DataFrame, table: str, name: str) -> pl.DataFrame:
 
 
 def _newest(times: pl.Series) -> datetime:
-    """The newest of some times; the epoch where there is none."""
+    """Return the newest of some times; the epoch if there is none."""
     known: list[datetime] = times.drop_nulls().to_list()
     return max(known, default=EPOCH)
 
 
 def _as_datetime(made: Made) -> datetime:
-    """From when on a release gives a set out."""
+    """Return the time from which a release serves a set."""
     return EPOCH if made.seen_until is None else made.seen_until.astype(datetime).replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What a leak check holds a release against: the data as it is, and the words by which prompts show it."""
+"""The evidence of a leak check: the current data, and the words in which prompts show it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,25 +14,25 @@ FOUND = pl.Schema({"question": pl.String, "row": pl.String, "as_of": MOMENT, "ev
 
 @dataclass(frozen=True)
 class Evidence:
-    """The data as it is, and the words by which prompts show it."""
+    """The current data, and the words in which prompts show it."""
 
     events: pl.DataFrame
     """user, item, time, rating (null without ratings), `shown` (the event as a history shows it) and `part` (train,
     validation or test); each is a sample."""
     items: pl.DataFrame
-    """item, `name` (as a history calls it), `title`, `described` (the item as the subject of a prompt), and `says`: all
+    """item, `name` (as in a history), `title`, `described` (the item as the subject of a prompt), and `says`: all
     fields in one text."""
     users: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"user": pl.String, "says": pl.String}))
     """user, and `says`: all fields in one text."""
     queries: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUERIES))
-    """query (normalised), item it led to (or null), time (or null), and `tested`: whether a test asks for it as it was
-    at that time."""
+    """query (normalised), item it led to (or null), time (or null), and `tested`: whether a test uses it as of that
+    time."""
     instructions: Mapping[str, str] = field(default_factory=dict)
-    """Digest of a prompt -> its text without what a row shows."""
+    """Digest of a prompt -> its text without the variables of a row."""
     encoders: Mapping[str, datetime] = field(default_factory=dict)
-    """Fingerprint of a tuned encoder -> newest event that its own folder says it has seen."""
+    """Fingerprint of a tuned encoder -> newest event that it has seen, according to its own folder."""
 
 
 def leaks(rows: pl.DataFrame, question: str) -> pl.DataFrame:
-    """Bring rows that hold row, as_of, event and time to the columns of `FOUND`."""
+    """Convert rows with row, as_of, event and time to the columns of `FOUND`."""
     return rows.with_columns(question=pl.lit(question)).select(FOUND.names()).cast(FOUND)

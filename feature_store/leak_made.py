@@ -1,4 +1,4 @@
-"""What was made of texts: vectors by the newest event that their encoder has seen, and the served table of rewrites."""
+"""Check what was made from texts: vectors, by what their encoder has seen, and the served table of rewrites."""
 
 from datetime import datetime
 
@@ -16,10 +16,10 @@ UNSAID = "a sample gets a vector whose encoder has seen its time or later, and t
 
 
 def unsaid_encoders(store: Store, release: Release, rows: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
-    """Look for vectors that a release gives out earlier than the newest event that their encoder has seen.
+    """Find vectors that a release serves earlier than the newest event that their encoder has seen.
 
-    What an encoder has seen is read where it comes from: a fitted state from the texts it was fitted on, a tuned one
-    from its own folder. What the release says decides from when on a sample gets the vectors.
+    What an encoder has seen is read from its source: for a fitted one the texts it was fitted on, for a tuned one its
+    own folder. What the release says decides from when samples get the vectors.
     """
     fitted, found = fitted_until(store, release.versions), [pl.DataFrame(schema=FOUND)]
     for name, made in release.facts.get("vectors", {}).items():
@@ -35,13 +35,13 @@ def unsaid_encoders(store: Store, release: Release, rows: pl.DataFrame, evidence
 
 
 def first_samples(rows: pl.DataFrame, events: pl.DataFrame, known: datetime, seen: datetime) -> pl.DataFrame:
-    """Find the first sample of each row that gets what was made of it, though the maker has seen its time or later.
+    """Find the first sample of each row that gets what was made from it although the maker has seen its time or later.
 
     Args:
         rows: row, entity_type, entity and as_of.
         events: The samples.
-        known: From when on rows are given out.
-        seen: The newest event that what made them has seen.
+        known: When the release starts to serve the rows.
+        seen: The newest event that their maker has seen.
     """
     known_from = pl.max_horizontal("as_of", pl.lit(known).cast(MOMENT))
     about = rows.select("row", "entity_type", "entity", "as_of", known_from=known_from).sort("known_from")
@@ -51,7 +51,7 @@ def first_samples(rows: pl.DataFrame, events: pl.DataFrame, known: datetime, see
         whom = ("entity", str(kind)) if kind in ("user", "item") else (None, None)
         if kind == "query":  # no sample asks for one
             continue
-        asked = samples.with_columns(a_user="user", an_item="item")  # those joined by are merged with the entity
+        asked = samples.with_columns(a_user="user", an_item="item")  # copies: join columns are merged with the entity
         joined = part.join_asof(
             asked,
             left_on="known_from",
@@ -70,15 +70,15 @@ def first_samples(rows: pl.DataFrame, events: pl.DataFrame, known: datetime, see
 
 
 def served_rewrites(store: Store, release: Release, rows: pl.DataFrame) -> pl.DataFrame:
-    """The served table of rewrites as if it were lineage, so that it is asked the same as rows about queries.
+    """Return the served table of rewrites in the form of lineage, to check it like rows about queries.
 
     Args:
         store: The store.
         release: The release.
-        rows: Its lineage, which says by which prompt an answer was asked.
+        rows: Its lineage, which says which prompt asked for an answer.
 
     Returns:
-        With the columns of `rows`; none where the release has no such table.
+        Rows with the columns of `rows`; none if the release has no such table.
     """
     if REWRITES_TABLE not in release.versions:
         return rows.clear()

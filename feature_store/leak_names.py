@@ -1,26 +1,26 @@
-"""Names in texts: which items a text names, whatever the case, the accents and the marks around the words.
+"""Find which items a text names, whatever the case, accents and marks around the words.
 
-Texts become words with blanks between them, so that `Heat (1995): 4`, `HEAT, 1995` and `heat 1995` are one name. A name
-of one word is found only where marks or line ends stand on both sides, as in a list: `It` is a film and a word.
-All names are looked for in one pass (Aho-Corasick in Polars), and what is found is a table to be joined.
+Texts become words separated by spaces, so that `Heat (1995): 4`, `HEAT, 1995` and `heat 1995` are one name. A name of
+one word is found only with marks or line ends on both sides, as in a list: `It` is a film and a word.
+All names are searched in one pass (Aho-Corasick in Polars), and the result is a table to join.
 """
 
 import polars as pl
 
 MARKS = r"[^\p{L}\p{N}_]*[;,:|/()\[\]\"\t\r\n<>=!?*•–—][^\p{L}\p{N}_]*"
-"""What stands between the parts of a list."""
+"""Separators between the parts of a list."""
 SCRIPTS_WITHOUT_BLANKS = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}])"
 FIELDS = ("name", "title", "described", "says")
-"""Columns of items in which a name may rightly stand."""
+"""Columns of items that may legitimately contain a name."""
 MENTIONS = pl.Schema({"place": pl.UInt32, "pattern": pl.String})
 ONE_WORD = " | "
-"""How the pattern of a name of one word begins."""
+"""Prefix of the pattern of a one-word name."""
 NEVER = " \N{NULL} "
-"""No text holds this."""
+"""A pattern that no text contains."""
 
 
 def words(text: pl.Expr) -> pl.Expr:
-    """Bring texts to words, two blanks between them and around all; ` | ` where marks part them.
+    """Split texts into words, with two spaces between and around them; ` | ` where marks separate them.
 
     A number keeps its decimals: 4.5 is not 4.
 
@@ -36,12 +36,12 @@ def words(text: pl.Expr) -> pl.Expr:
 
 
 def unmarked(parted: pl.Expr) -> pl.Expr:
-    """Take the marks out of what `words` made."""
+    """Remove the marks from the output of `words`."""
     return parted.str.replace_all(r"(?:  \|)+  ", "  ")
 
 
 def as_pattern(name: pl.Expr) -> pl.Expr:
-    """What is looked for to find a name: its words, or one word between marks; null where it has no word at all.
+    """Return the pattern of a name: its words, or one word between marks; null if it has no word.
 
     Example:
         >>> names = pl.DataFrame({"name": ["Heat (1995)", "It", "!!"]})
@@ -55,13 +55,13 @@ def as_pattern(name: pl.Expr) -> pl.Expr:
 
 
 def item_patterns(items: pl.DataFrame) -> pl.DataFrame:
-    """The names by which items may be called: as a history calls them, and their titles.
+    """Return the names of items: as in a history, and their titles.
 
     Args:
         items: item, name, title.
 
     Returns:
-        pattern, item; a pattern that names several items stands once for each.
+        pattern, item; a pattern that names several items has one row for each.
     """
     named = pl.concat([items.select(pl.col(column).alias("name"), "item") for column in ("name", "title")])
     return named.select(as_pattern(pl.col("name")).alias("pattern"), "item").drop_nulls().unique(maintain_order=True)
@@ -75,7 +75,7 @@ def mentions(texts: pl.Series, patterns: pl.Series) -> pl.DataFrame:
         patterns: Distinct, from `as_pattern`.
 
     Returns:
-        place (among the texts), pattern; a pair stands once, however often the text has it.
+        place (index of the text), pattern; each pair once, however often the text contains it.
     """
     if patterns.is_empty() or texts.is_empty():
         return pl.DataFrame(schema=MENTIONS)
@@ -94,18 +94,18 @@ def mentions(texts: pl.Series, patterns: pl.Series) -> pl.DataFrame:
 
 
 def times_named(text: pl.Expr, name: pl.Expr) -> pl.Expr:
-    """How often a text holds a name; both are texts as they stand."""
+    """Count how often a text contains a name; both are raw texts."""
     pattern = as_pattern(name).fill_null(NEVER)
     return _where(text, pattern).str.count_matches(pattern, literal=True)
 
 
 def holds(text: pl.Expr, pattern: pl.Expr) -> pl.Expr:
-    """Whether a text as it stands holds a pattern."""
+    """Return whether a raw text contains a pattern."""
     return _where(text, pattern).str.contains(pattern, literal=True)
 
 
 def _where(text: pl.Expr, pattern: pl.Expr) -> pl.Expr:
-    """The words of a text in which a pattern is looked for; neighbours in a list have a mark each."""
+    """Return the words of a text to search for a pattern; neighbours in a list get a mark each."""
     parted = words(text)
     apart = parted.str.replace_all("  |  ", "  |    |  ", literal=True)
     return pl.when(pattern.str.starts_with(ONE_WORD)).then(apart).otherwise(unmarked(parted))

@@ -1,8 +1,8 @@
-"""What rows about items say of ratings: none that came later than the row may know.
+"""Find ratings in rows about items that came later than the row may know.
 
-A row about an item may hold any number that stands in the item's own fields or in the prompt's instructions. Of the
-other numbers, those are later ratings that are a later event as a history shows it (`Heat (1995): 4`), or that stand
-beside a word of rating, or that are two or more and all of them ratings, or their mean or number, of later events.
+A row about an item may contain any number from the item's own fields or the prompt's instructions. Other numbers count
+as later ratings if they are part of a later event as a history shows it (`Heat (1995): 4`), or if they match ratings of
+later events, their mean or their number, and are next to a rating word or are two or more that all match.
 """
 
 import polars as pl
@@ -13,18 +13,18 @@ from feature_store.leak_names import times_named
 RATED = "a row about an item tells how it was rated later"
 NUMBER = r"(?:^|[^\p{L}\p{N}._])(\d{1,7}(?:\.\d{1,4})?)(?:[^\p{L}\p{N}_.]|\.?$|\.\s)"
 CUE = r"\b(?:rat(?:e|ed|es|ing|ings)|scor(?:e|ed|es)|stars?|reviews?|votes?|average|mean|likes?|liked|users?)\b"
-"""Words beside which one number is enough."""
+"""Rating words: next to one of them, a single number is enough."""
 
 
 def rated_later(subjects: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
-    """Look for later ratings in prompts and texts about items.
+    """Find later ratings in prompts and texts about items.
 
     Args:
-        subjects: From `read_subjects`.
+        subjects: Result of `read_subjects`.
         evidence: The data.
 
     Returns:
-        With the columns of `FOUND`.
+        Rows with the columns of `FOUND`.
     """
     read = subjects.filter((pl.col("entity_type") == "item") & (pl.col("source") != "answer"))
     rated = evidence.events.filter(pl.col("rating").is_not_null())
@@ -36,7 +36,7 @@ def rated_later(subjects: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
 
 
 def _as_shown(read: pl.DataFrame, rated: pl.DataFrame) -> pl.DataFrame:
-    """Events as a history shows them, more often than earlier ones explain."""
+    """Find events as a history shows them that appear more often than earlier ones explain."""
     keys = ["place", "row", "as_of", "shown"]
     named = read.join(rated.select("shown", "time", target="item"), on="target").filter(
         pl.col("content").str.contains(pl.col("shown"), literal=True)
@@ -54,7 +54,7 @@ def _as_shown(read: pl.DataFrame, rated: pl.DataFrame) -> pl.DataFrame:
 
 
 def _numbers(texts: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Numbers of texts: place, number, count."""
+    """Return the numbers in texts: place, number, count."""
     spread = pl.col(column).str.replace_all(r"([;,|/()\s:])", "$1$1")  # so that neighbours do not share a mark
     listed = texts.select("place", spread.str.extract_all(NUMBER).alias("number")).explode("number").drop_nulls()
     bare = listed.select("place", pl.col("number").str.extract(r"(\d+(?:\.\d+)?)").cast(pl.Float64))
@@ -62,7 +62,7 @@ def _numbers(texts: pl.DataFrame, column: str) -> pl.DataFrame:
 
 
 def _as_numbers(read: pl.DataFrame, rated: pl.DataFrame) -> pl.DataFrame:
-    """Numbers that nothing explains and that are later ratings, or the mean or number of ratings."""
+    """Find unexplained numbers that equal later ratings, or the mean or number of ratings."""
     whom = read.select("place", "row", "as_of", "target", cue=_beside_a_word())
     loose = _numbers(read, "content").join(_numbers(read, "given"), on=["place", "number"], how="anti")
     loose = loose.join(whom, on="place")
@@ -89,14 +89,14 @@ def _as_numbers(read: pl.DataFrame, rated: pl.DataFrame) -> pl.DataFrame:
         pl.col("time").filter(pl.col("hit") > 0).min(),
         pl.col("number").filter(pl.col("hit") > 0).sort().alias("told"),
     )
-    # A lone number may be anything; several that are all ratings, or one that calls itself so, are not.
+    # A single number may be anything; several that are all ratings, or one next to a rating word, are not chance.
     enough = (pl.col("hit") > 0) & (pl.col("cue") | ((pl.col("hit") >= 2) & (pl.col("hit") == pl.col("count"))))
     said = pl.format("ratings: {}", pl.col("told").cast(pl.List(pl.String)).list.join(", "))
     return per_row.filter(enough).select("row", "as_of", "time", event=said)
 
 
 def _aggregates(of_rows: pl.DataFrame) -> pl.DataFrame:
-    """Means, with up to two decimals, and numbers of an item's ratings, where later ones are among them."""
+    """Return means, with up to two decimals, and counts of an item's ratings, where these include later ones."""
     later = pl.col("time") > pl.col("as_of")
     by_row = of_rows.group_by("place").agg(
         pl.col("rating").mean().alias("mean"),
@@ -119,6 +119,6 @@ def _aggregates(of_rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _beside_a_word() -> pl.Expr:
-    """Whether a text holds a number beside a word of rating, where its instructions and fields do not."""
+    """Return whether a text has a number next to a rating word, while its instructions and fields do not."""
     near = rf"(?i){CUE}[^\n]{{0,40}}\d|\d[^\n]{{0,40}}{CUE}"
     return pl.col("content").str.contains(near) & ~pl.col("given").fill_null("").str.contains(near)

@@ -1,4 +1,4 @@
-"""What a leak check reads: every stored prompt and text, with whom it is about and what it may rightly show."""
+"""Collect what a leak check reads: every stored prompt and text, its subject and what it may legitimately show."""
 
 import json
 
@@ -12,7 +12,7 @@ ABOUT = ["row", "task", "entity_type", "entity", "as_of", "answer_key", "prompt_
 
 
 def read_subjects(rows: pl.DataFrame, answers: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
-    """Gather all that is read, one row a prompt or text.
+    """Collect all that is read, one row per prompt or text.
 
     Args:
         rows: Lineage with a text.
@@ -20,10 +20,10 @@ def read_subjects(rows: pl.DataFrame, answers: pl.DataFrame, evidence: Evidence)
         evidence: The data.
 
     Returns:
-        place (UInt32), row, entity_type, as_of; user, target and query: whom and what it is about, or null; `strict`:
-        what happened at `as_of` itself is not to be shown; `source`: prompt, text (no model wrote it) or answer (a text
-        that is not its answer word by word); content; `given`: what it may rightly show, in one text, and `once`: what
-        of that is shown once; `alike`: lines that all prompts of a technique share where nobody knows its instructions.
+        place (UInt32), row, entity_type, as_of; user, target and query: its subject, or null; `strict`: what happened
+        at `as_of` itself must not be shown; `source`: prompt, text (no model wrote it) or answer (a text that is not a
+        verbatim part of its answer); content; `given`: what it may legitimately show, in one text, and `once`: the part
+        of that to show only once; `alike`: lines that all prompts of a technique share if its instructions are unknown.
     """
     about = _with_entities(rows.select(ABOUT)).join(_read(rows), on="row", how="left", maintain_order="left")
     asked = about.join(answers.rename({"text": "answer"}), left_on="answer_key", right_on="key", maintain_order="left")
@@ -53,7 +53,7 @@ def read_subjects(rows: pl.DataFrame, answers: pl.DataFrame, evidence: Evidence)
 
 
 def _read(rows: pl.DataFrame) -> pl.DataFrame:
-    """What each row read of other techniques, in one text: their own rows are walked, and their clocks compared."""
+    """Return what each row read from other techniques, in one text; those rows are checked themselves."""
     reading = rows.drop_nulls("reads").with_columns(pl.col("reads").str.json_decode(pl.List(pl.String)))
     texts = rows.select(reads="row", read="text")
     pairs = reading.select("row", "reads").explode("reads").join(texts, on="reads")
@@ -61,7 +61,7 @@ def _read(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_entities(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows with whom and what they are about: user, target (an item) and query."""
+    """Add the subject of rows: user, target (an item) and query."""
     kinds = zip(rows["entity_type"], rows["entity"], strict=True)
     named = [
         (*event_of(entity), None)
@@ -78,7 +78,7 @@ def _sent(messages: str | None) -> str:
 
 
 def _unescaped(answer: str | None) -> str:
-    """An answer with its JSON escapes undone, and as it stands."""
+    """Return an answer as stored, and with its JSON escapes decoded."""
     try:
         return f"{answer or ''}\n{json.dumps(json.loads(answer or ''), ensure_ascii=False)}"
     except ValueError:
@@ -86,7 +86,7 @@ def _unescaped(answer: str | None) -> str:
 
 
 def _alike(every: pl.DataFrame) -> pl.Series:
-    """Lines that all prompts of a technique have, where its instructions are not known; not where all are one text."""
+    """Return the lines that all prompts of a technique share if its instructions are unknown; none if all are equal."""
     lines = every.filter(pl.col("fixed").is_null() & (pl.col("source") == "prompt")).select(
         "place", "task", "prompt_digest", line=pl.col("content").str.split("\n")
     )

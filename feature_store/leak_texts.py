@@ -1,11 +1,12 @@
-"""What prompts and texts show: no later event of whom a row is about, however it is written.
+"""Find later events of a row's subject in prompts and texts, however they are written.
 
-A row about a user may name what the user had met up to `as_of`; one about an event what lay strictly before it, and its
-target; one about a query not what the query led to later. Read are the stored prompts, the texts of techniques that ask
-no model, and of all other texts what they say beyond their answer: an answer may name any film, a model knows many.
+A row about a user may name what the user met up to `as_of`; one about an event, what came strictly before it, and its
+target; one about a query must not name what the query led to later. The check reads the stored prompts, the texts of
+techniques that ask no model, and what other texts say beyond their answer: an answer may name any film, because a model
+knows many.
 
-A name is explained by an earlier event, by the fields of whom and what the row is about, by the prompt's instructions,
-and by the text of another row that was known by then and is quoted whole.
+A name is explained by an earlier event, by the fields of the row's subject, by the prompt's instructions, or by the
+text of another row that was known by then and is quoted in full.
 """
 
 from dataclasses import dataclass
@@ -32,11 +33,11 @@ class Names:
     patterns: pl.DataFrame
     """pattern, item."""
     carriers: pl.DataFrame
-    """pattern, item: items whose own fields hold a pattern, such as `Heat` The Heat."""
+    """pattern, item: items whose own fields contain a pattern, as those of The Heat contain `Heat`."""
 
     @classmethod
     def of(cls, items: pl.DataFrame) -> "Names":
-        """Gather the names, and which items' fields hold which of them."""
+        """Collect the names, and which items' fields contain which of them."""
         patterns = item_patterns(items)
         said = items.select("item", text=pl.concat_str(*FIELDS, separator="\n")).with_row_index("place")
         held = mentions(said["text"], patterns["pattern"].unique())
@@ -50,17 +51,17 @@ class Names:
 
 
 def shown_later(subjects: pl.DataFrame, rows: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
-    """Look for later events in all that was sent and written.
+    """Find later events in all prompts and texts.
 
     Args:
-        subjects: From `read_subjects`.
+        subjects: Result of `read_subjects`.
         rows: Lineage with a text.
         evidence: The data.
 
     Returns:
-        With the columns of `FOUND`.
+        Rows with the columns of `FOUND`.
     """
-    read = subjects.filter(pl.col("entity_type") != "item")  # leak_ratings.py asks about items
+    read = subjects.filter(pl.col("entity_type") != "item")  # leak_ratings.py checks items
     names = Names.of(evidence.items)
     suspects = _suspects(names.named_in(read, "content").join(names.patterns, on="pattern"), read, evidence)
     explained = _explained(suspects, read, evidence, names)
@@ -79,7 +80,7 @@ def shown_later(subjects: pl.DataFrame, rows: pl.DataFrame, evidence: Evidence) 
 
 
 def _suspects(named: pl.DataFrame, read: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
-    """Names of items that the row's user met, or the row's query led to, later than the row may know."""
+    """Return names of items that the row's user met, or the row's query led to, later than the row may know."""
     named = named.join(read.select(WHOM), on="place")
     met = evidence.events.select("user", "item", "time", "shown")
     later = (pl.col("time") > pl.col("as_of")) | (pl.col("strict") & (pl.col("time") == pl.col("as_of")))
@@ -92,25 +93,25 @@ def _suspects(named: pl.DataFrame, read: pl.DataFrame, evidence: Evidence) -> pl
 
 
 def _explained(suspects: pl.DataFrame, read: pl.DataFrame, evidence: Evidence, names: Names) -> pl.DataFrame:
-    """Names that stand there rightly: place, pattern."""
+    """Return the names that are legitimate: place, pattern."""
     keys = suspects.select(*WHOM, "pattern").unique()
     texts = read.join(keys.select("place").unique(), on="place", how="semi")
     given = names.named_in(texts, "given")
-    # Nobody knows the instructions: shared lines explain a word such as a heading, and no list of events.
+    # The instructions are unknown: shared lines explain a word such as a heading, but not a list of events.
     alike = names.named_in(texts, "alike").filter(pl.col("pattern").str.starts_with(" | "))
     earlier = _earlier(keys, evidence, names).select("place", "pattern")
     return pl.concat([given, alike, earlier]).unique()
 
 
 def _earlier(keys: pl.DataFrame, evidence: Evidence, names: Names) -> pl.DataFrame:
-    """Earlier events of the row's user with an item whose fields hold the name."""
+    """Return earlier events of the row's user with an item whose fields contain the name."""
     met = evidence.events.select("user", "item", before="time", was="shown")
     known = (pl.col("before") < pl.col("as_of")) | (~pl.col("strict") & (pl.col("before") == pl.col("as_of")))
     return keys.join(names.carriers, on="pattern").join(met, on=["user", "item"]).filter(known)
 
 
 def _too_often(suspects: pl.DataFrame, read: pl.DataFrame, evidence: Evidence, names: Names) -> pl.DataFrame:
-    """Events that are shown, rating and all, more often than earlier ones, or a target, explain."""
+    """Return events that are shown, with rating, more often than earlier ones, or a target, explain."""
     texts = read.select("place", "content", "once", "alike")
     shown, single = pl.col("shown"), pl.col("pattern").str.starts_with(" | ")
     count = suspects.filter(pl.col("entity_type") != "query").join(texts, on="place").with_columns(
@@ -128,7 +129,7 @@ def _too_often(suspects: pl.DataFrame, read: pl.DataFrame, evidence: Evidence, n
 
 
 def _unquoted(wrong: pl.DataFrame, read: pl.DataFrame, rows: pl.DataFrame, names: Names) -> pl.DataFrame:
-    """Leave out what stands in the quoted text of another row that a model wrote and that was known by then."""
+    """Drop names from the quoted text of another row that a model wrote and that was known by then."""
     if wrong.is_empty():
         return wrong
     others = rows.drop_nulls("answer_key").select(quoted="text", known="as_of", other="row").with_row_index("place")

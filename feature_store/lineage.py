@@ -1,4 +1,4 @@
-"""The lineage table: which row of knowledge came from which answer, with both clocks."""
+"""The lineage table: which answer each row of knowledge came from, with both clocks."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def row_key(task: str, entity: str, as_of: datetime) -> str:
-    """Name a row of knowledge: at most one per task, entity and as_of.
+    """Return the key of a row of knowledge: one per task, entity and as_of.
 
     Example:
         >>> row_key("kar_user", "7", datetime(1970, 1, 2, tzinfo=UTC))
@@ -28,7 +28,7 @@ def row_key(task: str, entity: str, as_of: datetime) -> str:
 
 
 def part_name(task: str, part: str) -> str:
-    """Name of a part of a technique's answers: it has rows and vectors of its own, like a technique.
+    """Return the name of a part of a technique's answers; it has its own rows and vectors, like a technique.
 
     Example:
         >>> part_name("once_profile", "topics")
@@ -38,7 +38,7 @@ def part_name(task: str, part: str) -> str:
 
 
 def technique_of(name: str) -> str:
-    """The technique that rows or vectors are of: itself, or that of the part.
+    """Return the technique of rows or vectors, given the name of a technique or of a part.
 
     Example:
         >>> technique_of("once_profile.topics"), technique_of("kar_item")
@@ -48,7 +48,7 @@ def technique_of(name: str) -> str:
 
 
 class VectorName(NamedTuple):
-    """Which vectors: of a technique, or of a part of its answers, under an encoder. Written `task/encoder`.
+    """Names the vectors of a technique, or of a part of its answers, from one encoder. Written `task/encoder`.
 
     Example:
         >>> name = VectorName.read("once_profile.topics/dense")
@@ -63,24 +63,24 @@ class VectorName(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> "VectorName":
-        """Read what `str` wrote."""
+        """Parse a name written by `str`."""
         task, _, encoder = text.partition("/")
         return cls(task, encoder)
 
     @property
     def technique(self) -> str:
-        """The technique whose answers they are."""
+        """Return the technique whose answers were encoded."""
         return technique_of(self.task)
 
     def __str__(self) -> str:
-        """As arms and releases write it."""
+        """Return the name as arms and releases write it."""
         return f"{self.task}/{self.encoder}"
 
 
 def read_lineage(
     store: Store, tasks: Iterable[str] | None = None, columns: list[str] | None = None, version: int | None = None
 ) -> pl.DataFrame:
-    """Read lineage rows, of all tasks or of some."""
+    """Read the lineage rows of all tasks or of some."""
     names = None if tasks is None else list(tasks)
     if names is not None and not names:
         return pl.DataFrame(pl.from_arrow(LINEAGE.empty_table().select(columns or LINEAGE.names)))
@@ -89,7 +89,7 @@ def read_lineage(
 
 
 def newest_texts(rows: pl.DataFrame) -> dict[str, str]:
-    """Entity -> its newest text, in the order of the entities; rows without a text do not count.
+    """Return entity -> its newest text, ordered by entity; rows without a text are ignored.
 
     Args:
         rows: Lineage of one task, at least entity, as_of and text.
@@ -98,9 +98,9 @@ def newest_texts(rows: pl.DataFrame) -> dict[str, str]:
 
 
 def texts_before(rows: pl.DataFrame, moment: datetime) -> dict[str, str]:
-    """Entity -> its newest text that was known strictly before a moment, in the order of the entities.
+    """Return entity -> its newest text that was known strictly before a moment, ordered by entity.
 
-    What a model writes is known from the newest event that the model was tuned on, at the earliest.
+    What a model writes is known at the earliest from the newest event that the model was tuned on.
 
     Args:
         rows: Lineage of one task, at least entity, as_of, model_seen_until and text.
@@ -110,10 +110,10 @@ def texts_before(rows: pl.DataFrame, moment: datetime) -> dict[str, str]:
 
 
 def write_lineage(writer: Writer, rows: list[dict]) -> int:
-    """Commit lineage rows, given as one dict a row with the columns of `schemas.LINEAGE`."""
+    """Commit lineage rows, one dict per row with the columns of `schemas.LINEAGE`."""
     return writer.upsert(TABLE, pa.Table.from_pylist(rows, schema=LINEAGE), LINEAGE) if rows else 0
 
 
 def delete_lineage(writer: Writer, rows: Iterable[str]) -> None:
-    """Delete lineage rows by their keys; releases made earlier keep theirs."""
+    """Delete lineage rows by their keys; earlier releases keep theirs."""
     writer.delete(TABLE, "row", rows)

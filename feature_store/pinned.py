@@ -1,4 +1,4 @@
-"""One table at one version, asked what a database answers better than a frame: near vectors, and matching words."""
+"""Search one table at one version in the database: nearest vectors and matching words."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -13,22 +13,22 @@ from feature_store.database import Store
 
 
 class PinnedTable:
-    """A table as one version holds it, whatever was written later; get one from `open_pinned`."""
+    """A table at one version, unaffected by later writes; create it with `open_pinned`."""
 
     def __init__(self, table: lancedb.Table) -> None:
         self._table = table
 
     def nearest(self, vector: np.ndarray, limit: int, columns: Sequence[str], where: str | None = None) -> pl.DataFrame:
-        """Read the rows whose `vector` lies nearest by cosine.
+        """Return the rows whose `vector` is nearest by cosine.
 
         Args:
             vector: [d] float32.
-            limit: Rows at most; which of several equally near ones are among them is left to chance.
+            limit: Maximum number of rows; ties at the limit are broken arbitrarily.
             columns: Columns to read.
-            where: SQL condition that a row has to meet.
+            where: SQL condition on the rows.
 
         Returns:
-            The columns and `distance` (1 - cosine, Float64), the nearest first.
+            The columns and `distance` (1 - cosine, Float64), nearest first.
         """
         query = cast(LanceVectorQueryBuilder, self._table.search(vector, vector_column_name="vector"))
         query = query.distance_type("cosine").select([*columns, "_distance"]).limit(limit)
@@ -37,16 +37,16 @@ class PinnedTable:
         return _frame(query.to_arrow(), columns, "distance")
 
     def matching(self, words: str, column: str, limit: int, columns: Sequence[str]) -> pl.DataFrame:
-        """Read the rows that share a word with what is asked, by the index that `Writer.index_words` made.
+        """Return the rows that share a word with the query, using the index made by `Writer.index_words`.
 
         Args:
-            words: Words with blanks between them, as they stand in the column.
-            column: The column that is indexed.
-            limit: Rows at most; which of several equally good ones are among them is left to chance.
+            words: Words separated by spaces, in the form of the column.
+            column: The indexed column.
+            limit: Maximum number of rows; ties at the limit are broken arbitrarily.
             columns: Columns to read.
 
         Returns:
-            The columns and `score` (BM25, Float64), the best first.
+            The columns and `score` (BM25, Float64), best first.
         """
         match = MatchQuery(query=words, column=column)  # pyright: ignore[reportCallIssue] - the others have defaults
         query = cast(LanceFtsQueryBuilder, self._table.search(match, query_type="fts"))
@@ -64,11 +64,11 @@ def open_pinned(store: Store, table: str, version: int, columns: Sequence[str]) 
     Args:
         store: The store.
         table: Name of the table.
-        version: Its version, such as a release names it.
+        version: Its version, as pinned by a release.
         columns: Columns that will be read.
 
     Raises:
-        OtherVersion: It lacks one of them.
+        OtherVersion: The table lacks one of them.
     """
     handle = lancedb.connect(str(store.folder)).open_table(table)
     handle.checkout(version)

@@ -1,4 +1,4 @@
-"""Releases: an atomic pointer to one version of every table, and the reads that go through it."""
+"""Releases: an atomic pointer to one version of every table, and reads through it."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -35,16 +35,15 @@ class Release:
     created_at: datetime
     """When it was published."""
     rolled_back_to: str | None
-    """The older release whose tables it points to; None for a new one."""
+    """The older release whose tables it points to; None for a new release."""
     versions: Mapping[str, int]
     """Table -> version."""
     facts: Mapping[str, Any]
-    """What it was made from: data version, tasks, knowledge cutoff, encoders (fingerprint and dimension), gates,
-    software."""
+    """How it was made: data version, tasks, knowledge cutoff, encoders (fingerprint and dimension), gates, software."""
 
 
 def list_releases(store: Store) -> list[Release]:
-    """All releases, oldest first; the last one is current."""
+    """Return all releases, oldest first; the last one is current."""
     rows = store.read(TABLE, RELEASES).to_pylist()
     return [
         Release(r["name"], r["created_at"], r["rolled_back_to"], json.loads(r["versions"]), json.loads(r["facts"]))
@@ -53,7 +52,7 @@ def list_releases(store: Store) -> list[Release]:
 
 
 def get_release(store: Store, name: str | None = None) -> Release:
-    """Take a release by name, or the current one.
+    """Return a release by name, or the current one.
 
     Raises:
         NoRelease: There is none.
@@ -71,11 +70,11 @@ def get_release(store: Store, name: str | None = None) -> Release:
 
 
 def publish(writer: Writer, facts: Mapping[str, Any]) -> Release:
-    """Publish the present state of all tables under the next name.
+    """Publish the current state of all tables under the next name.
 
-    Check the gates with the same writer: what they saw is then what is published. Every table's version is tagged
-    first; then one row is inserted, and that commit is the swap: a reader sees the old release or the new one, never
-    a mixture, whenever the writer is killed.
+    Check the gates with the same writer, so that they check what is published. First every table's version is tagged;
+    then one row is inserted, and that commit is the switch: a reader sees the old release or the new one, never a
+    mixture, whenever the writer is killed.
     """
     store = writer.store
     versions = {table: store.version(table) for table in store.tables() if table != TABLE}
@@ -86,7 +85,7 @@ def publish(writer: Writer, facts: Mapping[str, Any]) -> Release:
 
 
 def roll_back(writer: Writer, name: str) -> Release:
-    """Make an older release current again, by a new row that points to its tables.
+    """Make an older release current again by adding a row that points to its tables.
 
     Raises:
         NoRelease: There is no release of that name.
@@ -116,8 +115,8 @@ def _insert(writer: Writer, release: Release) -> Release:
 def released_lineage(
     store: Store, release: Release, tasks: Iterable[str] | None = None, columns: list[str] | None = None
 ) -> pl.DataFrame:
-    """Lineage as the release holds it."""
-    if LINEAGE_TABLE not in release.versions:  # what came later is none of this release
+    """Return the lineage as the release holds it."""
+    if LINEAGE_TABLE not in release.versions:  # a table made later does not belong to this release
         return read_lineage(store, [], columns)
     return read_lineage(store, tasks, columns, release.versions[LINEAGE_TABLE])
 
@@ -125,17 +124,17 @@ def released_lineage(
 def released_answers(
     store: Store, release: Release, keys: Iterable[str], columns: list[str] | None = None
 ) -> pl.DataFrame:
-    """Answers as the release holds them."""
+    """Return answers as the release holds them."""
     if ANSWERS_TABLE not in release.versions:
         return pl.DataFrame(pl.from_arrow(ANSWERS.empty_table().select(columns or ANSWERS.names)))
     return read_answers(store, keys, columns, release.versions[ANSWERS_TABLE])
 
 
 def released_texts(store: Store, release: Release, task: str) -> pl.DataFrame:
-    """Rows of one task that have a text, as the release holds them: entity, as_of, model_seen_until, text.
+    """Return the rows of one task that have a text, as the release holds them: entity, as_of, model_seen_until, text.
 
     Raises:
-        NoRelease: The release holds none.
+        NoRelease: The release holds no texts of the task.
     """
     columns = ["entity", "as_of", "model_seen_until", "text"]
     rows = released_lineage(store, release, [task], columns).drop_nulls("text")
@@ -145,13 +144,13 @@ def released_texts(store: Store, release: Release, task: str) -> pl.DataFrame:
 
 
 def made_vectors(release: Release, task: str, encoder: str, fix: str) -> Mapping[str, Any]:
-    """What a release says of the vectors of a task under an encoder: fingerprint, dimension and so on.
+    """Return what a release records of the vectors of a task and an encoder: fingerprint, dimension and so on.
 
     Args:
         release: The release.
         task: Name of the technique.
         encoder: Name of the encoder.
-        fix: What to do when there are none.
+        fix: What to do if there are none; ends the error message.
 
     Raises:
         NoRelease: The release holds no such vectors.
@@ -164,19 +163,19 @@ def made_vectors(release: Release, task: str, encoder: str, fix: str) -> Mapping
 
 
 def released_knowledge(store: Store, release: Release, task: str, encoder: str, *, pooled: bool = True) -> Knowledge:
-    """Read the vectors of one task, or of one part of its answers, under one encoder through a release.
+    """Read the vectors of one task, or of one part of its answers, from one encoder, through a release.
 
-    Where an answer gave a set of texts, an entity has several vectors of one moment: their mean is read, or with
-    `pooled=False` every one of them.
+    If an answer has a set of texts, an entity has several vectors at one moment: their mean is returned or, with
+    `pooled=False`, all of them.
 
-    A vector of an encoder that was tuned on events is news of them: a row about an item or a user counts as known from
-    the later of its own `as_of` and the newest of these events. This is the one way by which samples get vectors.
+    A vector from an encoder that was tuned on events reveals them: a row about an item or a user counts as known from
+    the later of its own `as_of` and the newest of these events. Samples get vectors only through this function.
 
     Raises:
         NoRelease: The release holds no such vectors.
     """
     made = made_vectors(
-        release, task, encoder, "name the task and the encoder in knowflow.yaml and run: knowflow refresh"
+        release, task, encoder, "add the task and the encoder to knowflow.yaml, then run: knowflow refresh"
     )
     rows = released_lineage(store, release, [task]).filter(pl.col("text").is_not_null()).sort("row")
     seen_until = encoder_seen_until(made)
@@ -200,7 +199,7 @@ def released_knowledge(store: Store, release: Release, task: str, encoder: str, 
 
 
 def _with_models(rows: pl.DataFrame, seen_until: np.datetime64 | None) -> np.datetime64 | None:
-    """The newest event that the encoder, or the model that wrote about events, was tuned on.
+    """Return the newest event that the encoder, or the model that wrote about events, was tuned on.
 
     Rows about items and users are dated by their model when they are made; those about events keep their time.
     """
@@ -213,9 +212,9 @@ def _with_models(rows: pl.DataFrame, seen_until: np.datetime64 | None) -> np.dat
 
 
 def _known_later(rows: pl.DataFrame, seen_until: np.datetime64) -> pl.DataFrame:
-    """Raise `as_of` of rows about items and users; of several rows that become known at once the newest are left.
+    """Raise `as_of` of rows about items and users; of rows that become known together, keep the newest.
 
-    Several rows of one moment, the texts of a set, stay together.
+    Several rows of one moment (the texts of a set) stay together.
     """
     newest = pl.lit(seen_until).dt.replace_time_zone("UTC")
     raised = pl.when(pl.col("entity_type") == "event").then("as_of").otherwise(pl.max_horizontal("as_of", newest))
@@ -230,7 +229,7 @@ def _known_later(rows: pl.DataFrame, seen_until: np.datetime64) -> pl.DataFrame:
 
 
 def encoder_seen_until(made: Mapping[str, Any]) -> np.datetime64 | None:
-    """The newest event that an encoder was tuned on, from a release's facts of its vectors: datetime64[us], UTC.
+    """Return the newest event that an encoder was tuned on, from a release's facts: datetime64[us], UTC.
 
     Example:
         >>> encoder_seen_until({"seen_until": "2018-01-01T12:00:00+02:00"})
@@ -242,10 +241,10 @@ def encoder_seen_until(made: Mapping[str, Any]) -> np.datetime64 | None:
 
 
 def knowledge_cutoff(release: Release) -> np.datetime64 | None:
-    """Until when the models that gave a release's answers know the world; None when that is unknown.
+    """Return the knowledge cutoff of the models behind a release's answers; None if unknown.
 
     Returns:
-        The last microsecond of the day, datetime64[us] in UTC: an event is after the cutoff when its time is larger.
+        The last microsecond of the day, datetime64[us] in UTC: an event is after the cutoff if its time is larger.
 
     Example:
         >>> now = datetime(2026, 11, 2, tzinfo=UTC)

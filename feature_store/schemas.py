@@ -1,15 +1,15 @@
-"""The tables of the store, column by column. Every key is one text column, declared as primary key."""
+"""The schemas of the store's tables. Every key is one text column, declared as primary key."""
 
 import pyarrow as pa
 
 PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}
 MOMENT = pa.timestamp("us", "UTC")
 LATER = {"knowflow:added-later": "true"}
-"""Marks a column that older tables lack: there it reads as null, and it is added when such a table is written."""
+"""Marks a column that older tables lack: it reads as null there and is added when such a table is written."""
 
 
 def key_field(name: str) -> pa.Field:
-    """A text column declared as the primary key, without which two writers would silently double rows."""
+    """Return a text column declared as primary key; without it, two writers would silently duplicate rows."""
     return pa.field(name, pa.utf8(), nullable=False, metadata=PRIMARY_KEY)
 
 
@@ -17,7 +17,7 @@ ANSWERS = pa.schema(
     [
         key_field("key"),  # answer key: hash of messages, model, revision, adapter, sampling, schema
         pa.field("text", pa.utf8()),  # the raw answer; null on an error
-        pa.field("error", pa.utf8()),  # kind of the error; null when answered
+        pa.field("error", pa.utf8()),  # kind of the error; null if answered
         pa.field("detail", pa.utf8()),  # the error in a sentence
         pa.field("prompt", pa.utf8()),  # task and version of the prompt that asked first
         pa.field("messages", pa.utf8()),  # the rendered prompt, JSON
@@ -31,25 +31,25 @@ ANSWERS = pa.schema(
         pa.field("output_tokens", pa.int32()),
         pa.field("cached_tokens", pa.int32()),  # of the input tokens, those the engine's prefix cache held
         pa.field("created_at", MOMENT),
-        pa.field("knowledge_cutoff", pa.date32(), metadata=LATER),  # until when the model knows the world; or null
+        pa.field("knowledge_cutoff", pa.date32(), metadata=LATER),  # knowledge cutoff of the model; or null
     ]
 )
 LINEAGE = pa.schema(
     [
-        key_field("row"),  # task, entity and as_of in one
+        key_field("row"),  # task, entity and as_of in one text
         pa.field("task", pa.utf8()),
         pa.field("entity_type", pa.utf8()),
         pa.field("entity", pa.utf8()),
         pa.field("as_of", MOMENT),  # first clock: the newest event the row may have seen
-        pa.field("seen_until", MOMENT),  # the newest event that really stands in the prompt; null = none
+        pa.field("seen_until", MOMENT),  # the newest event that the prompt really contains; null = none
         pa.field("created_at", MOMENT),  # second clock: when the row was made
-        pa.field("answer_key", pa.utf8()),  # null when no model was asked
+        pa.field("answer_key", pa.utf8()),  # null if no model was asked
         pa.field("prompt", pa.utf8()),
         pa.field("prompt_digest", pa.utf8()),
         pa.field("input_digest", pa.utf8()),
         pa.field("model", pa.utf8()),  # model, revision and adapter
         pa.field("text", pa.utf8()),  # what is encoded; null on an error
-        pa.field("text_key", pa.utf8()),  # hash of the text; vectors hang on it
+        pa.field("text_key", pa.utf8()),  # hash of the text; vectors refer to it
         pa.field("error", pa.utf8()),
         pa.field("model_seen_until", MOMENT, metadata=LATER),  # the newest event that the model was tuned on; or null
         pa.field("reads", pa.utf8(), metadata=LATER),  # rows of other techniques that it read, a JSON list; or null
@@ -92,9 +92,9 @@ RELEASES = pa.schema(
 DOCUMENTS = pa.schema(
     [
         key_field("item"),
-        pa.field("place", pa.int32()),  # place among the documents: breaks ties of the score
+        pa.field("place", pa.int32()),  # position among the documents: breaks ties of the score
         pa.field("text", pa.utf8()),  # as it was before analysis
-        pa.field("words", pa.utf8()),  # what is searched: analysed words with blanks between them
+        pa.field("words", pa.utf8()),  # what is searched: analysed words separated by spaces
     ]
 )
 CODES = pa.schema(
@@ -106,7 +106,7 @@ CODES = pa.schema(
         pa.field("entity", pa.utf8()),
         pa.field("codes", pa.list_(pa.int32())),  # from the coarsest to the finest
         pa.field("as_of", MOMENT),  # the newest event the row may have seen
-        pa.field("seen_until", MOMENT),  # the newest event that what made the set has seen; null = none
+        pa.field("seen_until", MOMENT),  # the newest event that the maker of the set has seen; null = none
         pa.field("created_at", MOMENT),
     ]
 )
@@ -141,7 +141,7 @@ REWRITES = pa.schema(
                 )
             ),
         ),
-        pa.field("dropped", pa.int32()),  # rewrites that were empty, the query itself, or double
+        pa.field("dropped", pa.int32()),  # rewrites that were empty, the query itself, or duplicates
         pa.field("answer_key", pa.utf8()),  # the answer they come from
         pa.field("prompt", pa.utf8()),
         pa.field("model", pa.utf8()),  # model, revision and adapter
@@ -152,7 +152,7 @@ REWRITES = pa.schema(
 
 
 def vectors_schema(dimension: int) -> pa.Schema:
-    """Schema of the vectors of one encoder: half precision, which halves the size and doubles the speed of a scan."""
+    """Return the schema of one encoder's vectors: half precision, which halves the size and doubles scan speed."""
     return pa.schema(
         [
             key_field("key"),  # hash of text key and fingerprint

@@ -1,4 +1,4 @@
-"""The served table of rewrites: query -> what to search for instead, one version of it in every release."""
+"""The served table of rewrites: query -> what to search for instead; each release pins one version of it."""
 
 from typing import Any
 
@@ -9,6 +9,6 @@ TABLE = "rewrites"
 
 
 def read_rewrites(store: Store, version: int | None = None, where: str | None = None) -> list[dict[str, Any]]:
-    """Rows of the table, sorted by query; of its newest version unless one is named."""
+    """Return the rows of the table, sorted by query, at its newest version or the given one."""
     rows = store.read(TABLE, REWRITES, where=where, version=version).to_pylist()
     return sorted(rows, key=lambda row: row["query"])

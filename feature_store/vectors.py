@@ -1,4 +1,4 @@
-"""Vectors, content-addressed by text and encoder, and the fitted state of encoders that have one."""
+"""Vectors, addressed by their text and encoder, and the states of fitted encoders."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ STATES_TABLE = "encoder_states"
 
 
 def text_key(text: str) -> str:
-    """Name a text by its content."""
+    """Return the key of a text: a hash of its content."""
     return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
 
 
 def vector_key(text: str, fingerprint: str) -> str:
-    """Name a vector by the key of its text and the fingerprint of its encoder."""
+    """Return the key of a vector, from the key of its text and the fingerprint of its encoder."""
     return hashlib.sha256(f"{text}/{fingerprint}".encode()).hexdigest()
 
 
 def vectors_table(encoder: str, dimension: int) -> str:
-    """Name of the table that holds one encoder's vectors of one length."""
+    """Return the name of the table with one encoder's vectors of one length."""
     return f"vectors_{encoder}_{dimension}"
 
 
 def known_vectors(store: Store, encoder: str, dimension: int, fingerprint: str) -> set[str]:
-    """Text keys that already have a vector of this encoder."""
+    """Return the text keys that already have a vector from this encoder."""
     table = vectors_table(encoder, dimension)
     where = f"fingerprint = {quoted(fingerprint)}"
     rows = store.read(table, vectors_schema(dimension), columns=["text_key"], where=where)
@@ -43,7 +43,7 @@ def write_vectors(writer: Writer, encoder: str, fingerprint: str, keys: Sequence
     Args:
         writer: The store's writer.
         encoder: Name of the encoder.
-        fingerprint: Everything that shapes its vectors.
+        fingerprint: Identifies everything that shapes its vectors.
         keys: [n] text keys.
         vectors: [n, d] float32; stored in half precision.
     """
@@ -69,7 +69,7 @@ def read_vectors(
         [n, d] float32.
 
     Raises:
-        KeyError: A text has no vector of this encoder; a release never lets that happen.
+        KeyError: A text has no vector from this encoder; the gates of a release rule this out.
     """
     table = vectors_table(encoder, dimension)
     where = f"fingerprint = {quoted(fingerprint)}"
@@ -85,13 +85,13 @@ def read_vectors(
 
 
 def newest_state(store: Store, encoder: str, space: str) -> dict | None:
-    """The newest fitted state of an encoder for a space: fingerprint, text_keys, state (bytes); None when none."""
+    """Return the newest fitted state of an encoder for a space: fingerprint, text_keys, state (bytes); or None."""
     rows = store.read(STATES_TABLE, STATES, where=f"encoder = {quoted(encoder)} AND space = {quoted(space)}")
     return max(rows.to_pylist(), key=lambda row: row["created_at"], default=None)
 
 
 def spaces_of(store: Store) -> dict[str, str]:
-    """Fingerprint -> space, of every fitted state."""
+    """Return fingerprint -> space of every fitted state."""
     rows = store.read(STATES_TABLE, STATES, columns=["fingerprint", "space"])
     return dict(zip(rows["fingerprint"].to_pylist(), rows["space"].to_pylist(), strict=True))
 

@@ -73,7 +73,7 @@ def test_a_table_of_another_version_is_told_when_a_column_is_missed_and_not_befo
             writer.upsert("t", pa.table({"key": ["b"], "value": [2], "later": [3]}), newer)
 
     assert store.read("t", newer, columns=["value"])["value"].to_pylist() == [1]
-    with pytest.raises(OtherVersion, match="name another home"):
+    with pytest.raises(OtherVersion, match="set another home"):
         store.read("t", newer)
 
 

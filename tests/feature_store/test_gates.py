@@ -146,8 +146,8 @@ def test_a_closed_gate_is_told_with_all_gates_and_what_to_do(filled):
 
     text = str(GatesClosed(gates))
 
-    assert text.startswith("nothing was released, the current release is unharmed\n")
+    assert text.startswith("nothing was released; the current release is unchanged\n")
     assert "  FAILED  toy answered: 50.0% of 10 rows, at least 90.0%; most often: refused: no\n" in text
     assert "  holds   toy parsed: 0.0% failed to parse, at most 2.0%\n" in text
-    assert text.endswith("and run: knowflow refresh")
-    assert str(GatesClosed(gates, "knowflow rewrites")).endswith("and run: knowflow rewrites")
+    assert text.endswith("then run: knowflow refresh")
+    assert str(GatesClosed(gates, "knowflow rewrites")).endswith("then run: knowflow rewrites")
