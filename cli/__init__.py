@@ -1,1 +1,1 @@
-"""The command line `knowflow`: one file a noun; it only calls what the flows and the stages offer."""
+"""The command line `knowflow`: one file per noun. It only calls flows and stages."""

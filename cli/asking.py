@@ -1,4 +1,4 @@
-"""What `refresh` and `retry` share: options that limit a run or name another engine, and what is said at the end."""
+"""Shared by `refresh`, `retry` and `rewrites`: options that limit a run or change the engine, and the final report."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,18 +19,20 @@ from flows.server import prefect_server
 class AskingOptions:
     """Options of a command that asks a model."""
 
-    engine: Annotated[str | None, Parameter(help="Another engine than knowflow.yaml's: recorded, vllm, openai.")] = None
-    model: Annotated[
-        str | None, Parameter(help="Another model than knowflow.yaml's: a folder, or a name the engine knows.")
+    engine: Annotated[
+        str | None, Parameter(help="Engine to use instead of knowflow.yaml's: recorded, vllm, openai.")
     ] = None
-    max_tokens: Annotated[int | None, Parameter(help="Stop when so many tokens, in and out, have been used.")] = None
-    max_cost: Annotated[float | None, Parameter(help="Stop when so much is spent, by `prices` in knowflow.yaml.")] = (
-        None
-    )
-    max_hours: Annotated[float | None, Parameter(help="Stop asking after so many hours.")] = None
+    model: Annotated[
+        str | None, Parameter(help="Model to use instead of knowflow.yaml's: a folder, or a name the engine knows.")
+    ] = None
+    max_tokens: Annotated[int | None, Parameter(help="Stop after this many tokens, input and output together.")] = None
+    max_cost: Annotated[
+        float | None, Parameter(help="Stop after spending this much, by `prices` in knowflow.yaml.")
+    ] = None
+    max_hours: Annotated[float | None, Parameter(help="Stop asking after this many hours.")] = None
 
     def asking(self, retry: tuple[str, ...] = ()) -> Asking:
-        """As a parameter of the refresh flow; the path of a model is relative to where the command is called."""
+        """Return the options as a parameter of the refresh flow; a model path is relative to the current folder."""
         return Asking(
             retry=retry,
             engine=self.engine,
@@ -42,22 +44,22 @@ class AskingOptions:
 
 
 class Unlimited(Exception):
-    """A limit was given that can limit nothing; the text says why."""
+    """A limit on cost was given but nothing has a price."""
 
 
 def model_path(model: str | None) -> str | None:
-    """Make the name of an existing folder absolute; other names stay."""
+    """Return the absolute path of an existing folder, and any other name unchanged."""
     return str(Path(model).resolve()) if model and Path(model).is_dir() else model
 
 
 def run_refresh(config: str, tasks: list[str] | None, asking: Asking, *, json: bool) -> int:
-    """Run the refresh flow and say what it did; returns the exit code."""
+    """Run the refresh flow, print what it did, and return the exit code."""
     settings = with_engine(load_config(config), asking.engine, asking.model)
     chosen_tasks(settings, tasks)
     check_prices(settings, asking)
-    open_workplace(settings)  # wrong input is told before any flow or store is touched
+    open_workplace(settings)  # reports wrong input before any flow or store is touched
     releases = list_releases(open_store(settings))
-    from flows.refresh import refresh  # noqa: PLC0415 - takes seconds; wrong input is told before
+    from flows.refresh import refresh  # noqa: PLC0415 - takes seconds; wrong input is reported first
 
     with prefect_server(), bars():
         name = refresh(config=str(settings.path), tasks=tasks, asking=asking)
@@ -75,21 +77,21 @@ def run_refresh(config: str, tasks: list[str] | None, asking: Asking, *, json: b
 
 
 def check_prices(settings: Config, asking: Asking) -> None:
-    """Refuse a limit on cost where nothing has a price.
+    """Reject a limit on cost when nothing has a price.
 
     Raises:
-        Unlimited: It would limit nothing.
+        Unlimited: The limit would have no effect.
     """
     prices = settings.prices
     if asking.max_cost is not None and not prices.input_per_million and not prices.output_per_million:
         raise Unlimited(
-            "--max-cost limits nothing: knowflow.yaml names no prices\n"
+            "--max-cost has no effect: knowflow.yaml sets no prices\n"
             "  add them: prices: {input_per_million: ..., output_per_million: ...}"
         )
 
 
 def print_release(release: Release) -> None:
-    """Print what was asked for a release, a line a technique."""
+    """Print what was asked for a release, one line per technique."""
     asked = release.facts["asked"]
     print_table(
         f"released {release.name}",
@@ -113,9 +115,9 @@ def print_release(release: Release) -> None:
         for kind, count in one["errors"].items():
             say(f"  {one['task']}: {count_rows(count)} without text: {kind}")
         if one["withdrawn"]:
-            say(f"  {one['task']}: {count_rows(one['withdrawn'])} withdrawn, the data no longer bears them out")
+            say(f"  {one['task']}: {count_rows(one['withdrawn'])} withdrawn: the data no longer supports them")
         if one["shortened"]:
-            say(f"  {one['task']}: {count_rows(one['shortened'])} shortened, to fit the model's context")
+            say(f"  {one['task']}: {count_rows(one['shortened'])} shortened to fit the model's context")
     cost = sum(one["cost"] for one in asked)
     if cost:
         say(f"cost {cost:,.2f} {asked[0]['currency']}")

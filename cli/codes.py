@@ -12,19 +12,19 @@ from cli.settings import read_settings
 
 
 def codes(
-    maker: Annotated[str, Parameter(help="Name of a maker of codes.")],
+    maker: Annotated[str, Parameter(help="Name of a code maker.")],
     /,
     *,
-    vectors: Annotated[str, Parameter(help="What they are made of: technique/encoder of the current release.")],
+    vectors: Annotated[str, Parameter(help="Vectors to make codes of: technique/encoder of the current release.")],
     config: ConfigPath = DEFAULT_CONFIG,
     settings: Annotated[
         list[str] | None,
-        Parameter(name="--set", negative="", help="OPTION=VALUE: an option; may be given several times."),
+        Parameter(name="--set", negative="", help="OPTION=VALUE: an option of the code maker; repeatable."),
     ] = None,
-    seed: Annotated[int, Parameter(help="Decides what is left to chance.")] = 0,
+    seed: Annotated[int, Parameter(help="Random seed.")] = 0,
     json: AsJson = False,
 ) -> int:
-    """Make codes of the vectors of the current release, and publish a release that holds them too.
+    """Make codes of the current release's vectors, and publish a release that also holds the codes.
 
     Example: knowflow codes rqvae --vectors item_facts/dense --config examples/movielens/knowflow.yaml
     """
@@ -42,6 +42,6 @@ def codes(
 
 
 def _shown(figure: Any) -> str:
-    """A figure, or one a level."""
+    """Format a figure, or a list with one figure per level."""
     values = figure if isinstance(figure, list) else [figure]
     return "  ".join(f"{one:.4g}" if isinstance(one, float) else str(one) for one in values)

@@ -22,11 +22,11 @@ CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowf
 def demo(
     *,
     json: AsJson = False,
-    arms: Annotated[str | None, Parameter(help="Arms to train, separated by commas; all of them if left out.")] = None,
+    arms: Annotated[str | None, Parameter(help="Arms to train, separated by commas; default: all.")] = None,
 ) -> int:
-    """Run refresh, train and report on MovieLens small with recorded answers; some eight minutes on two cores.
+    """Run refresh, train and report on MovieLens small with recorded answers; takes about eight minutes on two cores.
 
-    Run it again: nothing is asked and nothing is encoded a second time.
+    A second run asks nothing and encodes nothing.
 
     Example: knowflow demo
     """
@@ -34,18 +34,18 @@ def demo(
 
 
 def whole_pipeline(config: Path, *, json: bool = False, arms: str | None = None) -> int:
-    """Run the nightly flow on any knowflow.yaml and say what came out.
+    """Run the nightly flow on any knowflow.yaml and print the result.
 
     Args:
         config: The knowflow.yaml.
         json: Print one JSON object instead of tables.
-        arms: Arms to train, separated by commas; a full comparison when left out.
+        arms: Arms to train, separated by commas; None compares all.
     """
     settings, begun = load_config(config), time.monotonic()
     tasks = {task.name: (task.entity, list(settings.encoders)) for task in chosen_tasks(settings, None)}
     choose_arms(
         split_arms(arms) if arms is not None else settings.train.arms, tasks
-    )  # wrong names are told before anything is asked
+    )  # reports wrong names before anything is asked
     keep_in(settings.home_folder)
     from flows.nightly import nightly  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
@@ -68,7 +68,7 @@ def whole_pipeline(config: Path, *, json: bool = False, arms: str | None = None)
 
 
 def _counts(store: Store) -> tuple[int, int]:
-    """Answers and vectors in the store."""
+    """Count the answers and the vectors in the store."""
     rows = {
         table: check_keys(store, table, "key") for table in store.tables() if table.startswith(("answers", "vectors_"))
     }

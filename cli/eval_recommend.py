@@ -1,4 +1,4 @@
-"""knowflow eval recommend: what recommenders name, all items being candidates."""
+"""knowflow eval recommend: compares recommenders that rank all items."""
 
 import shlex
 import sys
@@ -23,24 +23,26 @@ def recommend(
     config: ConfigPath = DEFAULT_CONFIG,
     models: Annotated[
         list[str] | None,
-        Parameter(name="--model", negative="", help="A recommender; may be given several times. All if left out."),
+        Parameter(name="--model", negative="", help="A recommender; repeatable. Default: all."),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        Parameter(name="--set", negative="", help="MODEL.OPTION=VALUE: an option; may be given several times."),
+        Parameter(name="--set", negative="", help="MODEL.OPTION=VALUE: an option of a recommender; repeatable."),
     ] = None,
-    seeds: Annotated[int, Parameter(help="How often each is fitted.", validator=Number(gte=1))] = 1,
+    seeds: Annotated[
+        int, Parameter(help="Number of seeds: how often each recommender is fitted.", validator=Number(gte=1))
+    ] = 1,
     part: Annotated[
         Literal["validation", "test"],
-        Parameter(help="The part that is asked; validation to choose options."),
+        Parameter(help="Part of the events to evaluate on; use validation to choose options."),
     ] = "test",
-    release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
+    release: Annotated[str | None, Parameter(help="Name of a release; default: the current one.")] = None,
     page: Annotated[
-        Path | None, Parameter(help="The page to write; recommend.html in the home folder if left out.")
+        Path | None, Parameter(help="The page to write; default: recommend.html in the home folder.")
     ] = None,
     json: AsJson = False,
 ) -> int:
-    """Fit recommenders on training events, and measure what they name at the moments that test; writes a page.
+    """Fit recommenders on training events, measure their top k at each test event, and write a page.
 
     Example: knowflow eval recommend --config examples/movielens/knowflow.yaml
     """

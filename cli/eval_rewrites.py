@@ -1,4 +1,4 @@
-"""knowflow eval rewrites: what rewritten queries find that the original ones do not."""
+"""knowflow eval rewrites: measures what rewritten queries find that the original ones do not."""
 
 import shlex
 import sys
@@ -18,7 +18,7 @@ from evals.rewrites_page import CAVEATS, arm_table, calibration_table, conclusio
 from llm_tasks.pipeline.workplace import OptionFault
 
 TAKEN = ("original", "spelling", "rm3", "dense", "original_dense", "recorded", "served")
-"""Names of arms that are always there."""
+"""Names of the built-in arms."""
 
 
 def rewrites(
@@ -29,20 +29,20 @@ def rewrites(
         Parameter(
             name="--rewrites",
             negative="",
-            help="NAME=FILE: an arm more, from a Parquet file with the columns query and rewrites; several times.",
+            help="NAME=FILE: a further arm, a Parquet file with columns query and rewrites; repeatable.",
         ),
     ] = None,
     relevance: Annotated[
         Literal["lexical", "dense"] | None,
-        Parameter(help="Who says what is relevant; the better calibrated one if left out."),
+        Parameter(help="Relevance model; default: the better calibrated one."),
     ] = None,
-    release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
+    release: Annotated[str | None, Parameter(help="Name of a release; default: the current one.")] = None,
     page: Annotated[
-        Path | None, Parameter(help="The page to write; rewrites.html in the home folder if left out.")
+        Path | None, Parameter(help="The page to write; default: rewrites.html in the home folder.")
     ] = None,
     json: AsJson = False,
 ) -> int:
-    """Search for every query as it was typed and rewritten, and say what that finds; writes a page with examples.
+    """Search for every query as typed and as rewritten, compare what is found, and write a page with examples.
 
     Example: knowflow eval rewrites --config examples/movielens/knowflow.yaml
     """
@@ -67,7 +67,7 @@ def rewrites(
     for one in result["left_out"]:
         say(f"left out: {one}")
     print_line(f"{conclusion(result)}\npage  {path}")
-    say(f"mind: {CAVEATS[1]}")
+    say(f"note: {CAVEATS[1]}")
     return 0
 
 
@@ -76,21 +76,21 @@ def _print(table: Table) -> None:
 
 
 def _files(arms: list[str]) -> dict[str, Path]:
-    """Read NAME=FILE, all faults at once.
+    """Read NAME=FILE pairs and report all faults at once.
 
     Raises:
-        OptionFault: One is no such pair, or its name cannot be used.
+        OptionFault: An argument is not such a pair, or its name is taken.
     """
     files: dict[str, Path] = {}
     faults: list[str] = []
     for arm in arms:
         name, _, path = arm.partition("=")
         if not path or not name.isidentifier():
-            faults.append(f"--rewrites {arm}: should be NAME=FILE, the name of letters, digits and _")
+            faults.append(f"--rewrites {arm}: should be NAME=FILE, with a name of letters, digits and _")
         elif name in files or name in TAKEN:
-            faults.append(f"--rewrites {arm}: there is an arm '{name}' already")
+            faults.append(f"--rewrites {arm}: the name '{name}' is taken by another arm")
         else:
             files[name] = Path(path)
     if faults:
-        raise OptionFault("\n".join(faults) + "\n  such as: --rewrites tuned=tuned.parquet")
+        raise OptionFault("\n".join(faults) + "\n  example: --rewrites tuned=tuned.parquet")
     return files

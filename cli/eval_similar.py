@@ -1,4 +1,4 @@
-"""knowflow eval similar: how many of the items that people go on to are near by an encoder's vectors."""
+"""knowflow eval similar: measures how many of the items that people choose next are near in an encoder's vectors."""
 
 import shlex
 import sys
@@ -20,13 +20,13 @@ from evals.words import fixed
 from tuning.workfolder import RESULT
 
 CAVEATS = (
-    "Intervals draw the users whose logs say what people went on to. Largest user: the share of the figure that one of"
-    " them brings. Under 20 users there is no interval.",
-    "Pairs are what people went on to, not what they would have liked had they been shown it.",
-    "Popularity is counted on training events of tested items too; a new item has no such counts.",
-    "In `held-out queries` the item that is asked about was in no learnt pair; those to be found may have been.",
-    "In `disjoint` neither was; learnt items stand in the pool as well.",
-    "`co-occurrence` has seen training events that the pairs as scored rest on; only `later events` is fair to it.",
+    "Intervals draw the users whose logs show what people chose next. Largest user: the largest share of the figure"
+    " from one user. Under 20 users there is no interval.",
+    "Pairs show what people chose next, not what they would have liked if it had been shown.",
+    "Popularity is counted on training events, those of tested items included; a new item has no such counts.",
+    "In `held-out queries` the query item was in no learnt pair; the items to be found may have been.",
+    "In `disjoint` neither was; the pool contains learnt items as well.",
+    "`co-occurrence` has seen the training events from which pairs are scored; only `later events` is fair to it.",
 )
 
 
@@ -34,21 +34,19 @@ def similar(
     *,
     config: ConfigPath = DEFAULT_CONFIG,
     encoder: Annotated[
-        Path | None, Parameter(help="Folder of a tuned encoder; encoders/note in the home folder if left out.")
+        Path | None, Parameter(help="Folder of a tuned encoder; default: encoders/note in the home folder.")
     ] = None,
-    page: Annotated[
-        Path | None, Parameter(help="The page to write; similar.html in the home folder if left out.")
-    ] = None,
+    page: Annotated[Path | None, Parameter(help="The page to write; default: similar.html in the home folder.")] = None,
     json: AsJson = False,
 ) -> int:
-    """Compare item vectors on items that no encoder was tuned on; tunes one first when there is none.
+    """Compare item vectors on items that no encoder was tuned on; tune an encoder first when there is none.
 
     Example: knowflow eval similar --config examples/movielens/knowflow.yaml
     """
     settings = load_config(config)
     own = settings.home_folder / "encoders" / "note"
     if encoder is None and not (own / RESULT).is_file():
-        say(f"there is no tuned encoder: one is tuned now, which takes a minute or two, and kept in {own}")
+        say(f"no tuned encoder yet: tuning one now in {own}, which takes a minute or two")
     with bars():
         result = evaluate_similar(settings, encoder, progress())
     tables = shown_tables(result)
@@ -68,34 +66,34 @@ def similar(
 
 
 def conclusion(result: Mapping[str, Any]) -> str:
-    """What came out, in three sentences."""
+    """Return the conclusion in three sentences."""
     strict = result["disjoint"]
     tuned, frozen, tuned_strict, frozen_strict = (
         fixed(one[arm], 3) for one in (result, strict) for arm in ("tuned", "frozen")
     )
     return (
-        f"Asked about items that were not learnt, {result['headline']['metric']} is {tuned} for the tuned encoder and "
+        f"For query items that were not learnt, {result['headline']['metric']} is {tuned} for the tuned encoder and "
         f"{frozen} for the frozen one: {shown(result['gain'])}. With a popularity prior it differs from popularity "
         f"alone by {shown(result['prior_gain'])}. "
-        f"Where what is to be found was not learnt either ({tuned_strict} and {frozen_strict}): "
+        f"When the items to be found were not learnt either ({tuned_strict} and {frozen_strict}): "
         f"{shown(strict['gain'])}, with the prior {shown(strict['prior_gain'])}."
     )
 
 
 def shown_tables(result: Mapping[str, Any]) -> list[Table]:
-    """The gains of all settings, then all arms of each."""
+    """Return a table of the gains in all settings, then one table of all arms per setting."""
     k = str(result["headline"]["k"])
     return [_gains(result["settings"], k), *(_table(name, one, k) for name, one in result["settings"].items())]
 
 
 def _gains(settings: Mapping[str, Mapping[str, Any]], k: str) -> Table:
-    """What tuning gains in every setting, with intervals over users."""
+    """Tabulate what tuning gains in every setting, with intervals over users."""
     rows = []
     for name, one in settings.items():
         found = {arm: of["recall"][k] for arm, of in one["arms"].items()}
-        told = [fixed(found[arm], 3) for arm in (FROZEN, TUNED, "popularity", f"{TUNED} + prior")]
-        gains = [shown(one["gain"]), *told[2:], shown(one["prior_gain"])]
-        rows.append([name, *told[:2], *gains, *crowd(one["gain"])])
+        shares = [fixed(found[arm], 3) for arm in (FROZEN, TUNED, "popularity", f"{TUNED} + prior")]
+        gains = [shown(one["gain"]), *shares[2:], shown(one["prior_gain"])]
+        rows.append([name, *shares[:2], *gains, *crowd(one["gain"])])
     columns = ["setting", "frozen", "tuned", "gain", "popularity", "tuned + prior", "gain over popularity"]
     columns += ["users", "largest user"]
     return Table(f"recall@{k}, with 95% intervals that draw users", columns, rows, HEADLINE)

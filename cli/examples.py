@@ -1,4 +1,4 @@
-"""knowflow examples: the in-context examples that one sample would get."""
+"""knowflow examples: shows the in-context examples that one sample would get."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -22,14 +22,14 @@ def examples(
     *,
     user: Annotated[str, Parameter(help="Id of a user; one without events has no history.")],
     item: Annotated[str, Parameter(help="Id of an item.")],
-    time: Annotated[str | None, Parameter(help="When, as a date or ISO time in UTC; now if left out.")] = None,
-    release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
+    time: Annotated[str | None, Parameter(help="A date or ISO time in UTC; default: now.")] = None,
+    release: Annotated[str | None, Parameter(help="Name of a release; default: the current one.")] = None,
     config: ConfigPath = DEFAULT_CONFIG,
     json: AsJson = False,
 ) -> int:
-    """Show the examples that a user and an item would get: half of them liked, half not, the most similar ones.
+    """Show the most similar examples that a user and an item would get, half of them liked, half not.
 
-    How many, and how old they must be, is set under `train.examples:` in knowflow.yaml.
+    `train.examples:` in knowflow.yaml sets how many, and how old they must be.
 
     Example: knowflow examples --user 7 --item 318 --time 2017-06-01
     """
@@ -40,8 +40,8 @@ def examples(
     names = _names(settings, dataset)
     moment = datetime.now(UTC) if time is None else to_time(pl.Series([time]))[0][0]
     if item not in names or moment is None:
-        say(f"--item: the data has no item '{item}'" if item not in names else f"--time: '{time}' is no time")
-        say("  name an item by its id, a time like 2017-06-01 or 2017-06-01T12:30")
+        say(f"--item: the data has no item '{item}'" if item not in names else f"--time: '{time}' is not a time")
+        say("  give an item by its id, a time like 2017-06-01 or 2017-06-01T12:30")
         return WRONG_INPUT
     rule = ExampleRule(settings.train.examples.count, settings.train.examples.strict)
     found = open_examples(store, chosen, dataset.events).examples_of(user, item, moment, rule)
@@ -56,7 +56,7 @@ def examples(
         print_line(_heading(example, names))
         print_line(f"  {example['text']}")
     if found.lacking:
-        say(f"{found.lacking} missing: the release {chosen.name} holds too few that are earlier")
+        say(f"{found.lacking} missing: release {chosen.name} has too few earlier examples")
     return 0
 
 
@@ -67,6 +67,6 @@ def _heading(example: Mapping[str, Any], names: Mapping[str, str]) -> str:
 
 
 def _names(settings: Config, dataset: Dataset) -> dict[str, str]:
-    """Item id -> what it is called."""
+    """Map each item id to its display name."""
     domain = open_domain(settings)
     return {row["item"]: domain.item_name(row) for row in dataset.items.iter_rows(named=True)}

@@ -17,27 +17,27 @@ from sources.look import Look, look
 
 
 def init(
-    folder: Annotated[Path, Parameter(help="Folder to write knowflow.yaml into; made if it is not there.")],
+    folder: Annotated[Path, Parameter(help="Folder to write knowflow.yaml to; created if missing.")],
     /,
     *,
-    events: Annotated[Path, Parameter(help="Parquet, CSV or JSONL file: one row an event.")],
+    events: Annotated[Path, Parameter(help="Parquet, CSV or JSONL file with one row per event.")],
     items: Annotated[Path, Parameter(help="File of the items.")],
     users: Annotated[Path | None, Parameter(help="File of the users, if there is one.", show_default=False)] = None,
     queries: Annotated[Path | None, Parameter(help="File of the queries, if there is one.", show_default=False)] = None,
     json: AsJson = False,
     force: Annotated[
-        bool, Parameter(negative="", show_default=False, help="Write over a knowflow.yaml that is there.")
+        bool, Parameter(negative="", show_default=False, help="Overwrite an existing knowflow.yaml.")
     ] = False,
 ) -> int:
-    """Write a commented knowflow.yaml for data of your own, by looking at its columns.
+    """Write a commented knowflow.yaml for your own data, by looking at its columns.
 
-    Each guess stands in the file with its reason; what cannot be guessed stands there as FILL_IN.
+    The file gives a reason for each guess, and FILL_IN for what cannot be guessed.
 
     Example: knowflow init shop --events events.csv --items items.csv
     """
     target = folder / "knowflow.yaml"
     if target.exists() and not force:
-        sys.stderr.write(f"{target} is there already and was left as it is\n  to write over it: add --force\n")
+        sys.stderr.write(f"{target} exists already and was not changed\n  to overwrite it: add --force\n")
         return WRONG_INPUT
     tables = guess_tables(**_look_at_all({"events": events, "items": items, "users": users, "queries": queries}))
     domain, liked = propose_domain(tables[1]), liked_from(tables[0])
@@ -45,18 +45,18 @@ def init(
         folder.mkdir(parents=True, exist_ok=True)
         target.write_text(render(tables, domain, liked, folder), encoding="utf-8")
     except OSError as error:
-        sys.stderr.write(f"{target} cannot be written: {error.strerror}\n  name a folder that you may write to\n")
+        sys.stderr.write(f"{target} cannot be written: {error.strerror}\n  give a folder that you may write to\n")
         return WRONG_INPUT
-    told = _told(target, tables, domain, liked)
+    findings = _findings(target, tables, domain, liked)
     if json:
-        print_json(told)
+        print_json(findings)
     else:
-        _print(told)
+        _print(findings)
     return 0
 
 
 def _look_at_all(paths: Mapping[str, Path | None]) -> dict[str, Look]:
-    """Look at all files that are given, and tell the faults of all of them at once."""
+    """Look at all given files, and report the faults of all of them at once."""
     looks: dict[str, Look] = {}
     faults: list[Fault] = []
     for section, path in paths.items():
@@ -69,8 +69,10 @@ def _look_at_all(paths: Mapping[str, Path | None]) -> dict[str, Look]:
     return looks
 
 
-def _told(target: Path, tables: Sequence[TableGuess], domain: tuple[str, str], liked: Line | None) -> dict[str, Any]:
-    """All that is to be said, ready for JSON."""
+def _findings(
+    target: Path, tables: Sequence[TableGuess], domain: tuple[str, str], liked: Line | None
+) -> dict[str, Any]:
+    """Collect everything to print, ready for JSON."""
     found: list[dict[str, Any]] = []
     left_out: list[dict[str, Any]] = []
     fill_in: list[dict[str, str]] = []
@@ -96,15 +98,15 @@ def _told(target: Path, tables: Sequence[TableGuess], domain: tuple[str, str], l
     }
 
 
-def _print(told: Mapping[str, Any]) -> None:
-    rows = [[one["file"], one["field"], one["column"] or FILL_IN, _why(one)] for one in told["found"]]
-    rows += [[one["file"], "", one["column"], f"left out: it {one['why']}"] for one in told["left_out"]]
+def _print(findings: Mapping[str, Any]) -> None:
+    rows = [[one["file"], one["field"], one["column"] or FILL_IN, _why(one)] for one in findings["found"]]
+    rows += [[one["file"], "", one["column"], f"left out: it {one['why']}"] for one in findings["left_out"]]
     columns = ["file", "field", "column", "why"]
     print_table("what was found", columns, rows, text_columns=4)
     # Not by `say`, which would break long paths into lines of 80 characters.
-    lines = [f"wrote {told['config']}; domain {told['domain']['name']}: {told['domain']['why']}"]
-    lines += [f"fill in {one['field']}: {one['what']}" for one in told["fill_in"]]
-    sys.stderr.write("\n".join([*lines, f"next: {told['next']}"]) + "\n")
+    lines = [f"wrote {findings['config']}; domain {findings['domain']['name']}: {findings['domain']['why']}"]
+    lines += [f"fill in {one['field']}: {one['what']}" for one in findings["fill_in"]]
+    sys.stderr.write("\n".join([*lines, f"next: {findings['next']}"]) + "\n")
 
 
 def _why(found: Mapping[str, Any]) -> str:

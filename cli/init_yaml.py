@@ -19,18 +19,18 @@ from sources.guess import Guess, TableGuess
 from sources.look import Column
 
 FILL_IN = "FILL_IN"
-"""Stands where nothing fits; `knowflow plan` then says that there is no such column, and which there are."""
+"""Written where no column fits; `knowflow plan` then reports that there is no such column, and which there are."""
 OPTIONAL = {("queries", "user"), ("queries", "item"), ("queries", "time")}
 FIELDS = ("texts", "categories", "numbers")
 DOMAIN_WORDS = (
-    ("films", r"(movie|film|imdb|tmdb).*", "a column speaks of films"),
-    ("books", r"books?.*|.*isbn.*", "a column speaks of books"),
-    ("news", r"headline|news.*", "a column speaks of news"),
+    ("films", r"(movie|film|imdb|tmdb).*", "a column name refers to films"),
+    ("books", r"books?.*|.*isbn.*", "a column name refers to books"),
+    ("news", r"headline|news.*", "a column name refers to news"),
     ("books", r".*authors?", "items have an author"),
     ("news", r"abstract", "items have an abstract"),
 )
 DOMAIN_FIELDS = {"films": ("year", "genres"), "books": ("year", "genres", "author"), "news": ("category", "abstract")}
-"""The fields that the texts of prompts/domains/ show."""
+"""The fields that the texts in prompts/domains/ use."""
 FIELD_COLUMNS = {
     "year": (("numbers", "texts"), r"(release|publi\w+)?year(of\w+)?"),
     "genres": (("categories",), r"(main|all)?genres?"),
@@ -38,7 +38,7 @@ FIELD_COLUMNS = {
     "category": (("categories",), r"(main)?categor(y|ies)"),
     "abstract": (("texts",), r"abstract"),
 }
-"""What such a field may be made from: settings, and names of columns."""
+"""Field -> the settings and the column names it may be made from."""
 
 
 class Line(NamedTuple):
@@ -49,20 +49,20 @@ class Line(NamedTuple):
     value: str
     """Its value, as YAML."""
     comment: str = ""
-    """What is said beside it."""
+    """The comment beside it."""
 
     def text(self, indent: str) -> str:
-        """The line; comments stand below one another."""
+        """Return the line, with its comment at a fixed column."""
         setting = f"{indent}{self.name}: {self.value}"
         comment = "".join(letter if letter.isprintable() else " " for letter in self.comment)
         return f"{setting:42s}   # {comment}" if comment else setting
 
 
 def propose_domain(items: TableGuess) -> tuple[str, str]:
-    """Propose the domain by the columns of the items.
+    """Propose a domain from the columns of the items.
 
     Returns:
-        Its name, and why.
+        The domain's name, and the reason.
     """
     keys = [column.key for column in items.look.columns]
     for name, pattern, why in DOMAIN_WORDS:
@@ -71,14 +71,14 @@ def propose_domain(items: TableGuess) -> tuple[str, str]:
     names = set(field_names(items, "films").values())
     if {"genres", "year"} <= names:
         return "films", "items have genres and a year"
-    return "generic", "nothing in the columns speaks of films, books or news"
+    return "generic", "no column name refers to films, books or news"
 
 
 def field_names(table: TableGuess, domain: str) -> dict[str, str]:
     """Name the fields of items or users, so that prompts can show them.
 
     Returns:
-        Column -> name: the one that the domain's texts know, else the column's, as Jinja2 can read it.
+        Column -> name: the name that the domain's texts use, else the column's name, made valid for Jinja2.
 
     Example:
         A column `Year-Of-Publication` becomes `year`, a column `list price` becomes `list_price`.
@@ -109,9 +109,9 @@ def render(tables: Sequence[TableGuess], domain: tuple[str, str], liked: Line | 
 
     Args:
         tables: What the columns are guessed to be.
-        domain: The proposed domain, and why.
-        liked: From which rating on an event is liked.
-        folder: Where the file will lie.
+        domain: The proposed domain, and the reason.
+        liked: The lowest rating that counts as liked.
+        folder: The folder of the file.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -141,7 +141,7 @@ def _section(table: TableGuess, domain: str, folder: Path) -> dict[str, Any]:
     roles = [Line("path", yaml_value(_relative(table.look.path, folder)))]
     roles += [_line(guess, table) for guess in table.guesses if guess.setting not in FIELDS and is_shown(guess, table)]
     if table.separator:
-        roles.append(Line("separator", yaml_value(table.separator), "what separates the categories of one text"))
+        roles.append(Line("separator", yaml_value(table.separator), "separates the categories in one text"))
     names = field_names(table, domain)
     groups = {
         setting: [
@@ -155,7 +155,7 @@ def _section(table: TableGuess, domain: str, folder: Path) -> dict[str, Any]:
 
 
 def is_shown(guess: Guess, table: TableGuess) -> bool:
-    """Whether a guess stands in the file: a setting that may be missing is left out when nothing was found."""
+    """Return whether to write a guess: optional settings are left out when no column was found."""
     return guess.column is not None or (table.section, guess.setting) not in OPTIONAL
 
 
@@ -168,12 +168,12 @@ def _line(guess: Guess, table: TableGuess) -> Line:
 
 
 def wanted(guess: Guess, table: TableGuess) -> str:
-    """What is to be filled in where nothing was found, and which columns there are."""
+    """Describe what to fill in where no column was found, and list the columns there are."""
     return f"{guess.why}; {table.look.path.name} has: {', '.join(yaml_value(name) for name in table.look.names())}"
 
 
 def liked_from(events: TableGuess) -> Line | None:
-    """The rule that makes a label of a rating, 80% of the largest one; None when there is no rating."""
+    """Propose the rating from which on an event is liked: 80% of the largest; None when there is no rating."""
     for guess in events.of("rating"):
         largest = events.look.largest(str(guess.column))
         if largest <= 0:
@@ -214,7 +214,7 @@ def yaml_value(value: object) -> str:
 
 
 def _plain(value: object) -> object:
-    """Models as dicts and tuples as lists, however deep they lie."""
+    """Convert models to dicts and tuples to lists, at any depth."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     return [_plain(one) for one in value] if isinstance(value, tuple) else value

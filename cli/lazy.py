@@ -1,4 +1,4 @@
-"""The commands by name: an import path, a line of help and an example. Importing them all would take seconds a call."""
+"""The commands by name: import path, line of help, example. Importing them all would add seconds to every call."""
 
 from typing import NamedTuple
 
@@ -9,34 +9,36 @@ class Command(NamedTuple):
     target: str
     """Import path of its function."""
     summary: str
-    """What it does, in a line."""
+    """One line of help."""
     example: str
-    """A call that works."""
+    """A working call."""
     own_help: bool = False
-    """Its function answers `--help` itself: what there is to say depends on the config."""
+    """Whether its function handles `--help` itself, because the help depends on the config."""
 
 
 MOVIELENS = "--config examples/movielens/knowflow.yaml"
 COMMANDS = {
     "demo": Command(
-        "cli.demo:demo", "The whole pipeline on MovieLens small, from events to a report.", "knowflow demo"
+        "cli.demo:demo", "Run the whole pipeline on MovieLens small, from events to a report.", "knowflow demo"
     ),
     "init": Command(
         "cli.init:init",
-        "Write a commented knowflow.yaml for data of your own, by looking at its columns.",
+        "Write a commented knowflow.yaml for your own data, by looking at its columns.",
         "knowflow init shop --events events.csv --items items.csv",
     ),
     "plan": Command(
-        "cli.plan:plan", "What a refresh would ask, why, and its cost. Writes nothing.", f"knowflow plan {MOVIELENS}"
+        "cli.plan:plan",
+        "Show what a refresh would ask, why, and its cost. Writes nothing.",
+        f"knowflow plan {MOVIELENS}",
     ),
     "refresh": Command(
         "cli.refresh:refresh",
-        "Ask what is new, encode it, publish a release. Killed, it goes on where it stopped.",
+        "Ask what is new, encode it, publish a release. After an interruption, it continues where it stopped.",
         f"knowflow refresh {MOVIELENS} --task kar_user",
     ),
     "retry": Command(
         "cli.retry:retry",
-        "Ask again for rows whose error is on record, and for no others.",
+        "Ask again for rows with a recorded error, and for no others.",
         f"knowflow retry {MOVIELENS} --error parse",
     ),
     "train": Command(
@@ -65,22 +67,22 @@ COMMANDS = {
     ),
     "rewrite": Command(
         "cli.rewrite:rewrite",
-        "Show what to search for in place of a query; the query itself where nothing better is known.",
+        "Show what to search for instead of a query; the query itself when it has no rewrites.",
         f'knowflow rewrite "scifi w/ time travel" {MOVIELENS}',
     ),
     "similar": Command(
         "cli.similar:similar",
-        "Show the items nearest to an item by the vectors of a release.",
+        "Show the items nearest to an item, by the vectors of a release.",
         f'knowflow similar "Heat" {MOVIELENS}',
     ),
     "search": Command(
         "cli.search:search",
-        "Find items by a text: by the words of their documents and by near vectors.",
+        "Find items by a text, using the words of their documents and near vectors.",
         f'knowflow search "a heist that goes wrong" {MOVIELENS}',
     ),
     "codes": Command(
         "cli.codes:codes",
-        "Make codes of released vectors, such as semantic ids, and publish them beside these.",
+        "Make codes of released vectors, such as semantic ids, and publish them in a new release.",
         f"knowflow codes rqvae --vectors item_facts/dense {MOVIELENS}",
     ),
     "eval": Command(
@@ -90,7 +92,7 @@ COMMANDS = {
     ),
     "leak-check": Command(
         "cli.leak_check:leak_check",
-        "Walk a whole release; leave with 1 when a sample sees what it could not have known.",
+        "Check a whole release; exit code 1 when a sample sees what it could not have known.",
         f"knowflow leak-check {MOVIELENS} --release rel-000001",
     ),
     "release": Command(
@@ -99,8 +101,10 @@ COMMANDS = {
         f"knowflow release list {MOVIELENS}",
     ),
     "status": Command(
-        "cli.status:status", "What is in the store, and where the newest report lies.", f"knowflow status {MOVIELENS}"
+        "cli.status:status",
+        "Show what is in the store, and where the newest report is.",
+        f"knowflow status {MOVIELENS}",
     ),
 }
 RENAMED = {"tune-encoder": ("tune", "encoder"), "tune-rewrites": ("tune", "rewrites")}
-"""Commands of earlier versions -> what they are called now."""
+"""Commands of earlier versions -> their present names."""

@@ -13,10 +13,10 @@ from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_tab
 def leak_check(
     *,
     config: ConfigPath = DEFAULT_CONFIG,
-    release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
+    release: Annotated[str | None, Parameter(help="Name of a release; default: the current one.")] = None,
     json: AsJson = False,
 ) -> int:
-    """Walk a whole release and print every counter-example; leaves with 1 when there is one.
+    """Check a whole release and print every counter-example; exit code 1 when there is one.
 
     Example: knowflow leak-check --release rel-000003
     """

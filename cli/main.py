@@ -1,6 +1,6 @@
 """The entry point: every command, every error a user can meet, and the exit codes.
 
-Exit codes: 0 all well; 1 a check or a step failed; 2 wrong use or wrong input; 130 stopped with Ctrl-C.
+Exit codes: 0 success; 1 a check or a step failed; 2 wrong use or wrong input; 130 stopped with Ctrl-C.
 """
 
 import logging
@@ -18,22 +18,22 @@ from cli.prefect_settings import set_defaults
 HELP = """A large language model's knowledge in your click-through-rate model, without calling a model online.
 
 The usual order: init (once), then plan, refresh, train, report. `knowflow demo` shows all of it on MovieLens.
-Exit codes: 0 all well, 1 a check or a step failed, 2 wrong use or wrong input. `--debug` shows an error's traceback.
+Exit codes: 0 success, 1 a check or a step failed, 2 wrong use or wrong input. `--debug` shows an error's traceback.
 """
-ANSWERS_KEPT = "what was answered is kept, the same command goes on from there"
+ANSWERS_KEPT = "answers so far are kept; run the same command to continue"
 KEPT = {
-    "demo": "what was done is kept, the same command goes on from there",
+    "demo": "work so far is kept; run the same command to continue",
     "refresh": ANSWERS_KEPT,
     "retry": ANSWERS_KEPT,
     "rewrites": ANSWERS_KEPT,
-    "tune": "its checkpoints are kept, the same command with --resume goes on from the newest",
-    "train": "nothing is kept of this training run; releases and earlier runs are unharmed",
+    "tune": "checkpoints are kept; run the same command with --resume to continue from the newest",
+    "train": "nothing of this training run is kept; releases and earlier runs are unchanged",
 }
-"""Command -> what Ctrl-C leaves behind."""
+"""Command -> what is kept after Ctrl-C."""
 
 
 def build_app() -> App:
-    """Put the commands together; each is imported only when it is called, so that `--help` is quick."""
+    """Build the app; each command is imported only when it is called, so that `--help` is quick."""
     app = App(
         name="knowflow",
         help=HELP,
@@ -49,18 +49,18 @@ def build_app() -> App:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command and leave with its exit code."""
+    """Run one command and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     set_defaults()
     if not debug:
-        # Prefect prints the traceback of a failed task; a user gets the sentence instead.
+        # Prefect prints the traceback of a failed task; a user gets our message instead.
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    _tell_warnings()
+    _print_warnings_once()
     arguments = [argument for argument in arguments if argument != "--debug"]
     if arguments and arguments[0] in RENAMED:
         new = ["knowflow", *RENAMED[arguments[0]]]
-        _leave(f"knowflow {arguments[0]} is {' '.join(new)} now\n  type: {shlex.join([*new, *arguments[1:]])}", 2)
+        _leave(f"knowflow {arguments[0]} is now {' '.join(new)}\n  run: {shlex.join([*new, *arguments[1:]])}", 2)
     try:
         code = build_app()(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -83,8 +83,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _wrong_use(error: CycloptsError) -> str:
-    """Tell what is wrong with options; all at once where a config of ours has looked at them."""
-    found = getattr(error.__cause__, "errors", None)  # of pydantic, which is not imported for this
+    """Describe wrong options; all at once when one of our configs has validated them."""
+    found = getattr(error.__cause__, "errors", None)  # a pydantic error; pydantic is not imported here
     if found is None:
         return str(error)
     lines = [
@@ -98,14 +98,14 @@ def _leave(text: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _tell_warnings() -> None:
-    """Tell what the data's reader has to say, once, although every stage reads the data anew."""
-    told: set[str] = set()
+def _print_warnings_once() -> None:
+    """Print each warning of the data's reader once, although every stage reads the data again."""
+    printed: set[str] = set()
 
     def is_new(record: logging.LogRecord) -> bool:
         text = record.getMessage()
-        new = text not in told
-        told.add(text)
+        new = text not in printed
+        printed.add(text)
         return new
 
     logger, handler = logging.getLogger("sources"), logging.StreamHandler()

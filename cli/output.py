@@ -1,4 +1,4 @@
-"""How the command line speaks: tables for people, one JSON object for scripts, bars for long steps."""
+"""Output of the command line: tables for people, one JSON object for scripts, bars for long steps."""
 
 import json
 import shlex
@@ -21,9 +21,9 @@ from llm_tasks.pipeline.meter import Observe, Reading
 GAP = 2
 """Blanks between two columns."""
 SHORTEST = "x" * 12
-"""A text is not broken into shorter parts than this."""
+"""Narrowest width to which a text column is wrapped."""
 SECONDS_BETWEEN_LINES = 30
-"""Of one step, where there is no terminal."""
+"""Between two progress lines of one step, where there is no terminal."""
 
 DEFAULT_CONFIG = "knowflow.yaml"
 ConfigPath = Annotated[str, Parameter(name=["--config", "-c"], help="The knowflow.yaml to work with.")]
@@ -32,25 +32,23 @@ AsJson = Annotated[
 ]
 TaskNames = Annotated[
     list[str] | None,
-    Parameter(
-        name="--task", negative="", help="A technique; may be given several times. All of knowflow.yaml if left out."
-    ),
+    Parameter(name="--task", negative="", help="A technique; repeatable. Default: all in knowflow.yaml."),
 ]
 
 
 def say(text: str) -> None:
-    """Print a line for people; it goes to standard error, so that standard output holds results alone."""
+    """Print a line for people to standard error, so that standard output holds only results."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
 
 
 def say_next(command: str, config: str, tasks: Sequence[str] | None = None, **options: Any) -> None:
-    """Say which command comes next, with the options that this one was given.
+    """Print the next command, with the options that this one was given.
 
     Args:
-        command: The command, with its words if it takes some, such as `rewrite QUERY`.
+        command: The command and its positional arguments, such as `rewrite QUERY`.
         config: The knowflow.yaml.
         tasks: Names given with `--task`.
-        options: Further ones by name, one value or several each; those that are None are left out.
+        options: Further options by name, each with one value or several; None leaves an option out.
     """
     given = {"task": tasks, **options}
     pairs = [(name, v) for name, value in given.items() for v in ([value] if isinstance(value, str) else value or ())]
@@ -59,7 +57,7 @@ def say_next(command: str, config: str, tasks: Sequence[str] | None = None, **op
 
 
 def count_rows(count: int) -> str:
-    """Say how many rows.
+    """Format a number of rows.
 
     Example:
         >>> count_rows(1), count_rows(3200)
@@ -69,7 +67,7 @@ def count_rows(count: int) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Show a text of strangers, such as a query or a model's answer, so that no terminal takes it for commands.
+    r"""Escape untrusted text, such as a query or a model's answer, so that a terminal does not execute it.
 
     Example:
         >>> printable("caf\u00e9 \x1b[31mred")
@@ -81,21 +79,21 @@ def printable(text: str) -> str:
 
 
 def print_line(text: str) -> None:
-    """Print a line that is a result; it goes to standard output."""
+    """Print a result line to standard output."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def print_json(content: Any) -> None:
-    """Print one JSON object on one line; what is no number has to be null there, for JSON knows no NaN."""
+    """Print one JSON object on one line. NaN must already be null, because JSON has no NaN."""
     sys.stdout.write(json.dumps(content, default=str, allow_nan=False) + "\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], text_columns: int = 1) -> None:
     """Print a table whose first columns are text and the others numbers, right-aligned.
 
-    In a terminal that is too narrow texts and headings break, numbers and the first column do not; a pipe or a file is
-    never too narrow.
+    In a narrow terminal, texts and headings wrap; numbers and the first column do not. A pipe or a file is never too
+    narrow.
     """
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     console = Console(highlight=False, markup=False)
@@ -112,16 +110,16 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         table.add_column(column, justify="left" if place < text_columns else "right", overflow="fold", no_wrap=whole)
     for row in cells:
         table.add_row(*row)
-    console.print(title, style="italic", soft_wrap=True)  # as a part of the table it would break where the table ends
+    console.print(title, style="italic", soft_wrap=True)  # inside the table it would wrap at the table's width
     with console.capture() as drawn:
         console.print(table)
     for line in drawn.get().rstrip("\n").split("\n"):
         sys.stdout.write(line.rstrip() + "\n")
-    sys.stdout.flush()  # in one file with what is said on standard error it keeps its place
+    sys.stdout.flush()  # keeps the order when standard error goes to the same file
 
 
 def _width(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
-    """Characters that a table takes when no cell is broken."""
+    """Return the width of a table, in characters, when no cell wraps."""
     lines = [*(heading.split("\n") for heading in columns)]
     longest = [max(map(len, [*heading, *column])) for heading, *column in zip(lines, *cells, strict=True)]
     return sum(longest) + GAP * (len(longest) - 1)
@@ -129,8 +127,8 @@ def _width(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
 
 @contextmanager
 def bars() -> Iterator[None]:
-    """Draw a bar for every long step that runs inside; plain lines, and few of them, where there is no terminal."""
-    # Polars puts a handler of its own in place when it is imported, under which Ctrl-C does not end a wait for threads.
+    """Draw a bar for every long step that runs inside; print a few plain lines where there is no terminal."""
+    # Polars installs its own handler on import, with which Ctrl-C does not end a wait for threads.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -162,17 +160,17 @@ def bars() -> Iterator[None]:
 
 
 def _lines() -> tuple[Report, Observe]:
-    """Report a step by a line when it is done, and now and then before; with speed and cost where a model is asked."""
+    """Report each step in a line when done, and at intervals before; with speed and cost where a model is asked."""
     begun: dict[str, float] = {}
-    told: dict[str, float] = {}
+    printed: dict[str, float] = {}
     readings: dict[str, Reading] = {}
 
     def report(what: str, done: int, total: int) -> None:
         now = time.monotonic()
         begun.setdefault(what, now)
-        if done < total and now - told.setdefault(what, now) < SECONDS_BETWEEN_LINES:
+        if done < total and now - printed.setdefault(what, now) < SECONDS_BETWEEN_LINES:
             return
-        told[what] = now
+        printed[what] = now
         reading = readings.get(what)
         more = f"; {reading.line()}" if reading else ""
         if reading and reading.seconds_left and done < total:

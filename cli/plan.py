@@ -1,4 +1,4 @@
-"""knowflow plan: what a refresh would do and what it would cost; it writes nothing."""
+"""knowflow plan: shows what a refresh would do and what it would cost; writes nothing."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from llm_tasks.pipeline.budget import Prices
 
 COLUMNS = ("task", "rows", "cached", "new", "changed", "failed", "calls", "tokens in", "out, at most")
 NAMED = 5
-"""Rows named one by one."""
+"""Number of rows to name one by one."""
 
 
 def plan(
@@ -23,16 +23,18 @@ def plan(
     task: TaskNames = None,
     error: Annotated[
         list[str] | None,
-        Parameter(negative="", help="Plan a `knowflow retry` of such errors; may be given several times; or all."),
+        Parameter(negative="", help="Plan a `knowflow retry` of this kind of error, or of all; repeatable."),
     ] = None,
-    engine: Annotated[str | None, Parameter(help="Another engine than knowflow.yaml's.")] = None,
-    model: Annotated[str | None, Parameter(help="Another model than knowflow.yaml's: a folder, or a name.")] = None,
+    engine: Annotated[str | None, Parameter(help="Engine to use instead of knowflow.yaml's.")] = None,
+    model: Annotated[
+        str | None, Parameter(help="Model to use instead of knowflow.yaml's: a folder, or a name.")
+    ] = None,
     json: AsJson = False,
 ) -> int:
     """Show what a refresh would ask, why, how many tokens that takes, and what it would cost. Writes nothing.
 
-    Input tokens are counted with the model's own tokenizer and chat template. Output tokens have a bound, and an
-    estimate with time and cost once the same prompt and model have run before.
+    Input tokens are counted with the model's own tokenizer and chat template. Output tokens have an upper bound; once
+    the same prompt and model have run, the plan also estimates output tokens, time and cost.
 
     Example: knowflow plan --config examples/movielens/knowflow.yaml
     """
@@ -70,7 +72,7 @@ def plan(
 
 
 def _priced(row: dict[str, Any], prices: Prices) -> dict[str, Any]:
-    """Add what the calls cost: at most, and going by past runs of the same prompt and model."""
+    """Add the cost of the calls: at most, and estimated from past runs of the same prompt and model."""
     guess = row["output_tokens_estimate"]
     return {
         **row,
@@ -80,26 +82,26 @@ def _priced(row: dict[str, Any], prices: Prices) -> dict[str, Any]:
 
 
 def _say_notes(row: dict[str, Any]) -> None:
-    """Say why rows are asked, why others cannot be, and what becomes of long ones."""
+    """Print why rows are asked, why others cannot be, and what happens to long ones."""
     task = row["task"]
     for why, count in row["why"].items():
         say(f"  {task}: {count_rows(count)} {why}")
     for name, count in row["waits_for"].items():
-        say(f"  {task}: {count_rows(count)} of {name} are asked first; what reads them is not counted yet")
+        say(f"  {task}: {count_rows(count)} of {name} are asked first; the rows that read them are not counted yet")
     for kind, count in row["failures"].items():
         say(f"  {task}: {count_rows(count)} failed: {kind}")
     if row["shortened"]:
-        say(f"  {task}: {count_rows(row['shortened'])} shortened by the oldest history, to fit the model's context")
+        say(f"  {task}: {count_rows(row['shortened'])} shortened (oldest history dropped) to fit the model's context")
     for name in row["too_long"][:NAMED]:
         say(f"    too long for the model's context: {name}")
     if len(row["too_long"]) > NAMED:
         say(f"    and {len(row['too_long']) - NAMED:,} more; --json names all")
     if row["withdrawn"]:
-        say(f"  {task}: {count_rows(row['withdrawn'])} would be withdrawn, the data no longer bears them out")
+        say(f"  {task}: {count_rows(row['withdrawn'])} would be withdrawn: the data no longer supports them")
 
 
 def _say_total(rows: Sequence[dict[str, Any]], currency: str) -> None:
-    """Say time and cost of all techniques together, as far as they are known."""
+    """Print the total time and cost of all techniques, as far as they are known."""
     asked = [row for row in rows if row["calls"]]
     seconds = [row["seconds_estimate"] for row in asked]
     if asked and None not in seconds:
@@ -111,7 +113,7 @@ def _say_total(rows: Sequence[dict[str, Any]], currency: str) -> None:
 
 
 def _duration(seconds: float) -> str:
-    """Write a time in the unit that suits it.
+    """Format a time in a suitable unit.
 
     Example:
         >>> _duration(5400)

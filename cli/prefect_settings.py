@@ -1,20 +1,20 @@
-"""Prefect's settings for runs that start a temporary server of their own; what the user has set stays."""
+"""Prefect settings for runs that start their own temporary server; settings of the user stay."""
 
 import os
 from pathlib import Path
 
 
 def set_defaults() -> None:
-    """Give the temporary server time on a busy machine, and let nothing be sent anywhere."""
+    """Give the temporary server time to start on a busy machine, and turn off analytics."""
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
 
 
 def keep_in(home: Path) -> None:
-    """Use a temporary server that keeps its database under a folder, whatever server the user has elsewhere."""
+    """Use a temporary server with its database under a folder, whatever server the user has configured."""
     os.environ.pop("PREFECT_API_URL", None)
-    (home / "prefect").mkdir(parents=True, exist_ok=True)  # Prefect does not make the folders above it
+    (home / "prefect").mkdir(parents=True, exist_ok=True)  # Prefect does not create parent folders
     os.environ["PREFECT_HOME"] = str(home / "prefect")
     os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"] = str(home / "prefect" / "results")
     os.environ["PREFECT_SERVER_MEMO_STORE_PATH"] = str(home / "prefect" / "memo.toml")

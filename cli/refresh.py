@@ -13,8 +13,8 @@ def refresh(
 ) -> int:
     """Ask what is new, encode it and publish a release when all gates hold.
 
-    Killed at any moment or stopped by a limit, it goes on where it stopped: run the same command again. A limit ends it
-    with exit code 1; rows that are under way are still finished and kept.
+    After a kill or a limit, run the same command again: it continues where it stopped. A limit ends the run with exit
+    code 1; rows in progress are still finished and kept.
 
     Example: knowflow refresh --config examples/movielens/knowflow.yaml --task kar_user
     """

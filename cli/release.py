@@ -1,4 +1,4 @@
-"""knowflow release: list, show, roll back."""
+"""knowflow release: lists and shows releases, and rolls back to an older one."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from feature_store.database import command_line
 from feature_store.releases import Release, get_release, list_releases, roll_back
 
 app = App(name="release", help="Look at releases, or make an older one current again.", help_format="plaintext")
-NAME = Parameter(help="Name of a release, such as rel-000003; the current one if left out.")
+NAME = Parameter(help="Name of a release, such as rel-000003; default: the current one.")
 Name = Annotated[str, Parameter(help="Name of a release, such as rel-000003.")]
 
 

@@ -1,4 +1,4 @@
-"""knowflow report: write report.html and report.json."""
+"""knowflow report: writes report.html and report.json."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from flows.server import prefect_server
 def report(
     *,
     config: ConfigPath = DEFAULT_CONFIG,
-    train_run: Annotated[str | None, Parameter(help="Name of a training run; the newest if left out.")] = None,
+    train_run: Annotated[str | None, Parameter(help="Name of a training run; default: the newest.")] = None,
     json: AsJson = False,
 ) -> int:
     """Write the report of a training run into the home folder: report.html, and report.json for scripts.
@@ -23,7 +23,7 @@ def report(
     settings = load_config(config)
     run = get_run(settings.home_folder, train_run)
     conclusion = run.read("result")["conclusion"]
-    from flows.report import report as report_flow  # noqa: PLC0415 - takes seconds; wrong input is told before
+    from flows.report import report as report_flow  # noqa: PLC0415 - takes seconds; wrong input is reported first
 
     with prefect_server():
         path = report_flow(config=str(settings.path), train_run=run.name)

@@ -1,4 +1,4 @@
-"""knowflow retry: ask again for rows whose error is on record, and for no others."""
+"""knowflow retry: asks again for rows with a recorded error, and for no others."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ Errors = Annotated[
     Parameter(
         name="--error",
         negative="",
-        help="A kind of error, such as parse; may be given several times; or all.",
+        help="A kind of error, such as parse, or all; repeatable.",
     ),
 ]
 
@@ -27,9 +27,9 @@ def retry(
     options: AskingOptions = AskingOptions(),  # noqa: B008 - is frozen
     json: AsJson = False,
 ) -> int:
-    """Ask again for the rows with these errors on record, and for no others; then publish a release.
+    """Ask again for rows with these recorded errors, and for no others; then publish a release.
 
-    A changed parser needs no retry: every refresh parses the answers on record anew and asks nothing for it.
+    A changed parser needs no retry: every refresh parses the stored answers again without asking.
 
     Example: knowflow retry --error parse --error refused
     """
@@ -39,6 +39,6 @@ def retry(
         known = ", ".join(f"{kind} ({count_rows(count)})" for kind, count in sorted(found.items())) or "none"
         if json:
             print_json({"release": None, "new": False, "tasks": []})
-        say(f"no row has the error {' or '.join(error)}; on record: {known}")
+        say(f"no row has the error {' or '.join(error)}; recorded errors: {known}")
         return 0
     return run_refresh(config, task, options.asking(tuple(error)), json=json)

@@ -1,4 +1,4 @@
-"""knowflow rewrite: what to search for in place of one query."""
+"""knowflow rewrite: shows what to search for instead of one query."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -17,20 +17,20 @@ from sources.queries import check_query
 
 
 def rewrite(
-    query: Annotated[str, Parameter(help="The query, as a user would type it; in quotes when it has blanks.")],
+    query: Annotated[str, Parameter(help="The query, as a user would type it; in quotes when it contains spaces.")],
     *,
-    release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
+    release: Annotated[str | None, Parameter(help="Name of a release; default: the current one.")] = None,
     live: Annotated[
-        bool, Parameter(negative="", help="Ask the engine now instead of reading the table; the answer is kept.")
+        bool, Parameter(negative="", help="Ask the engine now instead of reading the table; the answer is stored.")
     ] = False,
-    engine: Annotated[str | None, Parameter(help="With --live: another engine than knowflow.yaml's.")] = None,
-    model: Annotated[str | None, Parameter(help="With --live: another model than knowflow.yaml's.")] = None,
+    engine: Annotated[str | None, Parameter(help="With --live: engine to use instead of knowflow.yaml's.")] = None,
+    model: Annotated[str | None, Parameter(help="With --live: model to use instead of knowflow.yaml's.")] = None,
     config: ConfigPath = DEFAULT_CONFIG,
     json: AsJson = False,
 ) -> int:
-    """Show the rewrites of a query from the table that `knowflow rewrites` made, the best first.
+    """Show the rewrites of a query from the table that `knowflow rewrites` made, best first.
 
-    A query that the table lacks is to be searched for as it is, and the answer says so.
+    A query without rewrites is returned as it is, with the reason.
 
     Example: knowflow rewrite "scifi w/ time travel" --config examples/movielens/knowflow.yaml
     """
@@ -47,9 +47,9 @@ def rewrite(
         print_json(asdict(served))
         return 0
     for one in served.rewrites:
-        judged = f"  score {one.score:.3f}, relevance {one.relevance:.3f}" if one.score is not None else ""
-        print_line(printable(one.text) + judged)
-    say(_told(served))
+        scores = f"  score {one.score:.3f}, relevance {one.relevance:.3f}" if one.score is not None else ""
+        print_line(printable(one.text) + scores)
+    say(_origin(served))
     if served.source == "fallback":
         say(f"  {_fix(settings, live=live)}")
     return 0
@@ -62,8 +62,8 @@ def _ask(settings: Config, query: str) -> Served:
     return live_rewrites(settings, open_workplace(settings, read_secret), query)
 
 
-def _told(served: Served) -> str:
-    """Where the rewrites come from, in a line."""
+def _origin(served: Served) -> str:
+    """Say in one line where the rewrites come from."""
     if served.source == "fallback":
         return f"fallback to the query itself: {printable(served.why or '')}"
     where = f"release {served.release}" if served.source == "served" else "asked now, in the model's own order"
@@ -71,9 +71,9 @@ def _told(served: Served) -> str:
 
 
 def _fix(settings: Config, *, live: bool) -> str:
-    """What else can be done for a query without rewrites."""
+    """Say what to do about a query without rewrites."""
     if not live:
-        return f"served are {' and '.join(settings.rewrites.serve)} queries of the data; to ask for it now: --live"
+        return f"the table serves {' and '.join(settings.rewrites.serve)} queries of the data; to ask now: --live"
     if settings.engine.name == "recorded":
-        return "the engine 'recorded' knows no other queries than those on record; name another: --engine vllm"
-    return "to ask again, run this again"
+        return "the engine 'recorded' has answers to recorded queries only; choose another: --engine vllm"
+    return "to ask again, run the same command"

@@ -1,4 +1,4 @@
-"""knowflow rewrites: bring the served table of rewritten queries up to date."""
+"""knowflow rewrites: brings the served table of rewritten queries up to date."""
 
 from app.asking import with_engine
 from app.config import load_config
@@ -17,8 +17,8 @@ def rewrites(
 ) -> int:
     """Ask for rewrites of new and changed queries, rank them by search, and serve them when all gates hold.
 
-    Killed at any moment or stopped by a limit, it goes on where it stopped: run the same command again. How queries are
-    ranked and which are served is set under `rewrites:` in knowflow.yaml, what must hold under `gates.rewrites:`.
+    After a kill or a limit, run the same command again: it continues where it stopped. In knowflow.yaml, `rewrites:`
+    sets how rewrites are ranked and which queries are served, `gates.rewrites:` what must hold.
 
     Example: knowflow rewrites --config examples/movielens/knowflow.yaml
     """
@@ -29,9 +29,9 @@ def rewrites(
     chosen_tasks(settings, [TASK])
     check_rewrites(settings)
     check_prices(settings, asking)
-    open_workplace(settings)  # wrong input is told before any flow or store is touched
+    open_workplace(settings)  # reports wrong input before any flow or store is touched
     releases = list_releases(open_store(settings))
-    from flows.rewrites import rewrites as flow  # noqa: PLC0415 - takes seconds; wrong input is told before
+    from flows.rewrites import rewrites as flow  # noqa: PLC0415 - takes seconds; wrong input is reported first
 
     with prefect_server(), bars():
         name = flow(config=str(settings.path), asking=asking)

@@ -1,4 +1,4 @@
-"""knowflow search: the items that a text finds, by words and by vectors of a release."""
+"""knowflow search: finds items by a text, using words and vectors of a release."""
 
 from typing import Annotated
 
@@ -14,23 +14,23 @@ from sources.queries import check_query
 
 
 def search(
-    text: Annotated[str, Parameter(help="What to look for, as a user would type it; in quotes when it has blanks.")],
+    text: Annotated[
+        str, Parameter(help="What to look for, as a user would type it; in quotes when it contains spaces.")
+    ],
     *,
     config: ConfigPath = DEFAULT_CONFIG,
     task: Annotated[
-        str | None, Parameter(help="A technique about items, whose vectors are searched; item_facts if left out.")
+        str | None, Parameter(help="A technique about items, whose vectors are searched; default: item_facts.")
     ] = None,
-    encoder: Annotated[
-        str | None, Parameter(help="Its encoder, which encodes the text, too; dense if left out.")
-    ] = None,
+    encoder: Annotated[str | None, Parameter(help="Its encoder, which also encodes the text; default: dense.")] = None,
     k: Annotated[int, Parameter(help="How many items.", validator=Number(gte=1))] = 10,
-    release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
+    release: Annotated[str | None, Parameter(help="Name of a release; default: the current one.")] = None,
     json: AsJson = False,
 ) -> int:
-    """Find items by a text: by the words of their documents and by near vectors, fused by their ranks.
+    """Find items by a text, fusing two rankings: by the words of their documents and by near vectors.
 
-    A document holds an item's title and fields, and what the technique that `rewrites.descriptions` names says of it.
-    Everything in the text is words: there are no operators. Where only one of the two can be searched, it says so.
+    A document holds an item's title, its fields, and its text by the technique named in `rewrites.descriptions`.
+    The text has no operators: everything in it is a word. When only one of the two rankings exists, a line says so.
 
     Example: knowflow search "a heist that goes wrong" --config examples/movielens/knowflow.yaml
     """
@@ -47,7 +47,7 @@ def search(
         print_json({"query": text, "release": chosen.name, **vars(found), "items": results})
         return 0
     if found.lacking:
-        say(f"searched by {'words' if found.words else 'vectors'} alone: {found.lacking}")
+        say(f"searched by {'words' if found.words else 'vectors'} only: {found.lacking}")
     if not found.items:
         say(f"nothing found: no document shares a word with {printable(text)}")
         return 0

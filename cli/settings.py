@@ -9,10 +9,10 @@ from llm_tasks.pipeline.workplace import OptionFault
 
 
 def read_settings(given: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Read MODEL.OPTION=VALUE, all faults at once.
+    """Read MODEL.OPTION=VALUE arguments and report all faults at once.
 
     Raises:
-        OptionFault: One is not of that form.
+        OptionFault: An argument does not have that form.
     """
     options: dict[str, dict[str, Any]] = {}
     faults: list[str] = []
@@ -25,7 +25,7 @@ def read_settings(given: Sequence[str]) -> dict[str, dict[str, Any]]:
         try:
             options.setdefault(model, {})[option] = yaml.safe_load(value)
         except yaml.YAMLError:
-            faults.append(f"--set {one}: the value cannot be read")
+            faults.append(f"--set {one}: the value is not valid YAML")
     if faults:
-        raise OptionFault("\n".join(faults) + "\n  such as: --set cooccurrence.history=20")
+        raise OptionFault("\n".join(faults) + "\n  example: --set cooccurrence.history=20")
     return options

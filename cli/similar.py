@@ -1,4 +1,4 @@
-"""knowflow similar: the items nearest to an item by the vectors of a release."""
+"""knowflow similar: shows the items nearest to an item, by the vectors of a release."""
 
 from typing import Annotated
 
@@ -17,9 +17,9 @@ def similar(
     *,
     config: ConfigPath = DEFAULT_CONFIG,
     task: Annotated[str, Parameter(help="A technique about items.")] = "item_facts",
-    encoder: Annotated[str, Parameter(help="An encoder of knowflow.yaml.")] = "dense",
+    encoder: Annotated[str, Parameter(help="An encoder in knowflow.yaml.")] = "dense",
     k: Annotated[int, Parameter(help="How many items.", validator=Number(gte=1))] = 10,
-    release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
+    release: Annotated[str | None, Parameter(help="Name of a release; default: the current one.")] = None,
     json: AsJson = False,
 ) -> int:
     """Show the items nearest to an item.

@@ -1,4 +1,4 @@
-"""knowflow status: what is in the store, what is current, where the newest report lies."""
+"""knowflow status: shows what is in the store, what is current, and where the newest report is."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""knowflow train: train arms on a release and compare them."""
+"""knowflow train: trains arms on a release and compares them."""
 
 from typing import Annotated, Any
 
@@ -15,7 +15,9 @@ from flows.server import prefect_server
 
 Arms = Annotated[
     str | None,
-    Parameter(help="Arms, separated by commas; a technique's name is an arm too. A full comparison if left out."),
+    Parameter(
+        help="Arms, separated by commas; a technique's name is an arm too. Default: train.arms of knowflow.yaml."
+    ),
 ]
 
 
@@ -23,7 +25,7 @@ def train(
     *,
     config: ConfigPath = DEFAULT_CONFIG,
     arms: Arms = None,
-    release: Annotated[str | None, Parameter(help="Name of a release; the current one if left out.")] = None,
+    release: Annotated[str | None, Parameter(help="Name of a release; default: the current one.")] = None,
     json: AsJson = False,
 ) -> int:
     """Train arms on a release, several seeds each, and compare them with confidence intervals.
@@ -33,7 +35,7 @@ def train(
     settings = load_config(config)
     names = split_arms(arms)
     arms_in(settings, get_release(open_store(settings), release), names if names is not None else settings.train.arms)
-    from flows.train import train as train_flow  # noqa: PLC0415 - takes seconds; wrong input is told before
+    from flows.train import train as train_flow  # noqa: PLC0415 - takes seconds; wrong input is reported first
 
     with prefect_server(), bars():
         run = train_flow(config=str(settings.path), arms=names, release=release)
@@ -48,7 +50,7 @@ def train(
 
 
 def split_arms(arms: str | None) -> list[str] | None:
-    """Read `base,facts` as a list; None stays None."""
+    """Split `base,facts` into a list; None stays None."""
     return None if arms is None else [name.strip() for name in arms.split(",") if name.strip()] or [arms]
 
 
@@ -62,6 +64,6 @@ def print_arms(result: dict[str, Any]) -> None:
 
 
 def print_rows(title: str, rows: Rows) -> None:
-    """Print rows as a table; nothing when there are none."""
+    """Print rows as a table, and nothing when there are none."""
     if rows:
         print_table(f"\n{title}", list(rows[0]), [list(row.values()) for row in rows])

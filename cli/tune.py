@@ -1,6 +1,6 @@
-"""knowflow tune RECIPE: tune a model by a recipe of ours or of a team's own.
+"""knowflow tune RECIPE: tunes a model by a built-in recipe or by a plug-in.
 
-The command of each recipe is made from its options, after --config is read: it names the folders of further recipes.
+The command of each recipe is built from its options after --config is read, because the config names plug-in folders.
 """
 
 import shlex
@@ -22,34 +22,34 @@ from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, pri
 from tuning.recipe import RECIPES, Line, Recipe, Shown, Table
 from tuning.workfolder import TuningFault
 
-HELP = """Tune a model by a recipe: adapters, whole models, encoders. `knowflow tune RECIPE --help` names its options.
+HELP = """Tune a model by a recipe: adapters, whole models, encoders. `knowflow tune RECIPE --help` lists its options.
 
 Example: knowflow tune sft --model models/Qwen3-0.6B --instructions instructions.jsonl --out adapters/recgen
 """
 HELP_FLAGS = ("--help", "-h")
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-"""What pydantic calls a bound -> what the help says."""
-Out = Annotated[Path, Parameter(help="Folder of what is made; a new one.")]
-Resume = Annotated[bool, Parameter(negative="", help="Go on with a tuning that was stopped.")]
+"""Pydantic's name of a bound -> its name in the help."""
+Out = Annotated[Path, Parameter(help="New folder for the result.")]
+Resume = Annotated[bool, Parameter(negative="", help="Continue a tuning that was stopped.")]
 Model = Annotated[str, Parameter(help="Folder of the model, or a name that the recipe knows.")]
 
 
 def tune(*words: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
-    """Find the recipe that the words name and run its command.
+    """Find the named recipe and run its command.
 
     Raises:
         TuningFault: The first word is an option.
     """
     if words and words[0].startswith("-") and not set(words) & set(HELP_FLAGS):
         new = shlex.join(["knowflow", "tune", "sft", *words])
-        raise TuningFault(f"knowflow tune takes the name of a recipe first\n  type: {new}\n  see: knowflow tune --help")
+        raise TuningFault(f"knowflow tune needs the name of a recipe first\n  run: {new}\n  see: knowflow tune --help")
     return make_app(find(RECIPES, plugin_folders(words)).values())(
         ["tune", *words], exit_on_error=False, print_error=False
     )
 
 
 def plugin_folders(words: Sequence[str]) -> tuple[Path, ...]:
-    """Folders of a team's own recipes, from the config that the words name; none where there is no such file."""
+    """Return the plug-in folders of the config that the words name, and none when there is no such file."""
     path = DEFAULT_CONFIG
     for word, following in pairwise([*words, ""]):
         name, _, value = word.partition("=")
@@ -59,7 +59,7 @@ def plugin_folders(words: Sequence[str]) -> tuple[Path, ...]:
 
 
 def make_app(recipes: Any) -> App:
-    """The command `tune` with one command a recipe, below `knowflow` as in every message."""
+    """Build the command `tune` with one subcommand per recipe, below `knowflow` so that messages name both."""
     app = App(
         name="tune",
         help=HELP,
@@ -79,7 +79,7 @@ def make_app(recipes: Any) -> App:
 
 
 def command_of(recipe: Recipe[Any]) -> Callable[..., int]:
-    """The function of a recipe's command: the options of every recipe, and those of its own."""
+    """Build the function of a recipe's command, with the options shared by all recipes and its own."""
 
     def command(**given: Any) -> int:
         options = given.get("options") or recipe.options()
@@ -114,13 +114,13 @@ def command_of(recipe: Recipe[Any]) -> Callable[..., int]:
 
 
 def with_bounds(options: type[Frozen]) -> type[Frozen]:
-    """The same options, whose help says their bounds too."""
+    """Return the same options, with their bounds in the help."""
     fields: dict[str, Any] = {}
     for name, field in options.model_fields.items():
         marks = [(one, mark) for one in field.metadata for mark in BOUNDS if hasattr(one, mark)]
-        said = ", ".join(f"{BOUNDS[mark]} {getattr(one, mark):g}" for one, mark in marks)
+        bounds = ", ".join(f"{BOUNDS[mark]} {getattr(one, mark):g}" for one, mark in marks)
         shown = Parameter(
-            help=f"{field.description or ''}{said and f' [{said}]'}",
+            help=f"{field.description or ''}{bounds and f' [{bounds}]'}",
             show_default=False if field.default == () else None,
         )
         fields[name] = (Annotated[field.annotation, *field.metadata, shown], field)

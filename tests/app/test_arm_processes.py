@@ -112,7 +112,7 @@ def test_ctrl_c_ends_the_arms_that_train_and_begins_no_more(endless, plain_knowf
     assert process.returncode == 130
     assert (out, errors) == (
         "",
-        "stopped; nothing is kept of this training run; releases and earlier runs are unharmed\n",
+        "stopped; nothing of this training run is kept; releases and earlier runs are unchanged\n",
     )
     assert ended(arms)
     assert {path.stem for path in (endless.folder / "runs" / "train" / "train-000002").glob("*.log")} <= {

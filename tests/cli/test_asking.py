@@ -18,7 +18,7 @@ def test_a_limit_on_money_needs_prices(shop, knowflow):
     done = knowflow.run("refresh", "--config", str(shop.config), "--max-cost", "5")
 
     assert done.returncode == 2
-    assert "--max-cost limits nothing: knowflow.yaml names no prices" in done.stderr
+    assert "--max-cost has no effect: knowflow.yaml sets no prices" in done.stderr
     assert not (shop.folder / "runs").exists()
 
 
@@ -36,7 +36,7 @@ def test_retry_takes_just_the_rows_with_the_error(shop, knowflow):
     done = knowflow.run("retry", *config, "--error", "parse", "--json")
 
     assert nothing.returncode == 0
-    assert "no row has the error timeout; on record: parse (1 row), refused (1 row)" in nothing.stderr
+    assert "no row has the error timeout; recorded errors: parse (1 row), refused (1 row)" in nothing.stderr
     assert [task["calls"] for task in json.loads(planned.stdout)["tasks"]] == [1]
     assert done.returncode == 0, done.stderr
     asked = json.loads(done.stdout)["tasks"]

@@ -26,7 +26,7 @@ def test_wrong_options_are_told_all_at_once(shop, plain_knowflow):
     assert done.stderr.splitlines() == [
         "--set x=1: should be MODEL.OPTION=VALUE",
         "--set a.b: should be MODEL.OPTION=VALUE",
-        "  such as: --set cooccurrence.history=20",
+        "  example: --set cooccurrence.history=20",
     ]
 
 

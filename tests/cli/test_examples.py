@@ -19,7 +19,7 @@ def test_examples_are_shown_with_their_reasonings_and_told_to_scripts(examples_s
     assert [line.split()[0] for line in lines[::2]] == ["liked", "liked", "not", "not"]
     assert [line.strip() for line in lines[1::2]] == [example["text"] for example in found["examples"]]
     assert early.stdout == "user u3, Thing 7, 2023-01-01 00:00 UTC: 0 examples of 4\n"
-    assert early.stderr == "4 missing: the release rel-000001 holds too few that are earlier\n"
+    assert early.stderr == "4 missing: release rel-000001 has too few earlier examples\n"
 
 
 def test_what_is_not_there_is_told_in_words(examples_shop, shop, plain_knowflow):
@@ -31,7 +31,7 @@ def test_what_is_not_there_is_told_in_words(examples_shop, shop, plain_knowflow)
     none = plain_knowflow.run("examples", "--config", str(shop.config), "--user", "u1", "--item", "i1")
 
     assert (item.returncode, item.stdout) == (2, "")
-    assert item.stderr.startswith("--item: the data has no item 'nothing'\n  name an item by its id")
-    assert (time.returncode, time.stderr.splitlines()[0]) == (2, "--time: 'soon' is no time")
+    assert item.stderr.startswith("--item: the data has no item 'nothing'\n  give an item by its id")
+    assert (time.returncode, time.stderr.splitlines()[0]) == (2, "--time: 'soon' is not a time")
     assert none.returncode == 2
     assert "nothing has been released yet\n  make one: knowflow refresh" in none.stderr

@@ -40,7 +40,7 @@ def test_help_names_every_command_and_imports_nothing_heavy():
     assert done.stderr == ""
     for name, command in COMMANDS.items():
         assert re.search(rf"^│ {name} +{command.summary.split()[0]}", "\n".join(page), re.MULTILINE)
-    assert "Exit codes: 0 all well, 1 a check or a step failed, 2 wrong use or wrong input" in "\n".join(page)
+    assert "Exit codes: 0 success, 1 a check or a step failed, 2 wrong use or wrong input" in "\n".join(page)
 
 
 def test_every_page_of_help_shows_an_example_and_the_examples_parse(plain_knowflow):

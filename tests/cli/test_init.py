@@ -78,7 +78,7 @@ def test_every_guess_stands_with_its_reason(tmp_path, films):
     init(tmp_path / "shop", **films)
 
     text = re.sub(" +", " ", (tmp_path / "shop" / "knowflow.yaml").read_text())
-    assert "domain: films # proposed: a column speaks of films" in text
+    assert "domain: films # proposed: a column name refers to films" in text
     assert " user: userId # guessed from its name\n" in text
     assert " rating: rating # guessed from its name; other candidates: score\n" in text
     assert " rating_at_least: 4 # proposed: 80% of 5, the largest rating in the file\n" in text
@@ -141,7 +141,7 @@ def test_a_file_that_is_there_is_only_written_over_with_force(tmp_path, films, c
 
     assert init(tmp_path, **films) == WRONG_INPUT
     assert there.read_text() == "mine"
-    assert "to write over it: add --force" in capsys.readouterr().err
+    assert "to overwrite it: add --force" in capsys.readouterr().err
     assert init(tmp_path, **films, force=True) == 0
     assert load_config(there).domain == "films"
 

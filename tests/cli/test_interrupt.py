@@ -26,7 +26,7 @@ def test_ctrl_c_in_a_refresh_says_what_is_kept_and_the_same_command_goes_on_from
 
     assert process.returncode == 130
     assert out == ""
-    assert errors == "stopped; what was answered is kept, the same command goes on from there\n"
+    assert errors == "stopped; answers so far are kept; run the same command to continue\n"
     store = shop.place().store
     assert list_releases(store) == []
     kept = len(known_answers(store))

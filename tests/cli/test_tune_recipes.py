@@ -59,9 +59,9 @@ def test_a_recipe_reads_only_what_it_declares(shop, plain_knowflow, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["tune-encoder", "--out", "a b"], "type: knowflow tune encoder --out 'a b'\n"),
-        (["tune-rewrites", "--stage", "sft"], "type: knowflow tune rewrites --stage sft\n"),
-        (["tune", "--model", "m"], "type: knowflow tune sft --model m\n"),
+        (["tune-encoder", "--out", "a b"], "run: knowflow tune encoder --out 'a b'\n"),
+        (["tune-rewrites", "--stage", "sft"], "run: knowflow tune rewrites --stage sft\n"),
+        (["tune", "--model", "m"], "run: knowflow tune sft --model m\n"),
         (["tune", "stf"], 'Unknown command "stf". Did you mean "sft"?'),
         (["tune", "sft", "--model", "m"], "see: knowflow tune sft --help\n"),
     ],
