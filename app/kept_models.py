@@ -6,7 +6,8 @@ from app.config import Config
 from app.samples import read_vectors_of
 from app.train_runs import get_run, models_folder
 from app.workplace import open_store
-from ctr.kept import Kept, open_kept, score_rows
+from ctr.faults import UnfitKept
+from ctr.kept import FACTS, Kept, open_kept, score_rows
 from ctr.samples import build_samples
 from feature_store.releases import get_release
 from sources.events import histories
@@ -25,7 +26,11 @@ def open_model(config: Config, arm: str, run: str | None = None) -> Kept:
         NoTrainRun: There is no such run.
         UnfitKept: It kept no model of this arm.
     """
-    return open_kept(models_folder(config.home_folder, get_run(config.home_folder, run).name) / arm)
+    folder = models_folder(config.home_folder, get_run(config.home_folder, run).name)
+    kept = sorted(path.parent.name for path in folder.glob(f"*/{FACTS}"))
+    if arm not in kept:
+        raise UnfitKept(str(folder), f"there is no kept model of {arm}; there are: {', '.join(kept) or 'none'}")
+    return open_kept(folder / arm)
 
 
 def score_events(

@@ -1,7 +1,9 @@
-"""Simulations: agents of a release against a kept model, and what they did as a file of its own."""
+"""Simulations: agents of a release against a kept model, and what they did as files of its own."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,62 +13,116 @@ from app.kept_models import open_model, score_events
 from app.workplace import open_store, open_workplace
 from base.progress import Progress, silent
 from ctr.kept import Kept
+from engines.protocol import SecretReader
+from evals.agents import measure_agents
 from feature_store.database import command_line
 from feature_store.lineage import newest_texts
 from feature_store.releases import get_release, released_lineage
-from llm_tasks.agent4rec import Pages, Simulation, agent4rec, simulate, traits
+from llm_tasks.agent4rec import Pages, Simulation, agent4rec, rating_distance, simulate, traits
 from llm_tasks.pipeline.ask import Asker
 from llm_tasks.pipeline.generate import Spending
-from llm_tasks.pipeline.workplace import OptionFault
+from llm_tasks.pipeline.workplace import OptionFault, Workplace
 from sources.tables import Dataset
 
 CANDIDATES = 200
 """Items that a page is chosen from: those with the most training events."""
+FOLDER = "simulations"
+"""Folder of what agents did, in the home folder."""
 
 
 def simulate_agents(
     config: Config,
     arm: str,
+    run: str | None = None,
     page_size: int = 5,
     most: int = 3,
     spending: Spending | None = None,
     progress: Progress = silent,
-) -> tuple[Simulation, Path]:
+    secret: SecretReader | None = None,
+) -> dict[str, Any]:
     """Let the agents of the current release walk through pages that a kept model ranks.
+
+    The events go to `simulations/ARM.parquet` in the home, what this gives to `ARM.json` beside it; nothing is added to
+    the log, and no reader of the log reads there.
 
     Args:
         config: The config.
         arm: The arm whose kept model ranks.
+        run: Name of the training run; the newest finished one when left out.
         page_size: Items on a page.
         most: Pages at most.
         spending: Prices, the budget of all rounds, and who watches.
         progress: Told how far a round is.
+        secret: Reads a stored secret, such as the key of a model server.
 
     Returns:
-        What it came to, and the Parquet file of synthetic events: under `simulations/` in the home, never among events.
+        Plain JSON: what was simulated, the measures of `evals.agents`, and `file`.
 
     Raises:
         OptionFault: The release holds no agents.
-        UnfitKept: There is no kept model of this arm.
+        NoTrainRun: There is no such run.
+        UnfitKept: It kept no model of this arm.
     """
-    place, model = open_workplace(config), open_model(config, arm)
-    store = open_store(config)
-    tastes = newest_texts(released_lineage(store, get_release(store), [agent4rec.name], ["entity", "as_of", "text"]))
-    if not tastes:
-        raise OptionFault(f"there are no agents\n  make some: knowflow refresh --task {agent4rec.name}")
-    dataset = place.dataset
-    training = dataset.events.filter(pl.col("part") == "train")
-    tiers = traits(training, dataset.items, dataset.category_fields)
-    profiles = {user: {"tastes": text, **tiers[user]} for user, text in tastes.items()}
-    names = {item["item"]: place.domain.item_name(item) for item in dataset.items.iter_rows(named=True)}
-    pages = ranked_pages(config, model, dataset, list(profiles), page_size)
-    with store.writer(command_line()) as writer:
+    model = open_model(config, arm, run)
+    place = open_workplace(config, secret)
+    profiles, names = profiles_of(place), names_of(place)
+    pages = ranked_pages(config, model, place.dataset, list(profiles), page_size)
+    with place.store.writer(command_line()) as writer:
         asker = Asker(agent4rec, place, writer, spending or Spending(config.prices), progress)
         done = simulate(asker, profiles, pages, names, most)
-    file = config.home_folder / "simulations" / f"{arm}.parquet"
+    identity = place.identity_of(agent4rec)
+    about = {
+        "arm": arm,
+        "model": str(model.folder),
+        "release": get_release(open_store(config)).name,
+        "answered_by": {"model": identity.model, "revision": identity.revision},
+        "page_size": page_size,
+        "most": most,
+    }
+    return keep(config.home_folder / FOLDER / f"{arm}.parquet", done, {**about, **told(done, place.dataset)})
+
+
+def profiles_of(place: Workplace) -> dict[str, dict[str, str]]:
+    """Profiles of the agents of the current release: agent -> its tastes and traits, in words.
+
+    Raises:
+        OptionFault: The release holds no agents.
+    """
+    store, dataset = place.store, place.dataset
+    tastes = newest_texts(released_lineage(store, get_release(store), [agent4rec.name], ["entity", "as_of", "text"]))
+    tiers = traits(dataset.events.filter(pl.col("part") == "train"), dataset.items, dataset.category_fields)
+    profiles = {user: {"tastes": text, **tiers[user]} for user, text in tastes.items() if user in tiers}
+    if not profiles:
+        raise OptionFault(f"there are no agents\n  make some: knowflow refresh --task {agent4rec.name}")
+    return profiles
+
+
+def names_of(place: Workplace) -> dict[str, str]:
+    """Item -> what a page calls it."""
+    return {item["item"]: place.domain.item_name(item) for item in place.dataset.items.iter_rows(named=True)}
+
+
+def told(done: Simulation, dataset: Dataset) -> dict[str, Any]:
+    """Say what a simulation came to, and how far its ratings are from those of training."""
+    given = [one.rating for one in done.events]
+    real = dataset.events.filter(pl.col("part") == "train")["rating"].drop_nulls().to_list()
+    return {
+        "agents": len(done.pages),
+        "pages": sum(done.pages.values()),
+        "events": len(given),
+        "lost": dict(done.lost),
+        "measures": measure_agents({"pages": done})["pages"],
+        "rating_distance": rating_distance(given, real) if given and real else None,
+    }
+
+
+def keep(file: Path, done: Simulation, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the events and what is told of them; gives the facts with the file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     done.table().write_parquet(file)
-    return done, file
+    kept = {"synthetic": True, **facts, "file": str(file)}
+    file.with_suffix(".json").write_text(json.dumps(kept, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    return kept
 
 
 def ranked_pages(config: Config, model: Kept, dataset: Dataset, users: Sequence[str], size: int) -> Pages:

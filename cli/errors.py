@@ -6,7 +6,7 @@ from app.children import ChildFailed, ChildFault
 from app.train_runs import NoTrainRun
 from base.plugins import PluginFault, UnknownPlugin
 from cli.asking import Unlimited
-from ctr.faults import ArmFailed, UnfitExamples, UnfitVectors
+from ctr.faults import ArmFailed, UnfitExamples, UnfitKept, UnfitVectors
 from engines.choose import EngineFault
 from evals.evaluate import ScoresFault
 from feature_store.database import DuplicateKeys, OtherVersion, StoreBusy, StoreUnwritable
@@ -39,6 +39,7 @@ CODES: dict[type[Exception], int] = {
     UnknownPlugin: WRONG_INPUT,
     PluginFault: WRONG_INPUT,
     UnfitExamples: WRONG_INPUT,
+    UnfitKept: WRONG_INPUT,
     UnfitVectors: WRONG_INPUT,
     OptionFault: WRONG_INPUT,
     EngineFault: WRONG_INPUT,

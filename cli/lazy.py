@@ -85,6 +85,11 @@ COMMANDS = {
         "Make codes of released vectors, such as semantic ids, and publish them in a new release.",
         f"knowflow codes rqvae --vectors item_facts/dense {MOVIELENS}",
     ),
+    "simulate": Command(
+        "cli.simulate:simulate",
+        "Let agents that a language model plays walk through pages that a kept model ranks; the data stays as it is.",
+        f"knowflow simulate knowledge {MOVIELENS}",
+    ),
     "eval": Command(
         "cli.eval:app",
         "Measure what rewrites of queries, vectors of items and recommenders are worth.",

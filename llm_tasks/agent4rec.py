@@ -11,7 +11,7 @@ Produces:  one text per agent, its tastes; as_of = the newest training event, be
            `simulate` returns synthetic events, marked as such and kept apart from real events.
 Cost:      1 call per agent; in a simulation 1 call per agent and page, about 400 tokens in, 60 out.
 Relations: kar_user reasons over the same history for a click model; here the text drives an agent.
-Example:   knowflow plan --task agent4rec
+Example:   knowflow simulate knowledge
 """
 
 import json
@@ -131,6 +131,8 @@ class Simulation:
     """Agent -> its mean satisfaction over its pages, from 1 to 10."""
     pages: Mapping[str, int]
     """Agent -> how many pages it looked at."""
+    shown: Mapping[str, int]
+    """Agent -> how many items stood on these pages."""
     lost: Mapping[str, int] = field(default_factory=dict)
     """Reason why an answer or a part of it was dropped -> how often."""
 
@@ -161,6 +163,7 @@ def simulate(
     memory: dict[str, list[str]] = {agent: [] for agent in profiles}
     shown: dict[str, frozenset[str]] = dict.fromkeys(profiles, frozenset())
     felt: dict[str, list[float]] = {agent: [] for agent in profiles}
+    looked_at = dict.fromkeys(profiles, 0)
     events: list[SyntheticEvent] = []
     lost: Counter[str] = Counter()
     there = list(profiles)
@@ -179,6 +182,7 @@ def simulate(
             watched = dict(_watched(said, page[agent], names, lost))
             events += [SyntheticEvent(agent, item, rating, number) for item, rating in watched.items()]
             felt[agent].append(float(said["satisfaction"]))
+            looked_at[agent] += len(page[agent])
             memory[agent].append(_remembered(number, watched, names, said["feeling"]))
             if said["next"]:
                 staying.append(agent)
@@ -186,7 +190,9 @@ def simulate(
         if not there:
             break
     means = {agent: float(np.mean(values)) for agent, values in felt.items() if values}
-    return Simulation(tuple(events), means, {agent: len(values) for agent, values in felt.items()}, dict(lost))
+    return Simulation(
+        tuple(events), means, {agent: len(values) for agent, values in felt.items()}, looked_at, dict(lost)
+    )
 
 
 def _read(schema: Mapping[str, Any], text: str | None) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """Agents against a kept model: pages are what the model ranks first, and nothing they do reaches data or training."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -26,10 +27,11 @@ def test_agents_walk_through_what_a_kept_model_ranks_and_leave_the_data_alone(co
     compared.release("agent4rec")
     before, samples = open_dataset(config), open_samples(config)
 
-    done, file = simulate_agents(config, "knowledge", page_size=4, most=2)
+    done = simulate_agents(config, "knowledge", page_size=4, most=2)
 
-    assert len(done.pages) == 3
-    assert set(done.pages.values()) == {2}
+    assert (done["agents"], done["pages"]) == (3, 6)
+    assert done["measures"]["exit_page"]["mean"] == 2.0
+    file = Path(done["file"])
     assert file.parent == config.home_folder / "simulations"
     assert pl.read_parquet(file).columns[-1] == "synthetic"
     after = open_dataset(config)
