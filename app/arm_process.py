@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from app.children import TOLD
-from app.lifeline import begin_child
+from app.lifeline import begin_child, report_fault
+from base.faults import CheckFailed, WrongUse
 
 
 def main(config_path: str, run_folder: str, name: str) -> None:
@@ -23,7 +23,6 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     from app.train_runs import TrainRun, models_folder  # noqa: PLC0415
     from app.workplace import open_dataset, open_store  # noqa: PLC0415
     from ctr.compare import train_arm  # noqa: PLC0415
-    from ctr.faults import ArmFailed, UnfitBackbone, UnfitExamples, UnfitVectors  # noqa: PLC0415
     from ctr.kept import keep  # noqa: PLC0415
     from feature_store.releases import get_release  # noqa: PLC0415
 
@@ -37,9 +36,8 @@ def main(config_path: str, run_folder: str, name: str) -> None:
         dataset = open_dataset(config)
         samples, windows = open_samples(config, dataset), open_windows(config, dataset)
         result = train_arm(arm, vectors, samples, config.train, report, windows, config.plugin_folders)
-    except (ArmFailed, UnfitBackbone, UnfitExamples, UnfitVectors) as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(1 if isinstance(error, ArmFailed) else TOLD)
+    except (CheckFailed, WrongUse) as error:
+        sys.exit(report_fault(error))
     if result.best is not None:
         keep(models_folder(config.home_folder, run.name) / name, arm, result.best, samples, release.name)
     np.savez(run.folder / f"{name}.npz", test=result.test, rolling=result.rolling)

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from app.children import ChildFailed, run_child
+from app.children import run_child
 from app.config import Config
 from app.train_runs import TrainRun, get_run
+from base.faults import CheckFailed
 from base.progress import Progress
-from ctr.faults import ArmFailed
 
 _running: dict[Path, list[subprocess.Popen[str]]] = {}
 """Folder of a training run -> processes of its arms."""
@@ -42,12 +42,12 @@ def run_arm(config: Config, run: TrainRun, name: str, progress: Progress) -> dic
         What the process wrote: validation AUC by epoch and seed, parameters, speed, CPU seconds.
 
     Raises:
-        ArmFailed: The process failed, or `arms_of` this run has ended; the text holds what was said last.
-        ChildFault: Its adapters cannot take its vectors.
+        CheckFailed: The process failed, or `arms_of` this run has ended; the text holds what was said last.
+        WrongUse: Its adapters cannot take its vectors.
     """
     living = _running.get(run.folder)
     if living is None:
-        raise ArmFailed(f"arm {name}: not trained, {run.name} was stopped")
+        raise CheckFailed(f"arm {name}: not trained, {run.name} was stopped")
 
     def begun(process: subprocess.Popen[str]) -> None:
         living.append(process)
@@ -55,8 +55,5 @@ def run_arm(config: Config, run: TrainRun, name: str, progress: Progress) -> dic
             process.kill()
 
     arguments = [str(config.path), str(run.folder), name]
-    try:
-        run_child(f"arm {name}: training", "app.arm_process", arguments, run.folder / f"{name}.log", progress, begun)
-    except ChildFailed as failure:
-        raise ArmFailed(str(failure)) from None
+    run_child(f"arm {name}: training", "app.arm_process", arguments, run.folder / f"{name}.log", progress, begun)
     return run.read(name)

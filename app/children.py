@@ -10,20 +10,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from app.lifeline import WRONG_USE
+from base.faults import CheckFailed, WrongUse
 from base.progress import Progress
 
-TOLD = 3
-"""Exit code of a child whose last words say all there is to say."""
 LAST_LINES = 5
 """Of what a failed child said, these are shown."""
-
-
-class ChildFailed(Exception):
-    """A child process failed; the text holds what it said last."""
-
-
-class ChildFault(Exception):
-    """A child process met wrong input; the text says what and how to fix it."""
 
 
 def ignore(process: subprocess.Popen[str]) -> None:
@@ -49,8 +41,8 @@ def run_child(
         begun: Called with the process, before it is listened to.
 
     Raises:
-        ChildFault: It met wrong input.
-        ChildFailed: It failed.
+        WrongUse: It met wrong input.
+        CheckFailed: It failed.
     """
     command = [sys.executable, "-m", module, *arguments]
     root = Path(__file__).resolve().parents[1]
@@ -75,10 +67,10 @@ def run_child(
             process.kill()
             raise
         code = process.wait()
-    if code == TOLD:
-        raise ChildFault(log.read_text(encoding="utf-8", errors="replace").strip())
+    if code == WRONG_USE:
+        raise WrongUse(log.read_text(encoding="utf-8", errors="replace").strip())
     if code:
-        raise ChildFailed(_failure(what, code, log))
+        raise CheckFailed(_failure(what, code, log))
     log.unlink()
 
 

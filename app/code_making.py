@@ -45,10 +45,10 @@ def make_codes(
 
     Raises:
         UnknownPlugin: There is no such maker.
-        OptionFault: An option cannot be used.
+        WrongUse: An option cannot be used.
         NoRelease: There is no release, or it lacks the vectors.
         GatesClosed: A gate does not hold; nothing was written.
-        StoreBusy: Another process writes.
+        WrongUse: Another process writes.
     """
     (maker,) = choose(CODE_MAKERS, [name], config.plugin_folders)
     chosen, place = options_of(maker, options or {}), open_workplace(config)

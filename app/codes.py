@@ -110,6 +110,6 @@ def publish_sets(
 
     Raises:
         GatesClosed: A gate does not hold; nothing was written.
-        StoreBusy: Another process writes.
+        WrongUse: Another process writes.
     """
     return publish_release(config, place, [], [], [], StagedSets(codes, edges, before, command))

@@ -43,7 +43,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
 
     Raises:
         NoRelease: There is no such release, or it lacks vectors or codes that an arm reads.
-        UnfitExamples: An arm's examples are not all for training.
+        WrongUse: An arm's examples are not all for training.
         UnknownPlugin: A name is no arm.
     """
     store = open_store(config)

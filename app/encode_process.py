@@ -9,8 +9,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from app.children import TOLD
-from app.lifeline import begin_child
+from app.lifeline import begin_child, report_fault
+from base.faults import CheckFailed, WrongUse
 
 
 def main(config_path: str, names: str, result: str, purpose: str) -> None:
@@ -25,9 +25,7 @@ def main(config_path: str, names: str, result: str, purpose: str) -> None:
     report = begin_child()
     from app.config import load_config  # noqa: PLC0415
     from app.workplace import encoders_of, one_task, open_store  # noqa: PLC0415
-    from feature_store.database import StoreBusy, StoreUnwritable  # noqa: PLC0415 - see lifeline.begin_child
-    from llm_tasks.pipeline.encode import NothingToFit, encode_task  # noqa: PLC0415
-    from llm_tasks.pipeline.workplace import OptionFault  # noqa: PLC0415
+    from llm_tasks.pipeline.encode import encode_task  # noqa: PLC0415
 
     config = load_config(config_path)
     made = []
@@ -38,9 +36,8 @@ def main(config_path: str, names: str, result: str, purpose: str) -> None:
                 made += map(
                     asdict, encode_task(technique, encoders, writer, report, config.folder, config.plugin_folders)
                 )
-    except (NothingToFit, OptionFault, StoreBusy, StoreUnwritable) as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(TOLD)
+    except (WrongUse, CheckFailed) as error:
+        sys.exit(report_fault(error))
     Path(result).write_text(json.dumps(made), encoding="utf-8")
 
 

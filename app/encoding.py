@@ -28,10 +28,10 @@ def encode_texts(config: Config, names: Sequence[str], progress: Progress) -> li
         What each encoder did for each technique: the fields of `llm_tasks.pipeline.encode.Encoded`.
 
     Raises:
-        NothingToFit: There is nothing to fit an encoder on.
-        StoreBusy: Another process writes to the store.
-        ChildFault: As the two above, told by the process.
-        ChildFailed: The process failed.
+        WrongUse: There is nothing to fit an encoder on.
+        WrongUse: Another process writes to the store.
+        WrongUse: As the two above, told by the process.
+        CheckFailed: The process failed.
     """
     encoders = {name: encoders_of(config, name) for name in names}
     heavy = [

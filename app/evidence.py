@@ -8,10 +8,11 @@ from typing import Any
 import polars as pl
 
 from app.config import Config
+from base.faults import WrongUse
 from encoders.choose import kind_of
 from feature_store.leak_evidence import QUERIES, Evidence
 from llm_tasks.pipeline.encode import model_encoder
-from llm_tasks.pipeline.workplace import OptionFault, Workplace
+from llm_tasks.pipeline.workplace import Workplace
 from prompts.domain import Domain
 from prompts.library import find_prompts
 from sources.queries import normalised, query_table, split_queries
@@ -92,7 +93,7 @@ def _tuned_encoders(config: Config) -> dict[str, datetime]:
             continue
         try:
             encoder = model_encoder(name, chosen, config.folder, config.plugin_folders)
-        except OptionFault:  # a folder that cannot be used now says nothing of vectors that were made before
+        except WrongUse:  # a folder that cannot be used now says nothing of vectors that were made before
             continue
         if encoder.seen_until is not None:
             found[encoder.fingerprint] = encoder.seen_until

@@ -23,8 +23,8 @@ def open_model(config: Config, arm: str, run: str | None = None) -> Kept:
         run: Name of the training run; the newest finished one when left out.
 
     Raises:
-        NoTrainRun: There is no such run.
-        UnfitKept: It kept no model of this arm.
+        WrongUse: There is no such run.
+        WrongUse: It kept no model of this arm.
     """
     folder = models_folder(config.home_folder, get_run(config.home_folder, run).name)
     kept = sorted(path.parent.name for path in folder.glob(f"*/{FACTS}"))
@@ -52,7 +52,7 @@ def score_events(
 
     Raises:
         NoRelease: The release is gone, or lacks vectors that the arm reads.
-        UnfitKept: The data has other columns than when the model was trained.
+        WrongUse: The data has other columns than when the model was trained.
     """
     samples = build_samples(dataset, histories(dataset.events, model.history_length), model.frame)
     vectors = read_vectors_of(config, get_release(open_store(config), release or model.release), [model.arm])

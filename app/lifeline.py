@@ -8,7 +8,11 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+from base.faults import CheckFailed, WrongUse
 from base.progress import Progress
+
+WRONG_USE = 3
+"""Exit code of a child that ends with `WrongUse`; its log is the text of the error."""
 
 
 def when_the_parent_ends(end: Callable[[], object]) -> None:
@@ -41,3 +45,13 @@ def begin_child() -> Progress:
         lines.flush()
 
     return report
+
+
+def report_fault(error: WrongUse | CheckFailed) -> int:
+    """Write why this child ends where its parent looks for it.
+
+    Returns:
+        The exit code to leave with, from which the parent makes the same kind of error.
+    """
+    sys.stderr.write(f"{error}\n")
+    return WRONG_USE if isinstance(error, WrongUse) else 1

@@ -5,9 +5,9 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from base.faults import WrongUse
 from base.frozen import Frozen
 from feature_store.lineage import VectorName
-from llm_tasks.pipeline.workplace import OptionFault
 
 
 class HasOptions(Protocol):
@@ -28,23 +28,23 @@ def options_of(one: HasOptions, given: Mapping[str, Any]) -> Frozen:
     """Make a plug-in's options of what a user gave.
 
     Raises:
-        OptionFault: Some cannot be used; the text names all of them.
+        WrongUse: Some cannot be used; the text names all of them.
     """
     try:
         return one.options.model_validate(dict(given))
     except ValidationError as error:
         faults = [f"{one.name}.{'.'.join(map(str, of['loc']))}: {of['msg']}" for of in error.errors()]
         fields = ", ".join(one.options.model_fields) or "none"
-        raise OptionFault("\n".join(faults) + f"\n  options of {one.name}: {fields}") from None
+        raise WrongUse("\n".join(faults) + f"\n  options of {one.name}: {fields}") from None
 
 
 def task_and_encoder(name: str) -> VectorName:
     """Split the name of released vectors.
 
     Raises:
-        OptionFault: It is not of the form technique/encoder.
+        WrongUse: It is not of the form technique/encoder.
     """
     found = VectorName.read(name)
     if not all(found):
-        raise OptionFault(f"vectors {name}: should be technique/encoder\n  such as: item_facts/dense")
+        raise WrongUse(f"vectors {name}: should be technique/encoder\n  such as: item_facts/dense")
     return found

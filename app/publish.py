@@ -86,7 +86,7 @@ def publish_release(
 
     Raises:
         GatesClosed: A gate does not hold; nothing was published.
-        StoreBusy: Another process writes.
+        WrongUse: Another process writes.
     """
     with place.store.writer(command_line()) as writer:
         return _publish(config, place, writer, names, asked, vectors, staged)

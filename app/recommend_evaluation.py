@@ -15,6 +15,7 @@ import polars as pl
 from app.config import Config
 from app.options import options_of, task_and_encoder
 from app.workplace import open_dataset, open_store
+from base.faults import WrongUse
 from base.frozen import Frozen
 from base.plugins import choose, find
 from base.progress import Progress
@@ -25,7 +26,6 @@ from evals.top_k import Asked, evaluate, item_and_user_segments
 from feature_store.codes import released_codes
 from feature_store.lineage import texts_before
 from feature_store.releases import NoRelease, get_release, released_knowledge, released_texts
-from llm_tasks.pipeline.workplace import OptionFault
 from recommenders.kept import keep
 from recommenders.log import Log, Requests, log_of, requests_at
 from recommenders.popularity import liked_events
@@ -81,7 +81,7 @@ def evaluate_recommenders(
 
     Raises:
         UnknownPlugin: A name is no recommender.
-        OptionFault: An option cannot be used, or the test wants nothing.
+        WrongUse: An option cannot be used, or the test wants nothing.
         NoRelease: A recommender that is named reads vectors that no release holds.
         PluginFault: A recommender does not keep to the protocol.
     """
@@ -144,7 +144,7 @@ def find_test(dataset: Dataset, log: Log, part: str) -> Test:
     """Make one request of each moment at which a user has liked events of a part of the split.
 
     Raises:
-        OptionFault: There is none.
+        WrongUse: There is none.
     """
     tests = (dataset.events["part"] == part).to_numpy() & (log.label == 1)
     columns = {"user": log.user[tests], "time": log.time[tests], "item": log.item[tests]}
@@ -154,7 +154,7 @@ def find_test(dataset: Dataset, log: Log, part: str) -> Test:
     wanted = liked.filter(~np.isin(np.arange(len(liked)), again))
     if wanted.is_empty():
         what = f"no {part} event likes an item that its user has not had"
-        raise OptionFault(f"{what}\n  give split: a larger {part} part")
+        raise WrongUse(f"{what}\n  give split: a larger {part} part")
     moments = wanted.select("user", "time").unique(maintain_order=True).with_row_index("row")
     found = wanted.join(moments, on=["user", "time"], maintain_order="left")
     return Test(_requests(log, moments), found["row"].to_numpy().astype(np.int64), found["item"].to_numpy())
@@ -229,7 +229,7 @@ class Released:
 
 def _check_items(name: str, entity: str) -> None:
     if entity != "item":
-        raise OptionFault(f"{name}: is about each {entity}, a recommender reads what is about items\n  name another")
+        raise WrongUse(f"{name}: is about each {entity}, a recommender reads what is about items\n  name another")
 
 
 def _events_of(log: Log, users: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ def write_report(config: Config, train_run: str | None) -> Path:
         Path of report.html.
 
     Raises:
-        NoTrainRun: There is no such run.
+        WrongUse: There is no such run.
         NoRelease: The release it read is gone.
     """
     run = get_run(config.home_folder, train_run)

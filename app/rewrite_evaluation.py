@@ -11,6 +11,7 @@ import polars as pl
 from app.config import Config
 from app.rewriting import TASK
 from app.workplace import open_dataset, open_store
+from base.faults import WrongUse
 from base.progress import Progress, silent
 from encoders.choose import kind_of
 from evals.rewrites import Judged, Queries, compare_arms, judged_queries
@@ -20,7 +21,6 @@ from feature_store.releases import NoRelease, Release, get_release, released_lin
 from feature_store.served import TABLE as SERVED_TABLE
 from feature_store.served import read_rewrites as read_served
 from llm_tasks.pipeline.encode import model_encoder
-from llm_tasks.pipeline.workplace import OptionFault
 from retrieval.item_vectors import Vectors, open_vectors
 from retrieval.relevance import Calibration, LexicalOverlap, Relevance, calibrated
 from retrieval.search import document_texts
@@ -79,12 +79,12 @@ def evaluate_rewrites(
         The result, which is plain JSON; what went in; and what the arms found in the documents of the headline.
 
     Raises:
-        OptionFault: There are no queries with items, a file cannot be used, or there are no vectors for `dense`.
+        WrongUse: There are no queries with items, a file cannot be used, or there are no vectors for `dense`.
         NoRelease: There is none, or it holds no rewrites and no file was given.
     """
     inputs = open_inputs(config, files, release)
     if relevance is not None and relevance not in inputs.models:
-        raise OptionFault(f"--relevance {relevance}: there is none\n  " + "\n  ".join(inputs.left_out))
+        raise WrongUse(f"--relevance {relevance}: there is none\n  " + "\n  ".join(inputs.left_out))
     result, judged = compare_arms(
         inputs.queries,
         inputs.items["item"].to_list(),
@@ -115,7 +115,7 @@ def open_inputs(config: Config, files: Mapping[str, Path], release: str | None) 
         release: Name of a release; the current one when left out.
 
     Raises:
-        OptionFault: There are no queries with items, or a file cannot be used.
+        WrongUse: There are no queries with items, or a file cannot be used.
         NoRelease: There is none, or it holds no rewrites and no file was given.
     """
     about = _mapped(config)
@@ -160,7 +160,7 @@ def _mapped(config: Config) -> QueriesConfig:
     about = config.source.queries
     if about is None or about.item is None:
         lacking = "maps no queries" if about is None else "maps no items of the queries"
-        raise OptionFault(
+        raise WrongUse(
             f"{config.path.name}: {lacking}, so nothing tells what a search should find\n"
             "  add: queries: {path: ..., query: ..., item: ...}"
         )
@@ -201,17 +201,17 @@ def read_rewrites(name: str, path: Path) -> dict[str, list[str]]:
     """Read a file of rewrites: normalised query -> rewrites, best first.
 
     Raises:
-        OptionFault: It cannot be read, or lacks a column.
+        WrongUse: It cannot be read, or lacks a column.
     """
     fix = "give a Parquet file with the columns query (text) and rewrites (a list of texts)"
     try:
         table = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise OptionFault(f"--rewrites {name}={path}: cannot be read: {error}\n  {fix}") from None
+        raise WrongUse(f"--rewrites {name}={path}: cannot be read: {error}\n  {fix}") from None
     kinds = {"query": pl.String(), "rewrites": pl.List(pl.String)}
     faults = [f"column {column} " + ("is missing" if column not in table.columns else f"is {table.schema[column]}")
               for column, kind in kinds.items() if table.schema.get(column) != kind]  # fmt: skip
     if faults:
-        raise OptionFault(f"--rewrites {name}={path}: {'; '.join(faults)}\n  {fix}")
+        raise WrongUse(f"--rewrites {name}={path}: {'; '.join(faults)}\n  {fix}")
     rows = table.select("query", "rewrites").drop_nulls().iter_rows()
     return {normalised(query): [text for text in of if text and text.strip()] for query, of in rows}

@@ -13,6 +13,7 @@ import polars as pl
 from app.config import Config
 from app.progress import progress
 from app.workplace import open_store, open_workplace
+from base.faults import WrongUse
 from base.progress import silent
 from encoders.choose import kind_of
 from encoders.protocol import Encoder
@@ -25,7 +26,7 @@ from llm_tasks.pipeline.encode import model_encoder
 from llm_tasks.pipeline.generate import Spending, generate
 from llm_tasks.pipeline.plan import plan_task
 from llm_tasks.pipeline.task import TaskOptions
-from llm_tasks.pipeline.workplace import OptionFault, Workplace
+from llm_tasks.pipeline.workplace import Workplace
 from retrieval.item_vectors import comparable_tasks, open_vectors
 from retrieval.relevance import Calibration, LexicalOverlap, Relevance, calibrated
 from retrieval.rewrite_table import RewriteTable
@@ -38,7 +39,6 @@ from tuning.config import RewriteConfig
 from tuning.conversations import digest
 from tuning.inputs import JudgedRewrites
 from tuning.rejection import keep, rewards
-from tuning.workfolder import TuningFault
 
 TASK = "query_rewrite"
 
@@ -47,7 +47,7 @@ def check_rewrites(config: Config) -> None:
     """See that rewrites can be judged, before any is paid for.
 
     Raises:
-        OptionFault: Settings name what is not there; all faults at once.
+        WrongUse: Settings name what is not there; all faults at once.
     """
     chosen, faults = config.rewrites, list[str]()
     if chosen.descriptions is not None and not _about_items(config, chosen.descriptions):
@@ -61,7 +61,7 @@ def check_rewrites(config: Config) -> None:
             "  map queries.item, or give a threshold"
         )
     if faults:
-        raise OptionFault("\n".join(faults))
+        raise WrongUse("\n".join(faults))
 
 
 def _about_items(config: Config, task: str) -> bool:
@@ -92,14 +92,14 @@ def searched_texts(config: Config, place: Workplace) -> list[str]:
     """The document of every item: its fields, and what the technique that `rewrites.descriptions` names says of it.
 
     Raises:
-        OptionFault: That technique has said nothing yet.
+        WrongUse: That technique has said nothing yet.
     """
     descriptions: dict[str, str] = {}
     if config.rewrites.descriptions is not None:
         descriptions = newest_texts(read_lineage(place.store, [config.rewrites.descriptions], TEXTS))
         if not descriptions:
             name = config.rewrites.descriptions
-            raise OptionFault(
+            raise WrongUse(
                 f"rewrites.descriptions: {name} has no texts yet\n  make them first: knowflow refresh --task {name}"
             )
     return document_texts(place.dataset.items, descriptions=descriptions)
@@ -133,7 +133,7 @@ def threshold_of(config: Config, place: Workplace, model: Relevance) -> tuple[fl
     """The threshold of knowflow.yaml, else the one that best tells what training queries led to from random items.
 
     Raises:
-        OptionFault: No training query led to an item.
+        WrongUse: No training query led to an item.
     """
     if config.rewrites.threshold is not None:
         return config.rewrites.threshold, None
@@ -153,7 +153,7 @@ def open_simulator(
         results: Results of a search that count; those of `rewrites.results` when left out.
 
     Raises:
-        OptionFault: Descriptions are named and not there, or no training query led to an item.
+        WrongUse: Descriptions are named and not there, or no training query led to an item.
         NoRelease: It needs vectors, and the current release does not hold them.
     """
     texts = searched_texts(config, place)
@@ -211,7 +211,7 @@ def live_rewrites(config: Config, place: Workplace, query: str) -> Served:
         Its rewrites in the model's own order, not judged by any search; the query itself when there is no usable one.
 
     Raises:
-        StoreBusy: Another process writes to the store.
+        WrongUse: Another process writes to the store.
         EngineFault: The engine cannot answer.
     """
     (task,), key = choose_tasks([TASK], place.plugins), normalised(query)
@@ -245,11 +245,11 @@ def judged_rewrites(config: Config, settings: RewriteConfig, files: Sequence[Pat
 
     Raises:
         SourceFaults: Data or files of candidates cannot be used.
-        OptionFault: Rewrites cannot be judged as knowflow.yaml says.
-        TuningFault: There are no queries, or no candidates.
+        WrongUse: Rewrites cannot be judged as knowflow.yaml says.
+        WrongUse: There are no queries, or no candidates.
     """
     if config.source.queries is None:
-        raise TuningFault("there are no queries\n  map them in knowflow.yaml: queries: {path: ..., query: ...}")
+        raise WrongUse("there are no queries\n  map them in knowflow.yaml: queries: {path: ..., query: ...}")
     candidates = read_candidates(files) if files else None
     check_rewrites(config)
     place = open_workplace(config)
@@ -267,7 +267,7 @@ def judged_rewrites(config: Config, settings: RewriteConfig, files: Sequence[Pat
         rewards(table, settings),
     )
     if not (table["part"] == "train").any():
-        raise TuningFault(
+        raise WrongUse(
             f"no candidate is of a training query ({len(training):,} queries)\n  give others by --candidate-file"
         )
     said = [({"role": "user", "content": q}, {"role": "assistant", "content": r}) for q, r in _pairs(candidates)]
@@ -300,7 +300,7 @@ def stored_candidates(place: Workplace) -> pl.DataFrame:
     """The rewrites that `query_rewrite` was answered with.
 
     Raises:
-        TuningFault: There are none.
+        WrongUse: There are none.
     """
     rows = read_lineage(place.store, [TASK], ["entity", "answer_key"]).drop_nulls("answer_key").sort("entity")
     answers = read_answers(place.store, rows["answer_key"], ["key", "text"]).drop_nulls("text")
@@ -312,7 +312,7 @@ def stored_candidates(place: Workplace) -> pl.DataFrame:
         except (ValueError, KeyError, TypeError):
             continue  # an answer that does not parse is a row with an error, which `knowflow retry` asks again
     if not found:
-        raise TuningFault(
+        raise WrongUse(
             f"there are no rewrites to learn from\n"
             f"  make them: knowflow refresh --task {TASK}, or give --candidate-file FILE"
         )

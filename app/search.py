@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from app.config import Config
+from base.faults import WrongUse
 from base.progress import silent
 from encoders.choose import kind_of
 from feature_store.database import Store, Writer
@@ -12,7 +13,7 @@ from feature_store.lineage import TEXTS, newest_texts, read_lineage
 from feature_store.releases import Release
 from llm_tasks.pipeline.catalogue import choose_tasks
 from llm_tasks.pipeline.encode import model_encoder
-from llm_tasks.pipeline.workplace import OptionFault, Workplace
+from llm_tasks.pipeline.workplace import Workplace
 from retrieval.item_search import FoundItems, search_words_and_vectors
 from retrieval.search import document_texts, write_documents
 from retrieval.similar import searched_vectors
@@ -61,13 +62,13 @@ def search_items(
 
     Raises:
         NoRelease: The release holds neither documents nor these vectors, or vectors were named that it lacks.
-        OptionFault: The encoder cannot encode a query, or is another one than the release was made with.
+        WrongUse: The encoder cannot encode a query, or is another one than the release was made with.
         UnknownPlugin: The task is no technique.
     """
     named = task is not None or encoder is not None
     task, encoder = task or FACTS, encoder or DENSE
     if choose_tasks([task], config.plugin_folders)[0].entity != "item":
-        raise OptionFault(f"--task: {task} is not about items\n  name one that is, such as {FACTS}")
+        raise WrongUse(f"--task: {task} is not about items\n  name one that is, such as {FACTS}")
     encode = partial(encode_query, config, release, task, encoder)
     return search_words_and_vectors(store, release, query, task, encoder, encode, k, vectors_needed=named)
 
@@ -77,7 +78,7 @@ def encode_query(config: Config, release: Release, task: str, encoder: str, quer
 
     Raises:
         NoRelease: The release holds no such vectors.
-        OptionFault: knowflow.yaml lacks the encoder, or it cannot encode a query, or is another one by now.
+        WrongUse: knowflow.yaml lacks the encoder, or it cannot encode a query, or is another one by now.
     """
     made = searched_vectors(release, task, encoder)
     chosen = config.encoders.get(encoder)
@@ -87,10 +88,10 @@ def encode_query(config: Config, release: Release, task: str, encoder: str, quer
             or "none"
         )
         what = "there is no such encoder in knowflow.yaml" if chosen is None else "it is fitted on texts"
-        raise OptionFault(f"--encoder: {encoder} cannot encode queries: {what}\n  those that can: {able}")
+        raise WrongUse(f"--encoder: {encoder} cannot encode queries: {what}\n  those that can: {able}")
     model = model_encoder(encoder, chosen, config.folder, config.plugin_folders)
     if model.fingerprint != made["fingerprint"]:
-        raise OptionFault(
+        raise WrongUse(
             f"encoders.{encoder}: is another encoder than {release.name} was made with, so nothing would be near\n"
             f"  encode anew: knowflow refresh --task {task}"
         )

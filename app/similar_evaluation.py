@@ -10,6 +10,7 @@ import polars as pl
 
 from app.config import Config
 from app.workplace import open_dataset, open_domain, open_store
+from base.faults import WrongUse
 from base.progress import Progress
 from engines.model_folder import minilm_folder
 from evals.by_user import REPLICATES
@@ -17,7 +18,6 @@ from evals.similar import AT, by_k, choose_pairs, evaluate_setting, recalls
 from evals.similar import HEADLINE as HEADLINE_K
 from evals.similar_arms import FROZEN, HEADLINE, TUNED, Pool, counted_arms, divide, popularity_of, tasks_of, vector_arms
 from feature_store.lineage import TEXTS, newest_texts, read_lineage
-from llm_tasks.pipeline.workplace import OptionFault
 from prompts.notes import notes
 from sources.tables import Dataset
 from tuning.config import ContrastiveConfig
@@ -56,7 +56,7 @@ def evaluate_similar(
         Plain JSON: `frozen`, `tuned` (recall@100 on held-out items), `gain`, `prior_gain`, `arms`, `settings` and more.
 
     Raises:
-        OptionFault: There are no answers about items, or the folder holds no encoder that held items out, or one that
+        WrongUse: There are no answers about items, or the folder holds no encoder that held items out, or one that
             has seen events which do not train.
     """
     dataset = open_dataset(config)
@@ -68,7 +68,7 @@ def evaluate_similar(
     check_seen(folder, said, pool)
     division = divide(pool, said["held_out_items"])
     if not division.tests.any():
-        raise OptionFault(f"--encoder {folder}: it held no item out\n  tune one: knowflow tune encoder --hold-out 0.4")
+        raise WrongUse(f"--encoder {folder}: it held no item out\n  tune one: knowflow tune encoder --hold-out 0.4")
     popularity = popularity_of(pool)
     arms = counted_arms(pool, popularity) | vector_arms(pool, folder, progress)
     settings: dict[str, Any] = {}
@@ -113,12 +113,12 @@ def open_pool(config: Config, dataset: Dataset) -> Pool:
     """The items with a model's answer, and the liked events with them.
 
     Raises:
-        OptionFault: There is no answer yet.
+        WrongUse: There is no answer yet.
     """
     known = newest_texts(read_lineage(open_store(config), [KNOWLEDGE], TEXTS))
     items = sorted(set(known) & set(dataset.items["item"]))
     if not items:
-        raise OptionFault(
+        raise WrongUse(
             f"there are no answers of {KNOWLEDGE} to compare with\n  make some: knowflow refresh --task {KNOWLEDGE}"
         )
     text = notes(dataset.items.to_dicts(), open_domain(config))
@@ -151,11 +151,11 @@ def tuned_facts(folder: Path) -> Mapping[str, Any]:
     """What an encoder's folder says of its tuning.
 
     Raises:
-        OptionFault: It was not tuned on notes.
+        WrongUse: It was not tuned on notes.
     """
     said = read_json(folder / RESULT) if (folder / RESULT).is_file() else {}
     if said.get("kind") != "notellm":
-        raise OptionFault(
+        raise WrongUse(
             f"--encoder {folder}: it holds no tuned encoder\n  tune one: knowflow tune encoder --out {folder}"
         )
     return said
@@ -165,15 +165,15 @@ def check_seen(folder: Path, said: Mapping[str, Any], pool: Pool) -> None:
     """See that an encoder knows no more than what trains.
 
     Raises:
-        OptionFault: It has seen an event that is newer than all that train, or does not say what it has seen.
+        WrongUse: It has seen an event that is newer than all that train, or does not say what it has seen.
     """
     trains = pool.events.filter(pl.col("part") == "train")["time"].max()
     seen = said.get("seen_until")
     fix = f"  tune one on what trains: knowflow tune encoder --hold-out {HELD_OUT:g} --out FOLDER"
     if "seen_until" not in said:
-        raise OptionFault(f"--encoder {folder}: it does not say until when it has seen events\n{fix}")
+        raise WrongUse(f"--encoder {folder}: it does not say until when it has seen events\n{fix}")
     if seen is not None and (trains is None or datetime.fromisoformat(seen) > trains):  # pyright: ignore[reportOperatorIssue]
-        raise OptionFault(
+        raise WrongUse(
             f"--encoder {folder}: it has seen events until {seen}, the newest that trains is of {trains}\n"
             f"  it may have learnt what it would be asked about\n{fix}"
         )

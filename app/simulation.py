@@ -11,6 +11,7 @@ import polars as pl
 from app.config import Config
 from app.kept_models import open_model, score_events
 from app.workplace import open_store, open_workplace
+from base.faults import WrongUse
 from base.progress import Progress, silent
 from ctr.kept import Kept
 from engines.protocol import SecretReader
@@ -21,7 +22,7 @@ from feature_store.releases import get_release, released_lineage
 from llm_tasks.agent4rec import Pages, Simulation, agent4rec, rating_distance, simulate, traits
 from llm_tasks.pipeline.ask import Asker
 from llm_tasks.pipeline.generate import Spending
-from llm_tasks.pipeline.workplace import OptionFault, Workplace
+from llm_tasks.pipeline.workplace import Workplace
 from sources.tables import Dataset
 
 CANDIDATES = 200
@@ -59,9 +60,9 @@ def simulate_agents(
         Plain JSON: what was simulated, the measures of `evals.agents`, and `file`.
 
     Raises:
-        OptionFault: The release holds no agents.
-        NoTrainRun: There is no such run.
-        UnfitKept: It kept no model of this arm.
+        WrongUse: The release holds no agents.
+        WrongUse: There is no such run.
+        WrongUse: It kept no model of this arm.
     """
     model = open_model(config, arm, run)
     place = open_workplace(config, secret)
@@ -86,14 +87,14 @@ def profiles_of(place: Workplace) -> dict[str, dict[str, str]]:
     """Profiles of the agents of the current release: agent -> its tastes and traits, in words.
 
     Raises:
-        OptionFault: The release holds no agents.
+        WrongUse: The release holds no agents.
     """
     store, dataset = place.store, place.dataset
     tastes = newest_texts(released_lineage(store, get_release(store), [agent4rec.name], ["entity", "as_of", "text"]))
     tiers = traits(dataset.events.filter(pl.col("part") == "train"), dataset.items, dataset.category_fields)
     profiles = {user: {"tastes": text, **tiers[user]} for user, text in tastes.items() if user in tiers}
     if not profiles:
-        raise OptionFault(f"there are no agents\n  make some: knowflow refresh --task {agent4rec.name}")
+        raise WrongUse(f"there are no agents\n  make some: knowflow refresh --task {agent4rec.name}")
     return profiles
 
 

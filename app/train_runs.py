@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
-class NoTrainRun(Exception):
-    """There is no training run, or none of that name; the text says what to run."""
+from base.faults import WrongUse
 
 
 @dataclass(frozen=True)
@@ -27,11 +25,11 @@ class TrainRun:
         """Read one of its JSON files: `run` or `result`.
 
         Raises:
-            NoTrainRun: The run has not come that far.
+            WrongUse: The run has not come that far.
         """
         path = self.folder / f"{part}.json"
         if not path.is_file():
-            raise NoTrainRun(f"{self.name}: did not finish (it has no {path.name})\n  train again: knowflow train")
+            raise WrongUse(f"{self.name}: did not finish (it has no {path.name})\n  train again: knowflow train")
         return json.loads(path.read_text(encoding="utf-8"))
 
     def write(self, part: str, content: Mapping[str, Any]) -> None:
@@ -56,14 +54,14 @@ def get_run(home: Path, name: str | None = None) -> TrainRun:
     """Take a run by name, or the newest finished one.
 
     Raises:
-        NoTrainRun: There is none.
+        WrongUse: There is none.
     """
     runs = list_runs(home) if name is None else [TrainRun(home / "train" / name)]
     if runs and runs[-1].folder.is_dir():
         return runs[-1]
     if name is not None and (there := ", ".join(run.name for run in list_runs(home)[-5:])):
-        raise NoTrainRun(f"{home}: there is no training run {name}; the newest are {there}")
-    raise NoTrainRun(f"{home}: there is no finished training run\n  train first: knowflow train")
+        raise WrongUse(f"{home}: there is no training run {name}; the newest are {there}")
+    raise WrongUse(f"{home}: there is no finished training run\n  train first: knowflow train")
 
 
 def new_run(home: Path) -> TrainRun:

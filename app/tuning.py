@@ -9,13 +9,13 @@ import polars as pl
 from app.config import Config
 from app.progress import progress
 from app.workplace import open_dataset, open_domain, open_store
+from base.faults import WrongUse
 from engines.model_folder import fingerprint
 from feature_store.lineage import EPOCH, read_lineage
 from llm_tasks.pipeline.catalogue import choose_tasks
 from tuning.config import RewriteConfig
 from tuning.inputs import Inputs, JudgedRewrites, Readers
 from tuning.recipe import Made, O, Recipe, Shown, carry_out
-from tuning.workfolder import TuningFault
 
 CLOCKS = ("as_of", "seen_until", "model_seen_until")
 
@@ -71,12 +71,12 @@ def item_texts(config: Config, task: str) -> pl.DataFrame:
         that is none.
 
     Raises:
-        TuningFault: The technique is about something else, or has no text yet.
+        WrongUse: The technique is about something else, or has no text yet.
     """
     if choose_tasks([task], config.plugin_folders)[0].entity != "item":
-        raise TuningFault(f"--knowledge: {task} is not about items\n  name one that is, such as kar_item")
+        raise WrongUse(f"--knowledge: {task} is not about items\n  name one that is, such as kar_item")
     rows = read_lineage(open_store(config), [task], ["entity", "text", *CLOCKS]).drop_nulls("text")
     if rows.is_empty():
-        raise TuningFault(f"--knowledge: {task} has no text yet\n  make some: knowflow refresh --task {task}")
+        raise WrongUse(f"--knowledge: {task} has no text yet\n  make some: knowflow refresh --task {task}")
     known = pl.max_horizontal(CLOCKS)
     return rows.select("entity", "as_of", "text", pl.when(known > EPOCH).then(known).alias("known"))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.config import Config, load_config
+from base.faults import WrongUse
 from encoders.protocol import EncoderConfig
 from engines.choose import build_engine
 from engines.protocol import SecretReader
@@ -15,7 +16,7 @@ from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks, in_order
 from llm_tasks.pipeline.encode import choose_encoders
 from llm_tasks.pipeline.plan import TaskPlan, plan_task
 from llm_tasks.pipeline.task import Task
-from llm_tasks.pipeline.workplace import OptionFault, Workplace
+from llm_tasks.pipeline.workplace import Workplace
 from prompts.domain import Domain, load_domain
 from sources.load import load
 from sources.tables import Dataset
@@ -39,7 +40,7 @@ def open_domain(config: Config) -> Domain:
     """The words of the config's domain.
 
     Raises:
-        PromptFault: The domain cannot be used.
+        WrongUse: The domain cannot be used.
     """
     return load_domain(config.domain, config.folder, config.plugin_folders)
 
@@ -53,7 +54,7 @@ def open_workplace(config: Config, secret: SecretReader | None = None) -> Workpl
 
     Raises:
         SourceFaults: With all faults of the data at once.
-        PromptFault: The domain cannot be used.
+        WrongUse: The domain cannot be used.
         EngineFault: The engine cannot be built.
     """
     domain = open_domain(config)
@@ -78,7 +79,7 @@ def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...
     Raises:
         UnknownPlugin: A name is no technique.
         PluginFault: A technique needs one that is not there.
-        OptionFault: One is about queries, and the data has none.
+        WrongUse: One is about queries, and the data has none.
     """
     named = names or list(config.tasks) or None
     wanted = [task for task in choose_tasks(named, config.plugin_folders) if named or not task.opt_in]
@@ -88,7 +89,7 @@ def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...
     about = [task.name for task in chosen if task.entity == "query"]
     if about and named:
         fix = "map them in knowflow.yaml: queries: {path: ..., query: ...}"
-        raise OptionFault(f"{', '.join(about)}: the data has no queries\n  {fix}")
+        raise WrongUse(f"{', '.join(about)}: the data has no queries\n  {fix}")
     return tuple(task for task in chosen if task.name not in about)
 
 
@@ -105,7 +106,7 @@ def encoders_of(config: Config, name: str) -> dict[str, EncoderConfig]:
     """The encoders for a technique's text, by name.
 
     Raises:
-        OptionFault: A name is no encoder, or its model cannot be used.
+        WrongUse: A name is no encoder, or its model cannot be used.
     """
     options = config.tasks.get(name)
     return choose_encoders(

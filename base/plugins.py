@@ -18,15 +18,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Generic, TypeVar
 
+from base.faults import WrongUse
+
 T = TypeVar("T")
 FIX = "fix the file, or take its folder out of plugins: in knowflow.yaml"
 
 
-class PluginFault(Exception):
+class PluginFault(WrongUse):
     """Plug-ins cannot be used; the text says which files, why, and what to do."""
 
 
-class UnknownPlugin(Exception):
+class UnknownPlugin(WrongUse):
     """A name that no plug-in of its kind has.
 
     Args:

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from app.asking import Asking, with_engine
 from app.config import Config, load_config
 from app.workplace import chosen_tasks, open_store, open_workplace
+from base.faults import WrongUse
 from cli.output import bars, count_rows, print_json, print_table, say, say_next
 from feature_store.releases import Release, get_release, list_releases
 from flows.server import prefect_server
@@ -41,10 +42,6 @@ class AskingOptions:
             max_cost=self.max_cost,
             max_hours=self.max_hours,
         )
-
-
-class Unlimited(Exception):
-    """A limit on cost was given but nothing has a price."""
 
 
 def model_path(model: str | None) -> str | None:
@@ -80,11 +77,11 @@ def check_prices(settings: Config, asking: Asking) -> None:
     """Reject a limit on cost when nothing has a price.
 
     Raises:
-        Unlimited: The limit would have no effect.
+        WrongUse: The limit would have no effect.
     """
     prices = settings.prices
     if asking.max_cost is not None and not prices.input_per_million and not prices.output_per_million:
-        raise Unlimited(
+        raise WrongUse(
             "--max-cost has no effect: knowflow.yaml sets no prices\n"
             "  add them: prices: {input_per_million: ..., output_per_million: ...}"
         )

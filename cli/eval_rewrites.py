@@ -11,11 +11,11 @@ from cyclopts import Parameter
 from app.config import load_config
 from app.progress import progress
 from app.rewrite_evaluation import evaluate_rewrites
+from base.faults import WrongUse
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
 from evals.page import Table, render_page
 from evals.rewrites import HEADLINE
 from evals.rewrites_page import CAVEATS, arm_table, calibration_table, conclusion, page_sections, segment_table
-from llm_tasks.pipeline.workplace import OptionFault
 
 TAKEN = ("original", "spelling", "rm3", "dense", "original_dense", "recorded", "served")
 """Names of the built-in arms."""
@@ -79,7 +79,7 @@ def _files(arms: list[str]) -> dict[str, Path]:
     """Read NAME=FILE pairs and report all faults at once.
 
     Raises:
-        OptionFault: An argument is not such a pair, or its name is taken.
+        WrongUse: An argument is not such a pair, or its name is taken.
     """
     files: dict[str, Path] = {}
     faults: list[str] = []
@@ -92,5 +92,5 @@ def _files(arms: list[str]) -> dict[str, Path]:
         else:
             files[name] = Path(path)
     if faults:
-        raise OptionFault("\n".join(faults) + "\n  example: --rewrites tuned=tuned.parquet")
+        raise WrongUse("\n".join(faults) + "\n  example: --rewrites tuned=tuned.parquet")
     return files

@@ -5,14 +5,14 @@ from typing import Any
 
 import yaml
 
-from llm_tasks.pipeline.workplace import OptionFault
+from base.faults import WrongUse
 
 
 def read_settings(given: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Read MODEL.OPTION=VALUE arguments and report all faults at once.
 
     Raises:
-        OptionFault: An argument does not have that form.
+        WrongUse: An argument does not have that form.
     """
     options: dict[str, dict[str, Any]] = {}
     faults: list[str] = []
@@ -27,5 +27,5 @@ def read_settings(given: Sequence[str]) -> dict[str, dict[str, Any]]:
         except yaml.YAMLError:
             faults.append(f"--set {one}: the value is not valid YAML")
     if faults:
-        raise OptionFault("\n".join(faults) + "\n  example: --set cooccurrence.history=20")
+        raise WrongUse("\n".join(faults) + "\n  example: --set cooccurrence.history=20")
     return options

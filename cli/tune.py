@@ -16,11 +16,11 @@ from pydantic import create_model
 
 from app.config import load_config
 from app.tuning import tune as tune_by
+from base.faults import WrongUse
 from base.frozen import Frozen
 from base.plugins import find
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
 from tuning.recipe import RECIPES, Line, Recipe, Shown, Table
-from tuning.workfolder import TuningFault
 
 HELP = """Tune a model by a recipe: adapters, whole models, encoders. `knowflow tune RECIPE --help` lists its options.
 
@@ -38,11 +38,11 @@ def tune(*words: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
     """Find the named recipe and run its command.
 
     Raises:
-        TuningFault: The first word is an option.
+        WrongUse: The first word is an option.
     """
     if words and words[0].startswith("-") and not set(words) & set(HELP_FLAGS):
         new = shlex.join(["knowflow", "tune", "sft", *words])
-        raise TuningFault(f"knowflow tune needs the name of a recipe first\n  run: {new}\n  see: knowflow tune --help")
+        raise WrongUse(f"knowflow tune needs the name of a recipe first\n  run: {new}\n  see: knowflow tune --help")
     return make_app(find(RECIPES, plugin_folders(words)).values())(
         ["tune", *words], exit_on_error=False, print_error=False
     )

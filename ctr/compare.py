@@ -79,7 +79,7 @@ def prepare_views(
         plugins: Folders of a team's own plug-ins.
 
     Raises:
-        UnfitExamples: An example is not for training.
+        WrongUse: An example is not for training.
     """
     adapters = find_adapters(plugins)
     rule = replace(rule, by_chance=arm.disturbance == "examples_by_chance")
@@ -116,10 +116,10 @@ def train_arm(
         plugins: Folders of a team's own plug-ins.
 
     Raises:
-        UnfitBackbone: Trees alone cannot train what an adapter has to learn.
-        UnfitVectors: An adapter cannot take its vectors together.
-        UnfitExamples: An example is not for training.
-        ArmFailed: Training ran off to infinity.
+        WrongUse: Trees alone cannot train what an adapter has to learn.
+        WrongUse: An adapter cannot take its vectors together.
+        WrongUse: An example is not for training.
+        CheckFailed: Training ran off to infinity.
     """
     if not arm.learns:
         seeds = len(config.seeds)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ctr.faults import UnfitExamples
+from base.faults import WrongUse
 from ctr.samples import PARTS, Samples, codes_of
 from ctr.views import history_view, knowledge_view
 from feature_store.knowledge import Knowledge
@@ -34,7 +34,7 @@ def find_examples(knowledge: Knowledge, samples: Samples) -> ExampleRows:
     """Find the sample of each row of knowledge about an event; rows about events that the data lacks are left out.
 
     Raises:
-        UnfitExamples: A row is about an event that is not for training.
+        WrongUse: A row is about an event that is not for training.
     """
     about = [event_of(entity) for entity in knowledge.entities.tolist()]
     key = ("user", "item", "time")
@@ -52,7 +52,11 @@ def find_examples(knowledge: Knowledge, samples: Samples) -> ExampleRows:
     if wrong.any():
         first = sample[wrong][0]
         event = f"user {samples.user_ids[samples.user[first]]}, item {samples.item_ids[samples.item[first]]}"
-        raise UnfitExamples(knowledge.task, int(wrong.sum()), len(wrong), f"{event}, {samples.time[first]}")
+        raise WrongUse(
+            f"{knowledge.task}: {wrong.sum():,} of {len(wrong):,} examples are events that the split keeps for "
+            f"validation or test, such as {event}, {samples.time[first]}\n"
+            f"  make the examples again under this split: knowflow refresh --task {knowledge.task}"
+        )
     return ExampleRows(sample, found["row"].to_numpy().astype(np.int64))
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from ctr.compare import Best, prepare_views, probabilities
 from ctr.config import TrainConfig
-from ctr.faults import UnfitKept
+from ctr.faults import unfit_kept
 from ctr.learners import make_learner
 from ctr.samples import PARTS, Frame, Samples
 from ctr.train import validation_auc
@@ -93,10 +93,10 @@ def open_kept(folder: Path) -> Kept:
     """Open a kept model.
 
     Raises:
-        UnfitKept: The folder holds none.
+        WrongUse: The folder holds none.
     """
     if not (folder / FACTS).is_file():
-        raise UnfitKept(str(folder), "there is no kept model")
+        raise unfit_kept(folder, "there is no kept model")
     facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     # Before there were codes, no model named any.
     uses = (Use(use["adapter"], tuple(use["vectors"]), tuple(use.get("codes", ()))) for use in facts["arm"]["uses"])
@@ -140,8 +140,8 @@ def score_rows(
         [n] float32: probabilities of a click.
 
     Raises:
-        UnfitKept: The samples have other columns than those it was trained on.
-        UnfitExamples: An example that the arm shows is not for training.
+        WrongUse: The samples have other columns than those it was trained on.
+        WrongUse: An example that the arm shows is not for training.
     """
     rule = ExampleRule(kept.settings.examples.count, kept.settings.examples.strict)
     views = prepare_views(kept.arm, knowledge, samples, kept.settings.folds, rule, plugins)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from base.faults import WrongUse
 from base.progress import silent
 from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import Adapter, AdapterModule, ExampleAdapter, ExampleModule, Plain
@@ -19,7 +20,7 @@ from ctr.backbones.gbdt import Trees
 from ctr.backbones.protocol import choose_backbone
 from ctr.batch import Batches, Fields
 from ctr.config import TrainConfig
-from ctr.faults import UnfitBackbone, UnfitKept, UnfitVectors
+from ctr.faults import unfit_kept
 from ctr.model import ClickModel, build_model
 from ctr.samples import PARTS, Samples
 from ctr.train import score_logits, train, validation_auc
@@ -86,7 +87,7 @@ class Learner(Protocol):
             config: How it was trained.
 
         Raises:
-            UnfitKept: It was trained on other columns.
+            WrongUse: It was trained on other columns.
         """
         ...
 
@@ -155,7 +156,7 @@ class Network:
         try:
             model.load_state_dict(learned)
         except RuntimeError as error:
-            raise UnfitKept(str(folder), str(error)) from None
+            raise unfit_kept(folder, str(error)) from None
         return NetworkModel(model, self.batches, (), 0.0)
 
 
@@ -171,7 +172,7 @@ def make_model(
     """Make a fresh network of an arm; the seed decides its first parameters.
 
     Raises:
-        UnfitVectors: An adapter cannot take its vectors together; the text names the arm.
+        WrongUse: An adapter cannot take its vectors together; the text names the arm.
     """
     torch.manual_seed(seed)
     fields = Fields(
@@ -186,8 +187,8 @@ def make_model(
         try:
             features = fields.count * fields.width + batches.dense_width
             modules[place] = _make_module(adapters[use.adapter], read, features, config)
-        except UnfitVectors as fault:
-            raise UnfitVectors(f"arm {arm.name}: {fault.why}", fault.widths) from None
+        except WrongUse as fault:
+            raise WrongUse(f"arm {arm.name}: {fault}") from None
     return build_model(choose_backbone(config.backbone, plugins), fields, batches.dense_width, modules)
 
 
@@ -271,7 +272,7 @@ def make_learner(
         plugins: Folders of a team's own plug-ins.
 
     Raises:
-        UnfitBackbone: Trees alone cannot train what an adapter of the arm has to learn.
+        WrongUse: Trees alone cannot train what an adapter of the arm has to learn.
         UnknownPlugin: There is no such backbone.
     """
     backbone, adapters = choose_backbone(config.backbone, plugins), find_adapters(plugins)
@@ -280,7 +281,10 @@ def make_learner(
     if backbone.trees:
         if not learners and not all(plain):
             learned = [use.adapter for use, is_plain in zip(arm.uses, plain, strict=True) if not is_plain]
-            raise UnfitBackbone(arm.name, learned)
+            raise WrongUse(
+                f"arm {arm.name}: {', '.join(learned)} learns with the model, which trees alone cannot\n"
+                "  name another backbone in knowflow.yaml: train: {backbone: blend}, or a network such as dcnv2"
+            )
         # What an adapter learns with the model enters by the network alone.
         learners.append(Trees(samples, _columns(views, plain)))
     return learners[0] if len(learners) == 1 else Blend(learners, samples)

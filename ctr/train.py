@@ -10,10 +10,10 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
+from base.faults import CheckFailed
 from base.progress import Progress
 from ctr.batch import Batches
 from ctr.config import TrainConfig
-from ctr.faults import ArmFailed
 from ctr.model import ClickModel
 from ctr.samples import PARTS, Samples
 
@@ -72,7 +72,7 @@ def train(
         model of the last epoch where there are no validation rows.
 
     Raises:
-        ArmFailed: Parameters ran off to infinity.
+        CheckFailed: Parameters ran off to infinity.
     """
     rows, validation = rows_of(samples, "train"), rows_of(samples, "validation")
     label, order = torch.from_numpy(samples.label), torch.Generator().manual_seed(seed)
@@ -91,7 +91,7 @@ def train(
         seconds, done = seconds + time.process_time() - begun, done + len(rows)
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
             words = f"training ran off to infinity in epoch {epoch + 1}"
-            raise ArmFailed(f"{words}\n  lower train.learning_rate, which is {config.learning_rate:g}")
+            raise CheckFailed(f"{words}\n  lower train.learning_rate, which is {config.learning_rate:g}")
         progress("epochs", epoch + 1, config.epochs)
         if len(validation) == 0:  # nothing to choose by: the last epoch is kept
             continue

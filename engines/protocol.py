@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from pydantic import Field, field_validator
 
+from base.faults import WrongUse
 from base.frozen import Frozen
 from engines.cutoffs import published_cutoff, read_cutoff
 from engines.request import Answer, ModelIdentity, Request
@@ -55,7 +56,7 @@ class EngineConfig(Frozen):
         return self.knowledge_cutoff or published_cutoff(self.model)
 
 
-class EngineFault(Exception):
+class EngineFault(WrongUse):
     """An engine cannot be built, or it broke off; the text says why and what to do."""
 
 

@@ -42,7 +42,7 @@ class RecordedEngine:
 
     Raises:
         EngineFault: A name is no prompt with its version, or a file lacks a column that the prompt shows.
-        PromptFault: There is no such prompt.
+        WrongUse: There is no such prompt.
     """
 
     token_counter = (

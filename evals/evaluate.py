@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from base.faults import CheckFailed
 from base.progress import Progress, silent
 from evals.conclusion import conclude
 from evals.intervals import (
@@ -22,24 +23,12 @@ from evals.metrics import FUNCTIONS, ece_floor
 from evals.words import CONTROLS, own_controls, too_few, too_few_of_a_label
 
 
-class ScoresFault(ValueError):
-    """Scores that cannot be evaluated.
-
-    Args:
-        faults: What is wrong, all of it, one sentence each.
-    """
-
-    def __init__(self, faults: list[str]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("these scores cannot be evaluated\n" + "\n".join(f"  {fault}" for fault in faults))
-
-
 @dataclass(frozen=True)
 class Scores:
     """Predictions of all arms on the same N test rows, S training seeds an arm.
 
     Raises:
-        ScoresFault: Shapes differ, a label is not 0 or 1, or a probability is not between 0 and 1.
+        CheckFailed: Shapes differ, a label is not 0 or 1, or a probability is not between 0 and 1.
     """
 
     label: np.ndarray
@@ -74,7 +63,7 @@ class Scores:
                 wrong = int((~((predicted >= 0) & (predicted <= 1))).sum())
                 faults.append(f"arm {arm}: {wrong:,} probabilities are not numbers from 0 to 1; did training diverge?")
         if faults:
-            raise ScoresFault(faults)
+            raise CheckFailed("\n".join(["these scores cannot be evaluated", *(f"  {fault}" for fault in faults)]))
 
     @property
     def seeds(self) -> int:

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from base.faults import WrongUse
 from base.progress import Progress, silent
 from evals.by_user import REPLICATES, Parts, intervals
 from evals.lists import MISSED, ranks_in_lists
-from llm_tasks.pipeline.workplace import OptionFault
 from retrieval.feedback import feedback_of_all
 from retrieval.relevance import Calibration, Relevance, item_places, relevant_places
 from retrieval.search import BulkSearch
@@ -80,14 +80,14 @@ def judged_queries(dataset: Dataset, cuts: SegmentsConfig, split: QuerySplit) ->
     """Take the queries that led to an item.
 
     Raises:
-        OptionFault: None did.
+        WrongUse: None did.
     """
     whole = query_table(dataset)
     table = whole.with_columns(
         segments(whole, cuts).alias("segment"), split_queries(whole, split).alias("part")
     ).filter(pl.col("items").list.len() > 0)
     if table.is_empty():
-        raise OptionFault("queries: none of them led to an item, so nothing tells what a search should find")
+        raise WrongUse("queries: none of them led to an item, so nothing tells what a search should find")
     row, place, user = _engaged(dataset, table["query"])
     return Queries(
         table["query"].to_list(),

@@ -19,6 +19,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from lancedb.index import FTS
 
+from base.faults import CheckFailed, WrongUse
 from feature_store.schemas import LATER
 
 KEEP_UNTAGGED = timedelta(days=7)
@@ -40,22 +41,6 @@ WORDS = FTS(  # the words are already analysed: the index must not change them
     max_token_length=None,
 )
 """Full-text index of a column of words separated by spaces."""
-
-
-class StoreBusy(Exception):
-    """Another process is writing to the store; the text names it."""
-
-
-class StoreUnwritable(Exception):
-    """The disk rejected a write because it is full, gone or read-only; the text says which and what to do."""
-
-
-class OtherVersion(Exception):
-    """A table was written by another version of KnowFlow; the text names the table and says what to do."""
-
-
-class DuplicateKeys(Exception):
-    """A table or a batch holds a key more than once; the text says which table and how many rows."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +84,7 @@ class Store:
             version: Version to read.
 
         Raises:
-            OtherVersion: The table lacks a column that is read.
+            WrongUse: The table lacks a column that is read.
         """
         if not self.has(table):
             return schema.empty_table() if columns is None else schema.empty_table().select(columns)
@@ -117,7 +102,7 @@ class Store:
         """Return the wanted columns that were added to the schema after a table was created.
 
         Raises:
-            OtherVersion: The table lacks other columns.
+            WrongUse: The table lacks other columns.
         """
         later = [name for name in wanted if LATER.items() <= _metadata(schema, name).items() and name not in there]
         self.check_columns(table, [name for name in wanted if name not in later], there)
@@ -127,11 +112,11 @@ class Store:
         """Check that a table has the wanted columns.
 
         Raises:
-            OtherVersion: The table lacks some of them.
+            WrongUse: The table lacks some of them.
         """
         lacking = sorted(set(wanted) - set(there))
         if lacking:
-            raise OtherVersion(
+            raise WrongUse(
                 f"{self.folder}: table {table} was written by another version of KnowFlow:"
                 f" it has no {', '.join(lacking)}\n"
                 "  set another home: in knowflow.yaml to start over, or go back to that version"
@@ -145,8 +130,8 @@ class Store:
             purpose: Shown to other processes that are refused meanwhile.
 
         Raises:
-            StoreBusy: Another process is writing.
-            StoreUnwritable: The disk rejected a write; everything written before is kept.
+            WrongUse: Another process is writing.
+            CheckFailed: The disk rejected a write; everything written before is kept.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock, holder = FileLock(self.folder / "writer.lock"), self.folder / "writer.json"
@@ -154,7 +139,7 @@ class Store:
             lock.acquire(timeout=0)
         except Timeout:
             who = _holder(holder)
-            raise StoreBusy(
+            raise WrongUse(
                 f"{self.folder}: another process is writing: {who.get('purpose', 'unknown')},"
                 f" process {who.get('process')} on {who.get('host')} since {who.get('since')}\n"
                 "  wait for it to end, or stop it, and run this again"
@@ -168,7 +153,7 @@ class Store:
             reason = _of_the_disk(error)
             if reason is None:
                 raise
-            raise StoreUnwritable(
+            raise CheckFailed(
                 f"{self.folder}: the store cannot be written: {reason}\n"
                 "  the answers so far are kept; free space or fix the disk, then run the same command again to continue"
             ) from error
@@ -218,12 +203,12 @@ class Writer:
             Rows inserted or replaced.
 
         Raises:
-            DuplicateKeys: The rows hold a key twice; LanceDB would silently insert both.
-            OtherVersion: The table lacks a column of the schema that is not marked as added later.
+            CheckFailed: The rows hold a key twice; LanceDB would silently insert both.
+            WrongUse: The table lacks a column of the schema that is not marked as added later.
         """
         key = schema.names[0]
         if len(data[key].unique()) != len(data):
-            raise DuplicateKeys(f"{table}: a batch of {len(data):,} rows holds a key twice")
+            raise CheckFailed(f"{table}: a batch of {len(data):,} rows holds a key twice")
         self._add_columns(table, schema)
         handle = self._connection.create_table(table, schema=schema, exist_ok=True)
         rows = data.select(schema.names).cast(schema)
@@ -305,13 +290,13 @@ def check_keys(store: Store, table: str, key: str | None = None) -> int:
         key: The key column; the first column, as in `Writer.upsert`, if not given.
 
     Raises:
-        DuplicateKeys: A key appears more than once.
+        CheckFailed: A key appears more than once.
     """
     dataset = lance.dataset(str(store.path(table)))
     keys = dataset.to_table(columns=[key or dataset.schema.names[0]]).column(0)
     doubled = len(keys) - len(keys.unique())
     if doubled:
-        raise DuplicateKeys(f"{table}: {doubled:,} of {len(keys):,} rows repeat a key")
+        raise CheckFailed(f"{table}: {doubled:,} of {len(keys):,} rows repeat a key")
     return len(keys)
 
 

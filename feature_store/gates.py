@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
+from base.faults import CheckFailed
 from base.frozen import Frozen
 from feature_store.database import Store, check_keys
 from feature_store.leak_check import LeakReport
@@ -51,7 +52,7 @@ class Gate:
     """The finding, with numbers."""
 
 
-class GatesClosed(Exception):
+class GatesClosed(CheckFailed):
     """A release was not published because a gate failed.
 
     Args:

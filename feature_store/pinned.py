@@ -68,7 +68,7 @@ def open_pinned(store: Store, table: str, version: int, columns: Sequence[str]) 
         columns: Columns that will be read.
 
     Raises:
-        OtherVersion: The table lacks one of them.
+        WrongUse: The table lacks one of them.
     """
     handle = lancedb.connect(str(store.folder)).open_table(table)
     handle.checkout(version)

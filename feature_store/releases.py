@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from base.faults import WrongUse
 from feature_store.answers import TABLE as ANSWERS_TABLE
 from feature_store.answers import read_answers
 from feature_store.database import Store, Writer
@@ -22,7 +23,7 @@ from feature_store.vectors import read_vectors, vectors_table
 TABLE = "releases"
 
 
-class NoRelease(Exception):
+class NoRelease(WrongUse):
     """The store holds no release, or none of that name; the text says what to run."""
 
 

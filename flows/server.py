@@ -10,14 +10,12 @@ from pathlib import Path
 
 import httpx
 
+from base.faults import WrongUse
+
 SECONDS_TO_START = 180
 """A busy machine may take that long."""
 _started: list[subprocess.Popen[str]] = []
 """Kept until this process ends: Prefect sends its last events when Python shuts down."""
-
-
-class NoServer(Exception):
-    """No Prefect server answers; the text says what to do."""
 
 
 @contextmanager
@@ -28,9 +26,9 @@ def prefect_server() -> Iterator[str]:
         Its address.
 
     Raises:
-        NoServer: Nobody answers.
+        WrongUse: Nobody answers.
     """
-    # Here, for Prefect takes a second to import, and `NoServer` is imported by whoever explains errors.
+    # Here, because Prefect takes a second to import.
     from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415
 
     url = PREFECT_API_URL.value()
@@ -47,7 +45,7 @@ def _ask(url: str, fix: str) -> None:
     try:
         httpx.get(f"{url}/health", timeout=SECONDS_TO_START)
     except httpx.HTTPError as error:
-        raise NoServer(f"{url}: no Prefect server answers there: {error}\n  {fix}") from error
+        raise WrongUse(f"{url}: no Prefect server answers there: {error}\n  {fix}") from error
 
 
 @cache
@@ -68,9 +66,9 @@ def _start() -> str:
         url = f"http://127.0.0.1:{process.stdout.readline().strip()}/api"
         try:
             _ask(url, "")
-        except NoServer as error:
+        except WrongUse as error:
             process.kill()
             said.seek(0)
             last = "\n".join(said.read().strip().splitlines()[-5:])
-            raise NoServer(f"a temporary Prefect server did not start\n{last}") from error
+            raise WrongUse(f"a temporary Prefect server did not start\n{last}") from error
     return url

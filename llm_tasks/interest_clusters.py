@@ -21,8 +21,8 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 from pydantic import Field
 
+from base.faults import WrongUse
 from llm_tasks.pipeline.task import EPOCH, Inputs, Row, TaskOptions, llm_task
-from llm_tasks.pipeline.workplace import OptionFault
 
 
 class ClusterOptions(TaskOptions):
@@ -59,14 +59,14 @@ def values_of(items: pl.DataFrame, field: str | None) -> list[frozenset[str]]:
         field: Name of the field; the first category field when None.
 
     Raises:
-        OptionFault: The items have no such field.
+        WrongUse: The items have no such field.
     """
     fields = [name for name, kind in items.schema.items() if kind == pl.List(pl.String)]
     chosen = field or next(iter(fields), "at all")
     if chosen not in fields:
         there = ", ".join(fields) or "none"
         what = f"clusters of items: there is no category field {chosen}; there are: {there}"
-        raise OptionFault(f"{what}\n  map one under items: categories: in knowflow.yaml")
+        raise WrongUse(f"{what}\n  map one under items: categories: in knowflow.yaml")
     return [frozenset(one or ()) for one in items[chosen].to_list()]
 
 

@@ -11,7 +11,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from pydantic import ValidationError
 
 from base.frozen import Frozen
-from prompts.faults import PromptFault
+from prompts.faults import unfit
 
 FOLDER = Path(__file__).parent / "domains"
 
@@ -73,26 +73,24 @@ def load_domain(name: str, folder: Path | None = None, plugins: Sequence[Path] =
         plugins: Folders of a team's own plug-ins, whose `domains/` hold domains too.
 
     Raises:
-        PromptFault: No such domain, or the file is not a valid one.
+        WrongUse: No such domain, or the file is not a valid one.
     """
     named = {path.stem: path for at in (FOLDER, *(one / "domains" for one in plugins)) for path in at.glob("*.yaml")}
     is_path = name.endswith((".yaml", ".yml"))
     path = (folder or Path()) / name if is_path else named.get(name, FOLDER / f"{name}.yaml")
     if not path.is_file():
         known = ", ".join(sorted(named))
-        raise PromptFault(
-            str(path), "there is no such domain file", f"use one of {known}, or the path of your own file"
-        )
+        raise unfit(str(path), "there is no such domain file", f"use one of {known}, or the path of your own file")
     try:
         domain = Domain.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         _ = domain._templates
     except yaml.YAMLError as error:
-        raise PromptFault(
+        raise unfit(
             str(path), f"is not YAML: {error}", "fix the file; prompts/domains/films.yaml shows the form"
         ) from None
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise PromptFault(str(path), faults, "fix the file; prompts/domains/films.yaml shows the form") from None
+        raise unfit(str(path), faults, "fix the file; prompts/domains/films.yaml shows the form") from None
     except TemplateError as error:
-        raise PromptFault(str(path), f"a template does not parse: {error}", "fix `name` or `description`") from None
+        raise unfit(str(path), f"a template does not parse: {error}", "fix `name` or `description`") from None
     return domain

@@ -1,15 +1,17 @@
-"""What can be wrong with a prompt or a domain file, told in words."""
+"""How a fault of a prompt or domain file is worded."""
+
+from base.faults import WrongUse
 
 
-class PromptFault(Exception):
-    """A prompt or domain file cannot be used.
+def unfit(file: str, what: str, fix: str) -> WrongUse:
+    """Make the error of a prompt or domain file that cannot be used.
 
     Args:
         file: The file the fault is in.
         what: What is wrong, in plain words.
         fix: What to change.
-    """
 
-    def __init__(self, file: str, what: str, fix: str) -> None:
-        super().__init__(f"{file}: {what}\n  {fix}")
-        self.file, self.what, self.fix = file, what, fix
+    Returns:
+        The error, to be raised.
+    """
+    return WrongUse(f"{file}: {what}\n  {fix}")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from prompts.faults import PromptFault
+from prompts.faults import unfit
 from prompts.prompt import Prompt, read_prompt
 
 FOLDER = Path(__file__).parent
@@ -19,14 +19,14 @@ def find_prompts(folders: Sequence[Path] = ()) -> dict[str, dict[int, Prompt]]:
         Task name -> version -> prompt.
 
     Raises:
-        PromptFault: A file is no prompt, or two files hold the same version of one task.
+        WrongUse: A file is no prompt, or two files hold the same version of one task.
     """
     found: dict[str, dict[int, Prompt]] = {}
     for path in [path for folder in (FOLDER, *folders) for path in sorted(folder.rglob("*.v*.md"))]:
         prompt = read_prompt(path)
         versions = found.setdefault(prompt.front.task, {})
         if prompt.front.version in versions:
-            raise PromptFault(path.name, "is there twice", "delete one, or give it the next version")
+            raise unfit(path.name, "is there twice", "delete one, or give it the next version")
         versions[prompt.front.version] = prompt
     return found
 
@@ -35,7 +35,7 @@ def choose_prompt(task: str, version: int | None = None, folders: Sequence[Path]
     """Take a named version of a task's prompt, or the newest active one.
 
     Raises:
-        PromptFault: There is no such prompt.
+        WrongUse: There is no such prompt.
     """
     versions = find_prompts(folders).get(task, {})
     if version is not None and version in versions:
@@ -45,6 +45,6 @@ def choose_prompt(task: str, version: int | None = None, folders: Sequence[Path]
         return versions[max(active)]
     wanted = f"{task}.v{version}.md" if version is not None else f"an active {task}.v*.md"
     there = ", ".join(prompt.name for prompt in versions.values()) or "none"
-    raise PromptFault(
+    raise unfit(
         wanted, f"is not under prompts/ or plugins:; there: {there}", "write it, or name another version under tasks:"
     )

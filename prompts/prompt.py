@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from base.frozen import Frozen
 from prompts.domain import Domain
-from prompts.faults import PromptFault
+from prompts.faults import unfit
 from prompts.schema import read_schema
 
 FORM = "prompts/kar/kar_item.v1.md shows the form"
@@ -91,21 +91,19 @@ class Prompt:
             Chat messages, `{"role": ..., "content": ...}` each.
 
         Raises:
-            PromptFault: The text needs a variable the row does not give.
+            WrongUse: The text needs a variable the row does not give.
         """
         try:
             return [{"role": role, "content": t.render(domain=domain, **variables)} for role, t in self._templates]
         except UndefinedError as error:
-            raise PromptFault(
-                self.file, str(error), "give it in the task's Row(variables=...), or take it out"
-            ) from None
+            raise unfit(self.file, str(error), "give it in the task's Row(variables=...), or take it out") from None
 
 
 def read_prompt(path: Path) -> Prompt:
     """Read and check one prompt file.
 
     Raises:
-        PromptFault: The file is no prompt: front matter, roles or Jinja2 text are wrong.
+        WrongUse: The file is no prompt: front matter, roles or Jinja2 text are wrong.
     """
     return _parse(path.name, path.read_text(encoding="utf-8"))
 
@@ -114,23 +112,23 @@ def read_prompt(path: Path) -> Prompt:
 def _parse(name: str, text: str) -> Prompt:
     match = re.fullmatch(r"---\n(.*?)\n---\n(.*)", text, flags=re.DOTALL)
     if not match:
-        raise PromptFault(name, "has no front matter between two lines of ---", FORM)
+        raise unfit(name, "has no front matter between two lines of ---", FORM)
     try:
         front = FrontMatter.model_validate(yaml.safe_load(match[1]))
     except yaml.YAMLError as error:
-        raise PromptFault(name, f"its front matter is not YAML: {error}", FORM) from None
+        raise unfit(name, f"its front matter is not YAML: {error}", FORM) from None
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'front matter'}: {e['msg']}" for e in error.errors())
-        raise PromptFault(name, faults, FORM) from None
+        raise unfit(name, faults, FORM) from None
     if name != f"{front.task}.v{front.version}.md":
-        raise PromptFault(name, f"names task {front.task}, version {front.version} inside", "rename the file")
+        raise unfit(name, f"names task {front.task}, version {front.version} inside", "rename the file")
     pieces = re.split(r"^# (system|user|assistant)\n", match[2], flags=re.MULTILINE)
     if pieces[0].strip() or len(pieces) < 3:
-        raise PromptFault(name, "its text must begin with a line `# user` or `# system`", FORM)
+        raise unfit(name, "its text must begin with a line `# user` or `# system`", FORM)
     parts = tuple((pieces[i], pieces[i + 1].strip()) for i in range(1, len(pieces), 2))
     prompt = Prompt(file=name, front=front, parts=parts)
     try:
         _ = prompt.variables, prompt._templates
     except TemplateError as error:
-        raise PromptFault(name, f"its text does not parse: {error}", "fix the Jinja2 text") from None
+        raise unfit(name, f"its text does not parse: {error}", "fix the Jinja2 text") from None
     return prompt

@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from base.faults import WrongUse
 from base.frozen import Frozen
 from base.plugins import choose
 from recommenders.protocol import RECOMMENDERS, Fitted, Recommender, State
 
 ARRAYS, FACTS = "model.safetensors", "model.json"
-
-
-class NoModel(Exception):
-    """A folder holds no fitted recommender; the text says which and what to run."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +66,11 @@ def load(folder: Path, plugins: Sequence[Path] = ()) -> Kept:
         plugins: Folders of a team's own recommenders.
 
     Raises:
-        NoModel: There is none.
+        WrongUse: There is none.
         UnknownPlugin: No recommender of its name is there any more.
     """
     if not (folder / FACTS).is_file():
-        raise NoModel(f"{folder}: holds no fitted recommender\n  fit one: knowflow eval recommend")
+        raise WrongUse(f"{folder}: holds no fitted recommender\n  fit one: knowflow eval recommend")
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     (recommender,) = choose(RECOMMENDERS, [facts["recommender"]], plugins)
     options = recommender.options.model_validate(facts["options"])

@@ -20,9 +20,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from base.faults import WrongUse
 from base.frozen import Frozen
 from base.progress import Progress
-from llm_tasks.pipeline.workplace import OptionFault
 from recommenders.log import Log, Requests
 from recommenders.protocol import Context, Ranked, Recommender, State
 from recommenders.ranking import rank_all
@@ -66,14 +66,14 @@ class Trie:
         sizes: Codes of each level.
 
     Raises:
-        OptionFault: Two items have the same codes, or none has any.
+        WrongUse: Two items have the same codes, or none has any.
     """
 
     def __init__(self, codes: np.ndarray, sizes: Sequence[int]) -> None:
         known = np.flatnonzero((codes >= 0).all(axis=1))
         if not len(known):
             why = "no items have codes that were known before the first moment that is asked"
-            raise OptionFault(f"tiger: {why}\n  make some of what was known earlier: knowflow codes --help")
+            raise WrongUse(f"tiger: {why}\n  make some of what was known earlier: knowflow codes --help")
         self.children: list[Tensor] = []  # of each level: [nodes, size] int64, the node below, -1 = none
         node, nodes = np.zeros(len(known), dtype=np.int64), 1
         for level, size in enumerate(sizes):
@@ -84,7 +84,7 @@ class Trie:
             node, nodes = below.ravel(), len(prefixes)
         if nodes < len(known):
             alike = f"{len(known) - nodes:,} items have the codes of another"
-            raise OptionFault(f"tiger: {alike}\n  name a set whose last code tells them apart: --set tiger.codes=rqvae")
+            raise WrongUse(f"tiger: {alike}\n  name a set whose last code tells them apart: --set tiger.codes=rqvae")
         self.item = torch.zeros(nodes, dtype=torch.int64)  # place of each last node's item
         self.item[torch.from_numpy(node)] = torch.from_numpy(known)
 

@@ -13,7 +13,7 @@ import polars as pl
 from scipy import sparse
 from sklearn.metrics import roc_curve
 
-from llm_tasks.pipeline.workplace import OptionFault
+from base.faults import WrongUse
 from retrieval.search import analysed
 from sources.config import QuerySplit
 from sources.queries import training_queries
@@ -204,11 +204,11 @@ def calibrated(model: Relevance, dataset: Dataset, split: QuerySplit) -> Calibra
     """Calibrate on training queries, and on no more than training may know of them.
 
     Raises:
-        OptionFault: None of them led to an item.
+        WrongUse: None of them led to an item.
     """
     table = training_queries(dataset, split).filter(pl.col("items").list.len() > 0)
     if table.is_empty():
-        raise OptionFault(
+        raise WrongUse(
             "rewrites.threshold: cannot be calibrated, for no training query led to an item\n"
             "  give a threshold, or more queries with items"
         )

@@ -308,7 +308,7 @@ def open_search(store: Store, release: Release) -> StoreSearch:
 
     Raises:
         NoRelease: The release holds no documents.
-        OtherVersion: They were written by another version of this program.
+        WrongUse: They were written by another version of this program.
     """
     if TABLE not in release.versions:
         raise NoRelease(f"{release.name}: holds no documents to search\n  make them: knowflow rewrites")

@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from base.faults import WrongUse
 from feature_store.database import Store, quoted
 from feature_store.pinned import open_pinned
 from feature_store.releases import NoRelease, Release, made_vectors, released_knowledge, released_lineage
 from feature_store.vectors import vectors_table
-
-
-class UnknownItem(Exception):
-    """No item has this id or title, or several have it; the text says which are like it."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ def find_item(items: pl.DataFrame, named: str) -> str:
         named: An id, or a title in any case.
 
     Raises:
-        UnknownItem: None has it, or several have.
+        WrongUse: None has it, or several have.
 
     Example:
         >>> find_item(pl.DataFrame({"item": ["7"], "title": ["Heat"]}), "heat")
@@ -48,11 +45,11 @@ def find_item(items: pl.DataFrame, named: str) -> str:
     if len(same) == 1:
         return same["item"][0]
     if len(same):
-        raise UnknownItem(f"'{named}': several items have this title\n  name one by its id: {', '.join(same['item'])}")
+        raise WrongUse(f"'{named}': several items have this title\n  name one by its id: {', '.join(same['item'])}")
     titles = {title.lower(): title for title in items["title"].drop_nulls()}
     close = difflib.get_close_matches(named.lower(), titles, n=3, cutoff=0.5)
     fix = "did you mean " + ", ".join(titles[one] for one in close) if close else "name an id or a title of your items"
-    raise UnknownItem(f"'{named}': no item has this id or title\n  {fix}")
+    raise WrongUse(f"'{named}': no item has this id or title\n  {fix}")
 
 
 def similar_items(store: Store, release: Release, task: str, encoder: str, item: str, k: int = 10) -> list[Near]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
+from base.faults import WrongUse
+
 SHOWN = 10
 """Faults of one kind that a message shows; the rest is counted."""
 LONGEST = 30
@@ -37,7 +39,7 @@ class Fault:
         return "setting" if self.file.endswith((".yaml", ".yml")) else "column", self.column, value
 
 
-class SourceFaults(Exception):
+class SourceFaults(WrongUse):
     """The data cannot be used as it is.
 
     Args:

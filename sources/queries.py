@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
+from base.faults import WrongUse
 from sources.config import QuerySplit, SegmentsConfig
 from sources.tables import Dataset
 
@@ -30,10 +31,6 @@ CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 """Characters that no query holds, such as those that begin a terminal's escape sequences; tabs and line ends may."""
 
 
-class UnfitQuery(Exception):
-    """A query that nothing can be asked for; the text says why."""
-
-
 def check_query(query: str, longest: int) -> str:
     """See that a query can be asked for, by the rules of the table of queries.
 
@@ -45,7 +42,7 @@ def check_query(query: str, longest: int) -> str:
         The normalised query.
 
     Raises:
-        UnfitQuery: It is empty or too long, holds control characters, or is no Unicode.
+        WrongUse: It is empty or too long, holds control characters, or is no Unicode.
     """
     faults = []
     if not normalised(query):
@@ -57,7 +54,7 @@ def check_query(query: str, longest: int) -> str:
     if any("\ud800" <= letter <= "\udfff" for letter in query):
         faults.append("is not UTF-8")
     if faults:
-        raise UnfitQuery(f"the query {' and '.join(faults)}\n  give it as a user would type it: a few words")
+        raise WrongUse(f"the query {' and '.join(faults)}\n  give it as a user would type it: a few words")
     return normalised(query)
 
 

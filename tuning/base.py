@@ -13,12 +13,13 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import AutoModelForCausalLM
 
+from base.faults import WrongUse
 from engines.model_folder import fingerprint
 from engines.vllm.tokens import ChatTokens
 from tuning.config import StepConfig
 from tuning.packing import Row, collate
 from tuning.tokens import stops
-from tuning.workfolder import RESULT, TuningFault
+from tuning.workfolder import RESULT
 
 PARTS = {"config.json": "config.json", "weights (*.safetensors)": "*.safetensors", "tokenizer": "tokenizer*"}
 MOVED = 1e-2
@@ -53,13 +54,13 @@ def find_base(folder: Path, template: Mapping[str, Any]) -> Base:
         template: Further variables of the chat template, the same as when the model is asked.
 
     Raises:
-        TuningFault: The folder holds no model.
+        WrongUse: The folder holds no model.
         EngineFault: Its tokenizer cannot be read or has no chat template.
     """
     folder = folder.resolve()
     missing = [what for what, pattern in PARTS.items() if not any(folder.glob(pattern))]
     if missing:
-        raise TuningFault(
+        raise WrongUse(
             f"--model: {folder} holds no {' and no '.join(missing)}\n"
             "  name the folder that save_pretrained of the model and of its tokenizer wrote"
         )
@@ -67,7 +68,7 @@ def find_base(folder: Path, template: Mapping[str, Any]) -> Base:
     said = [_end_of(folder / name) for name in ("config.json", "generation_config.json")]
     ends = stops(tokens.tokenizer.eos_token_id, *said)
     if tokens.tokenizer.eos_token_id is None:
-        raise TuningFault(f"--model: the tokenizer of {folder} names no eos_token, by which an answer ends\n  add it")
+        raise WrongUse(f"--model: the tokenizer of {folder} names no eos_token, by which an answer ends\n  add it")
     return Base(folder, fingerprint(folder), tokens, ends)
 
 
@@ -79,11 +80,11 @@ def check_devices() -> None:
     """See that there is one GPU at most: over several, transformers would cut batches apart that belong together.
 
     Raises:
-        TuningFault: There are more.
+        WrongUse: There are more.
     """
     count = torch.cuda.device_count()
     if count > 1:
-        raise TuningFault(
+        raise WrongUse(
             f"there are {count} GPUs, and a tuning runs on one\n  name it: CUDA_VISIBLE_DEVICES=0 knowflow tune ..."
         )
 
@@ -92,14 +93,14 @@ def load_weights(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
     """Load a model for tuning: in one number format, and without a cache, with which packed examples see each other.
 
     Raises:
-        TuningFault: transformers cannot load it, or it cannot say which logits are wanted.
+        WrongUse: transformers cannot load it, or it cannot say which logits are wanted.
     """
     try:
         model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype)
     except Exception as error:
-        raise TuningFault(f"--model: {folder} cannot be loaded: {error}") from error
+        raise WrongUse(f"--model: {folder} cannot be loaded: {error}") from error
     if "logits_to_keep" not in inspect.signature(model.forward).parameters:
-        raise TuningFault(f"--model: {type(model).__name__} takes no logits_to_keep\n  take an architecture that does")
+        raise WrongUse(f"--model: {type(model).__name__} takes no logits_to_keep\n  take an architecture that does")
     model.config.use_cache = False
     return model
 
@@ -136,7 +137,7 @@ def check_packing(model: nn.Module, rows: Sequence[Row], pad: int, at_once: int)
         at_once: Rows of a batch.
 
     Raises:
-        TuningFault: They see each other.
+        WrongUse: They see each other.
     """
     row = next((row for row in rows if len(row) > 1), None)
     if row is None:
@@ -157,7 +158,7 @@ def check_packing(model: nn.Module, rows: Sequence[Row], pad: int, at_once: int)
         )
     model.train(was_training)
     if float((one - other).abs().max()) > MOVED * float(one.std()):
-        raise TuningFault("packed examples see each other in this model\n  add --no-pack: each gets a row of its own")
+        raise WrongUse("packed examples see each other in this model\n  add --no-pack: each gets a row of its own")
 
 
 def save(model: Any, base: Base, folder: Path) -> None:

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from base.faults import WrongUse
 from base.frozen import Frozen
-from tuning.workfolder import TuningFault
 
 TIED = 1e-6
 """Rewards that lie no farther apart count as equal: neither of the two answers is the better one."""
@@ -63,7 +63,7 @@ def check_merged(config: StepConfig, **further: Path | None) -> None:
         further: Other new files by the name of their option.
 
     Raises:
-        TuningFault: There is no adapter to merge, or something is there already.
+        WrongUse: There is no adapter to merge, or something is there already.
     """
     faults: list[str] = []
     if config.merged is not None and config.method == "full":
@@ -72,7 +72,7 @@ def check_merged(config: StepConfig, **further: Path | None) -> None:
         if path is not None and path.exists():
             faults.append(f"--{option}: {path} is there already\n  name a new one")
     if faults:
-        raise TuningFault("\n".join(faults))
+        raise WrongUse("\n".join(faults))
 
 
 class TuningConfig(StepConfig):

@@ -30,6 +30,7 @@ from accelerate import PartialState
 from torch import Tensor, nn
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
+from base.faults import WrongUse
 from base.progress import Progress
 from engines.model_folder import fingerprint
 from prompts.domain import Domain, load_domain
@@ -42,7 +43,7 @@ from tuning.note_measures import recall
 from tuning.note_model import POOLINGS, NoteModel, export, load_note_model, wrapping_facts
 from tuning.note_pairs import share_of
 from tuning.recipe import Job, carry_out
-from tuning.workfolder import TuningFault, WorkFolder
+from tuning.workfolder import WorkFolder
 
 ENCODED_AT_ONCE = 64
 
@@ -85,7 +86,7 @@ def tune_encoder(
         What knowflow_tuning.json says.
 
     Raises:
-        TuningFault: No pair is left, `out` holds something else, or the model cannot be tuned.
+        WrongUse: No pair is left, `out` holds something else, or the model cannot be tuned.
     """
     job = encoder_job(
         base_folder, texts, pairs, config, progress, held_out=held_out, labels=labels, field=field, domain=domain
@@ -109,7 +110,7 @@ def encoder_job(
     """Make the job of tuning an encoder; the arguments are those of `tune_encoder`.
 
     Raises:
-        TuningFault: No pair is left.
+        WrongUse: No pair is left.
     """
     disable_progress_bar()
     set_verbosity_error()
@@ -182,7 +183,7 @@ def _learn(
     trainer = NoteTrainer(model, prompts, batches, config, steps, draw if generates else None, pooled)
     losses = _train(trainer, folder, steps, config.save_every, progress)
     if not all(bool(weight.isfinite().all()) for weight in model.parameters() if weight.requires_grad):
-        raise TuningFault(f"the weights ran off to infinity\n  lower --learning-rate ({config.learning_rate:g})")
+        raise WrongUse(f"the weights ran off to infinity\n  lower --learning-rate ({config.learning_rate:g})")
     after = measured()
     written = written_figures(asked, known, set(items) - set(lesson.unlearnt), before[1], after[1])
     figures = _figures(steps, losses, model, lesson.validated, before[0], after[0])
@@ -219,7 +220,7 @@ def _divide(
     known = [(place[one], place[other]) for one, other in rows if one in place and other in place]
     learnt = [pair for pair in known if not asked.intersection(pair)]
     if not learnt:
-        raise TuningFault(
+        raise WrongUse(
             f"there is no pair to learn from: {len(rows):,} pairs, {len(known):,} of them between training items with "
             "a text\n  hold fewer items out, or tune on more events"
         )

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from base.faults import WrongUse
 from base.progress import Progress
 from prompts.domain import Domain
 from prompts.notes import Labels, labels_of, notes
@@ -19,7 +20,6 @@ from sources.tables import Dataset
 from tuning.config import RewriteConfig, TuningConfig
 from tuning.mixture import Mixture, mix
 from tuning.note_pairs import TrainingPairs, training_pairs
-from tuning.workfolder import TuningFault
 
 Source = Literal["events", "instructions", "pairs", "notes", "rewrites"]
 """events: training events; instructions: a file of conversations; pairs: items that people go on to from one another;
@@ -139,7 +139,7 @@ class Inputs:
             until: Only texts that were known strictly before this moment.
 
         Raises:
-            TuningFault: The technique has no such text.
+            WrongUse: The technique has no such text.
         """
         self._allow("notes")
         dataset = self._readers.dataset()
@@ -162,14 +162,14 @@ class Inputs:
         if until is not None:
             rows = rows.filter(pl.col("known").is_null() | (pl.col("known") < until))
         if rows.is_empty():
-            raise TuningFault(f"--knowledge: {task} has no text that was known before --until\n  give a later --until")
+            raise WrongUse(f"--knowledge: {task} has no text that was known before --until\n  give a later --until")
         newest = rows.sort("entity", "as_of").unique("entity", keep="last", maintain_order=True)
         self._note("knowledge", newest["known"].max())
         return dict(newest.select("entity", "text").iter_rows())
 
     def _allow(self, source: Source) -> None:
         if source not in self._declared:
-            raise TuningFault(
+            raise WrongUse(
                 f"the recipe {self._recipe} reads {source} and does not say so\n"
                 f"  add it to learns_from: in the recipe's file"
             )

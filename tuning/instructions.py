@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from base.faults import WrongUse
 from prompts.domain import Domain
 from prompts.library import choose_prompt
 from sources.queries import normalised
 from tuning.config import RewriteConfig
 from tuning.conversations import Conversation, digest
 from tuning.mixture import Mixture
-from tuning.workfolder import TuningFault
 
 PROMPTS = {
     "rewrite": "query_to_rewrite",
@@ -52,12 +52,12 @@ def rewrite_mixture(
         config: Shares and seed.
 
     Raises:
-        TuningFault: A kind that has a share has no row.
+        WrongUse: A kind that has a share has no row.
     """
     shares = {kind: float(getattr(config, f"{kind}_share")) for kind in PROMPTS}
     shares = {kind: share for kind, share in shares.items() if share > 0}
     if not shares:
-        raise TuningFault("every kind of row has a share of 0\n  raise --rewrite-share")
+        raise WrongUse("every kind of row has a share of 0\n  raise --rewrite-share")
     chance = np.random.default_rng([config.seed, 2])
     gathered = {kind: _gather(kind, judged, kept, found, chance) for kind in shares}
     _check(gathered)
@@ -94,7 +94,7 @@ def _check(gathered: Mapping[str, Sequence[Said]]) -> None:
     }
     wrong = [f"rows of kind {kind}: {reasons[kind]}" for kind, rows in gathered.items() if not rows]
     if wrong:
-        raise TuningFault("\n".join(wrong))
+        raise WrongUse("\n".join(wrong))
 
 
 def _gather(

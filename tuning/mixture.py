@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from base.faults import WrongUse
 from prompts.domain import Domain
 from prompts.library import choose_prompt
 from sources.tables import Dataset
 from tuning.config import TuningConfig
 from tuning.conversations import Conversation, digest, read_conversations
 from tuning.recommendation import PROMPT, choose_rows, write_rows
-from tuning.workfolder import TuningFault
 
 RECOMMENDATION, INSTRUCTIONS = "recommendation", "instructions"
 
@@ -57,14 +57,14 @@ def mix(
 
     Raises:
         SourceFaults: The file of instructions cannot be used.
-        TuningFault: There is nothing to learn.
+        WrongUse: There is nothing to learn.
     """
     chance = np.random.default_rng([config.seed, 1])
     given = read_conversations(instructions, skip_bad_rows) if instructions else []
     choice = choose_rows(dataset, config.share, config.history_length, config.seed)
     learnt = len(choice.learnt)
     if not learnt and not given:
-        raise TuningFault(
+        raise WrongUse(
             "there is nothing to learn: no training event is taken, and there are no instructions\n"
             "  raise --share, or give --instructions FILE"
         )

@@ -12,13 +12,13 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 
+from base.faults import WrongUse
 from encoders.dense import pool
 from encoders.protocol import PoolingName
 from prompts.notes import Wrapping
 from tuning.base import load_weights
 from tuning.config import ContrastiveConfig
 from tuning.packing import NOT_LEARNT
-from tuning.workfolder import TuningFault
 
 SavedPooling = Literal["mean", "cls", "lasttoken"]
 POOLINGS: Mapping[SavedPooling, PoolingName] = {"mean": "mean", "cls": "cls", "lasttoken": "last_token"}
@@ -80,15 +80,15 @@ class NoteModel(nn.Module):
         """Tokens of a note as it is encoded.
 
         Raises:
-            TuningFault: The end of a language model's prompt would be cut off, or its tokenizer adds an end of its own:
+            WrongUse: The end of a language model's prompt would be cut off, or its tokenizer adds an end of its own:
                 the vector would be the state of another token.
         """
         text = self.wrapping.wrap(note, self.tokenizer) if self.wrapping else note
         ids = self.tokenizer(text, truncation=True, max_length=self.longest)["input_ids"]
         if self.wrapping and len(ids) == self.longest:
-            raise TuningFault(f"--model: it reads {self.longest} tokens, too few for the prompt\n  take another one")
+            raise WrongUse(f"--model: it reads {self.longest} tokens, too few for the prompt\n  take another one")
         if self.wrapping and ids[-1] == self.tokenizer.eos_token_id:
-            raise TuningFault("--model: its tokenizer ends every text with eos_token\n  set add_eos_token to false")
+            raise WrongUse("--model: its tokenizer ends every text with eos_token\n  set add_eos_token to false")
         return ids
 
     def pooled(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -163,13 +163,13 @@ def load_note_model(folder: Path, wrapping: Wrapping | None, config: Contrastive
         config: How it is tuned.
 
     Raises:
-        TuningFault: The folder holds neither, or what cannot be tuned.
+        WrongUse: The folder holds neither, or what cannot be tuned.
     """
     torch.manual_seed(config.seed)
     if (folder / "modules.json").is_file():
         model = _load_encoder(folder, config)
     elif wrapping is None:
-        raise TuningFault(f"--model: {folder} holds no modules.json of sentence-transformers\n  name another folder")
+        raise WrongUse(f"--model: {folder} holds no modules.json of sentence-transformers\n  name another folder")
     else:
         model = _load_language_model(folder, wrapping, config)
     _choose_weights(model, config)
@@ -185,7 +185,7 @@ def _load_encoder(folder: Path, config: ContrastiveConfig) -> NoteModel:
     kinds = [type(part).__name__ for part in parts]
     pooling: Any = parts[1].pooling_mode if kinds[1:2] == ["Pooling"] else "none"
     if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - {"Normalize"} or pooling not in POOLINGS:
-        raise TuningFault(
+        raise WrongUse(
             f"--model: {folder} is made of {', '.join(kinds)} with pooling {pooling}\n"
             f"  name one of Transformer, Pooling ({', '.join(POOLINGS)}) and perhaps Normalize"
         )
@@ -199,7 +199,7 @@ def _load_language_model(folder: Path, wrapping: Wrapping, config: ContrastiveCo
     model = load_weights(folder)
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
     if tokenizer.eos_token_id is None:
-        raise TuningFault(f"--model: the tokenizer of {folder} names no eos_token, by which an output ends\n  add it")
+        raise WrongUse(f"--model: the tokenizer of {folder} names no eos_token, by which an output ends\n  add it")
     longest = min(int(model.config.max_position_embeddings), int(tokenizer.model_max_length))
     return NoteModel(model.base_model, model.get_output_embeddings(), tokenizer, "lasttoken", wrapping, config, longest)
 
@@ -220,14 +220,14 @@ def _freeze(core: Any, count: int) -> None:
     """Freeze all that comes before a layer: the embeddings and the lowest layers of a transformer.
 
     Raises:
-        TuningFault: It has no more layers than that.
+        WrongUse: It has no more layers than that.
     """
     if count == 0:
         return
     total = int(core.config.num_hidden_layers)
     layers = next((part for part in core.modules() if isinstance(part, nn.ModuleList) and len(part) == total), None)
     if layers is None or count >= total:
-        raise TuningFault(f"--frozen-layers: {count} of {total} layers\n  freeze fewer, or take --method projection")
+        raise WrongUse(f"--frozen-layers: {count} of {total} layers\n  freeze fewer, or take --method projection")
     first = next(layers[count].parameters())
     for weight in core.parameters():  # in the order in which a text passes through them
         if weight is first:

@@ -24,6 +24,7 @@ from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
+from base.faults import WrongUse
 from base.progress import Progress, silent
 from tuning.base import Base, check_devices, prepare, save
 from tuning.config import RewriteConfig
@@ -31,7 +32,7 @@ from tuning.losses import pairwise_loss, pro_loss
 from tuning.ranking import Ranked, collate_queries, measure_ranking, scores_of
 from tuning.recipe import Job, carry_out, nothing_more
 from tuning.supervised import Tell, arguments_of, check_finite, plan_of
-from tuning.workfolder import TuningFault, WorkFolder
+from tuning.workfolder import WorkFolder
 
 Objective = Literal["pro", "pairwise"]
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -74,7 +75,7 @@ def tune_preferences(
         What knowflow_tuning.json says.
 
     Raises:
-        TuningFault: There is nothing to learn, `out` holds something else, or the model cannot be tuned.
+        WrongUse: There is nothing to learn, `out` holds something else, or the model cannot be tuned.
     """
     job = preference_job(base, training, validation, objective, config, progress, facts=facts, left_out=left_out)
     return carry_out(job, out, resume=resume)
@@ -109,11 +110,11 @@ def preference_job(
         finish: As `Job.finish`.
 
     Raises:
-        TuningFault: There is nothing to learn.
+        WrongUse: There is nothing to learn.
     """
     if not training:
         reasons = "".join(f"\n  {why}: {count:,}" for why, count in left_out.items())
-        raise TuningFault(
+        raise WrongUse(
             f"no query can be learnt{reasons}\n  give more rewrites by --candidate-file, or raise --row-tokens"
         )
     check_devices()

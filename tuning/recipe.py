@@ -139,7 +139,7 @@ def carry_out(
         data or the model it began with has seen. Data without times leave it out: whoever uses the model is asked.
 
     Raises:
-        TuningFault: `out` holds something else, or the model cannot be tuned.
+        WrongUse: `out` holds something else, or the model cannot be tuned.
     """
     from accelerate import PartialState  # noqa: PLC0415 - takes seconds; wrong input is reported before
 

@@ -13,6 +13,7 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
+from base.faults import WrongUse
 from base.progress import Progress
 from tuning.base import Base, check_devices, check_packing, prepare, save
 from tuning.config import StepConfig
@@ -22,7 +23,7 @@ from tuning.mixture import Mixture
 from tuning.packing import collate, pack
 from tuning.recipe import Job, carry_out, nothing_more
 from tuning.tokens import Example, Untold, tokenise
-from tuning.workfolder import TuningFault, WorkFolder
+from tuning.workfolder import WorkFolder
 
 
 def tune(
@@ -52,7 +53,7 @@ def tune(
         What knowflow_tuning.json says.
 
     Raises:
-        TuningFault: Nothing fits a row, `out` holds something else, or the model cannot be tuned.
+        WrongUse: Nothing fits a row, `out` holds something else, or the model cannot be tuned.
     """
     return carry_out(supervised_job(base, mixture, config, progress, measured=measured), out, resume=resume)
 
@@ -77,7 +78,7 @@ def supervised_job(
         finish: As `Job.finish`.
 
     Raises:
-        TuningFault: Nothing fits a row.
+        WrongUse: Nothing fits a row.
     """
     check_devices()
     disable_progress_bar()
@@ -127,7 +128,7 @@ def tokenise_all(base: Base, mixture: Mixture, longest: int) -> tuple[list[Examp
     """Turn conversations into tokens; those that cannot be learnt are left out and counted, by kind and reason.
 
     Raises:
-        TuningFault: None is left.
+        WrongUse: None is left.
     """
     found: list[Example] = []
     left_out: Counter[str] = Counter()
@@ -144,7 +145,7 @@ def tokenise_all(base: Base, mixture: Mixture, longest: int) -> tuple[list[Examp
             found.append(example)
     if not found:
         reasons = "\n  ".join(f"{why}: {count:,} rows" for why, count in left_out.items())
-        raise TuningFault(f"no row can be learnt\n  {reasons}\n  raise --row-tokens, or take another model or template")
+        raise WrongUse(f"no row can be learnt\n  {reasons}\n  raise --row-tokens, or take another model or template")
     return found, left_out
 
 
@@ -152,12 +153,10 @@ def check_finite(model: Any, config: StepConfig) -> None:
     """See that what was tuned is still made of numbers.
 
     Raises:
-        TuningFault: It is not.
+        WrongUse: It is not.
     """
     if not all(bool(weight.isfinite().all()) for weight in model.parameters() if weight.requires_grad):
-        raise TuningFault(
-            f"the weights ran off to infinity\n  lower --learning-rate, which is {config.learning_rate:g}"
-        )
+        raise WrongUse(f"the weights ran off to infinity\n  lower --learning-rate, which is {config.learning_rate:g}")
 
 
 def make_trainer(

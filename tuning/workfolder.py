@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from base.faults import WrongUse
+
 RESULT = "knowflow_tuning.json"
 """What the model was tuned on; written last, so that a folder that has it is finished."""
 WORK = ".tuning"
 """Hidden, so that it is no part of an adapter's fingerprint; it is deleted in the end."""
 PLAN, STATE = "plan.json", "trainer_state.json"
-
-
-class TuningFault(Exception):
-    """A model cannot be tuned as asked; the text says why and what to do."""
 
 
 class WorkFolder:
@@ -40,7 +38,7 @@ class WorkFolder:
             Whether the model was finished before, by the same plan.
 
         Raises:
-            TuningFault: The folder holds something else.
+            WrongUse: The folder holds something else.
         """
         finished = self.out / RESULT
         begun = finished if finished.is_file() else self.work / PLAN
@@ -49,9 +47,9 @@ class WorkFolder:
             what = "a tuned model" if begun == finished else "a tuning that was not finished"
             if not resume:
                 more = "" if begun == finished else "add --resume to go on with it, "
-                raise TuningFault(f"--out: {self.out} holds {what}\n  {more}name another folder, or delete it")
+                raise WrongUse(f"--out: {self.out} holds {what}\n  {more}name another folder, or delete it")
             if differing:
-                raise TuningFault(
+                raise WrongUse(
                     f"--out: {self.out} holds {what}, and not this one: {', '.join(differing)} differ\n"
                     "  give the same options, data and model, or name another folder"
                 )
@@ -59,7 +57,7 @@ class WorkFolder:
                 shutil.rmtree(self.work, ignore_errors=True)  # where a kill came between the two
             return begun == finished
         if self.out.is_dir() and any(path.name != WORK for path in self.out.iterdir()):
-            raise TuningFault(f"--out: {self.out} is not empty\n  name another folder")
+            raise WrongUse(f"--out: {self.out} is not empty\n  name another folder")
         self.work.mkdir(parents=True, exist_ok=True)
         write_json(self.work / PLAN, plan)
         return False

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from base.faults import WrongUse
 from ctr.adapters.protocol import Adapter, Missing, view_name
 from ctr.backbones.perceptron import perceptron
 from ctr.batch import Known
-from ctr.faults import UnfitVectors
 from ctr.samples import Samples
 from ctr.views import View, knowledge_view
 from feature_store.knowledge import Knowledge
@@ -59,13 +59,17 @@ class HybridExperts(nn.Module):
         dedicated: Experts of each side alone, D.
 
     Raises:
-        UnfitVectors: The experts are shared, but the vectors differ in length.
+        WrongUse: The experts are shared, but the vectors differ in length.
     """
 
     def __init__(self, widths: Mapping[str, int], shared: int = 2, dedicated: int = 5) -> None:
         super().__init__()
         if shared and len(set(widths.values())) > 1:
-            raise UnfitVectors("hybrid_experts shares experts between its sides", widths)
+            lengths = ", ".join(f"{name} has {width}" for name, width in widths.items())
+            raise WrongUse(
+                f"hybrid_experts shares experts between its sides, so its vectors must be of one length: {lengths}\n"
+                "  let it read vectors of one length, such as those of one dense encoder"
+            )
         self.names = tuple(widths)
         self.shared = nn.ModuleList(perceptron(width, HIDDEN) for width in [*widths.values()][:1] * shared)
         self.sides = nn.ModuleList(Side(width, shared, dedicated) for width in widths.values())

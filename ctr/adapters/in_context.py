@@ -119,7 +119,7 @@ def prepare(knowledge: Sequence[Knowledge], samples: Samples, rule: ExampleRule)
         rule: How many examples, under which guards.
 
     Raises:
-        UnfitExamples: An example is not for training.
+        WrongUse: An example is not for training.
     """
     reasonings, items = knowledge
     rows, asked = find_examples(reasonings, samples), situations(items, samples)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ctr.backbones.protocol import Backbone
 from ctr.config import TrainConfig, TreesConfig
-from ctr.faults import UnfitKept
+from ctr.faults import unfit_kept
 from ctr.samples import PARTS, Samples
 from ctr.train import validation_auc
 from ctr.views import View
@@ -103,11 +103,11 @@ class Trees:
         """Read trees that were written.
 
         Raises:
-            UnfitKept: They were grown on another number of columns.
+            WrongUse: They were grown on another number of columns.
         """
         booster, columns = lightgbm.Booster(model_file=str(folder / FILE)), self.columns.values.shape[1]
         if booster.num_feature() != columns:
-            raise UnfitKept(str(folder), f"its trees read {booster.num_feature()} columns, the samples have {columns}")
+            raise unfit_kept(folder, f"its trees read {booster.num_feature()} columns, the samples have {columns}")
         return TrainedTrees(booster, self.columns, (), 0.0)
 
     def _bin(self, rows: np.ndarray, config: TreesConfig) -> lightgbm.Dataset:

@@ -62,7 +62,7 @@ class Asker:
             version: A fixed version; the newest active one if not given.
 
         Raises:
-            PromptFault: There is no such prompt, or it uses a variable that is missing.
+            WrongUse: There is no such prompt, or it uses a variable that is missing.
         """
         if (prompt, version) not in self._renderers:  # cached: making one reads files, and a loop asks many questions
             chosen = choose_prompt(prompt, version, self.place.plugins)

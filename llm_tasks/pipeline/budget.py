@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pydantic import Field
 
+from base.faults import CheckFailed
 from base.frozen import Frozen
 
 
@@ -33,7 +34,7 @@ class Prices(Frozen):
         return (fresh * self.input_per_million + cached_tokens * cached + output_tokens * self.output_per_million) / 1e6
 
 
-class BudgetReached(Exception):
+class BudgetReached(CheckFailed):
     """A run stopped because its budget was spent; the text says which limit was reached and how to continue."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 from pydantic import ValidationError
 
+from base.faults import WrongUse
 from base.frozen import Frozen
 from base.plugins import UnknownPlugin
 from base.progress import Progress
@@ -18,13 +19,8 @@ from feature_store.lineage import read_lineage
 from feature_store.vectors import known_vectors, newest_state, write_state, write_vectors
 from llm_tasks.pipeline.rows import parts_of
 from llm_tasks.pipeline.task import Task
-from llm_tasks.pipeline.workplace import OptionFault
 
 WRITE_EVERY = 2_048
-
-
-class NothingToFit(Exception):
-    """An encoder cannot be fitted because its task has too few texts; the text says what to run."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +64,8 @@ def encode_task(
         folders: Folders of a team's own plug-ins.
 
     Raises:
-        NothingToFit: There are too few texts to fit an encoder on.
-        OptionFault: An encoder cannot be used.
+        WrongUse: There are too few texts to fit an encoder on.
+        WrongUse: An encoder cannot be used.
     """
     store = writer.store
     of_each = {name: task_texts(store, name) for name in [task.name, *parts_of(task)]}
@@ -127,16 +123,16 @@ def choose_encoders(
         folders: Folders of a team's own plug-ins.
 
     Raises:
-        OptionFault: There is no encoder of a name, a name cannot name a table, or an encoder cannot be used.
+        WrongUse: There is no encoder of a name, a name cannot name a table, or an encoder cannot be used.
     """
     names = list(encoders) if wanted is None else list(wanted)
     unknown = [name for name in names if name not in encoders]
     if unknown:
         there = ", ".join(encoders)
-        raise OptionFault(f"tasks.{task}.encoders: there is no encoder {', '.join(unknown)}\n  there are: {there}")
+        raise WrongUse(f"tasks.{task}.encoders: there is no encoder {', '.join(unknown)}\n  there are: {there}")
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-            raise OptionFault(f"encoders: '{name}' cannot name a table\n  use letters, digits, - and _")
+            raise WrongUse(f"encoders: '{name}' cannot name a table\n  use letters, digits, - and _")
         kind, options = _read(name, encoders[name], folders)
         if not kind.fitted:
             _built(name, kind, options, folder)
@@ -147,7 +143,7 @@ def model_encoder(name: str, config: EncoderConfig, folder: Path | None, folders
     """Build an encoder that needs no fitting; its weights are loaded when it first encodes.
 
     Raises:
-        OptionFault: It cannot be used, or it must be fitted on a technique's texts.
+        WrongUse: It cannot be used, or it must be fitted on a technique's texts.
     """
     kind, options = _read(name, config, folders)
     return _built(name, kind, options, folder)
@@ -158,21 +154,21 @@ def _read(name: str, config: EncoderConfig, folders: Sequence[Path]) -> tuple[En
         kind = kind_of(config, folders)
         return kind, kind.options.model_validate(config.settings)
     except UnknownPlugin as error:
-        raise OptionFault(f"encoders.{name}.kind: {error}") from None
+        raise WrongUse(f"encoders.{name}.kind: {error}") from None
     except ValidationError as error:
         places = [(".".join(map(str, detail["loc"])), detail["msg"]) for detail in error.errors()]
-        raise OptionFault("\n".join(f"encoders.{name}.{place}: {words}" for place, words in places)) from None
+        raise WrongUse("\n".join(f"encoders.{name}.{place}: {words}" for place, words in places)) from None
 
 
 def _built(name: str, kind: EncoderKind, options: Frozen, folder: Path | None) -> Encoder:
     if isinstance(kind.build, Fitting):
-        raise OptionFault(
+        raise WrongUse(
             f"encoders.{name}: needs fitting on a technique's texts\n  use an encoder that does not, such as dense"
         )
     try:
         return kind.build(options, folder or Path())
     except (OSError, ValueError, KeyError, ModuleNotFoundError) as error:
-        raise OptionFault(f"encoders.{name}: {error}\n  {kind.fix}") from error
+        raise WrongUse(f"encoders.{name}: {error}\n  {kind.fix}") from error
 
 
 def _fitted(name: str, fitting: Fitting, options: Frozen, space: str, writer: Writer) -> tuple[Encoder, str]:
@@ -187,7 +183,7 @@ def _fitted(name: str, fitting: Fitting, options: Frozen, space: str, writer: Wr
     try:
         encoder = fitting.fit(options, list(texts.values()), f"{name}/{space}")
     except ValueError:
-        raise NothingToFit(
+        raise WrongUse(
             f"encoder {name}: it is fitted on the texts of {space}, and its {len(texts)} texts have too few words\n"
             f"  make more first (knowflow refresh --task {space}), or name other encoders under tasks: in knowflow.yaml"
         ) from None

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from base.faults import WrongUse
 from base.plugins import PluginFault
 from engines.protocol import EngineFault
 from engines.request import Request
@@ -16,8 +17,8 @@ from llm_tasks.pipeline.fit import Renderer
 from llm_tasks.pipeline.judge import AGAIN, Judge, PlannedRow
 from llm_tasks.pipeline.spool import Spool
 from llm_tasks.pipeline.task import Row, SampledOptions, Task
-from llm_tasks.pipeline.workplace import OptionFault, Workplace
-from prompts.faults import PromptFault
+from llm_tasks.pipeline.workplace import Workplace
+from prompts.faults import unfit
 from prompts.library import choose_prompt
 from prompts.prompt import Prompt
 
@@ -182,13 +183,13 @@ def number_of_candidates(task: Task, prompt: Prompt | None, place: Workplace) ->
     """Return how many answers each row of a technique gets.
 
     Raises:
-        OptionFault: Several are requested, but the prompt always gives the same one.
+        WrongUse: Several are requested, but the prompt always gives the same one.
     """
     options = place.options_of(task)
     number = options.candidates if isinstance(options, SampledOptions) else 1
     if number > 1 and prompt is not None and not prompt.front.sampling.get("temperature"):
         what = f"tasks.{task.name}.candidates: {prompt.file} has temperature 0, so all answers would be the same"
-        raise OptionFault(f"{what}\n  leave candidates out, or name another version of the prompt")
+        raise WrongUse(f"{what}\n  leave candidates out, or name another version of the prompt")
     return number
 
 
@@ -196,7 +197,7 @@ def check_prompt(request: Request, prompt: Prompt | None, place: Workplace) -> N
     """Let an engine that has a method `check` inspect one request of a prompt before any call is paid for.
 
     Raises:
-        PromptFault: The engine cannot answer this prompt at all; the text says why.
+        WrongUse: The engine cannot answer this prompt at all; the text says why.
     """
     check = getattr(place.engine, "check", None)
     if check is None or prompt is None:
@@ -205,7 +206,7 @@ def check_prompt(request: Request, prompt: Prompt | None, place: Workplace) -> N
         check(request)
     except EngineFault as fault:
         what, _, fix = str(fault).partition("\n")
-        raise PromptFault(prompt.file, what, fix.strip()) from None
+        raise unfit(prompt.file, what, fix.strip()) from None
 
 
 Planned = tuple[Row, Request | None, str | None, bool]

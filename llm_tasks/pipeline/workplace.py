@@ -9,6 +9,7 @@ from typing import Literal
 
 import polars as pl
 
+from base.faults import WrongUse
 from engines.model_folder import fingerprint
 from engines.protocol import Engine
 from engines.request import Adapter, ModelIdentity
@@ -19,10 +20,6 @@ from llm_tasks.pipeline.task import EntityList, Inputs, Task, TaskOptions
 from prompts.domain import Domain
 from sources.columns import to_id, to_time
 from sources.tables import Dataset
-
-
-class OptionFault(Exception):
-    """An option in knowflow.yaml cannot be used; the text says what to change."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Workplace:
         """Return the inputs of a technique's rows.
 
         Raises:
-            OptionFault: The file that lists its entities cannot be used.
+            WrongUse: The file that lists its entities cannot be used.
         """
         options = self.options_of(task)
         only = listed = None
@@ -69,7 +66,7 @@ class Workplace:
         """Return the LoRA adapter of a task, or None.
 
         Raises:
-            OptionFault: Its folder has no adapter, or it is not known what it was tuned on.
+            WrongUse: Its folder has no adapter, or it is not known what it was tuned on.
         """
         config = self.options_of(task).adapter
         if config is None:
@@ -99,18 +96,18 @@ def read_adapter(
         said: The newest event that it was tuned on, according to knowflow.yaml.
 
     Raises:
-        OptionFault: Its folder has no adapter, or it is not known what it was tuned on.
+        WrongUse: Its folder has no adapter, or it is not known what it was tuned on.
     """
     path = folder.resolve()
     if not (path / "adapter_config.json").is_file():
-        raise OptionFault(
+        raise WrongUse(
             f"tasks.{task}.adapter: {path} has no adapter_config.json\n"
             "  set path to the folder that peft's save_pretrained wrote"
         )
     try:
         seen = tuned_until(path, said, f"tasks.{task}.adapter")
     except Unsaid as fault:
-        raise OptionFault(str(fault)) from None
+        raise WrongUse(str(fault)) from None
     return Adapter(name, revision or fingerprint(path), str(path), seen)
 
 
@@ -118,10 +115,10 @@ def only_entities(only: EntityList, folder: Path, task: Task) -> frozenset[str]:
     """Read the file that lists the entities to ask about.
 
     Raises:
-        OptionFault: The file or its column is missing.
+        WrongUse: The file or its column is missing.
     """
     if not isinstance(only.column, str):
-        raise OptionFault(f"tasks.{task.name}.only.column: has three names\n  give one, of {task.entity} ids")
+        raise WrongUse(f"tasks.{task.name}.only.column: has three names\n  give one, of {task.entity} ids")
     (ids,) = _read_columns(only, folder, task, [only.column])
     return frozenset(ids.cast(pl.String).to_list())
 
@@ -130,14 +127,14 @@ def listed_events(only: EntityList, folder: Path, task: Task) -> pl.DataFrame:
     """Read the file that lists the events to ask about: user, item (String), time (Datetime us UTC).
 
     Raises:
-        OptionFault: The file or a column is missing, or a time cannot be read.
+        WrongUse: The file or a column is missing, or a time cannot be read.
     """
     if isinstance(only.column, str):
-        raise OptionFault(f"tasks.{task.name}.only.column: has one name\n  give three: [user, item, time] of an event")
+        raise WrongUse(f"tasks.{task.name}.only.column: has one name\n  give three: [user, item, time] of an event")
     user, item, time = _read_columns(only, folder, task, only.column)
     times, wrong = to_time(time)
     if wrong.any():
-        raise OptionFault(f"tasks.{task.name}.only: {wrong.sum():,} values of {only.column[2]} are not a time")
+        raise WrongUse(f"tasks.{task.name}.only: {wrong.sum():,} values of {only.column[2]} are not a time")
     events = {"user": to_id(user).cast(pl.String), "item": to_id(item).cast(pl.String), "time": times}
     return pl.DataFrame(events).drop_nulls().unique(maintain_order=True)
 
@@ -145,9 +142,9 @@ def listed_events(only: EntityList, folder: Path, task: Task) -> pl.DataFrame:
 def _read_columns(only: EntityList, folder: Path, task: Task, columns: Sequence[str]) -> list[pl.Series]:
     path, where = folder / only.path, f"tasks.{task.name}.only"
     if not path.is_file():
-        raise OptionFault(f"{where}: there is no file {path}\n  fix the path, or leave `only` out to ask about all")
+        raise WrongUse(f"{where}: there is no file {path}\n  fix the path, or leave `only` out to ask about all")
     table = pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path)
     for column in columns:
         if column not in table.columns:
-            raise OptionFault(f"{where}: {path} has no column '{column}'\n  it has {', '.join(table.columns)}")
+            raise WrongUse(f"{where}: {path} has no column '{column}'\n  it has {', '.join(table.columns)}")
     return [table[column] for column in columns]

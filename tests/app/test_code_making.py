@@ -8,11 +8,11 @@ import pytest
 from app.code_making import make_codes
 from app.config import load_config
 from app.samples import arms_in, read_vectors_of
+from base.faults import WrongUse
 from base.plugins import UnknownPlugin
 from base.progress import silent
 from feature_store.codes import released_codes
 from feature_store.releases import NoRelease, get_release
-from llm_tasks.pipeline.workplace import OptionFault
 
 MAKER = '''
 """A toy: codes by the signs of the first numbers."""
@@ -94,9 +94,9 @@ def test_faults_in_words(team):
 
     with pytest.raises(UnknownPlugin, match=r"no such maker of codes: nobody\n  there are: .*signs"):
         make_codes(config, "nobody", "item_facts/lexical", silent)
-    with pytest.raises(OptionFault, match=r"signs.levels: .*\n  options of signs: levels"):
+    with pytest.raises(WrongUse, match=r"signs.levels: .*\n  options of signs: levels"):
         make_codes(config, "signs", "item_facts/lexical", silent, {"levels": 0})
-    with pytest.raises(OptionFault, match="should be technique/encoder"):
+    with pytest.raises(WrongUse, match="should be technique/encoder"):
         make_codes(config, "signs", "lexical", silent)
     with pytest.raises(NoRelease):
         read_vectors_of(

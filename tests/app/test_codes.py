@@ -6,10 +6,10 @@ import pytest
 from app.codes import publish_sets
 from app.config import load_config
 from app.recommend_evaluation import Released
+from base.faults import WrongUse
 from feature_store.codes import Codes, Made, released_codes
 from feature_store.gates import GatesClosed
 from feature_store.releases import get_release
-from llm_tasks.pipeline.workplace import OptionFault
 
 NOW = np.datetime64("2030-01-01", "us")
 
@@ -66,9 +66,9 @@ def test_a_recommender_reads_what_is_about_items_alone(shop, publish):
     shop.release("kar_item", "kar_user")
     reader = Released(load_config(shop.config), None, ["i0"], NOW)
 
-    with pytest.raises(OptionFault, match="people: is about each user"):
+    with pytest.raises(WrongUse, match="people: is about each user"):
         reader.codes("people")
-    with pytest.raises(OptionFault, match="kar_user/lexical: is about each user"):
+    with pytest.raises(WrongUse, match="kar_user/lexical: is about each user"):
         reader.vectors("kar_user/lexical")
-    with pytest.raises(OptionFault, match="dense: should be technique/encoder"):
+    with pytest.raises(WrongUse, match="dense: should be technique/encoder"):
         reader.vectors("dense")

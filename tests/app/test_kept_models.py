@@ -10,7 +10,7 @@ from app.config import load_config
 from app.kept_models import open_model, score_events
 from app.train_runs import get_run
 from app.workplace import open_dataset
-from ctr.faults import UnfitKept
+from base.faults import WrongUse
 
 
 def test_every_trained_arm_of_a_run_is_kept_and_scores_as_the_run_did(compared_shop):
@@ -40,7 +40,7 @@ def test_a_later_event_of_a_new_user_is_scored_and_an_arm_that_learns_nothing_ha
 
     assert len(scores) == len(later)
     assert ((scores > 0) & (scores < 1)).all()
-    with pytest.raises(UnfitKept, match="there is no kept model"):
+    with pytest.raises(WrongUse, match="there is no kept model"):
         open_model(config, "constant")
     told = json.loads(plain_knowflow.run("status", "--config", compared.config, "--json").stdout)
     assert told["models"].endswith("models/train-000001")

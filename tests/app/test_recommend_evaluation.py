@@ -9,10 +9,10 @@ import pytest
 from app.config import load_config
 from app.recommend_evaluation import CONTROLS, evaluate_recommenders, find_test
 from app.workplace import open_dataset
+from base.faults import WrongUse
 from base.plugins import UnknownPlugin
 from base.progress import silent
 from evals.recommend_page import conclusion, shown_tables
-from llm_tasks.pipeline.workplace import OptionFault
 from recommenders.kept import load
 from recommenders.log import log_of
 
@@ -106,12 +106,12 @@ def test_unknown_names_and_options_are_faults_that_say_what_there_is(circle):
         evaluate_recommenders(config, silent, ["nobody"])
     with pytest.raises(UnknownPlugin, match="nobody"):
         evaluate_recommenders(config, silent, ["random"], {"nobody": {}})
-    with pytest.raises(OptionFault, match=r"cooccurrence.history: .*greater.*\n  options of cooccurrence: history"):
+    with pytest.raises(WrongUse, match=r"cooccurrence.history: .*greater.*\n  options of cooccurrence: history"):
         evaluate_recommenders(config, silent, ["random"], {"cooccurrence": {"history": 0}})
 
 
 def test_without_a_liked_test_event_there_is_nothing_to_measure(circle):
     circle.configure(label={"rating_at_least": 6})
 
-    with pytest.raises(OptionFault, match="no test event likes an item"):
+    with pytest.raises(WrongUse, match="no test event likes an item"):
         evaluate_recommenders(load_config(circle.config), silent, ["random"])

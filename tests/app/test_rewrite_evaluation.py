@@ -11,12 +11,12 @@ import pytest
 
 from app.config import load_config
 from app.rewrite_evaluation import evaluate_rewrites, open_inputs, read_rewrites
+from base.faults import WrongUse
 from feature_store.database import Store
 from feature_store.lineage import EPOCH, row_key, write_lineage
 from feature_store.releases import NoRelease, publish
 from feature_store.schemas import LINEAGE
 from feature_store.vectors import text_key
-from llm_tasks.pipeline.workplace import OptionFault
 from retrieval.rewrite_table import RewriteTable
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -217,7 +217,7 @@ def test_a_file_of_another_kind_is_told(table, fault, tmp_path):
         file.write_text("no parquet")
     else:
         pl.DataFrame(table).write_parquet(file)
-    with pytest.raises(OptionFault, match=rf"--rewrites x=.*{fault}.*\n  give a Parquet file"):
+    with pytest.raises(WrongUse, match=rf"--rewrites x=.*{fault}.*\n  give a Parquet file"):
         read_rewrites("x", file)
 
 
@@ -228,12 +228,10 @@ def test_without_rewrites_a_release_or_queries_it_says_what_to_do(asked, make_sh
     say(asked, {("kar_item", "i1"): "a thing"})
     with pytest.raises(NoRelease, match="holds no rewrites of queries\n  make them: knowflow rewrites"):
         evaluate_rewrites(config, {})
-    with pytest.raises(OptionFault, match=r"knowflow\.yaml: maps no queries"):
+    with pytest.raises(WrongUse, match=r"knowflow\.yaml: maps no queries"):
         evaluate_rewrites(load_config(make_shop(name="other").config), {})
     say(asked, rewrites_of(lambda n: n))
-    with pytest.raises(
-        OptionFault, match=r"--relevance dense: there is none\n  dense retrieval: knowflow\.yaml names no"
-    ):
+    with pytest.raises(WrongUse, match=r"--relevance dense: there is none\n  dense retrieval: knowflow\.yaml names no"):
         evaluate_rewrites(config, {}, relevance="dense")
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from app.config import load_config
 from app.search import encode_query, search_items
+from base.faults import WrongUse
 from feature_store.releases import NoRelease, get_release
-from llm_tasks.pipeline.workplace import OptionFault
 from retrieval.search import TABLE, open_search
 
 NONE = {"encoders": []}
@@ -123,11 +123,11 @@ def test_vectors_that_are_named_must_be_there_and_their_encoder_must_be_the_same
     other = config.encoders["dense"].model_copy(update={"max_tokens": 64})
     changed = config.model_copy(update={"encoders": {**config.encoders, "dense": other}})
 
-    with pytest.raises(OptionFault, match=r"lexical cannot encode queries.*\n  those that can: dense"):
+    with pytest.raises(WrongUse, match=r"lexical cannot encode queries.*\n  those that can: dense"):
         search(searched_shop, "heist", encoder="lexical")
     with pytest.raises(NoRelease, match="no vectors of kar_item under dense; there are: item_facts/dense"):
         search(searched_shop, "heist", task="kar_item")
-    with pytest.raises(OptionFault, match="kar_user is not about items"):
+    with pytest.raises(WrongUse, match="kar_user is not about items"):
         search(searched_shop, "heist", task="kar_user")
-    with pytest.raises(OptionFault, match="is another encoder than rel-000001 was made with"):
+    with pytest.raises(WrongUse, match="is another encoder than rel-000001 was made with"):
         encode_query(changed, release, "item_facts", "dense", "heist")

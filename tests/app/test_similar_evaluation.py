@@ -14,11 +14,11 @@ import pytest
 from app.config import load_config
 from app.similar_evaluation import HELD_OUT, LEAST, TARGETS, check_seen, evaluate_similar, open_pool
 from app.workplace import open_dataset
+from base.faults import WrongUse
 from base.progress import silent
 from cli.eval_similar import conclusion, shown_tables
 from evals.similar import WEIGHTS, choose_weight
 from evals.similar_arms import HEADLINE, Division, Pool, counted_arms, divide, popularity_of, tasks_of
-from llm_tasks.pipeline.workplace import OptionFault
 from tuning.note_pairs import share_of, training_pairs
 from tuning.workfolder import RESULT
 
@@ -118,11 +118,11 @@ def test_an_encoder_that_is_there_is_not_tuned_again(judged):
 
 def test_what_lacks_is_told_with_the_command_that_makes_it(make_shop, tmp_path):
     empty = make_shop(tasks={"kar_item": {}})
-    with pytest.raises(OptionFault, match=r"no answers of kar_item.*\n.*knowflow refresh --task kar_item"):
+    with pytest.raises(WrongUse, match=r"no answers of kar_item.*\n.*knowflow refresh --task kar_item"):
         evaluate_similar(load_config(empty.config), None, silent)
 
     empty.ask("kar_item")
-    with pytest.raises(OptionFault, match=r"holds no tuned encoder\n.*knowflow tune encoder"):
+    with pytest.raises(WrongUse, match=r"holds no tuned encoder\n.*knowflow tune encoder"):
         evaluate_similar(load_config(empty.config), tmp_path, silent)
 
 
@@ -212,9 +212,9 @@ def test_an_encoder_that_saw_events_which_do_not_train_is_refused(tmp_path):
     trained, tested = (START + timedelta(hours=hours) for hours in (0, 5))
 
     check_seen(tmp_path, {"seen_until": trained.isoformat()}, pool)
-    with pytest.raises(OptionFault, match=r"has seen events until .*05:00.*\n.*\n.*tune encoder"):
+    with pytest.raises(WrongUse, match=r"has seen events until .*05:00.*\n.*\n.*tune encoder"):
         check_seen(tmp_path, {"seen_until": tested.isoformat()}, pool)
-    with pytest.raises(OptionFault, match=r"does not say until when"):
+    with pytest.raises(WrongUse, match=r"does not say until when"):
         check_seen(tmp_path, {}, pool)
 
 
@@ -226,7 +226,7 @@ def test_an_encoder_that_was_tuned_on_test_events_is_refused_by_the_whole_evalua
     late = max(row[2] for row in shop.events()).isoformat()
     (folder / RESULT).write_text(json.dumps(said | {"seen_until": late}), encoding="utf-8")
 
-    with pytest.raises(OptionFault, match="newest that trains"):
+    with pytest.raises(WrongUse, match="newest that trains"):
         evaluate_similar(load_config(shop.config), folder, silent, AT, K)
 
 

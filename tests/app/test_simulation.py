@@ -12,7 +12,7 @@ from app.kept_models import open_model
 from app.samples import open_samples
 from app.simulation import ranked_pages, simulate_agents
 from app.workplace import open_dataset
-from llm_tasks.pipeline.workplace import OptionFault
+from base.faults import WrongUse
 
 
 def test_agents_walk_through_what_a_kept_model_ranks_and_leave_the_data_alone(compared):
@@ -22,7 +22,7 @@ def test_agents_walk_through_what_a_kept_model_ranks_and_leave_the_data_alone(co
         tasks={**compared.settings["tasks"], "agent4rec": {"agents": 3, "encoders": []}},
     )
     config = load_config(compared.config)
-    with pytest.raises(OptionFault, match="there are no agents\n  make some: knowflow refresh --task agent4rec"):
+    with pytest.raises(WrongUse, match="there are no agents\n  make some: knowflow refresh --task agent4rec"):
         simulate_agents(config, "knowledge")
     compared.release("agent4rec")
     before, samples = open_dataset(config), open_samples(config)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from base.faults import WrongUse
 from base.progress import silent
 from ctr.batch import Batches
 from ctr.compare import prepare_views, train_arm, until
 from ctr.config import ExamplesConfig, TrainConfig, Trial
 from ctr.controls import arms_of
-from ctr.faults import UnfitVectors
 from ctr.learners import make_model
 from ctr.train import rows_of, score, train
 from feature_store.knowledge import Knowledge
@@ -277,7 +277,7 @@ def test_vectors_that_do_not_fit_together_are_told_with_the_arm(world, samples, 
     short = world.knowledge(samples, "user", encoder="lexical", width=3)
     arm = Arm("mine", "", (Use("hybrid_experts", ("kar_user/lexical", "kar_item/dense")),))
 
-    with pytest.raises(UnfitVectors) as caught:
+    with pytest.raises(WrongUse) as caught:
         train_arm(arm, known | {"kar_user/lexical": short}, samples, CONFIG)
 
     assert str(caught.value).splitlines() == [

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from base.faults import WrongUse
 from ctr.arms.base import BASE
 from ctr.backbones.gbdt import Trees, columns_of
 from ctr.compare import prepare_views
 from ctr.config import TrainConfig, TreesConfig
-from ctr.faults import UnfitBackbone
 from ctr.learners import make_learner
 from ctr.views import View
 from llm_tasks.pipeline.arm import Arm, Use
@@ -116,7 +116,7 @@ def test_an_arm_that_learns_with_the_model_needs_a_network_beside_the_trees(worl
     known = {"kar_item/dense": world.knowledge(samples), "kar_user/dense": world.knowledge(samples, "user")}
     views = prepare_views(arm, known, samples, 3)
 
-    with pytest.raises(UnfitBackbone, match=r"(?s)arm kar: hybrid_experts learns.*train: \{backbone: blend\}"):
+    with pytest.raises(WrongUse, match=r"(?s)arm kar: hybrid_experts learns.*train: \{backbone: blend\}"):
         make_learner(arm, views, samples, CONFIG)
 
     blend = CONFIG.model_copy(update={"backbone": "blend", "batch_size": 64, "embedding_dim": 4})

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from base.faults import WrongUse
 from ctr.compare import train_arm
 from ctr.config import TrainConfig, TreesConfig
-from ctr.faults import UnfitKept
 from ctr.kept import keep, open_kept, score_rows
 from ctr.samples import PARTS, build_samples
 from llm_tasks.pipeline.arm import Arm, Use
@@ -110,7 +110,7 @@ def test_a_model_refuses_rows_with_other_columns_and_a_folder_without_a_model(tm
     fewer = replace(samples, statistics=samples.statistics[:, :-1])
     for backbone in ("dcnv2", "gbdt"):
         _, kept = kept_model(tmp_path / backbone, LIKENESS, backbone, samples, known)
-        with pytest.raises(UnfitKept, match=backbone):
+        with pytest.raises(WrongUse, match=backbone):
             score_rows(kept, known, fewer, np.arange(3))
-    with pytest.raises(UnfitKept, match=r"there is no kept model\n  train again: knowflow train"):
+    with pytest.raises(WrongUse, match=r"there is no kept model\n  train again: knowflow train"):
         open_kept(tmp_path / "nowhere")

@@ -7,11 +7,11 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from base.faults import CheckFailed
 from base.progress import silent
 from ctr.arms.base import BASE
 from ctr.batch import Batches
 from ctr.config import TrainConfig
-from ctr.faults import ArmFailed
 from ctr.learners import make_model
 from ctr.train import rate_at, rows_of, score, train
 
@@ -208,7 +208,7 @@ def test_scores_are_probabilities_in_the_order_of_the_rows(samples):
 
 
 def test_training_that_runs_off_says_so_and_what_to_lower(samples):
-    with pytest.raises(ArmFailed, match=r"infinity in epoch 1\n  lower train.learning_rate, which is 1e\+30"):
+    with pytest.raises(CheckFailed, match=r"infinity in epoch 1\n  lower train.learning_rate, which is 1e\+30"):
         fit(samples, CONFIG.model_copy(update={"learning_rate": 1e30}))
 
 

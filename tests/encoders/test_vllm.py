@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from base.faults import WrongUse
 from base.progress import silent
 from encoders.protocol import EncoderConfig
 from encoders.vllm import VllmEncoder
 from llm_tasks.pipeline.encode import choose_encoders
-from llm_tasks.pipeline.workplace import OptionFault
 
 LONGEST = 32
 TEXTS = [
@@ -138,7 +138,7 @@ def test_a_folder_that_vllm_cannot_run_is_told_before_anything_is_paid_for(chang
     folder = broken(embedders, tmp_path, change)
     config = EncoderConfig(kind="vllm", model="broken")
 
-    with pytest.raises(OptionFault, match=rf"encoders\.big: .*{told}[\s\S]*or use kind: dense"):
+    with pytest.raises(WrongUse, match=rf"encoders\.big: .*{told}[\s\S]*or use kind: dense"):
         choose_encoders("kar_item", None, {"big": config}, folder.parent)
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from app.config import load_config
 from app.evidence import leak_evidence
 from app.samples import open_samples
+from base.faults import WrongUse
 from ctr.examples import find_examples, situations
 from ctr.views import knowledge_view
 from engines.choose import build_engine
@@ -21,7 +22,6 @@ from feature_store.leak_check import leak_check
 from feature_store.releases import get_release, released_knowledge
 from feature_store.schemas import ANSWERS
 from llm_tasks.pipeline.task import AdapterConfig
-from llm_tasks.pipeline.workplace import OptionFault
 from prompts.domain import load_domain
 from retrieval.example_search import open_examples
 from retrieval.examples import ExamplePool, ExampleRule, allowed
@@ -164,7 +164,7 @@ def with_adapter(shop, **said):
 def test_nothing_is_asked_of_an_adapter_that_does_not_say_what_it_has_seen(shop):
     with_adapter(shop)
 
-    with pytest.raises(OptionFault, match=r"tasks\.kar_item\.adapter: .*holds no knowflow_tuning\.json"):
+    with pytest.raises(WrongUse, match=r"tasks\.kar_item\.adapter: .*holds no knowflow_tuning\.json"):
         shop.plan("kar_item")
 
 

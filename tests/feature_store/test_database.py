@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_store.database import COMPACT_EVERY, DuplicateKeys, OtherVersion, Store, StoreBusy, check_keys, quoted
+from base.faults import CheckFailed, WrongUse
+from feature_store.database import COMPACT_EVERY, Store, check_keys, quoted
 from feature_store.schemas import LATER, key_field
 
 SCHEMA = pa.schema([key_field("key"), pa.field("value", pa.int64())])
@@ -45,7 +46,7 @@ def test_a_key_twice_in_one_batch_is_refused_and_nothing_is_written(tmp_path):
     store = Store(tmp_path / "store")
     doubled = pa.table({"key": ["a", "a"], "value": [1, 2]})
 
-    with store.writer("test") as writer, pytest.raises(DuplicateKeys, match="holds a key twice"):
+    with store.writer("test") as writer, pytest.raises(CheckFailed, match="holds a key twice"):
         writer.upsert("things", doubled, SCHEMA)
 
     assert store.tables() == []
@@ -57,7 +58,7 @@ def test_doubled_keys_that_came_from_elsewhere_are_found(tmp_path):
         writer.upsert("things", rows(a=1), SCHEMA)
     lance.write_dataset(rows(a=2), str(store.path("things")), mode="append")
 
-    with pytest.raises(DuplicateKeys, match="1 of 2 rows"):
+    with pytest.raises(CheckFailed, match="1 of 2 rows"):
         check_keys(store, "things", "key")
 
 
@@ -67,13 +68,11 @@ def test_a_table_of_another_version_is_told_when_a_column_is_missed_and_not_befo
     with store.writer("a test") as writer:
         writer.upsert("t", pa.table({"key": ["a"], "value": [1]}), SCHEMA)
 
-        with pytest.raises(
-            OtherVersion, match=r"table t was written by another version of KnowFlow: it has no later\n"
-        ):
+        with pytest.raises(WrongUse, match=r"table t was written by another version of KnowFlow: it has no later\n"):
             writer.upsert("t", pa.table({"key": ["b"], "value": [2], "later": [3]}), newer)
 
     assert store.read("t", newer, columns=["value"])["value"].to_pylist() == [1]
-    with pytest.raises(OtherVersion, match="set another home"):
+    with pytest.raises(WrongUse, match="set another home"):
         store.read("t", newer)
 
 
@@ -122,7 +121,7 @@ def test_a_second_writing_process_is_refused_and_told_who_holds_the_store(tmp_pa
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(StoreBusy, match=f"the first writer, process {holder.pid}"), store.writer("the second"):
+        with pytest.raises(WrongUse, match=f"the first writer, process {holder.pid}"), store.writer("the second"):
             pass
     finally:
         holder.communicate(input="")
@@ -201,7 +200,7 @@ def test_whoever_is_refused_in_the_moment_before_the_holder_has_said_who_it_is_s
 
     with store.writer("test"):
         (store.folder / "writer.json").write_text("")
-        with pytest.raises(StoreBusy, match="another process is writing: unknown"), store.writer("the second"):
+        with pytest.raises(WrongUse, match="another process is writing: unknown"), store.writer("the second"):
             pass
 
 

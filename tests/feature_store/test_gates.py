@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from feature_store.database import DuplicateKeys, Store
+from base.faults import CheckFailed
+from feature_store.database import Store
 from feature_store.gates import GatesClosed, GatesConfig, check_gates
 from feature_store.leak_check import LeakReport
 from feature_store.lineage import row_key, write_lineage
@@ -136,7 +137,7 @@ def test_a_doubled_key_in_any_table_ends_the_check(filled):
     table = lance.dataset(str(store.path("vectors_lexical_2"))).to_table()
     lance.write_dataset(table.slice(0, 1), str(store.path("vectors_lexical_2")), mode="append")
 
-    with pytest.raises(DuplicateKeys, match="vectors_lexical_2: 1 of 11 rows repeat a key"):
+    with pytest.raises(CheckFailed, match="vectors_lexical_2: 1 of 11 rows repeat a key"):
         closed(store)
 
 

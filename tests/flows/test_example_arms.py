@@ -5,7 +5,7 @@ import pytest
 from app.comparison import begin_run
 from app.config import load_config
 from app.train_runs import get_run
-from ctr.faults import UnfitExamples
+from base.faults import WrongUse
 from evals.looks import read_looks
 from feature_store.releases import NoRelease, get_release
 from flows.train import train
@@ -52,7 +52,7 @@ def test_examples_that_a_new_split_keeps_for_the_test_are_told_before_anything_i
     assert get_release(reasoned.place().store).name == "rel-000001"
     reasoned.configure(split={"by": "user_position", "train": 0.2, "validation": 0.1})
 
-    with pytest.raises(UnfitExamples, match=r"of 60 examples are events that the split keeps for validation or test"):
+    with pytest.raises(WrongUse, match=r"of 60 examples are events that the split keeps for validation or test"):
         begin_run(load_config(reasoned.config), ["llm-cf"], None)
     trained = reasoned.folder / "runs" / "train"
     assert [path.name for path in trained.iterdir() if path.is_dir()] == ["train-000001"]

@@ -13,14 +13,13 @@ from app.config import load_config
 from app.encoding import encode_texts
 from app.publish import check_release, publish_release
 from app.workplace import plan
+from base.faults import WrongUse
 from engines.request import messages_json
 from feature_store.answers import known_answers, read_answers
-from feature_store.database import StoreBusy
 from feature_store.gates import GatesClosed
 from feature_store.releases import get_release, list_releases, released_knowledge, released_lineage, roll_back
 from flows.refresh import refresh
 from llm_tasks.pipeline.catalogue import find_tasks
-from llm_tasks.pipeline.workplace import OptionFault
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 GATES = {"answered": 0.0, "parse_failures": 1.0}
@@ -304,7 +303,7 @@ def test_only_an_encoder_that_loads_a_model_gets_a_process_of_its_own(shop):
 def test_wrong_encoders_are_told_before_anything_is_asked(shop):
     shop.configure(tasks={"kar_item": {"encoders": ["dens"]}})
 
-    with pytest.raises(OptionFault, match="there is no encoder dens"):
+    with pytest.raises(WrongUse, match="there is no encoder dens"):
         run(shop)
 
     assert shop.calls() == []
@@ -315,14 +314,14 @@ def test_nobody_can_touch_the_tables_between_the_gates_and_the_pointer(shop):
     run(shop)
     place, config = shop.place(), load_config(shop.config)
 
-    with place.store.writer("somebody else"), pytest.raises(StoreBusy, match="somebody else"):
+    with place.store.writer("somebody else"), pytest.raises(WrongUse, match="somebody else"):
         publish_release(config, place, ["kar_item"], [], [])
 
 
 def test_a_refresh_beside_another_writer_is_refused_and_pays_for_nothing(shop):
     with (
         shop.place().store.writer("knowflow refresh elsewhere"),
-        pytest.raises(StoreBusy, match="knowflow refresh elsewhere"),
+        pytest.raises(WrongUse, match="knowflow refresh elsewhere"),
     ):
         run(shop)
 

@@ -9,8 +9,9 @@ from datetime import timedelta
 
 import pytest
 
+from base.faults import WrongUse
 from feature_store.answers import answer_log, known_answers, read_answers
-from feature_store.database import StoreBusy, check_keys
+from feature_store.database import check_keys
 from feature_store.lineage import row_key, write_lineage
 from feature_store.releases import get_release, list_releases, publish, released_knowledge
 from feature_store.schemas import ANSWERS, LINEAGE
@@ -88,7 +89,7 @@ def test_a_second_refresh_beside_a_running_one_is_refused_by_name_and_does_no_ha
         shop.configure(options={"seconds": 0.0})
         second = shop.place()
         with (
-            pytest.raises(StoreBusy, match=rf"refresh --config .*, process {first.pid} on .* since 20"),
+            pytest.raises(WrongUse, match=rf"refresh --config .*, process {first.pid} on .* since 20"),
             second.store.writer("x"),
         ):
             pass

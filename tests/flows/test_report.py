@@ -8,7 +8,8 @@ import pytest
 
 from app.config import load_config
 from app.report import open_context
-from app.train_runs import NoTrainRun, get_run
+from app.train_runs import get_run
+from base.faults import WrongUse
 from evals.report_caveats import CUTOFF_UNKNOWN, EARLIER_ONLY, SEEN_BEFORE
 from evals.report_context import EXAMPLES
 from feature_store.releases import get_release
@@ -117,9 +118,9 @@ def test_a_run_that_is_not_there_or_not_done_is_told_and_the_old_report_stays(co
     before = (home / "report.html").read_bytes()
     (home / "train" / "train-000002").mkdir()
 
-    with pytest.raises(NoTrainRun, match="there is no training run train-000007; the newest are train-000001"):
+    with pytest.raises(WrongUse, match="there is no training run train-000007; the newest are train-000001"):
         report(config=str(compared.config), train_run="train-000007")
-    with pytest.raises(NoTrainRun, match=r"train-000002: did not finish"):
+    with pytest.raises(WrongUse, match=r"train-000002: did not finish"):
         report(config=str(compared.config), train_run="train-000002")
     assert (home / "report.html").read_bytes() == before
     assert report(config=str(compared.config)) == str(home / "report.html")  # the newest finished one

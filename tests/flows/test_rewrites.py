@@ -9,12 +9,12 @@ import pytest
 from app.config import load_config
 from app.rewriting import live_rewrites
 from app.workplace import chosen_tasks
+from base.faults import WrongUse
 from feature_store.gates import GatesClosed
 from feature_store.releases import get_release, list_releases, publish
 from feature_store.served import read_rewrites
 from flows.refresh import refresh
 from flows.rewrites import rewrites
-from llm_tasks.pipeline.workplace import OptionFault
 from retrieval.rewrites import look_up
 from retrieval.search import open_search
 
@@ -162,7 +162,7 @@ def test_vectors_of_a_release_say_what_is_relevant_when_they_are_named(searched)
         gates={"rewrites": {"relevance_fall": 1.0}},
         rewrites={"serve": ["head", "torso", "tail"], "relevance": "item_facts/dense", "threshold": 0.3},
     )
-    with pytest.raises(OptionFault, match="nothing has been released"):
+    with pytest.raises(WrongUse, match="nothing has been released"):
         run(searched)
     assert searched.calls() == []  # told before anything was paid for
     searched.ask("item_facts")
@@ -196,7 +196,7 @@ def test_vectors_of_a_release_say_what_is_relevant_when_they_are_named(searched)
 def test_settings_that_cannot_work_are_told(searched, changes, told):
     searched.configure(**changes)
 
-    with pytest.raises(OptionFault, match=told):
+    with pytest.raises(WrongUse, match=told):
         run(searched)
 
 
@@ -204,7 +204,7 @@ def test_data_without_queries_is_told_and_a_refresh_of_everything_passes_over_th
     shop = make_shop(tasks={})
 
     assert "query_rewrite" not in [task.name for task in chosen_tasks(load_config(shop.config), None)]
-    with pytest.raises(OptionFault, match=r"query_rewrite: the data has no queries"):
+    with pytest.raises(WrongUse, match=r"query_rewrite: the data has no queries"):
         run(shop)
 
 

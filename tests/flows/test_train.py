@@ -11,10 +11,10 @@ from pydantic import BaseModel
 from app.arm_runs import run_arm
 from app.comparison import begin_run
 from app.config import load_config
-from app.train_runs import NoTrainRun, get_run, list_runs
+from app.train_runs import get_run, list_runs
+from base.faults import CheckFailed, WrongUse
 from base.plugins import UnknownPlugin
 from base.progress import silent
-from ctr.faults import ArmFailed
 from evals.conclusion import conclude_both
 from evals.metrics import FUNCTIONS
 from feature_store.releases import NoRelease, get_release
@@ -154,7 +154,7 @@ def test_what_cannot_be_compared_is_told_before_a_run_is_begun(shop):
 def test_an_arm_that_fails_tells_what_it_said_last_and_the_run_has_no_result(compared):
     compared.configure(train={"seeds": [0], "batch_size": 64, "learning_rate": 1e30, "backbone": "dcnv2", "search": []})
 
-    with pytest.raises(ArmFailed) as failed:
+    with pytest.raises(CheckFailed) as failed:
         train(config=str(compared.config), arms=["base"])
 
     log = compared.folder / "runs" / "train" / "train-000002" / "base.log"
@@ -165,7 +165,7 @@ def test_an_arm_that_fails_tells_what_it_said_last_and_the_run_has_no_result(com
         f"  all it said: {log}"
     )
     assert [one.name for one in list_runs(compared.folder / "runs")] == ["train-000001"]
-    with pytest.raises(NoTrainRun, match=r"train-000002: did not finish \(it has no result\.json\)"):
+    with pytest.raises(WrongUse, match=r"train-000002: did not finish \(it has no result\.json\)"):
         get_run(compared.folder / "runs", "train-000002").read("result")
 
 
@@ -176,7 +176,7 @@ def test_no_arm_begins_once_its_flow_has_ended(shop):
     config = load_config(shop.config)
     run = begin_run(config, ["base"], None)
 
-    with pytest.raises(ArmFailed, match="arm base: not trained, train-000001 was stopped"):
+    with pytest.raises(CheckFailed, match="arm base: not trained, train-000001 was stopped"):
         run_arm(config, run, "base", silent)
     assert not (run.folder / "base.log").exists()
 
@@ -202,7 +202,7 @@ def test_a_run_notes_what_it_compares_before_it_trains(shop):
 def test_runs_are_numbered_and_an_unfinished_one_is_passed_over(tmp_path):
     from app.train_runs import new_run
 
-    with pytest.raises(NoTrainRun, match="there is no finished training run\n  train first: knowflow train"):
+    with pytest.raises(WrongUse, match="there is no finished training run\n  train first: knowflow train"):
         get_run(tmp_path)
     first, second, third = new_run(tmp_path), new_run(tmp_path), new_run(tmp_path)
     first.write("result", {"a": 1})
@@ -212,8 +212,8 @@ def test_runs_are_numbered_and_an_unfinished_one_is_passed_over(tmp_path):
     assert get_run(tmp_path) == second
     assert get_run(tmp_path, "train-000001").read("result") == {"a": 1}
     with pytest.raises(
-        NoTrainRun, match="there is no training run train-000009; the newest are train-000001, train-000002"
+        WrongUse, match="there is no training run train-000009; the newest are train-000001, train-000002"
     ):
         get_run(tmp_path, "train-000009")
-    with pytest.raises(NoTrainRun, match=r"train-000003: did not finish \(it has no result\.json\)"):
+    with pytest.raises(WrongUse, match=r"train-000003: did not finish \(it has no result\.json\)"):
         third.read("result")

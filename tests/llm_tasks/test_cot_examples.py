@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from logs import START, dataset, log
 
+from base.faults import WrongUse
 from llm_tasks.cot_examples import EVENT, CotExamplesOptions, chosen_events, cot_examples, event_hashes, spread
 from llm_tasks.pipeline.plan import plan_task, task_rows
 from llm_tasks.pipeline.task import Inputs
-from llm_tasks.pipeline.workplace import OptionFault
 from prompts.domain import load_domain
 from prompts.library import choose_prompt
 from sources.config import SplitConfig
@@ -297,7 +297,7 @@ def test_a_list_of_events_is_read_from_three_columns(make_shop):
 def test_a_list_that_does_not_fit_its_technique_is_told(make_shop, task, column, words):
     shop = make_shop(tasks={task: {"only": {"path": "events.parquet", "column": column}}})
 
-    with pytest.raises(OptionFault, match=words):
+    with pytest.raises(WrongUse, match=words):
         shop.plan(task)
 
 

@@ -7,12 +7,12 @@ import pytest
 
 from app.config import load_config
 from app.evidence import leak_evidence
+from base.faults import WrongUse
 from feature_store.leak_check import leak_check
 from feature_store.releases import get_release
 from llm_tasks.google_novelty import pair_id
 from llm_tasks.interest_clusters import most_frequent, nearest
 from llm_tasks.pipeline.task import EPOCH
-from llm_tasks.pipeline.workplace import OptionFault
 
 KINDS = [["Crime", "Noir"], ["Comedy"], ["Drama"], ["Comedy", "Romance"]]
 CLUSTERS = ["Comedy", "Comedy, Romance", "Crime, Noir", "Drama"]
@@ -102,5 +102,5 @@ def test_clusters_are_the_most_frequent_combinations_and_items_join_the_most_ali
 def test_a_field_that_the_items_lack_is_told(films):
     films.configure(tasks={"interest_clusters": {"field": "moods"}})
 
-    with pytest.raises(OptionFault, match="no category field moods; there are: genres"):
+    with pytest.raises(WrongUse, match="no category field moods; there are: genres"):
         films.plan("interest_clusters")

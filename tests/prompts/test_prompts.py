@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from base.faults import WrongUse
 from prompts.domain import Domain, load_domain
-from prompts.faults import PromptFault
 from prompts.library import choose_prompt, find_prompts
 from prompts.prompt import read_prompt
 
@@ -132,7 +132,7 @@ def test_what_a_row_shows_is_never_read_as_a_template(text):
     ],
 )
 def test_a_wrong_prompt_file_is_refused_in_words(tmp_path, name, text, message):
-    with pytest.raises(PromptFault, match=message):
+    with pytest.raises(WrongUse, match=message):
         read_prompt(write(tmp_path, name, text))
 
 
@@ -144,14 +144,14 @@ def test_a_file_is_parsed_once_and_a_changed_one_again(tmp_path):
     # Changed in the same tick of the clock, and as long as before.
     changed = read_prompt(write(tmp_path, "toy.v1.md", GOOD.replace("Say", "Cry")))
     assert changed.parts == (("user", "Cry {{ word }}"),)
-    with pytest.raises(PromptFault, match="rename the file"):
+    with pytest.raises(WrongUse, match="rename the file"):
         read_prompt(write(tmp_path, "toy.v2.md", GOOD))  # the same text under another name
 
 
 def test_a_missing_variable_names_the_file_and_the_variable(tmp_path):
     prompt = read_prompt(write(tmp_path, "toy.v1.md", GOOD))
 
-    with pytest.raises(PromptFault, match=r"toy\.v1\.md: 'word' is undefined"):
+    with pytest.raises(WrongUse, match=r"toy\.v1\.md: 'word' is undefined"):
         prompt.render({}, FILMS)
 
 
@@ -164,13 +164,13 @@ def test_the_newest_active_version_is_chosen_unless_another_is_named(tmp_path):
     assert choose_prompt("toy", folders=[tmp_path]).name == "toy.v2"
     assert choose_prompt("toy", 3, [tmp_path]).name == "toy.v3"
     with pytest.raises(
-        PromptFault, match=r"toy\.v9\.md: is not under prompts/ or plugins:; there: toy\.v1, toy\.v2, toy\.v3"
+        WrongUse, match=r"toy\.v9\.md: is not under prompts/ or plugins:; there: toy\.v1, toy\.v2, toy\.v3"
     ):
         choose_prompt("toy", 9, [tmp_path])
 
 
 def test_a_domain_that_is_not_there_names_those_that_are():
-    with pytest.raises(PromptFault, match="use one of books, films, generic, news"):
+    with pytest.raises(WrongUse, match="use one of books, films, generic, news"):
         load_domain("music")
 
 

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from base.faults import WrongUse
 from base.plugins import PluginFault, choose, walk
-from recommenders.kept import FACTS, NoModel, keep, load
+from recommenders.kept import FACTS, keep, load
 from recommenders.log import requests_at
 from recommenders.protocol import RECOMMENDERS, Ranked
 from recommenders.ranking import best, check
@@ -117,7 +118,7 @@ def test_a_recommender_that_breaks_the_protocol_is_reported(items, why, make_log
 
 
 def test_a_folder_without_a_model_says_how_to_make_one(tmp_path):
-    with pytest.raises(NoModel, match=r"no fitted recommender\n.*knowflow eval recommend"):
+    with pytest.raises(WrongUse, match=r"no fitted recommender\n.*knowflow eval recommend"):
         load(tmp_path)
 
 

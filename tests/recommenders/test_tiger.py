@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from llm_tasks.pipeline.workplace import OptionFault
+from base.faults import WrongUse
 from recommenders.kept import keep, load
 from recommenders.log import requests_at
 from recommenders.ranking import check
@@ -135,7 +135,7 @@ def test_it_learns_what_comes_next_and_is_kept(circle, with_codes, hour, tmp_pat
 
 
 def test_items_of_equal_codes_and_items_without_any_are_refused():
-    with pytest.raises(OptionFault, match="no items have codes"):
+    with pytest.raises(WrongUse, match="no items have codes"):
         Trie(np.full((3, 2), -1), [0, 0])
-    with pytest.raises(OptionFault, match="1 items have the codes of another"):
+    with pytest.raises(WrongUse, match="1 items have the codes of another"):
         Trie(np.array([[0, 1], [1, 1], [0, 1]]), [2, 2])

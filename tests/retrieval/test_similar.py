@@ -6,12 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from base.faults import WrongUse
 from feature_store.database import Store
 from feature_store.lineage import EPOCH, row_key, write_lineage
 from feature_store.releases import NoRelease, publish
 from feature_store.schemas import LINEAGE
 from feature_store.vectors import text_key, write_vectors
-from retrieval.similar import UnknownItem, find_item, items_near, similar_items
+from retrieval.similar import find_item, items_near, similar_items
 
 VECTORS = {"a": [1.0, 0.0], "b": [1.0, 0.1], "c": [0.0, 1.0], "d": [1.0, 1.0]}
 
@@ -86,7 +87,7 @@ def test_items_are_found_by_id_and_title_and_like_titles_are_named():
     items = pl.DataFrame({"item": ["1", "2", "3"], "title": ["Heat", "Ran", "Ran"]})
 
     assert (find_item(items, "1"), find_item(items, " hEAT ")) == ("1", "1")
-    with pytest.raises(UnknownItem, match="several items have this title\n  name one by its id: 2, 3"):
+    with pytest.raises(WrongUse, match="several items have this title\n  name one by its id: 2, 3"):
         find_item(items, "Ran")
-    with pytest.raises(UnknownItem, match="did you mean Heat"):
+    with pytest.raises(WrongUse, match="did you mean Heat"):
         find_item(items, "Heta")

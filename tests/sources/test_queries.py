@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from base.faults import WrongUse
 from sources.config import QuerySplit, SegmentsConfig
 from sources.queries import (
     CONTROL,
-    UnfitQuery,
     check_query,
     engagements,
     normalised,
@@ -288,12 +288,12 @@ def test_a_split_by_time_without_times_and_shares_without_a_test_are_told(source
     ],
 )
 def test_a_query_that_nothing_can_be_asked_for_is_told(query, why):
-    with pytest.raises(UnfitQuery, match=why):
+    with pytest.raises(WrongUse, match=why):
         check_query(query, 1_000)
 
 
 def test_all_faults_of_a_query_are_told_at_once():
-    with pytest.raises(UnfitQuery, match=r"characters, at most 3 are read .* and holds control characters"):
+    with pytest.raises(WrongUse, match=r"characters, at most 3 are read .* and holds control characters"):
         check_query("four\x00", 3)
 
 

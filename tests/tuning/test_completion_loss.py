@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from base.faults import WrongUse
 from tuning.base import check_packing, load_weights
 from tuning.losses import answer_log_probability, completion_loss
 from tuning.packing import collate
 from tuning.tokens import tokenise
-from tuning.workfolder import TuningFault
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,6 @@ def test_a_model_that_lets_packed_examples_see_each_other_is_refused(tiny, examp
     check_packing(sound, rows, 1, at_once=2)
     check_packing(leaking, rows[:1], 1, at_once=2)  # nothing is packed, nothing can leak
 
-    with pytest.raises(TuningFault, match="packed examples see each other in this model\n  add --no-pack"):
+    with pytest.raises(WrongUse, match="packed examples see each other in this model\n  add --no-pack"):
         check_packing(leaking, rows, 1, at_once=2)
     assert sound.training == leaking.training

@@ -9,6 +9,7 @@ import pytest
 import torch
 from note_shop import CONFIG, FILMS, SEEN, farthest, gradients_of, shop, trainer_of
 
+from base.faults import WrongUse
 from base.progress import silent
 from engines.model_folder import fingerprint
 from prompts.notes import Guides, Labels, compression, note_text
@@ -18,7 +19,6 @@ from tuning.note_batches import collate_notes, note_row
 from tuning.note_model import load_note_model
 from tuning.note_pairs import share_of
 from tuning.packing import NOT_LEARNT
-from tuning.workfolder import TuningFault
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_a_tuning_that_was_broken_off_ends_with_the_files_of_an_undisturbed_one(
     tune_encoder(tiny, texts, pairs, config, tmp_path / "whole", silent, **further)
     with pytest.raises(Broken):
         tune_encoder(tiny, texts, pairs, config, tmp_path / "broken", broken_after(5), **further)
-    with pytest.raises(TuningFault, match="holds a tuning that was not finished\n  add --resume"):
+    with pytest.raises(WrongUse, match="holds a tuning that was not finished\n  add --resume"):
         tune_encoder(tiny, texts, pairs, config, tmp_path / "broken", silent, **further)
     tune_encoder(
         tiny, texts, pairs, config, tmp_path / "broken", lambda *step: told.append(step), resume=True, **further
@@ -206,11 +206,11 @@ def test_notes_that_belong_together_come_together_with_a_sentence_encoder(encode
 def test_what_cannot_be_tuned_is_told(tiny, encoder, tmp_path):
     texts, out = shop()[0], tmp_path / "out"
 
-    with pytest.raises(TuningFault, match="no pair to learn from: 1 pairs, 0 of them between training items"):
+    with pytest.raises(WrongUse, match="no pair to learn from: 1 pairs, 0 of them between training items"):
         tune_encoder(encoder, texts, pl.DataFrame({"source": ["x"], "target": ["y"]}), CONFIG, out, silent)
-    with pytest.raises(TuningFault, match="--frozen-layers: 2 of 2 layers"):
+    with pytest.raises(WrongUse, match="--frozen-layers: 2 of 2 layers"):
         load_note_model(encoder, None, CONFIG.model_copy(update={"frozen_layers": 2}))
-    with pytest.raises(TuningFault, match=r"holds no modules\.json"):
+    with pytest.raises(WrongUse, match=r"holds no modules\.json"):
         load_note_model(tiny, None, CONFIG)
     assert not out.exists()
 

@@ -5,13 +5,13 @@ from collections import Counter
 import polars as pl
 import pytest
 
+from base.faults import WrongUse
 from prompts.domain import load_domain
 from prompts.library import find_prompts
 from sources.config import QuerySplit
 from sources.queries import split_queries
 from tuning.config import RewriteConfig
 from tuning.instructions import rewrite_mixture
-from tuning.workfolder import TuningFault
 
 DOMAIN = load_domain("films")
 NAMES = [f"query{place}" for place in range(60)]
@@ -122,12 +122,12 @@ def test_a_query_cannot_close_its_own_tag():
     ],
 )
 def test_a_kind_without_rows_is_told_with_what_fixes_it(kept, thought, found, what):
-    with pytest.raises(TuningFault, match=what.replace("(", r"\(")):
+    with pytest.raises(WrongUse, match=what.replace("(", r"\(")):
         rewrite_mixture(judged_of(TRAINING, thought), kept, found, DOMAIN, RewriteConfig())
 
 
 def test_all_kinds_without_a_share_are_refused():
     nothing = RewriteConfig(rewrite_share=0, thought_share=0, quality_share=0, title_share=0)
 
-    with pytest.raises(TuningFault, match="every kind of row has a share of 0"):
+    with pytest.raises(WrongUse, match="every kind of row has a share of 0"):
         rewrite_mixture(JUDGED, KEPT, FOUND, DOMAIN, nothing)

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from base.faults import WrongUse
 from prompts.domain import load_domain
 from tuning.config import TuningConfig
 from tuning.mixture import mix
-from tuning.workfolder import TuningFault
 
 DOMAIN = load_domain("generic")
 
@@ -93,5 +93,5 @@ def test_one_kind_alone_is_taken_whole(dataset, instructions, sums):
 
 
 def test_nothing_to_learn_is_told(dataset):
-    with pytest.raises(TuningFault, match=r"there is nothing to learn.*\n  raise --share"):
+    with pytest.raises(WrongUse, match=r"there is nothing to learn.*\n  raise --share"):
         mixed(dataset, share=0.0)

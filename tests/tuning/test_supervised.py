@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 import torch
 
+from base.faults import WrongUse
 from base.progress import silent
 from engines.model_folder import fingerprint
 from engines.protocol import EngineConfig
@@ -19,7 +20,6 @@ from tuning.losses import completion_loss
 from tuning.packing import collate
 from tuning.supervised import tune
 from tuning.tokens import tokenise
-from tuning.workfolder import TuningFault
 
 NEWEST = datetime(2024, 1, 5, 12, tzinfo=UTC)
 EVENTS = {"recommendation": {"newest_event": str(NEWEST)}}
@@ -147,15 +147,15 @@ def test_a_folder_that_holds_something_else_is_left_as_it_is(base, sums, mixture
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a.txt").write_text("mine")
 
-    with pytest.raises(TuningFault, match="holds a tuning that was not finished\n  add --resume"):
+    with pytest.raises(WrongUse, match="holds a tuning that was not finished\n  add --resume"):
         tune(base, mixture_of(sums), CONFIG, out, silent)
-    with pytest.raises(TuningFault, match=r"and not this one: settings\.rank differ"):
+    with pytest.raises(WrongUse, match=r"and not this one: settings\.rank differ"):
         tune(base, mixture_of(sums), other, out, silent, resume=True)
-    with pytest.raises(TuningFault, match=r"and not this one: data\.instructions\.digest, data\.instructions\.rows"):
+    with pytest.raises(WrongUse, match=r"and not this one: data\.instructions\.digest, data\.instructions\.rows"):
         tune(base, mixture_of(sums[1:]), CONFIG, out, silent, resume=True)
-    with pytest.raises(TuningFault, match="holds a tuned model\n  name another folder"):
+    with pytest.raises(WrongUse, match="holds a tuned model\n  name another folder"):
         tune(base, mixture_of(sums), CONFIG, tuned[0], silent)
-    with pytest.raises(TuningFault, match="is not empty"):
+    with pytest.raises(WrongUse, match="is not empty"):
         tune(base, mixture_of(sums), CONFIG, tmp_path / "full", silent)
     assert (tmp_path / "full" / "a.txt").read_text() == "mine"
 
@@ -235,7 +235,7 @@ def test_rows_that_cannot_be_learnt_are_counted_and_told_when_none_is_left(base,
 
     assert result["learnt"]["left_out"] == {"instructions: longer than 128 tokens": 2}
     assert result["learnt"]["examples"] == 40
-    with pytest.raises(TuningFault, match="no row can be learnt\n  instructions: longer than 128 tokens: 2 rows"):
+    with pytest.raises(WrongUse, match="no row can be learnt\n  instructions: longer than 128 tokens: 2 rows"):
         tune(base, mixture_of([long, long]), CONFIG, tmp_path / "none", silent)
     assert not (tmp_path / "none").exists()
 
@@ -245,14 +245,14 @@ def test_a_folder_without_a_model_is_told(tmp_path):
 
     (tmp_path / "config.json").write_text("{}")
 
-    with pytest.raises(TuningFault, match=r"holds no weights \(\*\.safetensors\) and no tokenizer"):
+    with pytest.raises(WrongUse, match=r"holds no weights \(\*\.safetensors\) and no tokenizer"):
         find_base(tmp_path, {})
 
 
 def test_a_rate_that_is_too_high_is_told_and_no_adapter_is_written(base, sums, mixture_of, tmp_path):
     config = CONFIG.model_copy(update={"method": "full", "learning_rate": 1e30, "warm_up": 0.0})
 
-    with pytest.raises(TuningFault, match=r"the weights ran off to infinity\n  lower --learning-rate, which is 1e\+30"):
+    with pytest.raises(WrongUse, match=r"the weights ran off to infinity\n  lower --learning-rate, which is 1e\+30"):
         tune(base, mixture_of(sums), config, tmp_path / "out", silent)
     assert not list((tmp_path / "out").glob("*.safetensors"))
 
@@ -260,8 +260,6 @@ def test_a_rate_that_is_too_high_is_told_and_no_adapter_is_written(base, sums, m
 def test_on_several_gpus_it_is_told_how_to_name_one(base, sums, mixture_of, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
 
-    with pytest.raises(
-        TuningFault, match="there are 4 GPUs, and a tuning runs on one\n  name it: CUDA_VISIBLE_DEVICES=0"
-    ):
+    with pytest.raises(WrongUse, match="there are 4 GPUs, and a tuning runs on one\n  name it: CUDA_VISIBLE_DEVICES=0"):
         tune(base, mixture_of(sums), CONFIG, tmp_path / "out", silent)
     assert not (tmp_path / "out").exists()

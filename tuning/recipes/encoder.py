@@ -17,12 +17,12 @@ from typing import Any
 
 from pydantic import Field
 
+from base.faults import WrongUse
 from engines.model_folder import minilm_folder
 from tuning.config import ContrastiveConfig
 from tuning.inputs import Inputs
 from tuning.note_pairs import share_of
 from tuning.recipe import Job, Line, Made, Note, Recipe, Shown, Table
-from tuning.workfolder import TuningFault
 
 MINILM = "all-MiniLM-L6-v2"
 
@@ -48,9 +48,7 @@ def prepare(inputs: Inputs, model: str, options: EncoderOptions) -> Job:
     until = options.until and options.until.replace(tzinfo=options.until.tzinfo or UTC)
     counted = inputs.pairs(items=set(items) - set(held), until=until)
     if counted.pairs.is_empty():
-        raise TuningFault(
-            "there is no pair to learn from\n  give a later --until, a smaller --hold-out, or more events"
-        )
+        raise WrongUse("there is no pair to learn from\n  give a later --until, a smaller --hold-out, or more events")
     notes = inputs.notes(knowledge=options.knowledge, show_fields=options.show_fields, until=until)
     from tuning.contrastive import encoder_job  # noqa: PLC0415 - takes seconds; wrong input is reported before
 
@@ -71,11 +69,11 @@ def _folder_of(model: str) -> Path:
     """Find the model.
 
     Raises:
-        TuningFault: Its folder holds none.
+        WrongUse: Its folder holds none.
     """
     base = minilm_folder() if model == MINILM else Path(model).expanduser()
     if not (base / "config.json").is_file():
-        raise TuningFault(f"--model: {base} holds no config.json\n  name the folder of a model, or {MINILM}")
+        raise WrongUse(f"--model: {base} holds no config.json\n  name the folder of a model, or {MINILM}")
     return base
 
 

@@ -130,7 +130,7 @@ def test_sampling_that_the_engine_does_not_know_is_told_before_anything_is_asked
 def test_a_prompt_that_the_engine_cannot_ask_is_named_in_the_plan(vllm_shop, monkeypatch):
     from dataclasses import replace
 
-    from prompts.faults import PromptFault
+    from base.faults import WrongUse
     from prompts.library import choose_prompt
 
     prompt = choose_prompt("kar_item")
@@ -138,7 +138,7 @@ def test_a_prompt_that_the_engine_cannot_ask_is_named_in_the_plan(vllm_shop, mon
     monkeypatch.setattr("llm_tasks.pipeline.plan.choose_prompt", lambda *_: broken)
 
     with pytest.raises(
-        PromptFault, match=r"kar_item\.v\d\.md: sampling\.best_of: Extra inputs .*\n  the vllm engine takes"
+        WrongUse, match=r"kar_item\.v\d\.md: sampling\.best_of: Extra inputs .*\n  the vllm engine takes"
     ):
         vllm_shop().plan("kar_item")
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from base.faults import WrongUse
 from base.progress import silent
 from encoders.protocol import EncoderConfig
 from engines.model_folder import minilm_folder
 from feature_store.vectors import newest_state, read_vectors
 from llm_tasks.pipeline.catalogue import choose_tasks
-from llm_tasks.pipeline.encode import NothingToFit, choose_encoders, encode_task, model_encoder, task_texts
-from llm_tasks.pipeline.workplace import OptionFault
+from llm_tasks.pipeline.encode import choose_encoders, encode_task, model_encoder, task_texts
 
 
 def items(count: int) -> dict[str, str]:
@@ -106,7 +106,7 @@ def test_a_space_without_texts_says_what_to_run(shop):
     shop.ask("kar_user")
 
     with pytest.raises(
-        NothingToFit,
+        WrongUse,
         match=r"texts of kar_item, and its 0 texts have too few words\n  make more first \(knowflow refresh --task kar_item\)",
     ):
         shop.encode("kar_user")
@@ -174,7 +174,7 @@ def test_the_dense_encoder_encodes_only_what_is_new(make_shop):
     ],
 )
 def test_encoders_that_cannot_be_used_are_told_before_anything_is_asked(tmp_path, wanted, encoders, message):
-    with pytest.raises(OptionFault, match=message):
+    with pytest.raises(WrongUse, match=message):
         choose_encoders("kar_item", wanted, {"lexical": EncoderConfig(kind="lexical"), **encoders}, tmp_path)
 
 
@@ -244,12 +244,12 @@ def test_an_encoder_in_a_team_s_folder_encodes_a_technique_s_texts(shop, folder)
 
 
 def test_settings_that_a_kind_does_not_know_are_reported_where_it_is_used(folder):
-    with pytest.raises(OptionFault, match=r"encoders\.w\.widht: Extra inputs"):
+    with pytest.raises(WrongUse, match=r"encoders\.w\.widht: Extra inputs"):
         model_encoder("w", EncoderConfig(kind="hashed", widht=16), folder, [folder])
-    with pytest.raises(OptionFault, match=r"encoders\.w\.kind: no such encoder: hashd\n  there are: .*hashed"):
+    with pytest.raises(WrongUse, match=r"encoders\.w\.kind: no such encoder: hashd\n  there are: .*hashed"):
         model_encoder("w", EncoderConfig(kind="hashd"), folder, [folder])
 
 
 def test_a_fitted_encoder_encodes_nothing_but_its_technique_s_texts(tmp_path):
-    with pytest.raises(OptionFault, match="needs fitting on a technique's texts"):
+    with pytest.raises(WrongUse, match="needs fitting on a technique's texts"):
         model_encoder("l", EncoderConfig(kind="lexical"), tmp_path)

@@ -6,11 +6,11 @@ import pytest
 
 from app.config import load_config
 from app.workplace import plan as plan_all
+from base.faults import WrongUse
 from base.progress import silent
 from llm_tasks.pipeline.generate import generate
 from llm_tasks.pipeline.plan import plan_task
 from llm_tasks.pipeline.task import EPOCH, Row, Task, answer_text
-from llm_tasks.pipeline.workplace import OptionFault
 
 
 def test_a_plan_of_an_empty_store_creates_nothing(shop):
@@ -162,5 +162,5 @@ def test_a_wrong_list_of_entities_is_told_in_words(shop, only, message):
     (shop.folder / "some.csv").write_text("id,other\ni1,x\n")
     shop.configure(tasks={"kar_item": {"only": only}})
 
-    with pytest.raises(OptionFault, match=message):
+    with pytest.raises(WrongUse, match=message):
         shop.plan("kar_item")

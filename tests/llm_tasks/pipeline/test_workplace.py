@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from base.faults import WrongUse
 from llm_tasks.pipeline.budget import Budget
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.generate import requests_of
 from llm_tasks.pipeline.plan import plan_task
-from llm_tasks.pipeline.workplace import OptionFault
 
 
 def save_adapter(folder, weights: bytes = b"weights") -> None:
@@ -94,9 +94,7 @@ def test_an_adapter_without_a_revision_is_known_by_its_files(shop):
 def test_a_folder_that_holds_no_adapter_is_told_before_anything_is_asked(shop):
     place = with_adapter(shop)
 
-    with pytest.raises(
-        OptionFault, match=r"tasks\.kar_item\.adapter: .*films has no adapter_config\.json\n  set path to"
-    ):
+    with pytest.raises(WrongUse, match=r"tasks\.kar_item\.adapter: .*films has no adapter_config\.json\n  set path to"):
         plan_task(find_tasks()["kar_item"], place)
     assert shop.calls() == []
 
