@@ -6,7 +6,7 @@ from app.config import Config
 from app.samples import read_vectors_of
 from app.train_runs import get_run, models_folder
 from app.workplace import open_store
-from ctr.faults import UnfitKept
+from ctr.faults import unfit_kept
 from ctr.kept import FACTS, Kept, open_kept, score_rows
 from ctr.samples import build_samples
 from feature_store.releases import get_release
@@ -29,7 +29,7 @@ def open_model(config: Config, arm: str, run: str | None = None) -> Kept:
     folder = models_folder(config.home_folder, get_run(config.home_folder, run).name)
     kept = sorted(path.parent.name for path in folder.glob(f"*/{FACTS}"))
     if arm not in kept:
-        raise UnfitKept(str(folder), f"there is no kept model of {arm}; there are: {', '.join(kept) or 'none'}")
+        raise unfit_kept(folder, f"there is no kept model of {arm}; there are: {', '.join(kept) or 'none'}")
     return open_kept(folder / arm)
 
 
