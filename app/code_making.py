@@ -16,9 +16,9 @@ from base.frozen import Frozen
 from base.plugins import choose
 from base.progress import Progress
 from feature_store.codes import Codes, Made
-from feature_store.knowledge import Knowledge
 from feature_store.leak_codes import seen_behind
 from feature_store.releases import get_release, released_knowledge
+from feature_store.vectors import Knowledge
 from recommenders.code_maker import CODE_MAKERS, CodeMaker
 
 
@@ -51,16 +51,16 @@ def make_codes(
         WrongUse: Another process writes.
     """
     (maker,) = choose(CODE_MAKERS, [name], config.plugin_folders)
-    chosen, place = options_of(maker, options or {}), open_workplace(config)
-    release = get_release(place.store)
-    knowledge = released_knowledge(place.store, release, *task_and_encoder(vectors))
+    chosen, workplace = options_of(maker, options or {}), open_workplace(config)
+    release = get_release(workplace.store)
+    knowledge = released_knowledge(workplace.store, release, *task_and_encoder(vectors))
     made_from = {vectors: release.facts["vectors"][vectors]["fingerprint"]}
-    behind = seen_behind(place.store, release, made_from, datetime.now(UTC))
+    behind = seen_behind(workplace.store, release, made_from, datetime.now(UTC))
     seen_until = None if behind is None else np.datetime64(behind.replace(tzinfo=None), "us")
     made = Made(maker.name, _fingerprint(maker, chosen, seed, made_from, knowledge), made_from, seen_until)
     coded = maker.make(knowledge.vectors, chosen, seed, progress)
     codes = Codes(made, knowledge.entity, knowledge.entities, knowledge.as_of, coded.codes)
-    published = publish_sets(config, place, release, f"knowflow codes {name} --vectors {vectors}", [codes])
+    published = publish_sets(config, workplace, release, f"knowflow codes {name} --vectors {vectors}", [codes])
     return {
         "release": published,
         "name": maker.name,

@@ -89,7 +89,7 @@ class StagedSets:
 
 def publish_sets(
     config: Config,
-    place: Workplace,
+    workplace: Workplace,
     before: Release | None,
     command: str,
     codes: Sequence[Codes] = (),
@@ -99,7 +99,7 @@ def publish_sets(
 
     Args:
         config: The config.
-        place: Data and store.
+        workplace: Data and store.
         before: The release whose vectors they were made of; None where they were made of none.
         command: The command that makes them, shown when a gate is closed.
         codes: Sets of codes.
@@ -112,4 +112,4 @@ def publish_sets(
         GatesClosed: A gate does not hold; nothing was written.
         WrongUse: Another process writes.
     """
-    return publish_release(config, place, [], [], [], StagedSets(codes, edges, before, command))
+    return publish_release(config, workplace, [], [], [], StagedSets(codes, edges, before, command))

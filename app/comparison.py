@@ -17,9 +17,9 @@ from ctr.examples import find_examples
 from ctr.samples import Samples
 from evals.comparison import (
     about_what,
+    compare_arms,
     compared_rows,
     encodings_of_tasks,
-    judge,
     known_items,
     noted_data,
     noted_rows,
@@ -111,12 +111,12 @@ def end_run(run: TrainRun, progress: Progress) -> Mapping[str, Any]:
     """Evaluate all arms of a run and write its result.
 
     Returns:
-        The result as `evals.comparison.judge` gives it, with how often test rows were looked at, and training facts by
-        arm.
+        The result as `evals.comparison.compare_arms` gives it, with how often test rows were looked at, and training
+        facts by arm.
     """
     noted, scores = run.read("run"), read_scores(run)
     rolling = read_scores(run, "rolling") if noted["cuts"] else None
-    result = judge(scores, rolling, noted["cuts"], progress)
+    result = compare_arms(scores, rolling, noted["cuts"], progress)
     trained = {arm: run.read(arm) for arm in scores.probabilities}
     note_look(run.folder.parent, noted["data_version"], run.name, list(scores.probabilities))
     result |= {

@@ -18,14 +18,14 @@ from prompts.library import find_prompts
 from sources.queries import normalised, query_table, split_queries
 
 
-def leak_evidence(config: Config, place: Workplace) -> Evidence:
+def leak_evidence(config: Config, workplace: Workplace) -> Evidence:
     """Gather it.
 
     Args:
         config: The config.
-        place: Data and domain.
+        workplace: Data and domain.
     """
-    dataset, domain = place.dataset, place.domain
+    dataset, domain = workplace.dataset, workplace.domain
     items = list(dataset.items.iter_rows(named=True))
     names = {item["item"]: domain.item_name(item) for item in items}
     rated = dataset.events.select("item", "rating")
@@ -51,8 +51,8 @@ def leak_evidence(config: Config, place: Workplace) -> Evidence:
             dict.fromkeys(("user", "says"), pl.String),
             orient="row",
         ),
-        queries=_queries(config, place),
-        instructions=_instructions(domain, place.plugins),
+        queries=_queries(config, workplace),
+        instructions=_instructions(domain, workplace.plugins),
         encoders=_tuned_encoders(config),
     )
 
@@ -63,16 +63,16 @@ def _said(row: Mapping[str, Any], key: str) -> str:
     return "\n".join(", ".join(map(str, value)) if isinstance(value, list) else f"{value}" for value in values)
 
 
-def _queries(config: Config, place: Workplace) -> pl.DataFrame:
+def _queries(config: Config, workplace: Workplace) -> pl.DataFrame:
     """What was typed, when, and what it led to; where queries are split by time, which of it is tested."""
-    typed, about = place.dataset.queries, config.source.queries
+    typed, about = workplace.dataset.queries, config.source.queries
     if typed is None or about is None:
         return pl.DataFrame(schema=QUERIES)
     lacking = [pl.lit(None, QUERIES[name]).alias(name) for name in ("item", "time") if name not in typed.columns]
     log = typed.with_columns(lacking).drop_nulls("query")
     known = {spelling: normalised(spelling) for spelling in log["query"].unique()}
     log = log.with_columns(pl.Series("query", [known[one] for one in log["query"]], dtype=pl.String))
-    table = query_table(place.dataset)
+    table = query_table(workplace.dataset)
     tests = table.filter(split_queries(table, about.split) == "test")["query"] if about.split.by == "time" else []
     tested = pl.col("query").is_in(pl.Series("query", tests, dtype=pl.String).implode())
     return log.with_columns(tested=tested).select(QUERIES.names()).cast(QUERIES)

@@ -61,7 +61,7 @@ class Staged(Protocol):
 
 def publish_release(
     config: Config,
-    place: Workplace,
+    workplace: Workplace,
     names: Sequence[str],
     asked: Sequence[dict],
     vectors: Sequence[dict],
@@ -75,7 +75,7 @@ def publish_release(
 
     Args:
         config: The config.
-        place: Data and store.
+        workplace: Data and store.
         names: Tasks that were refreshed.
         asked: What generation did, one dict a task.
         vectors: What encoding did, one dict a task and encoder.
@@ -88,29 +88,29 @@ def publish_release(
         GatesClosed: A gate does not hold; nothing was published.
         WrongUse: Another process writes.
     """
-    with place.store.writer(command_line()) as writer:
-        return _publish(config, place, writer, names, asked, vectors, staged)
+    with workplace.store.writer(command_line()) as writer:
+        return _publish(config, workplace, writer, names, asked, vectors, staged)
 
 
 def _publish(
     config: Config,
-    place: Workplace,
+    workplace: Workplace,
     writer: Writer,
     names: Sequence[str],
     asked: Sequence[dict],
     made_now: Sequence[dict],
     staged: Staged | None,
 ) -> str:
-    store = place.store
+    store = workplace.store
     before = next(reversed(list_releases(store)), None)
     made = {**_kept(before, names), **{f"{v['task']}/{v['encoder']}": _made(v) for v in made_now}}
     noted = before.facts if before else {}
     made = _with_fits(store, made)
     tasks = sorted({VectorName.read(name).task for name in made} | set(noted.get("tasks", [])) | set(names))
-    write_item_documents(config, place, writer)  # whatever the release is of, its items can be searched by words
+    write_item_documents(config, workplace, writer)  # whatever the release is of, its items can be searched by words
     versions = {table: store.version(table) for table in store.tables() if table != TABLE}
-    same_data = before is not None and before.facts.get("data_version") == place.dataset.version
-    found = cutoff_of_answers(store, tasks, config.engine, place.engine.identity)
+    same_data = before is not None and before.facts.get("data_version") == workplace.dataset.version
+    found = cutoff_of_answers(store, tasks, config.engine, workplace.engine.identity)
     cutoff = found.isoformat() if found else None
     same = same_data and before is not None and dict(before.versions) == versions and noted.get("vectors") == made
     same = same and noted.get("knowledge_cutoff") == cutoff
@@ -118,7 +118,7 @@ def _publish(
         return before.name
     old = released_lineage(store, before, tasks, ["row", "text_key"]) if before else None
     candidate = Release("the candidate", datetime.now(UTC), None, versions, {"vectors": made, **_noted(noted)})
-    leaks = leak_check(store, candidate, leak_evidence(config, place))
+    leaks = leak_check(store, candidate, leak_evidence(config, workplace))
     gates = check_gates(store, tasks, made, config.gates, leaks, old)
     gates += staged.gates(store, before) if staged else []
     if not all(gate.holds for gate in gates):
@@ -126,9 +126,9 @@ def _publish(
     if staged:
         staged.write(writer)
     facts = {
-        "data_version": place.dataset.version,
+        "data_version": workplace.dataset.version,
         "tasks": tasks,
-        "model": model_name(place.engine.identity),
+        "model": model_name(workplace.engine.identity),
         "knowledge_cutoff": cutoff,
         "domain": config.domain,
         "vectors": made,
@@ -168,7 +168,7 @@ def _with_fits(store: Store, made: Mapping[str, Any]) -> dict[str, Any]:
     return dated
 
 
-def check_release(config: Config, place: Workplace, store: Store, name: str | None) -> tuple[Release, dict]:
+def check_release(config: Config, workplace: Workplace, store: Store, name: str | None) -> tuple[Release, dict]:
     """Walk a published release for leaks; returns the release and the findings."""
     release = get_release(store, name)
-    return release, leak_check(store, release, leak_evidence(config, place)).to_dict()
+    return release, leak_check(store, release, leak_evidence(config, workplace)).to_dict()

@@ -88,7 +88,7 @@ def _unfit_vectors(config: Config, task: str, encoder: str) -> list[str]:
     return []
 
 
-def searched_texts(config: Config, place: Workplace) -> list[str]:
+def searched_texts(config: Config, workplace: Workplace) -> list[str]:
     """The document of every item: its fields, and what the technique that `rewrites.descriptions` names says of it.
 
     Raises:
@@ -96,21 +96,21 @@ def searched_texts(config: Config, place: Workplace) -> list[str]:
     """
     descriptions: dict[str, str] = {}
     if config.rewrites.descriptions is not None:
-        descriptions = newest_texts(read_lineage(place.store, [config.rewrites.descriptions], TEXTS))
+        descriptions = newest_texts(read_lineage(workplace.store, [config.rewrites.descriptions], TEXTS))
         if not descriptions:
             name = config.rewrites.descriptions
             raise WrongUse(
                 f"rewrites.descriptions: {name} has no texts yet\n  make them first: knowflow refresh --task {name}"
             )
-    return document_texts(place.dataset.items, descriptions=descriptions)
+    return document_texts(workplace.dataset.items, descriptions=descriptions)
 
 
-def relevance_model(config: Config, place: Workplace, texts: Sequence[str]) -> Relevance:
+def relevance_model(config: Config, workplace: Workplace, texts: Sequence[str]) -> Relevance:
     """Build what says how relevant a document is, as `rewrites.relevance` names it.
 
     Args:
         config: The config; where it names vectors, those of `rewrites.descriptions` under the same encoder count, too.
-        place: Data and store.
+        workplace: Data and store.
         texts: [N] documents.
 
     Raises:
@@ -120,8 +120,8 @@ def relevance_model(config: Config, place: Workplace, texts: Sequence[str]) -> R
         return LexicalOverlap(texts)
     task, encoder = config.rewrites.relevance.split("/")
     others = [config.rewrites.descriptions] if config.rewrites.descriptions else []
-    release, items = get_release(place.store), place.dataset.items["item"].to_list()
-    return open_vectors(place.store, release, items, [task, *others], encoder, _model(config, encoder)).relevance()
+    release, items = get_release(workplace.store), workplace.dataset.items["item"].to_list()
+    return open_vectors(workplace.store, release, items, [task, *others], encoder, _model(config, encoder)).relevance()
 
 
 def _model(config: Config, encoder: str) -> Encoder:
@@ -129,7 +129,7 @@ def _model(config: Config, encoder: str) -> Encoder:
     return model_encoder(encoder, config.encoders[encoder], config.folder, config.plugin_folders)
 
 
-def threshold_of(config: Config, place: Workplace, model: Relevance) -> tuple[float, Calibration | None]:
+def threshold_of(config: Config, workplace: Workplace, model: Relevance) -> tuple[float, Calibration | None]:
     """The threshold of knowflow.yaml, else the one that best tells what training queries led to from random items.
 
     Raises:
@@ -138,55 +138,55 @@ def threshold_of(config: Config, place: Workplace, model: Relevance) -> tuple[fl
     if config.rewrites.threshold is not None:
         return config.rewrites.threshold, None
     assert config.source.queries is not None  # the flow has seen to it
-    found = calibrated(model, place.dataset, config.source.queries.split)
+    found = calibrated(model, workplace.dataset, config.source.queries.split)
     return found.threshold, found
 
 
 def open_simulator(
-    config: Config, place: Workplace, results: int | None = None
+    config: Config, workplace: Workplace, results: int | None = None
 ) -> tuple[Simulator, Calibration | None]:
     """The search simulator that knowflow.yaml sets up under `rewrites:`, and how it was calibrated.
 
     Args:
         config: The config.
-        place: Data and store.
+        workplace: Data and store.
         results: Results of a search that count; those of `rewrites.results` when left out.
 
     Raises:
         WrongUse: Descriptions are named and not there, or no training query led to an item.
         NoRelease: It needs vectors, and the current release does not hold them.
     """
-    texts = searched_texts(config, place)
-    model = relevance_model(config, place, texts)
-    threshold, calibration = threshold_of(config, place, model)
-    search = BulkSearch(place.dataset.items["item"].to_list(), texts)
+    texts = searched_texts(config, workplace)
+    model = relevance_model(config, workplace, texts)
+    threshold, calibration = threshold_of(config, workplace, model)
+    search = BulkSearch(workplace.dataset.items["item"].to_list(), texts)
     return Simulator(search, model, threshold, results or config.rewrites.results), calibration
 
 
-def rank_rewrites(config: Config, place: Workplace) -> RewriteTable:
+def rank_rewrites(config: Config, workplace: Workplace) -> RewriteTable:
     """Rank what the model answered and make the served table of it; nothing is written.
 
     Args:
         config: The config; `rewrites:` says how.
-        place: Data and store.
+        workplace: Data and store.
 
     Returns:
         The table as it shall be: one row a query of the served segments that has an answer.
     """
-    asked = _answered(config, place)
-    by, calibration = open_simulator(config, place)
+    asked = _answered(config, workplace)
+    by, calibration = open_simulator(config, workplace)
     rows = rank_answers(asked, by, config.rewrites.weights)
     return RewriteTable(rows, _judge(config), by.threshold, calibration.auc if calibration else None)
 
 
-def _answered(config: Config, place: Workplace) -> pl.DataFrame:
+def _answered(config: Config, workplace: Workplace) -> pl.DataFrame:
     """Queries to be served whose rewrites were answered: query, shown, text, answer_key, prompt, model, answered_at."""
     assert config.source.queries is not None  # the flow has seen to it
-    table = query_table(place.dataset)
+    table = query_table(workplace.dataset)
     served = table.filter(segments(table, config.source.queries.segments).is_in(config.rewrites.serve))
     columns = ["entity", "text", "answer_key", "prompt", "model"]
-    rows = read_lineage(place.store, [TASK], columns).drop_nulls("text").rename({"entity": "query"})
-    answers = read_answers(place.store, rows["answer_key"], ["key", "created_at"])
+    rows = read_lineage(workplace.store, [TASK], columns).drop_nulls("text").rename({"entity": "query"})
+    answers = read_answers(workplace.store, rows["answer_key"], ["key", "created_at"])
     made = rows.join(answers.rename({"key": "answer_key", "created_at": "answered_at"}), on="answer_key")
     return served.select("query", "shown").join(made, on="query").sort("query")
 
@@ -198,12 +198,12 @@ def _judge(config: Config) -> str:
     return ", ".join(f"{name}: {value}" for name, value in chosen.items() if value is not None)
 
 
-def live_rewrites(config: Config, place: Workplace, query: str) -> Served:
+def live_rewrites(config: Config, workplace: Workplace, query: str) -> Served:
     """Ask for the rewrites of one query, unless its answer is there.
 
     Args:
         config: The config.
-        place: Data, engine and store.
+        workplace: Data, engine and store.
         query: A checked query. One that users have typed before is shown to the model as the nightly run shows it, so
             that both share the answer.
 
@@ -214,18 +214,18 @@ def live_rewrites(config: Config, place: Workplace, query: str) -> Served:
         WrongUse: Another process writes to the store.
         EngineFault: The engine cannot answer.
     """
-    (task,), key = choose_tasks([TASK], place.plugins), normalised(query)
-    known = {row.entity: row.variables["query"] for row in task.rows(place.inputs_of(task))}
-    options: TaskOptions = place.options_of(task).model_copy(update={"only": None})
-    alone = replace(place.dataset, queries=pl.DataFrame({"query": [known.get(key, query)]}))
-    at = replace(place, dataset=alone, options={**place.options, TASK: options})
+    (task,), key = choose_tasks([TASK], workplace.plugins), normalised(query)
+    known = {row.entity: row.variables["query"] for row in task.rows(workplace.inputs_of(task))}
+    options: TaskOptions = workplace.options_of(task).model_copy(update={"only": None})
+    alone = replace(workplace.dataset, queries=pl.DataFrame({"query": [known.get(key, query)]}))
+    at = replace(workplace, dataset=alone, options={**workplace.options, TASK: options})
     columns = ["row", "entity", "text", "error", "answer_key", "prompt", "model"]
-    with place.store.writer(command_line()) as writer:
+    with workplace.store.writer(command_line()) as writer:
         spending = Spending(config.prices)
         asked = generate(plan_task(task, at, count_tokens=False), at, writer, silent, spending)
         if asked.errors and not asked.calls:  # an error of an earlier time is on record: that was then
             generate(plan_task(task, at, retry=["all"], count_tokens=False), at, writer, silent, spending)
-        row = read_lineage(place.store, [TASK], columns).filter(pl.col("entity") == key).row(0, named=True)
+        row = read_lineage(workplace.store, [TASK], columns).filter(pl.col("entity") == key).row(0, named=True)
         if key not in known:  # its answer is kept, but no row: the lineage is about queries of the data alone
             delete_lineage(writer, [row["row"]])
     rewrites = cleaned(query, row["text"].split("\n")) if row["text"] else []
@@ -252,12 +252,12 @@ def judged_rewrites(config: Config, settings: RewriteConfig, files: Sequence[Pat
         raise WrongUse("there are no queries\n  map them in knowflow.yaml: queries: {path: ..., query: ...}")
     candidates = read_candidates(files) if files else None
     check_rewrites(config)
-    place = open_workplace(config)
-    candidates = stored_candidates(place) if candidates is None else candidates
+    workplace = open_workplace(config)
+    candidates = stored_candidates(workplace) if candidates is None else candidates
     candidates = candidates.filter(pl.col("place") < settings.candidates)
     split = config.source.queries.split
-    training, validation = (of(place.dataset, split) for of in (training_queries, validation_queries))
-    by, calibration = open_simulator(config, place, settings.results)
+    training, validation = (of(workplace.dataset, split) for of in (training_queries, validation_queries))
+    by, calibration = open_simulator(config, workplace, settings.results)
     queries = pl.concat([part.select("query", "shown", "items") for part in (training, validation)])
     table = judge_candidates(queries, candidates, by, progress())
     is_training = pl.col("query").is_in(training["query"].implode())
@@ -272,7 +272,7 @@ def judged_rewrites(config: Config, settings: RewriteConfig, files: Sequence[Pat
         )
     said = [({"role": "user", "content": q}, {"role": "assistant", "content": r}) for q, r in _pairs(candidates)]
     facts = {
-        "data_version": place.dataset.version,
+        "data_version": workplace.dataset.version,
         "split": split.model_dump(),
         "training_queries": table.filter(is_training)["query"].n_unique(),
         "validation_queries": table.filter(~is_training)["query"].n_unique(),
@@ -284,26 +284,26 @@ def judged_rewrites(config: Config, settings: RewriteConfig, files: Sequence[Pat
         "descriptions": config.rewrites.descriptions,
         "threshold": round(by.threshold, 6),
     }
-    titles = dict(place.dataset.items.select("item", "title").iter_rows())
+    titles = dict(workplace.dataset.items.select("item", "title").iter_rows())
     led = training.select("shown", "items").explode("items").drop_nulls("items")
     rows = [(shown, titles[item]) for shown, item in led.iter_rows() if item in titles]
     found = pl.DataFrame(rows, {"shown": pl.String, "title": pl.String}, orient="row")
     auc = calibration.auc if calibration else None
-    return JudgedRewrites(table, found, place.domain, by.threshold, auc, facts)
+    return JudgedRewrites(table, found, workplace.domain, by.threshold, auc, facts)
 
 
 def _pairs(candidates: pl.DataFrame) -> list[tuple[str, str]]:
     return list(candidates.select("query", "rewrite").iter_rows())
 
 
-def stored_candidates(place: Workplace) -> pl.DataFrame:
+def stored_candidates(workplace: Workplace) -> pl.DataFrame:
     """The rewrites that `query_rewrite` was answered with.
 
     Raises:
         WrongUse: There are none.
     """
-    rows = read_lineage(place.store, [TASK], ["entity", "answer_key"]).drop_nulls("answer_key").sort("entity")
-    answers = read_answers(place.store, rows["answer_key"], ["key", "text"]).drop_nulls("text")
+    rows = read_lineage(workplace.store, [TASK], ["entity", "answer_key"]).drop_nulls("answer_key").sort("entity")
+    answers = read_answers(workplace.store, rows["answer_key"], ["key", "text"]).drop_nulls("text")
     found: list[tuple[str, str | None, str]] = []
     for query, text in rows.join(answers, left_on="answer_key", right_on="key").select("entity", "text").iter_rows():
         try:

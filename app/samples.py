@@ -10,9 +10,9 @@ from ctr.controls import choose_arms
 from ctr.samples import Samples, build_samples
 from evals.comparison import windows_of
 from feature_store.codes import released_codes
-from feature_store.knowledge import Knowledge
 from feature_store.lineage import VectorName
 from feature_store.releases import Release, released_knowledge
+from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import CODES, Arm
 from llm_tasks.pipeline.catalogue import find_tasks
 from sources.events import histories

@@ -22,12 +22,12 @@ FACTS, DENSE = "item_facts", "dense"
 """The technique and the encoder whose vectors are searched when none is named."""
 
 
-def write_item_documents(config: Config, place: Workplace, writer: Writer) -> bool:
+def write_item_documents(config: Config, workplace: Workplace, writer: Writer) -> bool:
     """Bring the documents of all items up to date; nothing is written when they are so already.
 
     Args:
         config: The config; `rewrites.descriptions` names the technique whose texts stand in the documents.
-        place: Data and store.
+        workplace: Data and store.
         writer: The store's writer.
 
     Returns:
@@ -35,8 +35,8 @@ def write_item_documents(config: Config, place: Workplace, writer: Writer) -> bo
     """
     described: dict[str, str] = {}
     if config.rewrites.descriptions is not None:
-        described = newest_texts(read_lineage(place.store, [config.rewrites.descriptions], TEXTS))
-    items = place.dataset.items
+        described = newest_texts(read_lineage(workplace.store, [config.rewrites.descriptions], TEXTS))
+    items = workplace.dataset.items
     return write_documents(writer, items["item"].to_list(), document_texts(items, descriptions=described))
 
 

@@ -65,13 +65,13 @@ def simulate_agents(
         WrongUse: It kept no model of this arm.
     """
     model = open_model(config, arm, run)
-    place = open_workplace(config, secret)
-    profiles, names = profiles_of(place), names_of(place)
-    pages = ranked_pages(config, model, place.dataset, list(profiles), page_size)
-    with place.store.writer(command_line()) as writer:
-        asker = Asker(agent4rec, place, writer, spending or Spending(config.prices), progress)
+    workplace = open_workplace(config, secret)
+    profiles, names = profiles_of(workplace), names_of(workplace)
+    pages = ranked_pages(config, model, workplace.dataset, list(profiles), page_size)
+    with workplace.store.writer(command_line()) as writer:
+        asker = Asker(agent4rec, workplace, writer, spending or Spending(config.prices), progress)
         done = simulate(asker, profiles, pages, names, most)
-    identity = place.identity_of(agent4rec)
+    identity = workplace.identity_of(agent4rec)
     about = {
         "arm": arm,
         "model": str(model.folder),
@@ -80,16 +80,16 @@ def simulate_agents(
         "page_size": page_size,
         "most": most,
     }
-    return keep(config.home_folder / FOLDER / f"{arm}.parquet", done, {**about, **told(done, place.dataset)})
+    return keep(config.home_folder / FOLDER / f"{arm}.parquet", done, {**about, **told(done, workplace.dataset)})
 
 
-def profiles_of(place: Workplace) -> dict[str, dict[str, str]]:
+def profiles_of(workplace: Workplace) -> dict[str, dict[str, str]]:
     """Profiles of the agents of the current release: agent -> its tastes and traits, in words.
 
     Raises:
         WrongUse: The release holds no agents.
     """
-    store, dataset = place.store, place.dataset
+    store, dataset = workplace.store, workplace.dataset
     tastes = newest_texts(released_lineage(store, get_release(store), [agent4rec.name], ["entity", "as_of", "text"]))
     tiers = traits(dataset.events.filter(pl.col("part") == "train"), dataset.items, dataset.category_fields)
     profiles = {user: {"tastes": text, **tiers[user]} for user, text in tastes.items() if user in tiers}
@@ -98,9 +98,9 @@ def profiles_of(place: Workplace) -> dict[str, dict[str, str]]:
     return profiles
 
 
-def names_of(place: Workplace) -> dict[str, str]:
+def names_of(workplace: Workplace) -> dict[str, str]:
     """Item -> what a page calls it."""
-    return {item["item"]: place.domain.item_name(item) for item in place.dataset.items.iter_rows(named=True)}
+    return {item["item"]: workplace.domain.item_name(item) for item in workplace.dataset.items.iter_rows(named=True)}
 
 
 def told(done: Simulation, dataset: Dataset) -> dict[str, Any]:

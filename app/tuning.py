@@ -14,7 +14,7 @@ from engines.model_folder import fingerprint
 from feature_store.lineage import EPOCH, read_lineage
 from llm_tasks.pipeline.catalogue import choose_tasks
 from tuning.config import RewriteConfig
-from tuning.inputs import Inputs, JudgedRewrites, Readers
+from tuning.inputs import JudgedRewrites, Readers, RecipeInputs
 from tuning.recipe import Made, O, Recipe, Shown, carry_out
 
 CLOCKS = ("as_of", "seen_until", "model_seen_until")
@@ -36,7 +36,7 @@ def tune(
     Returns:
         What came of it, and what was found out before.
     """
-    inputs = Inputs(recipe.name, recipe.learns_from, readers(config))
+    inputs = RecipeInputs(recipe.name, recipe.learns_from, readers(config))
     job = recipe.prepare(inputs, model, options)
     result = carry_out(job, out, resume=resume, noted=inputs.noted)
     return Made(options, result, out, fingerprint(out.resolve())), job.shown

@@ -133,12 +133,12 @@ def sharing_a_space(path: str | Path, names: Sequence[str]) -> list[str]:
 def plan(config: Config, tasks: Sequence[str] | None = None, *, retry: Sequence[str] = ()) -> list[TaskPlan]:
     """Plan a refresh without writing anything."""
     chosen = chosen_tasks(config, tasks)
-    place = open_workplace(config)
+    workplace = open_workplace(config)
     asked: set[str] = set()
     plans: list[TaskPlan] = []
     to_ask: dict[str, int] = {}
     for task in chosen:
-        planned = plan_task(task, place, retry=retry, asked_before=asked)
+        planned = plan_task(task, workplace, retry=retry, asked_before=asked)
         waits = {name: to_ask[name] for name in task.needs if to_ask.get(name)}
         plans.append(replace(planned, waits=waits))
         asked |= planned.asks.keys()

@@ -32,8 +32,8 @@ from ctr.controls import as_facts
 from ctr.learners import Views, make_learner
 from ctr.samples import PARTS, Samples, build_samples, codes_of
 from ctr.views import View
-from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
+from feature_store.vectors import Knowledge
 from llm_tasks.kar_item import KNOWLEDGE
 from llm_tasks.pipeline.arm import FACTS, Arm, Use
 from sources.events import histories, rolling_split

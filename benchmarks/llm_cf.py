@@ -23,11 +23,11 @@ from ctr.config import ExamplesConfig, TrainConfig
 from ctr.controls import arms_of
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
+from evals.comparison import segments_of_test
 from evals.evaluate import Scores, evaluate
 from evals.looks import note_look
-from evals.segments import segments_of_test
-from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
+from feature_store.vectors import Knowledge
 from llm_tasks.cot_examples import LLM_CF
 from llm_tasks.pipeline.arm import Arm, Use
 

@@ -34,10 +34,10 @@ from ctr.controls import controls_of
 from ctr.samples import PARTS, Samples
 from ctr.views import knowledge_view
 from engines.model_folder import minilm_folder
+from evals.comparison import cold_rows
 from evals.evaluate import Scores, evaluate
-from evals.segments import cold_rows
-from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
+from feature_store.vectors import Knowledge
 from llm_tasks.note_embed import NOTELLM, TUNED
 from prompts.domain import load_domain
 from prompts.notes import notes

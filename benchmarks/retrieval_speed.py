@@ -21,8 +21,8 @@ from app.samples import open_samples, read_vectors_of
 from app.workplace import open_store
 from ctr.adapters.in_context import prepare
 from ctr.samples import Samples
-from feature_store.knowledge import Knowledge
 from feature_store.releases import NoRelease, get_release
+from feature_store.vectors import Knowledge
 from llm_tasks.cot_examples import LLM_CF
 from retrieval.examples import STRICT
 from sources.tables import event_id

@@ -30,8 +30,8 @@ from ctr.controls import choose_arms
 from ctr.learners import Network, NetworkModel
 from ctr.samples import PARTS, Samples
 from evals.metrics import auc
-from feature_store.knowledge import Knowledge
 from feature_store.releases import get_release
+from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import Arm
 
 CONFIG = Path(__file__).parents[1] / "examples" / "movielens" / "knowflow.yaml"

@@ -17,7 +17,7 @@ from ctr.controls import fed
 from ctr.learners import Learner, Model, Views, make_learner
 from ctr.samples import PARTS, Samples
 from ctr.views import Examples
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import Arm
 from retrieval.examples import STRICT, ExampleRule
 

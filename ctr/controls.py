@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from base.plugins import Kind, UnknownPlugin, find
-from feature_store.knowledge import Knowledge
 from feature_store.lineage import VectorName
+from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import COMPARED, FACTS, Arm, Disturbance, Use
 from llm_tasks.pipeline.catalogue import find_tasks
 

@@ -12,7 +12,7 @@ import polars as pl
 from base.faults import WrongUse
 from ctr.samples import PARTS, Samples, codes_of
 from ctr.views import history_view, knowledge_view
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 from retrieval.examples import RECENT, Retrieved, Situations, encodings
 from sources.tables import event_of
 

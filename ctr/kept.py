@@ -24,7 +24,7 @@ from ctr.faults import unfit_kept
 from ctr.learners import make_learner
 from ctr.samples import PARTS, Frame, Samples
 from ctr.train import validation_auc
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import Arm, Use
 from retrieval.examples import ExampleRule
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ctr.samples import Samples, codes_of, standardise_by_past
-from feature_store.knowledge import Knowledge, as_of_rows
+from feature_store.vectors import Knowledge, as_of_rows
 
 
 @dataclass(frozen=True)

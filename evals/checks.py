@@ -6,7 +6,7 @@ from typing import Any
 
 from evals.conclusion import TOLD, guards_of
 from evals.metrics import METRICS
-from evals.words import CONSTANT, Verdict, interval, judge, signed, without_interval
+from evals.words import CONSTANT, Verdict, interval, signed, verdict_on, without_interval
 
 
 def gain_of(result: Mapping[str, Any], arm: str, control: str, segment: str, metric: str) -> Mapping[str, float | None]:
@@ -70,5 +70,5 @@ def _check(result: Mapping[str, Any], arm: str, control: str, segment: str, metr
         segment,
         f"{signed(gain['mean'])} {of.label}",
         without_interval(result["segments"][segment]) or interval(gain),
-        judge(gain, of.higher_is_better),
+        verdict_on(gain, of.higher_is_better),
     )

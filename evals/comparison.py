@@ -12,14 +12,15 @@ from ctr.samples import PARTS, Samples, codes_of
 from ctr.views import knowledge_view
 from evals.conclusion import conclude_both
 from evals.evaluate import Scores, evaluate
-from evals.segments import coverage, segments_of_test
-from feature_store.knowledge import Knowledge
 from feature_store.lineage import VectorName, technique_of
+from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import FACTS
 from llm_tasks.pipeline.task import Task
 from sources.events import rolling_split
 
 BEFORE, AFTER = "segment_before_cutoff", "segment_after_cutoff"
+COLD_BELOW = 5
+"""Training events below which an item is cold (docs/benchmarks.md, protocol)."""
 
 
 def windows_of(events: pl.DataFrame, cuts: Sequence[float]) -> list[np.ndarray]:
@@ -40,6 +41,46 @@ def windows_of(events: pl.DataFrame, cuts: Sequence[float]) -> list[np.ndarray]:
     parts = [codes_of(one.to_numpy().astype(str), np.array(PARTS)).astype(np.int8) for one in names]
     fit = [part for part in parts[1:] if all(len(set(label[part == of])) > 1 for of in (0, PARTS.index("test")))]
     return [parts[0], *fit] if fit and (parts[0] == 0).any() else []
+
+
+def segments_of_test(samples: Samples, knows: np.ndarray, cutoff: np.datetime64 | None = None) -> dict[str, np.ndarray]:
+    """Sort the test rows into segments, which may overlap.
+
+    Args:
+        samples: N samples.
+        knows: [N] bool, the samples that see a model's answer about their item.
+        cutoff: The moment up to which the model that answered knows the world, in UTC; None where nobody says.
+
+    Returns:
+        Name -> [n] bool over the n test rows: all, warm, cold, cold_with_knowledge; and before_cutoff and after_cutoff
+        where a test row is strictly later than the cutoff. Where none is, all rows are before it, and a segment would
+        repeat them.
+    """
+    test, cold = samples.part == PARTS.index("test"), cold_rows(samples)
+    masks = {"all": np.ones(len(cold), dtype=bool), "warm": ~cold, "cold": cold, "cold_with_knowledge": cold & knows}
+    if cutoff is not None:
+        later = samples.time > cutoff
+        if (later & test).any():
+            masks |= {"before_cutoff": ~later, "after_cutoff": later}
+    return {name: mask[test] for name, mask in masks.items()}
+
+
+def cold_rows(samples: Samples) -> np.ndarray:
+    """Samples whose item has fewer than 5 training events: [N] bool."""
+    train = samples.part == PARTS.index("train")
+    return np.bincount(samples.item[train], minlength=len(samples.item_ids))[samples.item] < COLD_BELOW
+
+
+def coverage(samples: Samples, knows: np.ndarray) -> dict[str, float]:
+    """Share of all samples, of the test rows and of the cold test rows that see a row of knowledge.
+
+    Args:
+        samples: N samples.
+        knows: [N] bool.
+    """
+    test = samples.part == PARTS.index("test")
+    parts = {"all": np.ones(len(test), dtype=bool), "test": test, "cold": test & cold_rows(samples)}
+    return {name: float(knows[part].mean()) if part.any() else 0.0 for name, part in parts.items()}
 
 
 def about_what(task: str, techniques: Mapping[str, Task]) -> str | None:
@@ -176,7 +217,7 @@ def scores_of(rows: pl.DataFrame, probabilities: Mapping[str, np.ndarray]) -> Sc
     return Scores(rows["label"].to_numpy(), rows["user"].to_numpy(), segments, probabilities)
 
 
-def judge(
+def compare_arms(
     scores: Scores, rolling: Scores | None, cuts: Sequence[Mapping[str, Any]], progress: Progress = silent
 ) -> dict[str, Any]:
     """Evaluate all arms under both protocols.

@@ -14,10 +14,10 @@ from evals.words import (
     GUARDS,
     Verdict,
     interval,
-    judge,
     own_controls,
     segment_name,
     signed,
+    verdict_on,
     whose,
     without_interval,
 )
@@ -118,7 +118,7 @@ def claims(result: Mapping[str, Any]) -> set[tuple[str, str]]:
         if segment in segments and not without_interval(segments[segment])
         if not _unguarded(subject, gains[subject], segment)
         for control in compared_with(subject, gains[subject])
-        if judge(_auc(gains[subject], control, segment)) == "better"
+        if verdict_on(_auc(gains[subject], control, segment)) == "better"
     }
 
 
@@ -144,7 +144,7 @@ def _in_both(split: Mapping[str, Any], rolling: Mapping[str, Any]) -> str:
 def _no_model(gains: Gains, segments: Segments) -> str | None:
     """Say that the base is no model at all, where it does not beat a constant that was trained; else None."""
     gain = gains.get("base", {}).get(CONSTANT, {}).get("all", {}).get("logloss")
-    if gain is None or judge(gain, higher_is_better=False) == "better":
+    if gain is None or verdict_on(gain, higher_is_better=False) == "better":
         return None
     why = without_interval(segments["all"]) or (
         f"LogLoss {signed(gain['mean'])}, 95% interval {interval(gain)}, {whose(segments['all'])}"
@@ -162,7 +162,7 @@ def _rows(segments: Segments, name: str, what: str) -> str:
 def _unguarded(subject: str, against: Against, segment: str) -> list[str]:
     """Guards that the subject is not shown to beat."""
     guards = guards_of(subject, against)
-    return [guard for guard in guards if judge(_auc(against, guard, segment)) != "better"]
+    return [guard for guard in guards if verdict_on(_auc(against, guard, segment)) != "better"]
 
 
 def _compare(subject: str, against: Against, segments: Segments, segment: str) -> str:
@@ -171,7 +171,7 @@ def _compare(subject: str, against: Against, segments: Segments, segment: str) -
         return why
     names = compared_with(subject, against)
     found = [_auc(against, name, segment) for name in names]
-    verdicts: list[Verdict] = [judge(gain) for gain in found]
+    verdicts: list[Verdict] = [verdict_on(gain) for gain in found]
     if all(verdict == "unknown" for verdict in verdicts):
         return "no interval, too few rows of both labels"
     unguarded = _unguarded(subject, against, segment) if "better" in verdicts else []

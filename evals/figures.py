@@ -21,9 +21,9 @@ from evals.words import (
     compared,
     fixed,
     interval,
-    judge,
     segment_name,
     signed,
+    verdict_on,
     whose,
     without_interval,
 )
@@ -163,7 +163,7 @@ def _bounds(result: Mapping[str, Any], metric: str) -> list[float]:
 def _line(arm: str, gain: Mapping[str, float | None], axis: Scale, better: bool) -> Line:
     low, mean, high = gain["low"], gain["mean"], gain["high"]
     at = None if low is None or mean is None or high is None else (axis.at(low), axis.at(mean), axis.at(high))
-    return Line(arm, signed(mean), interval(gain), judge(gain, better), at)
+    return Line(arm, signed(mean), interval(gain), verdict_on(gain, better), at)
 
 
 def headline(result: Mapping[str, Any], subject: str | None) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ def own_controls(arm: str, arms: Iterable[str]) -> list[str]:
     return [other for other in arms if other in {f"{arm}-{word}" for word in OWN_CONTROLS}]
 
 
-def judge(gain: Mapping[str, float | None], higher_is_better: bool = True) -> Verdict:
+def verdict_on(gain: Mapping[str, float | None], higher_is_better: bool = True) -> Verdict:
     """Say what an interval allows to claim.
 
     Args:

@@ -18,9 +18,9 @@ import polars as pl
 import pyarrow as pa
 
 from feature_store.database import Store, Writer, quoted
-from feature_store.knowledge import Knowledge, as_of_rows
 from feature_store.releases import NoRelease, Release, encoder_seen_until
 from feature_store.schemas import CODES, EDGES
+from feature_store.vectors import Knowledge, as_of_rows
 
 CODES_TABLE, EDGES_TABLE = "codes", "edges"
 

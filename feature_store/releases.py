@@ -14,11 +14,10 @@ from base.faults import WrongUse
 from feature_store.answers import TABLE as ANSWERS_TABLE
 from feature_store.answers import read_answers
 from feature_store.database import Store, Writer
-from feature_store.knowledge import Knowledge, mean_of_sets
 from feature_store.lineage import TABLE as LINEAGE_TABLE
 from feature_store.lineage import read_lineage
 from feature_store.schemas import ANSWERS, RELEASES
-from feature_store.vectors import read_vectors, vectors_table
+from feature_store.vectors import Knowledge, mean_of_sets, read_vectors, vectors_table
 
 TABLE = "releases"
 

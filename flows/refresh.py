@@ -63,13 +63,13 @@ def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
         before: What this task returned for the techniques before, which have used up some of the budget.
     """
     settings = read_settings(config, asking)
-    place = open_workplace(settings, read_secret)
-    with place.store.writer(command_line()) as writer, observing(settings.home_folder, name) as observe:
+    workplace = open_workplace(settings, read_secret)
+    with workplace.store.writer(command_line()) as writer, observing(settings.home_folder, name) as observe:
         # Planned while nobody else can write: what another process has just asked is not asked again.
         technique = one_task(settings, name)
-        plan = plan_task(technique, place, retry=asking.retry, count_tokens=False)
+        plan = plan_task(technique, workplace, retry=asking.retry, count_tokens=False)
         spending = Spending(settings.prices, asking.budget(before), observe)
-        done = generate(plan, place, writer, progress(), spending)
+        done = generate(plan, workplace, writer, progress(), spending)
     return {**asdict(done), "cached": plan.count("cached"), "currency": settings.prices.currency}
 
 

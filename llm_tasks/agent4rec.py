@@ -11,7 +11,7 @@ Produces:  one text per agent, its tastes; as_of = the newest training event, be
            `simulate` returns synthetic events, marked as such and kept apart from real events.
 Cost:      1 call per agent; in a simulation 1 call per agent and page, about 400 tokens in, 60 out.
 Relations: kar_user reasons over the same history for a click model; here the text drives an agent.
-Example:   knowflow simulate knowledge
+Example:   knowflow plan --task agent4rec, then knowflow simulate knowledge
 """
 
 import json

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ctr.samples import codes_of
-from feature_store.knowledge import Knowledge, as_of_rows
+from feature_store.vectors import Knowledge, as_of_rows
 
 
 def vectors_at(knowledge: Knowledge, items: Sequence[str], time: np.datetime64) -> np.ndarray:

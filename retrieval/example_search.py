@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from feature_store.database import Store
-from feature_store.knowledge import Knowledge, as_of_rows
 from feature_store.releases import NoRelease, Release, released_knowledge, released_lineage
+from feature_store.vectors import Knowledge, as_of_rows
 from retrieval.examples import RECENT, STRICT, Encodings, ExamplePool, ExampleRule, Situations, encodings, retrieve
 from sources.events import histories
 from sources.tables import event_of

@@ -80,7 +80,7 @@ class Readers:
     """Told how far a long step is."""
 
 
-class Inputs:
+class RecipeInputs:
     """Gives a recipe what it declares.
 
     Args:

@@ -21,7 +21,7 @@ from base.progress import Progress
 from prompts.notes import Guides, Labels, Output
 from tuning.contrastive_steps import in_chunks
 from tuning.note_batches import NoteRow, collate_notes, question
-from tuning.note_measures import Categories, Hashtags, judge_categories, judge_hashtags
+from tuning.note_measures import Categories, Hashtags, measure_categories, measure_hashtags
 from tuning.note_model import NoteModel
 
 TASKS = "category", "hashtags"
@@ -144,11 +144,11 @@ def written_figures(
     known = {tag for true in labels.values() for tag in true.hashtags}
     common = most_common(questions, [true for item, true in labels.items() if item in learnt])
     by_name = {"most_common": common, "before": before, "after": after}
-    judged = {name: judge(questions, written, known) for name, written in by_name.items()}
+    judged = {name: measure_answers(questions, written, known) for name, written in by_name.items()}
     return {"items": len({asked.item for asked in questions}), **judged}
 
 
-def judge(questions: Sequence[Question], written: Sequence[str], known: Collection[str]) -> Mapping[str, Any]:
+def measure_answers(questions: Sequence[Question], written: Sequence[str], known: Collection[str]) -> Mapping[str, Any]:
     """The figures of each task that was asked: `Categories` and `Hashtags` of note_measures as mappings.
 
     Args:
@@ -162,8 +162,8 @@ def judge(questions: Sequence[Question], written: Sequence[str], known: Collecti
     found: dict[str, Categories | Hashtags] = {}
     if of["category"]:
         texts, labels = zip(*of["category"], strict=True)
-        found["category"] = judge_categories(texts, [true.category or "" for true in labels], known)
+        found["category"] = measure_categories(texts, [true.category or "" for true in labels], known)
     if of["hashtags"]:
         texts, labels = zip(*of["hashtags"], strict=True)
-        found["hashtags"] = judge_hashtags(texts, [true.hashtags for true in labels])
+        found["hashtags"] = measure_hashtags(texts, [true.hashtags for true in labels])
     return {task: {name: round(value, 4) for name, value in asdict(figures).items()} for task, figures in found.items()}

@@ -69,7 +69,7 @@ class Hashtags:
     """Mean share of the true hashtags that a text holds."""
 
 
-def judge_categories(written: Sequence[str], true: Sequence[str], known: Collection[str]) -> Categories:
+def measure_categories(written: Sequence[str], true: Sequence[str], known: Collection[str]) -> Categories:
     """Compare generated categories with the true ones.
 
     Args:
@@ -81,7 +81,7 @@ def judge_categories(written: Sequence[str], true: Sequence[str], known: Collect
         ValueError: There is nothing to compare, or one list is longer.
 
     Example:
-        >>> judge_categories([" crime", "Heist"], ["Crime", "Drama"], {"Crime", "Drama"})
+        >>> measure_categories([" crime", "Heist"], ["Crime", "Drama"], {"Crime", "Drama"})
         Categories(count=2, accuracy=0.5, illusory=0.5)
     """
     _check(written, true)
@@ -91,7 +91,7 @@ def judge_categories(written: Sequence[str], true: Sequence[str], known: Collect
     return Categories(len(true), right / len(true), made_up / len(true))
 
 
-def judge_hashtags(written: Sequence[str], true: Sequence[Sequence[str]]) -> Hashtags:
+def measure_hashtags(written: Sequence[str], true: Sequence[Sequence[str]]) -> Hashtags:
     """Compare generated hashtags, separated by commas, with the true ones.
 
     Args:

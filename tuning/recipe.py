@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from base.frozen import Frozen
 from base.plugins import Kind
 from engines.seen import learnt_until
-from tuning.inputs import Inputs, Source
+from tuning.inputs import RecipeInputs, Source
 from tuning.workfolder import RESULT, WorkFolder, read_json
 
 O = TypeVar("O", bound=Frozen)  # noqa: E741 - options
@@ -107,7 +107,7 @@ class Recipe(Generic[O]):
     """What it minimises, in a line."""
     exports: str
     """What is written to --out."""
-    prepare: Callable[[Inputs, str, O], Job]
+    prepare: Callable[[RecipeInputs, str, O], Job]
     """Reads the inputs and makes the job, from the value of --model and the options."""
     example: str
     """A call that works, from `knowflow` on."""
@@ -132,7 +132,7 @@ def carry_out(
         job: The job.
         out: Folder of the tuned model; a new or an empty one, unless it goes on.
         resume: Go on with the tuning that lies in `out`; begin when there is none.
-        noted: Kind of data -> facts with the `newest_event` of what the job was made from, as `Inputs.noted` has them.
+        noted: Kind of data -> facts with the `newest_event` of what the job was made from, as in `RecipeInputs.noted`.
 
     Returns:
         What knowflow_tuning.json says: the plan, what `learn` returned, and `seen_until`, the newest event that the

@@ -20,7 +20,7 @@ PROMPT = "recgen"
 
 
 @dataclass(frozen=True)
-class Choice:
+class LearnableEvents:
     """Which training events become rows."""
 
     events: pl.DataFrame
@@ -33,7 +33,7 @@ class Choice:
     """[m] int64: the others, which are never learnt, in random order."""
 
 
-def choose_rows(dataset: Dataset, share: float, length: int, seed: int) -> Choice:
+def choose_rows(dataset: Dataset, share: float, length: int, seed: int) -> LearnableEvents:
     """Choose events by chance: those of the training part that have a history, and of these a share.
 
     Args:
@@ -47,10 +47,10 @@ def choose_rows(dataset: Dataset, share: float, length: int, seed: int) -> Choic
     history = histories(events, length)
     order = np.random.default_rng(seed).permutation(np.flatnonzero(history[:, -1] >= 0))
     count = int(len(order) * share + 1e-9)
-    return Choice(events, history, order[:count], order[count:])
+    return LearnableEvents(events, history, order[:count], order[count:])
 
 
-def write_rows(choice: Choice, rows: np.ndarray, dataset: Dataset, domain: Domain) -> list[Conversation]:
+def write_rows(choice: LearnableEvents, rows: np.ndarray, dataset: Dataset, domain: Domain) -> list[Conversation]:
     """Write events as conversations: history and target, and `yes` when the label is 1.
 
     Args:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ctr.adapters.protocol import Adapter, Plain, view_name
 from ctr.samples import Samples
 from ctr.views import View, knowledge_view
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 
 
 def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dict[str, View]:

@@ -18,7 +18,7 @@ from ctr.backbones.perceptron import perceptron
 from ctr.batch import Known
 from ctr.samples import Samples
 from ctr.views import View, knowledge_view
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 
 HIDDEN = (128, 32)
 """Widths of an expert, ReLU after both layers."""

@@ -24,7 +24,7 @@ from ctr.batch import Shown, States
 from ctr.examples import find_examples, shown_to_test, situations
 from ctr.samples import Samples
 from ctr.views import Examples
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 from retrieval.example_facts import example_facts
 from retrieval.examples import ExamplePool, ExampleRule, retrieve
 

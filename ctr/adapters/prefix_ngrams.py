@@ -22,7 +22,7 @@ from ctr.adapters.protocol import Adapter, Missing, view_name
 from ctr.batch import Known
 from ctr.samples import Samples
 from ctr.views import View, knowledge_view
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 
 LONGEST = 3
 """Codes of the longest prefix."""

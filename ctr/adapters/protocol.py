@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ctr.batch import Known, Shown, States
 from ctr.samples import Samples
 from ctr.views import Examples, View
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 from retrieval.examples import ExampleRule
 
 Prepare = Callable[[Sequence[Knowledge], Samples, int], Mapping[str, View]]

@@ -19,7 +19,7 @@ from ctr.adapters.protocol import Adapter, Plain, view_name
 from ctr.samples import Samples
 from ctr.statistics import user_residuals
 from ctr.views import View, entity_codes, knowledge_view, sample_view
-from feature_store.knowledge import Knowledge, as_of_rows
+from feature_store.vectors import Knowledge, as_of_rows
 
 SHRINK = 5.0
 """Ratings after which an item's mean counts half."""

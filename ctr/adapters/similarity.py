@@ -16,7 +16,7 @@ from torch import Tensor
 from ctr.adapters.protocol import Adapter, Plain, view_name
 from ctr.samples import Samples
 from ctr.views import View, history_view, knowledge_view, sample_view
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 
 TEMPERATURE = 0.1
 """What cosines are divided by before the softmax."""

@@ -19,7 +19,7 @@ from ctr.adapters.protocol import Adapter, Plain
 from ctr.samples import Samples
 from ctr.statistics import SHRINK, strictly_earlier
 from ctr.views import View, entity_codes, knowledge_view, sample_view
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 
 COMPONENTS = 48
 """Principal components of each encoding."""

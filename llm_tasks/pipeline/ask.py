@@ -43,7 +43,7 @@ class Asker:
 
     task: Task
     """The technique: its adapter answers, and runs are counted under its name."""
-    place: Workplace
+    workplace: Workplace
     """Data, engine and store."""
     writer: Writer
     """The store's writer, held for the whole loop."""
@@ -65,8 +65,8 @@ class Asker:
             WrongUse: There is no such prompt, or it uses a variable that is missing.
         """
         if (prompt, version) not in self._renderers:  # cached: making one reads files, and a loop asks many questions
-            chosen = choose_prompt(prompt, version, self.place.plugins)
-            self._renderers[prompt, version] = Renderer.of(self.task, chosen, self.place)
+            chosen = choose_prompt(prompt, version, self.workplace.plugins)
+            self._renderers[prompt, version] = Renderer.of(self.task, chosen, self.workplace)
         renderer = self._renderers[prompt, version]
         return Question(renderer.prompt, renderer.render(variables))
 
@@ -83,27 +83,27 @@ class Asker:
             EngineFault: The engine failed; its answers so far are kept.
             BudgetReached: The budget of all rounds is spent; the answers so far are kept.
         """
-        known, unfit = known_answers(self.place.store), self._unfit(questions)
+        known, unfit = known_answers(self.workplace.store), self._unfit(questions)
         by_prompt: dict[str, list[Question]] = {}
         for one in questions:
             if one.request.key not in known and one.request.key not in unfit:
                 by_prompt.setdefault(one.prompt.name, []).append(one)
         for of_one in by_prompt.values():
-            check_prompt(of_one[0].request, of_one[0].prompt, self.place)
+            check_prompt(of_one[0].request, of_one[0].prompt, self.workplace)
             spool, asks = Spool(), dict[str, int]()
             for one in of_one:
                 if one.request.key not in asks:
                     spool.add(one.request)
                 asks[one.request.key] = 0
             plan = TaskPlan(self.task, of_one[0].prompt, (), asks, spool=spool)
-            ask_plan(plan, self.place, self.writer, self.progress, self.spending)
+            ask_plan(plan, self.workplace, self.writer, self.progress, self.spending)
         return self._read(questions, unfit)
 
     def _unfit(self, questions: Sequence[Question]) -> dict[str, Answer]:
         """Return an error answer for every question that cannot be sent to the engine."""
         found = {}
         for request in [one.request for one in questions]:
-            if (fault := why_unfit(request, self.place.engine)) is not None:
+            if (fault := why_unfit(request, self.workplace.engine)) is not None:
                 kind, _, detail = fault.partition(": ")
                 found[request.key] = Answer(request.key, None, kind, detail)
         return found
@@ -111,6 +111,6 @@ class Asker:
     def _read(self, questions: Sequence[Question], unfit: Mapping[str, Answer]) -> list[Answer]:
         columns = ["key", "text", "error", "detail", "input_tokens", "output_tokens", "cached_tokens"]
         keys = [one.request.key for one in questions]
-        rows = read_answers(self.place.store, keys, columns)
+        rows = read_answers(self.workplace.store, keys, columns)
         there = {row["key"]: Answer(**{**row, "detail": row["detail"] or ""}) for row in rows.iter_rows(named=True)}
         return [unfit.get(key) or there[key] for key in keys]

@@ -54,7 +54,7 @@ class Before:
         unparsed = table.filter(pl.col("error").str.starts_with("parse"))["row"].to_list()
         return cls(table, made, text_keys, frozenset(table["entity"].to_list()), frozenset(unparsed))
 
-    def judge(
+    def status_of(
         self, row: str, entity: str, digest: str, prompt: Prompt | None, model: ModelIdentity, *, known: bool
     ) -> tuple[Status, str]:
         """Return whether a row is cached, new or changed, and why."""

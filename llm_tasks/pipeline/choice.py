@@ -29,20 +29,20 @@ class Candidate(NamedTuple):
     """When it was answered."""
 
 
-class Choice:
+class CandidateChooser:
     """Collects the candidates of a plan's rows and chooses among them.
 
     Args:
         plan: A plan whose calls have all been answered, if only with errors.
-        place: Domain and store.
+        workplace: Domain and store.
     """
 
-    def __init__(self, plan: TaskPlan, place: Workplace) -> None:
-        self._plan, self._domain = plan, place.domain
+    def __init__(self, plan: TaskPlan, workplace: Workplace) -> None:
+        self._plan, self._domain = plan, workplace.domain
         self._gathered: dict[str, Candidate] = {}
         self.wanted = frozenset(key for planned in plan.rows for key in planned.candidates)
         columns = ["row", "answer_key", "created_at"]
-        lineage = read_lineage(place.store, [plan.task.name], columns) if self.wanted else None
+        lineage = read_lineage(workplace.store, [plan.task.name], columns) if self.wanted else None
         self._before = {} if lineage is None else {row: (key, made_at) for row, key, made_at in lineage.iter_rows()}
         self._encoder: DenseEncoder | None = None
 

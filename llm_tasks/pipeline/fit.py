@@ -34,12 +34,12 @@ class Renderer:
     """Whether a row that is too long may show less."""
 
     @classmethod
-    def of(cls, task: Task, prompt: Prompt, place: Workplace) -> "Renderer":
+    def of(cls, task: Task, prompt: Prompt, workplace: Workplace) -> "Renderer":
         """Build the renderer of a technique."""
-        front, options = prompt.front, place.options_of(task)
-        keys = AnswerKeys(place.identity_of(task), front.sampling, front.answer_schema)
+        front, options = prompt.front, workplace.options_of(task)
+        keys = AnswerKeys(workplace.identity_of(task), front.sampling, front.answer_schema)
         may_shorten = options.too_long == "drop_oldest"
-        return cls(prompt, place.domain, place.engine, keys, place.adapter_of(task), may_shorten)
+        return cls(prompt, workplace.domain, workplace.engine, keys, workplace.adapter_of(task), may_shorten)
 
     def request(self, row: Row) -> Request:
         """Render a row into a request; its key is the key of the answer."""

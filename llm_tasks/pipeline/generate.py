@@ -70,13 +70,13 @@ class Generated:
 
 
 def generate(
-    plan: TaskPlan, place: Workplace, writer: Writer, progress: Progress, spending: Spending | None = None
+    plan: TaskPlan, workplace: Workplace, writer: Writer, progress: Progress, spending: Spending | None = None
 ) -> Generated:
     """Ask the calls of a plan, then write the lineage of all its rows.
 
     Args:
         plan: A plan from `plan_task`, made while the writer was held.
-        place: Data, engine and store.
+        workplace: Data, engine and store.
         writer: The store's writer.
         progress: Called with the number of finished calls.
         spending: Prices, budget and observer; without it, nothing is limited.
@@ -88,8 +88,8 @@ def generate(
         EngineFault: The engine failed; its answers so far are kept, and the lineage is unchanged.
         BudgetReached: The budget is spent; the answers so far are kept, and the lineage is unchanged.
     """
-    last = ask_plan(plan, place, writer, progress, spending or Spending())
-    errors = write_rows(plan, place, writer)
+    last = ask_plan(plan, workplace, writer, progress, spending or Spending())
+    errors = write_rows(plan, workplace, writer)
     return Generated(
         task=plan.task.name,
         rows=len(plan.rows),
@@ -106,7 +106,7 @@ def generate(
     )
 
 
-def ask_plan(plan: TaskPlan, place: Workplace, writer: Writer, progress: Progress, spending: Spending) -> Reading:
+def ask_plan(plan: TaskPlan, workplace: Workplace, writer: Writer, progress: Progress, spending: Spending) -> Reading:
     """Ask the calls of a plan and store the answers; the lineage is not changed.
 
     Returns:
@@ -118,25 +118,25 @@ def ask_plan(plan: TaskPlan, place: Workplace, writer: Writer, progress: Progres
     """
     meter = Meter(plan.task.name, len(plan.asks), spending.prices)
     try:
-        _ask(plan, place, writer, progress, spending, meter)
+        _ask(plan, workplace, writer, progress, spending, meter)
     finally:
         if meter.done:
-            write_run(writer, _run_row(plan, place, meter.read()))
+            write_run(writer, _run_row(plan, workplace, meter.read()))
             spending.observe(meter.read())
     return meter.read()
 
 
 def _ask(
-    plan: TaskPlan, place: Workplace, writer: Writer, progress: Progress, spending: Spending, meter: Meter
+    plan: TaskPlan, workplace: Workplace, writer: Writer, progress: Progress, spending: Spending, meter: Meter
 ) -> None:
     """Write every answer to disk as it comes; also recover what a killed run left."""
     in_flight: dict[str, Request] = {}
     with answer_log(writer) as log:
         if not plan.asks:
             return
-        shared, what = _shared_columns(plan, place), meter.read().what
+        shared, what = _shared_columns(plan, workplace), meter.read().what
         committed_at = observed_at = time.monotonic()
-        for raw in _answers(place, requests_of(plan, spending.budget, in_flight), in_flight, plan, spending):
+        for raw in _answers(workplace, requests_of(plan, spending.budget, in_flight), in_flight, plan, spending):
             answer = checked(raw)
             request = in_flight.pop(answer.key)
             log.append(_answer_row(answer, request, shared))
@@ -169,12 +169,12 @@ def requests_of(plan: TaskPlan, budget: Budget, in_flight: dict[str, Request]) -
 
 
 def _answers(
-    place: Workplace, requests: Iterator[Request], in_flight: dict[str, Request], plan: TaskPlan, spending: Spending
+    workplace: Workplace, requests: Iterator[Request], in_flight: dict[str, Request], plan: TaskPlan, spending: Spending
 ) -> Iterator[Answer]:
     """Yield the engine's answers; raise a readable error if it breaks its contract or the budget is spent."""
-    done, total, model = 0, len(plan.asks), place.engine.identity.model
+    done, total, model = 0, len(plan.asks), workplace.engine.identity.model
     try:
-        for answer in place.engine.generate(requests):
+        for answer in workplace.engine.generate(requests):
             if answer.key not in in_flight:
                 raise EngineFault(
                     f"the engine of {model} answered a request that is not open: {answer.key} was answered before, or"
@@ -213,11 +213,11 @@ def checked(answer: Answer) -> Answer:
     return replace(answer, detail=answer.detail.encode("utf-8", errors="backslashreplace").decode())
 
 
-def _shared_columns(plan: TaskPlan, place: Workplace) -> dict[str, Any]:
+def _shared_columns(plan: TaskPlan, workplace: Workplace) -> dict[str, Any]:
     """Return the columns that all answers of a technique share."""
     if plan.prompt is None:
         return {}
-    identity, front = place.identity_of(plan.task), plan.prompt.front
+    identity, front = workplace.identity_of(plan.task), plan.prompt.front
     return {
         "prompt": plan.prompt.name,
         "seen_until": identity.seen_until,
@@ -225,7 +225,7 @@ def _shared_columns(plan: TaskPlan, place: Workplace) -> dict[str, Any]:
         "revision": identity.revision,
         "adapter": identity.adapter,
         "answer_schema": json.dumps(dict(front.answer_schema), sort_keys=True),
-        "knowledge_cutoff": place.cutoff,
+        "knowledge_cutoff": workplace.cutoff,
     }
 
 
@@ -245,11 +245,11 @@ def _answer_row(answer: Answer, request: Request, shared: dict[str, Any]) -> dic
     }
 
 
-def _run_row(plan: TaskPlan, place: Workplace, last: Reading) -> dict[str, Any]:
+def _run_row(plan: TaskPlan, workplace: Workplace, last: Reading) -> dict[str, Any]:
     return {
         "task": plan.task.name,
         "prompt": plan.prompt.name if plan.prompt else "",
-        "model": model_name(place.identity_of(plan.task)),
+        "model": model_name(workplace.identity_of(plan.task)),
         "calls": last.done,
         "failed": sum(last.errors.values()),
         "input_tokens": last.input_tokens,

@@ -14,7 +14,7 @@ from feature_store.lineage import read_lineage
 from llm_tasks.pipeline.before import Before, Status
 from llm_tasks.pipeline.estimate import Estimate, estimate
 from llm_tasks.pipeline.fit import Renderer
-from llm_tasks.pipeline.judge import AGAIN, Judge, PlannedRow
+from llm_tasks.pipeline.row_planner import AGAIN, PlannedRow, RowPlanner
 from llm_tasks.pipeline.spool import Spool
 from llm_tasks.pipeline.task import Row, SampledOptions, Task
 from llm_tasks.pipeline.workplace import Workplace
@@ -80,7 +80,7 @@ class TaskPlan:
 
 def plan_task(
     task: Task,
-    place: Workplace,
+    workplace: Workplace,
     *,
     retry: Collection[str] = (),
     asked_before: Collection[str] = frozenset(),
@@ -90,7 +90,7 @@ def plan_task(
 
     Args:
         task: The technique.
-        place: Data, engine and store.
+        workplace: Data, engine and store.
         retry: Kinds of stored errors, such as `refused` or `parse`; `all` is every kind. If given, the plan holds only
             rows with these errors, to be asked again.
         asked_before: Keys that earlier techniques of this refresh ask: techniques with the same prompt share answers.
@@ -99,24 +99,24 @@ def plan_task(
     Returns:
         The plan; nothing is written.
     """
-    version = place.options_of(task).prompt_version
-    prompt = choose_prompt(task.prompt, version, place.plugins) if task.prompt else None
-    judge = Judge(
+    version = workplace.options_of(task).prompt_version
+    prompt = choose_prompt(task.prompt, version, workplace.plugins) if task.prompt else None
+    planner = RowPlanner(
         task=task,
         prompt=prompt,
-        identity=place.identity_of(task),
-        before=Before.read(place.store, task.name),
-        answers={**known_answers(place.store), **dict.fromkeys(asked_before)} if prompt else {},
+        identity=workplace.identity_of(task),
+        before=Before.read(workplace.store, task.name),
+        answers={**known_answers(workplace.store), **dict.fromkeys(asked_before)} if prompt else {},
         retry=frozenset(retry),
-        candidates=number_of_candidates(task, prompt, place),
+        candidates=number_of_candidates(task, prompt, workplace),
     )
     rows: dict[str, PlannedRow] = {}
     tokens: dict[str, int] = {}
     shortened: set[str] = set()
     replaced, spool = False, Spool()
-    for row, request, fault, shorter in task_rows(task, prompt, place):
-        dated = known_from(row, judge.identity.seen_until if prompt and task.entity != "event" else None)
-        planned, asked = judge.plan(dated, request, fault)
+    for row, request, fault, shorter in task_rows(task, prompt, workplace):
+        dated = known_from(row, planner.identity.seen_until if prompt and task.entity != "event" else None)
+        planned, asked = planner.plan(dated, request, fault)
         if planned.row in rows and _newer(rows[planned.row].seen_until, row.seen_until):
             continue
         (shortened.add if shorter else shortened.discard)(planned.row)
@@ -127,18 +127,18 @@ def plan_task(
             if one.key in tokens:
                 continue
             if not tokens:
-                check_prompt(one, prompt, place)
-            tokens[one.key] = place.engine.count_tokens(one.messages) if count_tokens else 0
+                check_prompt(one, prompt, workplace)
+            tokens[one.key] = workplace.engine.count_tokens(one.messages) if count_tokens else 0
             spool.add(one)
-    there = frozenset(read_lineage(place.store, task.needs, ["row"])["row"])
-    gone = () if retry else judge.before.withdrawn(rows.keys(), place.dataset, judge.identity, there)
+    there = frozenset(read_lineage(workplace.store, task.needs, ["row"])["row"])
+    gone = () if retry else planner.before.withdrawn(rows.keys(), workplace.dataset, planner.identity, there)
     if retry:
         rows = {key: row for key, row in rows.items() if row.why.startswith(AGAIN)}
         shortened &= rows.keys()
     if replaced or retry:
         wanted = {key for row in rows.values() for key in (row.answer_key, *row.candidates)}
         tokens = {key: count for key, count in tokens.items() if key in wanted}
-    guess = estimate(place.store, prompt, judge.identity) if prompt and tokens else None
+    guess = estimate(workplace.store, prompt, planner.identity) if prompt and tokens else None
     return TaskPlan(task, prompt, tuple(rows.values()), tokens, gone, len(shortened), guess, spool=spool)
 
 
@@ -179,13 +179,13 @@ def _newer(one: datetime | None, other: datetime | None) -> bool:
     return one is not None and other is not None and one > other
 
 
-def number_of_candidates(task: Task, prompt: Prompt | None, place: Workplace) -> int:
+def number_of_candidates(task: Task, prompt: Prompt | None, workplace: Workplace) -> int:
     """Return how many answers each row of a technique gets.
 
     Raises:
         WrongUse: Several are requested, but the prompt always gives the same one.
     """
-    options = place.options_of(task)
+    options = workplace.options_of(task)
     number = options.candidates if isinstance(options, SampledOptions) else 1
     if number > 1 and prompt is not None and not prompt.front.sampling.get("temperature"):
         what = f"tasks.{task.name}.candidates: {prompt.file} has temperature 0, so all answers would be the same"
@@ -193,13 +193,13 @@ def number_of_candidates(task: Task, prompt: Prompt | None, place: Workplace) ->
     return number
 
 
-def check_prompt(request: Request, prompt: Prompt | None, place: Workplace) -> None:
+def check_prompt(request: Request, prompt: Prompt | None, workplace: Workplace) -> None:
     """Let an engine that has a method `check` inspect one request of a prompt before any call is paid for.
 
     Raises:
         WrongUse: The engine cannot answer this prompt at all; the text says why.
     """
-    check = getattr(place.engine, "check", None)
+    check = getattr(workplace.engine, "check", None)
     if check is None or prompt is None:
         return
     try:
@@ -213,10 +213,10 @@ Planned = tuple[Row, Request | None, str | None, bool]
 """A row, its request (None if no model is asked), why it cannot be asked, and whether it was shortened."""
 
 
-def task_rows(task: Task, prompt: Prompt | None, place: Workplace) -> Iterator[Planned]:
+def task_rows(task: Task, prompt: Prompt | None, workplace: Workplace) -> Iterator[Planned]:
     """Yield a technique's rows with their requests, shortened if they would not fit the model's context."""
-    renderer = Renderer.of(task, prompt, place) if prompt else None
-    for made in task.rows(place.inputs_of(task)):
+    renderer = Renderer.of(task, prompt, workplace) if prompt else None
+    for made in task.rows(workplace.inputs_of(task)):
         row = known_after_reads(task, made)
         if renderer is None:
             yield row, None, None, False

@@ -12,7 +12,7 @@ from feature_store.database import Writer
 from feature_store.lineage import delete_lineage, part_name, read_lineage, row_key, write_lineage
 from feature_store.vectors import text_key
 from llm_tasks.pipeline.before import model_name
-from llm_tasks.pipeline.choice import Candidate, Choice
+from llm_tasks.pipeline.choice import Candidate, CandidateChooser
 from llm_tasks.pipeline.parse import ParseFault, Parser, one_of
 from llm_tasks.pipeline.plan import PlannedRow, TaskPlan
 from llm_tasks.pipeline.task import Parts, Task
@@ -35,19 +35,19 @@ Made = tuple[PlannedRow, Parts | None, str | None]
 """A row, its texts, and the error if there is no text."""
 
 
-def write_rows(plan: TaskPlan, place: Workplace, writer: Writer) -> dict[str, int]:
+def write_rows(plan: TaskPlan, workplace: Workplace, writer: Writer) -> dict[str, int]:
     """Parse the stored answers of a plan, write the lineage rows that changed and delete the withdrawn ones.
 
     Args:
         plan: A plan whose calls have all been answered, if only with errors.
-        place: Engine and store.
+        workplace: Engine and store.
         writer: The store's writer.
 
     Returns:
         Number of rows without a text, by kind of error.
     """
     task = plan.task
-    lineage = read_lineage(place.store, [task.name, *parts_of(task)], ["row", "task", "entity", "as_of", *COMPARED])
+    lineage = read_lineage(workplace.store, [task.name, *parts_of(task)], ["row", "task", "entity", "as_of", *COMPARED])
     # 64-bit hashes: it would take billions of rows for a changed one to look unchanged.
     before = {row[0]: hash(row[4:]) for row in lineage.iter_rows()}
     # Rows of parts, with the row that they belong to: those that are not made again are deleted.
@@ -55,8 +55,8 @@ def write_rows(plan: TaskPlan, place: Workplace, writer: Writer) -> dict[str, in
     del lineage
     errors: Counter[str] = Counter()
     changed: list[dict[str, Any]] = []
-    shared, again, made_again = _shared_columns(plan, place), set[str](), set[str]()
-    for planned, texts, error in _made(plan, place):
+    shared, again, made_again = _shared_columns(plan, workplace), set[str](), set[str]()
+    for planned, texts, error in _made(plan, workplace):
         if error:
             errors[error.split(":")[0]] += 1
         again.add(planned.row)
@@ -79,8 +79,8 @@ def parts_of(task: Task) -> list[str]:
     return [part_name(task.name, part) for part in task.parts]
 
 
-def _shared_columns(plan: TaskPlan, place: Workplace) -> dict[str, Any]:
-    identity = place.identity_of(plan.task)
+def _shared_columns(plan: TaskPlan, workplace: Workplace) -> dict[str, Any]:
+    identity = workplace.identity_of(plan.task)
     return {
         "entity_type": plan.task.entity,
         "prompt": plan.prompt.name if plan.prompt else None,
@@ -118,7 +118,7 @@ def _own_columns(planned: PlannedRow, text: str | None, error: str | None) -> di
     }
 
 
-def _made(plan: TaskPlan, place: Workplace) -> Iterator[Made]:
+def _made(plan: TaskPlan, workplace: Workplace) -> Iterator[Made]:
     """Yield every row of a plan: first those without an answer, then the others in the order of stored answers."""
     waiting: dict[str, PlannedRow] = {}
     several = [planned for planned in plan.rows if planned.candidates]
@@ -134,10 +134,10 @@ def _made(plan: TaskPlan, place: Workplace) -> Iterator[Made]:
             waiting[planned.answer_key] = planned
     if plan.prompt is None or not (waiting or several):
         return
-    parser, identity = Parser(plan.prompt.front.answer_schema), place.identity_of(plan.task)
+    parser, identity = Parser(plan.prompt.front.answer_schema), workplace.identity_of(plan.task)
     columns = ["key", "text", "error", "detail", "created_at"]
-    choice = Choice(plan, place)
-    for answers in scan_answers(place.store, columns, identity.model, identity.revision, identity.adapter):
+    choice = CandidateChooser(plan, workplace)
+    for answers in scan_answers(workplace.store, columns, identity.model, identity.revision, identity.adapter):
         for key, raw, error, detail, created_at in answers.iter_rows():
             if key not in waiting and key not in choice.wanted:
                 continue
@@ -153,7 +153,7 @@ def _made(plan: TaskPlan, place: Workplace) -> Iterator[Made]:
     yield from map(partial(_chosen, choice), several)
 
 
-def _chosen(choice: Choice, planned: PlannedRow) -> Made:
+def _chosen(choice: CandidateChooser, planned: PlannedRow) -> Made:
     """Make a row with several sampled answers."""
     best, text, fault = choice.made(planned)
     return best, None if text is None else Parts(text, {}), fault

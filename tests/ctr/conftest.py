@@ -14,7 +14,7 @@ import torch
 
 from ctr.batch import Fields, States
 from ctr.samples import Samples, build_samples
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 from sources.config import SplitConfig
 from sources.events import histories, with_parts
 from sources.tables import Dataset, event_id

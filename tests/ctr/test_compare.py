@@ -17,8 +17,8 @@ from ctr.config import ExamplesConfig, TrainConfig, Trial
 from ctr.controls import arms_of
 from ctr.learners import make_model
 from ctr.train import rows_of, score, train
-from feature_store.knowledge import Knowledge
 from feature_store.lineage import VectorName
+from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import CODES, Arm, Use
 from llm_tasks.pipeline.catalogue import find_tasks
 

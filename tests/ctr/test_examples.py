@@ -8,7 +8,7 @@ import pytest
 
 from base.faults import WrongUse
 from ctr.examples import REPORTED, ExampleRows, find_examples, shown_to_test, situations
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 from retrieval.examples import ExamplePool, ExampleRule, Retrieved, Situations, retrieve
 from sources.tables import event_id
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from ctr.adapters.quality import MOMENTS, item_residuals, known_before, moments_of, out_of_fold, prepare
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 
 FOLDS = 3
 

@@ -8,7 +8,7 @@ import torch
 
 from ctr.adapters import similarity
 from ctr.adapters.similarity import history_similarity, prepare
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 
 
 def naive(target, history, rating, surprise, liked, mask):

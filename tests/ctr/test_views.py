@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctr.views import View, history_view, knowledge_view, sample_view
-from feature_store.knowledge import Knowledge
+from feature_store.vectors import Knowledge
 
 EVENTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=12)
 ROWS = st.sets(st.tuples(st.integers(0, 5), st.integers(0, 6)), max_size=12)  # ids 4 and 5 are of nobody

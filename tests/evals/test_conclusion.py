@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import evals.words
 from evals.conclusion import claims, conclude, conclude_both, subject_of
-from evals.words import judge, signed
+from evals.words import signed, verdict_on
 
 SEGMENTS = {
     "all": {"rows": 10358, "users": 610, "largest_user_share": 0.0261, "no_interval": None},
@@ -229,10 +229,10 @@ def test_a_gain_over_facts_is_never_claimed_when_its_interval_holds_zero(a, b, c
 
 
 def test_a_lower_logloss_is_better():
-    assert judge(DOWN, higher_is_better=False) == "better"
-    assert judge(UP, higher_is_better=False) == "worse"
-    assert judge({"low": 0.0, "high": 0.0}) == "none"
-    assert judge({"low": 0.0, "high": 0.1}) == "none"
+    assert verdict_on(DOWN, higher_is_better=False) == "better"
+    assert verdict_on(UP, higher_is_better=False) == "worse"
+    assert verdict_on({"low": 0.0, "high": 0.0}) == "none"
+    assert verdict_on({"low": 0.0, "high": 0.1}) == "none"
 
 
 @given(st.floats(1e-9, 1))

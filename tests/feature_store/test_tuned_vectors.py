@@ -7,14 +7,13 @@ import polars as pl
 import pytest
 
 from feature_store.database import Store
-from feature_store.knowledge import as_of_rows
 from feature_store.leak_check import leak_check
 from feature_store.leak_evidence import Evidence
 from feature_store.leak_made import UNSAID
 from feature_store.lineage import EPOCH, row_key, write_lineage
 from feature_store.releases import publish, released_knowledge
 from feature_store.schemas import LINEAGE
-from feature_store.vectors import text_key, write_vectors
+from feature_store.vectors import as_of_rows, text_key, write_vectors
 from sources.tables import event_id
 
 NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from logs import START, dataset, log
 
 from engines.request import messages_json
-from feature_store.knowledge import as_of_rows
+from feature_store.vectors import as_of_rows
 from llm_tasks.item_facts import item_facts
 from llm_tasks.kar_item import kar_item
 from llm_tasks.kar_user import KarUserOptions, kar_user, show_history, snapshot_positions

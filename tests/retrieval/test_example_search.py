@@ -7,11 +7,10 @@ import polars as pl
 import pytest
 
 from feature_store.database import Store
-from feature_store.knowledge import Knowledge
 from feature_store.lineage import EPOCH, row_key, write_lineage
 from feature_store.releases import publish
 from feature_store.schemas import LINEAGE
-from feature_store.vectors import text_key, write_vectors
+from feature_store.vectors import Knowledge, text_key, write_vectors
 from retrieval.example_search import ExampleSearch, open_examples
 from retrieval.examples import ExamplePool, ExampleRule, Situations, encodings
 from sources.tables import event_id

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from base.faults import WrongUse
-from tuning.inputs import Inputs, Readers
+from tuning.inputs import Readers, RecipeInputs
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ def inputs(make_shop):
     )
     given = readers(load_config(shop.config))
     given = Readers(**{**vars(given), "texts": lambda task: table})
-    return Inputs("encoder", ("notes", "pairs"), given)
+    return RecipeInputs("encoder", ("notes", "pairs"), given)
 
 
 def test_the_newest_text_of_a_technique_counts_as_seen_beside_the_events(inputs):

@@ -10,8 +10,8 @@ from base.progress import silent
 from prompts.notes import Guides, Labels, compression
 from tuning.contrastive import tune_encoder
 from tuning.note_batches import NoteRow, collate_notes, note_row, question
-from tuning.note_generation import Question, answer, judge, make_questions, most_common, written_figures
-from tuning.note_measures import judge_categories, judge_hashtags
+from tuning.note_generation import Question, answer, make_questions, measure_answers, most_common, written_figures
+from tuning.note_measures import measure_categories, measure_hashtags
 from tuning.note_model import load_note_model
 from tuning.note_pairs import share_of
 
@@ -112,15 +112,15 @@ def test_the_figures_are_those_of_the_plain_measures():
     true = {"a": Labels("Crime", ("Crime", "Noir")), "b": Labels("War", ("War",))}
     asked = make_questions(true, {"a": "Heat", "b": "Fury"}, true, GUIDES, most=9, seed=0)
 
-    found = judge(asked, ["crime", "Noir, Heist", "Heist", "War"], ["Crime", "War", "Noir"])
+    found = measure_answers(asked, ["crime", "Noir, Heist", "Heist", "War"], ["Crime", "War", "Noir"])
 
-    categories = judge_categories(["crime", "Heist"], ["Crime", "War"], ["Crime", "War", "Noir"])
-    hashtags = judge_hashtags(["Noir, Heist", "War"], [["Crime", "Noir"], ["War"]])
+    categories = measure_categories(["crime", "Heist"], ["Crime", "War"], ["Crime", "War", "Noir"])
+    hashtags = measure_hashtags(["Noir, Heist", "War"], [["Crime", "Noir"], ["War"]])
     assert found["category"] == {name: pytest.approx(value, abs=1e-4) for name, value in vars(categories).items()}
     assert found["hashtags"] == {name: pytest.approx(value, abs=1e-4) for name, value in vars(hashtags).items()}
     assert (found["category"]["accuracy"], found["category"]["illusory"]) == (0.5, 0.5)
     assert (found["hashtags"]["precision"], found["hashtags"]["recall"]) == (0.75, 0.75)
-    assert judge(asked[:1], ["Crime"], ["Crime"]).keys() == {"category"}
+    assert measure_answers(asked[:1], ["Crime"], ["Crime"]).keys() == {"category"}
     assert written_figures([], true, true, [], []) is None
 
 
@@ -138,9 +138,9 @@ def test_a_tuned_model_writes_about_items_it_never_learnt_and_the_folder_says_ho
     asked = make_questions(held, texts, labels, GUIDES, 8, config.seed)
     before = answer(load_note_model(tiny, compression(FILMS), config), asked, texts, GUIDES, 32, silent)
     known = {tag for true in labels.values() for tag in true.hashtags}
-    assert found["before"] == judge(asked, before, known)
+    assert found["before"] == measure_answers(asked, before, known)
     learnt = [true for item, true in labels.items() if item not in held]
-    assert found["most_common"] == judge(asked, most_common(asked, learnt), known)
+    assert found["most_common"] == measure_answers(asked, most_common(asked, learnt), known)
     assert found["items"] == found["after"]["category"]["count"] == found["after"]["hashtags"]["count"] == 8
     assert (found["before"]["category"]["accuracy"], found["before"]["category"]["illusory"]) == (0, 1)
     assert found["after"]["category"]["illusory"] < 0.5

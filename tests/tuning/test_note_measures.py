@@ -5,11 +5,11 @@ from collections import Counter
 
 import pytest
 
-from tuning.note_measures import judge_categories, judge_hashtags
+from tuning.note_measures import measure_categories, measure_hashtags
 
 
 def test_categories_are_right_wrong_or_made_up():
-    found = judge_categories(
+    found = measure_categories(
         ["Crime", " drama ", "Crime", "Heist"], ["Crime", "Drama", "War", "War"], ["Crime", "Drama", "War"]
     )
 
@@ -17,7 +17,7 @@ def test_categories_are_right_wrong_or_made_up():
 
 
 def test_hashtags_are_counted_whatever_their_order_and_capitals():
-    found = judge_hashtags(["War, crime", "Drama", ""], [["Crime", "War", "Noir"], ["Drama"], ["War"]])
+    found = measure_hashtags(["War, crime", "Drama", ""], [["Crime", "War", "Noir"], ["Drama"], ["War"]])
 
     assert found.precision == pytest.approx((1 + 1 + 0) / 3)
     assert found.recall == pytest.approx((2 / 3 + 1 + 0) / 3)
@@ -44,14 +44,14 @@ def test_bleu_is_the_formula_and_a_perfect_text_has_the_highest_scores():
     true = [["a b c d e f"], ["g h i j k"]]
     written = ["a b c d x f", "g h i j"]
 
-    assert judge_hashtags(written, true).bleu == pytest.approx(bleu(written, [tags[0] for tags in true]), abs=1e-6)
-    perfect = judge_hashtags([tags[0] for tags in true], true)
+    assert measure_hashtags(written, true).bleu == pytest.approx(bleu(written, [tags[0] for tags in true]), abs=1e-6)
+    perfect = measure_hashtags([tags[0] for tags in true], true)
     assert (perfect.bleu, perfect.chrf) == pytest.approx((100, 100))
-    assert judge_hashtags(written, true).chrf < 100
+    assert measure_hashtags(written, true).chrf < 100
 
 
 def test_nothing_to_compare_is_refused():
     with pytest.raises(ValueError, match="0 generated texts for 0 items"):
-        judge_categories([], [], ["War"])
+        measure_categories([], [], ["War"])
     with pytest.raises(ValueError, match="1 generated texts for 2 items"):
-        judge_hashtags(["War"], [["War"], ["Crime"]])
+        measure_hashtags(["War"], [["War"], ["Crime"]])

@@ -20,7 +20,7 @@ from pydantic import Field
 from base.faults import WrongUse
 from engines.model_folder import minilm_folder
 from tuning.config import ContrastiveConfig
-from tuning.inputs import Inputs
+from tuning.inputs import RecipeInputs
 from tuning.note_pairs import share_of
 from tuning.recipe import Job, Line, Made, Note, Recipe, Shown, Table
 
@@ -40,7 +40,7 @@ class EncoderOptions(ContrastiveConfig):
     """Notes show an item's fields; without, a language model learns to find them out."""
 
 
-def prepare(inputs: Inputs, model: str, options: EncoderOptions) -> Job:
+def prepare(inputs: RecipeInputs, model: str, options: EncoderOptions) -> Job:
     """Count pairs, write notes, and find the model."""
     base = _folder_of(model)
     items = inputs.items()["item"]

@@ -20,7 +20,7 @@ from typing import Literal
 from pydantic import Field
 
 from tuning.config import RewriteConfig, check_merged
-from tuning.inputs import Inputs, JudgedRewrites
+from tuning.inputs import JudgedRewrites, RecipeInputs
 from tuning.instructions import rewrite_mixture
 from tuning.recipe import Job, Line, Made, Note, Recipe, Shown, Table
 
@@ -38,7 +38,7 @@ class RewriteOptions(RewriteConfig):
     """Also write what each rewrite was judged to be worth, to this new Parquet file."""
 
 
-def prepare(inputs: Inputs, model: str, options: RewriteOptions) -> Job:
+def prepare(inputs: RecipeInputs, model: str, options: RewriteOptions) -> Job:
     """Judge the rewrites, find the model, and make the job of the stage.
 
     Both stages measure how validation queries' rewrites are ranked, before and after.

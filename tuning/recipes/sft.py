@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import Field
 
 from tuning.config import TuningConfig, check_merged
-from tuning.inputs import Inputs
+from tuning.inputs import RecipeInputs
 from tuning.recipe import Job, Line, Made, Note, Recipe, Shown, Table
 
 
@@ -27,7 +27,7 @@ class SftOptions(TuningConfig):
     """JSONL file of general instructions, one {messages: [...]} a line."""
 
 
-def prepare(inputs: Inputs, model: str, options: SftOptions) -> Job:
+def prepare(inputs: RecipeInputs, model: str, options: SftOptions) -> Job:
     """Mix what is learnt, and find the model."""
     check_merged(options)
     mixture = inputs.mixture(options, options.instructions)

@@ -8,7 +8,7 @@ import pytest
 from engines.model_folder import minilm_folder
 from engines.request import ModelIdentity, Request, answer_key, candidates_of
 from feature_store.answers import read_answers
-from llm_tasks.pipeline.choice import Choice
+from llm_tasks.pipeline.choice import CandidateChooser
 from prompts.library import choose_prompt
 from sources.faults import SourceFaults
 
@@ -91,7 +91,7 @@ def test_a_second_run_asks_nothing_and_compares_nothing(make_shop, monkeypatch):
     def compared(*_: object) -> None:
         raise AssertionError("compared again")
 
-    monkeypatch.setattr(Choice, "_best", compared)
+    monkeypatch.setattr(CandidateChooser, "_best", compared)
     done = shop.ask("cot_examples")
 
     assert done.calls == 0

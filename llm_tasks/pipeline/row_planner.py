@@ -1,4 +1,4 @@
-"""Judge one row of a plan: whether its answer exists, whether to ask for it, and why."""
+"""Plan one row: whether its answer exists, whether to ask for it, and why."""
 
 import hashlib
 import json
@@ -54,7 +54,7 @@ class PlannedRow:
 
 
 @dataclass(frozen=True)
-class Judge:
+class RowPlanner:
     """Compares the rows that one technique yields with what the store holds."""
 
     task: Task
@@ -73,7 +73,7 @@ class Judge:
     """Number of answers for each row."""
 
     def plan(self, row: Row, request: Request | None, fault: str | None) -> tuple[PlannedRow, Sequence[Request]]:
-        """Judge one row.
+        """Plan one row.
 
         Args:
             row: The row.
@@ -126,4 +126,4 @@ class Judge:
             return ("changed", f"{AGAIN}: {error}") if again else ("failed", error)
         if known and key in self.before.unparsed and self.retry & {"all", "parse"}:
             return "changed", f"{AGAIN}: parse"
-        return self.before.judge(key, row.entity, digest, self.prompt, self.identity, known=known)
+        return self.before.status_of(key, row.entity, digest, self.prompt, self.identity, known=known)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_store.knowledge import as_of_rows
+from feature_store.vectors import as_of_rows
 
 moment = st.integers(min_value=0, max_value=6)
 entity = st.integers(min_value=0, max_value=3)
