@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctr.samples import Samples
-from evals import segments
+from evals import comparison
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def samples() -> Samples:
 
 def test_an_item_is_cold_below_five_training_events(samples):
     # Item 0 has five; item 1 has four, its test events do not count; item 2 has none, its validation event neither.
-    assert segments.cold_rows(samples).tolist() == [False] * 5 + [True] * 5 + [False, True, True, True]
+    assert comparison.cold_rows(samples).tolist() == [False] * 5 + [True] * 5 + [False, True, True, True]
 
 
 def test_segments_mark_the_test_rows_alone(samples):
     knows = np.array([True] * 10 + [True, True, False, True])
 
-    found = segments.segments_of_test(samples, knows)
+    found = comparison.segments_of_test(samples, knows)
 
     assert {name: mask.tolist() for name, mask in found.items()} == {
         "all": [True] * 4,
@@ -54,27 +54,27 @@ def test_coverage_is_a_share_of_all_of_test_and_of_cold_test_rows(samples):
     knows = np.array([True] * 3 + [False] * 7 + [False, True, False, True])
 
     # 5 of 14 rows, 2 of 4 test rows, 2 of the 3 cold ones
-    assert segments.coverage(samples, knows) == {"all": 5 / 14, "test": 0.5, "cold": pytest.approx(2 / 3)}
+    assert comparison.coverage(samples, knows) == {"all": 5 / 14, "test": 0.5, "cold": pytest.approx(2 / 3)}
 
 
 def test_without_test_rows_nothing_is_covered(samples):
     samples.part[:] = 0
 
-    assert segments.coverage(samples, np.ones(14, dtype=bool)) == {"all": 1, "test": 0, "cold": 0}
-    assert all(len(mask) == 0 for mask in segments.segments_of_test(samples, np.ones(14, dtype=bool)).values())
+    assert comparison.coverage(samples, np.ones(14, dtype=bool)) == {"all": 1, "test": 0, "cold": 0}
+    assert all(len(mask) == 0 for mask in comparison.segments_of_test(samples, np.ones(14, dtype=bool)).values())
 
 
 def test_rows_strictly_later_than_the_models_cutoff_are_a_segment_where_there_are_some(samples):
     samples.time[10:] = np.array(["2023-12-31", "2024-01-01", "2024-01-01T00:00:01", "2025-01-01"], "datetime64[us]")
     nobody = np.zeros(14, dtype=bool)
 
-    found = segments.segments_of_test(samples, nobody, np.datetime64("2024-01-01", "us"))
-    later = segments.segments_of_test(samples, nobody, np.datetime64("2025-01-01"))
+    found = comparison.segments_of_test(samples, nobody, np.datetime64("2024-01-01", "us"))
+    later = comparison.segments_of_test(samples, nobody, np.datetime64("2025-01-01"))
 
     assert found["before_cutoff"].tolist() == [True, True, False, False]  # a row of the very moment is before
     assert found["after_cutoff"].tolist() == [False, False, True, True]
     assert (
         list(later)
-        == list(segments.segments_of_test(samples, nobody))
+        == list(comparison.segments_of_test(samples, nobody))
         == ["all", "warm", "cold", "cold_with_knowledge"]
     )
