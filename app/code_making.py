@@ -17,6 +17,7 @@ from base.plugins import choose
 from base.progress import Progress
 from feature_store.codes import Codes, Made
 from feature_store.leak_codes import seen_behind
+from feature_store.lineage import VectorName
 from feature_store.releases import get_release, released_knowledge
 from feature_store.vectors import Knowledge
 from recommenders.code_maker import CODE_MAKERS, CodeMaker
@@ -54,7 +55,7 @@ def make_codes(
     chosen, workplace = options_of(maker, options or {}), open_workplace(config)
     release = get_release(workplace.store)
     knowledge = released_knowledge(workplace.store, release, *task_and_encoder(vectors))
-    made_from = {vectors: release.facts["vectors"][vectors]["fingerprint"]}
+    made_from = {vectors: release.vectors[VectorName.read(vectors)].fingerprint}
     behind = seen_behind(workplace.store, release, made_from, datetime.now(UTC))
     seen_until = None if behind is None else np.datetime64(behind.replace(tzinfo=None), "us")
     made = Made(maker.name, _fingerprint(maker, chosen, seed, made_from, knowledge), made_from, seen_until)

@@ -52,7 +52,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     dataset = open_dataset(config)
     samples = open_samples(config, dataset)
     techniques = find_tasks(config.plugin_folders)
-    made = encodings_of_tasks(release.facts.get("vectors", {}), techniques)
+    made = encodings_of_tasks(release.vectors, techniques)
     knows = who_knows(((task, released_knowledge(store, release, task, of)) for task, of in made.items()), samples)
     _check_release(store, release, chosen, samples, techniques)
     known, cutoff = known_items(knows, techniques, len(samples.label)), knowledge_cutoff(release)
@@ -85,7 +85,7 @@ def _check_release(
 ) -> None:
     """Raise where a release lacks what an arm reads (the text says how to make it), or examples are unfit."""
     vectors = {name for arm in arms for name in arm.vectors}
-    for name in sorted(vectors - set(release.facts.get("vectors", {}))):
+    for name in sorted(vectors - set(map(str, release.vectors))):
         released_knowledge(store, release, *VectorName.read(name))
     for name in sorted({name for arm in arms for name in arm.codes}):
         made_of(release, CODES_TABLE, name)

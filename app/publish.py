@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from feature_store.lineage import VectorName
 from feature_store.releases import (
     TABLE,
     Release,
+    ReleasedVectors,
     get_release,
     list_releases,
     publish,
@@ -103,21 +105,22 @@ def _publish(
 ) -> str:
     store = workplace.store
     before = next(reversed(list_releases(store)), None)
-    made = {**_kept(before, names), **{f"{v['task']}/{v['encoder']}": _made(v) for v in made_now}}
+    made = _kept(before, names) | {VectorName(v["task"], v["encoder"]): ReleasedVectors.read(v) for v in made_now}
     noted = before.facts if before else {}
     made = _with_fits(store, made)
-    tasks = sorted({VectorName.read(name).task for name in made} | set(noted.get("tasks", [])) | set(names))
+    tasks = sorted({name.task for name in made} | set(noted.get("tasks", [])) | set(names))
     write_item_documents(config, workplace, writer)  # whatever the release is of, its items can be searched by words
     versions = {table: store.version(table) for table in store.tables() if table != TABLE}
     same_data = before is not None and before.facts.get("data_version") == workplace.dataset.version
     found = cutoff_of_answers(store, tasks, config.engine, workplace.engine.identity)
     cutoff = found.isoformat() if found else None
-    same = same_data and before is not None and dict(before.versions) == versions and noted.get("vectors") == made
+    same = same_data and before is not None and dict(before.versions) == versions and before.vectors == made
     same = same and noted.get("knowledge_cutoff") == cutoff
     if before and same and not (staged and staged.changes(store)):
         return before.name
     old = released_lineage(store, before, tasks, ["row", "text_key"]) if before else None
-    candidate = Release("the candidate", datetime.now(UTC), None, versions, {"vectors": made, **_noted(noted)})
+    vector_facts = {str(name): one.to_facts() for name, one in made.items()}
+    candidate = Release("the candidate", datetime.now(UTC), None, versions, {"vectors": vector_facts, **_noted(noted)})
     leaks = leak_check(store, candidate, leak_evidence(config, workplace))
     gates = check_gates(store, tasks, made, config.gates, leaks, old)
     gates += staged.gates(store, before) if staged else []
@@ -131,7 +134,7 @@ def _publish(
         "model": model_name(workplace.engine.identity),
         "knowledge_cutoff": cutoff,
         "domain": config.domain,
-        "vectors": made,
+        "vectors": vector_facts,
         "asked": list(asked),
         "gates": [vars(gate) for gate in gates],
         **_noted(noted, staged.facts if staged else {}),
@@ -140,10 +143,10 @@ def _publish(
     return publish(writer, facts).name
 
 
-def _kept(before: Release | None, names: Sequence[str]) -> dict[str, Any]:
+def _kept(before: Release | None, names: Sequence[str]) -> dict[VectorName, ReleasedVectors]:
     """Vectors of tasks that this run did not touch stay in the release."""
-    old = before.facts.get("vectors", {}) if before else {}
-    return {key: made for key, made in old.items() if VectorName.read(key).technique not in names}
+    old = before.vectors if before else {}
+    return {name: made for name, made in old.items() if name.technique not in names}
 
 
 def _noted(old: Mapping[str, Any], new: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -152,19 +155,13 @@ def _noted(old: Mapping[str, Any], new: Mapping[str, Any] | None = None) -> dict
     return kept | {name: {**old.get(name, {}), **kept[name]} for name in SETS if name in kept}
 
 
-def _made(vectors: dict) -> dict[str, Any]:
-    made = {"fingerprint": vectors["fingerprint"], "dimension": vectors["dimension"]}
-    # Only for an encoder that has seen events: a release without one reads as it always did.
-    return made | ({"seen_until": vectors["seen_until"]} if vectors.get("seen_until") else {})
-
-
-def _with_fits(store: Store, made: Mapping[str, Any]) -> dict[str, Any]:
+def _with_fits(store: Store, made: Mapping[VectorName, ReleasedVectors]) -> dict[VectorName, ReleasedVectors]:
     """Note of vectors by a fitted state the newest event behind the texts that it was fitted on."""
     seen = fitted_until(store, {table: store.version(table) for table in store.tables()})
     dated = dict(made)
-    for name, facts in made.items():
-        if (time := seen.get(facts["fingerprint"])) is not None:
-            dated[name] = {**facts, "seen_until": time.isoformat()}
+    for name, one in made.items():
+        if (time := seen.get(one.fingerprint)) is not None:
+            dated[name] = replace(one, seen_until=time)
     return dated
 
 

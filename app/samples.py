@@ -38,8 +38,7 @@ def arms_in(config: Config, release: Release, names: Iterable[str] | None) -> li
     """
     tasks: dict[str, tuple[str, list[str]]] = {}
     known = find_tasks(config.plugin_folders)
-    for made in release.facts.get("vectors", {}):
-        task, encoder = VectorName.read(made)
+    for task, encoder in release.vectors:
         if task in known:
             tasks.setdefault(task, (known[task].entity, []))[1].append(encoder)
     return choose_arms(list(names) if names is not None else None, tasks, config.plugin_folders)

@@ -90,7 +90,7 @@ def encode_query(config: Config, release: Release, task: str, encoder: str, quer
         what = "there is no such encoder in knowflow.yaml" if chosen is None else "it is fitted on texts"
         raise WrongUse(f"--encoder: {encoder} cannot encode queries: {what}\n  those that can: {able}")
     model = model_encoder(encoder, chosen, config.folder, config.plugin_folders)
-    if model.fingerprint != made["fingerprint"]:
+    if model.fingerprint != made.fingerprint:
         raise WrongUse(
             f"encoders.{encoder}: is another encoder than {release.name} was made with, so nothing would be near\n"
             f"  encode anew: knowflow refresh --task {task}"

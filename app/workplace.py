@@ -10,7 +10,7 @@ from encoders.protocol import EncoderConfig
 from engines.choose import build_engine
 from engines.protocol import SecretReader
 from feature_store.database import Store
-from feature_store.lineage import VectorName, read_lineage
+from feature_store.lineage import read_lineage
 from feature_store.releases import list_releases
 from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks, in_order
 from llm_tasks.pipeline.encode import choose_encoders
@@ -123,9 +123,7 @@ def sharing_a_space(path: str | Path, names: Sequence[str]) -> list[str]:
     known = find_tasks(config.plugin_folders)
     spaces = {known[name].lexical_space for name in names}
     releases = list_releases(open_store(config))
-    released = (
-        {VectorName.read(made).technique for made in releases[-1].facts.get("vectors", {})} if releases else set()
-    )
+    released = {made.technique for made in releases[-1].vectors} if releases else set()
     others = sorted(name for name in released - set(names) if name in known and known[name].lexical_space in spaces)
     return [*names, *others]
 

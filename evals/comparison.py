@@ -89,18 +89,17 @@ def about_what(task: str, techniques: Mapping[str, Task]) -> str | None:
     return technique.entity if technique else None
 
 
-def encodings_of_tasks(vectors: Iterable[str], techniques: Mapping[str, Task]) -> dict[str, str]:
+def encodings_of_tasks(vectors: Iterable[VectorName], techniques: Mapping[str, Task]) -> dict[str, str]:
     """Technique -> one encoder of its text, of all whose rows are looked up by a sample's item or user.
 
     Which rows a technique has does not depend on the encoder: one encoding of each is enough. Rows about events are
     shown, if at all, to all.
 
     Args:
-        vectors: Names of a release's vectors, `task/encoder` each.
+        vectors: Names of a release's vectors.
         techniques: All techniques by name.
     """
-    made = (VectorName.read(name) for name in vectors)
-    return {task: encoder for task, encoder in made if about_what(task, techniques) != "event"}
+    return {task: encoder for task, encoder in vectors if about_what(task, techniques) != "event"}
 
 
 def who_knows(knowledge: Iterable[tuple[str, Knowledge]], samples: Samples) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ import polars as pl
 import pyarrow as pa
 
 from feature_store.database import Store, Writer, quoted
-from feature_store.releases import NoRelease, Release, encoder_seen_until
+from feature_store.releases import NoRelease, Release, utc_moment
 from feature_store.schemas import CODES, EDGES
 from feature_store.vectors import Knowledge, as_of_rows
 
@@ -177,7 +177,8 @@ def made_of(release: Release, table: str, name: str) -> Made:
         there = ", ".join(sets) or "none"
         raise NoRelease(f"{release.name}: holds no {table} {name}; there are: {there}\n  see: knowflow release show")
     said = sets[name]
-    return Made(name, said["fingerprint"], said["made_from"], encoder_seen_until(said))
+    seen_until = datetime.fromisoformat(said["seen_until"]) if said.get("seen_until") else None
+    return Made(name, said["fingerprint"], said["made_from"], utc_moment(seen_until))
 
 
 def read_rows(store: Store, release: Release, table: str, made: Made) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 from pydantic import Field
@@ -13,6 +12,7 @@ from feature_store.database import Store, check_keys
 from feature_store.leak_check import LeakReport
 from feature_store.lineage import VectorName, read_lineage
 from feature_store.releases import TABLE as RELEASES_TABLE
+from feature_store.releases import ReleasedVectors
 from feature_store.vectors import known_vectors, spaces_of
 
 
@@ -73,7 +73,7 @@ class GatesClosed(CheckFailed):
 def check_gates(
     store: Store,
     tasks: Sequence[str],
-    vectors: Mapping[str, Mapping[str, Any]],
+    vectors: Mapping[VectorName, ReleasedVectors],
     config: GatesConfig,
     leaks: LeakReport,
     before: pl.DataFrame | None,
@@ -83,7 +83,7 @@ def check_gates(
     Args:
         store: The store, after everything has been written.
         tasks: Tasks of the release.
-        vectors: "task/encoder" -> fingerprint and dimension.
+        vectors: What the release is to record of its vectors.
         config: Thresholds.
         leaks: Result of the leak check on the candidate.
         before: row and text_key of the current release; None if there is none.
@@ -95,7 +95,7 @@ def check_gates(
         gates += [_answered(task, part, config.answered), _parsed(task, part, config.parse_failures)]
         gates.append(_drift(task, part, before, config.drift))
         for name, made in vectors.items():
-            if name.startswith(f"{task}/"):
+            if name.task == task:
                 gates.append(_encoded(store, name, part, made))
     gates += _same_space(store, vectors)
     found = f"{leaks.leaks:,} leaks in {leaks.pairs:,} pairs of a sample and a row"
@@ -130,21 +130,20 @@ def _drift(task: str, rows: pl.DataFrame, before: pl.DataFrame | None, most: flo
     return Gate(f"{task} drift", share <= most, f"{share:.1%} of {len(both):,} texts changed, at most {most:.1%}")
 
 
-def _encoded(store: Store, name: str, rows: pl.DataFrame, made: Mapping[str, Any]) -> Gate:
-    known = known_vectors(store, VectorName.read(name).encoder, made["dimension"], made["fingerprint"])
+def _encoded(store: Store, name: VectorName, rows: pl.DataFrame, made: ReleasedVectors) -> Gate:
+    known = known_vectors(store, name.encoder, made.dimension, made.fingerprint)
     missing = len(set(rows["text_key"].drop_nulls()) - known)
     return Gate(f"{name} encoded", missing == 0, f"{missing:,} texts without a vector")
 
 
-def _same_space(store: Store, vectors: Mapping[str, Mapping[str, Any]]) -> list[Gate]:
+def _same_space(store: Store, vectors: Mapping[VectorName, ReleasedVectors]) -> list[Gate]:
     """Check that all vectors of a space come from one fit, across tasks: otherwise they cannot be compared."""
     spaces = spaces_of(store)
     fits: dict[tuple[str, str], dict[str, set[str]]] = {}
     for name, made in vectors.items():
-        task, encoder = VectorName.read(name)
-        if made["fingerprint"] in spaces:
-            by_fit = fits.setdefault((encoder, spaces[made["fingerprint"]]), {})
-            by_fit.setdefault(made["fingerprint"], set()).add(task)
+        if made.fingerprint in spaces:
+            by_fit = fits.setdefault((name.encoder, spaces[made.fingerprint]), {})
+            by_fit.setdefault(made.fingerprint, set()).add(name.task)
     gates = []
     for (encoder, space), by_fit in fits.items():
         tasks = sorted(set().union(*by_fit.values()))

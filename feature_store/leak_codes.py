@@ -14,8 +14,8 @@ from feature_store.database import Store
 from feature_store.fitted import fitted_until
 from feature_store.leak_evidence import FOUND, Evidence, leaks
 from feature_store.leak_made import first_samples
-from feature_store.lineage import EPOCH
-from feature_store.releases import Release, encoder_seen_until, released_lineage
+from feature_store.lineage import EPOCH, VectorName
+from feature_store.releases import Release, released_lineage
 
 UNSAID_CODES = "a sample gets codes or edges whose maker has seen its time or later, and the release does not say so"
 
@@ -57,12 +57,11 @@ def seen_behind(
     """
     fitted, times = fitted_until(store, release.versions), [EPOCH]
     for name, fingerprint in made_from.items():
-        noted = release.facts.get("vectors", {}).get(name, {})
-        said = encoder_seen_until(noted) if noted.get("fingerprint") == fingerprint else None
-        texts = released_lineage(store, release, [name.split("/")[0]], ["text", "as_of", "created_at"])
+        noted = release.vectors.get(VectorName.read(name))
+        said = noted.seen_until if noted and noted.fingerprint == fingerprint else None
+        texts = released_lineage(store, release, [VectorName.read(name).task], ["text", "as_of", "created_at"])
         texts = texts.drop_nulls("text").filter(pl.col("created_at") <= made_at)
-        times += [one for one in (fitted.get(fingerprint), (encoders or {}).get(fingerprint)) if one]
-        times += [said.astype(datetime).replace(tzinfo=UTC)] if said is not None else []
+        times += [one for one in (fitted.get(fingerprint), (encoders or {}).get(fingerprint), said) if one]
         times += texts["as_of"].to_list()
     newest = max(times)
     return newest if newest > EPOCH else None

@@ -7,7 +7,7 @@ import polars as pl
 from feature_store.database import Store
 from feature_store.fitted import fitted_until
 from feature_store.leak_evidence import FOUND, MOMENT, Evidence, leaks
-from feature_store.lineage import EPOCH, VectorName
+from feature_store.lineage import EPOCH
 from feature_store.releases import Release, released_answers
 from feature_store.served import TABLE as REWRITES_TABLE
 from feature_store.served import read_rewrites
@@ -22,15 +22,13 @@ def unsaid_encoders(store: Store, release: Release, rows: pl.DataFrame, evidence
     own folder. What the release says decides from when samples get the vectors.
     """
     fitted, found = fitted_until(store, release.versions), [pl.DataFrame(schema=FOUND)]
-    for name, made in release.facts.get("vectors", {}).items():
-        seen = [time for time in (fitted.get(made["fingerprint"]), evidence.encoders.get(made["fingerprint"])) if time]
-        said = made.get("seen_until")
-        known = datetime.fromisoformat(said) if said else EPOCH
+    for name, made in release.vectors.items():
+        seen = [time for time in (fitted.get(made.fingerprint), evidence.encoders.get(made.fingerprint)) if time]
+        known = made.seen_until or EPOCH
         if not seen or max(seen) <= known:
             continue
-        task = VectorName.read(name).task
-        early = first_samples(rows.filter(pl.col("task") == task), evidence.events, known, max(seen))
-        found.append(leaks(early.with_columns(row=pl.format("{} by {}", "row", pl.lit(name))), UNSAID))
+        early = first_samples(rows.filter(pl.col("task") == name.task), evidence.events, known, max(seen))
+        found.append(leaks(early.with_columns(row=pl.format("{} by {}", "row", pl.lit(str(name)))), UNSAID))
     return pl.concat(found)
 
 

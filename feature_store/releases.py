@@ -15,7 +15,7 @@ from feature_store.answers import TABLE as ANSWERS_TABLE
 from feature_store.answers import read_answers
 from feature_store.database import Store, Writer
 from feature_store.lineage import TABLE as LINEAGE_TABLE
-from feature_store.lineage import read_lineage
+from feature_store.lineage import VectorName, read_lineage
 from feature_store.schemas import ANSWERS, RELEASES
 from feature_store.vectors import Knowledge, mean_of_sets, read_vectors, vectors_table
 
@@ -24,6 +24,39 @@ TABLE = "releases"
 
 class NoRelease(WrongUse):
     """The store holds no release, or none of that name; the text says what to run."""
+
+
+@dataclass(frozen=True)
+class ReleasedVectors:
+    """What a release records of the vectors of one technique from one encoder."""
+
+    fingerprint: str
+    """Everything that shapes the vectors."""
+    dimension: int
+    """Their length."""
+    seen_until: datetime | None = None
+    """The newest event that the encoder was tuned or fitted on; None if it has seen none."""
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> "ReleasedVectors":
+        """Read what `to_facts` wrote."""
+        said = facts.get("seen_until")
+        return cls(facts["fingerprint"], facts["dimension"], datetime.fromisoformat(said) if said else None)
+
+    def to_facts(self) -> dict[str, Any]:
+        """Return this as plain JSON, as releases have always stored it."""
+        made: dict[str, Any] = {"fingerprint": self.fingerprint, "dimension": self.dimension}
+        return made | ({"seen_until": self.seen_until.isoformat()} if self.seen_until else {})
+
+    @property
+    def known_from(self) -> np.datetime64 | None:
+        """Return `seen_until` as datetime64[us] in UTC.
+
+        Example:
+            >>> ReleasedVectors("f", 2, datetime(2018, 1, 1, 10, tzinfo=UTC)).known_from
+            np.datetime64('2018-01-01T10:00:00.000000')
+        """
+        return utc_moment(self.seen_until)
 
 
 @dataclass(frozen=True)
@@ -40,6 +73,12 @@ class Release:
     """Table -> version."""
     facts: Mapping[str, Any]
     """How it was made: data version, tasks, knowledge cutoff, encoders (fingerprint and dimension), gates, software."""
+
+    @property
+    def vectors(self) -> dict[VectorName, ReleasedVectors]:
+        """Return what it records of its vectors."""
+        made = self.facts.get("vectors", {})
+        return {VectorName.read(name): ReleasedVectors.read(facts) for name, facts in made.items()}
 
 
 def list_releases(store: Store) -> list[Release]:
@@ -143,8 +182,8 @@ def released_texts(store: Store, release: Release, task: str) -> pl.DataFrame:
     return rows
 
 
-def made_vectors(release: Release, task: str, encoder: str, fix: str) -> Mapping[str, Any]:
-    """Return what a release records of the vectors of a task and an encoder: fingerprint, dimension and so on.
+def made_vectors(release: Release, task: str, encoder: str, fix: str) -> ReleasedVectors:
+    """Return what a release records of the vectors of a task and an encoder.
 
     Args:
         release: The release.
@@ -155,11 +194,11 @@ def made_vectors(release: Release, task: str, encoder: str, fix: str) -> Mapping
     Raises:
         NoRelease: The release holds no such vectors.
     """
-    vectors = release.facts.get("vectors", {})
-    if f"{task}/{encoder}" not in vectors:
-        there = ", ".join(vectors) or "none"
+    vectors, name = release.vectors, VectorName(task, encoder)
+    if name not in vectors:
+        there = ", ".join(map(str, vectors)) or "none"
         raise NoRelease(f"{release.name}: holds no vectors of {task} under {encoder}; there are: {there}\n  {fix}")
-    return vectors[f"{task}/{encoder}"]
+    return vectors[name]
 
 
 def released_knowledge(store: Store, release: Release, task: str, encoder: str, *, pooled: bool = True) -> Knowledge:
@@ -178,13 +217,13 @@ def released_knowledge(store: Store, release: Release, task: str, encoder: str, 
         release, task, encoder, "add the task and the encoder to knowflow.yaml, then run: knowflow refresh"
     )
     rows = released_lineage(store, release, [task]).filter(pl.col("text").is_not_null()).sort("row")
-    seen_until = encoder_seen_until(made)
+    seen_until = made.known_from
     if seen_until is not None:
         rows = _known_later(rows, seen_until)
     seen_until = _with_models(rows, seen_until)
-    table = vectors_table(encoder, made["dimension"])
+    table = vectors_table(encoder, made.dimension)
     vectors = read_vectors(
-        store, encoder, made["dimension"], made["fingerprint"], rows["text_key"].to_list(), release.versions.get(table)
+        store, encoder, made.dimension, made.fingerprint, rows["text_key"].to_list(), release.versions.get(table)
     )
     knowledge = Knowledge(
         task=task,
@@ -228,16 +267,9 @@ def _known_later(rows: pl.DataFrame, seen_until: np.datetime64) -> pl.DataFrame:
     )
 
 
-def encoder_seen_until(made: Mapping[str, Any]) -> np.datetime64 | None:
-    """Return the newest event that an encoder was tuned on, from a release's facts: datetime64[us], UTC.
-
-    Example:
-        >>> encoder_seen_until({"seen_until": "2018-01-01T12:00:00+02:00"})
-        np.datetime64('2018-01-01T10:00:00.000000')
-    """
-    if made.get("seen_until") is None:
-        return None
-    return np.datetime64(datetime.fromisoformat(made["seen_until"]).astimezone(UTC).replace(tzinfo=None), "us")
+def utc_moment(time: datetime | None) -> np.datetime64 | None:
+    """Return a time as datetime64[us] in UTC, and None as None."""
+    return None if time is None else np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
 
 
 def knowledge_cutoff(release: Release) -> np.datetime64 | None:

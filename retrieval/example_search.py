@@ -83,7 +83,7 @@ def open_examples(store: Store, release: Release, events: pl.DataFrame) -> Examp
     Raises:
         NoRelease: The release holds no vectors of items, or no examples.
     """
-    if not any(name.startswith(f"{TASK}/") for name in release.facts.get("vectors", {})):
+    if not any(name.task == TASK for name in release.vectors):
         raise NoRelease(f"{release.name}: holds no {TASK}\n  ask for some: knowflow refresh --task {TASK}")
     items = released_knowledge(store, release, *ITEMS)
     rows = released_lineage(store, release, [TASK]).filter(pl.col("text").is_not_null()).sort("row")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from feature_store.database import Store
+from feature_store.lineage import VectorName
 from feature_store.releases import NoRelease, Release
 from retrieval.search import TABLE as DOCUMENTS
 from retrieval.search import fuse, open_search
@@ -71,7 +72,7 @@ def search_words_and_vectors(
         NoRelease: The release holds neither documents nor these vectors, or lacks vectors that are needed.
     """
     depth = max(k, DEPTH)
-    has_words, has_vectors = DOCUMENTS in release.versions, f"{task}/{encoder}" in release.facts.get("vectors", {})
+    has_words, has_vectors = DOCUMENTS in release.versions, VectorName(task, encoder) in release.vectors
     if not has_words and not has_vectors:
         raise NoRelease(
             f"{release.name}: holds neither documents nor vectors of {task} under {encoder}\n"

@@ -73,10 +73,10 @@ def comparable_tasks(release: Release, tasks: Sequence[str], encoder: str, now: 
     Raises:
         NoRelease: The first is not there.
     """
-    made = release.facts.get("vectors", {})
-    there = [task for task in dict.fromkeys(tasks) if made.get(f"{task}/{encoder}", {}).get("fingerprint") == now]
+    made = {name.task: one.fingerprint for name, one in release.vectors.items() if name.encoder == encoder}
+    there = [task for task in dict.fromkeys(tasks) if made.get(task) == now]
     if tasks[0] not in there:
-        changed = ", as that encoder is set now" if f"{tasks[0]}/{encoder}" in made else ""
+        changed = ", as that encoder is set now" if tasks[0] in made else ""
         raise NoRelease(
             f"{release.name}: holds no vectors of {tasks[0]} under {encoder}{changed}\n"
             f"  make them: knowflow refresh --task {tasks[0]}"

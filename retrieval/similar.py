@@ -1,9 +1,7 @@
 """Items that are near one another by the vectors of a release, found by LanceDB."""
 
 import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,7 +9,14 @@ import polars as pl
 from base.faults import WrongUse
 from feature_store.database import Store, quoted
 from feature_store.pinned import open_pinned
-from feature_store.releases import NoRelease, Release, made_vectors, released_knowledge, released_lineage
+from feature_store.releases import (
+    NoRelease,
+    Release,
+    ReleasedVectors,
+    made_vectors,
+    released_knowledge,
+    released_lineage,
+)
 from feature_store.vectors import vectors_table
 
 
@@ -98,7 +103,7 @@ def items_near(store: Store, release: Release, task: str, encoder: str, vector: 
     return _nearest(store, release, task, encoder, vector, k)
 
 
-def searched_vectors(release: Release, task: str, encoder: str) -> Mapping[str, Any]:
+def searched_vectors(release: Release, task: str, encoder: str) -> ReleasedVectors:
     """What a release says of the vectors that a search names.
 
     Raises:
@@ -115,11 +120,11 @@ def _nearest(
     rows = released_lineage(store, release, [task], ["entity", "text_key"]).drop_nulls()
     rows = rows.filter(pl.col("entity") != without) if without is not None else rows
     made = searched_vectors(release, task, encoder)
-    name = vectors_table(encoder, made["dimension"])
+    name = vectors_table(encoder, made.dimension)
     if name not in release.versions or k < 1:  # a technique without a text has no table of vectors
         return []
     table = open_pinned(store, name, release.versions[name], ["text_key", "vector"])
-    where = f"fingerprint = {quoted(made['fingerprint'])}"
+    where = f"fingerprint = {quoted(made.fingerprint)}"
     # A text may be that of several items, and of other tasks: so many more rows are read that k are left over.
     limit = k + 1
     while True:

@@ -11,13 +11,14 @@ from base.faults import CheckFailed
 from feature_store.database import Store
 from feature_store.gates import GatesClosed, GatesConfig, check_gates
 from feature_store.leak_check import LeakReport
-from feature_store.lineage import row_key, write_lineage
+from feature_store.lineage import VectorName, row_key, write_lineage
+from feature_store.releases import ReleasedVectors
 from feature_store.schemas import LINEAGE
 from feature_store.vectors import text_key, write_state, write_vectors
 
 DAY = datetime(2024, 5, 1, tzinfo=UTC)
 CLEAN = LeakReport(rows=10, samples=20, pairs=30, leaks=0, counter_examples=())
-MADE = {"toy/lexical": {"fingerprint": "fit", "dimension": 2}}
+MADE = {VectorName("toy", "lexical"): ReleasedVectors("fit", 2)}
 
 
 def row(entity: str, text: str | None, error: str | None = None, task: str = "toy") -> dict:
@@ -104,7 +105,7 @@ def test_a_text_that_was_not_encoded_closes_its_gate(filled):
 
 
 def test_a_vector_of_another_fit_does_not_count(filled):
-    found = closed(filled(ten(10, "")), vectors={"toy/lexical": {"fingerprint": "other fit", "dimension": 2}})
+    found = closed(filled(ten(10, "")), vectors={VectorName("toy", "lexical"): ReleasedVectors("other fit", 2)})
 
     assert found == {"toy/lexical encoded": "10 texts without a vector"}
 
@@ -122,14 +123,14 @@ def test_tasks_of_one_space_encoded_by_two_fits_close_a_gate(filled):
         write_state(writer, "lexical", "toy", "fit", [], b"")
         write_state(writer, "lexical", "toy", "new fit", [], b"")
     made = {
-        "toy/lexical": {"fingerprint": "new fit", "dimension": 2},
-        "toy_user/lexical": {"fingerprint": "fit", "dimension": 2},
+        VectorName("toy", "lexical"): ReleasedVectors("new fit", 2),
+        VectorName("toy_user", "lexical"): ReleasedVectors("fit", 2),
     }
 
     found = closed(store, tasks=("toy", "toy_user"), vectors=made)
 
     assert found == {"lexical space of toy": "toy, toy_user encoded by 2 fits"}
-    assert closed(store, tasks=("toy", "toy_user"), vectors={**made, "toy/lexical": made["toy_user/lexical"]}) == {}
+    assert closed(store, tasks=("toy", "toy_user"), vectors=dict.fromkeys(made, ReleasedVectors("fit", 2))) == {}
 
 
 def test_a_doubled_key_in_any_table_ends_the_check(filled):

@@ -165,7 +165,7 @@ def test_the_command_line_says_what_a_plan_waits_for(toys, knowflow):
     done = knowflow.run("plan", "--config", str(toys.config), "--task", "reader")
 
     assert done.returncode == 0, done.stderr
-    assert "reader: 12 rows of kar_item are asked first; what reads them is not counted yet" in done.stderr
+    assert "reader: 12 rows of kar_item are asked first; the rows that read them are not counted yet" in done.stderr
 
 
 def test_a_technique_that_does_not_say_what_it_read_is_refused(toys):
