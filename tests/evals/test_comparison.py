@@ -7,6 +7,7 @@ import polars as pl
 
 from ctr.samples import PARTS, build_samples
 from evals.comparison import AFTER, BEFORE, encodings_of_tasks, known_items, noted_rows, rolling_rows, windows_of
+from feature_store.lineage import VectorName
 from llm_tasks.pipeline.catalogue import find_tasks
 from sources.events import histories
 from sources.tables import Dataset
@@ -49,9 +50,12 @@ def test_a_window_whose_test_rows_hold_one_label_is_left_out():
 
 
 def test_rows_about_events_are_not_looked_up_and_unknown_techniques_are():
-    made = ["kar_item/dense", "kar_item/lexical", "cot_examples/dense", "gone/dense"]
+    made = [VectorName(*of) for of in (("kar_item", "dense"), ("kar_item", "lexical"), ("cot_examples", "dense"))]
 
-    assert encodings_of_tasks(made, find_tasks()) == {"kar_item": "lexical", "gone": "dense"}
+    assert encodings_of_tasks([*made, VectorName("gone", "dense")], find_tasks()) == {
+        "kar_item": "lexical",
+        "gone": "dense",
+    }
 
 
 def test_only_a_models_answers_about_items_count_as_known():
