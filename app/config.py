@@ -25,7 +25,7 @@ from sources.faults import Fault, SourceFaults
 
 SOURCE_KEYS = tuple(SourceConfig.model_fields)
 NOT_IN_THE_FILE = ("path", "source")
-_FIX = "edit {}; docs/reference/knowflow-yaml.md names every setting"
+_FIX = "edit {}; docs/reference/knowflow-yaml.md lists every setting"
 NO_FILE = "make one: knowflow init, or name yours: --config FILE"
 
 

@@ -1,1 +1,1 @@
-"""What every room builds on: the frozen model of a config, progress, and the one walk that finds plug-ins."""
+"""What every room builds on: the frozen model of a config, progress reports, and the search for plug-ins."""

@@ -1,8 +1,8 @@
-"""One walk finds every kind of plug-in: in the folder of its room, and in the folders that a team names.
+"""Find plug-ins of every kind: in the folder of their room, and in a team's own folders.
 
-A plug-in is an object of its kind's type at the top of a file: `TIGER = Recommender(...)`, or a function under
-`@llm_task(...)`. Nothing is registered anywhere. A folder under `plugins:` in knowflow.yaml holds files of any kinds,
-beside prompts (`*.v1.md`) and domains (`*.yaml`); each of its Python files is imported once a process.
+A plug-in is an object of its kind's type at the top of a file: `TIGER = Recommender(...)`, or a function decorated with
+`@llm_task(...)`. Nothing is registered. A folder under `plugins:` in knowflow.yaml may hold files of any kind, along
+with prompts (`*.v1.md`) and domains (`*.yaml`); each of its Python files is imported once per process.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 from base.faults import WrongUse
 
 T = TypeVar("T")
-FIX = "fix the file, or take its folder out of plugins: in knowflow.yaml"
+FIX = "fix the file, or remove its folder from plugins: in knowflow.yaml"
 
 
 class PluginFault(WrongUse):
@@ -29,12 +29,12 @@ class PluginFault(WrongUse):
 
 
 class UnknownPlugin(WrongUse):
-    """A name that no plug-in of its kind has.
+    """There is no plug-in of a kind with a given name.
 
     Args:
-        word: What it should have been, such as `technique`.
+        word: The kind, such as `technique`.
         names: The unknown names.
-        known: The names there are.
+        known: The existing names.
     """
 
     def __init__(self, word: str, names: Sequence[str], known: Sequence[str]) -> None:
@@ -44,14 +44,14 @@ class UnknownPlugin(WrongUse):
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """One kind of plug-in. Its objects have a `name`, each its own."""
+    """One kind of plug-in. Its objects have a unique `name`."""
 
     word: str
-    """What one is called in messages: `technique`."""
+    """Its name in messages: `technique`."""
     package: str | tuple[str, ...]
-    """The folders of ours that hold them, as Python imports them: `ctr.adapters`."""
+    """Our own packages that hold them: `ctr.adapters`."""
     type: type[T] | tuple[type[T], ...]
-    """What its objects are instances of."""
+    """The type of its objects."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Plugin(Generic[T]):
     value: T
     """The object itself."""
     file: str
-    """Where it stands: a path below the repository, or the path of a team's file."""
+    """Its file: a path below the repository, or the path of a team's file."""
     doc: str
     """The docstring of its file."""
 
@@ -76,17 +76,17 @@ def find(kind: Kind[T], folders: Sequence[Path] = ()) -> dict[str, T]:
         folders: Folders of a team's own plug-ins, absolute.
 
     Raises:
-        PluginFault: A file cannot be imported, or two plug-ins of a kind have one name.
+        PluginFault: A file cannot be imported, or two plug-ins of a kind have the same name.
     """
     return {plugin.name: plugin.value for plugin in walk(kind, tuple(folders))}
 
 
 def choose(kind: Kind[T], names: Sequence[str], folders: Sequence[Path] = ()) -> list[T]:
-    """Take plug-ins of a kind by name.
+    """Return plug-ins of a kind by name.
 
     Raises:
-        UnknownPlugin: A name that none has.
-        PluginFault: As `find`.
+        UnknownPlugin: There is no plug-in with a name.
+        PluginFault: See `find`.
     """
     known = find(kind, folders)
     if unknown := [name for name in names if name not in known]:
@@ -96,10 +96,10 @@ def choose(kind: Kind[T], names: Sequence[str], folders: Sequence[Path] = ()) ->
 
 @cache
 def walk(kind: Kind[T], folders: tuple[Path, ...] = ()) -> tuple[Plugin[T], ...]:
-    """Find all plug-ins of a kind with where they stand, sorted by name within ours and within each folder.
+    """Find all plug-ins of a kind with their files, sorted by file name within our packages and within each folder.
 
     Raises:
-        PluginFault: As `find`.
+        PluginFault: See `find`.
     """
     found: dict[str, Plugin[T]] = {}
     packages = (kind.package,) if isinstance(kind.package, str) else kind.package
@@ -109,8 +109,8 @@ def walk(kind: Kind[T], folders: tuple[Path, ...] = ()) -> tuple[Plugin[T], ...]
             name = str(getattr(value, "name", ""))
             if name in found and found[name].value is not value:
                 fix = "give one of them another name"
-                raise PluginFault(f"{file}: the {kind.word} {name} is in {found[name].file} already\n  {fix}")
-            # Only the file that made it: a plug-in that another file imports is found twice.
+                raise PluginFault(f"{file}: the {kind.word} {name} is already in {found[name].file}\n  {fix}")
+            # The first file counts: a plug-in that another file imports is found twice.
             found.setdefault(name, Plugin(name, value, file, inspect.getdoc(module) or ""))
     return tuple(found.values())
 
@@ -123,13 +123,13 @@ def _ours(package: str) -> Iterator[tuple[str, ModuleType]]:
 
 
 def _theirs(folders: Sequence[Path]) -> list[tuple[str, ModuleType]]:
-    """Import a team's files, or say of all that fail what is wrong with them."""
+    """Import a team's files; report all that fail together."""
     made, faults = [], []
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
             try:
                 made.append((str(path), _import(path)))
-            except Exception as error:  # whatever a team's file may raise
+            except Exception as error:  # a team's file may raise anything
                 faults.append(f"{path}: {type(error).__name__}: {error}")
     if faults:
         raise PluginFault("\n".join(faults) + f"\n  {FIX}")
@@ -137,15 +137,15 @@ def _theirs(folders: Sequence[Path]) -> list[tuple[str, ModuleType]]:
 
 
 def _import(path: Path) -> ModuleType:
-    """Import a file once a process, under a name that hangs on its path alone."""
+    """Import a file once per process, under a name made only from its path."""
     name = f"knowflow_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError("is no Python file")
+        raise ImportError("is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # before it runs: dataclasses look their module up there
+    sys.modules[name] = module  # before it runs: dataclasses look up their module there
     try:
         spec.loader.exec_module(module)
     except BaseException:

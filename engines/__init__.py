@@ -1,1 +1,1 @@
-"""The only place where a model answers: recorded, in process by vLLM, or on OpenAI-compatible servers."""
+"""The only place where a model answers: recorded, in process with vLLM, or on OpenAI-compatible servers."""

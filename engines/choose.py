@@ -1,4 +1,4 @@
-"""Builds the engine that knowflow.yaml names: one of ours, one of a team's folder, or a class of an own package."""
+"""Build the engine that knowflow.yaml names: built in, from a team's folder, or a class from any package."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -30,13 +30,13 @@ def build_engine(
     Args:
         config: The `engine:` part of knowflow.yaml.
         domain: The words of the domain, for engines that render prompts.
-        folder: What relative paths are relative to; the folder of knowflow.yaml.
-        secret: Reads a stored secret by its name; None where there is no Prefect.
+        folder: Base of relative paths; the folder of knowflow.yaml.
+        secret: Reads a stored secret by name; None without Prefect.
         folders: Folders of a team's own plug-ins.
 
     Raises:
-        EngineFault: No such engine, or its options are wrong.
-        PluginFault: A file of the folders cannot be used.
+        EngineFault: There is no such engine, or its options are wrong.
+        PluginFault: A file in the folders cannot be used.
     """
     if ":" in config.name:
         engine = _of_a_package(config, domain, folder)
@@ -46,21 +46,21 @@ def build_engine(
     said, seen = config.told_until, engine.identity.seen_until
     if said is not None and (seen is None or seen < said):
         raise EngineFault(
-            f"engine.seen_until: '{config.name}' does not pass it on, so that answers would not be dated by it\n"
-            "  let its identity be ModelIdentity(..., seen_until=config.told_until)"
+            f"engine.seen_until: '{config.name}' does not pass it on, so answers would not be dated by it\n"
+            "  set its identity to ModelIdentity(..., seen_until=config.told_until)"
         )
     return engine
 
 
 def read_options(kind: EngineKind, given: Mapping[str, Any]) -> Frozen:
-    """Check what stands under `engine.options`.
+    """Check the options under `engine.options`.
 
     Args:
-        kind: The engine whose options they are.
+        kind: The engine that they belong to.
         given: The options.
 
     Raises:
-        EngineFault: All that is wrong with them, and what there is instead.
+        EngineFault: Some are wrong; the text lists every fault and the valid options.
     """
     try:
         return kind.options.model_validate(dict(given))

@@ -1,8 +1,8 @@
-"""Until when a model knows the world: published training cutoffs of known models, as proposals for knowflow.yaml.
+"""Knowledge cutoffs of models: published training cutoffs of known models, used unless knowflow.yaml gives one.
 
-A model that was trained on texts of 2024 knows how the films of 1999 were received. Describing them to samples of 1999
-is knowledge that nobody had then; only rows later than the cutoff are free of it. The table holds what the makers have
-published and nothing else: a model that is not in it has an unknown cutoff until `engine.knowledge_cutoff` says it.
+A model trained on texts from 2024 knows how the films of 1999 were received. Showing that to samples from 1999 uses
+knowledge that nobody had then; only rows later than the cutoff are free of it. The table holds only what the makers
+have published: a model that is not in it has an unknown cutoff unless `engine.knowledge_cutoff` gives one.
 """
 
 import calendar
@@ -10,7 +10,7 @@ import re
 from datetime import date
 
 PUBLISHED = (
-    # pattern of the model's name (no folder, no owner, lower case), and the cutoff: a day, or a month = its last day
+    # pattern of the model's name (lower case, no folder or owner), and the cutoff: a day, or a month = its last day
     # OpenAI, platform.openai.com/docs/models, "knowledge cutoff" on the page of each model
     (r"gpt-3\.5-turbo.*", "2021-09"),
     (r"gpt-4-turbo.*", "2023-12"),
@@ -27,13 +27,13 @@ PUBLISHED = (
     (r"phi-4", "2024-06"),
     # Google, the model card of Gemma 3, "training dataset"
     (r"gemma-3-\d+b.*", "2024-08"),
-    # This project: the example's answers were given in November 2026, so that its model cannot know later months
+    # This project: the example's answers were given in November 2026, so its model cannot know later months
     (r"recorded-2026-11", "2026-11-01"),
 )
 
 
 def published_cutoff(model: str) -> date | None:
-    """Look up the published cutoff of a model by its name or its folder; None where none is known.
+    """Return the published cutoff of a model, by its name or folder; None if unknown.
 
     Example:
         >>> published_cutoff("meta-llama/Llama-3.1-8B-Instruct"), published_cutoff("models/SmolLM2-135M")
@@ -44,10 +44,10 @@ def published_cutoff(model: str) -> date | None:
 
 
 def read_cutoff(text: str) -> date:
-    """Read a cutoff: a day, or a month, which means its last day, for a later cutoff claims less.
+    """Parse a cutoff: a day, or a month, which means its last day, because a later cutoff claims less.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The text is neither.
 
     Example:
         >>> read_cutoff("2023-12"), read_cutoff("2023-12-01")

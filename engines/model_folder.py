@@ -1,22 +1,22 @@
-"""Folders of models: the fingerprint that stands for a revision, and where all-MiniLM-L6-v2 lies on this machine."""
+"""Model folders: the fingerprint that serves as a revision, and the location of all-MiniLM-L6-v2 on this machine."""
 
 import hashlib
 import importlib.util
 from pathlib import Path
 
 SAMPLE = 1 << 20
-"""Bytes read at the begin, in the middle and at the end of a file of weights: all of a 16 GB model takes a second."""
+"""Bytes read at the start, middle and end of a weights file: a 16 GB model takes a second."""
 WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
 UNREAD = (".md",)
-"""Files that no model reads, such as a model card."""
+"""Suffixes of files that no model reads, such as a model card."""
 
 
 def fingerprint(folder: Path) -> str:
-    """Hash a folder of a model or an adapter.
+    """Hash the folder of a model or an adapter.
 
-    Config, tokenizer and chat template count whole. Of files of weights count the size and three samples of a megabyte,
-    which any training step changes; a hand that edits single numbers elsewhere should name a revision. Hidden files and
-    folders, and texts for readers (`*.md`), do not count.
+    Config, tokenizer and chat template are hashed in full. Of weights files, the size and three samples of a megabyte
+    are hashed, which any training step changes; after editing single weights elsewhere, set a revision. Hidden files
+    and folders, and texts for readers (`*.md`), are ignored.
 
     Returns:
         16 hexadecimal digits.
@@ -44,7 +44,7 @@ def _sample(path: Path) -> bytes:
 
 
 def minilm_folder() -> Path:
-    """Folder of the weights and the tokenizer.
+    """Return the folder with the weights and the tokenizer of all-MiniLM-L6-v2.
 
     Raises:
         ModuleNotFoundError: The package is not installed.

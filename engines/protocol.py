@@ -1,4 +1,4 @@
-"""The seam of an engine: how one is declared, and a stream of requests in, a stream of answers out as they finish."""
+"""The interface of an engine: its declaration, and a stream of requests in, a stream of answers out."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,33 +16,33 @@ from engines.seen import SeenUntil
 from prompts.domain import Domain
 
 SecretReader = Callable[[str], str]
-"""Reads a stored secret by its name; handed in from `flows`, the only room that knows Prefect."""
+"""Reads a stored secret by name; passed in from `flows`, the only room that uses Prefect."""
 
 
 class EngineConfig(Frozen):
-    """Which engine answers, as knowflow.yaml says it under `engine:`."""
+    """Which engine answers: `engine:` in knowflow.yaml."""
 
     name: str = "recorded"
     """`recorded`, `vllm`, `openai`, the name of an engine in a folder of your own, or `package.module:Class`."""
     model: str = "recorded"
-    """Name of the model, or its folder; the name (for a folder, the folder's own) is part of every answer's key."""
+    """Name of the model, or its folder; the name (the last part of a folder's path) is part of every answer's key."""
     revision: str = ""
     """Revision of the model's weights, part of every answer's key."""
     knowledge_cutoff: date | None = None
-    """Until when the model knows the world: 2023-10-31, or a month such as 2023-10. Kept with every answer, and
-    compared with the events: only rows after it are free of what the model knows of their future. Left out: what the
-    makers of a known model have published (engines/cutoffs.py), else unknown. No part of any key."""
+    """Knowledge cutoff of the model: 2023-10-31, or a month such as 2023-10. Stored with every answer and compared with
+    the events: only rows after it are free of what the model knows about their future. If not given: what the makers
+    of a known model have published (engines/cutoffs.py), else unknown. Not part of any key."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Options of that engine alone; for `recorded`: `files`, prompt name -> Parquet file of its answers; for the others
-    see docs/how-to/vllm.md and docs/how-to/openai-server.md."""
+    """Options of that engine; for `recorded`: `files`, prompt name -> Parquet file of its answers; for the others see
+    docs/how-to/vllm.md and docs/how-to/openai-server.md."""
     seen_until: SeenUntil = None
-    """Time of the newest event of yours that the model was tuned on, such as 2018-09-24T14:27:30Z; `none` = on none.
-    Its answers are shown to later samples alone. Needed where a tuned model's folder does not say it, and for a tuned
-    model on a server; a model as its makers published it needs none. No part of any key."""
+    """Time of the newest event of your data that the model was tuned on, such as 2018-09-24T14:27:30Z; `none` if it saw
+    none. Its answers are shown only to later samples. Required if a tuned model's folder does not record it, and for a
+    tuned model on a server; a model as published by its makers needs none. Not part of any key."""
 
     @property
     def told_until(self) -> datetime | None:
-        """That time; None for a model that knows no event."""
+        """Return `seen_until` as a time; None for a model that has seen no event."""
         return self.seen_until if isinstance(self.seen_until, datetime) else None
 
     @field_validator("knowledge_cutoff", mode="before")
@@ -52,38 +52,38 @@ class EngineConfig(Frozen):
 
     @property
     def cutoff(self) -> date | None:
-        """The cutoff as it is kept with every answer: what the file says, else what is published of the model."""
+        """Return the cutoff stored with every answer: the configured one, else the published one."""
         return self.knowledge_cutoff or published_cutoff(self.model)
 
 
 class EngineFault(WrongUse):
-    """An engine cannot be built, or it broke off; the text says why and what to do."""
+    """An engine cannot be built, or it failed; the text says why and what to do."""
 
 
 class Engine(Protocol):
-    """Answers requests. Answers may come in any order; each request gets exactly one, if only an error.
+    """Answers requests. Answers may come in any order; each request gets exactly one, possibly an error.
 
-    A request that cannot be answered (refused, too long) is an `Answer` with an error and never an exception, so that
-    one bad row does not end a batch. Requests are made as they are taken: take only as many as are in flight.
+    A request that cannot be answered (refused, too long) gets an `Answer` with an error, never an exception, so that
+    one bad row does not end a batch. Requests are built when they are taken: take only as many as are in flight.
     """
 
     @property
     def identity(self) -> ModelIdentity:
-        """Which model answers."""
+        """Return which model answers."""
         ...
 
     @property
     def token_counter(self) -> str:
-        """How tokens are counted, in plain words for the report."""
+        """Describe how tokens are counted, for the report."""
         ...
 
     @property
     def context_tokens(self) -> int | None:
-        """Tokens of prompt and answer that fit the model together; None when that is not known."""
+        """Return how many tokens of prompt and answer fit the model together; None if unknown."""
         ...
 
     def count_tokens(self, messages: Sequence[Mapping[str, str]]) -> int:
-        """Count the tokens of a rendered prompt exactly as the engine will, chat template included."""
+        """Count the tokens of a rendered prompt as the engine will, including the chat template."""
         ...
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
@@ -93,19 +93,19 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class EngineKind:
-    """An engine that knowflow.yaml may name: one object at the top of a file.
+    """An engine that knowflow.yaml can name: one object at the top of a file.
 
-    Reading it loads no model and no client; `build` imports what the engine needs.
+    Importing it loads no model and no client; `build` imports what the engine needs.
     """
 
     name: str
-    """What stands under `engine.name`."""
+    """The value of `engine.name`."""
     about: str
-    """What it is, in one line."""
+    """A description in one line."""
     options: type[Frozen]
-    """Model of what stands under `engine.options`; each field's docstring says what it is for."""
+    """Model of `engine.options`; each field has a docstring."""
     build: Callable[[EngineConfig, Any, Domain, Path, SecretReader | None], Engine]
-    """Makes it: the `engine:` part of knowflow.yaml, its options as read, the words of the domain, the folder that
-    relative paths are relative to, and what reads a stored secret. Raises `EngineFault`."""
+    """Builds the engine from the `engine:` part of knowflow.yaml, its validated options, the words of the domain, the
+    base folder of relative paths, and a reader of stored secrets. Raises `EngineFault`."""
     page: str = ""
-    """Where its options are explained."""
+    """The page that explains its options."""

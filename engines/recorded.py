@@ -1,8 +1,8 @@
-"""The recorded engine: answers that a large language model gave earlier, found again by content.
+"""The recorded engine: earlier answers of a large language model, looked up by content.
 
-Each file becomes a filled answers table: its rows are rendered by the version of the prompt they were asked with, and
-the answer is kept under the resulting key. From there on only keys count, so a changed prompt, history or title simply
-is not there, and gets an error row that says so. Nothing is ever invented.
+Each file becomes a table of answers: its rows are rendered with the version of the prompt they were asked with, and the
+answer is stored under the resulting key. From then on only keys count, so a changed prompt, history or title has no
+recorded answer and gets an error row that says so. Nothing is ever invented.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from prompts.prompt import Prompt
 
 
 class RecordedOptions(Frozen):
-    """Options under `engine.options` when `engine.name` is `recorded`."""
+    """Options under `engine.options` if `engine.name` is `recorded`."""
 
     files: dict[str, Path] = Field(default_factory=dict)
     """Prompt name with version, such as `kar_item.v1` -> Parquet file of its answers."""
@@ -34,14 +34,14 @@ class RecordedEngine:
     """Answers from Parquet files whose columns are the prompt's variables and `answer`.
 
     Args:
-        model: Name under which the answers are kept.
-        revision: Revision under which the answers are kept.
+        model: Name of the model in the answers' keys.
+        revision: Revision of the model in the answers' keys.
         files: Prompt name with version (`kar_item.v1`) -> Parquet file.
-        domain: The words of the domain the answers were asked in.
-        seen_until: Time of the newest event that the model was tuned on; None = on none.
+        domain: The words of the domain that the prompts used.
+        seen_until: Time of the newest event that the model was tuned on; None = none.
 
     Raises:
-        EngineFault: A name is no prompt with its version, or a file lacks a column that the prompt shows.
+        EngineFault: A name is not a prompt with its version, or a file lacks a column that the prompt uses.
         WrongUse: There is no such prompt.
     """
 
@@ -86,7 +86,7 @@ class RecordedEngine:
         return sum(len(e.ids) for e in self._tokenizer.encode_batch(texts, add_special_tokens=False))
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        """Look each request up by its key; what is not recorded becomes an error row."""
+        """Look up each request by its key; a request without a recorded answer becomes an error row."""
         for request in requests:
             text = self._answers.get(request.key)
             tokens = self.count_tokens(request.messages)
@@ -104,10 +104,12 @@ class RecordedEngine:
 
 
 def _prompt(name: str, path: Path) -> Prompt:
-    """Take the prompt by which a file's rows were asked, and see that the file fits it."""
+    """Return the prompt with which a file's rows were asked, after checking that the file fits it."""
     task, _, version = name.partition(".v")
     if not version.isdecimal():
-        raise EngineFault(f"engine.options.files: '{name}' is no prompt with its version\n  write kar_item.v1, say")
+        raise EngineFault(
+            f"engine.options.files: '{name}' is not a prompt with its version\n  use a name such as kar_item.v1"
+        )
     prompt = choose_prompt(task, int(version))
     try:
         there = pl.read_parquet_schema(path)
@@ -117,7 +119,7 @@ def _prompt(name: str, path: Path) -> Prompt:
     if missing:
         raise EngineFault(
             f"engine.options.files: {path} lacks {', '.join(missing)}\n"
-            f"  the prompt {prompt.name} shows {', '.join(sorted(prompt.variables))}; the file has {', '.join(there)}"
+            f"  the prompt {prompt.name} uses {', '.join(sorted(prompt.variables))}; the file has {', '.join(there)}"
         )
     return prompt
 
@@ -134,7 +136,7 @@ def _build(
 
 RECORDED = EngineKind(
     name="recorded",
-    about="answers that a model gave earlier, found again by content",
+    about="earlier answers of a model, looked up by content",
     options=RecordedOptions,
     build=_build,
 )

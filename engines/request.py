@@ -1,4 +1,4 @@
-"""Requests and answers, and the key that makes an answer content-addressed."""
+"""Requests and answers, and the content key of an answer."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ class ModelIdentity:
     adapter: str = ""
     """Name and revision of a LoRA adapter; empty = none."""
     seen_until: datetime | None = None
-    """Time of the newest event that model or adapter was tuned on; None = it knows none. No part of any key."""
+    """Time of the newest event that model or adapter was tuned on; None = none. Not part of any key."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Adapter:
     revision: str
     """Its revision."""
     path: str
-    """Absolute path of its folder; no part of any key."""
+    """Absolute path of its folder; not part of any key."""
     seen_until: datetime | None = None
-    """Time of the newest event that it was tuned on; None = it knows none. No part of any key."""
+    """Time of the newest event that it was tuned on; None = none. Not part of any key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call of a model."""
+    """One call to a model."""
 
     key: str
     """Answer key; see `answer_key`."""
@@ -51,19 +51,19 @@ class Request:
     schema: Mapping[str, Any]
     """Declared form of the answer."""
     adapter: Adapter | None = None
-    """LoRA adapter to answer with; None = the model as it is."""
+    """LoRA adapter to answer with; None = the plain model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back for one request: a text, or an error with its reason."""
+    """The result of one request: a text, or an error with its reason."""
 
     key: str
     """Key of the request."""
     text: str | None
-    """The raw text, exactly as it came; None on an error."""
+    """The raw text, unchanged; None on an error."""
     error: str | None = None
-    """Kind of the error, a word such as `not_recorded`; None when answered."""
+    """Kind of the error, a word such as `not_recorded`; None if answered."""
     detail: str = ""
     """The error in a sentence."""
     input_tokens: int = 0
@@ -71,7 +71,7 @@ class Answer:
     output_tokens: int = 0
     """Tokens of the answer."""
     cached_tokens: int = 0
-    """Tokens of the prompt that the engine had computed before (prefix cache), out of `input_tokens`."""
+    """Tokens of the prompt that the engine had computed before (prefix cache), included in `input_tokens`."""
 
 
 def answer_key(
@@ -80,10 +80,10 @@ def answer_key(
     sampling: Mapping[str, Any],
     schema: Mapping[str, Any],
 ) -> str:
-    """Name an answer by everything that can change it, and by nothing else.
+    """Return the key of an answer, made from everything that can change it and nothing else.
 
-    Never part of it: data set, row id, task, code version. So two tasks with one prompt share the answer, and a
-    recorded answer is found by rendering its prompt.
+    It does not include the data set, row id, task or code version. So two tasks with the same prompt share the answer,
+    and a recorded answer is found by rendering its prompt.
 
     Returns:
         64 hexadecimal digits (SHA-256 of the canonical JSON).
@@ -99,7 +99,7 @@ def answer_key(
 
 
 def candidates_of(request: Request, identity: ModelIdentity, number: int) -> tuple[Request, ...]:
-    """A request and the same again under further seeds, 1, 2, ..., so that each of `number` answers has its own key."""
+    """Return a request and copies with further seeds, 1, 2, ..., so that each of `number` answers has its own key."""
     more, first = [], request.sampling.get("seed", 0)
     for seed in range(first + 1, first + number):
         sampling = {**request.sampling, "seed": seed}
@@ -109,7 +109,7 @@ def candidates_of(request: Request, identity: ModelIdentity, number: int) -> tup
 
 
 class AnswerKeys:
-    """Makes the keys of many requests that differ in their messages alone; `answer_key` says what a key is.
+    """Makes the keys of many requests that differ only in their messages; see `answer_key`.
 
     Args:
         identity: Which model answers.
@@ -124,15 +124,15 @@ class AnswerKeys:
             "sampling": dict(sampling),
             "schema": dict(schema),
         }
-        # One JSON object whose keys are sorted: what stands before the messages and what stands after them.
+        # One JSON object with sorted keys: the part before the messages and the part after them.
         self._before = hashlib.sha256(b'{"adapter":' + _canonical(identity.adapter) + b',"messages":')
         self._after = b"," + _canonical(content)[1:]
 
     def key(self, messages: bytes) -> str:
-        """Make one key: 64 hexadecimal digits (SHA-256 of the canonical JSON).
+        """Return one key: 64 hexadecimal digits (SHA-256 of the canonical JSON).
 
         Args:
-            messages: From `messages_json`.
+            messages: Result of `messages_json`.
         """
         digest = self._before.copy()
         digest.update(messages)
@@ -141,7 +141,7 @@ class AnswerKeys:
 
 
 def messages_json(messages: Sequence[Mapping[str, str]]) -> bytes:
-    """Write messages as canonical JSON: sorted keys, no white space, UTF-8.
+    """Write messages as canonical JSON: sorted keys, no whitespace, UTF-8.
 
     Example:
         >>> messages_json([{"role": "user", "content": "Amélie"}]).decode()
@@ -156,12 +156,12 @@ def messages_json(messages: Sequence[Mapping[str, str]]) -> bytes:
 
 def _canonical(value: Any) -> bytes:
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    # surrogatepass: a broken text has a key too; that it cannot be asked is the plan's error row.
+    # surrogatepass: a broken text has a key too; the plan makes it an error row.
     return text.encode("utf-8", errors="surrogatepass")
 
 
 def is_utf8(text: str) -> bool:
-    """Say whether a text can be written as UTF-8: half of a surrogate pair cannot.
+    """Return whether a text can be written as UTF-8; half of a surrogate pair cannot.
 
     Example:
         >>> is_utf8("Amélie"), is_utf8(chr(0xD800))

@@ -1,8 +1,8 @@
-"""What a model that answers was tuned on: its answers are news of these events, so the rows they make are dated by it.
+"""Find what a model was tuned on: its answers reveal those events, so the rows made from them are dated by it.
 
-A folder of `knowflow tune` says it in knowflow_tuning.json: `seen_until`, the time of the newest event it learnt from,
-or null; folders of earlier versions say `newest_event` of each kind of data. A folder with an adapter was tuned by
-somebody. Any other model counts as one that knows no event of the user's, unless knowflow.yaml says otherwise.
+A folder made by `knowflow tune` records it in knowflow_tuning.json: `seen_until`, the time of the newest event it
+learned from, or null; folders of earlier versions have `newest_event` for each kind of data. A folder with an adapter
+was tuned on something. Any other model counts as having seen no event of the user, unless knowflow.yaml says otherwise.
 """
 
 import json
@@ -14,19 +14,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 FILE = "knowflow_tuning.json"
-"""Written last by every tuning; see tuning/workfolder.py."""
+"""The file that every tuning writes last; see tuning/workfolder.py."""
 NONE = "none"
-FIX = (
-    "say seen_until: beside it, the time of the newest event it was tuned on, or `seen_until: none` where there is none"
-)
+FIX = "set seen_until: next to it, to the time of the newest event it was tuned on, or to none if there is none"
 
 
 class Unsaid(Exception):
-    """Nobody says what a tuned model has seen, or two say different things; the text says where and what to do."""
+    """It is not recorded what a tuned model has seen, or two records differ; the text says where and what to do."""
 
 
 def moment(text: str) -> datetime:
-    """A time in ISO form, in UTC where it names no zone.
+    """Parse a time in ISO format; without a time zone it is UTC.
 
     Example:
         >>> moment("2018-01-01T12:00:00+02:00").isoformat()
@@ -37,7 +35,7 @@ def moment(text: str) -> datetime:
 
 
 def read_said(value: Any) -> Any:
-    """Read what knowflow.yaml says: `none`, or a time in UTC; a date means all of its day.
+    """Parse `seen_until` in knowflow.yaml: `none`, or a time in UTC; a date means the end of that day.
 
     Example:
         >>> read_said(date(2018, 9, 24)).isoformat(), read_said("None")
@@ -49,7 +47,7 @@ def read_said(value: Any) -> Any:
         try:
             value = date.fromisoformat(value.strip()) if len(value.strip()) == len("2018-09-24") else moment(value)
         except ValueError:
-            raise ValueError(f"'{value}' is no time; write one such as 2018-09-24T14:27:30Z, or none") from None
+            raise ValueError(f"'{value}' is not a time; use one such as 2018-09-24T14:27:30Z, or none") from None
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime.combine(value, time.max, UTC)
     if isinstance(value, datetime):
@@ -58,22 +56,22 @@ def read_said(value: Any) -> Any:
 
 
 SeenUntil = Annotated[datetime | Literal["none"] | None, BeforeValidator(read_said)]
-"""Time of the newest event that a model was tuned on; `none` = on none; None where the user says nothing."""
+"""Time of the newest event that a model was tuned on; `none` if it saw none; None if not given."""
 
 
 def tuned_until(folder: Path | None, said: datetime | Literal["none"] | None, what: str) -> datetime | None:
     """Find the newest event that a model or an adapter was tuned on.
 
     Args:
-        folder: Its folder; None for a model that lies elsewhere, of which only the user can tell.
-        said: What knowflow.yaml says of it.
+        folder: Its folder; None for a model stored elsewhere, where only the user can say.
+        said: Its `seen_until` in knowflow.yaml.
         what: The setting that names it, for messages.
 
     Returns:
-        None for one that knows no event of the user's.
+        The time; None if it has seen no event of the user.
 
     Raises:
-        Unsaid: It was tuned, and neither its folder nor knowflow.yaml says on what; or they contradict each other.
+        Unsaid: It was tuned, but neither its folder nor knowflow.yaml says on what; or they contradict each other.
     """
     told = None
     try:
@@ -86,8 +84,8 @@ def tuned_until(folder: Path | None, said: datetime | Literal["none"] | None, wh
     if told is not None and (not isinstance(said, datetime) or said < told):
         mine = said.isoformat() if isinstance(said, datetime) else said
         raise Unsaid(
-            f"{what}: seen_until is {mine}, and {folder} says that it has seen events until {told.isoformat()}\n"
-            "  leave seen_until out, or say that time or a later one"
+            f"{what}: seen_until is {mine}, but according to {folder} it has seen events until {told.isoformat()}\n"
+            "  leave seen_until out, or set it to that time or a later one"
         )
     return said if isinstance(said, datetime) else None
 
@@ -97,7 +95,7 @@ def _told_by(folder: Path) -> datetime | None:
     if file.is_file():
         return _told_in(json.loads(file.read_text(encoding="utf-8")), str(file))
     if (folder / "adapter_config.json").is_file():
-        raise Unsaid(f"{folder} holds no {FILE}, so that nobody knows which events it was tuned on")
+        raise Unsaid(f"{folder} has no {FILE}, so the events it was tuned on are unknown")
     return None
 
 
@@ -106,12 +104,12 @@ def _told_in(said: Mapping[str, Any], where: str) -> datetime | None:
         return None if said["seen_until"] is None else moment(said["seen_until"])
     newest = list(_newest_events(said))
     if not newest or None in newest:
-        raise Unsaid(f"{where} does not say seen_until, the time of the newest event that the model was tuned on")
+        raise Unsaid(f"{where} has no seen_until, the time of the newest event that the model was tuned on")
     return max(moment(str(time)) for time in newest)
 
 
 def _newest_events(said: Mapping[str, Any]) -> Iterator[str | None]:
-    """All `newest_event` of the kinds of data."""
+    """Yield `newest_event` of every kind of data."""
     for name, value in said.items():
         if name == "newest_event":
             yield value
@@ -120,14 +118,14 @@ def _newest_events(said: Mapping[str, Any]) -> Iterator[str | None]:
 
 
 def learnt_until(base: Path, facts: Mapping[str, Any]) -> dict[str, str | None]:
-    """What knowflow_tuning.json is to say of a new tuning: `seen_until`, of its data and of the model it began with.
+    """Return what knowflow_tuning.json records for a new tuning: `seen_until` of its data and of its base model.
 
     Args:
-        base: Folder of the model that is tuned.
-        facts: Where each kind of data comes from.
+        base: Folder of the model to tune.
+        facts: Source of each kind of data.
 
     Returns:
-        {} where that is not known, for data without times: who uses the model will be asked to say it.
+        {} if unknown, for data without times: users of the model will be asked to give it.
     """
     newest = list(_newest_events(facts))
     try:
@@ -141,7 +139,7 @@ def learnt_until(base: Path, facts: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def latest(*times: datetime | None) -> datetime | None:
-    """The latest of some times; None when there is none.
+    """Return the latest of some times; None if there is none.
 
     Example:
         >>> latest(None, datetime(2018, 1, 1), datetime(2017, 1, 1))

@@ -1,1 +1,1 @@
-"""Sources: the user's own events, items, users and queries as documented tables."""
+"""Sources: the user's events, items, users and queries as documented tables."""

@@ -1,4 +1,4 @@
-"""Columns in canonical types, and the rows of a file that have faults, on its way to a documented table."""
+"""Convert the columns of a file to canonical types, and collect the rows with faults."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,18 +11,18 @@ from sources.read import Raw
 
 MICROSECONDS = pl.Datetime("us", "UTC")
 SECONDS_UNTIL, MILLISECONDS_UNTIL, MICROSECONDS_UNTIL = 10**11, 10**14, 10**17
-"""Whole numbers below the first are seconds since 1970 (until the year 5138), below the second milliseconds, below the
-third microseconds; larger ones are no time."""
+"""Numbers below the first are seconds since 1970 (until the year 5138), below the second milliseconds, below the third
+microseconds; larger ones are not a time."""
 FORMS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%m/%d/%Y %I:%M:%S %p")
-"""Forms of a time without a zone."""
+"""Formats of a time without a zone."""
 
 
 def unusable(column: pl.Series, lists: bool = False) -> str | None:
-    """Say why a column of this type cannot be read, or None when it can.
+    """Return why a column of this type cannot be read; None if it can.
 
     Args:
-        column: As the file holds it.
-        lists: Whether lists are welcome, as for categories.
+        column: The column as stored in the file.
+        lists: Whether lists are allowed, as for categories.
     """
     kind = column.dtype
     inner = kind.inner if isinstance(kind, pl.List | pl.Array) else kind
@@ -36,19 +36,19 @@ def unusable(column: pl.Series, lists: bool = False) -> str | None:
         try:
             column.cast(pl.List(pl.String) if kind is not inner else pl.String)
         except pl.exceptions.PolarsError:
-            return "holds bytes that are no UTF-8 text"
+            return "holds bytes that are not UTF-8 text"
     return None
 
 
 def plain(column: pl.Series) -> pl.Series:
-    """The same values however the file stores them: blank text and NaN are null, 4.1 is 4.1 in single precision too.
+    """Return the same values for every storage type: blank text and NaN become null, single-precision 4.1 stays 4.1.
 
     Example:
         >>> plain(pl.Series(["a", " ", ""])).to_list()
         ['a', None, None]
     """
     kind = column.dtype
-    if isinstance(kind, pl.Decimal):  # a database's whole number may be longer than a float can tell apart
+    if isinstance(kind, pl.Decimal):  # a database's whole number may have more digits than a float
         return column.cast(pl.String if kind.scale == 0 else pl.Float64)
     if isinstance(kind, pl.Float32):
         column = column.cast(pl.String).cast(pl.Float64)
@@ -63,15 +63,15 @@ def plain(column: pl.Series) -> pl.Series:
 
 
 def to_text(column: pl.Series) -> pl.Series:
-    """Values as text."""
+    """Convert values to text."""
     return plain(column).cast(pl.String)
 
 
 def to_id(column: pl.Series) -> pl.Series:
-    """Ids as whole numbers when all of them are, else as text, so that 10 sorts after 9 in every file format.
+    """Convert ids to whole numbers if all of them are, else to text, so that 10 sorts after 9 in every file format.
 
-    A number is whole when it reads the same after being made one: '007' stays text. A whole float loses its '.0', for
-    a table with a missing id comes as floats.
+    A text is a whole number if the conversion keeps it the same: '007' stays text. A whole float loses its '.0',
+    because a table with a missing id has floats.
     """
     column = plain(column)
     text = column.cast(pl.String)
@@ -84,10 +84,10 @@ def to_id(column: pl.Series) -> pl.Series:
 
 
 def to_time(column: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Times in UTC, to the microsecond; a time without a zone is taken as UTC.
+    """Convert times to UTC, to the microsecond; a time without a zone is read as UTC.
 
     Returns:
-        The times, and a mask of values that are no time.
+        The times, and a mask of values that are not a time.
     """
     column = plain(column)
     kind = column.dtype
@@ -104,7 +104,7 @@ def to_time(column: pl.Series) -> tuple[pl.Series, pl.Series]:
         if times.null_count() > column.null_count():
             for candidate in _from_text(text):
                 times = times.fill_null(candidate)
-    times = times.set(~times.dt.year().is_between(1, 9999), None)  # the years that Python knows
+    times = times.set(~times.dt.year().is_between(1, 9999), None)  # the years that Python supports
     return times, times.is_null() & column.is_not_null()
 
 
@@ -116,7 +116,7 @@ def _from_text(text: pl.Series) -> list[pl.Series]:
 
 
 def _from_number(column: pl.Series) -> pl.Series:
-    """Numbers since 1970, their unit told by their size."""
+    """Convert numbers since 1970 to times; their size decides the unit."""
     frame = column.alias("n").to_frame()
     size = pl.col("n").abs()
     factor = pl.when(size < SECONDS_UNTIL).then(1_000_000).when(size < MILLISECONDS_UNTIL).then(1_000).otherwise(1)
@@ -126,12 +126,12 @@ def _from_number(column: pl.Series) -> pl.Series:
 
 
 def to_number(column: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Numbers as Float64, true as 1 and false as 0, and a mask of values that are no finite number."""
+    """Convert values to Float64, true to 1 and false to 0; also return a mask of values that are not finite numbers."""
     column = plain(column)
     if isinstance(column.dtype, pl.String):
         text = column.str.strip_chars().str.to_lowercase().replace({"true": "1", "false": "0"})
         numbers = text.cast(pl.Float64, strict=False)
-    elif column.dtype.is_temporal():  # a date is no number, though it is stored as one
+    elif column.dtype.is_temporal():  # a date is not a number, although it is stored as one
         numbers = pl.Series([None] * len(column), dtype=pl.Float64)
     else:
         numbers = column.cast(pl.Float64)
@@ -140,7 +140,7 @@ def to_number(column: pl.Series) -> tuple[pl.Series, pl.Series]:
 
 
 def to_categories(column: pl.Series, separator: str) -> pl.Series:
-    """Lists of text without blank ones; a text is split at the separator, null becomes an empty list."""
+    """Convert values to lists of non-blank texts; a text is split at the separator, null becomes an empty list."""
     column = plain(column)
     lists = column if isinstance(column.dtype, pl.List) else column.cast(pl.String).str.split(separator)
     trimmed = lists.list.eval(pl.element().str.strip_chars())
@@ -148,51 +148,51 @@ def to_categories(column: pl.Series, separator: str) -> pl.Series:
 
 
 NAMED = 10
-"""Columns that a message names."""
+"""Maximum columns named in a message."""
 
 
 @dataclass
 class CheckedTable:
-    """Columns as they are converted, and every fault that was met."""
+    """The converted columns of a file, and every fault found."""
 
     name: str
-    """What messages call the file."""
+    """Name of the file in messages."""
     raw: Raw
-    """What was read of it."""
+    """The content that was read."""
     columns: dict[str, pl.Series] = field(default_factory=dict)
     """The canonical columns so far."""
     faults: list[Fault] = field(default_factory=list)
-    """Everything that is wrong."""
+    """All faults so far."""
     bad: pl.Series = field(init=False)
     """[N] Boolean: rows with a fault."""
 
     def __post_init__(self) -> None:
-        """Take over the lines that could not be read."""
+        """Add the lines that could not be read."""
         self.bad = pl.Series([False] * len(self.raw.rows), dtype=pl.Boolean)
         self.faults += [Fault(self.name, line, None, None, why.what, why.fix) for line, why in self.raw.broken]
 
     def values(self, setting: str, column: str, required: bool = False, lists: bool = False) -> pl.Series:
-        """Plain values of a column; nulls, and a fault, when it cannot be read.
+        """Return the plain values of a column; if it cannot be read, add a fault and return nulls.
 
         Args:
             setting: Setting of knowflow.yaml that names the column.
             column: Name of the column.
             required: Whether every row must have a value.
-            lists: Whether lists are welcome.
+            lists: Whether lists are allowed.
         """
         if not self.raw.there:
-            return self._nothing()  # no line could be read, which is a fault already
+            return self._nothing()  # no line could be read, which is already a fault
         if column not in self.raw.there:
             problem = _missing(column, self.raw.there)
         else:
             problem = self.raw.spoiled.get(column) or unusable(self.raw.table[column], lists)
         if problem:
-            fix = f"name the right column in knowflow.yaml under {setting}"
+            fix = f"set the right column in knowflow.yaml under {setting}"
             self.faults.append(Fault(self.name, None, column, None, problem, fix))
             return self._nothing()
         values = plain(self.raw.table[column])
         if required:
-            self.reject(values.is_null(), column, "is empty", "fill in what is empty")
+            self.reject(values.is_null(), column, "is empty", "fill in the empty values")
         return values
 
     def _nothing(self) -> pl.Series:
@@ -206,13 +206,13 @@ class CheckedTable:
         convert: Callable[[pl.Series], tuple[pl.Series, pl.Series]],
         what: str,
     ) -> pl.Series:
-        """Convert values into a canonical column, rejecting those the conversion cannot take."""
+        """Convert values to a canonical column; reject those that cannot be converted."""
         self.columns[name], bad = convert(values)
         self.reject(bad, column, what, f"correct each value that {what}")
         return self.columns[name]
 
     def reject(self, mask: pl.Series, column: str, what: str, fix: str) -> None:
-        """Note a fault for every row of a mask."""
+        """Add a fault for every row in a mask."""
         mask = mask.fill_null(value=False)
         if not mask.any():
             return
@@ -221,13 +221,13 @@ class CheckedTable:
         self.bad = self.bad | mask
 
     def reject_repeated(self, keys: list[str], column: str, what: str, fix: str) -> None:
-        """Reject rows whose key stands in an earlier row already."""
+        """Reject rows whose key appears in an earlier row."""
         key = pl.DataFrame([self.columns[name].alias(name) for name in keys])
         whole = key.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
         self.reject(whole & ~key.select(pl.struct(pl.all()).is_first_distinct()).to_series(), column, what, fix)
 
     def reject_unknown(self, key: str, column: str, known: "CheckedTable") -> None:
-        """Reject rows whose id is in no row of another table; no row, when that table has no readable ids at all."""
+        """Reject rows whose id is not in another table; reject none if that table has no readable ids."""
         ids, there = self.columns[key].cast(pl.String), known.ids(key)
         if there.is_empty():
             return
@@ -235,14 +235,14 @@ class CheckedTable:
         self.reject(unknown, column, f"is not in {known.name}", f"add it to {known.name}, or drop the row")
 
     def ids(self, key: str) -> pl.Series:
-        """The ids of all rows, as text."""
+        """Return the ids of all rows as text."""
         return self.columns[key].cast(pl.String).drop_nulls().unique()
 
     def leave_out_lost(self, key: str, known: "CheckedTable") -> int:
-        """Mark rows whose id is left out of another table as bad.
+        """Mark rows as bad whose id was left out of another table.
 
         Returns:
-            How many rows were not bad before.
+            How many rows were newly marked.
         """
         kept = known.columns[key].filter(~known.bad).cast(pl.String)
         ids = self.columns[key].cast(pl.String)
@@ -251,7 +251,7 @@ class CheckedTable:
         return int(lost.sum())
 
     def finish(self) -> pl.DataFrame:
-        """The canonical columns, without the rows that have faults."""
+        """Return the canonical columns without the rows that have faults."""
         return pl.DataFrame([series.alias(name) for name, series in self.columns.items()]).filter(~self.bad)
 
 

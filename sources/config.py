@@ -1,4 +1,4 @@
-"""The mapping of the user's files to the documented tables, as knowflow.yaml says it."""
+"""The mapping of the user's files to the documented tables, from knowflow.yaml."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +14,8 @@ from base.frozen import Frozen
 from sources.faults import Fault, SourceFaults
 
 OWN_NAMES = ("item", "title", "user")
-"""Columns of the documented tables, which no field may be called like."""
-NO_RULE = "is missing; say from which rating on an event is liked"
+"""Columns of the documented tables; no field may have one of these names."""
+NO_RULE = "is missing; set it to the smallest rating that counts as liked"
 
 
 def _named(value: Any) -> Any:
@@ -33,23 +33,23 @@ class EventsConfig(Frozen):
     path: str
     """Parquet, CSV or JSONL file, relative to knowflow.yaml."""
     user: str
-    """Column of the user's id."""
+    """Column of the user id."""
     item: str
-    """Column of the item's id."""
+    """Column of the item id."""
     time: str
     """Column of the time: dates, ISO text, or seconds, milliseconds or microseconds since 1970."""
     rating: str | None = None
-    """Column of a rating; then `label.rating_at_least` makes the label."""
+    """Column of a rating; `label.rating_at_least` turns it into a label."""
     label: str | None = Field(default=None, validate_default=True)
     """Column of a label that is 0 or 1."""
 
-    # A rule over two settings stands with the later one: unlike a rule of the whole section, it is checked, and told,
-    # also when something else in the section is wrong.
+    # A rule over two settings belongs to the later one: unlike a rule of the whole section, it is checked and reported
+    # even if something else in the section is wrong.
     @field_validator("label")
     @classmethod
     def _one_target(cls, label: str | None, info: ValidationInfo) -> str | None:
         if "rating" in info.data and (info.data["rating"] is None) == (label is None):
-            raise ValueError("name either events.rating or events.label, one of the two")
+            raise ValueError("set either events.rating or events.label, not both")
         return label
 
 
@@ -67,7 +67,7 @@ class Fields(Frozen):
     numbers: dict[str, str] = Field(default_factory=dict)
     """Number fields."""
     separator: str = Field(default="|", min_length=1)
-    """What separates the categories of one text."""
+    """Separator of the categories in a text."""
 
     _lists = field_validator("texts", "categories", "numbers", mode="before")(_named)
 
@@ -77,8 +77,8 @@ class Fields(Frozen):
         earlier = [name for kind in ("texts", "categories", "numbers") for name in info.data.get(kind) or ()]
         taken = [name for name in fields if name in OWN_NAMES]
         twice = [name for name in fields if name in earlier]
-        words = [f"{name!r} is a column of KnowFlow's own, call the field something else" for name in taken]
-        words += [f"{name!r} is a field of another kind already, give one of them another name" for name in twice]
+        words = [f"{name!r} is one of KnowFlow's own columns, give the field another name" for name in taken]
+        words += [f"{name!r} is already a field of another kind, give one of them another name" for name in twice]
         if words:
             raise ValueError("; ".join(words))
         return fields
@@ -88,16 +88,16 @@ class ItemsConfig(Fields):
     """The file of items."""
 
     title: str
-    """Column by which an item is called in prompts."""
+    """Column with the name of an item in prompts."""
 
 
 class SegmentsConfig(Frozen):
-    """Which queries are head and torso, by their share of all that was typed; `sources.queries.segments` says how."""
+    """Which queries are head and torso, by their share of all typed queries; see `sources.queries.segments`."""
 
     head: float = Field(default=0.3, ge=0, le=1)
     """Share of the most frequent queries."""
     torso: float = Field(default=0.3, ge=0, le=1)
-    """Share of those that follow; the rest is tail."""
+    """Share of the next most frequent queries; the rest is tail."""
 
 
 class QuerySplit(Frozen):
@@ -106,11 +106,11 @@ class QuerySplit(Frozen):
     by: Literal["query", "time"] = "query"
     """query: by a hash of the normalised query; time: by when it was first typed, which needs `queries.time`."""
     train: float = Field(default=0.7, gt=0, lt=1)
-    """Share of training."""
+    """Share of training queries."""
     validation: float = Field(default=0.1, gt=0, lt=1, validate_default=True)
-    """Share of validation; the rest is test."""
+    """Share of validation queries; the rest is test."""
     seed: int = 0
-    """Part of the hash; another one gives another split."""
+    """Part of the hash; another seed gives another split."""
 
     @field_validator("validation")
     @classmethod
@@ -126,25 +126,25 @@ class QueriesConfig(Frozen):
     path: str
     """Parquet, CSV or JSONL file, relative to knowflow.yaml."""
     query: str
-    """Column of the query's text."""
+    """Column of the query text."""
     user: str | None = None
-    """Column of who typed it."""
+    """Column of the user who typed it."""
     item: str | None = None
     """Column of the item it led to."""
     time: str | None = None
-    """Column of when."""
+    """Column of the time it was typed."""
     longest: int = Field(default=1_000, ge=1)
-    """Characters that a query may have; a longer one is a fault of its row."""
+    """Maximum characters of a query; a longer one is a fault of its row."""
     segments: SegmentsConfig = SegmentsConfig()
     """Which queries are head and torso."""
     split: QuerySplit = Field(default=QuerySplit(), validate_default=True)
-    """How queries are split, where a model is tuned on them or judged by them."""
+    """How queries are split when a model is tuned on them or judged by them."""
 
     @field_validator("split")
     @classmethod
     def _time_is_mapped(cls, split: QuerySplit, info: ValidationInfo) -> QuerySplit:
         if split.by == "time" and info.data.get("time") is None:
-            raise ValueError("needs queries.time where queries are split by time")
+            raise ValueError("by: time needs queries.time")
         return split
 
 
@@ -154,7 +154,7 @@ class LabelConfig(Frozen):
     rating_at_least: float | None = Field(default=None, allow_inf_nan=False)
     """The smallest rating that counts as liked."""
     rating_range: tuple[float, float] | None = None
-    """The smallest and the largest rating there can be, as in [0.5, 5]; a rating outside is a fault."""
+    """The smallest and the largest possible rating, as in [0.5, 5]; a rating outside is a fault."""
 
     @field_validator("rating_range")
     @classmethod
@@ -166,7 +166,7 @@ class LabelConfig(Frozen):
             raise ValueError("should be [smallest, largest]")
         least = info.data.get("rating_at_least")
         if least is not None and not low <= least <= high:
-            raise ValueError(f"does not hold label.rating_at_least, which is {least:g}")
+            raise ValueError(f"does not include label.rating_at_least, which is {least:g}")
         return bounds
 
 
@@ -174,11 +174,11 @@ class SplitConfig(Frozen):
     """How events are split into training, validation and test."""
 
     by: Literal["user_position", "global_time"] = "user_position"
-    """user_position: each user's first, middle and last events; global_time: everybody's events before two moments."""
+    """user_position: each user's first, middle and last events; global_time: two cut-off times for all users."""
     train: float = Field(default=0.8, gt=0, lt=1)
-    """Share of training."""
+    """Share of training events."""
     validation: float = Field(default=0.1, gt=0, lt=1, validate_default=True)
-    """Share of validation; the rest is test."""
+    """Share of validation events; the rest is test."""
 
     @field_validator("validation")
     @classmethod
@@ -189,10 +189,10 @@ class SplitConfig(Frozen):
 
 
 class HistoryConfig(Frozen):
-    """What a sample knows of its user's past."""
+    """What a sample contains of its user's past."""
 
     length: int = Field(default=30, ge=1)
-    """Number of strictly earlier events, the newest ones."""
+    """Maximum number of strictly earlier events; the newest are used."""
 
 
 class SourceConfig(Frozen):
@@ -203,9 +203,9 @@ class SourceConfig(Frozen):
     items: ItemsConfig
     """The items."""
     users: Fields | None = None
-    """The users, where there is a table of them."""
+    """The users, if there is a table of them."""
     queries: QueriesConfig | None = None
-    """The queries, where there is a table of them."""
+    """The queries, if there is a table of them."""
     label: LabelConfig = Field(default=LabelConfig(), validate_default=True)
     """The label rule."""
     split: SplitConfig = SplitConfig()
@@ -226,13 +226,13 @@ def parse_source_config(mapping: Mapping[str, Any], file: Path) -> SourceConfig:
     """Check the mapping part of knowflow.yaml.
 
     Raises:
-        SourceFaults: With everything that is wrong, all at once.
+        SourceFaults: The mapping has faults; all are listed at once.
     """
     try:
         return SourceConfig.model_validate(mapping)
     except ValidationError as error:
         details = [dict(detail) for detail in error.errors() if detail["type"] != "no_rule"]
-        if _lacks_rule(mapping):  # told here, for pydantic tells it only when the events have no other fault
+        if _lacks_rule(mapping):  # added here, because pydantic reports it only if the events have no other fault
             details.append({"type": "no_rule", "loc": ("label", "rating_at_least"), "msg": NO_RULE})
         raise SourceFaults(config_fault(file, detail) for detail in details) from None
 
@@ -244,15 +244,15 @@ def _lacks_rule(mapping: Mapping[str, Any]) -> bool:
 
 
 def config_fault(file: Path, detail: Mapping[str, Any], fields: Mapping[str, FieldInfo] | None = None) -> Fault:
-    """Turn one of pydantic's findings into words.
+    """Turn one of pydantic's errors into a readable fault.
 
     Args:
         file: The knowflow.yaml.
-        detail: The finding.
-        fields: Settings at the top of the file; those of the mapping when left out.
+        detail: The error.
+        fields: Top-level settings of the file; those of the mapping if not given.
     """
     where = [str(part) for part in detail["loc"]]
-    fix = f"edit {file.name}; docs/reference/knowflow-yaml.md names every setting"
+    fix = f"edit {file.name}; docs/reference/knowflow-yaml.md lists every setting"
     words = _words(where, detail, fields or SourceConfig.model_fields)
     return Fault(file.name, None, ".".join(where) or None, None, words, fix)
 
@@ -272,7 +272,7 @@ def _words(where: Sequence[str], detail: Mapping[str, Any], fields: Mapping[str,
 
 
 def _settings(where: Sequence[str], fields: Mapping[str, FieldInfo]) -> list[str]:
-    """Names of the settings of a section; a name of the user's own, as that of a task, leads no deeper."""
+    """Return the names of the settings of a section; names that the user chose, such as tasks, are not followed."""
     for part in where:
         if part in fields:
             fields = next((model.model_fields for model in _models(fields[part].annotation)), {})
@@ -280,7 +280,7 @@ def _settings(where: Sequence[str], fields: Mapping[str, FieldInfo]) -> list[str
 
 
 def _models(kind: Any) -> Iterator[type[BaseModel]]:
-    """Config classes in a type, such as the one in `dict[str, X | None]`."""
+    """Yield the config classes in a type, such as the one in `dict[str, X | None]`."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         yield kind
     for inner in get_args(kind):

@@ -1,8 +1,8 @@
-"""What every event carries beside its own columns: its part of a split, and the events strictly before it.
+"""Derive from events their part of a split, and the events strictly before each one.
 
-Splits are by time: chronological, and never between two events of one moment where time decides. Rolling time is what
-production looks like: at each of several moments everything is fitted on what happened before, and judged on what
-happens until the next one.
+Splits are chronological; a split by global time never separates events of the same moment. Rolling time imitates
+production: at each of several moments everything is fitted on what happened before and judged on what happens until
+the next one.
 """
 
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ from sources.config import SplitConfig
 
 
 def split(events: pl.DataFrame, config: SplitConfig) -> pl.Series:
-    """Say of each event whether it is for training, validation or test.
+    """Return for each event whether it is for training, validation or test.
 
     Args:
         events: Canonical events.
-        config: By each user's position, or by a moment for everybody.
+        config: How to split: by each user's position, or by cut-off times for all users.
 
     Returns:
         [N] String, aligned with `events`: `train`, `validation` or `test`. By position, a user's first
         floor(n * train) events train, up to floor(n * (train + validation)) validate. By time, events of the same
-        moment always fall to the same part, the later one.
+        moment are always in the same part, the later one.
     """
     if config.by == "user_position":
         place, size = pl.col("position"), pl.len().over("user")
-        first = (size * config.train + 1e-9).floor()  # a whole multiple must not fall by its binary rest
+        first = (size * config.train + 1e-9).floor()  # 1e-9: a whole product must not be rounded down
         second = (size * (config.train + config.validation) + 1e-9).floor()
         return events.select(_name(place < first, place < second))["part"]
     first_cut, second_cut = _moments(events, (config.train, config.train + config.validation))
@@ -35,23 +35,23 @@ def split(events: pl.DataFrame, config: SplitConfig) -> pl.Series:
 
 
 def with_parts(events: pl.DataFrame, config: SplitConfig) -> pl.DataFrame:
-    """Give every event its part, as a column of its own, or anew where it has one: what `split` says of it."""
+    """Add the column `part` from `split`, or replace it."""
     return events.with_columns(split(events, config).alias("part"))
 
 
 def rolling_split(events: pl.DataFrame, cuts: Sequence[float]) -> list[pl.Series]:
-    """Part the events anew at each cut.
+    """Split the events again at each cut.
 
     Args:
         events: Canonical events.
-        cuts: Shares of all events, rising, at which models are trained: on everything before, tested until the next
+        cuts: Ascending shares of all events at which models are trained: on everything before, tested until the next
             cut, the last one until the end.
 
     Returns:
-        [N] String each: `train`, `test`, or `none` for what is later. The first one is for choosing settings: it trains
-        on what is older than the last stretch before the first cut, which is its `validation`, and tests nothing; the
-        stretch is as long as that from the first cut to the second (or to the end), and half of what is before the
-        first cut at most.
+        One [N] String series for each cut: `train`, `test`, or `none` for later events. They follow a series for
+        choosing settings: its `validation` is the last stretch before the first cut, it trains on everything older and
+        tests nothing. The stretch is as long as that from the first cut to the second (or to the end), but at most half
+        of what is before the first cut.
 
     Example:
         >>> from datetime import datetime
@@ -74,7 +74,7 @@ def rolling_split(events: pl.DataFrame, cuts: Sequence[float]) -> list[pl.Series
 
 
 def _moments(events: pl.DataFrame, shares: Sequence[float]) -> list[pl.Expr]:
-    """The time of the event before which each share of all events lies."""
+    """Return, for each share, the time of the event that has this share of all events before it."""
     times = events["time"].sort()
     if times.is_empty():
         return [pl.lit(None, dtype=times.dtype) for _ in shares]
@@ -88,17 +88,17 @@ def _name(trains: pl.Expr, validates: pl.Expr) -> pl.Expr:
 
 
 def histories(events: pl.DataFrame, length: int = 30) -> np.ndarray:
-    """Find each event's history: the same user's strictly earlier events.
+    """Return each event's history: the same user's strictly earlier events.
 
-    An event of the same time stamp is not history: in many logs a session is written with one time stamp of a second.
+    An event with the same timestamp is not history: in many logs a session has one timestamp, to the second.
 
     Args:
         events: Columns user and time, in any order; canonical events come sorted by time.
-        length: Number of events, the newest ones.
+        length: Maximum number of events; the newest are used.
 
     Returns:
         [N, length] int32: rows of `events`, oldest first, the newest in the last column; -1 where there are fewer.
-        Of events of one moment the later row counts as the newer one.
+        Of events at the same moment the later row counts as newer.
     """
     count = len(events)
     if not count:
@@ -112,7 +112,7 @@ def histories(events: pl.DataFrame, length: int = 30) -> np.ndarray:
     place = np.arange(count)
     begin = np.maximum.accumulate(np.where(starts_user, place, 0))  # first event of the user
     end = np.maximum.accumulate(np.where(starts_moment, place, 0))  # first event of the moment: history ends before it
-    wanted = end[:, None] - np.arange(length, 0, -1)  # [N, length] places in the order
+    wanted = end[:, None] - np.arange(length, 0, -1)  # [N, length] positions in the order
     found = np.where(wanted >= begin[:, None], order[np.maximum(wanted, 0)], -1)
     out = np.empty((count, length), dtype=np.int32)
     out[order] = found

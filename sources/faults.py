@@ -1,4 +1,4 @@
-"""Faults of the user's data, collected and told all at once."""
+"""Faults in the user's data, collected and reported all at once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from itertools import groupby
 from base.faults import WrongUse
 
 SHOWN = 10
-"""Faults of one kind that a message shows; the rest is counted."""
+"""Maximum faults of one kind in a message; the rest is counted."""
 LONGEST = 30
-"""Characters of a wrong value that a message shows."""
+"""Maximum characters of a wrong value in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,20 +17,20 @@ class Fault:
     """One thing that is wrong, and how to fix it."""
 
     file: str
-    """File it is in."""
+    """The file."""
     row: int | None
-    """Row it is in: the N-th row of a Parquet file, the line of a CSV or JSONL file; None = the whole file."""
+    """The row: the N-th row of a Parquet file, the line of a CSV or JSONL file; None = the whole file."""
     column: str | None
-    """Column it is in, or setting of knowflow.yaml."""
+    """The column, or the setting of knowflow.yaml."""
     value: str | None
-    """The value that is wrong."""
+    """The wrong value."""
     what: str
-    """What is wrong, in words."""
+    """What is wrong."""
     fix: str
-    """What to do about it."""
+    """How to fix it."""
 
     def cells(self) -> tuple[str, str, str]:
-        """Where it is, its column and its value, as a message shows them."""
+        """Return its position, column and value for a message."""
         value = "" if self.value is None else repr(_short(self.value))
         if self.row is not None:
             return f"{'row' if self.file.endswith('.parquet') else 'line'} {self.row}", self.column or "", value
@@ -40,10 +40,10 @@ class Fault:
 
 
 class SourceFaults(WrongUse):
-    """The data cannot be used as it is.
+    """The data cannot be used.
 
     Args:
-        faults: Everything that is wrong.
+        faults: All faults.
     """
 
     def __init__(self, faults: Iterable[Fault]) -> None:
@@ -70,7 +70,7 @@ def _text(faults: tuple[Fault, ...]) -> str:
 
 
 def _table(faults: list[Fault]) -> list[str]:
-    """Aligned lines, a few of each kind of fault."""
+    """Return aligned lines, a few for each kind of fault."""
     kinds = [list(kind) for _, kind in groupby(faults, key=lambda fault: (fault.column, fault.what))]
     shown = [fault for kind in kinds for fault in kind[:SHOWN]]
     widths = [max(len(fault.cells()[place]) for fault in shown) for place in range(3)]

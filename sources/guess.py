@@ -1,7 +1,7 @@
-"""Guessing the mapping of knowflow.yaml: which column of a file is what, and a plain reason for every guess.
+"""Guess the mapping of knowflow.yaml: the role of each column of a file, with a plain reason for every guess.
 
-A name decides first, when the column's values allow it; where no name tells, the values do. What stays open is said:
-a guess names the other columns it could have been, and a setting for which nothing fits has no column at all.
+A name decides first, if the column's values allow it; without a telling name, the values decide. Doubt is reported: a
+guess lists the other columns that it could have been, and a setting that nothing fits has no column.
 """
 
 import re
@@ -48,35 +48,35 @@ SEPARATORS = ("|", ";", ",")
 
 @dataclass(frozen=True)
 class Guess:
-    """What a setting of knowflow.yaml is guessed to be."""
+    """The guess for one setting of knowflow.yaml."""
 
     setting: str
     """user, item, time, rating, label, id, title, query, texts, categories or numbers."""
     column: str | None
-    """The column; None when nothing fits."""
+    """The column; None if nothing fits."""
     why: str
-    """The reason in words: `its name`, or `its values: each is 0 or 1`; for no column, what was looked for."""
+    """The reason: `its name`, or `its values: each is 0 or 1`; without a column, what was looked for."""
     others: tuple[str, ...] = ()
-    """Columns that could have been it as well."""
+    """Other columns that would fit."""
 
 
 @dataclass(frozen=True)
 class TableGuess:
-    """What the columns of one file are guessed to be."""
+    """The guesses for the columns of one file."""
 
     section: str
     """Section of knowflow.yaml: events, items, users or queries."""
     look: Look
     """The file."""
     guesses: tuple[Guess, ...]
-    """One guess a setting; of texts, categories and numbers one a column."""
+    """One guess per setting; for texts, categories and numbers one per column."""
     left_out: tuple[Guess, ...] = ()
-    """Columns of items or users that are of no use; their setting is empty."""
+    """Columns of items or users without use; their setting is empty."""
     separator: str | None = None
-    """What separates the categories of one text; None when no column needs one."""
+    """Separator of the categories in a text; None if no column needs one."""
 
     def of(self, setting: str) -> tuple[Guess, ...]:
-        """The guesses for a setting."""
+        """Return the guesses for a setting."""
         return tuple(guess for guess in self.guesses if guess.setting == setting)
 
 
@@ -87,10 +87,10 @@ def guess_tables(events: Look, items: Look, users: Look | None = None, queries: 
         events: Who did what to which item, when.
         items: What the events refer to.
         users: Who the events refer to, if there is such a file.
-        queries: What was searched, if there is such a file.
+        queries: What was searched for, if there is such a file.
 
     Returns:
-        One guess a file, in the order of the arguments.
+        One guess per file, in the order of the arguments.
 
     Example:
         >>> guess_tables(look(Path("events.csv")), look(Path("items.csv")))[0].of("user")  # doctest: +SKIP
@@ -126,8 +126,8 @@ def _events(events: Look, items: Look, item_id: str | None, users: Look | None, 
 def _entity(section: str, table: Look, roles: tuple[Guess, ...]) -> TableGuess:
     """Sort the other columns of items or users into texts, categories and numbers.
 
-    All category texts of a file are split at one separator, that of the best named column; a column that needs
-    another one, or in which that sign is part of a value, becomes a text.
+    All category texts of a file are split at one separator, that of the column with the best name; a column that needs
+    another separator, or whose values contain it as a plain character, becomes a text.
     """
     free = _free(table, _columns(*roles))
     parted = {c.name: sign for c in free if (sign := _separator(c))}
@@ -138,11 +138,11 @@ def _entity(section: str, table: Look, roles: tuple[Guess, ...]) -> TableGuess:
 
 
 def guess_id(table: Look, names: Sequence[str], events: Look) -> Guess:
-    """Find the id of items or users: by its name, else by its values, which the events use.
+    """Find the id of items or users: by its name, else by its values, which the events refer to.
 
     Args:
         table: The items or users.
-        names: Patterns of names, the best first; `ITEM` or `USER`.
+        names: Patterns of names, best first; `ITEM` or `USER`.
         events: The events that refer to it.
     """
     strangers = _told_apart(events.columns)
@@ -154,9 +154,9 @@ def guess_id(table: Look, names: Sequence[str], events: Look) -> Guess:
         ids = table.ids(column.name)
         shares[column.name] = max(((other.share_of(ids), other.distinct) for other in used), default=(0.0, 0))
     if named:
-        # Of two ids, such as isbn and book_id, it is the one that the events use.
+        # Of two ids, such as isbn and book_id, take the one that the events use.
         best = sorted(named, key=lambda c: (not c.is_unique, -round(shares[c.name][0], 1)))
-        return _choose("id", best, "its name" + ("" if best[0].is_unique else ", though some values stand twice"), "")
+        return _choose("id", best, "its name" + ("" if best[0].is_unique else ", though some values repeat"), "")
     best = sorted(possible, key=lambda c: shares[c.name], reverse=True)
     best = [c for c in best if shares[c.name][0] >= 0.5] or best
     share = shares[best[0].name][0] if best else 0
@@ -167,15 +167,15 @@ def guess_id(table: Look, names: Sequence[str], events: Look) -> Guess:
 def guess_reference(
     events: Look, setting: str, names: Sequence[str], table: Look | None, key: str | None, taken: Iterable[str] = ()
 ) -> Guess:
-    """Find the column by which events, or queries, name an item or a user.
+    """Find the column with which events, or queries, refer to an item or a user.
 
     Args:
         events: The events or queries.
         setting: `item` or `user`.
-        names: Patterns of names, the best first.
+        names: Patterns of names, best first.
         table: The items or users it refers to, if there are any.
-        key: Their column of ids, if it was found.
-        taken: Columns that are something else.
+        key: Their id column, if it was found.
+        taken: Columns with another role.
     """
     free, missing = _free(events, taken), f"the column of the {setting}'s id"
     named = [column for column in _named(free, names) if column.is_simple]
@@ -191,7 +191,7 @@ def guess_reference(
         return _choose(
             setting, best, "its name" + (f", though {strange:.1%} are not in {table.path.name}" if strange else ""), ""
         )
-    # Small whole numbers are found in any ids: of equals, the column with more different values is it.
+    # Small whole numbers match any ids: in a tie, take the column with more distinct values.
     found = sorted(possible, key=lambda c: (shares[c.name], c.distinct), reverse=True)
     found = [column for column in found if shares[column.name] >= 0.5]
     if found:
@@ -201,12 +201,12 @@ def guess_reference(
 
 
 def guess_time(events: Look, taken: Iterable[str] = ()) -> Guess:
-    """Find the time: by its name, else a column all of whose values are times of our days."""
+    """Find the time: by its name, else a column whose values are all plausible times (1980 to 2100)."""
     free = _free(events, taken)
     named = sorted((column for column in _named(free, TIME) if column.span), key=lambda c: not c.looks_like_time)
     if named and named[0].span:
         first, last = named[0].span
-        doubt = "" if named[0].looks_like_time else f", though as times its values lie in {first} to {last}"
+        doubt = "" if named[0].looks_like_time else f", though read as times its values are from {first} to {last}"
         return _choose("time", named, f"its name{doubt}", "")
     found = [column for column in free if column.looks_like_time and column.is_full]
     first, last = (found[0].span if found else None) or (0, 0)
@@ -214,7 +214,7 @@ def guess_time(events: Look, taken: Iterable[str] = ()) -> Guess:
 
 
 def guess_target(events: Look, taken: Iterable[str] = ()) -> Guess:
-    """Find what is to be predicted: a rating, else a label of 0 or 1; the setting of the guess says which."""
+    """Find the target to predict: a rating, else a label of 0 or 1; the setting of the guess says which."""
     free = [
         column for column in _free(events, taken) if column.is_full and (column.is_label or column.numbers is not None)
     ]
@@ -230,22 +230,20 @@ def guess_target(events: Look, taken: Iterable[str] = ()) -> Guess:
     steps = [column for column in free if column.looks_like_rating]
     if both:
         return _choose("label", [*both, *steps], "its values: each is 0 or 1", "")
-    missing = "a column that is 0 or 1; or write `rating:` and a column of ratings"
+    missing = "a column of 0 and 1; or use `rating:` with a column of ratings"
     return (
         Guess("label", None, missing) if not steps else _choose("rating", steps, "its values: few steps, 0 to 10", "")
     )
 
 
 def guess_title(items: Look, taken: Iterable[str] = ()) -> Guess:
-    """Find what an item is called: by its name, else the first short texts that hardly repeat."""
+    """Find the title of items: by its name, else the first column of short texts that hardly repeat."""
     possible = [c for c in _free(items, taken) if c.is_text and not c.is_link]
     if named := _named(possible, TITLE):
         return _choose("title", sorted(named, key=lambda c: not c.is_full), "its name", "")
     found = [c for c in possible if c.is_full and c.distinct >= 0.7 * len(c.filled) and 3 <= c.length <= 100]
     found = [c for c in found if not c.looks_like_time]
-    return _choose(
-        "title", found, "its values: short texts that hardly repeat", "the column by which an item is called"
-    )
+    return _choose("title", found, "its values: short texts that hardly repeat", "the column with an item's name")
 
 
 def guess_query(queries: Look) -> Guess:
@@ -266,7 +264,7 @@ def _field(column: Column, own: str | None, separator: str | None) -> Guess:
     splits = separator is not None and bool(column.texts.str.contains(separator, literal=True).any())
     repeats = column.distinct <= max(2, len(column.filled) / 2) and column.length <= 40
     by = "its name" if named_category else "its values"
-    other = f"its values: split at '{own}', where a file has one separator"
+    other = f"its values: split at '{own}', but a file has one separator"
     judged = [  # the first line that is true decides
         (bool(_named([column], TEXT)) and column.is_text, "texts", "its name"),
         (own is not None and own != separator, "texts", other),
@@ -276,7 +274,7 @@ def _field(column: Column, own: str | None, separator: str | None) -> Guess:
         (column.numbers is not None, "numbers", "its name" if _named([column], NUMBER) else "its values: numbers"),
         (column.looks_like_time, "texts", "its values: times"),
         (column.length > 40, "texts", "its values: long texts"),
-        (repeats and splits, "texts", f"its values: '{separator}' stands in them and would split them"),
+        (repeats and splits, "texts", f"its values: they contain '{separator}' and would be split"),
         (repeats, "categories", "its values: short texts that repeat"),
     ]
     setting, why = next(((s, w) for is_so, s, w in judged if is_so), ("texts", "its values: texts that hardly repeat"))
@@ -284,7 +282,7 @@ def _field(column: Column, own: str | None, separator: str | None) -> Guess:
 
 
 def _useless(column: Column) -> str:
-    """Why no setting can use a column; empty when one can."""
+    """Return why no setting can use a column; empty if one can."""
     if column.fault or len(column.filled) == 0:
         return column.fault or "is empty"
     if column.is_list:
@@ -298,7 +296,7 @@ def _useless(column: Column) -> str:
 
 
 def _separator(column: Column) -> str | None:
-    """The sign that separates many short parts of the values, if there is one."""
+    """Return the character that separates many short parts of the values, if there is one."""
     if not column.is_text or column.is_link or column.looks_like_time or _named([column], TEXT):
         return None
     several, one = bool(_named([column], SEVERAL)), bool(_named([column], CATEGORY))
@@ -307,7 +305,7 @@ def _separator(column: Column) -> str | None:
         share = (column.texts.str.contains(sign, literal=True).cast(pl.Int8).sum() or 0) / len(column.texts)
         lengths = parts.str.len_chars().to_numpy()
         short = float(lengths.mean()) <= 25 and int(lengths.max()) <= 60
-        # A comma also stands in sentences, whose parts hardly repeat, and in a single brand: `Acme, Inc`.
+        # A comma also occurs in sentences, whose parts hardly repeat, and in a single brand: `Acme, Inc`.
         common = several or sign == "|" or (not one and parts.n_unique() <= 0.6 * len(parts))
         if share >= (0.02 if several else 0.2) and short and common:
             return sign
@@ -315,7 +313,7 @@ def _separator(column: Column) -> str | None:
 
 
 def _named(columns: Iterable[Column], patterns: Sequence[str]) -> list[Column]:
-    """Columns whose name fits a pattern, those of the first patterns first."""
+    """Return the columns whose name matches a pattern, those of the first patterns first."""
     columns, found = list(columns), {}
     for pattern in patterns:
         found.update({c.name: c for c in columns if c.name not in found and c.key and re.fullmatch(pattern, c.key)})
@@ -323,7 +321,7 @@ def _named(columns: Iterable[Column], patterns: Sequence[str]) -> list[Column]:
 
 
 def _told_apart(columns: Sequence[Column]) -> list[Column]:
-    """Columns that are times, ratings or labels by name and values, and so no ids."""
+    """Return columns that are times, ratings or labels by name and values, and so not ids."""
     times = [column for column in _named(columns, TIME) if column.looks_like_time]
     return [*times, *(column for column in _named(columns, (*RATING, *LABEL)) if column.numbers is not None)]
 

@@ -1,4 +1,4 @@
-"""Loading: the user's files become the documented tables, or a list of everything that is wrong with them."""
+"""Load the user's files into the documented tables, or report everything that is wrong with them."""
 
 import logging
 from pathlib import Path
@@ -21,15 +21,15 @@ def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dat
 
     Args:
         config: The mapping.
-        folder: What its paths are relative to.
-        skip_bad_rows: Leave out rows with faults, and rows that speak of an item or user left out, and say so in the
-            log; of rows that stand more than once the first is kept. Missing files and columns still fail.
+        folder: Base of its relative paths.
+        skip_bad_rows: Leave out rows with faults, and rows that refer to an item or user left out, and log how many;
+            of repeated rows the first is kept. Missing files and columns are still errors.
 
     Returns:
         The documented tables.
 
     Raises:
-        SourceFaults: Everything that is wrong with all files, at once.
+        SourceFaults: The files have faults; those of all files are listed at once.
     """
     tables: dict[str, CheckedTable] = {}
     faults: dict[str, list[Fault]] = {}
@@ -56,7 +56,7 @@ def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dat
 
 
 def _mapped(config: SourceConfig) -> list[tuple[str, str, list[str]]]:
-    """Each section, its file and the columns it names."""
+    """Return each section, its file and the columns it names."""
     events, queries = config.events, config.queries
     named = {
         "events": (events.path, [events.user, events.item, events.time, events.rating, events.label]),
@@ -80,7 +80,7 @@ def _fill_items(table: CheckedTable, config: ItemsConfig) -> None:
 
 def _fill_entity(table: CheckedTable, config: Fields, section: str, key: str) -> None:
     table.columns[key] = to_id(table.values(f"{section}.id", config.id, required=True))
-    table.reject_repeated([key], config.id, "stands more than once", "keep one row of each id")
+    table.reject_repeated([key], config.id, "appears more than once", "keep one row per id")
     for name, column in config.texts.items():
         table.columns[name] = to_text(table.values(f"{section}.texts", column))
     for name, column in config.categories.items():
@@ -99,8 +99,8 @@ def _fill_events(table: CheckedTable, config: EventsConfig, rule: LabelConfig) -
         _fill_rating(table, config.rating, rule)
     elif config.label is not None:
         _fill_label(table, config.label)
-    words = "stands more than once with this user and time"
-    table.reject_repeated(["user", "item", "time"], config.item, words, "keep one row of each user, item and time")
+    words = "appears more than once with this user and time"
+    table.reject_repeated(["user", "item", "time"], config.item, words, "keep one row per user, item and time")
 
 
 def _fill_rating(table: CheckedTable, column: str, rule: LabelConfig) -> None:
@@ -109,7 +109,7 @@ def _fill_rating(table: CheckedTable, column: str, rule: LabelConfig) -> None:
     if rule.rating_range:
         low, high = rule.rating_range
         words = f"is outside {low:g} to {high:g}"
-        table.reject(~rating.is_between(low, high), column, words, "fix the rating, or label.rating_range")
+        table.reject(~rating.is_between(low, high), column, words, "fix the rating, or change label.rating_range")
     single = table.columns["rating"] = rating.cast(pl.Float32)
     table.columns["label"] = (single >= rule.rating_at_least).cast(pl.Float32)  # in single precision on both sides
 
@@ -118,7 +118,7 @@ def _fill_label(table: CheckedTable, column: str) -> None:
     values = table.values("events.label", column, required=True)
     label, _ = to_number(values)
     outside = values.is_not_null() & ~label.is_in([0.0, 1.0]).fill_null(value=False)
-    table.reject(outside, column, "is neither 0 nor 1", "give 0 or 1, or name the column as events.rating")
+    table.reject(outside, column, "is neither 0 nor 1", "use 0 or 1, or set the column as events.rating")
     table.columns["rating"] = pl.Series([None] * len(label), dtype=pl.Float32)
     table.columns["label"] = label.cast(pl.Float32)
 
@@ -128,7 +128,7 @@ def _fill_queries(table: CheckedTable, config: QueriesConfig) -> None:
     words, fix = f"is longer than {config.longest:,} characters", "shorten the query, or raise queries.longest"
     table.reject(query.str.len_chars() > config.longest, config.query, words, fix)
     words = "holds control characters"
-    table.reject(query.str.contains(CONTROL), config.query, words, "take the control characters out")
+    table.reject(query.str.contains(CONTROL), config.query, words, "remove the control characters")
     if config.user:
         table.columns["user"] = to_id(table.values("queries.user", config.user)).cast(pl.String)
     if config.item:
@@ -144,7 +144,7 @@ def _check_known(table: CheckedTable, config: EventsConfig | QueriesConfig, tabl
 
 
 def _leave_out(tables: dict[str, CheckedTable], found: list[Fault]) -> None:
-    """Leave rows with faults out, and the rows that are lost with them.
+    """Leave out rows with faults, and the rows that refer to them.
 
     Raises:
         SourceFaults: No event or no item is left.

@@ -1,4 +1,4 @@
-"""Looking at a file of the user's: its columns through their first rows, and what their values look like."""
+"""Inspect a user's file: its columns by their first rows, and what their values look like."""
 
 import re
 from collections.abc import Sequence
@@ -15,73 +15,73 @@ from sources.read import Raw, numbered, read_columns
 from sources.records import Broken
 
 LOOKED_AT = 50_000
-"""Rows of a file that are looked at; ids are compared with those of the whole other file."""
+"""Maximum rows inspected per file; ids are compared with those of the whole other file."""
 BEGINNING = 2**24
-"""Bytes of a CSV or JSONL file that are looked at."""
+"""Maximum bytes inspected of a CSV or JSONL file."""
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One column, seen through the first rows of its file."""
+    """One column, judged by the first rows of its file."""
 
     name: str
     """Name in the file."""
     raw: pl.Series
-    """Its values as the file holds them; none when they cannot be read."""
+    """Its values as stored in the file; empty if they cannot be read."""
     rows: int
-    """Number of rows that were looked at."""
+    """Number of rows inspected."""
     fault: str | None = None
-    """Why no setting can take its values, if so."""
+    """Why no setting can use its values; None if one can."""
 
     @cached_property
     def key(self) -> str:
-        """The name without case, signs and type suffix: `User-ID` and `user_id:token` are both `userid`."""
+        """Return the name without case, punctuation, type suffix: `User-ID` and `user_id:token` are both `userid`."""
         return re.sub(r"[\W_]", "", self.name.lower().split(":")[0])
 
     @cached_property
     def filled(self) -> pl.Series:
-        """The values that are there."""
+        """Return the values that are not missing."""
         return plain(self.raw).drop_nulls()
 
     @property
     def is_list(self) -> bool:
-        """Whether the values are lists."""
+        """Return whether the values are lists."""
         return isinstance(self.raw.dtype, pl.List | pl.Array)
 
     @property
     def is_simple(self) -> bool:
-        """Whether there are values, and none of them a list."""
+        """Return whether there are values and none of them is a list."""
         return len(self.filled) > 0 and not self.is_list
 
     @property
     def is_full(self) -> bool:
-        """Whether no value is missing."""
+        """Return whether no value is missing."""
         return len(self.filled) == self.rows
 
     @property
     def is_text(self) -> bool:
-        """Whether the values are texts that are no numbers."""
+        """Return whether the values are texts that are not numbers."""
         return self.is_simple and self.filled.dtype == pl.String and self.numbers is None
 
     @cached_property
     def texts(self) -> pl.Series:
-        """The filled values as stripped texts."""
+        """Return the filled values as stripped texts."""
         return self.filled.cast(pl.String).str.strip_chars()
 
     @cached_property
     def distinct(self) -> int:
-        """Number of different values."""
+        """Return the number of distinct values."""
         return self.texts.n_unique()
 
     @cached_property
     def length(self) -> float:
-        """Mean number of characters of a value; of a list, of its elements."""
+        """Return the mean number of characters of a value; for lists, of an element."""
         values = self.filled.explode().drop_nulls() if self.is_list else self.texts
         return float(values.str.len_chars().to_numpy().mean()) if len(values) else 0.0
 
     @cached_property
     def numbers(self) -> pl.Series | None:
-        """The filled values as numbers, when all of them are."""
+        """Return the filled values as numbers; None unless all of them are."""
         if not self.is_simple or self.filled.dtype.is_temporal():
             return None
         numbers, bad = to_number(self.filled)
@@ -89,24 +89,24 @@ class Column:
 
     @cached_property
     def is_label(self) -> bool:
-        """Whether each value is 0 or 1, or false or true."""
+        """Return whether each value is 0 or 1, or false or true."""
         return self.numbers is not None and bool(self.numbers.is_in([0.0, 1.0]).all())
 
     @property
     def is_flag(self) -> bool:
-        """Whether each value is true or false."""
+        """Return whether each value is true or false."""
         return self.is_label and bool(self.texts.str.to_lowercase().is_in(["true", "false"]).all())
 
     @cached_property
     def looks_like_rating(self) -> bool:
-        """Whether the values are a few whole or half steps between 0 and 10."""
+        """Return whether the values are a few whole or half steps between 0 and 10."""
         if self.numbers is None or not 3 <= self.distinct <= 21:
             return False
         return bool((self.numbers * 2 == (self.numbers * 2).floor()).all() and self.numbers.is_between(0, 10).all())
 
     @cached_property
     def span(self) -> tuple[int, int] | None:
-        """First and last year, when all values are times."""
+        """Return the first and last year; None unless all values are times."""
         if not self.is_simple or isinstance(self.filled.dtype, pl.Boolean | pl.Time):
             return None
         times, bad = to_time(self.filled)
@@ -115,12 +115,12 @@ class Column:
 
     @property
     def looks_like_time(self) -> bool:
-        """Whether all values are times of our days."""
+        """Return whether all values are times from 1980 to 2100."""
         return self.span is not None and self.span[0] >= 1980 and self.span[1] <= 2100
 
     @cached_property
     def looks_like_id(self) -> bool:
-        """Whether all values are there and short, and no broken numbers, dates or flags."""
+        """Return whether no value is missing, all are short, and none is a fractional number, date or flag."""
         if not self.is_simple or not self.is_full or self.is_flag or self.filled.dtype.is_temporal():
             return False
         whole = self.numbers is None or bool((self.numbers == self.numbers.floor()).all())
@@ -128,23 +128,23 @@ class Column:
 
     @property
     def is_unique(self) -> bool:
-        """Whether every row has a value of its own."""
+        """Return whether every row has a distinct value."""
         return self.is_full and self.is_simple and self.distinct == self.rows
 
     @property
     def is_link(self) -> bool:
-        """Whether all values are addresses of web pages."""
+        """Return whether all values are web addresses."""
         return self.is_simple and bool(self.texts.str.contains(r"^https?://").all())
 
     def share_of(self, ids: set[str]) -> float:
-        """Share of the different values that are among some ids."""
+        """Return the share of distinct values that are among some ids."""
         own = to_id(self.filled).cast(pl.String).unique().to_list()
         return sum(value in ids for value in own) / max(len(own), 1)
 
 
 @dataclass(frozen=True)
 class Look:
-    """A file that was looked at."""
+    """An inspected file."""
 
     path: Path
     """The file."""
@@ -152,28 +152,28 @@ class Look:
     """Its columns."""
 
     def names(self) -> list[str]:
-        """Names of all columns."""
+        """Return the names of all columns."""
         return [column.name for column in self.columns]
 
     def column(self, name: str) -> Column:
-        """One column by its name."""
+        """Return a column by its name."""
         return next(column for column in self.columns if column.name == name)
 
     def ids(self, name: str) -> set[str]:
-        """All ids of a column of the whole file, written as `sources.load` compares them."""
+        """Return all ids in a column of the whole file, in the form that `sources.load` compares."""
         return set(to_id(_read(self.path, [name]).table[name]).drop_nulls().cast(pl.String).unique().to_list())
 
     def largest(self, name: str) -> float:
-        """The largest number of a column of the whole file."""
+        """Return the largest number in a column of the whole file."""
         numbers = to_number(_read(self.path, [name]).table[name])[0].drop_nulls()
         return float(numbers.to_numpy().max())
 
 
 def look(path: Path) -> Look:
-    """Look at the first rows of a file.
+    """Inspect the first rows of a file.
 
     Raises:
-        SourceFaults: The file is not there, cannot be read, or is no table.
+        SourceFaults: The file does not exist, cannot be read, or is not a table.
     """
     if not path.is_file():
         raise _no_table(path, "there is no such file", "fix the path")
@@ -191,10 +191,10 @@ def look(path: Path) -> Look:
             raw = _read(begin, _read(begin, []).there, str(path))
     names = list(dict.fromkeys(raw.there))
     if raw.rows.is_empty() or not names:
-        first = raw.broken[0][1] if raw.broken else Broken("has no column", "give a file with data")
+        first = raw.broken[0][1] if raw.broken else Broken("has no column", "use a file with data")
         raise _no_table(path, f"no row can be read; the first {first.what}", first.fix)
     if path.suffix.lower() == ".csv" and re.fullmatch(r"-?\d+(\.\d+)?", names[0]):
-        raise _no_table(path, "its first line holds data, not the names of the columns", "add a line of names")
+        raise _no_table(path, "its first line holds data, not column names", "add a line with the column names")
     return Look(path, tuple(_column(name, raw) for name in names))
 
 

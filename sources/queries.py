@@ -1,7 +1,7 @@
-"""Queries as a source: what was typed, how often, what it led to; head, torso and tail; and splits that do not leak.
+"""Queries: what was typed, how often, what it led to; head, torso and tail; and splits that do not leak.
 
-A query is known by its normalised text: `Sci-Fi`, `sci-fi ` and `SCI-FI` are one query, and every table that names a
-query names it so. The spelling that was typed most often is what a prompt shows.
+A query is identified by its normalised text in every table: `Sci-Fi`, `sci-fi ` and `SCI-FI` are one query. A prompt
+shows the spelling that was typed most often.
 """
 
 import hashlib
@@ -26,40 +26,40 @@ SCHEMA = pl.Schema(
         "last": MOMENT,
     }
 )
-"""Columns of a table of queries."""
+"""Columns of the query table."""
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
-"""Characters that no query holds, such as those that begin a terminal's escape sequences; tabs and line ends may."""
+"""Characters not allowed in queries, such as those of terminal escape sequences; tabs and line ends are allowed."""
 
 
 def check_query(query: str, longest: int) -> str:
-    """See that a query can be asked for, by the rules of the table of queries.
+    """Check a query by the rules of the query table, and normalise it.
 
     Args:
-        query: As it was typed.
-        longest: Characters it may have.
+        query: The query as typed.
+        longest: Maximum number of characters.
 
     Returns:
         The normalised query.
 
     Raises:
-        WrongUse: It is empty or too long, holds control characters, or is no Unicode.
+        WrongUse: It is empty or too long, contains control characters, or is not valid Unicode.
     """
     faults = []
     if not normalised(query):
         faults.append("is empty")
     if len(query) > longest:
-        faults.append(f"has {len(query):,} characters, at most {longest:,} are read (queries.longest)")
+        faults.append(f"has {len(query):,} characters, at most {longest:,} are allowed (queries.longest)")
     if re.search(CONTROL, query):
         faults.append("holds control characters")
     if any("\ud800" <= letter <= "\udfff" for letter in query):
         faults.append("is not UTF-8")
     if faults:
-        raise WrongUse(f"the query {' and '.join(faults)}\n  give it as a user would type it: a few words")
+        raise WrongUse(f"the query {' and '.join(faults)}\n  write it as a user would type it: a few words")
     return normalised(query)
 
 
 def normalised(query: str) -> str:
-    """Bring a query to the form by which it is known: NFKC, case folded, white space collapsed.
+    """Normalise a query: NFKC, case folded, whitespace collapsed.
 
     Example:
         >>> normalised("  Sci-Fi\\tw/ TIME  travel ")
@@ -72,41 +72,40 @@ def normalised(query: str) -> str:
 
 
 def query_table(dataset: Dataset) -> pl.DataFrame:
-    """Gather what was typed by query.
+    """Collect what was typed, by query.
 
     Args:
-        dataset: The data; without a table of queries there is none.
+        dataset: The data; without a table of queries the result is empty.
 
     Returns:
-        One row a query, sorted by query: `query` (normalised), `shown` (the spelling typed most often, of equals the
-        first typed, its white space collapsed), `count` (UInt32, how often), `items` (List(String), the distinct items
+        One row per query, sorted by query: `query` (normalised), `shown` (the spelling typed most often, in a tie the
+        first typed, with whitespace collapsed), `count` (UInt32, how often), `items` (List(String), the distinct items
         it led to, by first time), `first` and `last` (Datetime us UTC, when it was typed; null without times).
     """
     return _gathered(_log(dataset))
 
 
 def engagements(dataset: Dataset) -> pl.DataFrame:
-    """Who came to which item by which query.
+    """Return which users reached which items with which queries.
 
     Args:
-        dataset: The data; without a table of queries there is none.
+        dataset: The data; without a table of queries the result is empty.
 
     Returns:
-        query (normalised), item, user (String each): every combination once, sorted. All events that name no user
-        count as those of one user, whose name is null: nothing tells them apart.
+        query (normalised), item, user (String each): every combination once, sorted. All events without a user count
+        as those of one user with id null, because nothing distinguishes them.
     """
     return _log(dataset).drop_nulls("item").select("query", "item", "user").unique().sort("query", "item", "user")
 
 
-def segments(table: pl.DataFrame, config: SegmentsConfig = SegmentsConfig()) -> pl.Series:  # noqa: B008 - is frozen
-    """Say of each query whether it is head, torso or tail, by its cumulative share of all that was typed.
+def segments(table: pl.DataFrame, config: SegmentsConfig = SegmentsConfig()) -> pl.Series:  # noqa: B008 - frozen
+    """Return for each query whether it is head, torso or tail, by its cumulative share of all typed queries.
 
-    Queries stand by falling count. Head are those before which less than `head` of all events lie, torso those before
-    which less than `head + torso` lie, tail are the others. Queries of one count are never parted: they go by the
-    first of them.
+    Queries are ordered by descending count. A query is head if less than `head` of all events come before it, torso if
+    less than `head + torso` do, else tail. Queries with the same count are never separated: the first one decides.
 
     Args:
-        table: From `query_table`.
+        table: Result of `query_table`.
         config: The two shares.
 
     Returns:
@@ -123,26 +122,26 @@ def segments(table: pl.DataFrame, config: SegmentsConfig = SegmentsConfig()) -> 
     before = (events.cum_sum() - events) / max(int(counts.sum()), 1)
     shares = pl.DataFrame({"count": by_count["count"], "before": before})
     joined = pl.DataFrame({"count": counts}).join(shares, on="count", how="left", maintain_order="left")
-    place = pl.col("before") + 1e-9  # a share of 0.3 must not be missed by its binary rest
+    place = pl.col("before") + 1e-9  # a share of 0.3 must not be missed because of binary rounding
     named = pl.when(place < config.head).then(pl.lit("head")).when(place < config.head + config.torso)
     return joined.select(named.then(pl.lit("torso")).otherwise(pl.lit("tail")).alias("segment"))["segment"]
 
 
 def split_queries(table: pl.DataFrame, config: QuerySplit) -> pl.Series:
-    """Say of each query whether it is for training, validation or test; whole queries, whatever their spellings.
+    """Return for each query whether it is for training, validation or test; all spellings of a query stay together.
 
-    By query a hash of the normalised text and the seed decides, so that a query keeps its part while others come and
-    go. By time the time decides when a query was first typed; queries of one moment are never parted.
+    With `by: query`, a hash of the normalised text and the seed decides, so that a query keeps its part while others
+    come and go. With `by: time`, the time it was first typed decides; queries of one moment are never separated.
 
     Args:
-        table: From `query_table`.
+        table: Result of `query_table`.
         config: By query or by time, the shares, the seed.
 
     Returns:
         [Q] String `part`, aligned with `table`: `train`, `validation` or `test`.
 
     Raises:
-        ValueError: By time, and a query has no time.
+        ValueError: The split is by time, and a query has no time.
     """
     if config.by == "query":
         place = pl.Series([_place(query, config.seed) for query in table["query"]], dtype=pl.Float64)
@@ -154,30 +153,30 @@ def split_queries(table: pl.DataFrame, config: QuerySplit) -> pl.Series:
 
 
 def training_queries(dataset: Dataset, config: QuerySplit) -> pl.DataFrame:
-    """The queries to train on, with no more than training may know of them.
+    """Return the training queries, with only what training may know about them.
 
-    By time, what was typed at or after the cut is not counted and what it led to is not seen, also where the query is
-    one of training: else a model would be taught clicks of the time it is tested on.
+    With a split by time, events at or after the cut are not counted, even for training queries: otherwise a model would
+    learn clicks from the time it is tested on.
 
     Returns:
-        As `query_table`, the training queries alone.
+        Like `query_table`, only training queries.
     """
     return _part(dataset, config, "train", 0)
 
 
 def validation_queries(dataset: Dataset, config: QuerySplit) -> pl.DataFrame:
-    """The queries by which weights are chosen, with no more than validation may know of them.
+    """Return the validation queries, which choose weights, with only what validation may know about them.
 
-    By time, what they led to at or after the moment at which the test begins is not seen.
+    With a split by time, events at or after the start of the test are not counted.
 
     Returns:
-        As `query_table`, the validation queries alone.
+        Like `query_table`, only validation queries.
     """
     return _part(dataset, config, "validation", 1)
 
 
 def _part(dataset: Dataset, config: QuerySplit, part: str, cut: int) -> pl.DataFrame:
-    """The queries of one part; by time, of events before a cut alone."""
+    """Return the queries of one part; with a split by time, from events before a cut only."""
     log = _log(dataset)
     table = _gathered(log)
     chosen = table.filter(split_queries(table, config) == part)
@@ -187,7 +186,7 @@ def _part(dataset: Dataset, config: QuerySplit, part: str, cut: int) -> pl.DataF
 
 
 def _log(dataset: Dataset) -> pl.DataFrame:
-    """What was typed, oldest first (without times: as it stands in the file), with normalised queries."""
+    """Return what was typed, oldest first (without times: in file order), with normalised queries."""
     typed = dataset.queries if dataset.queries is not None else pl.DataFrame({"query": pl.Series([], dtype=pl.String)})
     columns = {"item": pl.String(), "user": pl.String(), "time": MOMENT}
     lacking = [pl.lit(None, dtype).alias(name) for name, dtype in columns.items() if name not in typed.columns]
@@ -213,13 +212,13 @@ def _gathered(log: pl.DataFrame) -> pl.DataFrame:
 
 
 def _place(query: str, seed: int) -> float:
-    """Where a query lies between 0 and 1, evenly over queries."""
+    """Map a query to a number between 0 and 1, uniformly over queries."""
     digest = hashlib.blake2b(f"{seed}/{query}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 def _cuts(table: pl.DataFrame, config: QuerySplit) -> tuple[datetime, datetime]:
-    """The two moments at which validation and test begin."""
+    """Return the two times at which validation and test begin."""
     times = table["first"].sort()
     if times.is_empty():
         last = datetime.max.replace(tzinfo=UTC)

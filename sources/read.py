@@ -1,4 +1,4 @@
-"""Reading files: only the mapped columns, and everything that can be wrong with a file told as a fault."""
+"""Read only the mapped columns of files, and report everything that is wrong with a file as a fault."""
 
 import glob
 from collections import Counter
@@ -16,36 +16,36 @@ from sources.records import CODING, LONG, SHORT, Broken, count_lines, csv_record
 
 SUFFIXES = {".parquet": "Parquet", ".csv": "CSV", ".jsonl": "JSONL", ".ndjson": "JSONL"}
 SEPARATORS = ";\t|"
-NO_ROWS = Broken("holds no rows", "give a file with data")
+NO_ROWS = Broken("holds no rows", "use a file with data")
 
 
 @dataclass(frozen=True)
 class Raw:
-    """The mapped columns of a file as they stand there."""
+    """The mapped columns of a file, unchanged."""
 
     table: pl.DataFrame
-    """The mapped columns that there are, and no others: a user may call a column anything."""
+    """The mapped columns that exist, and no others: a user's column may have any name."""
     rows: pl.Series
-    """[N] Int64: the row of a Parquet file, the line of a text file, in which each row of the table stands."""
+    """[N] Int64: the row of a Parquet file, or the line of a text file, of each row of the table."""
     there: tuple[str, ...]
     """Names of all columns of the file."""
     broken: tuple[tuple[int, Broken], ...] = ()
-    """Lines that could not be read, which are not in the table."""
+    """Lines that could not be read; they are not in the table."""
     spoiled: Mapping[str, str] = field(default_factory=dict)
-    """Mapped columns that there are but that cannot be read, and why."""
+    """Mapped columns that exist but cannot be read, and why."""
 
 
 def read_columns(path: Path, columns: Sequence[str], name: str, section: str) -> tuple[Raw | None, list[Fault]]:
-    """Read some columns of a file, with the row each value stands in.
+    """Read some columns of a file, with the row of each value.
 
     Args:
         path: Parquet, CSV or JSONL file.
-        columns: Columns to read, those that are there; CSV columns come as text, so that a wrong value names its line.
-        name: What messages call the file.
-        section: Section of knowflow.yaml that named the file, for messages.
+        columns: Columns to read; missing ones are ignored. CSV columns are read as text, so a wrong value has a line.
+        name: Name of the file in messages.
+        section: Section of knowflow.yaml that names the file, for messages.
 
     Returns:
-        What was read, or None and the faults of the file as a whole.
+        The content, or None and the faults of the file as a whole.
     """
     raw = _whole(path, list(dict.fromkeys(columns)), section)
     if isinstance(raw, Broken):
@@ -56,7 +56,7 @@ def read_columns(path: Path, columns: Sequence[str], name: str, section: str) ->
 def _whole(path: Path, wanted: list[str], section: str) -> Raw | Broken:
     kind = SUFFIXES.get(path.suffix.lower())
     if kind is None:
-        return Broken(f"'{path.suffix}' is no known file type", "give a .parquet, .csv or .jsonl file")
+        return Broken(f"'{path.suffix}' is not a supported file type", "use a .parquet, .csv or .jsonl file")
     if not path.is_file():
         return Broken("there is no such file", f"fix {section}.path in knowflow.yaml")
     try:
@@ -77,7 +77,7 @@ def _parquet(path: Path, wanted: list[str]) -> Raw:
 
 
 def _csv(path: Path, wanted: list[str]) -> Raw | Broken:
-    """The whole file at once when every record is one line, else record by record."""
+    """Read the whole file at once if every record is one line, else record by record."""
     line, header = next(csv_records(path), (1, []))
     if isinstance(header, Broken):
         return header
@@ -86,10 +86,10 @@ def _csv(path: Path, wanted: list[str]) -> Raw | Broken:
     if any("\0" in name for name in header):
         return CODING
     if len(header) == 1 and header[0] not in wanted and (found := [mark for mark in SEPARATORS if mark in header[0]]):
-        return Broken(f"has one column, its fields seem to be separated by {found[0]!r}", "write it with commas")
+        return Broken(f"has one column, its fields seem to be separated by {found[0]!r}", "separate them with commas")
     there = [name if is_text(name) else name.encode("utf-8", "replace").decode() for name in header]
     twice = [name for name, count in Counter(header).items() if count > 1 and name in wanted]
-    spoiled = dict.fromkeys(twice, "stands more than once in the header")
+    spoiled = dict.fromkeys(twice, "appears more than once in the header")
     places = {name: header.index(name) for name in _known(wanted, header) if name not in spoiled}
     one_line = not any(mark in name for name in header for mark in "\r\n")
     table = _csv_at_once(path, len(header), list(places.values()) or [0], line) if one_line else None
@@ -100,7 +100,7 @@ def _csv(path: Path, wanted: list[str]) -> Raw | Broken:
 
 
 def _csv_at_once(path: Path, width: int, places: list[int], header_line: int) -> pl.DataFrame | None:
-    """The columns at some places, named by their place; None when a record does not look like the others."""
+    """Read the columns at some positions, named by position; None if a record has another shape."""
     names = [str(place) for place in range(width)]
     try:
         table = arrow_csv.read_csv(
@@ -144,7 +144,7 @@ def _shape(fields: list[str], width: int, places: Mapping[str, int]) -> Broken |
 
 
 def _jsonl(path: Path, wanted: list[str]) -> Raw:
-    """The whole file at once when every line is an object and no column mixes kinds, else line by line."""
+    """Read the whole file at once if every line is an object and no column mixes types, else line by line."""
     try:
         lazy = pl.scan_ndjson(glob.escape(str(path)), infer_schema_length=None)
         there = lazy.collect_schema().names()
@@ -157,7 +157,7 @@ def _jsonl(path: Path, wanted: list[str]) -> Raw:
 
 
 def _may_mix(column: pl.Series) -> bool:
-    """Whether a text could be the JSON of a list or an object, as which one beside texts comes."""
+    """Return whether a text could be JSON of a list or object: polars reads one as such in a column of texts."""
     parts = column.explode() if isinstance(column.dtype, pl.List) else column
     return isinstance(parts.dtype, pl.String) and bool(parts.str.contains(r"^\s*[\[{]").any())
 
@@ -209,5 +209,5 @@ def _known(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
 
 
 def numbered(first: int, count: int) -> pl.Series:
-    """Number rows that follow one another: [count] Int64."""
+    """Return consecutive row numbers: [count] Int64."""
     return pl.int_range(first, first + count, dtype=pl.Int64, eager=True)

@@ -1,4 +1,4 @@
-"""Text files record by record: slower than a whole file at once, but every broken line is named, no other is lost."""
+"""Read text files record by record: slower than all at once, but it reports every broken line and loses no other."""
 
 import csv
 import json
@@ -18,25 +18,25 @@ class Broken:
     what: str
     """What is wrong."""
     fix: str
-    """What to do about it."""
+    """How to fix it."""
 
 
-QUOTE = Broken("has a quote that is not closed as it should be", "close the quote; write a quote inside a text twice")
-LONG = Broken("has more fields than the header", "put a text that holds a comma into quotes")
-SHORT = Broken("has fewer fields than the header", "write every field, also an empty one")
+QUOTE = Broken("has a quote that is not closed correctly", "close the quote; double a quote inside a text")
+LONG = Broken("has more fields than the header", "quote a text that contains a comma")
+SHORT = Broken("has fewer fields than the header", "write every field, even if empty")
 CODING = Broken("is not UTF-8", "save the file as UTF-8")
-NO_JSON = Broken("is not JSON", "write one JSON object a line")
-NO_OBJECT = Broken("is JSON, but no object", "write one JSON object a line")
+NO_JSON = Broken("is not JSON", "write one JSON object per line")
+NO_OBJECT = Broken("is JSON, but not an object", "write one JSON object per line")
 
 
 def csv_records(path: Path) -> Iterator[tuple[int, list[str] | Broken]]:
-    """Read a CSV file, its header too, without its blank lines.
+    """Read a CSV file including its header, without blank lines.
 
-    Bytes that are no UTF-8 come as lone surrogates, see `is_text`. After a quote that is not closed reading goes on in
-    the next line, so that one such quote does not swallow the rest of the file.
+    Bytes that are not UTF-8 become lone surrogates, see `is_text`. After an unclosed quote, reading continues on the
+    next line, so that it does not swallow the rest of the file.
 
     Yields:
-        The line in which a record begins, and its fields or why they cannot be told.
+        The line on which a record begins, and its fields or why they cannot be read.
     """
     csv.field_size_limit(2**31 - 1)  # a description may be longer than Python's limit of 131,072 characters
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -62,7 +62,7 @@ def csv_records(path: Path) -> Iterator[tuple[int, list[str] | Broken]]:
 
 
 def _lines(file: Iterable[str], taken: list[str], again: deque[str]) -> Iterator[str]:
-    """Lines to be read again, then those of the file, each noted in `taken`."""
+    """Yield lines to read again, then those of the file, and append each to `taken`."""
     lines = iter(file)
     while True:
         line = again.popleft() if again else next(lines, None)
@@ -73,10 +73,10 @@ def _lines(file: Iterable[str], taken: list[str], again: deque[str]) -> Iterator
 
 
 def jsonl_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | Broken]]:
-    """Read a JSONL file without its blank lines.
+    """Read a JSONL file without blank lines.
 
     Yields:
-        The line, and its object or why it is none.
+        The line number, and its object or why it is not one.
     """
     with path.open("rb") as file:
         for line, content in enumerate(file, 1):
@@ -94,12 +94,12 @@ def jsonl_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | Broken]]:
 
 
 def is_text(value: str) -> bool:
-    """Whether a field was UTF-8."""
+    """Return whether a field was valid UTF-8."""
     return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def count_lines(path: Path) -> int:
-    """Count the lines of a file, blank ones at its end left out."""
+    """Count the lines of a file, without blank ones at its end."""
     count, pending, content = 0, 0, False
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

@@ -1,4 +1,4 @@
-"""The documented tables that every later room reads, whatever the user's files look like."""
+"""The documented tables that every later room reads, whatever the format of the user's files."""
 
 import hashlib
 import json
@@ -9,16 +9,16 @@ import polars as pl
 
 @dataclass(frozen=True)
 class Dataset:
-    """The user's data in canonical form; ids are text, sorted before they became text."""
+    """The user's data in canonical form; ids are text, sorted before the conversion to text."""
 
     events: pl.DataFrame
-    """user, item (String), time (Datetime us UTC), rating (Float32, null when only labels are given), label (Float32,
-    0 or 1), position (UInt32, 0-based place of the event within its user), part (String: train, validation or test);
+    """user, item (String), time (Datetime us UTC), rating (Float32, null if only labels are given), label (Float32,
+    0 or 1), position (UInt32, 0-based index of the event within its user), part (String: train, validation or test);
     sorted by (time, item, user)."""
     items: pl.DataFrame
     """item, title (String), then the mapped fields: texts String, categories List(String), numbers Float64."""
     users: pl.DataFrame | None
-    """user (String) and the mapped fields; None when the user gives no such table."""
+    """user (String) and the mapped fields; None if there is no such table."""
     queries: pl.DataFrame | None
     """query (String), and user, item (String), time (Datetime us UTC) where mapped."""
     text_fields: tuple[str, ...]
@@ -28,17 +28,17 @@ class Dataset:
     number_fields: tuple[str, ...]
     """Names of the items' number fields."""
     version: str
-    """Hash of the content: the same content from CSV, JSONL or Parquet has the same version. The parts are no content:
-    a split of other shares leaves the version as it is."""
+    """Hash of the content: the same content from CSV, JSONL or Parquet has the same version. The parts are not
+    included: a split with other shares does not change the version."""
 
     def __post_init__(self) -> None:
-        """Check that every event carries its part, so that nobody splits a second time by another rule."""
+        """Check that every event has its part, so that no other code splits again by another rule."""
         if "part" not in self.events.columns:
-            raise ValueError("the events carry no part: add the column with sources.events.with_parts")
+            raise ValueError("the events have no column part: add it with sources.events.with_parts")
 
 
 def event_id(user: str, item: str) -> str:
-    """Name what an event is about: a user and an item, which with the event's time is the event itself.
+    """Return the id of an event, made from user and item; together with its time it identifies the event.
 
     Example:
         >>> event_id("7", "318")
@@ -48,7 +48,7 @@ def event_id(user: str, item: str) -> str:
 
 
 def event_of(entity: str) -> tuple[str, str]:
-    """User and item of an `event_id`.
+    """Return user and item of an `event_id`.
 
     Example:
         >>> event_of('["7","318"]')
@@ -59,7 +59,7 @@ def event_of(entity: str) -> tuple[str, str]:
 
 
 def content_hash(tables: list[pl.DataFrame | None]) -> str:
-    """Hash tables by their content: column names, and every value in order.
+    """Hash the content of tables: column names, and every value in order.
 
     Example:
         >>> content_hash([pl.DataFrame({"a": [1]})]) == content_hash([pl.DataFrame({"a": [2]})])

@@ -1,4 +1,4 @@
-"""Any number of OpenAI-compatible servers answer."""
+"""The openai engine: any number of OpenAI-compatible servers answer."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from prompts.domain import Domain
 def _build(
     config: EngineConfig, options: OpenAIOptions, domain: Domain, folder: Path, secret: SecretReader | None
 ) -> Engine:
-    from engines.openai.engine import OpenAIEngine  # noqa: PLC0415 - its HTTP client takes a while to import
+    from engines.openai.engine import OpenAIEngine  # noqa: PLC0415 - its HTTP client is slow to import
 
     found = find_tokenizer(options, folder)
     return OpenAIEngine(config.model, found, config.revision, config.told_until, secret)
@@ -18,7 +18,7 @@ def _build(
 
 OPENAI = EngineKind(
     name="openai",
-    about="any number of OpenAI-compatible servers, vLLM's or hosted ones, share the rows",
+    about="any number of OpenAI-compatible servers, vLLM or hosted, share the rows",
     options=OpenAIOptions,
     build=_build,
     page="docs/how-to/openai-server.md",

@@ -1,4 +1,4 @@
-"""The openai engine: any number of OpenAI-compatible servers, vLLM's or hosted ones, share the rows."""
+"""The openai engine: any number of OpenAI-compatible servers, vLLM or hosted, share the rows."""
 
 import hashlib
 import json
@@ -29,9 +29,9 @@ from engines.request import Answer, ModelIdentity, Request
 
 
 class EstimatedTokens:
-    """Counts without a tokenizer."""
+    """Estimates tokens without a tokenizer."""
 
-    words = "an estimate, a quarter of the prompt's bytes; name engine.options.tokenizer for exact counts"
+    words = "an estimate, a quarter of the prompt's bytes; set engine.options.tokenizer for exact counts"
 
     def count(self, messages: Sequence[Mapping[str, str]]) -> int:
         """Estimate the tokens of a rendered prompt."""
@@ -39,10 +39,10 @@ class EstimatedTokens:
 
 
 class ExactTokens:
-    """Counts with the model's tokenizer and chat template, as the server does.
+    """Counts tokens with the model's tokenizer and chat template, as the server does.
 
     Args:
-        folder: Of the tokenizer.
+        folder: Folder of the tokenizer.
         template: Further variables of the chat template, as `extra.chat_template_kwargs` sends them.
     """
 
@@ -70,7 +70,7 @@ class ExactTokens:
         return len(self.prompt_ids(messages))
 
     def prompt_ids(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
-        """Tokens of a rendered prompt, up to where the answer begins."""
+        """Return the token ids of a rendered prompt, up to the start of the answer."""
         return self._tokenizer.apply_chat_template(
             [dict(message) for message in messages],
             tokenize=True,
@@ -80,7 +80,7 @@ class ExactTokens:
         )
 
     def text_ids(self, text: str) -> list[int]:
-        """Tokens of a text that stands inside an answer."""
+        """Return the token ids of a text inside an answer."""
         return self._tokenizer.encode(text, add_special_tokens=False)
 
 
@@ -90,7 +90,7 @@ Tokens = EstimatedTokens | ExactTokens
 NO_MODEL = re.compile(r"does not exist|no such model|model.{0,80}not found", re.IGNORECASE)
 NO_TOKENS = "scores need the tokens of the prompt; name engine.options.tokenizer"
 LEAST = -1e8
-"""Stands for a log-probability that is no finite number."""
+"""Replaces a log-probability that is not finite."""
 CANNOT = "the server does not tell how likely it finds a given answer; vLLM does (`prompt_logprobs`)"
 
 
@@ -98,19 +98,19 @@ async def score(http: Http, url: str, request: Request, model: str, options: Ope
     """Score all candidates of a request.
 
     Args:
-        http: Session.
+        http: The session.
         url: Base address of the server.
-        request: Its form is `scores`.
+        request: A request of the form `scores`.
         model: Name of the model or adapter.
-        options: Of the engine.
-        tokens: Must be exact.
+        options: Options of the engine.
+        tokens: Counts tokens; must be exact.
 
     Returns:
-        A JSON object, candidate -> log-probability; or an error row that says why it cannot be.
+        A JSON object, candidate -> log-probability; or an error row that says why not.
 
     Raises:
         Again: Another attempt may succeed.
-        Barred: This server will answer no row of this model.
+        Barred: This server will not answer any row for this model.
     """
     if not isinstance(tokens, ExactTokens):
         return _cannot(request, NO_TOKENS)
@@ -145,7 +145,7 @@ async def score(http: Http, url: str, request: Request, model: str, options: Ope
 
 
 def _logprobs(said: dict[str, Any], begin: int, ids: list[int]) -> float | None:
-    """Sum the log-probabilities of the tokens of a candidate; None when the server tells none."""
+    """Sum the log-probabilities of a candidate's tokens; None if the server returns none."""
     try:
         listed = said["choices"][0].get("prompt_logprobs") or said.get("prompt_logprobs")
         return None if not listed else _finite(sum(listed[begin + i][str(t)]["logprob"] for i, t in enumerate(ids)))
@@ -165,11 +165,11 @@ class OpenAIEngine:
     """Asks OpenAI-compatible servers.
 
     Args:
-        model: Name under which the servers know the model.
-        options: Of the engine, the path of the tokenizer absolute.
+        model: Name of the model on the servers.
+        options: Options of the engine, with an absolute tokenizer path.
         revision: Revision of the model's weights.
-        seen_until: Time of the newest event that the model was tuned on; None = on none.
-        secret: Reads a Prefect Secret block by its name; None where there is no Prefect.
+        seen_until: Time of the newest event that the model was tuned on; None = none.
+        secret: Reads a Prefect Secret block by name; None without Prefect.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class OpenAIEngine:
         self._tokens: Tokens = EstimatedTokens()
         if self._options.tokenizer:
             self._tokens = ExactTokens(self._options.tokenizer, extra.get("chat_template_kwargs", {}))
-        # What `extra` holds can change answers, so it is part of the identity like the revision.
+        # `extra` can change answers, so it is part of the identity like the revision.
         digest = hashlib.sha256(json.dumps(extra, sort_keys=True).encode()).hexdigest()[:8] if extra else ""
         revision = "+".join(part for part in (revision, digest) if part)
         self.identity = ModelIdentity(model, revision, seen_until=seen_until)
@@ -194,25 +194,25 @@ class OpenAIEngine:
         self.context_tokens = self._options.context_tokens
 
     def count_tokens(self, messages: Sequence[Mapping[str, str]]) -> int:
-        """Count the tokens of a rendered prompt; `token_counter` says how."""
+        """Count the tokens of a rendered prompt; `token_counter` describes how."""
         return self._tokens.count(messages)
 
     def check(self, request: Request) -> None:
-        """Look at one request of a prompt before any is paid for.
+        """Check one request of a prompt before any call is paid for.
 
         Raises:
-            EngineFault: The prompt asks for what no server can be asked for.
+            EngineFault: The prompt uses something that no server supports.
         """
         if request.schema.get("type") != "scores":
             chat_body(request, self.identity.model, self._options)
         elif not isinstance(self._tokens, ExactTokens):
-            raise EngineFault(f"{NO_TOKENS}\n  name the folder of the model's tokenizer there")
+            raise EngineFault(f"{NO_TOKENS}\n  set it to the folder of the model's tokenizer")
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        """Answer requests, each as it finishes; they are taken only as there is room for them.
+        """Yield answers as they finish; requests are taken only when there is capacity.
 
         Raises:
-            EngineFault: There is no key, or no server answers any more.
+            EngineFault: The key is missing, or no server answers any more.
         """
         key, room = read_key(self._options, self._secret), self._options.in_flight
         waiting, source = 0, iter(requests)

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible server is sent for a request, and what its reply means for the row."""
+"""Build the call to an OpenAI-compatible server for a request, and interpret its reply for the row."""
 
 import json
 import re
@@ -16,30 +16,30 @@ from engines.vllm.sampling import SEED_DIGITS, with_real_characters
 from prompts.schema import ChoiceSchema, ObjectSchema, read_schema
 
 WRAPPED = "answer"
-"""Field of the object that a choice is wrapped in: hosted services constrain objects alone."""
+"""Field of the object that a choice is wrapped in: hosted services can only constrain objects."""
 OURS = frozenset({"model", "messages", "n", "stream"})
 """Fields that a prompt's sampling must not set."""
 
 
 def chat_body(request: Request, model: str, options: OpenAIOptions) -> dict[str, Any]:
-    """Word a request as a chat completion.
+    """Build the body of a chat completion.
 
-    A LoRA adapter is asked for by its name in place of the model's: that is how vLLM serves adapters. Sampling
-    parameters go as the prompt names them; those that only some servers know (`top_k`, `min_p`) are theirs to refuse.
-    Without a temperature the likeliest tokens are taken, and tokens that are drawn are drawn by the row's own seed,
-    made of its answer key: as by the vLLM engine in process, so that the same key stands for the same answer.
+    A LoRA adapter is requested by sending its name instead of the model's, which is how vLLM serves adapters. Sampling
+    parameters are sent as the prompt names them; a server may reject those it does not support (`top_k`, `min_p`).
+    Without a temperature the most likely tokens are taken; sampled tokens use the row's own seed, made from its answer
+    key, as in the vllm engine, so that the same key stands for the same answer.
 
     Args:
         request: The request.
-        model: Name under which the model is served.
-        options: Of the engine.
+        model: Name of the model on the server.
+        options: Options of the engine.
 
     Raises:
-        EngineFault: The prompt's sampling asks for what is no sampling.
+        EngineFault: The prompt's sampling sets a field that is not a sampling parameter.
     """
     sampling = dict(request.sampling)
     if wrong := sorted(OURS & sampling.keys()):
-        raise EngineFault(f"the prompt's sampling must not set {', '.join(wrong)}\n  take it out of the prompt file")
+        raise EngineFault(f"the prompt's sampling must not set {', '.join(wrong)}\n  remove it from the prompt file")
     sampling.setdefault("temperature", 0.0)
     if options.seed_rows and sampling["temperature"] != 0:
         sampling.setdefault("seed", int(request.key[:SEED_DIGITS], 16))
@@ -55,18 +55,18 @@ def chat_body(request: Request, model: str, options: OpenAIOptions) -> dict[str,
 
 
 def constraint(declared: Mapping[str, Any], structured: str) -> dict[str, Any]:
-    """The fields that hold the server to a declared form; none for text.
+    """Return the fields that constrain the server to a declared form; empty for text.
 
     Args:
         declared: The prompt's `schema`.
-        structured: How it is asked for; see `OpenAIOptions.structured`.
+        structured: How to request it; see `OpenAIOptions.structured`.
     """
-    return _constraint(json.dumps(dict(declared)), structured)  # as declared: the order of fields is that of the answer
+    return _constraint(json.dumps(dict(declared)), structured)  # unsorted: the order of fields is that of the answer
 
 
 @lru_cache(maxsize=64)
 def _constraint(declared: str, structured: str) -> dict[str, Any]:
-    """Worked out once a form, for pydantic takes a millisecond to make a schema."""
+    """Build the fields once per form, because pydantic takes a millisecond to make a schema."""
     schema = read_schema(json.loads(declared))
     if structured == "none":
         return {}
@@ -86,7 +86,7 @@ def _constraint(declared: str, structured: str) -> dict[str, Any]:
 
 
 def unwrapped(text: str, declared: Mapping[str, Any], structured: str) -> str:
-    """Take a choice out of the object that `constraint` wrapped it in; any other text stays as it came.
+    """Unwrap a choice from the object that `constraint` wrapped it in; any other text is returned unchanged.
 
     Example:
         >>> unwrapped('{"answer": "Yes"}', {"type": "choice", "choices": ["Yes", "No"]}, "json_schema")
@@ -112,11 +112,11 @@ def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 BYTES_PER_TOKEN = 4
-"""What English text has in most vocabularies; others have fewer."""
+"""Average for English text in most vocabularies; other languages have fewer."""
 SHOWN = 300
-"""Characters of a server's words that are kept."""
+"""Maximum characters kept of a server's message."""
 BARRING = frozenset({301, 302, 303, 307, 308, 401, 402, 403, 404, 405})
-"""Statuses that tell of the address, the key or the model, not of the row."""
+"""Statuses that concern the address, the key or the model, not the row."""
 AGAIN = frozenset({408, 409, 425, 429})
 TOO_LONG = re.compile(
     r"context.{0,3}(length|size|window)|(prompt|input|request).{0,40}too (long|large|many tokens)|exceed.{0,40}tokens",
@@ -127,13 +127,13 @@ USED_UP = re.compile(r"insufficient.{0,3}(quota|balance|credit|funds)|exceeded y
 
 
 class Again(Exception):
-    """An attempt failed in a way that another may not.
+    """An attempt failed, but another may succeed.
 
     Args:
-        kind: Word for the error row, should no attempt be left: `http_500`, `timeout`, `connection` or `garbage`.
-        detail: The same in a sentence.
+        kind: Kind of the error row if no attempt is left: `http_500`, `timeout`, `connection` or `garbage`.
+        detail: The error in a sentence.
         after: Seconds that the server asks to wait.
-        busy: The server has too much to do.
+        busy: Whether the server is overloaded.
     """
 
     def __init__(self, kind: str, detail: str, after: float = 0.0, *, busy: bool = False) -> None:
@@ -142,11 +142,11 @@ class Again(Exception):
 
 
 class Barred(Exception):
-    """The server will answer no row: wrong address, key or model.
+    """The server will not answer any row: wrong address, key or model.
 
     Args:
         status: HTTP status.
-        words: The server's words.
+        words: The server's message.
     """
 
     def __init__(self, status: int, words: str) -> None:
@@ -156,25 +156,25 @@ class Barred(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back over HTTP, with every trace of the key taken out."""
+    """An HTTP response from which every trace of the key was removed."""
 
     status: int
     """HTTP status."""
     headers: Mapping[str, str]
-    """HTTP headers; names in any case."""
+    """HTTP headers; names may be in upper or lower case."""
     body: bytes
     """The whole body."""
 
 
 def read_reply(reply: Reply, request: Request) -> Answer:
-    """Read the reply to a chat completion.
+    """Parse the reply to a chat completion.
 
     Returns:
-        The answer, or an error of this row alone: `too_long`, `refused`, `bad_request` or `no_text`.
+        The answer, or an error of this row only: `too_long`, `refused`, `bad_request` or `no_text`.
 
     Raises:
         Again: Another attempt may succeed.
-        Barred: This server will answer no row of this model.
+        Barred: This server will not answer any row for this model.
     """
     body = read_body(reply, request)
     if isinstance(body, Answer):
@@ -199,11 +199,11 @@ def read_reply(reply: Reply, request: Request) -> Answer:
 
 
 def read_body(reply: Reply, request: Request) -> dict[str, Any] | Answer:
-    """Read the JSON object of any call, or the error of this row alone.
+    """Parse the JSON object of any call, or return the error of this row only.
 
     Raises:
         Again: Another attempt may succeed.
-        Barred: This server will answer no row of this model.
+        Barred: This server will not answer any row for this model.
     """
     if reply.status == 200:
         try:
@@ -230,7 +230,7 @@ def read_body(reply: Reply, request: Request) -> dict[str, Any] | Answer:
 
 
 def words_of(reply: Reply) -> str:
-    """The server's own words about an error, with its error code."""
+    """Return the server's error message with its error code."""
     try:
         error = json.loads(reply.body)
         error = error.get("error", error) if isinstance(error, dict) else error
@@ -244,7 +244,7 @@ def words_of(reply: Reply) -> str:
 
 
 def usage(body: Mapping[str, Any], request: Request, text: str) -> tuple[int, int, int]:
-    """Input, output and cached tokens as the server counts them; estimates where it does not say."""
+    """Return input, output and cached tokens as the server counts them, or estimates if it does not."""
     said = body.get("usage")
     said = said if isinstance(said, dict) else {}
     details = said.get("prompt_tokens_details")
@@ -257,7 +257,7 @@ def usage(body: Mapping[str, Any], request: Request, text: str) -> tuple[int, in
 
 
 def estimate_tokens(*texts: str) -> int:
-    """Estimate tokens by bytes.
+    """Estimate tokens from bytes.
 
     Example:
         >>> estimate_tokens("eight...", "one more")
@@ -271,9 +271,9 @@ def _number(value: Any) -> int | None:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that a server asks to wait, given in seconds or as an HTTP date; None when it does not ask.
+    """Return the seconds that a server asks to wait, given in seconds or as an HTTP date; None if it does not ask.
 
-    A date is read by the server's own clock where it tells it.
+    A date is compared with the server's own clock if its reply includes one.
 
     Example:
         >>> now = datetime(2026, 11, 25, 8, 0, 0, tzinfo=UTC)
@@ -299,6 +299,6 @@ def _date(text: str) -> datetime | None:
 
 
 def shown(body: bytes) -> str:
-    """The begin of a body in one line, for messages."""
+    """Return the start of a body on one line, for messages."""
     text = " ".join(body[: 4 * SHOWN].decode(errors="replace").split())
     return text if len(text) <= SHOWN else text[:SHOWN] + "..."

@@ -1,4 +1,4 @@
-"""Options of the `openai` engine: which servers, how many requests at once, when to try again, when to stop."""
+"""Options of the `openai` engine: servers, concurrency, retries, and when to stop."""
 
 import os
 from pathlib import Path
@@ -17,62 +17,62 @@ class ServerOptions(Frozen):
     url: str
     """Base address of its API, such as `http://gpu1:8000/v1`."""
     concurrency: int | None = Field(default=None, ge=1)
-    """Requests it works on at once at most; that of the engine when left out."""
+    """Maximum concurrent requests to this server; the engine's `concurrency` if not given."""
     weight: float = Field(default=1.0, gt=0)
-    """Its share of the work: a server of weight 2 is kept twice as busy as one of weight 1."""
+    """Its share of the work: a server with weight 2 is kept twice as busy as one with weight 1."""
 
     @field_validator("url")
     @classmethod
     def _base_address(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"'{value}' is no address; write one such as http://gpu1:8000/v1")
+            raise ValueError(f"'{value}' is not an address; use one such as http://gpu1:8000/v1")
         if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError(f"the address of {parts.hostname} carries more than a path; a key belongs in api_key_env")
+            raise ValueError(f"the address of {parts.hostname} has more than a path; put a key in api_key_env")
         if parts.path.rstrip("/").endswith("/completions"):
-            raise ValueError(f"'{value}' is the address of a call; name the part before /chat/completions")
+            raise ValueError(f"'{value}' is the address of a call; give the part before /chat/completions")
         return value.rstrip("/")
 
 
 class OpenAIOptions(Frozen):
-    """Options under `engine.options` when `engine.name` is `openai`."""
+    """Options under `engine.options` if `engine.name` is `openai`."""
 
     urls: tuple[ServerOptions, ...] = Field(min_length=1)
-    """Base addresses of the servers: one text, a list of texts, or a list of `{url, concurrency, weight}`."""
+    """Base addresses of the servers: one address, a list of addresses, or a list of `{url, concurrency, weight}`."""
     api_key_env: str = "OPENAI_API_KEY"
-    """Name of the environment variable that holds the key; servers that need none do without it."""
+    """Name of the environment variable with the API key; it may be unset for servers that need no key."""
     api_key_secret: str | None = None
-    """Name of a Prefect Secret block that holds the key, instead of the environment."""
+    """Name of a Prefect Secret block with the API key, instead of the environment variable."""
     concurrency: int = Field(default=32, ge=1)
-    """Requests that one server works on at once at most."""
+    """Maximum concurrent requests per server."""
     timeout: float = Field(default=600.0, gt=0)
     """Seconds for one attempt, from the first byte sent to the last one read."""
     attempts: int = Field(default=6, ge=1)
-    """How often a row is tried before it becomes an error row."""
+    """How many times a row is tried before it becomes an error row."""
     backoff: float = Field(default=1.0, ge=0)
-    """Seconds before the second attempt at most; doubled with each further one, and drawn evenly between 0 and that."""
+    """Maximum seconds before the second attempt, doubled for each further one; waits are random up to that."""
     longest_backoff: float = Field(default=60.0, ge=0)
-    """Seconds between two attempts at most."""
+    """Maximum seconds between two attempts."""
     open_after: int = Field(default=5, ge=1)
     """Failures in a row after which a server gets no more rows until it answers a probe."""
     probe_after: float = Field(default=1.0, gt=0)
-    """Seconds before such a probe; doubled with each one that fails."""
+    """Seconds before that probe; doubled after each one that fails."""
     give_up_after: float = Field(default=300.0, gt=0)
-    """Seconds for which no server may have answered before the run stops."""
+    """Seconds without an answer from any server after which the run stops."""
     tokenizer: str | None = None
-    """Folder of the model's tokenizer, for exact counts with its chat template; an estimate when left out."""
+    """Folder of the model's tokenizer, for exact counts with its chat template; counts are estimated if not given."""
     context_tokens: int | None = Field(default=None, ge=1)
-    """Tokens of prompt and answer that fit the model together; not checked beforehand when left out."""
+    """Tokens of prompt and answer that fit the model together; not checked beforehand if not given."""
     structured: Literal["json_schema", "vllm", "none"] = "json_schema"
-    """How a declared form is asked for: `response_format` of type `json_schema`, `structured_outputs` of vLLM, or not
-    at all."""
+    """How to request a declared form: `response_format` of type `json_schema`, vLLM's `structured_outputs`, or not at
+    all."""
     seed_rows: bool = True
-    """Send each row a seed made of its answer key, where tokens are drawn (`temperature` above 0) and the prompt names
-    none; for services that know no `seed`, switch it off."""
+    """Send each row a seed made from its answer key if tokens are sampled (`temperature` above 0) and the prompt sets
+    no seed; turn it off for services that do not support `seed`."""
     output_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    """What the server calls the most tokens an answer may have."""
+    """The server's name for the maximum number of answer tokens."""
     extra: dict[str, Any] = Field(default_factory=dict)
-    """Further fields of every request, such as `chat_template_kwargs`; part of every answer's key."""
+    """Additional fields of every request, such as `chat_template_kwargs`; part of every answer's key."""
 
     @field_validator("urls", mode="before")
     @classmethod
@@ -85,7 +85,7 @@ class OpenAIOptions(Frozen):
         urls = [server.url for server in self.urls]
         twice = sorted({url for url in urls if urls.count(url) > 1})
         if twice:
-            raise ValueError(f"{', '.join(twice)} stands twice; give one address more concurrency instead")
+            raise ValueError(f"{', '.join(twice)} appears more than once; raise the concurrency of one address instead")
         mine = {"model", "messages", "stream", "n"} & set(self.extra)
         if mine:
             raise ValueError(f"extra must not hold {', '.join(sorted(mine))}; the engine sets it")
@@ -93,7 +93,7 @@ class OpenAIOptions(Frozen):
 
     @property
     def in_flight(self) -> int:
-        """Rows that are under way at once at most, over all servers."""
+        """Return the maximum number of rows in flight over all servers."""
         return sum(server.concurrency or self.concurrency for server in self.urls)
 
 
@@ -102,10 +102,10 @@ def find_tokenizer(options: OpenAIOptions, folder: Path) -> OpenAIOptions:
 
     Args:
         options: The options.
-        folder: What a relative path is relative to.
+        folder: Base of a relative path.
 
     Raises:
-        EngineFault: There is no tokenizer.
+        EngineFault: The folder has no tokenizer.
     """
     if options.tokenizer is None:
         return options
@@ -113,20 +113,20 @@ def find_tokenizer(options: OpenAIOptions, folder: Path) -> OpenAIOptions:
     if not (path / "tokenizer_config.json").is_file():
         raise EngineFault(
             f"engine.options.tokenizer: {path} holds no tokenizer_config.json\n"
-            "  name the folder of the model's tokenizer, or leave it out to go by an estimate"
+            "  set it to the folder of the model's tokenizer, or leave it out to use an estimate"
         )
     return options.model_copy(update={"tokenizer": str(path)})
 
 
 def read_key(options: OpenAIOptions, secret: SecretReader | None) -> SecretStr | None:
-    """Read the key for the servers; None where they need none.
+    """Read the API key for the servers; None if they need none.
 
     Args:
-        options: Name where it is kept.
+        options: Say where it is stored.
         secret: Reads a Prefect Secret block.
 
     Raises:
-        EngineFault: There is none where one was named, or no header can carry it; the text never holds the key.
+        EngineFault: The named source has no key, or it cannot be sent in a header; the text never contains the key.
     """
     if options.api_key_secret is not None:
         where = f"engine.options.api_key_secret: the Prefect Secret block '{options.api_key_secret}'"
@@ -135,13 +135,15 @@ def read_key(options: OpenAIOptions, secret: SecretReader | None) -> SecretStr |
         try:
             key = secret(options.api_key_secret)
         except Exception as error:
-            raise EngineFault(f"{where} cannot be read: {error}\n  make it, or use api_key_env") from None
+            raise EngineFault(f"{where} cannot be read: {error}\n  create it, or use api_key_env") from None
     else:
         where = f"engine.options.api_key_env: the environment variable {options.api_key_env}"
         key = os.environ.get(options.api_key_env, "")
         if not key.strip() and "api_key_env" in options.model_fields_set:
-            raise EngineFault(f"{where} is not set\n  set it, or take api_key_env out where no key is needed")
+            raise EngineFault(f"{where} is not set\n  set it, or remove api_key_env if no key is needed")
     key = key.strip()
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise EngineFault(f"{where} holds characters that no key has\n  set it anew, without blanks or quotes")
+        raise EngineFault(
+            f"{where} has characters that are not allowed in a key\n  set it again, without spaces or quotes"
+        )
     return SecretStr(key) if key else None

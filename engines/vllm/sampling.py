@@ -1,4 +1,4 @@
-"""From what a prompt file says of sampling and form to what vLLM takes."""
+"""Convert the sampling and form of a prompt file to vLLM's parameters."""
 
 import copy
 from collections.abc import Mapping
@@ -12,52 +12,52 @@ from engines.request import Request
 from prompts.schema import ChoiceSchema, ObjectSchema, ScoresSchema, TextSchema, read_schema
 
 CHARACTER = "[ !#-[\\]-\ud7ff\ue000-\U0010ffff]"
-"""A character of a JSON string but for controls, quote and backslash."""
+"""A character of a JSON string except control characters, quote and backslash."""
 SHORT = 100
-"""Longest `max_length` that is made a pattern: beyond it patterns cost several times what `maxLength` does."""
+"""Largest `max_length` to convert to a pattern: beyond it, patterns cost several times as much as `maxLength`."""
 SEED_DIGITS = 12
-"""Hexadecimal digits of the answer key that make the seed of a row."""
+"""Number of hexadecimal digits of the answer key that form the seed of a row."""
 
 
 class Sampling(Frozen):
-    """What a prompt may say under `sampling:`."""
+    """What a prompt may set under `sampling:`."""
 
     max_tokens: int | None = Field(default=None, ge=1)
-    """Length of the answer at most; must be said for texts and objects."""
+    """Maximum length of the answer; required for texts and objects."""
     temperature: float = Field(default=0.0, ge=0, le=2)
-    """0 takes the likeliest token each time."""
+    """Sampling temperature; 0 always takes the most likely token."""
     top_p: float = Field(default=1.0, gt=0, le=1)
-    """Share of the probability that tokens are drawn from."""
+    """Share of the probability mass that tokens are sampled from."""
     top_k: int = Field(default=0, ge=0)
-    """How many of the likeliest tokens are drawn from; 0 = all."""
+    """How many of the most likely tokens to sample from; 0 = all."""
     min_p: float = Field(default=0.0, ge=0, le=1)
-    """How likely a token must be beside the likeliest one."""
+    """Minimum probability of a token relative to the most likely one."""
     presence_penalty: float = Field(default=0.0, ge=-2, le=2)
-    """Against tokens that the answer holds."""
+    """Penalty for tokens that are already in the answer."""
     frequency_penalty: float = Field(default=0.0, ge=-2, le=2)
-    """The same, by how often."""
+    """Penalty for tokens by how often they are already in the answer."""
     repetition_penalty: float = Field(default=1.0, gt=0)
-    """Against tokens that prompt or answer hold; 1 = none."""
+    """Penalty for tokens that are in the prompt or the answer; 1 = none."""
     stop: str | tuple[str, ...] = ()
-    """Texts at which an answer ends; they are no part of it."""
+    """Texts at which an answer ends; they are not part of it."""
     seed: int | None = Field(default=None, ge=0)
-    """Of all rows alike; each row's own, made of its answer key, when left out."""
+    """Seed for all rows; if not given, each row has its own, made from its answer key."""
 
     @property
     def stops(self) -> list[str]:
-        """`stop` as a list."""
+        """Return `stop` as a list."""
         return [self.stop] if isinstance(self.stop, str) else list(self.stop)
 
 
 def read_sampling(said: Mapping[str, Any], schema: Mapping[str, Any]) -> Sampling:
-    """Check what a prompt says of sampling.
+    """Check the sampling of a prompt.
 
     Args:
-        said: What stands under `sampling:`.
+        said: The content of `sampling:`.
         schema: The form of the answer.
 
     Raises:
-        EngineFault: All that is wrong with it.
+        EngineFault: Some of it is wrong; the text lists every fault.
     """
     try:
         sampling = Sampling.model_validate(dict(said))
@@ -65,18 +65,18 @@ def read_sampling(said: Mapping[str, Any], schema: Mapping[str, Any]) -> Samplin
         faults = [f"sampling.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise EngineFault("; ".join(faults) + f"\n  the vllm engine takes {', '.join(Sampling.model_fields)}") from None
     if sampling.max_tokens is None and schema["type"] in ("text", "object"):
-        raise EngineFault("sampling.max_tokens is missing\n  say how many tokens an answer may have")
+        raise EngineFault("sampling.max_tokens is missing\n  set it to how many tokens an answer may have")
     return sampling
 
 
 class ParamsMaker:
-    """Makes vLLM's parameters of requests; those of one prompt share everything but the seed."""
+    """Makes vLLM's parameters for requests; those of one prompt share everything except the seed."""
 
     def __init__(self) -> None:
         self._made: list[tuple[Mapping[str, Any], Mapping[str, Any], Any]] = []
 
     def params(self, request: Request) -> Any:
-        """Parameters that generate the answer of a request, with the row's own seed where it is sampled."""
+        """Return the parameters for a request, with the row's own seed if it is sampled."""
         shared = self._shared(request)
         if shared.temperature == 0 or shared.seed is not None:
             return shared
@@ -94,10 +94,10 @@ class ParamsMaker:
 
 
 def sampling_params(said: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
-    """Make vLLM's parameters of a prompt; one object may serve any number of rows (`skip_clone`).
+    """Make vLLM's parameters for a prompt; one object can serve any number of rows (`skip_clone`).
 
     Raises:
-        EngineFault: What the prompt says cannot be used.
+        EngineFault: The prompt's sampling cannot be used.
     """
     from vllm import SamplingParams  # noqa: PLC0415 - takes seconds, and a plan needs none
     from vllm.sampling_params import RequestOutputKind  # noqa: PLC0415
@@ -114,13 +114,13 @@ def sampling_params(said: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
 
 
 def _longest(form: TextSchema | ChoiceSchema | ObjectSchema | ScoresSchema) -> int:
-    """Tokens of the longest choice at most: no token is less than a byte, and one ends the answer."""
+    """Return the maximum tokens of the longest choice: a token is at least one byte, and one ends the answer."""
     words = form.choices if isinstance(form, ChoiceSchema) else ("",)
     return 1 + max(len(word.encode()) for word in words)
 
 
 def _structure(form: TextSchema | ChoiceSchema | ObjectSchema | ScoresSchema) -> Any:
-    """What vLLM lets an answer be, by its form; None = anything."""
+    """Return vLLM's constraint for a form; None = no constraint."""
     from vllm.sampling_params import StructuredOutputsParams  # noqa: PLC0415
 
     if isinstance(form, ObjectSchema):
@@ -131,11 +131,11 @@ def _structure(form: TextSchema | ChoiceSchema | ObjectSchema | ScoresSchema) ->
 
 
 def with_real_characters(schema: Any) -> Any:
-    """Let short strings of a JSON schema hold characters alone.
+    """Restrict short strings of a JSON schema to real characters.
 
-    Where a schema says `maxLength`, xgrammar lets halves of surrogate pairs through as one character, and three stand
-    in the answer, which is then too long; a model of random numbers does that. As a pattern costs the same for a short
-    string, it takes the place.
+    For `maxLength`, xgrammar accepts half of a surrogate pair as one character, which becomes three in the answer, so
+    the answer is too long; a model with random weights does that. A pattern costs the same for a short string, so it
+    replaces `maxLength`.
 
     Example:
         >>> with_real_characters({"type": "string", "maxLength": 9})["pattern"][-6:]

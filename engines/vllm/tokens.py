@@ -1,9 +1,9 @@
-"""Tokens of a conversation by the model's own tokenizer and chat template, and scores of candidates by their tokens.
+"""Tokenize conversations with the model's tokenizer and chat template, and score candidates by their tokens.
 
-What is planned is what vLLM then gets. The log-probability of a candidate is the sum over its tokens, each given the
-prompt and the tokens before it. The candidate's token ids are put behind the prompt's: joined as texts the two might be
-cut into other tokens. When every candidate is one token, one step after the prompt gives them all; else each is read as
-the end of a prompt of its own.
+vLLM gets exactly the tokens that were planned. The log-probability of a candidate is the sum over its tokens, each
+given the prompt and the tokens before it. The candidate's token ids are appended to the prompt's: joined as texts, the
+two might be split into other tokens. If every candidate is one token, one step after the prompt scores them all;
+otherwise each is read as the end of its own prompt.
 """
 
 import json
@@ -29,17 +29,17 @@ LENGTHS = (
     "max_seq_length",
     "seq_len",
 )
-"""Where configs say how many tokens a model reads, as vLLM looks for it."""
+"""Config fields with the number of tokens that a model reads, as vLLM looks them up."""
 PROBE = "a system message of its own"
 
 
 class ChatTokens:
-    """Turns conversations into token ids; vLLM is not needed for it, nor any weights.
+    """Turns conversations into token ids; needs neither vLLM nor weights.
 
     Args:
         place: Folder of the model, or its id on the hub.
         revision: Revision on the hub; None for a folder.
-        template: Further variables of the chat template.
+        template: Additional variables of the chat template.
     """
 
     def __init__(self, place: str, revision: str | None, template: Mapping[str, Any]) -> None:
@@ -48,7 +48,7 @@ class ChatTokens:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The model's tokenizer.
+        """Load the model's tokenizer.
 
         Raises:
             EngineFault: It cannot be read, or has no chat template.
@@ -62,13 +62,13 @@ class ChatTokens:
         if not tokenizer.chat_template:
             raise EngineFault(
                 f"engine.model: the tokenizer of {self._place} has no chat template\n"
-                "  take the instruct variant of the model, or put its chat_template.jinja into the folder"
+                "  use the instruct variant of the model, or put its chat_template.jinja into the folder"
             )
         return tokenizer
 
     @cached_property
     def longest(self) -> int | None:
-        """How many tokens the model reads by its config; None when that does not say."""
+        """Return how many tokens the model reads according to its config; None if it does not say."""
         from transformers import AutoConfig  # noqa: PLC0415 - see above
 
         try:
@@ -80,20 +80,21 @@ class ChatTokens:
 
     @cached_property
     def takes_system(self) -> bool:
-        """Whether the template shows a system message; some refuse one, some leave it out without a word."""
+        """Return whether the template shows a system message; some refuse one, some silently drop it."""
         conversation = [{"role": "system", "content": PROBE}, {"role": "user", "content": "hello"}]
         try:
             shown = PROBE in self._render(conversation)
-        except Exception:  # templates raise what they like
+        except Exception:  # a template may raise anything
             shown = False
         if not shown:
             logger.warning(
-                "the chat template of %s takes no system message: its text is put before the user's", self._place
+                "the chat template of %s does not support system messages: its text is put before the user's",
+                self._place,
             )
         return shown
 
     def text(self, messages: Messages, *, answered: bool = False) -> str:
-        """A conversation as the template writes it, up to where the answer begins, or with the answer as its last."""
+        """Render a conversation with the template, up to the start of the answer, or including it with `answered`."""
         listed = [dict(message) for message in messages]
         if listed and listed[0]["role"] == "system" and not self.takes_system:
             listed = _without_system(listed)
@@ -105,30 +106,30 @@ class ChatTokens:
         )
 
     def ids(self, messages: Messages) -> list[int]:
-        """Token ids of a conversation, up to where the answer begins."""
-        if messages is not self._last[0]:  # a row that is counted twice, to fit it and to plan it, is tokenised once
+        """Return the token ids of a conversation, up to the start of the answer."""
+        if messages is not self._last[0]:  # a row is counted twice, to fit and to plan it, but tokenized once
             self._last = messages, self.text_ids(self.text(messages))
         return self._last[1]
 
     def text_ids(self, text: str) -> list[int]:
-        """Token ids of a text without special tokens of its own."""
+        """Return the token ids of a text, without added special tokens."""
         fast = getattr(self.tokenizer, "backend_tokenizer", None)
-        if fast is not None:  # the same without the wrapper's cost, which is half of all
+        if fast is not None:  # the same without the wrapper, which is half of the cost
             return fast.encode(text, add_special_tokens=False).ids
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
 def _without_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Put the system message's text before the first message that is left."""
+    """Put the system message's text before that of the first remaining message."""
     system, first, *rest = messages if len(messages) > 1 else [*messages, {"role": "user", "content": ""}]
     return [{**first, "content": f"{system['content']}\n\n{first['content']}".strip()}, *rest]
 
 
 MOST_IN_ONE_STEP = 128
 LEAST = -1e8
-"""Stands for a log-probability that is no finite number."""
+"""Replaces a log-probability that is not finite."""
 BETWEEN = "\n"
-"""Stands between the key of a request and the number of its part."""
+"""Separates the key of a request from the number of its part."""
 
 
 @dataclass
@@ -144,30 +145,30 @@ class Scoring:
     scores: dict[str, float] = field(default_factory=dict)
     """Log-probabilities found so far."""
     input_tokens: int = 0
-    """Tokens that were read for it, candidates included."""
+    """Tokens read for it, including candidates."""
     output_tokens: int = 0
-    """Tokens that vLLM made beside, one each time."""
+    """Tokens that vLLM generated in addition, one per part."""
     cached_tokens: int = 0
-    """Of those read, known before."""
+    """Input tokens that were in the prefix cache."""
 
     @classmethod
     def of(cls, request: Request, prompt: list[int], tokens: ChatTokens) -> "Scoring":
-        """Begin."""
+        """Start scoring a request."""
         return cls(request, prompt, {c: tokens.text_ids(c) for c in request.schema["candidates"]})
 
     @property
     def in_one_step(self) -> bool:
-        """Whether one step tells all candidates: they are different single tokens."""
+        """Return whether one step scores all candidates, because they are different single tokens."""
         ids = [tuple(ids) for ids in self.candidates.values()]
         return all(len(i) == 1 for i in ids) and len(set(ids)) == len(ids) <= MOST_IN_ONE_STEP
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest prompt that has to be read, and the one vLLM makes."""
+        """Return the tokens of the longest prompt to read, plus the one that vLLM generates."""
         return len(self.prompt) + (0 if self.in_one_step else max(map(len, self.candidates.values()))) + 1
 
     def parts(self) -> list[tuple[str, list[int], Any]]:
-        """What vLLM is to be asked: id, token ids and parameters of each part."""
+        """Return what to ask vLLM: id, token ids and parameters of each part."""
         from vllm import SamplingParams  # noqa: PLC0415 - takes seconds, and a plan needs none
         from vllm.sampling_params import RequestOutputKind  # noqa: PLC0415
 
@@ -188,7 +189,7 @@ class Scoring:
         return f"{self.request.key}{BETWEEN}{number}"
 
     def take(self, output: Any) -> Answer | None:
-        """Take one part that has finished; returns the answer after the last one."""
+        """Add one finished part; return the answer after the last one."""
         self.input_tokens += len(output.prompt_token_ids)
         self.output_tokens += len(output.outputs[0].token_ids)
         self.cached_tokens += output.num_cached_tokens or 0
@@ -211,7 +212,7 @@ class Scoring:
 
 
 def _sum_of(found: Any, begin: int, ids: list[int]) -> float:
-    """Sum what stands at the candidate's places; `found[i]` holds the tokens considered for place i of the prompt."""
+    """Sum the candidate's log-probabilities; `found[i]` holds the tokens considered at position i of the prompt."""
     return _finite(sum(found[begin + place][token].logprob for place, token in enumerate(ids)))
 
 

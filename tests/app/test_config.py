@@ -59,7 +59,7 @@ def test_everything_that_is_wrong_in_any_section_is_told_at_once_with_its_place(
     assert [line.split(maxsplit=2)[1:] for line in lines[1:-1]] == [
         ["events.lable", "is not a setting there; did you mean 'label'?"],
         ["items", "should hold settings"],
-        ["label.rating_at_least", "is missing; say from which rating on an event is liked"],
+        ["label.rating_at_least", "is missing; set it to the smallest rating that counts as liked"],
         ["gate", "is not a setting there; did you mean 'gates'?"],
         ["skip_bad_rows", "should be a valid boolean, unable to interpret input, not 'maybe'"],
         ["tasks.kar_item.encoder", "is not a setting there; did you mean 'encoders'?"],
@@ -70,7 +70,7 @@ def test_everything_that_is_wrong_in_any_section_is_told_at_once_with_its_place(
         ["train", "should hold settings"],
         ["tasks.kar_itme", "is no task; did you mean 'kar_item'?"],
     ]
-    assert lines[-1] == "  fix: edit knowflow.yaml; docs/reference/knowflow-yaml.md names every setting"
+    assert lines[-1] == "  fix: edit knowflow.yaml; docs/reference/knowflow-yaml.md lists every setting"
 
 
 def test_a_setting_of_another_kind_of_encoder_is_told_with_all_other_faults(write):

@@ -56,13 +56,13 @@ def test_all_files_that_fail_are_named_with_their_reason_and_what_to_do(tmp_path
     lines = str(fault.value).splitlines()
     assert lines[0] == f"{tmp_path / 'a.py'}: ModuleNotFoundError: No module named 'nowhere_to_be_found'"
     assert lines[1].startswith(f"{tmp_path / 'b.py'}: SyntaxError")
-    assert lines[2] == "  fix the file, or take its folder out of plugins: in knowflow.yaml"
+    assert lines[2] == "  fix the file, or remove its folder from plugins: in knowflow.yaml"
 
 
 def test_two_of_one_name_are_refused_with_both_places(tmp_path):
     write(tmp_path, "mine.py", TOY.format(name="kar_item"))
 
-    with pytest.raises(PluginFault, match=r"mine\.py: the task kar_item is in llm_tasks/kar_item\.py already"):
+    with pytest.raises(PluginFault, match=r"mine\.py: the task kar_item is already in llm_tasks/kar_item\.py"):
         find(TECHNIQUES, (tmp_path,))
 
 

@@ -228,7 +228,7 @@ def test_what_was_not_found_is_marked_and_plan_names_it(tmp_path, films, plain_k
     assert re.search("time: FILL_IN +# FILL IN the column of the time; ratings.csv has: who, what\n", text)
     assert planned.returncode == WRONG_INPUT
     assert re.search("FILL_IN +is missing; there are .*who.*what", planned.stderr)
-    assert "name the right column in knowflow.yaml under events.time" in planned.stderr
+    assert "set the right column in knowflow.yaml under events.time" in planned.stderr
     assert "Traceback" not in planned.stderr
 
 

@@ -50,7 +50,7 @@ def test_from_the_flow_to_a_lookup(asked, knowflow):
     ("query", "why"),
     [
         ("  ", "is empty"),
-        ("x" * 10_000, "has 10,000 characters, at most 1,000 are read"),
+        ("x" * 10_000, "has 10,000 characters, at most 1,000 are allowed"),
         ("\x1b[2J", "holds control characters"),
     ],
 )

@@ -55,7 +55,7 @@ def test_any_text_is_words_and_nothing_is_an_operator(call):
     ("words", "why"),
     [
         (["search", "  "], "the query is empty"),
-        (["search", "x" * 10_000], "has 10,000 characters, at most 1,000 are read"),
+        (["search", "x" * 10_000], "has 10,000 characters, at most 1,000 are allowed"),
         (["search", "\x1b[2J"], "holds control characters"),
         (["search", "bank", "--k", "0"], "Must be >= 1"),
         (["search", "bank", "--task", "kar_itme"], "no such task: kar_itme"),

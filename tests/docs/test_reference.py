@@ -44,10 +44,10 @@ def test_every_option_of_every_engine_encoder_and_technique_is_explained_under_i
 
 
 def test_types_bounds_and_defaults_are_written_in_words():
-    assert "| `train` | number, above 0, below 1 | `0.8` | Share of training. |" in PAGE
+    assert "| `train` | number, above 0, below 1 | `0.8` | Share of training events. |" in PAGE
     assert "| `by` | `user_position` or `global_time` |" in PAGE
     assert r'| `separator` | text, not empty | `"\|"` |' in PAGE
-    assert "| `user` | text | *required* | Column of the user's id. |" in PAGE
+    assert "| `user` | text | *required* | Column of the user id. |" in PAGE
 
 
 def test_every_link_leads_to_a_heading():

@@ -78,11 +78,11 @@ def test_a_recording_without_a_text_is_no_answer(build, tmp_path):
     ("files", "message"),
     [
         ({"kar_item.v1": "gone.parquet"}, r"no such file\n  kar_item\.v1: .*gone\.parquet"),
-        ({"kar_item": "items.parquet"}, "'kar_item' is no prompt with its version"),
-        ({"kar_item.vX": "items.parquet"}, r"'kar_item\.vX' is no prompt with its version"),
+        ({"kar_item": "items.parquet"}, "'kar_item' is not a prompt with its version"),
+        ({"kar_item.vX": "items.parquet"}, r"'kar_item\.vX' is not a prompt with its version"),
         (
             {"kar_item.v1": "other.parquet"},
-            r"lacks input\n  the prompt kar_item\.v1 shows input; the file has text, answer",
+            r"lacks input\n  the prompt kar_item\.v1 uses input; the file has text, answer",
         ),
         ({"kar_item.v1": "broken.parquet"}, r"broken\.parquet cannot be read as Parquet"),
     ],

@@ -68,7 +68,7 @@ def test_a_tuned_folder_says_what_it_has_seen(tmp_path, said, until):
 def test_a_tuned_folder_that_does_not_say_it_is_refused_unless_the_user_does(tmp_path, said):
     folder = save_adapter(tmp_path / "a", **said)
 
-    with pytest.raises(Unsaid, match=r"(?s)^tasks\.t\.adapter: .*\n  say seen_until: .* or `seen_until: none`"):
+    with pytest.raises(Unsaid, match=r"(?s)^tasks\.t\.adapter: .*\n  set seen_until: .* or to none"):
         tuned_until(folder, None, "tasks.t.adapter")
     assert tuned_until(folder, "none", "x") is None
     assert tuned_until(folder, SEEN, "x") == SEEN
@@ -118,7 +118,7 @@ def test_knowflow_yaml_says_it_as_a_time_a_day_or_none(word, until):
         == AdapterConfig(name="a", path="b", seen_until=word).seen_until
         == until
     )
-    with pytest.raises(ValidationError, match="'soon' is no time; write one such as"):
+    with pytest.raises(ValidationError, match="'soon' is not a time; use one such as"):
         EngineConfig(seen_until="soon")
 
 
@@ -136,7 +136,7 @@ def test_an_engine_of_one_s_own_must_pass_it_on(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     config = EngineConfig(name="forgetful:Forgetful", model="m", seen_until=SEEN)
 
-    with pytest.raises(EngineFault, match=r"does not pass it on.*\n  let its identity be"):
+    with pytest.raises(EngineFault, match=r"does not pass it on.*\n  set its identity to"):
         build_engine(config, load_domain("generic"), tmp_path)
 
 
@@ -164,7 +164,7 @@ def with_adapter(shop, **said):
 def test_nothing_is_asked_of_an_adapter_that_does_not_say_what_it_has_seen(shop):
     with_adapter(shop)
 
-    with pytest.raises(WrongUse, match=r"tasks\.kar_item\.adapter: .*holds no knowflow_tuning\.json"):
+    with pytest.raises(WrongUse, match=r"tasks\.kar_item\.adapter: .*has no knowflow_tuning\.json"):
         shop.plan("kar_item")
 
 

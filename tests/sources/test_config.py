@@ -50,18 +50,18 @@ def test_everything_wrong_with_the_mapping_is_told_at_once(tmp_path):
         "  setting  events.item            should be a valid string, not 7\n"
         "  setting  events.time            is missing\n"
         "  setting  events.tme             is not a setting there; did you mean 'time'?\n"
-        "  setting  items.texts            'title' is a column of KnowFlow's own, call the field something else\n"
+        "  setting  items.texts            'title' is one of KnowFlow's own columns, give the field another name\n"
         "  setting  items.categories       should be a list of columns, or `field: column` pairs without dashes\n"
-        "  setting  items.numbers          'user' is a column of KnowFlow's own, call the field something else; "
-        "'item' is a column of KnowFlow's own, call the field something else\n"
+        "  setting  items.numbers          'user' is one of KnowFlow's own columns, give the field another name; "
+        "'item' is one of KnowFlow's own columns, give the field another name\n"
         "  setting  items.separator        should have at least 1 character, not ''\n"
         "  setting  users                  should hold settings\n"
         "  setting  queries.query          is missing\n"
         "  setting  split.by               should be 'user_position' or 'global_time', not 'random'\n"
         "  setting  split.validation       leaves no events for the test: split.train + split.validation should be below 1\n"
         "  setting  history.length         should be greater than or equal to 1, not 0\n"
-        "  setting  label.rating_at_least  is missing; say from which rating on an event is liked\n"
-        "  fix: edit knowflow.yaml; docs/reference/knowflow-yaml.md names every setting"
+        "  setting  label.rating_at_least  is missing; set it to the smallest rating that counts as liked\n"
+        "  fix: edit knowflow.yaml; docs/reference/knowflow-yaml.md lists every setting"
     )
 
 
@@ -78,7 +78,7 @@ def test_a_field_is_not_called_like_a_column_of_the_documented_tables(tmp_path, 
     if section == "users":
         del mapping["users"]["title"]
 
-    what = f"'{name}' is a column of KnowFlow's own, call the field something else"
+    what = f"'{name}' is one of KnowFlow's own columns, give the field another name"
     assert faults(tmp_path, **mapping) == {f"{section}.{kind}": what}
 
 
@@ -86,8 +86,8 @@ def test_a_field_has_one_kind(tmp_path):
     items = {**ITEMS, "texts": ["plot", "genres"], "categories": ["genres"], "numbers": {"plot": "p", "year": "y"}}
 
     assert faults(tmp_path, items=items) == {
-        "items.categories": "'genres' is a field of another kind already, give one of them another name",
-        "items.numbers": "'plot' is a field of another kind already, give one of them another name",
+        "items.categories": "'genres' is already a field of another kind, give one of them another name",
+        "items.numbers": "'plot' is already a field of another kind, give one of them another name",
     }
 
 
@@ -114,7 +114,7 @@ def test_events_have_either_a_rating_or_a_label(tmp_path, both):
 
     found = faults(tmp_path, events={**EVENTS, **both}, label=label)
 
-    assert found == {"events.label": "name either events.rating or events.label, one of the two"}
+    assert found == {"events.label": "set either events.rating or events.label, not both"}
 
 
 @pytest.mark.parametrize("label", [{}, {"rating_at_least": None}, {"rating_range": [1, 5]}])
@@ -123,7 +123,7 @@ def test_a_rating_needs_a_rule_that_makes_it_a_label(tmp_path, label):
 
     found = faults(tmp_path, events=events, label=label)
 
-    assert found == {"label.rating_at_least": "is missing; say from which rating on an event is liked"}
+    assert found == {"label.rating_at_least": "is missing; set it to the smallest rating that counts as liked"}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_rating_needs_a_rule_that_makes_it_a_label(tmp_path, label):
         (
             {"rating_at_least": 4, "rating_range": [0, 1]},
             "label.rating_range",
-            "does not hold label.rating_at_least, which is 4",
+            "does not include label.rating_at_least, which is 4",
         ),
         ({"rating_at_least": float("nan")}, "label.rating_at_least", "should be a finite number, not nan"),
         ({"rating_range": [1, float("nan")]}, "label.rating_range", "should be [smallest, largest]"),
@@ -152,7 +152,7 @@ def test_a_split_leaves_something_for_the_test(tmp_path, shares):
 def test_a_config_made_in_python_keeps_the_same_rules():
     events, items = EventsConfig(**{**EVENTS, "label": None, "rating": "r"}), ItemsConfig(**ITEMS)
 
-    with pytest.raises(ValueError, match="say from which rating on an event is liked"):
+    with pytest.raises(ValueError, match="set it to the smallest rating that counts as liked"):
         SourceConfig(events=events, items=items)
     assert SourceConfig(events=events, items=items, label=LabelConfig(rating_at_least=4)).label.rating_range is None
 

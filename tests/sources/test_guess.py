@@ -179,7 +179,7 @@ def test_a_date_written_as_a_whole_number_is_doubted(tmp_path):
     # Read as seconds since 1970, 20200101 lies in August 1970.
     guess = guess_time(write(tmp_path, "e.csv", {"date": [20200101, 20200102]}))
 
-    assert guess.why == "its name, though as times its values lie in 1970 to 1970"
+    assert guess.why == "its name, though read as times its values are from 1970 to 1970"
 
 
 def test_a_time_that_does_not_parse_is_not_taken(tmp_path):
@@ -216,7 +216,7 @@ def test_a_file_has_one_separator_and_the_other_columns_become_texts(tmp_path):
     found = guess_items(tmp_path, {"tags": ["a;b", "b;c", "a"], "genres": ["x|y", "y", "x|z"]})
 
     assert (fields(found), found.separator) == ({"tags": "texts", "genres": "categories"}, "|")
-    assert found.of("texts")[0].why == "its values: split at ';', where a file has one separator"
+    assert found.of("texts")[0].why == "its values: split at ';', but a file has one separator"
 
 
 def test_the_other_columns_are_sorted_by_name_and_by_values(tmp_path):
@@ -285,10 +285,10 @@ def test_users_and_queries_refer_to_the_other_files(tmp_path):
     ("name", "content", "message"),
     [
         ("gone.csv", None, "there is no such file"),
-        ("table.xlsx", b"x", "'.xlsx' is no known file type"),
+        ("table.xlsx", b"x", "'.xlsx' is not a supported file type"),
         ("empty.csv", b"", "1 fault"),
         ("semicolons.csv", b"a;b\n1;2\n", "';'"),
-        ("headless.csv", b"1,2\n3,4\n", "its first line holds data, not the names of the columns"),
+        ("headless.csv", b"1,2\n3,4\n", "its first line holds data, not column names"),
         ("text.jsonl", b"hello\n", "no row can be read; the first is not JSON"),
         ("latin.csv", b"title\ncaf\xe9\n", "no row can be read; the first is not UTF-8"),
         ("text.parquet", b"hello", "cannot be read as Parquet"),

@@ -69,7 +69,7 @@ def test_every_event_carries_the_part_that_the_split_of_the_settings_gives_it_an
 def test_events_without_their_part_are_no_dataset(source):
     dataset = source.load()
 
-    with pytest.raises(ValueError, match="the events carry no part"):
+    with pytest.raises(ValueError, match="the events have no column part"):
         replace(dataset, events=dataset.events.drop("part"))
 
 

@@ -272,7 +272,7 @@ def test_a_split_by_time_without_times_and_shares_without_a_test_are_told(source
         queries={"path": "queries.csv", "query": "query", "split": {"train": 0.9, "validation": 0.1}}
     )
 
-    assert "queries.split  needs queries.time where queries are split by time" in told
+    assert "queries.split  by: time needs queries.time" in told
     assert "leaves no queries for the test: train + validation should be below 1" in shares
 
 
@@ -281,7 +281,7 @@ def test_a_split_by_time_without_times_and_shares_without_a_test_are_told(source
     [
         ("", "is empty"),
         (" \t\u00a0", "is empty"),
-        ("x" * 1_001, "has 1,001 characters, at most 1,000 are read"),
+        ("x" * 1_001, "has 1,001 characters, at most 1,000 are allowed"),
         ("\x1b[31mred", "holds control characters"),
         ("\x9b31m", "holds control characters"),
         ("half \ud800", "is not UTF-8"),
@@ -293,7 +293,7 @@ def test_a_query_that_nothing_can_be_asked_for_is_told(query, why):
 
 
 def test_all_faults_of_a_query_are_told_at_once():
-    with pytest.raises(WrongUse, match=r"characters, at most 3 are read .* and holds control characters"):
+    with pytest.raises(WrongUse, match=r"characters, at most 3 are allowed .* and holds control characters"):
         check_query("four\x00", 3)
 
 

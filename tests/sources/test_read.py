@@ -59,7 +59,7 @@ def test_every_usual_way_to_write_csv_is_read_with_the_line_of_each_row(tmp_path
     [
         (b"a,b\n1,x,z\n2,y\n", [(3, "2", "y")], [(2, "has more fields than the header")]),
         (b"a,b\n1\n2,y\n", [(3, "2", "y")], [(2, "has fewer fields than the header")]),
-        (b'a,b\n1,"x\n2,y\n', [(3, "2", "y")], [(2, "has a quote that is not closed as it should be")]),
+        (b'a,b\n1,"x\n2,y\n', [(3, "2", "y")], [(2, "has a quote that is not closed correctly")]),
         ("a,b\n1,é\n2,y\n".encode("latin-1"), [(3, "2", "y")], [(2, "is not UTF-8")]),
     ],
 )
@@ -92,7 +92,7 @@ def test_a_header_may_be_longer_than_a_line(tmp_path):
 def test_a_name_that_stands_twice_in_the_header_cannot_be_read(tmp_path):
     raw, _ = read(tmp_path / "a.csv", b"a,b,a\n1,x,2\n")
 
-    assert raw.spoiled == {"a": "stands more than once in the header"}
+    assert raw.spoiled == {"a": "appears more than once in the header"}
     assert rows(raw) == [(2, "x")]
 
 
@@ -173,8 +173,8 @@ def test_json_values_keep_their_meaning_whatever_stands_beside_them(tmp_path_fac
 @pytest.mark.parametrize(
     ("name", "content", "what"),
     [
-        ("a.txt", b"a,b\n", "'.txt' is no known file type"),
-        ("a", b"a,b\n", "'' is no known file type"),
+        ("a.txt", b"a,b\n", "'.txt' is not a supported file type"),
+        ("a", b"a,b\n", "'' is not a supported file type"),
         ("a.csv", b"", "holds no rows"),
         ("a.csv", b"\n\n", "holds no rows"),
         ("a.csv", b"a,b\n", "holds no rows"),
@@ -183,7 +183,7 @@ def test_json_values_keep_their_meaning_whatever_stands_beside_them(tmp_path_fac
         ("a.jsonl", b"\n", "holds no rows"),
         ("a.parquet", b"", "holds no rows"),
         ("a.csv", "a,b\n1,x\n".encode("utf-16"), "is not UTF-8"),
-        ("a.csv", b'"a,b\n1,x\n', "has a quote that is not closed as it should be"),
+        ("a.csv", b'"a,b\n1,x\n', "has a quote that is not closed correctly"),
         ("a.csv", b"a;b\n1;x\n", "has one column, its fields seem to be separated by ';'"),
         ("a.csv", b"a\tb\n1\tx\n", r"has one column, its fields seem to be separated by '\t'"),
         ("a.parquet", b"no parquet at all", "cannot be read as Parquet: parquet: File out of specification"),

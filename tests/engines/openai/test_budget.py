@@ -56,7 +56,7 @@ def test_a_spent_budget_stops_the_run_and_the_next_one_asks_exactly_the_rest(pai
     asked = len(server.seen.calls) - first
     done = ask(shop)
 
-    assert "what was answered is kept" in str(reached.value)
+    assert "the answers so far are kept" in str(reached.value)
     assert 20 <= asked < 20 + IN_FLIGHT
     assert budget.tokens == asked * tokens
     assert budget.cost == pytest.approx(asked * price)

@@ -90,7 +90,7 @@ def test_further_fields_are_sent_but_the_prompt_s_own_sampling_is_stronger():
 
 @pytest.mark.parametrize("wrong", ["n", "stream", "model", "messages"])
 def test_a_prompt_whose_sampling_would_change_the_call_itself_is_refused(wrong):
-    with pytest.raises(EngineFault, match=f"sampling must not set {wrong}\n  take it out of the prompt file"):
+    with pytest.raises(EngineFault, match=f"sampling must not set {wrong}\n  remove it from the prompt file"):
         chat_body(request(**{wrong: 2}), "tiny", options())
 
 

@@ -44,11 +44,11 @@ def test_servers_are_one_address_many_or_each_with_its_own_room(urls):
     ("given", "message"),
     [
         ({"urls": []}, r"engine\.options\.urls: .*at least 1 item"),
-        ({"urls": "gpu1:8000"}, r"'gpu1:8000' is no address; write one such as http://gpu1:8000/v1"),
-        ({"urls": URL + "/chat/completions"}, r"name the part before /chat/completions"),
-        ({"urls": f"https://user:{SECRET}@api.example.com/v1"}, r"a key belongs in api_key_env"),
-        ({"urls": f"https://api.example.com/v1?key={SECRET}"}, r"a key belongs in api_key_env"),
-        ({"urls": [URL, URL + "/"]}, r"127\.0\.0\.1:1/v1 stands twice; give one address more concurrency"),
+        ({"urls": "gpu1:8000"}, r"'gpu1:8000' is not an address; use one such as http://gpu1:8000/v1"),
+        ({"urls": URL + "/chat/completions"}, r"give the part before /chat/completions"),
+        ({"urls": f"https://user:{SECRET}@api.example.com/v1"}, r"put a key in api_key_env"),
+        ({"urls": f"https://api.example.com/v1?key={SECRET}"}, r"put a key in api_key_env"),
+        ({"urls": [URL, URL + "/"]}, r"127\.0\.0\.1:1/v1 appears more than once; raise the concurrency of one address"),
         ({"urls": [{"url": URL, "concurrency": 0}]}, r"engine\.options\.urls\.0\.concurrency: .*greater than or equal"),
         (
             {"api_key": SECRET},
@@ -57,7 +57,7 @@ def test_servers_are_one_address_many_or_each_with_its_own_room(urls):
         ({"structured": "guided_json"}, r"engine\.options\.structured: .*'json_schema', 'vllm' or 'none'"),
         ({"attempts": 0}, r"engine\.options\.attempts"),
         ({"extra": {"messages": [], "stream": True}}, r"extra must not hold messages, stream"),
-        ({"tokenizer": "nowhere"}, r"nowhere holds no tokenizer_config\.json\n  name the folder"),
+        ({"tokenizer": "nowhere"}, r"nowhere holds no tokenizer_config\.json\n  set it to the folder"),
     ],
 )
 def test_wrong_options_are_told_with_what_to_change_and_without_the_key(given, message):
@@ -129,9 +129,9 @@ def test_servers_that_need_no_key_do_without(monkeypatch):
 @pytest.mark.parametrize(
     ("given", "value", "message"),
     [
-        ({"api_key_env": "NOT_SET"}, None, "the environment variable NOT_SET is not set\n  set it, or take"),
-        ({}, f"{SECRET} two", "OPENAI_API_KEY holds characters that no key has"),
-        ({}, f"{SECRET}\u2026", "OPENAI_API_KEY holds characters that no key has"),
+        ({"api_key_env": "NOT_SET"}, None, "the environment variable NOT_SET is not set\n  set it, or remove"),
+        ({}, f"{SECRET} two", "OPENAI_API_KEY has characters that are not allowed in a key"),
+        ({}, f"{SECRET}\u2026", "OPENAI_API_KEY has characters that are not allowed in a key"),
         ({"api_key_secret": "mine"}, None, "the Prefect Secret block 'mine' can only be read by knowflow refresh"),
     ],
 )
@@ -145,7 +145,9 @@ def test_a_key_that_is_missing_or_cannot_be_sent_is_told_without_being_shown(mon
 
 
 def test_a_stored_secret_that_is_not_there_is_told():
-    with pytest.raises(EngineFault, match="Secret block 'gone' cannot be read: 'gone'\n  make it, or use api_key_env"):
+    with pytest.raises(
+        EngineFault, match="Secret block 'gone' cannot be read: 'gone'\n  create it, or use api_key_env"
+    ):
         read_key(read(api_key_secret="gone"), {}.__getitem__)
 
 

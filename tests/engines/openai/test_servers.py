@@ -145,8 +145,8 @@ def test_the_run_is_given_up_only_when_no_server_has_answered_for_long():
             "no server answers for 0.2 seconds now\n"
             "  http://a/v1: http_500: Internal Server Error\n"
             "  http://b/v1: connection: refused\n"
-            "  see that the servers run, and that engine.options.urls, engine.model and the key are right\n"
-            "  what was answered is kept, the same command goes on from there"
+            "  check that the servers run, and that engine.options.urls, engine.model and the key are right\n"
+            "  the answers so far are kept; run the same command again to continue"
         )
 
     with_servers([A, B], scenario, open_after=1, give_up_after=0.2, alive=False)

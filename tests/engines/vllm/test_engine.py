@@ -190,9 +190,7 @@ def test_a_fault_inside_vllm_is_told_leaves_nothing_in_flight_and_the_next_run_i
     (hook,) = engine._load().llm.apply_model(lambda model: model.register_forward_pre_hook(run_out_of_memory))
     given = []
     try:
-        with pytest.raises(
-            EngineFault, match=r"vLLM broke off with 4 rows in flight: RuntimeError: out of memory\n .*"
-        ):
+        with pytest.raises(EngineFault, match=r"vLLM failed with 4 rows in flight: RuntimeError: out of memory\n .*"):
             given.extend(engine.generate(requests))
         assert not engine_of(engine).has_unfinished_requests()
     finally:
@@ -205,7 +203,7 @@ def test_a_second_run_beside_one_that_goes_on_is_refused(tiny, make_engine, requ
     first = engine.generate([request_of(engine, "one"), request_of(engine, "two")])
     next(first)
 
-    with pytest.raises(EngineFault, match="answering another run of this process"):
+    with pytest.raises(EngineFault, match="answering another run in this process"):
         next(engine.generate([request_of(engine, "three")]))
     assert len(list(first)) == 1
 

@@ -151,5 +151,7 @@ def test_a_template_that_does_not_take_a_prompt_s_roles_is_told_before_anything_
     )
     engine = make_engine(make_checkpoint("strict", template=template))
 
-    with pytest.raises(EngineFault, match="chat template of strict does not take its messages: must end with the user"):
+    with pytest.raises(
+        EngineFault, match="chat template of strict does not accept its messages: must end with the user"
+    ):
         engine.check(request_of(engine, [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]))

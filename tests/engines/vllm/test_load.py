@@ -103,9 +103,7 @@ def test_one_adapter_more_than_there_is_room_for_is_refused_in_one_run_and_answe
     engine = make_engine(tiny, max_loras=1)
     first, second = (request_of(engine, SAYINGS[0], adapter=adapter) for adapter in adapters[:2])
 
-    with pytest.raises(
-        EngineFault, match=r"adapter style1: there is room for 1 adapters in one run.*\n  set engine.opt"
-    ):
+    with pytest.raises(EngineFault, match=r"adapter style1: one run supports 1 adapters.*\n  set engine.opt"):
         answers_of(engine, [first, second])
 
     found = [whole(answers_of(engine, [request])[0].text) for request in (first, second, first)]
@@ -146,17 +144,17 @@ def test_an_adapter_of_another_model_is_told_before_anything_is_asked(tiny, make
     engine = make_engine(tiny)
     adapter = read_adapter("kar_item", "foreign", "1", tmp_path / "foreign", "none")
 
-    with pytest.raises(EngineFault, match=r"adapter foreign .*\n  it was tuned on another model than tiny"):
+    with pytest.raises(EngineFault, match=r"adapter foreign .*\n  it was tuned on a model other than tiny"):
         engine.check(request_of(engine, "hello", adapter=adapter))
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"r": 12}, r"its rank is 12, and there is room for 8: set engine.options.max_lora_rank: 16"),
+        ({"r": 12}, r"its rank is 12, but at most 8 is supported: set engine.options.max_lora_rank: 16"),
         ({"use_dora": True}, "it was tuned as DoRA"),
         ({"modules_to_save": ["lm_head"]}, "it holds whole modules"),
-        ({"peft_type": "IA3"}, "it is IA3, and vLLM serves LoRA alone"),
+        ({"peft_type": "IA3"}, "it is IA3, but vLLM serves only LoRA"),
         ({"r": 12, "use_dora": True}, r"its rank is 12.*\n.*DoRA"),
     ],
 )

@@ -36,8 +36,11 @@ def test_all_wrong_options_are_told_at_once_with_what_there_is():
     ("model", "told"),
     [
         ("gone", r"engine.model: there is no folder .*/gone\n  fix the path; it is relative to knowflow.yaml"),
-        ("models/gone", r"there is no folder .*\n  fix the path, or, for a model of the hub, say engine.revision"),
-        ("empty", r"empty holds no config.json and no weights \(\*.safetensors\) and no tokenizer\n  name the folder"),
+        ("models/gone", r"there is no folder .*\n  fix the path, or, for a model from the hub, set engine.revision"),
+        (
+            "empty",
+            r"empty holds no config.json and no weights \(\*.safetensors\) and no tokenizer\n  set it to the folder",
+        ),
     ],
 )
 def test_a_model_that_is_not_there_is_told(model, told, tmp_path):
@@ -68,7 +71,7 @@ def test_a_model_that_vllm_cannot_load_is_told(make_checkpoint, make_engine, req
     (folder / "model.safetensors").write_bytes(b"no weights")
     engine = make_engine(folder)
 
-    with pytest.raises(EngineFault, match=r"engine.model: vLLM cannot load .*broken: \w+: .*\n  where memory is short"):
+    with pytest.raises(EngineFault, match=r"engine.model: vLLM cannot load .*broken: \w+: .*\n  if memory is short"):
         list(engine.generate([request_of(engine, "hello")]))
 
 

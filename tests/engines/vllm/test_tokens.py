@@ -46,7 +46,7 @@ def test_a_system_message_that_a_template_does_not_take_stands_before_the_user_s
     said = tokens.text([SYSTEM, USER])
 
     assert said == tokens.text([{"role": "user", "content": f"You are terse.\n\n{USER['content'].rstrip()}"}])
-    assert "takes no system message: its text is put before the user's" in caplog.text
+    assert "does not support system messages: its text is put before the user's" in caplog.text
 
 
 def test_a_template_that_shows_system_messages_gets_them(make_checkpoint):
