@@ -61,7 +61,7 @@ def test_a_model_without_a_chat_template_is_told(make_checkpoint, tmp_path):
     shutil.copytree(make_checkpoint("tiny"), folder)
     (folder / "chat_template.jinja").unlink()
 
-    with pytest.raises(EngineFault, match=r"has no chat template\n  take the instruct variant"):
+    with pytest.raises(EngineFault, match=r"has no chat template\n  use the instruct variant"):
         build("base", tmp_path).count_tokens([{"role": "user", "content": "hello"}])
 
 

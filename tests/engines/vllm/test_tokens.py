@@ -78,7 +78,7 @@ def test_variables_of_the_template_reach_it_and_are_part_of_the_model_s_identity
 def test_the_context_is_what_the_options_say_else_what_the_model_reads(tiny, make_engine):
     assert make_engine(tiny, max_model_len=512).context_tokens == 512
     assert make_engine(tiny, max_model_len=None).context_tokens == 1_024
-    with pytest.raises(EngineFault, match=r"max_model_len is 4,096, and tiny reads at most 1,024 tokens"):
+    with pytest.raises(EngineFault, match=r"max_model_len is 4,096, but tiny reads at most 1,024 tokens"):
         _ = make_engine(tiny, max_model_len=4_096).context_tokens
 
 
