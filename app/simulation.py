@@ -67,7 +67,7 @@ def simulate_agents(
     model = open_model(config, arm, run)
     workplace = open_workplace(config, secret)
     profiles, names = profiles_of(workplace), names_of(workplace)
-    pages = ranked_pages(config, model, workplace.dataset, list(profiles), page_size)
+    pages = pages_of(ranked_items(config, model, workplace.dataset, list(profiles)), page_size)
     with workplace.store.writer(command_line()) as writer:
         asker = Asker(agent4rec, workplace, writer, spending or Spending(config.prices), progress)
         done = simulate(asker, profiles, pages, names, most)
@@ -126,7 +126,7 @@ def keep(file: Path, done: Simulation, facts: Mapping[str, Any]) -> dict[str, An
     return kept
 
 
-def ranked_pages(config: Config, model: Kept, dataset: Dataset, users: Sequence[str], size: int) -> Pages:
+def ranked_items(config: Config, model: Kept, dataset: Dataset, users: Sequence[str]) -> dict[str, list[str]]:
     """Rank the most popular items for every user by a kept model, as if they were asked about after the whole log.
 
     Args:
@@ -134,13 +134,13 @@ def ranked_pages(config: Config, model: Kept, dataset: Dataset, users: Sequence[
         model: The model.
         dataset: The log; nothing is added to it.
         users: Who is to be shown pages.
-        size: Items on a page.
+
+    Returns:
+        User -> the items that it has not had, the best first.
     """
     events = dataset.events
-    counts = (
-        events.filter(pl.col("part") == "train").group_by("item").len().sort("len", "item", descending=[True, False])
-    )
-    asked = pl.DataFrame({"user": list(users)}, schema={"user": pl.String}).join(counts.head(CANDIDATES), how="cross")
+    popular = pl.DataFrame({"item": popular_items(dataset)}, schema={"item": pl.String})
+    asked = pl.DataFrame({"user": list(users)}, schema={"user": pl.String}).join(popular, how="cross")
     had = events.select("user", "item").unique()
     asked = asked.join(had, on=["user", "item"], how="anti").sort("item", "user")
     later = asked.select(
@@ -156,7 +156,26 @@ def ranked_pages(config: Config, model: Kept, dataset: Dataset, users: Sequence[
     longer = Dataset(**{**vars(dataset), "events": both})
     scored = asked.with_columns(score=pl.Series(score_events(config, model, longer, rows)))
     best = scored.sort("user", "score", "item", descending=[False, True, False]).group_by("user", maintain_order=True)
-    ranked = {str(user): of["item"].to_list() for (user,), of in best}
+    return {str(user): of["item"].to_list() for (user,), of in best}
+
+
+def popular_items(dataset: Dataset) -> list[str]:
+    """The items that pages are chosen from, those with the most training events first."""
+    training = dataset.events.filter(pl.col("part") == "train")
+    return training.group_by("item").len().sort("len", "item", descending=[True, False])["item"].to_list()[:CANDIDATES]
+
+
+def pages_of(ranked: Mapping[str, Sequence[str]], size: int) -> Pages:
+    """Cut ranked items into pages.
+
+    Args:
+        ranked: User -> items, the best first.
+        size: Items on a page.
+
+    Example:
+        >>> pages_of({"u": ["a", "b", "c"]}, 2)("u", frozenset("a"))
+        ['b', 'c']
+    """
 
     def pages(user: str, shown: frozenset[str]) -> list[str]:
         return [item for item in ranked.get(user, []) if item not in shown][:size]

@@ -10,7 +10,7 @@ import pytest
 from app.config import load_config
 from app.kept_models import open_model
 from app.samples import open_samples
-from app.simulation import ranked_pages, simulate_agents
+from app.simulation import pages_of, ranked_items, simulate_agents
 from app.workplace import open_dataset
 from base.faults import WrongUse
 
@@ -43,7 +43,7 @@ def test_pages_are_the_items_that_the_model_scores_highest_among_those_the_user_
     config = load_config(compared_shop.config)
     dataset, model = open_dataset(config), open_model(config, "knowledge")
 
-    pages = ranked_pages(config, model, dataset, ["u1", "u2"], 4)
+    pages = pages_of(ranked_items(config, model, dataset, ["u1", "u2"]), 4)
 
     had = set(dataset.events.filter(pl.col("user") == "u1")["item"])
     first = pages("u1", frozenset())
