@@ -1,7 +1,8 @@
 """knowflow.yaml as one frozen object, put together from the rooms' own configs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import yaml
 from pydantic import Field, SerializeAsAny, ValidationError
 from pydantic.fields import FieldInfo
 
+from app.options import HasOptions
 from base.frozen import Frozen
-from base.plugins import PluginFault
+from base.plugins import PluginFault, find
 from ctr.config import TrainConfig
 from encoders.choose import setting_faults
 from encoders.protocol import EncoderConfig
@@ -19,6 +21,7 @@ from feature_store.gates import GatesConfig
 from llm_tasks.pipeline.budget import Prices
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.task import TaskOptions
+from recommenders.protocol import RECOMMENDERS
 from retrieval.rewrites import RewritesConfig
 from sources.config import SourceConfig, config_fault, parse_source_config
 from sources.faults import Fault, SourceFaults
@@ -57,6 +60,8 @@ class Config(Frozen):
     """How the served table of rewritten queries is made."""
     train: TrainConfig = TrainConfig()
     """How models are trained."""
+    recommenders: dict[str, SerializeAsAny[Frozen]] = Field(default_factory=dict)
+    """Options of recommenders by name, for `knowflow eval recommend`; its `--set` overrides them."""
     prices: Prices = Prices()
     """What tokens cost."""
 
@@ -103,18 +108,20 @@ def load_config(path: str | Path) -> Config:
     shown = {**SourceConfig.model_fields, **mine}
     wrong = [({"type": "extra_forbidden", "loc": (key,), "msg": ""}, shown) for key in rest if key not in mine]
     plugins, plugin_faults = _read_plugins(rest.get("plugins"), path)
-    tasks, wrong_options, task_faults = _read_tasks(rest.pop("tasks", None), plugins, path)
+    tasks, wrong_options, task_faults = _read_options("tasks", rest, partial(find_tasks, plugins), path)
+    named, wrong_named, named_faults = _read_options("recommenders", rest, partial(find, RECOMMENDERS, plugins), path)
     try:
         # A stand-in mapping lets the rest be checked even when the mapping itself is wrong: all faults at once.
         known = {key: value for key, value in rest.items() if key in mine}
-        config = Config.model_validate({**known, "tasks": tasks, "path": path, "source": source or _STAND_IN})
+        read = {"tasks": tasks, "recommenders": named, "path": path, "source": source or _STAND_IN}
+        config = Config.model_validate({**known, **read})
     except ValidationError as error:
         wrong += [(dict(detail), shown) for detail in error.errors()]
         config = None
-    wrong += [*setting_faults(rest.get("encoders"), plugins), *wrong_options]
+    wrong += [*setting_faults(rest.get("encoders"), plugins), *wrong_options, *wrong_named]
     wrong.sort(key=lambda one: [*mine].index(one[0]["loc"][0]) if one[0]["loc"][0] in mine else -1)
     faults += [config_fault(path, detail, known) for detail, known in wrong]
-    faults += [*plugin_faults, *task_faults]
+    faults += [*plugin_faults, *task_faults, *named_faults]
     if faults or config is None:
         raise SourceFaults(faults)
     return config
@@ -144,31 +151,33 @@ def _read_plugins(said: Any, path: Path) -> tuple[tuple[Path, ...], list[Fault]]
     return folders, faults
 
 
-def _read_tasks(
-    said: Any, plugins: tuple[Path, ...], path: Path
+def _read_options(
+    section: str, rest: dict[str, Any], find_known: Callable[[], Mapping[str, HasOptions]], path: Path
 ) -> tuple[dict[str, Any], list[tuple[dict[str, Any], dict[str, FieldInfo]]], list[Fault]]:
-    """Check the options of every task against those that the technique declares.
+    """Take a section of plug-ins by name, and check the options of each against those that it declares.
 
     Returns:
-        Task -> its options; what is wrong with them, as pydantic says it, with the settings there are; other faults.
+        Plug-in -> its options; what is wrong with them, as pydantic says it, with the settings there are; other faults.
     """
+    said = rest.pop(section, None)
     if not isinstance(said, dict):
-        fault = Fault(path.name, None, "tasks", None, "should hold settings", _FIX.format(path.name))
+        fault = Fault(path.name, None, section, None, "should hold settings", _FIX.format(path.name))
         return {}, [], [] if said is None else [fault]
-    known, options, faults = find_tasks(plugins), {}, list[Fault]()
+    known, options, faults = find_known(), {}, list[Fault]()
     wrong: list[tuple[dict[str, Any], dict[str, FieldInfo]]] = []
     for name, given in said.items():
         if name not in known:
             close = get_close_matches(str(name), known, n=1)
-            what = "is no task" + (f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}")
-            faults.append(Fault(path.name, None, f"tasks.{name}", None, what, _FIX.format(path.name)))
+            what = f"is no {section[:-1]}"
+            what += f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}"
+            faults.append(Fault(path.name, None, f"{section}.{name}", None, what, _FIX.format(path.name)))
             continue
         kind = known[name].options
         try:
             options[name] = kind.model_validate(given if given is not None else {})
         except ValidationError as error:
-            fields = {"tasks": FieldInfo(annotation=kind)}
-            wrong += [({**detail, "loc": ("tasks", name, *detail["loc"])}, fields) for detail in error.errors()]
+            fields = {section: FieldInfo(annotation=kind)}
+            wrong += [({**detail, "loc": (section, name, *detail["loc"])}, fields) for detail in error.errors()]
     return options, wrong, faults
 
 

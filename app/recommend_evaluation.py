@@ -62,6 +62,7 @@ def evaluate_recommenders(
     seeds: int = 1,
     part: str = "test",
     at: Sequence[int] = AT,
+    peers: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Fit recommenders, keep them, and measure what they name.
 
@@ -69,11 +70,12 @@ def evaluate_recommenders(
         config: The config; recommenders and measures of its `plugins:` are found too.
         progress: Told how far it is.
         names: Recommenders; all there are when left out. The controls are always among them.
-        options: Recommender -> its options, where they are not the usual ones.
+        options: Recommender -> options that go before those of the config.
         release: Name of the release whose vectors are read; the current one when left out.
         seeds: How often each is fitted; figures are means over the seeds, and the first one is kept.
         part: The part of the split that is asked; `validation` is for choosing options.
         at: Lengths of the lists.
+        peers: Recommenders, evaluated too, that every other one is compared with beside the controls.
 
     Returns:
         Plain JSON: `models` and `segments` as `evals.top_k.evaluate` gives them, `about`, `options`, `left_out` and so
@@ -87,8 +89,9 @@ def evaluate_recommenders(
     """
     plugins = config.plugin_folders
     known = find(RECOMMENDERS, plugins)
-    chosen = choose(RECOMMENDERS, list(dict.fromkeys([*CONTROLS, *(names or known)])), plugins)
-    settings = {one.name: options_of(one, (options or {}).get(one.name, {})) for one in chosen}
+    compared = list(dict.fromkeys([*CONTROLS, *peers]))
+    chosen = choose(RECOMMENDERS, list(dict.fromkeys([*compared, *(names or known)])), plugins)
+    settings = {one.name: options_of(one, _given(config, one.name, options or {})) for one in chosen}
     choose(RECOMMENDERS, list(options or {}), plugins)
     dataset = open_dataset(config)
     log, items = log_of(dataset), dataset.items["item"].to_list()
@@ -100,12 +103,12 @@ def evaluate_recommenders(
     asked = Asked(test.row, test.item, user, liked_events(train, len(items)))
     segments = item_and_user_segments(asked, _events_of(train, users))
     measures = find(MEASURES, plugins)
-    found = evaluate(rankings, asked, segments, list(measures.values()), at, CONTROLS)
+    found = evaluate(rankings, asked, segments, list(measures.values()), at, compared)
     return {
         **found,
         "about": {one.name: one.about for one in chosen if one.name in rankings},
         "measures": {name: measure.about for name, measure in measures.items()},
-        "controls": list(CONTROLS),
+        "controls": compared,
         "at": list(at),
         "options": {name: one.model_dump(mode="json") for name, one in settings.items()},
         "left_out": left_out,
@@ -115,6 +118,12 @@ def evaluate_recommenders(
         "train": {"events": len(train.user), "liked": int(train.label.sum()), "seen_until": _newest(train)},
         "bootstrap": {"unit": "users", "replicates": REPLICATES, "seed": 0},
     }
+
+
+def _given(config: Config, name: str, options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Options of knowflow.yaml, and those of the caller before them."""
+    configured = config.recommenders.get(name)
+    return {**(configured.model_dump(exclude_unset=True) if configured else {}), **options.get(name, {})}
 
 
 def _all_lists(

@@ -80,6 +80,11 @@ COMMANDS = {
         "Find items by a text, using the words of their documents and near vectors.",
         f'knowflow search "a heist that goes wrong" {MOVIELENS}',
     ),
+    "recommend": Command(
+        "cli.recommend:recommend",
+        "Show the items that a fitted recommender names for a user.",
+        f"knowflow recommend 7 --recommender star {MOVIELENS}",
+    ),
     "codes": Command(
         "cli.codes:codes",
         "Make codes of released vectors, such as semantic ids, and publish them in a new release.",

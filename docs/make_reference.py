@@ -16,6 +16,7 @@ from encoders.choose import ENCODERS
 from engines.choose import ENGINES
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.task import TaskOptions
+from recommenders.protocol import RECOMMENDERS
 
 PAGE = Path(__file__).parent / "reference" / "knowflow-yaml.md"
 COMMAND = "python docs/make_reference.py"
@@ -52,7 +53,8 @@ def page() -> str:
     fields = {**source.model_fields, **top}
     parts = [HEAD, section("At the top", "The sections, and the settings that belong to none.", fields, "")]
     for place, config in classes(fields, ""):
-        parts.append(section(place, (config.__doc__ or "").splitlines()[0], config.model_fields, f"{place}."))
+        about = (config.__doc__ or "").splitlines()[0] if config.model_fields else "Each has options of its own, below."
+        parts.append(section(place, about, config.model_fields, f"{place}."))
         parts += [section(title, about, options, at) for title, about, options, at in of_kinds(place)]
     return "\n".join(parts)
 
@@ -74,6 +76,11 @@ def of_kinds(place: str) -> Iterator[tuple[str, str, dict[str, FieldInfo], str]]
         for name, encoder in find(ENCODERS).items():
             about = f"With `kind: {name}`: {encoder.about}."
             yield f"encoders.NAME of kind {name}", about, encoder.options.model_fields, "encoders.NAME."
+    if place == "recommenders.NAME":
+        for name, one in find(RECOMMENDERS).items():
+            if one.options.model_fields:
+                at = f"recommenders.{name}"
+                yield at, f"{(one.options.__doc__ or '').splitlines()[0]}", one.options.model_fields, f"{at}."
     if place == "tasks.NAME":
         for name, task in find_tasks().items():
             own = {key: one for key, one in task.options.model_fields.items() if key not in TaskOptions.model_fields}
@@ -92,8 +99,10 @@ def classes(fields: dict[str, FieldInfo], prefix: str) -> Iterator[tuple[str, ty
 
 
 def section(title: str, doc: str, fields: dict[str, FieldInfo], prefix: str) -> str:
-    """A heading, a sentence and a table of settings."""
-    lines = [f"## {title}", "", doc, "", "| setting | type | default | what it says |", "|---|---|---|---|"]
+    """A heading, a sentence and a table of settings, where there are any."""
+    lines = [f"## {title}", "", doc]
+    if fields:
+        lines += ["", "| setting | type | default | what it says |", "|---|---|---|---|"]
     for name, field in fields.items():
         what = " ".join((field.description or "").split())
         cells = [f"`{name}`", _type(field, f"{prefix}{name}"), _default(field), what]

@@ -70,7 +70,8 @@ def load(folder: Path, plugins: Sequence[Path] = ()) -> Kept:
         UnknownPlugin: No recommender of its name is there any more.
     """
     if not (folder / FACTS).is_file():
-        raise WrongUse(f"{folder}: holds no fitted recommender\n  fit one: knowflow eval recommend")
+        fix = f"fit one: knowflow eval recommend --model {folder.name}"
+        raise WrongUse(f"{folder}: holds no fitted recommender\n  {fix}")
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     (recommender,) = choose(RECOMMENDERS, [facts["recommender"]], plugins)
     options = recommender.options.model_validate(facts["options"])

@@ -162,6 +162,22 @@ def test_each_technique_has_options_of_its_own(write):
         assert f"setting  tasks.kar_item.{elsewhere}  is not a setting there" in said
 
 
+def test_each_recommender_has_options_of_its_own_and_their_faults_are_told_with_all_others(write):
+    config = load_config(write({**SOURCE, "recommenders": {"star": {"history": 5}, "cooccurrence": None}}))
+
+    assert config.recommenders["star"].model_dump(exclude_unset=True) == {"history": 5}
+    assert type(config.recommenders["cooccurrence"]).__name__ == "CooccurrenceOptions"
+    wrong = {"star": {"histroy": 5}, "cooccurrence": {"history": 0}, "sasrek": {}}
+    lines = told(write({**SOURCE, "recommenders": wrong, "skip_bad_rows": "maybe"})).splitlines()
+    assert [line.split(maxsplit=2)[1:] for line in lines[1:-1]] == [
+        ["skip_bad_rows", "should be a valid boolean, unable to interpret input, not 'maybe'"],
+        ["recommenders.star.histroy", "is not a setting there; did you mean 'history'?"],
+        ["recommenders.cooccurrence.history", "should be greater than or equal to 1, not 0"],
+        ["recommenders.sasrek", "is no recommender; did you mean 'sasrec'?"],
+    ]
+    assert "setting  recommenders  should hold settings" in told(write({**SOURCE, "recommenders": 3}))
+
+
 def test_folders_of_plugins_that_are_missing_or_broken_are_told_with_the_other_faults(write, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "broken.py").write_text("import nowhere_to_be_found\n")

@@ -35,3 +35,14 @@ def test_an_unknown_recommender_is_told_with_those_there_are(shop, plain_knowflo
 
     assert done.returncode == 2
     assert done.stderr.startswith("no such recommender: nobody\n  there are: ")
+
+
+def test_options_of_knowflow_yaml_count_and_those_of_the_command_line_override_them(make_shop, plain_knowflow):
+    shop = make_shop(items=60, users=25, events=20, recommenders={"cooccurrence": {"history": 5}})
+    call = ("eval", "recommend", "--config", str(shop.config), "--model", "cooccurrence", "--json")
+
+    configured = json.loads(plain_knowflow.run(*call).stdout)
+    overridden = json.loads(plain_knowflow.run(*call, "--set", "cooccurrence.history=7").stdout)
+
+    assert configured["options"]["cooccurrence"] == {"history": 5}
+    assert overridden["options"]["cooccurrence"] == {"history": 7}

@@ -26,7 +26,7 @@ def test_every_setting_of_every_config_class_is_explained():
 def test_every_option_of_every_engine_encoder_and_technique_is_explained_under_its_own():
     kinds = {
         title: options
-        for place in ("engine", "encoders.NAME", "tasks.NAME")
+        for place in ("engine", "encoders.NAME", "tasks.NAME", "recommenders.NAME")
         for title, _, options, _ in MAKER["of_kinds"](place)
     }
 
@@ -35,6 +35,7 @@ def test_every_option_of_every_engine_encoder_and_technique_is_explained_under_i
         "encoders.NAME of kind lexical",
         "engine.options.urls",
         "tasks.kar_user",
+        "recommenders.star",
     } <= set(kinds)
     for title, options in kinds.items():
         part = PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
