@@ -28,10 +28,10 @@ def leak_evidence(config: Config, workplace: Workplace) -> Evidence:
     dataset, domain = workplace.dataset, workplace.domain
     items = list(dataset.items.iter_rows(named=True))
     names = {item["item"]: domain.item_name(item) for item in items}
-    rated = dataset.events.select("item", "rating")
-    shown = {pair: domain.event(names[pair[0]], pair[1]) for pair in rated.unique().iter_rows()}
+    rated = dataset.events.select("item", "rating", "label")
+    shown = {one: domain.event(names[one[0]], one[1], one[2]) for one in rated.unique().iter_rows()}
     events = dataset.events.select("user", "item", "time", "rating", "part").with_columns(
-        pl.Series("shown", [shown[pair] for pair in rated.iter_rows()], dtype=pl.String),
+        pl.Series("shown", [shown[one] for one in rated.iter_rows()], dtype=pl.String),
     )
     users = [] if dataset.users is None else dataset.users.iter_rows(named=True)
     return Evidence(

@@ -24,8 +24,8 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from llm_tasks.kar_user import show_history
 from llm_tasks.pipeline.ask import Asker
+from llm_tasks.pipeline.history import events_shown, show_history
 from llm_tasks.pipeline.parse import ParseFault, Parser
 from llm_tasks.pipeline.task import Inputs, Row, TaskOptions, llm_task
 
@@ -57,12 +57,15 @@ def agent4rec(inputs: Inputs) -> Iterator[Row]:
     if training.is_empty():
         return
     newest = training["time"][-1]  # events are sorted by time
+    shown_ones = events_shown(training, inputs.domain)
     tiers = traits(training, inputs.dataset.items, inputs.dataset.category_fields)
     names = {item["item"]: inputs.domain.item_name(item) for item in inputs.dataset.items.iter_rows(named=True)}
     counts = training.group_by("user").len().sort("len", "user", descending=[True, False])
     for user in counts["user"].head(options.agents):
         if inputs.wanted(user):
-            seen = training.filter(pl.col("user") == user).tail(options.history_length)
+            seen = shown_ones.filter(pl.col("user") == user).tail(options.history_length)
+            if seen.is_empty():
+                continue
             shown = {"input": show_history(seen, names, inputs.domain), "traits": told(tiers[user])}
             yield Row(user, newest, shown, seen_until=newest)
 

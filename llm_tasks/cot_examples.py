@@ -29,8 +29,8 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from llm_tasks.kar_user import show_history
 from llm_tasks.pipeline.arm import COMPARED, Arm, Use
+from llm_tasks.pipeline.history import in_history, show_history
 from llm_tasks.pipeline.task import Inputs, Row, SampledOptions, llm_task
 from prompts.domain import Domain
 from sources.events import histories
@@ -61,7 +61,7 @@ def cot_examples(inputs: Inputs) -> Iterator[Row]:
     options, chosen = inputs.own_options(CotExamplesOptions), chosen_events(inputs)
     # Build histories only for users that have an example: a log may be large, and examples are few.
     log = inputs.dataset.events.join(chosen, on="user", how="semi", maintain_order="left")
-    past = histories(log, options.history_length)  # [n, H], -1 = none
+    past = histories(log, options.history_length, in_history(log, inputs.domain).to_numpy())  # [n, H], -1 = none
     items = {item["item"]: item for item in inputs.dataset.items.iter_rows(named=True)}
     names = {item: inputs.domain.item_name(row) for item, row in items.items()}
     targets = log.with_row_index("place").join(chosen, on=EVENT, how="semi", maintain_order="left")

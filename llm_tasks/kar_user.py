@@ -16,6 +16,7 @@ import polars as pl
 from pydantic import Field
 
 from llm_tasks.pipeline.arm import Arm, Use
+from llm_tasks.pipeline.history import events_shown, show_history
 from llm_tasks.pipeline.task import Inputs, Row, TaskOptions, llm_task
 from prompts.domain import Domain
 
@@ -40,7 +41,7 @@ def kar_user(inputs: Inputs) -> Iterator[Row]:
     """Yield one row per user and snapshot; a snapshot without any event is left out."""
     options = inputs.own_options(KarUserOptions)
     names = {item["item"]: inputs.domain.item_name(item) for item in inputs.dataset.items.iter_rows(named=True)}
-    users = inputs.dataset.events.select("user", "item", "time", "rating", "position").sort("user", "position")
+    users = events_shown(inputs.dataset.events, inputs.domain).sort("user", "position")
     for (user,), log in users.group_by("user", maintain_order=True):
         if not inputs.wanted(str(user)):
             continue
@@ -54,7 +55,7 @@ def snapshot(user: str, seen: pl.DataFrame, names: dict[str, str], domain: Domai
 
     Args:
         user: Id of the user.
-        seen: item, rating and time of at least one event, by time.
+        seen: item, rating, label and time of at least one event, by time.
         names: Item id -> its name in a history.
         domain: The words of the domain.
     """
@@ -77,8 +78,3 @@ def snapshot_positions(events: int, shares: tuple[float, ...]) -> list[int]:
     """
     # A product such as 0.7 * 10 must not become 6 because of binary rounding.
     return sorted({int(share * events + 1e-9) for share in shares} - {0})
-
-
-def show_history(seen: pl.DataFrame, names: dict[str, str], domain: Domain) -> str:
-    """Format events oldest first: `Heat (1995): 4; Fargo (1996): 5`."""
-    return "; ".join(domain.event(names[item], rating) for item, rating in seen.select("item", "rating").iter_rows())

@@ -21,6 +21,7 @@ from pydantic import Field
 
 from llm_tasks.kar_user import snapshot_positions
 from llm_tasks.pipeline.arm import COMPARED, Arm, Use
+from llm_tasks.pipeline.history import events_shown
 from llm_tasks.pipeline.task import Inputs, Parts, Read, Row, TaskOptions, answer_text, llm_task
 
 ONCE = Arm(
@@ -66,7 +67,7 @@ def once_profile(inputs: Inputs) -> Iterator[Row]:
     """Yield one row per user and snapshot; a snapshot without any event is left out."""
     options, summaries = inputs.own_options(OnceProfileOptions), inputs.answers("once_summary")
     names = {item["item"]: inputs.domain.item_name(item) for item in inputs.dataset.items.iter_rows(named=True)}
-    users = inputs.dataset.events.select("user", "item", "time", "rating", "position").sort("user", "position")
+    users = events_shown(inputs.dataset.events, inputs.domain).sort("user", "position")
     for (user,), log in users.group_by("user", maintain_order=True):
         if not inputs.wanted(str(user)):
             continue
@@ -83,14 +84,15 @@ def profile(
 
     Args:
         user: Id of the user.
-        seen: item, time and rating of at least one event, oldest first.
+        seen: item, time, rating and label of at least one event, oldest first.
         names: Item -> its name in a history.
         known: Item -> its summary, or None.
         inputs: Provides the words of the domain.
     """
     lines = []
     for event in seen:
-        called, summary = inputs.domain.event(names[event["item"]], event["rating"]), known[event["item"]]
+        called = inputs.domain.event(names[event["item"]], event["rating"], event["label"])
+        summary = known[event["item"]]
         lines.append(called if summary is None else f"{called} - {summary.text}")
     return Row(
         user,

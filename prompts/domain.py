@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from jinja2 import Template, TemplateError
@@ -31,6 +31,9 @@ class Domain(Frozen):
     """The aspects an answer about a user may draw on."""
     decisions: tuple[str, str] = ("does not like", "likes")
     """What a user does with an item whose label is 0, and whose label is 1."""
+    unrated: Literal["positives", "decisions"] | None = None
+    """How a history shows events that have a label and no rating: `positives` leaves out those of label 0, `decisions`
+    shows all and marks each by the words above. Needed where events have no rating."""
     name: str
     """Jinja2 text: how an item is called inside a history."""
     description: str
@@ -49,9 +52,11 @@ class Domain(Frozen):
         """Show an item as the subject of a prompt, such as `Heat (1995) [Action, Crime, Thriller]`."""
         return self._templates[1].render(**shown(item))
 
-    def event(self, name: str, rating: float | None) -> str:
-        """Show one event of a history: `Heat (1995): 4.5`, or the name alone where events carry no rating."""
-        return name if rating is None else f"{name}: {rating:g}"
+    def event(self, name: str, rating: float | None, label: float) -> str:
+        """Show one event of a history: `Heat (1995): 4.5`; without a rating, its name or `Heat (1995): likes`."""
+        if rating is not None:
+            return f"{name}: {rating:g}"
+        return f"{name}: {self.decisions[int(label)]}" if self.unrated == "decisions" else name
 
 
 def shown(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _name(trains: pl.Expr, validates: pl.Expr) -> pl.Expr:
     return chosen.alias("part")
 
 
-def histories(events: pl.DataFrame, length: int = 30) -> np.ndarray:
+def histories(events: pl.DataFrame, length: int = 30, shown: np.ndarray | None = None) -> np.ndarray:
     """Return each event's history: the same user's strictly earlier events.
 
     An event with the same timestamp is not history: in many logs a session has one timestamp, to the second.
@@ -95,6 +95,7 @@ def histories(events: pl.DataFrame, length: int = 30) -> np.ndarray:
     Args:
         events: Columns user and time, in any order; canonical events come sorted by time.
         length: Maximum number of events; the newest are used.
+        shown: [N] bool: the events that a history may contain; None = all.
 
     Returns:
         [N, length] int32: rows of `events`, oldest first, the newest in the last column; -1 where there are fewer.
@@ -112,8 +113,11 @@ def histories(events: pl.DataFrame, length: int = 30) -> np.ndarray:
     place = np.arange(count)
     begin = np.maximum.accumulate(np.where(starts_user, place, 0))  # first event of the user
     end = np.maximum.accumulate(np.where(starts_moment, place, 0))  # first event of the moment: history ends before it
-    wanted = end[:, None] - np.arange(length, 0, -1)  # [N, length] positions in the order
-    found = np.where(wanted >= begin[:, None], order[np.maximum(wanted, 0)], -1)
+    keep = np.ones(count, dtype=bool) if shown is None else np.asarray(shown, dtype=bool)[order]
+    before = np.r_[0, np.cumsum(keep)]  # [N + 1] how many of those kept come before each position
+    kept = np.r_[order[keep], 0]  # one more, so that an empty list can be indexed
+    wanted = before[end][:, None] - np.arange(length, 0, -1)  # [N, length] positions among those kept
+    found = np.where(wanted >= before[begin][:, None], kept[np.maximum(wanted, 0)], -1)
     out = np.empty((count, length), dtype=np.int32)
     out[order] = found
     return out

@@ -61,7 +61,7 @@ def mix(
     """
     chance = np.random.default_rng([config.seed, 1])
     given = read_conversations(instructions, skip_bad_rows) if instructions else []
-    choice = choose_rows(dataset, config.share, config.history_length, config.seed)
+    choice = choose_rows(dataset, domain, config.share, config.history_length, config.seed)
     learnt = len(choice.learnt)
     if not learnt and not given:
         raise WrongUse(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from llm_tasks.pipeline.history import in_history
 from prompts.domain import Domain
 from prompts.library import choose_prompt
 from prompts.prompt import Prompt
@@ -33,18 +34,19 @@ class LearnableEvents:
     """[m] int64: the others, which are never learnt, in random order."""
 
 
-def choose_rows(dataset: Dataset, share: float, length: int, seed: int) -> LearnableEvents:
+def choose_rows(dataset: Dataset, domain: Domain, share: float, length: int, seed: int) -> LearnableEvents:
     """Choose events by chance: those of the training part that have a history, and of these a share.
 
     Args:
         dataset: The user's data.
+        domain: Says which events a history shows.
         share: Share of the training events with a history, rounded down.
         length: Events of a history at most.
         seed: The same seed and data give the same rows.
     """
     events = dataset.events.filter(pl.col("part") == "train")
     # A strictly earlier event of a training event trains as well, so that the other parts need not be looked at.
-    history = histories(events, length)
+    history = histories(events, length, in_history(events, domain).to_numpy())
     order = np.random.default_rng(seed).permutation(np.flatnonzero(history[:, -1] >= 0))
     count = int(len(order) * share + 1e-9)
     return LearnableEvents(events, history, order[:count], order[count:])
@@ -69,7 +71,8 @@ def write_rows(choice: LearnableEvents, rows: np.ndarray, dataset: Dataset, doma
     targets = {item["item"]: domain.item_description(item) for item in shown.iter_rows(named=True)}
     found: list[Conversation] = []
     for row, before in zip(rows.tolist(), seen.tolist(), strict=True):
-        history = "; ".join(domain.event(names[items[place]], ratings[place]) for place in before if place >= 0)
+        seen_before = [place for place in before if place >= 0]
+        history = "; ".join(domain.event(names[items[p]], ratings[p], labels[p]) for p in seen_before)
         messages = prompt.render({"history": history, "target": targets[items[row]]}, domain)
         found.append((*messages, {"role": "assistant", "content": answers(prompt)[0 if labels[row] else 1]}))
     return found

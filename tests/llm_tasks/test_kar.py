@@ -16,7 +16,7 @@ from engines.request import messages_json
 from feature_store.vectors import as_of_rows
 from llm_tasks.item_facts import item_facts
 from llm_tasks.kar_item import kar_item
-from llm_tasks.kar_user import KarUserOptions, kar_user, show_history, snapshot_positions
+from llm_tasks.kar_user import KarUserOptions, kar_user, snapshot_positions
 from llm_tasks.pipeline.plan import plan_task, task_rows
 from llm_tasks.pipeline.task import EPOCH, Inputs
 from prompts.domain import load_domain
@@ -196,12 +196,6 @@ def test_events_of_one_moment_are_shown_in_the_order_of_their_items():
     (row,) = user_rows(logs, (1.0,))
 
     assert row.variables == {"input": "Film 9: 0.5; Film 2: 5; Film 7: 3"}
-
-
-def test_events_without_ratings_are_shown_by_name():
-    seen = pl.DataFrame({"item": ["1"], "rating": pl.Series([None], dtype=pl.Float32)})
-
-    assert show_history(seen, {"1": "Heat (1995)"}, FILMS) == "Heat (1995)"
 
 
 def test_only_the_listed_entities_are_asked_about():

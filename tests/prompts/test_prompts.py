@@ -107,9 +107,17 @@ def test_films_are_shown_as_recorded_and_titles_are_never_run_as_templates(item,
 
 
 def test_ratings_are_shown_without_trailing_zeros():
-    assert FILMS.event("Heat (1995)", 4.0) == "Heat (1995): 4"
-    assert FILMS.event("Heat (1995)", 3.5) == "Heat (1995): 3.5"
-    assert FILMS.event("Heat (1995)", None) == "Heat (1995)"
+    assert FILMS.event("Heat (1995)", 4.0, 1) == "Heat (1995): 4"
+    assert FILMS.event("Heat (1995)", 3.5, 0) == "Heat (1995): 3.5"
+
+
+def test_events_without_a_rating_are_named_or_marked_by_the_words_of_the_domain():
+    marking = FILMS.model_copy(update={"unrated": "decisions"})
+
+    assert FILMS.event("Heat (1995)", None, 1) == "Heat (1995)"
+    assert marking.event("Heat (1995)", None, 1) == "Heat (1995): likes"
+    assert marking.event("Heat (1995)", None, 0) == "Heat (1995): does not like"
+    assert marking.event("Heat (1995)", 4.0, 1) == "Heat (1995): 4"
 
 
 @given(st.text())

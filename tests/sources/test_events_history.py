@@ -126,3 +126,17 @@ def test_an_event_of_another_user_changes_no_history(log, length):
     assert [[back[row] for row in history] for history in together.tolist()] == histories(
         events(alone), length
     ).tolist()
+
+
+@given(log=LOGS, length=LENGTHS, data=st.data())
+def test_a_history_of_some_events_is_that_of_the_rule_without_the_others(log, length, data):
+    shown = data.draw(st.lists(st.booleans(), min_size=len(log), max_size=len(log)))
+    wanted = []
+    for user, second in log:
+        earlier = [r for r, (other, then) in enumerate(log) if other == user and then < second and shown[r]]
+        earlier = sorted(earlier, key=lambda row: (log[row][1], row))[-length:]
+        wanted.append([-1] * (length - len(earlier)) + earlier)
+
+    found = histories(events(log), length, np.array(shown, dtype=bool))
+
+    assert found.tolist() == np.array(wanted, dtype=np.int32).reshape(len(log), length).tolist()

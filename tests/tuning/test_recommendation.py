@@ -14,6 +14,7 @@ from tuning.recommendation import choose_rows, write_rows
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SPLIT = SplitConfig(train=0.8, validation=0.1)
+FILMS = load_domain("films")
 
 
 def shop_of(rows: list[tuple[str, str, int, float]], config: SplitConfig = SPLIT) -> Dataset:
@@ -37,7 +38,7 @@ def test_a_row_shows_what_came_strictly_earlier_oldest_first_and_says_whether_it
     # c and d share a minute: neither is the other's history.
     shop = shop_of([("u", "a", 0, 5), ("u", "b", 1, 2.5), ("u", "c", 2, 4), ("u", "d", 2, 1), ("u", "e", 3, 3)])
 
-    choice = choose_rows(shop, share=1.0, length=2, seed=0)
+    choice = choose_rows(shop, FILMS, share=1.0, length=2, seed=0)
     rows = write_rows(choice, np.sort(choice.learnt), shop, load_domain("films"))
 
     # Of 5 events the first 4 train (floor of 5 * 0.8); a has no history and is no row.
@@ -64,7 +65,7 @@ def chance_shop(config: SplitConfig = SPLIT) -> Dataset:
 @pytest.mark.parametrize("by", ["user_position", "global_time"])
 def test_no_row_shows_or_asks_about_an_event_of_validation_or_test_nor_one_that_is_not_strictly_earlier(by):
     shop = chance_shop(SplitConfig(by=by))
-    choice = choose_rows(shop, share=1.0, length=5, seed=0)
+    choice = choose_rows(shop, FILMS, share=1.0, length=5, seed=0)
 
     outside = shop.events.filter(pl.col("part") != "train").select("user", "item").rows()
     times, users = choice.events["time"].to_list(), choice.events["user"].to_list()
@@ -86,7 +87,7 @@ def test_rows_do_not_change_when_validation_and_test_change():
 
     def rows(events):
         changed = Dataset(events, shop.items, None, None, (), (), (), "v")
-        choice = choose_rows(changed, 0.5, 5, 0)
+        choice = choose_rows(changed, FILMS, 0.5, 5, 0)
         return write_rows(choice, choice.learnt, changed, load_domain("generic"))
 
     assert rows(spoilt) == rows(shop.events)
@@ -94,9 +95,9 @@ def test_rows_do_not_change_when_validation_and_test_change():
 
 def test_half_is_taken_by_chance_the_same_for_a_seed_and_the_rest_is_kept_apart():
     shop = chance_shop()
-    half, again, other = (choose_rows(shop, 0.5, 5, seed) for seed in (0, 0, 1))
+    half, again, other = (choose_rows(shop, FILMS, 0.5, 5, seed) for seed in (0, 0, 1))
 
-    everything = choose_rows(shop, 1.0, 5, 0)
+    everything = choose_rows(shop, FILMS, 1.0, 5, 0)
     assert len(half.learnt) == len(everything.learnt) // 2
     assert sorted([*half.learnt, *half.kept]) == sorted(everything.learnt)
     assert half.learnt.tolist() == again.learnt.tolist() != other.learnt.tolist()
@@ -104,14 +105,15 @@ def test_half_is_taken_by_chance_the_same_for_a_seed_and_the_rest_is_kept_apart(
     assert not set(half.learnt) & set(half.kept)
 
 
-def test_events_without_ratings_are_shown_by_their_names():
-    shop = shop_of([("u", "a", 0, 5), ("u", "b", 1, 4), ("u", "c", 2, 4)])
+def test_liked_events_without_ratings_are_shown_by_their_names_and_others_are_not():
+    shop = shop_of([("u", "a", 0, 5), ("u", "x", 0, 1), ("u", "b", 1, 4), ("u", "c", 2, 4)])
     events = shop.events.with_columns(rating=pl.lit(None, dtype=pl.Float32))
     plain = Dataset(events, shop.items, None, None, (), (), (), "v")
-    choice = choose_rows(plain, 1.0, 5, 0)
+    choice = choose_rows(plain, FILMS, 1.0, 5, 0)
 
     (row,) = write_rows(choice, choice.learnt, plain, load_domain("generic"))
 
+    # x was shown and not liked: it is no part of the history.
     assert row[0]["content"].endswith("\n\nThing a\nNew: Thing b")
     assert row[1]["content"] == "yes"
     assert choice.events["time"].max() == START + timedelta(minutes=1)

@@ -1,0 +1,55 @@
+"""What a history in a prompt shows: which events, and how each is written."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from base.faults import WrongUse
+from prompts.domain import Domain
+
+
+def in_history(events: pl.DataFrame, domain: Domain) -> pl.Series:
+    """Return which events a history shows.
+
+    A rated event is always shown, with its rating. An event that only has a label of 0 is something the user was shown
+    and did not choose: the domain's `unrated` says whether it is left out or marked. A negative that was sampled never
+    happened, so it is never shown.
+
+    Args:
+        events: Canonical events.
+        domain: The words of the domain.
+
+    Returns:
+        [N] Boolean, aligned with `events`.
+
+    Raises:
+        WrongUse: Some events have no rating and the domain does not say how to show them.
+    """
+    rated = pl.col("rating").is_not_null()
+    if domain.unrated is None and not events.select(rated.all()).item():
+        raise WrongUse(
+            "domain: it does not say how a history shows events that have a label and no rating\n"
+            "  add a line to its file: `unrated: positives` (leave events of label 0 out), or `unrated: decisions`"
+            " (mark each event by the words under `decisions`)"
+        )
+    shown = rated | (pl.col("label") > 0) | pl.lit(domain.unrated == "decisions")
+    if "sampled" in events.columns:
+        shown = shown & ~pl.col("sampled")
+    return events.select(shown.alias("shown"))["shown"]
+
+
+def events_shown(events: pl.DataFrame, domain: Domain) -> pl.DataFrame:
+    """Return the events that a history shows; see `in_history`."""
+    return events.filter(in_history(events, domain))
+
+
+def show_history(seen: pl.DataFrame, names: Mapping[str, str], domain: Domain) -> str:
+    """Format events oldest first: `Heat (1995): 4; Fargo (1996): 5`.
+
+    Args:
+        seen: item, rating and label of events that a history shows.
+        names: Item id -> its name in a history.
+        domain: The words of the domain.
+    """
+    rows = seen.select("item", "rating", "label").iter_rows()
+    return "; ".join(domain.event(names[item], rating, label) for item, rating, label in rows)

@@ -1,0 +1,67 @@
+"""What a history shows: rated events always; events with a label alone as the domain says, and sampled ones never."""
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from app.config import load_config
+from app.workplace import open_dataset
+from base.faults import WrongUse
+from llm_tasks.kar_user import KarUserOptions, kar_user
+from llm_tasks.pipeline.history import events_shown, show_history
+from llm_tasks.pipeline.task import Inputs
+from prompts.domain import load_domain
+
+CASE = Path(__file__).resolve().parents[2] / "cases" / "data" / "nonclicks-as-history"
+NEWS = load_domain("news")
+MARKING = NEWS.model_copy(update={"unrated": "decisions"})
+SILENT = NEWS.model_copy(update={"unrated": None})
+CLICKS = pl.DataFrame(
+    {
+        "item": ["a", "b", "c"],
+        "rating": pl.Series([None, None, 4.0], dtype=pl.Float32),
+        "label": pl.Series([1, 0, 0], dtype=pl.Float32),
+    }
+)
+NAMES = {"a": "Storm", "b": "Budget", "c": "Cup"}
+
+
+def test_positives_leave_out_what_was_not_chosen_and_keep_what_is_rated():
+    assert show_history(events_shown(CLICKS, NEWS), NAMES, NEWS) == "Storm; Cup: 4"
+
+
+def test_decisions_mark_every_event_by_the_words_of_the_domain():
+    shown = show_history(events_shown(CLICKS, MARKING), NAMES, MARKING)
+
+    assert shown == "Storm: reads; Budget: does not read; Cup: 4"
+
+
+@pytest.mark.parametrize("domain", [NEWS, MARKING])
+def test_a_negative_that_was_sampled_never_happened(domain):
+    sampled = CLICKS.with_columns(sampled=pl.Series([False, True, False]))
+
+    assert events_shown(sampled, domain)["item"].to_list() == ["a", "c"]
+
+
+def test_a_domain_that_does_not_say_is_refused_only_where_events_have_no_rating():
+    assert events_shown(CLICKS[2:], SILENT)["item"].to_list() == ["c"]
+    with pytest.raises(WrongUse, match=r"(?s)domain: .*add a line to its file: `unrated: positives`.*`unrated: decis"):
+        events_shown(CLICKS, SILENT)
+
+
+def test_a_reading_history_names_what_was_clicked_and_nothing_else(tmp_path):
+    shutil.copytree(CASE, tmp_path / "shop")
+    (tmp_path / "shop" / "knowflow.yaml").write_text(
+        "events: {path: events.csv, user: user_id, item: news_id, time: time, label: clicked}\n"
+        "items: {path: news.csv, id: news_id, title: title, categories: [category]}\n"
+        "domain: news\nengine: {name: recorded, model: none}\n"
+    )
+    dataset = open_dataset(load_config(tmp_path / "shop" / "knowflow.yaml"))
+
+    rows = list(kar_user.rows(Inputs(dataset, NEWS, KarUserOptions())))
+
+    assert rows
+    assert all("never clicked" not in row.variables["input"] for row in rows)
+    assert all("CLICKED headline" in row.variables["input"] for row in rows)
