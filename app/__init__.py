@@ -1,1 +1,1 @@
-"""What puts the parts together: the config, the workplace, child processes."""
+"""Combines the other rooms: the config, the workplace, child processes."""

@@ -1,6 +1,6 @@
-"""Trains one arm in a process of its own: `python -m app.arm_process CONFIG RUN ARM`.
+"""Trains one arm in its own process: `python -m app.arm_process CONFIG RUN ARM`.
 
-Arms share nothing, so they train side by side, each with one thread, and give their memory back when they end.
+Arms share nothing, so they train in parallel, each with one thread, and free their memory when they end.
 """
 
 import sys
@@ -12,9 +12,9 @@ from base.faults import CheckFailed, WrongUse
 
 
 def main(config_path: str, run_folder: str, name: str) -> None:
-    """Train the arm, keep its best model, and write its scores beside the run: `NAME.npz`, then `NAME.json`."""
+    """Train the arm, keep its best model, and write its scores to the run: `NAME.npz`, then `NAME.json`."""
     report = begin_child()
-    import numpy as np  # noqa: PLC0415 - after the above, so that a killed parent ends this at once
+    import numpy as np  # noqa: PLC0415 - after the above, so that this ends with a killed parent
     import torch  # noqa: PLC0415
     from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
@@ -27,7 +27,7 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     from feature_store.releases import get_release  # noqa: PLC0415
 
     torch.set_num_threads(1)  # the same sums in the same order on every machine
-    threadpool_limits(1)  # those of NumPy and SciPy, too
+    threadpool_limits(1)  # NumPy and SciPy threads too
     config, run = load_config(config_path), TrainRun(Path(run_folder))
     release = get_release(open_store(config), run.read("run")["release"])
     (arm,) = arms_in(config, release, [name])

@@ -1,4 +1,4 @@
-"""The processes of the arms as the flow sees them: started, listened to, and ended with the flow."""
+"""The processes of the arms, as the flow uses them: start, follow progress, and end with the flow."""
 
 import subprocess
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ _running: dict[Path, list[subprocess.Popen[str]]] = {}
 
 @contextmanager
 def arms_of(config: Config, name: str) -> Iterator[None]:
-    """Let the arms of a training run live inside this context alone.
+    """Limit the arms of a training run to this context.
 
-    When the flow is interrupted meanwhile, those that train are ended, and those that wait never begin.
+    When the flow is interrupted, training arms are killed, and waiting arms never start.
 
     Args:
         config: The config.
@@ -36,13 +36,13 @@ def arms_of(config: Config, name: str) -> Iterator[None]:
 
 
 def run_arm(config: Config, run: TrainRun, name: str, progress: Progress) -> dict[str, Any]:
-    """Train one arm in a process of its own and wait for it.
+    """Train one arm in its own process and wait for it.
 
     Returns:
         What the process wrote: validation AUC by epoch and seed, parameters, speed, CPU seconds.
 
     Raises:
-        CheckFailed: The process failed, or `arms_of` this run has ended; the text holds what was said last.
+        CheckFailed: The process failed, or `arms_of` this run has ended; the text holds the last output.
         WrongUse: Its adapters cannot take its vectors.
     """
     living = _running.get(run.folder)
@@ -51,7 +51,7 @@ def run_arm(config: Config, run: TrainRun, name: str, progress: Progress) -> dic
 
     def begun(process: subprocess.Popen[str]) -> None:
         living.append(process)
-        if run.folder not in _running:  # the flow ended in this very moment
+        if run.folder not in _running:  # the flow has just ended
             process.kill()
 
     arguments = [str(config.path), str(run.folder), name]

@@ -1,6 +1,6 @@
-"""Child processes as a flow sees them: started, listened to, and told in words when they fail.
+"""Child processes, as a flow uses them: start, follow progress, and explain failures.
 
-What needs much memory (an encoder, a training run) lives in a child and gives it back when it ends.
+Whatever needs much memory (an encoder, a training run) runs in a child and frees the memory when it ends.
 """
 
 import json
@@ -15,11 +15,11 @@ from base.faults import CheckFailed, WrongUse
 from base.progress import Progress
 
 LAST_LINES = 5
-"""Of what a failed child said, these are shown."""
+"""Number of output lines to show of a failed child."""
 
 
 def ignore(process: subprocess.Popen[str]) -> None:
-    """Do nothing with a child that has begun."""
+    """Do nothing with a started child."""
 
 
 def run_child(
@@ -30,18 +30,18 @@ def run_child(
     progress: Progress,
     begun: Callable[[subprocess.Popen[str]], None] = ignore,
 ) -> None:
-    """Run `python -m module arguments` to its end; the module begins with `lifeline.begin_child`.
+    """Run `python -m module arguments` to its end; the module must call `lifeline.begin_child` first.
 
     Args:
         what: What it does, for messages: `arm kar: training`.
         module: Its module.
         arguments: Its arguments.
-        log: File for all it says; deleted when it ends well.
-        progress: Told how far it is.
-        begun: Called with the process, before it is listened to.
+        log: File for its output; deleted when it succeeds.
+        progress: Called with its progress.
+        begun: Called with the started process.
 
     Raises:
-        WrongUse: It met wrong input.
+        WrongUse: It found wrong input.
         CheckFailed: It failed.
     """
     command = [sys.executable, "-m", module, *arguments]
@@ -55,10 +55,10 @@ def run_child(
             stderr=said,
             text=True,
             cwd=root,
-            process_group=0,  # a terminal's Ctrl-C is for this process, which then ends the child
+            process_group=0,  # Ctrl-C in a terminal goes to this process only, which then ends the child
         ) as process,
     ):
-        assert process.stdout is not None  # a pipe was asked for
+        assert process.stdout is not None  # because stdout=PIPE
         try:
             begun(process)
             for line in process.stdout:
@@ -81,4 +81,4 @@ def _failure(what: str, code: int, log: Path) -> str:
         if -code == signal.SIGKILL:
             why += ", as the system does when memory runs out"
     last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-LAST_LINES:]
-    return "\n".join([f"{what} {why}", *(f"  {line}" for line in last), f"  all it said: {log}"])
+    return "\n".join([f"{what} {why}", *(f"  {line}" for line in last), f"  full output: {log}"])

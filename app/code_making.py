@@ -1,4 +1,4 @@
-"""Making codes of the vectors of a release, and publishing them beside these."""
+"""Makes codes of the vectors of a release, and publishes them beside the vectors."""
 
 import hashlib
 import json
@@ -31,22 +31,22 @@ def make_codes(
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Make codes of all rows of some vectors of the current release, and publish them under the maker's name.
+    """Make codes of one set of vectors of the current release, and publish them under the maker's name.
 
     Args:
-        config: The config; makers of its `plugins:` are found too.
+        config: The config; makers in its `plugins:` folders are found too.
         name: Name of the maker.
-        vectors: What they are made of, as technique/encoder.
-        progress: Told how far it is.
-        options: Options of the maker, where they are not the usual ones.
-        seed: Decides what is left to chance.
+        vectors: Name of the vectors, as technique/encoder.
+        progress: Called with the progress.
+        options: Options of the maker that differ from the defaults.
+        seed: Random seed.
 
     Returns:
         Plain JSON: `release` (the current one afterwards), `rows`, `levels`, `seen_until` and the maker's `figures`.
 
     Raises:
         UnknownPlugin: There is no such maker.
-        WrongUse: An option cannot be used.
+        WrongUse: An option is invalid.
         NoRelease: There is no release, or it lacks the vectors.
         GatesClosed: A gate does not hold; nothing was written.
         WrongUse: Another process writes.
@@ -78,7 +78,7 @@ def make_codes(
 def _fingerprint(
     maker: CodeMaker[Any], options: Frozen, seed: int, made_from: Mapping[str, str], knowledge: Knowledge
 ) -> str:
-    """Name all that shapes the codes, the vectors themselves included: one row more moves every code."""
+    """Hash everything that shapes the codes, including the vectors: one more row changes every code."""
     said = [maker.name, options.model_dump(mode="json"), seed, dict(made_from), knowledge.entities.tolist()]
     digest = hashlib.sha256(json.dumps(said, ensure_ascii=False).encode())
     digest.update(knowledge.as_of.astype("datetime64[us]").astype(np.int64).tobytes())

@@ -1,4 +1,4 @@
-"""Publishing codes and edges: staged beside what the tables hold, behind gates of their own."""
+"""Publishes codes and edges: staged beside the existing tables, behind their own gates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,34 +28,34 @@ from llm_tasks.pipeline.workplace import Workplace
 
 @dataclass(frozen=True)
 class StagedSets:
-    """Sets of codes and graphs that are added to a release."""
+    """Sets of codes and graphs to add to a release."""
 
     codes: Sequence[Codes]
-    """Sets of codes, each of a name of its own."""
+    """Sets of codes, each with its own name."""
     edges: Sequence[Edges]
-    """Graphs, each of a name of its own."""
+    """Graphs, each with its own name."""
     before: Release | None
-    """The release that is current."""
+    """The current release."""
     command: str
     """The command that makes them."""
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the release notes of them."""
+        """Facts about them for the release."""
         return {
             CODES_TABLE: {one.made.name: one.made.facts() | {"entity": one.entity} for one in self.codes},
             EDGES_TABLE: {one.made.name: one.made.facts() for one in self.edges},
         }
 
     def changes(self, store: Store) -> bool:
-        """Say whether the current release lacks one of them, or holds another in its place."""
+        """Return whether the current release lacks one of them, or holds another version of it."""
         noted = self.before.facts if self.before else {}
         if any(noted.get(table, {}).get(name) != one for table, of in self.facts.items() for name, one in of.items()):
             return True
         return any(not self._holds(store, one) for one in (*self.codes, *self.edges))
 
     def _holds(self, store: Store, one: Codes | Edges) -> bool:
-        """Say whether the current release holds as many rows of a set, known as late."""
+        """Return whether the current release holds the set with the same number of rows and the same times."""
         if self.before is None:
             return False
         read = released_codes if isinstance(one, Codes) else released_edges
@@ -65,7 +65,7 @@ class StagedSets:
             return False
 
     def gates(self, store: Store, before: Release | None) -> Sequence[Gate]:
-        """See that codes are codes, and that every set says the newest event behind it."""
+        """Check that codes are valid, and that every set is dated no earlier than the newest event behind it."""
         gates = []
         for one in self.codes:
             wrong = int((one.codes < 0).any(axis=1).sum())
@@ -80,7 +80,7 @@ class StagedSets:
         return gates
 
     def write(self, writer: Writer) -> None:
-        """Write them."""
+        """Write all sets."""
         for codes in self.codes:
             write_codes(writer, codes)
         for edges in self.edges:
@@ -95,13 +95,13 @@ def publish_sets(
     codes: Sequence[Codes] = (),
     edges: Sequence[Edges] = (),
 ) -> str:
-    """Publish codes and edges beside all that the tables hold.
+    """Publish codes and edges beside everything that the tables hold.
 
     Args:
         config: The config.
         workplace: Data and store.
-        before: The release whose vectors they were made of; None where they were made of none.
-        command: The command that makes them, shown when a gate is closed.
+        before: The release whose vectors they were made of; None if they were made of none.
+        command: The command that makes them, shown when a gate fails.
         codes: Sets of codes.
         edges: Graphs.
 

@@ -1,4 +1,4 @@
-"""A training run from its first note to its result: opens what is compared, and writes what came out into the run."""
+"""A training run from start to result: opens what is compared, and writes the result into the run."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -39,12 +39,12 @@ from llm_tasks.pipeline.task import Task
 
 
 def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | None) -> TrainRun:
-    """Note what is to be compared and on which test rows, before anything is trained.
+    """Record what will be compared and on which test rows, before anything is trained.
 
     Raises:
         NoRelease: There is no such release, or it lacks vectors or codes that an arm reads.
-        WrongUse: An arm's examples are not all for training.
-        UnknownPlugin: A name is no arm.
+        WrongUse: An arm's examples are not all training events.
+        UnknownPlugin: A name is not an arm.
     """
     store = open_store(config)
     release = get_release(store, release_name)
@@ -75,7 +75,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
             "begun": time.time(),
         },
     )
-    for arm in (arm for arm in chosen if not arm.learns):  # nothing to be trained, so no process of its own
+    for arm in (arm for arm in chosen if not arm.learns):  # nothing to train, so no process is needed
         _write_constant(run, arm.name, samples, windows, len(config.train.seeds))
     return run
 
@@ -83,7 +83,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
 def _check_release(
     store: Store, release: Release, arms: Sequence[Arm], samples: Samples, techniques: Mapping[str, Task]
 ) -> None:
-    """Raise where a release lacks what an arm reads (the text says how to make it), or examples are unfit."""
+    """Raise if the release lacks what an arm reads (the text says how to make it), or if examples are unfit."""
     vectors = {name for arm in arms for name in arm.vectors}
     for name in sorted(vectors - set(map(str, release.vectors))):
         released_knowledge(store, release, *VectorName.read(name))
@@ -111,8 +111,7 @@ def end_run(run: TrainRun, progress: Progress) -> Mapping[str, Any]:
     """Evaluate all arms of a run and write its result.
 
     Returns:
-        The result as `evals.comparison.compare_arms` gives it, with how often test rows were looked at, and training
-        facts by arm.
+        The result of `evals.comparison.compare_arms`, with the number of looks at test rows, and training facts by arm.
     """
     noted, scores = run.read("run"), read_scores(run)
     rolling = read_scores(run, "rolling") if noted["cuts"] else None
@@ -130,7 +129,7 @@ def end_run(run: TrainRun, progress: Progress) -> Mapping[str, Any]:
 
 
 def read_scores(run: TrainRun, protocol: Literal["test", "rolling"] = "test") -> Scores:
-    """Read the test rows of a protocol and every arm's predictions of them."""
+    """Read the test rows of a protocol and every arm's predictions for them."""
     rows = pl.read_parquet(run.folder / {"test": "rows.parquet", "rolling": "rolling_rows.parquet"}[protocol])
     probabilities = {}
     for arm in run.read("run")["arms"]:

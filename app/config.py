@@ -1,4 +1,4 @@
-"""knowflow.yaml as one frozen object, put together from the rooms' own configs."""
+"""knowflow.yaml as one frozen object, composed of the rooms' own configs."""
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -28,36 +28,36 @@ from sources.faults import Fault, SourceFaults
 
 SOURCE_KEYS = tuple(SourceConfig.model_fields)
 NOT_IN_THE_FILE = ("path", "source")
-_FIX = "edit {}; docs/reference/knowflow-yaml.md lists every setting"
-NO_FILE = "make one: knowflow init, or name yours: --config FILE"
+_FIX = "edit {}; docs/reference/knowflow-yaml.md names every setting"
+NO_FILE = "make one: knowflow init, or give yours: --config FILE"
 
 
 class Config(Frozen):
-    """Everything knowflow.yaml says."""
+    """All settings of knowflow.yaml."""
 
     path: Path
     """The file itself."""
     home: Path = Path("runs")
     """Folder of the store, the training runs and the reports, relative to the file."""
     domain: str = "generic"
-    """Name of a domain (films, books, news, generic), or the path of a YAML file of your own."""
+    """Name of a domain (films, books, news, generic), or the path of your own YAML file."""
     source: SourceConfig
     """The mapping of the data: events, items, users, queries, label, split, history."""
     skip_bad_rows: bool = False
-    """Leave out rows with faults, and say how many, instead of reading nothing."""
+    """Leave out rows with faults, and report how many, instead of stopping."""
     engine: EngineConfig = EngineConfig()
-    """Who answers."""
+    """The engine and model that answer."""
     plugins: tuple[Path, ...] = ()
-    """Folders of your own plug-ins, relative to the file: techniques, adapters, arms and so on as Python files, beside
-    prompts (`*.v1.md`) and `domains/*.yaml`. CONTRIBUTING.md shows one of each kind."""
+    """Folders of your own plug-ins, relative to the file: techniques, adapters, arms and so on as Python files, with
+    prompts (`*.v1.md`) and `domains/*.yaml` beside them. CONTRIBUTING.md shows one of each kind."""
     tasks: dict[str, SerializeAsAny[TaskOptions]] = Field(default_factory=dict)
-    """Tasks to run, with their options; when left out all there are, but for those that are to be named."""
+    """Tasks to run, with their options; by default all, except those that run only when they are named here."""
     encoders: dict[str, EncoderConfig] = Field(default_factory=lambda: dict(DEFAULT_ENCODERS))
     """Encoders by name."""
     gates: GatesConfig = GatesConfig()
     """What must hold before a release is published."""
     rewrites: RewritesConfig = RewritesConfig()
-    """How the served table of rewritten queries is made."""
+    """How to make the served table of rewritten queries."""
     train: TrainConfig = TrainConfig()
     """How models are trained."""
     recommenders: dict[str, SerializeAsAny[Frozen]] = Field(default_factory=dict)
@@ -67,12 +67,12 @@ class Config(Frozen):
 
     @property
     def plugin_folders(self) -> tuple[Path, ...]:
-        """Absolute folders of the team's own plug-ins."""
+        """Absolute folders of the user's plug-ins."""
         return tuple((self.folder / folder).resolve() for folder in self.plugins)
 
     @property
     def folder(self) -> Path:
-        """Folder of knowflow.yaml: what its relative paths are relative to."""
+        """Folder of knowflow.yaml, to which its paths are relative."""
         return self.path.parent
 
     @property
@@ -93,7 +93,7 @@ def load_config(path: str | Path) -> Config:
     """Read knowflow.yaml.
 
     Raises:
-        SourceFaults: With everything that is wrong in the file, all at once.
+        SourceFaults: With all faults of the file at once.
     """
     path = Path(path).resolve()
     content = _read_yaml(path)
@@ -111,7 +111,7 @@ def load_config(path: str | Path) -> Config:
     tasks, wrong_options, task_faults = _read_options("tasks", rest, partial(find_tasks, plugins), path)
     named, wrong_named, named_faults = _read_options("recommenders", rest, partial(find, RECOMMENDERS, plugins), path)
     try:
-        # A stand-in mapping lets the rest be checked even when the mapping itself is wrong: all faults at once.
+        # A stand-in mapping lets the rest be validated even when the mapping is wrong, to report all faults at once.
         known = {key: value for key, value in rest.items() if key in mine}
         read = {"tasks": tasks, "recommenders": named, "path": path, "source": source or _STAND_IN}
         config = Config.model_validate({**known, **read})
@@ -138,10 +138,10 @@ _STAND_IN = SourceConfig.model_validate(
 def _read_plugins(said: Any, path: Path) -> tuple[tuple[Path, ...], list[Fault]]:
     """Import the folders of plug-ins, so that a broken file is reported with all other faults."""
     if not isinstance(said, list) or not all(isinstance(one, str) for one in said):
-        return (), []  # pydantic says what is wrong with it
+        return (), []  # pydantic reports what is wrong
     folders = tuple((path.parent / one).resolve() for one in said)
     missing = [one for one, folder in zip(said, folders, strict=True) if not folder.is_dir()]
-    fix = "correct the path (it is relative to knowflow.yaml), or leave it out"
+    fix = "correct the path (relative to knowflow.yaml), or remove it"
     faults = [Fault(path.name, None, "plugins", one, "there is no such folder", fix) for one in missing]
     try:
         find_tasks(folders)
@@ -196,7 +196,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
 
 
 def _why(error: Exception) -> str:
-    """What a parser has against the file, on one line."""
+    """Format a parser's complaint on one line."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""Until when the answers of a release know the world: the latest cutoff of the models that gave them."""
+"""The date until which the answers of a release know the world: the latest knowledge cutoff of their models."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -16,26 +16,26 @@ COLUMNS = ["key", "text", "model", "revision", "knowledge_cutoff"]
 
 
 def cutoff_of_answers(store: Store, tasks: Sequence[str], engine: EngineConfig, identity: ModelIdentity) -> date | None:
-    """Find the latest cutoff of the answers that the tables hold now for some techniques.
+    """Find the latest knowledge cutoff of the present answers of some techniques.
 
-    Each answer has the one that was kept with it. Where none was kept (an unknown model, a store made before cutoffs
-    were kept) counts what is published of its model by now. Of the engine's own model counts what knowflow.yaml says,
-    so that a cutoff that was unknown or wrong can be fixed without asking anything again.
+    An answer has the cutoff that was stored with it. Without one (an unknown model, a store made before cutoffs were
+    stored), the published cutoff of its model applies. For the engine's own model, the cutoff in knowflow.yaml applies,
+    so that an unknown or wrong cutoff can be fixed without asking anything again.
 
     Args:
         store: The store.
         tasks: Names of techniques.
-        engine: The `engine:` part of knowflow.yaml.
-        identity: Which model it names.
+        engine: The `engine:` section of knowflow.yaml.
+        identity: The model of that section.
 
     Returns:
-        None when there is no answer, or one whose cutoff is unknown.
+        The cutoff, or None if there is no answer or any cutoff is unknown.
     """
     keys = read_lineage(store, tasks, ["answer_key"])["answer_key"].drop_nulls().to_list()
     answers = read_answers(store, keys, COLUMNS).filter(pl.col("text").is_not_null())
     cutoffs: list[date | None] = []
     for model, revision, kept in answers.select(COLUMNS[2:]).unique().iter_rows():
-        told = engine.knowledge_cutoff if (model, revision) == (identity.model, identity.revision) else None
-        cutoffs.append(told or kept or published_cutoff(model))
+        configured = engine.knowledge_cutoff if (model, revision) == (identity.model, identity.revision) else None
+        cutoffs.append(configured or kept or published_cutoff(model))
     known = [cutoff for cutoff in cutoffs if cutoff is not None]
     return max(known) if known and len(known) == len(cutoffs) else None

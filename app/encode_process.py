@@ -1,7 +1,7 @@
-"""Encodes new texts in a process of its own: `python -m app.encode_process ...`.
+"""Encodes new texts in its own process: `python -m app.encode_process ...`.
 
-A dense encoder takes a gigabyte, which training then needs. One process for all techniques: it takes 7 CPU-seconds to
-import torch and sentence-transformers.
+A dense encoder takes a gigabyte that training needs later. One process encodes for all techniques, because importing
+torch and sentence-transformers takes 7 CPU-seconds.
 """
 
 import json
@@ -14,13 +14,13 @@ from base.faults import CheckFailed, WrongUse
 
 
 def main(config_path: str, names: str, result: str, purpose: str) -> None:
-    """Encode, and write what each encoder did as JSON.
+    """Encode, and write a JSON summary of what each encoder did.
 
     Args:
         config_path: Path of knowflow.yaml.
         names: Names of the techniques, a JSON list.
         result: File to write.
-        purpose: Told to whoever wants to write to the store meanwhile.
+        purpose: Shown to other processes that want to write to the store meanwhile.
     """
     report = begin_child()
     from app.config import load_config  # noqa: PLC0415

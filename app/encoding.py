@@ -1,4 +1,4 @@
-"""Encoding: where a model is loaded in a process of its own, which gives a gigabyte back to training when it ends."""
+"""Encoding: a model is loaded in its own process, which frees a gigabyte for training when it ends."""
 
 import json
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from llm_tasks.pipeline.encode import encode_task
 
 
 def encode_texts(config: Config, names: Sequence[str], progress: Progress) -> list[dict[str, Any]]:
-    """Encode the new texts of some techniques: here where that takes little memory, the others in one process.
+    """Encode the new texts of some techniques: here if it takes little memory, the others in one separate process.
 
     Args:
         config: The config.
         names: Names of the techniques.
-        progress: Told how many texts are done.
+        progress: Called with the number of encoded texts.
 
     Returns:
         What each encoder did for each technique: the fields of `llm_tasks.pipeline.encode.Encoded`.
@@ -30,7 +30,7 @@ def encode_texts(config: Config, names: Sequence[str], progress: Progress) -> li
     Raises:
         WrongUse: There is nothing to fit an encoder on.
         WrongUse: Another process writes to the store.
-        WrongUse: As the two above, told by the process.
+        WrongUse: One of the two above, in the process.
         CheckFailed: The process failed.
     """
     encoders = {name: encoders_of(config, name) for name in names}

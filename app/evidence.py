@@ -1,4 +1,4 @@
-"""What the leak check holds a release against: events, names and searches of the data, prompts, tuned encoders."""
+"""Evidence for the leak check: events, names and searches in the data, prompts, tuned encoders."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ from sources.queries import normalised, query_table, split_queries
 
 
 def leak_evidence(config: Config, workplace: Workplace) -> Evidence:
-    """Gather it.
+    """Collect the evidence for the leak check.
 
     Args:
         config: The config.
@@ -58,13 +58,13 @@ def leak_evidence(config: Config, workplace: Workplace) -> Evidence:
 
 
 def _said(row: Mapping[str, Any], key: str) -> str:
-    """All fields of a user or an item, one a line."""
+    """Format all fields of a user or an item, one per line."""
     values: Iterable[Any] = (value for name, value in row.items() if name != key and value is not None)
     return "\n".join(", ".join(map(str, value)) if isinstance(value, list) else f"{value}" for value in values)
 
 
 def _queries(config: Config, workplace: Workplace) -> pl.DataFrame:
-    """What was typed, when, and what it led to; where queries are split by time, which of it is tested."""
+    """Return what was typed, when, and what it led to; and, when queries are split by time, which of it is tested."""
     typed, about = workplace.dataset.queries, config.source.queries
     if typed is None or about is None:
         return pl.DataFrame(schema=QUERIES)
@@ -79,21 +79,21 @@ def _queries(config: Config, workplace: Workplace) -> pl.DataFrame:
 
 
 def _instructions(domain: Domain, plugins: Sequence[Path]) -> dict[str, str]:
-    """Digest -> text of every prompt in every version, with nothing shown."""
+    """Map the digest of every prompt version to its text without variables."""
     prompts = [prompt for versions in find_prompts(plugins).values() for prompt in versions.values()]
     rendered = {prompt.digest: prompt.render(dict.fromkeys(prompt.variables, ""), domain) for prompt in prompts}
     return {digest: "\n".join(one["content"] for one in messages) for digest, messages in rendered.items()}
 
 
 def _tuned_encoders(config: Config) -> dict[str, datetime]:
-    """Fingerprint -> newest event, of the tuned encoders that knowflow.yaml names and whose folders are there."""
+    """Map the fingerprint of each tuned encoder in knowflow.yaml whose folder exists to its newest event."""
     found: dict[str, datetime] = {}
     for name, chosen in config.encoders.items():
         if kind_of(chosen, config.plugin_folders).fitted:
             continue
         try:
             encoder = model_encoder(name, chosen, config.folder, config.plugin_folders)
-        except WrongUse:  # a folder that cannot be used now says nothing of vectors that were made before
+        except WrongUse:  # an unusable folder says nothing about vectors that were made earlier
             continue
         if encoder.seen_until is not None:
             found[encoder.fingerprint] = encoder.seen_until

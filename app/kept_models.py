@@ -1,4 +1,4 @@
-"""Kept models as a shop has them: opened by run and arm, fed with the vectors of the release they were trained on."""
+"""Opens kept models by run and arm, and scores events with the vectors of the release they were trained on."""
 
 import numpy as np
 
@@ -20,11 +20,11 @@ def open_model(config: Config, arm: str, run: str | None = None) -> Kept:
     Args:
         config: The config.
         arm: Name of the arm.
-        run: Name of the training run; the newest finished one when left out.
+        run: Name of the training run; None for the newest finished one.
 
     Raises:
         WrongUse: There is no such run.
-        WrongUse: It kept no model of this arm.
+        WrongUse: The run kept no model of this arm.
     """
     folder = models_folder(config.home_folder, get_run(config.home_folder, run).name)
     kept = sorted(path.parent.name for path in folder.glob(f"*/{FACTS}"))
@@ -36,16 +36,16 @@ def open_model(config: Config, arm: str, run: str | None = None) -> Kept:
 def score_events(
     config: Config, model: Kept, dataset: Dataset, rows: np.ndarray | None = None, release: str | None = None
 ) -> np.ndarray:
-    """Score events of a log, be it the one that the model was trained on or a later one.
+    """Score events of a log: the one that the model was trained on, or a later one.
 
     Args:
         config: The config.
         model: From `open_model`.
-        dataset: The log with the rows to score among its events (`ctr.kept.score_rows` says how to ask about a pair
+        dataset: The log with the rows to score among its events (`ctr.kept.score_rows` says how to score a pair
             that nobody has rated).
-        rows: [n] int64, rows of `dataset.events`; all when left out.
-        release: Name of the release whose vectors are read; the one that the model was trained on when left out.
-            Another one fits only where its encoders have the same space: a lexical space moves when it is fitted anew.
+        rows: [n] int64, rows of `dataset.events`; None for all.
+        release: Name of the release whose vectors to read; None for the one that the model was trained on. Another
+            one must have encoders of the same space: a lexical space changes when it is fitted again.
 
     Returns:
         [n] float32: probabilities of a click.

@@ -1,4 +1,4 @@
-"""What a child process owes its parent: it ends with it, leaves Ctrl-C to it, and tells how far it is."""
+"""Setup of a child process: it ends with its parent, leaves Ctrl-C to it, and reports its progress."""
 
 import json
 import os
@@ -16,26 +16,26 @@ WRONG_USE = 3
 
 
 def when_the_parent_ends(end: Callable[[], object]) -> None:
-    """Call something once the parent is gone: standard input is a pipe that the parent alone holds open.
+    """Call a function once the parent is gone: standard input is a pipe that only the parent holds open.
 
     Args:
         end: Ends this process.
     """
 
     def wait() -> None:
-        os.read(sys.stdin.fileno(), 1)  # not sys.stdin.read: its lock would be in the way at a normal end
+        os.read(sys.stdin.fileno(), 1)  # not sys.stdin.read, whose lock would block a normal exit
         end()
 
     threading.Thread(target=wait, daemon=True).start()
 
 
 def begin_child() -> Progress:
-    """Make this process a child that `app.children.run_child` understands; called before anything slow is imported.
+    """Turn this process into a child for `app.children.run_child`; call it before any slow import.
 
     Returns:
-        Tells the parent how far this is, one JSON list a line. All else that is written goes to standard error.
+        A function that reports progress to the parent, one JSON list per line. All other output goes to standard error.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever sends it: it is for the parent, which ends this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it and ends this process
     when_the_parent_ends(partial(os._exit, 1))
     lines = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

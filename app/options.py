@@ -1,4 +1,4 @@
-"""Words of a command line turned into what they name: options of a plug-in, vectors of a release."""
+"""Reads command-line words: options of a plug-in, vectors of a release."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -25,10 +25,10 @@ class HasOptions(Protocol):
 
 
 def options_of(one: HasOptions, given: Mapping[str, Any]) -> Frozen:
-    """Make a plug-in's options of what a user gave.
+    """Validate the options that a user gave to a plug-in.
 
     Raises:
-        WrongUse: Some cannot be used; the text names all of them.
+        WrongUse: Some are invalid; the text names all of them.
     """
     try:
         return one.options.model_validate(dict(given))
@@ -42,9 +42,9 @@ def task_and_encoder(name: str) -> VectorName:
     """Split the name of released vectors.
 
     Raises:
-        WrongUse: It is not of the form technique/encoder.
+        WrongUse: It does not have the form technique/encoder.
     """
     found = VectorName.read(name)
     if not all(found):
-        raise WrongUse(f"vectors {name}: should be technique/encoder\n  such as: item_facts/dense")
+        raise WrongUse(f"vectors {name}: should be technique/encoder\n  example: item_facts/dense")
     return found

@@ -1,4 +1,4 @@
-"""Where the stages of a flow say how far they are: the command line draws bars, a scheduled run stays quiet."""
+"""Where the stages of a flow report progress: the command line draws bars, a scheduled run stays quiet."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,18 +12,18 @@ _observer: ContextVar[Observe] = ContextVar("observer", default=look_away)
 
 
 def progress() -> Progress:
-    """The progress callback of the present context."""
+    """Return the progress callback of the current context."""
     return _current.get()
 
 
 def observer() -> Observe:
-    """Who is told how a generation run goes in the present context."""
+    """Return the observer of generation runs in the current context."""
     return _observer.get()
 
 
 @contextmanager
 def reporting_to(callback: Progress, observe: Observe = look_away) -> Iterator[None]:
-    """Let everything that runs inside report to a callback, and generation runs to an observer as well."""
+    """Send progress of everything inside to a callback, and readings of generation runs to an observer."""
     token, other = _current.set(callback), _observer.set(observe)
     try:
         yield

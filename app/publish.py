@@ -1,4 +1,4 @@
-"""Publishing: the gates over what has been written, then the atomic pointer."""
+"""Publishes a release: checks the gates over what was written, then moves the atomic pointer."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -29,14 +29,14 @@ from llm_tasks.pipeline.before import model_name
 from llm_tasks.pipeline.workplace import Workplace
 
 KEPT = ("rewrites",)
-"""Facts of what stays in the tables when a flow does not touch it."""
+"""Facts about tables that stay when a flow does not touch them."""
 SETS = ("codes", "edges")
-"""Facts by name of sets that stay beside a new one of another name."""
+"""Facts about named sets, which stay when a set of another name is added."""
 SOFTWARE = ("knowflow", "torch", "sentence-transformers", "scikit-learn", "lancedb", "polars", "prefect")
 
 
 class Staged(Protocol):
-    """A table that a flow adds to a release; it is written only when all gates hold, its own among them."""
+    """A table that a flow adds to a release; it is written only when all gates hold, including its own."""
 
     @property
     def command(self) -> str:
@@ -45,19 +45,19 @@ class Staged(Protocol):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the release notes of it."""
+        """Facts about it for the release."""
         ...
 
     def changes(self, store: Store) -> bool:
-        """Say whether writing would change the store."""
+        """Return whether writing would change the store."""
         ...
 
     def gates(self, store: Store, before: Release | None) -> Sequence[Gate]:
-        """Check it, beside the release that is current."""
+        """Check the table against the current release."""
         ...
 
     def write(self, writer: Writer) -> None:
-        """Write it."""
+        """Write the table."""
         ...
 
 
@@ -69,19 +69,19 @@ def publish_release(
     vectors: Sequence[dict],
     staged: Staged | None = None,
 ) -> str:
-    """Publish what the tables hold now, unless nothing changed or a gate is closed.
+    """Publish what the tables hold now, unless nothing changed or a gate fails.
 
-    The writer is held from the first look at the tables to the pointer: what the gates saw is what is published.
-    After a roll back, the next refresh publishes the tables as they are, that is, the newer state again: fix what
-    was wrong first, or set a gate that keeps it out.
+    The writer is held from the first read of the tables to the move of the pointer: what the gates checked is what is
+    published. After a rollback, the next refresh publishes the present tables, which is the newer state again: first
+    fix what was wrong, or set a gate that rejects it.
 
     Args:
         config: The config.
         workplace: Data and store.
         names: Tasks that were refreshed.
-        asked: What generation did, one dict a task.
-        vectors: What encoding did, one dict a task and encoder.
-        staged: A table to be added.
+        asked: What generation did, one dict per task.
+        vectors: What encoding did, one dict per task and encoder.
+        staged: A table to add.
 
     Returns:
         Name of the release that is current afterwards.
@@ -109,7 +109,7 @@ def _publish(
     noted = before.facts if before else {}
     made = _with_fits(store, made)
     tasks = sorted({name.task for name in made} | set(noted.get("tasks", [])) | set(names))
-    write_item_documents(config, workplace, writer)  # whatever the release is of, its items can be searched by words
+    write_item_documents(config, workplace, writer)  # the items of every release can be searched by words
     versions = {table: store.version(table) for table in store.tables() if table != TABLE}
     same_data = before is not None and before.facts.get("data_version") == workplace.dataset.version
     found = cutoff_of_answers(store, tasks, config.engine, workplace.engine.identity)
@@ -144,19 +144,19 @@ def _publish(
 
 
 def _kept(before: Release | None, names: Sequence[str]) -> dict[VectorName, ReleasedVectors]:
-    """Vectors of tasks that this run did not touch stay in the release."""
+    """Return the vectors of tasks that this run did not touch; they stay in the release."""
     old = before.vectors if before else {}
     return {name: made for name, made in old.items() if name.technique not in names}
 
 
 def _noted(old: Mapping[str, Any], new: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Facts of tables that this run did not touch, with what it adds to them."""
+    """Return the facts about tables that this run did not touch, with what it adds to them."""
     kept = {name: old[name] for name in (*KEPT, *SETS) if name in old} | dict(new or {})
     return kept | {name: {**old.get(name, {}), **kept[name]} for name in SETS if name in kept}
 
 
 def _with_fits(store: Store, made: Mapping[VectorName, ReleasedVectors]) -> dict[VectorName, ReleasedVectors]:
-    """Note of vectors by a fitted state the newest event behind the texts that it was fitted on."""
+    """Add to vectors of fitted encoders the newest event behind the texts that the encoder was fitted on."""
     seen = fitted_until(store, {table: store.version(table) for table in store.tables()})
     dated = dict(made)
     for name, one in made.items():
@@ -166,6 +166,6 @@ def _with_fits(store: Store, made: Mapping[VectorName, ReleasedVectors]) -> dict
 
 
 def check_release(config: Config, workplace: Workplace, store: Store, name: str | None) -> tuple[Release, dict]:
-    """Walk a published release for leaks; returns the release and the findings."""
+    """Check a published release for leaks; return the release and the findings."""
     release = get_release(store, name)
     return release, leak_check(store, release, leak_evidence(config, workplace)).to_dict()

@@ -1,7 +1,7 @@
-"""What recommenders are worth: each is fitted on events that train and asked at every moment that tests.
+"""Evaluates recommenders: each is fitted on training events and asked at the moment of every test event.
 
-A request is a user at a moment of his test events, with all that he had strictly before it; wanted are the items that
-he then liked and had not had before. All items that he has not had are candidates.
+A request is a user at the moment of a test event, with the user's strictly earlier events. Wanted are the items that
+the user liked then and had not had before. All items that the user has not had are candidates.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,21 +36,21 @@ from sources.tables import Dataset
 
 AT = (5, 10, 50)
 CONTROLS = ("popularity", "cooccurrence", "random")
-"""Recommenders that every other one is compared with; they are always evaluated."""
+"""Recommenders to compare every other one with; they are always evaluated."""
 FOLDER = "recommenders"
 """Folder of the fitted recommenders, in the home folder."""
 
 
 @dataclass(frozen=True)
 class Test:
-    """What is asked in the test, and what was wanted."""
+    """The requests of the test, and the wanted items."""
 
     requests: Requests
     """Q requests."""
     row: np.ndarray
     """[T] int64: the request of each wanted item."""
     item: np.ndarray
-    """[T] int64: its place."""
+    """[T] int64: its index."""
 
 
 def evaluate_recommenders(
@@ -64,7 +64,7 @@ def evaluate_recommenders(
     at: Sequence[int] = AT,
     peers: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Fit recommenders, keep them, and measure what they name.
+    """Fit recommenders, keep them, and measure their lists.
 
     Args:
         config: The config; recommenders and measures of its `plugins:` are found too.
@@ -78,14 +78,13 @@ def evaluate_recommenders(
         peers: Recommenders, evaluated too, that every other one is compared with beside the controls.
 
     Returns:
-        Plain JSON: `models` and `segments` as `evals.top_k.evaluate` gives them, `about`, `options`, `left_out` and so
-        on.
+        Plain JSON: `models` and `segments` from `evals.top_k.evaluate`, `about`, `options`, `left_out` and so on.
 
     Raises:
-        UnknownPlugin: A name is no recommender.
-        WrongUse: An option cannot be used, or the test wants nothing.
-        NoRelease: A recommender that is named reads vectors that no release holds.
-        PluginFault: A recommender does not keep to the protocol.
+        UnknownPlugin: A name is not a recommender.
+        WrongUse: An option is invalid, or no item is wanted in the test.
+        NoRelease: A named recommender reads vectors that the release lacks.
+        PluginFault: A recommender breaks the protocol.
     """
     plugins = config.plugin_folders
     known = find(RECOMMENDERS, plugins)
@@ -134,7 +133,7 @@ def _all_lists(
     named: Sequence[str],
     progress: Progress,
 ) -> tuple[dict[str, list[np.ndarray]], dict[str, str]]:
-    """Fit every recommender with every seed: its lists, and why one that nobody named was left out."""
+    """Fit every recommender with every seed; return the lists, and the reason for each unnamed one left out."""
     rankings: dict[str, list[np.ndarray]] = {}
     left_out: dict[str, str] = {}
     for done, one in enumerate(chosen):
@@ -150,10 +149,10 @@ def _all_lists(
 
 
 def find_test(dataset: Dataset, log: Log, part: str) -> Test:
-    """Make one request of each moment at which a user has liked events of a part of the split.
+    """Make one request for each moment at which a user has liked events in a part of the split.
 
     Raises:
-        WrongUse: There is none.
+        WrongUse: There is no such moment.
     """
     tests = (dataset.events["part"] == part).to_numpy() & (log.label == 1)
     columns = {"user": log.user[tests], "time": log.time[tests], "item": log.item[tests]}
@@ -162,21 +161,21 @@ def find_test(dataset: Dataset, log: Log, part: str) -> Test:
     again = np.unique(before.row[before.past.item == liked["item"].to_numpy()[before.row]])
     wanted = liked.filter(~np.isin(np.arange(len(liked)), again))
     if wanted.is_empty():
-        what = f"no {part} event likes an item that its user has not had"
-        raise WrongUse(f"{what}\n  give split: a larger {part} part")
+        what = f"no {part} event is a like of an item that is new to its user"
+        raise WrongUse(f"{what}\n  set a larger {part} part under split: in knowflow.yaml")
     moments = wanted.select("user", "time").unique(maintain_order=True).with_row_index("row")
     found = wanted.join(moments, on=["user", "time"], maintain_order="left")
     return Test(_requests(log, moments), found["row"].to_numpy().astype(np.int64), found["item"].to_numpy())
 
 
 def _requests(log: Log, asked: pl.DataFrame) -> Requests:
-    """One request a row of user and time."""
+    """Make one request per row of user and time."""
     return requests_at(log, asked["user"].to_numpy().astype(str), asked["time"].to_numpy().astype("datetime64[us]"))
 
 
 @dataclass(frozen=True)
 class _Fitting:
-    """What is the same for every recommender that is fitted."""
+    """What all recommenders share while they are fitted."""
 
     config: Config
     dataset: Dataset
@@ -186,7 +185,7 @@ class _Fitting:
     at: Sequence[int]
 
     def lists_of(self, one: Recommender, options: Frozen, seed: int, progress: Progress) -> np.ndarray:
-        """Fit a recommender, keep it, and give its lists for the test: [Q, k]."""
+        """Fit a recommender, keep it, and return its lists for the test: [Q, k]."""
         items = self.dataset.items["item"].to_list()
         first = self.test.requests.time.min()
         released = Released(self.config, self.release, items, first)
@@ -204,7 +203,7 @@ class _Fitting:
 
 @dataclass(frozen=True)
 class Released:
-    """Reads what a release knows of items, as it was known strictly before the first moment that is served."""
+    """Reads the knowledge of a release about items, as it was known strictly before the first moment served."""
 
     config: Config
     """The config."""
@@ -213,24 +212,24 @@ class Released:
     items: Sequence[str]
     """[I] ids."""
     first: np.datetime64
-    """The first moment that is served."""
+    """The first moment served."""
 
     def vectors(self, name: str) -> np.ndarray:
-        """Vectors by technique/encoder: [I, d] float32, zeros where nothing was known."""
+        """Read vectors by technique/encoder: [I, d] float32, zeros where nothing was known."""
         store = open_store(self.config)
         knowledge = released_knowledge(store, get_release(store, self.release), *task_and_encoder(name))
         _check_items(name, knowledge.entity)
         return vectors_at(knowledge, self.items, self.first)
 
     def codes(self, name: str) -> np.ndarray:
-        """Codes by the name of their set: [I, L] int32, -1 where nothing was known."""
+        """Read codes by the name of their set: [I, L] int32, -1 where nothing was known."""
         store = open_store(self.config)
         codes = released_codes(store, get_release(store, self.release), name)
         _check_items(name, codes.entity)
         return codes.at(np.array(self.items), np.full(len(self.items), self.first))
 
     def texts(self, name: str) -> dict[str, str]:
-        """Newest texts by the name of their technique: entity -> text."""
+        """Read the newest texts of a technique: entity -> text."""
         store = open_store(self.config)
         before = self.first.astype(datetime).replace(tzinfo=UTC)
         return texts_before(released_texts(store, get_release(store, self.release), name), before)
@@ -238,15 +237,17 @@ class Released:
 
 def _check_items(name: str, entity: str) -> None:
     if entity != "item":
-        raise WrongUse(f"{name}: is about each {entity}, a recommender reads what is about items\n  name another")
+        raise WrongUse(
+            f"{name}: is about each {entity}, but a recommender reads knowledge about items\n  choose another one"
+        )
 
 
 def _events_of(log: Log, users: np.ndarray) -> np.ndarray:
-    """Events of each user: [U] float64."""
+    """Count the events of each user: [U] float64."""
     code = codes_of(log.user, users)
     return np.bincount(code[code >= 0], minlength=len(users)).astype(np.float64)
 
 
 def _newest(log: Log) -> str:
-    """Time of the newest event, ISO."""
+    """Return the time of the newest event, in ISO format."""
     return log.time.max().astype(datetime).replace(tzinfo=UTC).isoformat()

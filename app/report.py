@@ -1,4 +1,4 @@
-"""The report of a training run: opens the run, its release and the data, and writes the page beside them."""
+"""Writes the report of a training run from the run, its release and the data."""
 
 import json
 from collections.abc import Mapping
@@ -26,14 +26,14 @@ def write_report(config: Config, train_run: str | None) -> Path:
 
     Args:
         config: The config.
-        train_run: Name of a training run; the newest finished one when left out.
+        train_run: Name of a training run; None for the newest finished one.
 
     Returns:
         Path of report.html.
 
     Raises:
         WrongUse: There is no such run.
-        NoRelease: The release it read is gone.
+        NoRelease: The release that the run read is gone.
     """
     run = get_run(config.home_folder, train_run)
     result = run.read("result")
@@ -46,7 +46,7 @@ def write_report(config: Config, train_run: str | None) -> Path:
 
 
 def open_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> ReportContext:
-    """Open what a report shows besides the numbers of a run.
+    """Collect what a report shows besides the figures of a run.
 
     Raises:
         NoRelease: The release that the run read is gone.
@@ -73,6 +73,6 @@ def open_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> Re
 
 
 def open_costs(config: Config, release: Release, lineage: pl.DataFrame, answers: pl.DataFrame) -> list[dict[str, Any]]:
-    """What the rows of a release cost, by the prices and the samplings of knowflow.yaml: one row a task."""
+    """Return the cost of a release's rows, by the prices and samplings in knowflow.yaml: one row per task."""
     sampled = {name: of.candidates for name, of in config.tasks.items() if isinstance(of, SampledOptions)}
     return costs_of(open_store(config), release, lineage, answers, config.prices, sampled, config.plugin_folders)

@@ -1,4 +1,4 @@
-"""What a report shows of in-context examples: their statistics by arm, what their pool cost, and some of them."""
+"""In-context examples in a report: statistics by arm, the cost of their pool, and some examples."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,28 +14,28 @@ from retrieval.example_search import TASK
 from sources.tables import event_id
 
 BEGIN = 240
-"""Characters of a reasoning that are shown."""
+"""Number of characters of a reasoning to show."""
 
 
 def in_context(
     config: Config, lineage: pl.DataFrame, result: Mapping[str, Any], costs: Sequence[Mapping[str, Any]]
 ) -> InContext | None:
-    """Collect what the arms of a training run note of the examples they show.
+    """Collect the facts that the arms of a training run recorded about the examples they show.
 
     Args:
         config: The config.
-        lineage: That of the release which the run read.
-        result: What the run came to; the training facts of an arm that shows examples hold `retrieval`, and `shown`,
-            from `ctr.examples.shown_to_test`, unless an older version trained it.
+        lineage: Lineage of the release that the run read.
+        result: Result of the run; the training facts of an arm that shows examples hold `retrieval`, and `shown`
+            (from `ctr.examples.shown_to_test`) unless an older version trained it.
         costs: The report's table of costs.
 
     Returns:
-        None when no arm shows examples. The samples are those of the first arm that does.
+        The facts, with samples of the first arm that shows examples; None if no arm does.
     """
     arms = {arm: made["retrieval"] for arm, made in result["training"].items() if made.get("retrieval")}
     if not arms:
         return None
-    older: Mapping[str, Any] = {"task": TASK, "samples": []}  # a run of before they were noted
+    older: Mapping[str, Any] = {"task": TASK, "samples": []}  # for runs made before samples were recorded
     noted = next((made["shown"] for made in result["training"].values() if made.get("shown")), older)
     domain = open_domain(config)
     names = {item["item"]: domain.item_name(item) for item in open_dataset(config).items.iter_rows(named=True)}
@@ -45,7 +45,7 @@ def in_context(
 
 
 def _sample(sample: Mapping[str, Any], task: str, texts: Mapping[str, str], names: Mapping[str, str]) -> dict[str, Any]:
-    """One test sample with its examples: names in place of ids, and the begin of each reasoning."""
+    """Return a test sample with its examples: names instead of ids, and the beginning of each reasoning."""
     examples = []
     for one in sample["examples"]:
         time = datetime.fromisoformat(one["time"])
@@ -56,7 +56,7 @@ def _sample(sample: Mapping[str, Any], task: str, texts: Mapping[str, str], name
 
 
 def begin(text: str, length: int = BEGIN) -> str:
-    """The begin of a text, whole words alone.
+    """Return the beginning of a text, cut at a word boundary.
 
     Example:
         >>> begin("Heist films matter most.", 14)

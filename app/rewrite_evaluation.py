@@ -1,4 +1,4 @@
-"""What rewrites are worth: opens what a release, the data and files hold of it; `evals/rewrites.py` compares."""
+"""Evaluation of rewrites: reads them from a release, the data and files; `evals/rewrites.py` compares them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,32 +31,32 @@ from sources.tables import Dataset
 
 FACTS, DESCRIPTIONS = "item_facts", "kar_item"
 FIELDS, DESCRIBED = "fields", "described"
-"""Documents of the items' own fields, and of fields and what a model says of the items."""
+"""Documents of the items' own fields, and of the fields and a model's texts about the items."""
 RelevanceName = Literal["lexical", "dense"]
 
 
 @dataclass(frozen=True)
 class RewriteInputs:
-    """All of it."""
+    """Everything that the evaluation reads."""
 
     release: str
-    """The release that was read."""
+    """Name of the release."""
     items: pl.DataFrame
-    """The items; places count along them."""
+    """The items; indices refer to their order."""
     queries: Queries
     """The queries that led to an item."""
     rewrites: Mapping[str, Sequence[Sequence[str]]]
-    """Source -> [Q] lists of rewrites; of the release are `recorded`, as answered, and `served`, as ranked."""
+    """Source -> [Q] lists of rewrites; `recorded` (as answered) and `served` (as ranked) are from the release."""
     documents: Mapping[str, Sequence[str]]
-    """`fields`, and `described` last where there are descriptions: [N] texts each."""
+    """`fields`, then `described` if there are descriptions: [N] texts each."""
     vectors: Vectors | None
-    """Vectors, where the release holds some that a query can be compared with."""
+    """Vectors, if the release holds some that can be compared with a query."""
     models: Mapping[str, Relevance]
-    """Who says what is relevant: lexical, and dense where there are vectors."""
+    """Relevance models: lexical, and dense if there are vectors."""
     calibrations: Mapping[str, Calibration]
     """Model -> its threshold, calibrated on training queries."""
     left_out: Sequence[str]
-    """What could not be had, why, and the command that fixes it."""
+    """What was not available, why, and the command that fixes it."""
 
 
 def evaluate_rewrites(
@@ -66,25 +66,25 @@ def evaluate_rewrites(
     release: str | None = None,
     progress: Progress = silent,
 ) -> tuple[dict[str, Any], RewriteInputs, Judged]:
-    """Judge the rewrites of a release, and of files beside them.
+    """Evaluate the rewrites of a release, and those of files.
 
     Args:
         config: The config.
         files: Name of an arm -> Parquet file of its rewrites, with the columns query and rewrites (a list of texts).
-        relevance: Who says what is relevant; whoever tells engaged from random pairs best when left out.
-        release: Name of a release; the current one when left out.
-        progress: Hears what is done.
+        relevance: The relevance model; None for the one that best separates engaged from random pairs.
+        release: Name of a release; None for the current one.
+        progress: Called with the progress.
 
     Returns:
-        The result, which is plain JSON; what went in; and what the arms found in the documents of the headline.
+        The result as plain JSON; the inputs; and what the arms found in the documents of the headline.
 
     Raises:
-        WrongUse: There are no queries with items, a file cannot be used, or there are no vectors for `dense`.
-        NoRelease: There is none, or it holds no rewrites and no file was given.
+        WrongUse: There are no queries with items, a file is invalid, or there are no vectors for `dense`.
+        NoRelease: There is no release, or it holds no rewrites and no file was given.
     """
     inputs = open_inputs(config, files, release)
     if relevance is not None and relevance not in inputs.models:
-        raise WrongUse(f"--relevance {relevance}: there is none\n  " + "\n  ".join(inputs.left_out))
+        raise WrongUse(f"--relevance {relevance}: is not available\n  " + "\n  ".join(inputs.left_out))
     result, judged = compare_arms(
         inputs.queries,
         inputs.items["item"].to_list(),
@@ -102,21 +102,21 @@ def evaluate_rewrites(
 
 
 def tasks_in(documents: str, vectors: Vectors) -> list[str]:
-    """The techniques whose texts stand in the documents of that name, of those that have vectors."""
+    """Return the techniques with vectors whose texts are part of the named documents."""
     return [task for task in vectors.documents if task == FACTS or documents == DESCRIBED]
 
 
 def open_inputs(config: Config, files: Mapping[str, Path], release: str | None) -> RewriteInputs:
-    """Gather everything.
+    """Collect all inputs of the evaluation.
 
     Args:
         config: The config.
         files: Name of a source -> file of its rewrites.
-        release: Name of a release; the current one when left out.
+        release: Name of a release; None for the current one.
 
     Raises:
-        WrongUse: There are no queries with items, or a file cannot be used.
-        NoRelease: There is none, or it holds no rewrites and no file was given.
+        WrongUse: There are no queries with items, or a file is invalid.
+        NoRelease: There is no release, or it holds no rewrites and no file was given.
     """
     about = _mapped(config)
     sources = {name: read_rewrites(name, path) for name, path in files.items()}
@@ -137,9 +137,11 @@ def open_inputs(config: Config, files: Mapping[str, Path], release: str | None) 
     if descriptions:
         documents[DESCRIBED] = document_texts(dataset.items, descriptions=descriptions)
     else:
-        left_out.append(f"documents with descriptions: none are there\n  knowflow refresh --task {describer}")
+        left_out.append(
+            f"documents with descriptions: there are none\n  make them: knowflow refresh --task {describer}"
+        )
     if about.user is None:
-        left_out.append(f"intervals: {config.path.name} does not say who typed a query\n  map queries.user")
+        left_out.append(f"intervals: {config.path.name} does not map the user of a query\n  map queries.user")
     models: dict[str, Relevance] = {"lexical": LexicalOverlap(documents[next(reversed(documents))])}
     if vectors is not None:
         models["dense"] = vectors.relevance()
@@ -159,21 +161,21 @@ def open_inputs(config: Config, files: Mapping[str, Path], release: str | None) 
 def _mapped(config: Config) -> QueriesConfig:
     about = config.source.queries
     if about is None or about.item is None:
-        lacking = "maps no queries" if about is None else "maps no items of the queries"
+        missing = "maps no queries" if about is None else "maps no items of the queries"
         raise WrongUse(
-            f"{config.path.name}: {lacking}, so nothing tells what a search should find\n"
+            f"{config.path.name}: {missing}, so it is unknown what a search should find\n"
             "  add: queries: {path: ..., query: ..., item: ...}"
         )
     return about
 
 
 def _texts(store: Store, release: Release, task: str) -> dict[str, str]:
-    """Entity -> the newest text of a task, as the release holds it."""
+    """Map each entity to its newest text of a task in the release."""
     return newest_texts(released_lineage(store, release, [task], TEXTS))
 
 
 def _served(store: Store, release: Release) -> dict[str, list[str]]:
-    """Normalised query -> its rewrites as the release's table ranks them; nothing where it has no such table."""
+    """Map normalised queries to their rewrites as ranked in the release's table; empty without such a table."""
     if SERVED_TABLE not in release.versions:
         return {}
     rows = read_served(store, release.versions[SERVED_TABLE])
@@ -183,12 +185,12 @@ def _served(store: Store, release: Release) -> dict[str, list[str]]:
 def _vectors(
     config: Config, release: Release, store: Store, dataset: Dataset, describer: str
 ) -> tuple[Vectors | None, list[str]]:
-    """Vectors of the first encoder that can encode queries too; why not, where there are none."""
+    """Open vectors of the first encoder that can also encode queries; if there are none, say why."""
     name = next(
         (name for name, encoder in config.encoders.items() if not kind_of(encoder, config.plugin_folders).fitted), None
     )
     if name is None:
-        return None, ["dense retrieval: knowflow.yaml names no encoder that could encode queries"]
+        return None, ["dense retrieval: knowflow.yaml names no encoder that can encode queries"]
     try:
         model = model_encoder(name, config.encoders[name], config.folder, config.plugin_folders)
         items = dataset.items["item"].to_list()
@@ -201,7 +203,7 @@ def read_rewrites(name: str, path: Path) -> dict[str, list[str]]:
     """Read a file of rewrites: normalised query -> rewrites, best first.
 
     Raises:
-        WrongUse: It cannot be read, or lacks a column.
+        WrongUse: The file cannot be read, or lacks a column.
     """
     fix = "give a Parquet file with the columns query (text) and rewrites (a list of texts)"
     try:

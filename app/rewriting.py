@@ -1,6 +1,6 @@
-"""Rewrites of queries: who judges them, the served table, one query asked now, and what a rewriter learns from.
+"""Rewrites of queries: their evaluation by search, the served table, live requests, and training data of a rewriter.
 
-All of them judge by the same search simulator (`retrieval/simulator.py`), as knowflow.yaml sets it up.
+All of them use the same search simulator (`retrieval/simulator.py`), configured in knowflow.yaml.
 """
 
 import json
@@ -44,21 +44,24 @@ TASK = "query_rewrite"
 
 
 def check_rewrites(config: Config) -> None:
-    """See that rewrites can be judged, before any is paid for.
+    """Check that rewrites can be evaluated, before any is paid for.
 
     Raises:
-        WrongUse: Settings name what is not there; all faults at once.
+        WrongUse: Settings name something that does not exist; all faults at once.
     """
     chosen, faults = config.rewrites, list[str]()
     if chosen.descriptions is not None and not _about_items(config, chosen.descriptions):
-        faults.append(f"rewrites.descriptions: {chosen.descriptions} is no technique about items\n  name kar_item, say")
+        faults.append(
+            f"rewrites.descriptions: {chosen.descriptions} is not a technique about items\n"
+            "  choose one, such as kar_item"
+        )
     if chosen.relevance != "lexical":
         faults += [f"rewrites.relevance: {fault}" for fault in _unfit_vectors(config, *chosen.relevance.split("/"))]
     queries = config.source.queries
     if queries is not None and queries.item is None and chosen.threshold is None:
         faults.append(
-            "rewrites.threshold: is missing, and cannot be calibrated, for no item is known that a query led to\n"
-            "  map queries.item, or give a threshold"
+            "rewrites.threshold: is missing, and cannot be calibrated without the items that queries led to\n"
+            "  map queries.item, or set a threshold"
         )
     if faults:
         raise WrongUse("\n".join(faults))
@@ -70,14 +73,14 @@ def _about_items(config: Config, task: str) -> bool:
 
 
 def _unfit_vectors(config: Config, task: str, encoder: str) -> list[str]:
-    """Why released vectors cannot say what is relevant; nothing when they can."""
+    """Return the reasons why released vectors cannot serve as relevance model; empty if they can."""
     faults: list[str] = []
     if not _about_items(config, task):
-        faults.append(f"{task} is no technique about items\n  name item_facts/dense, say, or write lexical")
+        faults.append(f"{task} is not a technique about items\n  choose one, such as item_facts/dense, or set lexical")
     if encoder not in config.encoders or kind_of(config.encoders[encoder], config.plugin_folders).fitted:
         faults.append(
-            f"'{encoder}' is no encoder that could encode queries\n"
-            "  name one of encoders: that is not fitted on texts, as in item_facts/dense, or write lexical"
+            f"'{encoder}' cannot encode queries\n"
+            "  choose one under encoders: that is not fitted on texts, as in item_facts/dense, or set lexical"
         )
     if faults:
         return faults
@@ -89,10 +92,10 @@ def _unfit_vectors(config: Config, task: str, encoder: str) -> list[str]:
 
 
 def searched_texts(config: Config, workplace: Workplace) -> list[str]:
-    """The document of every item: its fields, and what the technique that `rewrites.descriptions` names says of it.
+    """Return the document of every item: its fields, and its text by the technique in `rewrites.descriptions`.
 
     Raises:
-        WrongUse: That technique has said nothing yet.
+        WrongUse: That technique has no texts yet.
     """
     descriptions: dict[str, str] = {}
     if config.rewrites.descriptions is not None:
@@ -106,15 +109,15 @@ def searched_texts(config: Config, workplace: Workplace) -> list[str]:
 
 
 def relevance_model(config: Config, workplace: Workplace, texts: Sequence[str]) -> Relevance:
-    """Build what says how relevant a document is, as `rewrites.relevance` names it.
+    """Build the relevance model that `rewrites.relevance` names.
 
     Args:
-        config: The config; where it names vectors, those of `rewrites.descriptions` under the same encoder count, too.
+        config: The config; if it names vectors, those of `rewrites.descriptions` under the same encoder are used too.
         workplace: Data and store.
         texts: [N] documents.
 
     Raises:
-        NoRelease: It needs vectors, and the current release does not hold them.
+        NoRelease: The model needs vectors that the current release lacks.
     """
     if config.rewrites.relevance == "lexical":
         return LexicalOverlap(texts)
@@ -125,19 +128,19 @@ def relevance_model(config: Config, workplace: Workplace, texts: Sequence[str]) 
 
 
 def _model(config: Config, encoder: str) -> Encoder:
-    """An encoder of knowflow.yaml that can encode queries."""
+    """Open an encoder of knowflow.yaml that can encode queries."""
     return model_encoder(encoder, config.encoders[encoder], config.folder, config.plugin_folders)
 
 
 def threshold_of(config: Config, workplace: Workplace, model: Relevance) -> tuple[float, Calibration | None]:
-    """The threshold of knowflow.yaml, else the one that best tells what training queries led to from random items.
+    """Return the configured threshold, else the one that best separates items of training queries from random ones.
 
     Raises:
         WrongUse: No training query led to an item.
     """
     if config.rewrites.threshold is not None:
         return config.rewrites.threshold, None
-    assert config.source.queries is not None  # the flow has seen to it
+    assert config.source.queries is not None  # checked by the flow
     found = calibrated(model, workplace.dataset, config.source.queries.split)
     return found.threshold, found
 
@@ -145,16 +148,16 @@ def threshold_of(config: Config, workplace: Workplace, model: Relevance) -> tupl
 def open_simulator(
     config: Config, workplace: Workplace, results: int | None = None
 ) -> tuple[Simulator, Calibration | None]:
-    """The search simulator that knowflow.yaml sets up under `rewrites:`, and how it was calibrated.
+    """Build the search simulator configured under `rewrites:` in knowflow.yaml, with its calibration.
 
     Args:
         config: The config.
         workplace: Data and store.
-        results: Results of a search that count; those of `rewrites.results` when left out.
+        results: Number of search results that count; None for `rewrites.results`.
 
     Raises:
-        WrongUse: Descriptions are named and not there, or no training query led to an item.
-        NoRelease: It needs vectors, and the current release does not hold them.
+        WrongUse: The named descriptions are missing, or no training query led to an item.
+        NoRelease: It needs vectors that the current release lacks.
     """
     texts = searched_texts(config, workplace)
     model = relevance_model(config, workplace, texts)
@@ -164,14 +167,14 @@ def open_simulator(
 
 
 def rank_rewrites(config: Config, workplace: Workplace) -> RewriteTable:
-    """Rank what the model answered and make the served table of it; nothing is written.
+    """Rank the model's answers and make the served table from them; write nothing.
 
     Args:
-        config: The config; `rewrites:` says how.
+        config: The config, with settings under `rewrites:`.
         workplace: Data and store.
 
     Returns:
-        The table as it shall be: one row a query of the served segments that has an answer.
+        The new table: one row per answered query of the served segments.
     """
     asked = _answered(config, workplace)
     by, calibration = open_simulator(config, workplace)
@@ -180,8 +183,8 @@ def rank_rewrites(config: Config, workplace: Workplace) -> RewriteTable:
 
 
 def _answered(config: Config, workplace: Workplace) -> pl.DataFrame:
-    """Queries to be served whose rewrites were answered: query, shown, text, answer_key, prompt, model, answered_at."""
-    assert config.source.queries is not None  # the flow has seen to it
+    """Return the answered queries to serve: query, shown, text, answer_key, prompt, model, answered_at."""
+    assert config.source.queries is not None  # checked by the flow
     table = query_table(workplace.dataset)
     served = table.filter(segments(table, config.source.queries.segments).is_in(config.rewrites.serve))
     columns = ["entity", "text", "answer_key", "prompt", "model"]
@@ -199,16 +202,16 @@ def _judge(config: Config) -> str:
 
 
 def live_rewrites(config: Config, workplace: Workplace, query: str) -> Served:
-    """Ask for the rewrites of one query, unless its answer is there.
+    """Ask for the rewrites of one query, unless the answer is stored.
 
     Args:
         config: The config.
         workplace: Data, engine and store.
-        query: A checked query. One that users have typed before is shown to the model as the nightly run shows it, so
-            that both share the answer.
+        query: A checked query. A query of the data is shown to the model as in the nightly run, so that both share the
+            answer.
 
     Returns:
-        Its rewrites in the model's own order, not judged by any search; the query itself when there is no usable one.
+        The rewrites in the model's own order, not evaluated by search; the query itself if no rewrite is usable.
 
     Raises:
         WrongUse: Another process writes to the store.
@@ -223,29 +226,29 @@ def live_rewrites(config: Config, workplace: Workplace, query: str) -> Served:
     with workplace.store.writer(command_line()) as writer:
         spending = Spending(config.prices)
         asked = generate(plan_task(task, at, count_tokens=False), at, writer, silent, spending)
-        if asked.errors and not asked.calls:  # an error of an earlier time is on record: that was then
+        if asked.errors and not asked.calls:  # retry an error that was recorded earlier
             generate(plan_task(task, at, retry=["all"], count_tokens=False), at, writer, silent, spending)
         row = read_lineage(workplace.store, [TASK], columns).filter(pl.col("entity") == key).row(0, named=True)
-        if key not in known:  # its answer is kept, but no row: the lineage is about queries of the data alone
+        if key not in known:  # keep the answer but not the row: the lineage is only about queries of the data
             delete_lineage(writer, [row["row"]])
     rewrites = cleaned(query, row["text"].split("\n")) if row["text"] else []
     if not rewrites:
-        return fallback(query, row["error"] or "its rewrites were all empty or the query itself")
+        return fallback(query, row["error"] or "its rewrites were all empty or equal to the query")
     made = {name: row[name] for name in ("answer_key", "prompt", "model")}
     return Served(key, "live", tuple(Rewrite(text, None, None, None) for text in rewrites), **made)
 
 
 def judged_rewrites(config: Config, settings: RewriteConfig, files: Sequence[Path] = ()) -> JudgedRewrites:
-    """Read candidates and judge them.
+    """Read candidates and evaluate them by search.
 
     Args:
-        config: The config; its `rewrites:` says what is searched and who says what is relevant.
+        config: The config; `rewrites:` sets what is searched and the relevance model.
         settings: Filters, weights and number of results.
-        files: Files of candidates; the answers of `query_rewrite` in the store when there are none.
+        files: Files of candidates; if empty, the store's answers of `query_rewrite`.
 
     Raises:
-        SourceFaults: Data or files of candidates cannot be used.
-        WrongUse: Rewrites cannot be judged as knowflow.yaml says.
+        SourceFaults: Data or files of candidates are invalid.
+        WrongUse: Rewrites cannot be evaluated with the settings in knowflow.yaml.
         WrongUse: There are no queries, or no candidates.
     """
     if config.source.queries is None:
@@ -268,7 +271,7 @@ def judged_rewrites(config: Config, settings: RewriteConfig, files: Sequence[Pat
     )
     if not (table["part"] == "train").any():
         raise WrongUse(
-            f"no candidate is of a training query ({len(training):,} queries)\n  give others by --candidate-file"
+            f"no candidate belongs to a training query ({len(training):,} queries)\n  give others with --candidate-file"
         )
     said = [({"role": "user", "content": q}, {"role": "assistant", "content": r}) for q, r in _pairs(candidates)]
     facts = {
@@ -297,7 +300,7 @@ def _pairs(candidates: pl.DataFrame) -> list[tuple[str, str]]:
 
 
 def stored_candidates(workplace: Workplace) -> pl.DataFrame:
-    """The rewrites that `query_rewrite` was answered with.
+    """Read the rewrites in the answers of `query_rewrite`.
 
     Raises:
         WrongUse: There are none.
@@ -310,7 +313,7 @@ def stored_candidates(workplace: Workplace) -> pl.DataFrame:
             answer = json.loads(text)
             found += [(query, answer["thought"], rewrite) for rewrite in answer["rewrites"]]
         except (ValueError, KeyError, TypeError):
-            continue  # an answer that does not parse is a row with an error, which `knowflow retry` asks again
+            continue  # has an error row already; `knowflow retry` asks again
     if not found:
         raise WrongUse(
             f"there are no rewrites to learn from\n"

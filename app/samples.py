@@ -1,4 +1,4 @@
-"""What training reads: the samples of a config, and the vectors and codes of a release that arms name."""
+"""The inputs of training: samples of a config, and the vectors and codes of a release that arms name."""
 
 from collections.abc import Iterable, Mapping
 
@@ -20,21 +20,21 @@ from sources.tables import Dataset
 
 
 def open_samples(config: Config, dataset: Dataset | None = None) -> Samples:
-    """Build the samples of a config; the data is loaded unless it is given."""
+    """Build the samples of a config; load the data unless it is given."""
     dataset = dataset or open_dataset(config)
     return build_samples(dataset, histories(dataset.events, config.source.history.length))
 
 
 def open_windows(config: Config, dataset: Dataset) -> list[np.ndarray]:
-    """The parts of all samples at each cut of rolling time, as `evals.comparison.windows_of` gives them."""
+    """Return the parts of all samples at each cut of rolling time, from `evals.comparison.windows_of`."""
     return windows_of(dataset.events, config.train.rolling)
 
 
 def arms_in(config: Config, release: Release, names: Iterable[str] | None) -> list[Arm]:
-    """Arms by name, with the techniques a release holds as arms of their own.
+    """Return arms by name; every technique in the release is an arm too.
 
     Raises:
-        UnknownPlugin: A name is neither.
+        UnknownPlugin: A name is neither an arm nor a technique.
     """
     tasks: dict[str, tuple[str, list[str]]] = {}
     known = find_tasks(config.plugin_folders)
@@ -48,7 +48,7 @@ def read_vectors_of(config: Config, release: Release, arms: Iterable[Arm]) -> Ma
     """Read the vectors and the sets of codes that arms name, each once.
 
     Raises:
-        NoRelease: The release lacks some of them; the text says which.
+        NoRelease: The release lacks one of them; the text names it.
     """
     store, arms = open_store(config), list(arms)
     vectors = dict.fromkeys(name for arm in arms for name in arm.vectors)

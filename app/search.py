@@ -1,4 +1,4 @@
-"""Search over the items of a release, as knowflow.yaml sets it up; `retrieval/item_search.py` searches."""
+"""Search over the items of a release, configured in knowflow.yaml; `retrieval/item_search.py` searches."""
 
 from functools import partial
 
@@ -19,14 +19,14 @@ from retrieval.search import document_texts, write_documents
 from retrieval.similar import searched_vectors
 
 FACTS, DENSE = "item_facts", "dense"
-"""The technique and the encoder whose vectors are searched when none is named."""
+"""The default technique and encoder whose vectors are searched."""
 
 
 def write_item_documents(config: Config, workplace: Workplace, writer: Writer) -> bool:
-    """Bring the documents of all items up to date; nothing is written when they are so already.
+    """Update the documents of all items; write nothing if they are up to date.
 
     Args:
-        config: The config; `rewrites.descriptions` names the technique whose texts stand in the documents.
+        config: The config; `rewrites.descriptions` names the technique whose texts are part of the documents.
         workplace: Data and store.
         writer: The store's writer.
 
@@ -56,29 +56,29 @@ def search_items(
         store: The store.
         release: The release.
         query: Any text.
-        k: Results, at most.
-        task: Technique about items whose vectors are searched; item_facts when left out.
-        encoder: Encoder of its vectors, which then encodes the query; `dense` when left out.
+        k: Maximum number of results.
+        task: Technique about items whose vectors are searched; None for item_facts.
+        encoder: Encoder of the vectors, which also encodes the query; None for `dense`.
 
     Raises:
-        NoRelease: The release holds neither documents nor these vectors, or vectors were named that it lacks.
-        WrongUse: The encoder cannot encode a query, or is another one than the release was made with.
-        UnknownPlugin: The task is no technique.
+        NoRelease: The release holds neither documents nor these vectors, or it lacks the named vectors.
+        WrongUse: The encoder cannot encode a query, or differs from the one that the release was made with.
+        UnknownPlugin: The task is not a technique.
     """
     named = task is not None or encoder is not None
     task, encoder = task or FACTS, encoder or DENSE
     if choose_tasks([task], config.plugin_folders)[0].entity != "item":
-        raise WrongUse(f"--task: {task} is not about items\n  name one that is, such as {FACTS}")
+        raise WrongUse(f"--task: {task} is not about items\n  choose one that is, such as {FACTS}")
     encode = partial(encode_query, config, release, task, encoder)
     return search_words_and_vectors(store, release, query, task, encoder, encode, k, vectors_needed=named)
 
 
 def encode_query(config: Config, release: Release, task: str, encoder: str, query: str) -> np.ndarray:
-    """Encode a query as the release's vectors of a technique were: [d] float32.
+    """Encode a query with the encoder of the release's vectors: [d] float32.
 
     Raises:
         NoRelease: The release holds no such vectors.
-        WrongUse: knowflow.yaml lacks the encoder, or it cannot encode a query, or is another one by now.
+        WrongUse: The encoder is not in knowflow.yaml, cannot encode a query, or has changed since the release.
     """
     made = searched_vectors(release, task, encoder)
     chosen = config.encoders.get(encoder)
@@ -92,7 +92,7 @@ def encode_query(config: Config, release: Release, task: str, encoder: str, quer
     model = model_encoder(encoder, chosen, config.folder, config.plugin_folders)
     if model.fingerprint != made.fingerprint:
         raise WrongUse(
-            f"encoders.{encoder}: is another encoder than {release.name} was made with, so nothing would be near\n"
-            f"  encode anew: knowflow refresh --task {task}"
+            f"encoders.{encoder}: differs from the encoder of {release.name}, so its vectors are not comparable\n"
+            f"  encode again: knowflow refresh --task {task}"
         )
     return model.encode([query], silent)[0]

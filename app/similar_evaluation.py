@@ -1,4 +1,4 @@
-"""What item vectors are worth for finding what people go on to: every arm on held-out items, also with a prior."""
+"""Evaluates how well item vectors find what people choose next: all arms on held-out items, also with a prior."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -25,15 +25,15 @@ from tuning.note_pairs import note_pairs, share_of, training_pairs
 from tuning.workfolder import RESULT, read_json
 
 HELD_OUT = 0.5
-"""Share of the items that are not learnt."""
+"""Share of the items to hold out of the tuning."""
 KNOWLEDGE = "kar_item"
 SETTINGS = ContrastiveConfig(
     dimension=128, learning_rate=1e-3, tau=2.0, tau_rate=0.0, debias=0.0, epochs=3, validation=0.0
 )
-"""How the encoder is tuned when none is named (docs/explanation/notellm.md says how it was chosen)."""
+"""How to tune the encoder when none is given (docs/explanation/notellm.md says how this was chosen)."""
 TARGETS, LEAST = 50, 0.003
-"""Pairs of each item that are learnt, and the lowest score of one: a small log has few that reach the published ten at
-0.01. What is to be found stays as published."""
+"""Pairs per item to learn, and their lowest score: in a small log few items reach the published ten pairs at 0.01.
+The pairs to find stay as published."""
 
 
 def evaluate_similar(
@@ -43,21 +43,21 @@ def evaluate_similar(
     at: Sequence[int] = AT,
     headline: int = HEADLINE_K,
 ) -> dict[str, Any]:
-    """Measure all arms; tune an encoder first when none is there.
+    """Measure all arms; tune an encoder first if there is none.
 
     Args:
         config: The config.
-        encoder: Folder of a tuned encoder; `encoders/note` of the home folder when left out, tuned when missing.
-        progress: Told what is done.
+        encoder: Folder of a tuned encoder; None for `encoders/note` in the home folder, which is tuned if missing.
+        progress: Called with the progress.
         at: Lengths of the list.
-        headline: The one of them whose figures stand on top.
+        headline: The length whose figures come first.
 
     Returns:
         Plain JSON: `frozen`, `tuned` (recall@100 on held-out items), `gain`, `prior_gain`, `arms`, `settings` and more.
 
     Raises:
-        WrongUse: There are no answers about items, or the folder holds no encoder that held items out, or one that
-            has seen events which do not train.
+        WrongUse: There are no answers about items; or the folder holds no encoder with held-out items, or one that
+            has seen events later than the training events.
     """
     dataset = open_dataset(config)
     pool = open_pool(config, dataset)
@@ -68,7 +68,9 @@ def evaluate_similar(
     check_seen(folder, said, pool)
     division = divide(pool, said["held_out_items"])
     if not division.tests.any():
-        raise WrongUse(f"--encoder {folder}: it held no item out\n  tune one: knowflow tune encoder --hold-out 0.4")
+        raise WrongUse(
+            f"--encoder {folder}: it was tuned without held-out items\n  tune one: knowflow tune encoder --hold-out 0.4"
+        )
     popularity = popularity_of(pool)
     arms = counted_arms(pool, popularity) | vector_arms(pool, folder, progress)
     settings: dict[str, Any] = {}
@@ -105,12 +107,12 @@ def evaluate_similar(
 
 
 def _headline(one: Mapping[str, Any], k: int) -> dict[str, Any]:
-    """Recall of the frozen and of the tuned arm in one setting."""
+    """Return the recall of the frozen and the tuned arm in one setting."""
     return {"frozen": one["arms"][FROZEN]["recall"][str(k)], "tuned": one["arms"][TUNED]["recall"][str(k)]}
 
 
 def open_pool(config: Config, dataset: Dataset) -> Pool:
-    """The items with a model's answer, and the liked events with them.
+    """Return the items with a model's answer, and their liked events.
 
     Raises:
         WrongUse: There is no answer yet.
@@ -127,7 +129,7 @@ def open_pool(config: Config, dataset: Dataset) -> Pool:
 
 
 def tune(config: Config, dataset: Dataset, pool: Pool, folder: Path, progress: Progress) -> None:
-    """Tune all-MiniLM-L6-v2 on the pairs of training events between items that are not held out."""
+    """Tune all-MiniLM-L6-v2 on pairs of training events between items that are not held out."""
     from tuning.contrastive import tune_encoder  # noqa: PLC0415 - takes seconds, and few need it
 
     held_out = share_of(pool.items, HELD_OUT, "held out/0")
@@ -148,32 +150,30 @@ def tune(config: Config, dataset: Dataset, pool: Pool, folder: Path, progress: P
 
 
 def tuned_facts(folder: Path) -> Mapping[str, Any]:
-    """What an encoder's folder says of its tuning.
+    """Read the facts about the tuning from an encoder's folder.
 
     Raises:
-        WrongUse: It was not tuned on notes.
+        WrongUse: The encoder was not tuned on notes.
     """
     said = read_json(folder / RESULT) if (folder / RESULT).is_file() else {}
     if said.get("kind") != "notellm":
-        raise WrongUse(
-            f"--encoder {folder}: it holds no tuned encoder\n  tune one: knowflow tune encoder --out {folder}"
-        )
+        raise WrongUse(f"--encoder {folder}: holds no tuned encoder\n  tune one: knowflow tune encoder --out {folder}")
     return said
 
 
 def check_seen(folder: Path, said: Mapping[str, Any], pool: Pool) -> None:
-    """See that an encoder knows no more than what trains.
+    """Check that an encoder has seen only training events.
 
     Raises:
-        WrongUse: It has seen an event that is newer than all that train, or does not say what it has seen.
+        WrongUse: It has seen an event newer than all training events, or has no `seen_until`.
     """
     trains = pool.events.filter(pl.col("part") == "train")["time"].max()
     seen = said.get("seen_until")
-    fix = f"  tune one on what trains: knowflow tune encoder --hold-out {HELD_OUT:g} --out FOLDER"
+    fix = f"  tune one on training events: knowflow tune encoder --hold-out {HELD_OUT:g} --out FOLDER"
     if "seen_until" not in said:
-        raise WrongUse(f"--encoder {folder}: it does not say until when it has seen events\n{fix}")
+        raise WrongUse(f"--encoder {folder}: has no seen_until, the time of the newest event it has seen\n{fix}")
     if seen is not None and (trains is None or datetime.fromisoformat(seen) > trains):  # pyright: ignore[reportOperatorIssue]
         raise WrongUse(
-            f"--encoder {folder}: it has seen events until {seen}, the newest that trains is of {trains}\n"
-            f"  it may have learnt what it would be asked about\n{fix}"
+            f"--encoder {folder}: has seen events until {seen}, but the newest training event is of {trains}\n"
+            f"  it may have learnt the answers of the test\n{fix}"
         )

@@ -1,4 +1,4 @@
-"""Simulations: agents of a release against a kept model, and what they did as files of its own."""
+"""Simulates agents of a release against a kept model, and writes what they did to separate files."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from llm_tasks.pipeline.workplace import Workplace
 from sources.tables import Dataset
 
 CANDIDATES = 200
-"""Items that a page is chosen from: those with the most training events."""
+"""Number of items that pages are chosen from: those with the most training events."""
 FOLDER = "simulations"
 """Folder of what agents did, in the home folder."""
 
@@ -41,7 +41,7 @@ def simulate_agents(
     progress: Progress = silent,
     secret: SecretReader | None = None,
 ) -> dict[str, Any]:
-    """Let the agents of the current release walk through pages that a kept model ranks.
+    """Let the agents of the current release browse pages that a kept model ranks.
 
     The events go to `simulations/ARM.parquet` in the home, what this gives to `ARM.json` beside it; nothing is added to
     the log, and no reader of the log reads there.
@@ -49,11 +49,11 @@ def simulate_agents(
     Args:
         config: The config.
         arm: The arm whose kept model ranks.
-        run: Name of the training run; the newest finished one when left out.
-        page_size: Items on a page.
-        most: Pages at most.
+        run: Name of the training run; None for the newest finished one.
+        page_size: Items per page.
+        most: Maximum number of pages.
         spending: Prices, the budget of all rounds, and who watches.
-        progress: Told how far a round is.
+        progress: Called with the progress of a round.
         secret: Reads a stored secret, such as the key of a model server.
 
     Returns:
@@ -118,7 +118,7 @@ def told(done: Simulation, dataset: Dataset) -> dict[str, Any]:
 
 
 def keep(file: Path, done: Simulation, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the events and what is told of them; gives the facts with the file."""
+    """Write the events and their facts; return the facts with the file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     done.table().write_parquet(file)
     kept = {"synthetic": True, **facts, "file": str(file)}
@@ -127,7 +127,7 @@ def keep(file: Path, done: Simulation, facts: Mapping[str, Any]) -> dict[str, An
 
 
 def ranked_items(config: Config, model: Kept, dataset: Dataset, users: Sequence[str]) -> dict[str, list[str]]:
-    """Rank the most popular items for every user by a kept model, as if they were asked about after the whole log.
+    """Rank the most popular items for every user with a kept model, at a moment after the whole log.
 
     Args:
         config: The config.

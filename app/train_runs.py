@@ -1,4 +1,4 @@
-"""Training runs on disk: one numbered folder each, with what it was made from and what came out."""
+"""Training runs on disk: one numbered folder each, with the inputs and results of the run."""
 
 import json
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ class TrainRun:
 
     @property
     def name(self) -> str:
-        """train-000001 and so on."""
+        """Return train-000001 and so on."""
         return self.folder.name
 
     def read(self, part: str) -> dict[str, Any]:
         """Read one of its JSON files: `run` or `result`.
 
         Raises:
-            WrongUse: The run has not come that far.
+            WrongUse: The run has not written that file yet.
         """
         path = self.folder / f"{part}.json"
         if not path.is_file():
@@ -41,20 +41,20 @@ class TrainRun:
 
 
 def models_folder(home: Path, run: str) -> Path:
-    """Where the models of a run are kept, a folder an arm."""
+    """Return the folder of the kept models of a run, which has one subfolder per arm."""
     return home / "models" / run
 
 
 def list_runs(home: Path) -> list[TrainRun]:
-    """All runs that finished, oldest first."""
+    """List all finished runs, oldest first."""
     return [TrainRun(path.parent) for path in sorted(home.glob("train/train-*/result.json"))]
 
 
 def get_run(home: Path, name: str | None = None) -> TrainRun:
-    """Take a run by name, or the newest finished one.
+    """Return a run by name, or the newest finished one.
 
     Raises:
-        WrongUse: There is none.
+        WrongUse: There is no such run.
     """
     runs = list_runs(home) if name is None else [TrainRun(home / "train" / name)]
     if runs and runs[-1].folder.is_dir():
@@ -65,7 +65,7 @@ def get_run(home: Path, name: str | None = None) -> TrainRun:
 
 
 def new_run(home: Path) -> TrainRun:
-    """Make the folder of the next run; two that begin at the same moment get one each."""
+    """Create the folder of the next run; two runs that start at the same moment get one each."""
     numbers = [path.name.removeprefix("train-") for path in home.glob("train/train-*")]
     number = max((int(number) for number in numbers if number.isdecimal()), default=0)
     while True:

@@ -1,4 +1,4 @@
-"""Gives a recipe of tuning its inputs and carries its job out, so that no recipe knows the config or the store."""
+"""Provides a tuning recipe with its inputs and runs its job, so that recipes know neither the config nor the store."""
 
 from collections.abc import Sequence
 from functools import cache, partial
@@ -26,15 +26,15 @@ def tune(
     """Tune a model by a recipe.
 
     Args:
-        config: The config; says the data, the domain, and what is searched.
+        config: The config, with the data, the domain, and what is searched.
         recipe: The recipe.
-        model: The model that is tuned, as the recipe takes it.
+        model: The model to tune, in the form that the recipe takes.
         options: The recipe's options.
         out: Folder of the tuned model.
-        resume: Go on with the tuning that lies in `out`.
+        resume: Continue the tuning in `out`.
 
     Returns:
-        What came of it, and what was found out before.
+        The result, and what the recipe found out before tuning.
     """
     inputs = RecipeInputs(recipe.name, recipe.learns_from, readers(config))
     job = recipe.prepare(inputs, model, options)
@@ -43,7 +43,7 @@ def tune(
 
 
 def readers(config: Config) -> Readers:
-    """How the parts of a shop are read; its data is read once."""
+    """Return functions that read the data, domain, texts and rewrites of a config; the data is read once."""
     vllm = config.engine.name == "vllm"
     return Readers(
         dataset=cache(partial(open_dataset, config)),
@@ -57,7 +57,7 @@ def readers(config: Config) -> Readers:
 
 
 def rewrites(config: Config, settings: RewriteConfig, files: Sequence[Path]) -> JudgedRewrites:
-    """Judge rewrites by search; see `app.rewriting.judged_rewrites`."""
+    """Evaluate rewrites by search; see `app.rewriting.judged_rewrites`."""
     from app.rewriting import judged_rewrites  # noqa: PLC0415 - the search takes a second to import
 
     return judged_rewrites(config, settings, files)
@@ -67,14 +67,14 @@ def item_texts(config: Config, task: str) -> pl.DataFrame:
     """Read the texts of a technique about items from the store.
 
     Returns:
-        entity, as_of, text, and known: the newest event that the row or the model that answered has seen; null where
-        that is none.
+        entity, as_of, text, and known: the newest event that the row or the answering model has seen; null if they have
+        seen none.
 
     Raises:
         WrongUse: The technique is about something else, or has no text yet.
     """
     if choose_tasks([task], config.plugin_folders)[0].entity != "item":
-        raise WrongUse(f"--knowledge: {task} is not about items\n  name one that is, such as kar_item")
+        raise WrongUse(f"--knowledge: {task} is not about items\n  choose one that is, such as kar_item")
     rows = read_lineage(open_store(config), [task], ["entity", "text", *CLOCKS]).drop_nulls("text")
     if rows.is_empty():
         raise WrongUse(f"--knowledge: {task} has no text yet\n  make some: knowflow refresh --task {task}")

@@ -1,4 +1,4 @@
-"""Opens what a stage needs from the path of knowflow.yaml, so that only paths and ids go between Prefect tasks."""
+"""Opens what a stage needs from the path of knowflow.yaml, so that Prefect tasks pass only paths and ids."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,12 +23,12 @@ from sources.tables import Dataset
 
 
 def open_store(config: Config) -> Store:
-    """The store of a config; nothing is created by opening it."""
+    """Return the store of a config, without creating anything."""
     return Store(config.store_folder)
 
 
 def open_dataset(config: Config) -> Dataset:
-    """The user's data, as every stage reads it.
+    """Load the user's data, the same way in every stage.
 
     Raises:
         SourceFaults: With all faults of the data at once.
@@ -37,10 +37,10 @@ def open_dataset(config: Config) -> Dataset:
 
 
 def open_domain(config: Config) -> Domain:
-    """The words of the config's domain.
+    """Load the domain of a config.
 
     Raises:
-        WrongUse: The domain cannot be used.
+        WrongUse: The domain is invalid.
     """
     return load_domain(config.domain, config.folder, config.plugin_folders)
 
@@ -54,7 +54,7 @@ def open_workplace(config: Config, secret: SecretReader | None = None) -> Workpl
 
     Raises:
         SourceFaults: With all faults of the data at once.
-        WrongUse: The domain cannot be used.
+        WrongUse: The domain is invalid.
         EngineFault: The engine cannot be built.
     """
     domain = open_domain(config)
@@ -71,13 +71,12 @@ def open_workplace(config: Config, secret: SecretReader | None = None) -> Workpl
 
 
 def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...]:
-    """The tasks named by the caller, else those of knowflow.yaml, else all that need not be named.
+    """Return the named tasks, else those in knowflow.yaml, else all that are not opt-in and have rows in the data.
 
-    Of the last ones only those are taken that the data has rows for. Tasks come after those whose answers they read,
-    which come along even where nobody names them.
+    A task comes after the tasks whose answers it reads; these are included even if they are not named.
 
     Raises:
-        UnknownPlugin: A name is no technique.
+        UnknownPlugin: A name is not a technique.
         PluginFault: A technique needs one that is not there.
         WrongUse: One is about queries, and the data has none.
     """
@@ -94,19 +93,19 @@ def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...
 
 
 def one_task(config: Config, name: str) -> Task:
-    """One task by its name alone, without those that it reads.
+    """Return one task by name, without the tasks that it reads.
 
     Raises:
-        UnknownPlugin: The name is no technique.
+        UnknownPlugin: The name is not a technique.
     """
     return choose_tasks([name], config.plugin_folders)[0]
 
 
 def encoders_of(config: Config, name: str) -> dict[str, EncoderConfig]:
-    """The encoders for a technique's text, by name.
+    """Return the encoders for a technique's text, by name.
 
     Raises:
-        WrongUse: A name is no encoder, or its model cannot be used.
+        WrongUse: A name is not an encoder, or its model cannot be used.
     """
     options = config.tasks.get(name)
     return choose_encoders(
@@ -115,9 +114,9 @@ def encoders_of(config: Config, name: str) -> dict[str, EncoderConfig]:
 
 
 def sharing_a_space(path: str | Path, names: Sequence[str]) -> list[str]:
-    """Tasks to encode when some were refreshed: these, and the released ones that lie in a space of theirs.
+    """Return the tasks to encode after a refresh: the refreshed ones, and released ones that share a space with them.
 
-    A space that is fitted anew moves; what stays in the old one could not be compared any more.
+    A space changes when it is fitted again; vectors left in the old space would no longer be comparable.
     """
     config = load_config(path)
     known = find_tasks(config.plugin_folders)
@@ -145,6 +144,6 @@ def plan(config: Config, tasks: Sequence[str] | None = None, *, retry: Sequence[
 
 
 def errors_on_record(store: Store, names: Sequence[str] | None = None) -> dict[str, int]:
-    """Rows without a text, by kind of error, of all tasks or of some."""
+    """Count the rows without a text, by kind of error, of all tasks or of some."""
     errors = read_lineage(store, names, ["error"])["error"].drop_nulls().str.split(":").list.first()
     return dict(errors.value_counts().iter_rows())

@@ -20,7 +20,7 @@ COMMAND = "python docs/make_catalogue.py"
 HEAD = f"""<!-- Written by `{COMMAND}` from the docstrings in the code; edit those, not this page. -->
 # Catalogue
 
-What there is. Each is found in the folder of its room and in the folders that knowflow.yaml names under `plugins:`;
+All plug-ins. They are found in the folders of their rooms and in the folders under `plugins:` in knowflow.yaml;
 [CONTRIBUTING](../CONTRIBUTING.md) shows how to add one of each kind.
 """
 KINDS: dict[str, Kind[Any]] = {
@@ -35,17 +35,17 @@ KINDS: dict[str, Kind[Any]] = {
 }
 SHORT: dict[str, tuple[str, Kind[Any]]] = {
     "Arms": (
-        "What `knowflow train` compares; the name of any technique is an arm too. Each arm NAME has controls:\n"
-        "NAME-facts, NAME-shuffled, NAME-random, NAME-labels, as far as they make sense (`ctr/controls.py`); those of\n"
+        "`knowflow train` compares these; the name of any technique is an arm too. Each arm NAME has controls:\n"
+        "NAME-facts, NAME-shuffled, NAME-random, NAME-labels, where they make sense (`ctr/controls.py`); those of\n"
         "`knowledge` are called facts, shuffled and random.",
         ARMS,
     ),
-    "Measures": ("What every top-k evaluation reports.", MEASURES),
+    "Measures": ("Every top-k evaluation reports these.", MEASURES),
 }
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = [HEAD, *(_section(title, kind) for title, kind in KINDS.items())]
     parts += [_list(title, says, kind) for title, (says, kind) in SHORT.items()]
     return "\n".join(parts)

@@ -24,8 +24,8 @@ HEAD = f"""<!-- Written by `{COMMAND}` from the docstrings in the code; edit tho
 # knowflow.yaml
 
 Every setting, with its type and its default; *required* settings have none.
-`knowflow init` writes a first file for your data, with a comment beside each line.
-Relative paths are relative to the file. A wrong or unknown setting is told with its place, all of them at once.
+`knowflow init` writes a first file for your data, with a comment on each line.
+Relative paths are relative to the file. All wrong or unknown settings are reported at once, each with its name.
 
 ```yaml
 events: {{path: events.csv, user: user_id, item: item_id, time: timestamp, rating: rating}}
@@ -40,7 +40,7 @@ NOT_IN_THE_FILE = ("path", "source")
 
 
 def page() -> str:
-    """The whole page.
+    """Return the whole page.
 
     Example:
         >>> page().splitlines()[1]
@@ -51,7 +51,7 @@ def page() -> str:
     assert issubclass(source, BaseModel)
     top = {name: field for name, field in Config.model_fields.items() if name not in NOT_IN_THE_FILE}
     fields = {**source.model_fields, **top}
-    parts = [HEAD, section("At the top", "The sections, and the settings that belong to none.", fields, "")]
+    parts = [HEAD, section("At the top", "The sections, and the settings outside of sections.", fields, "")]
     for place, config in classes(fields, ""):
         about = (config.__doc__ or "").splitlines()[0] if config.model_fields else "Each has options of its own, below."
         parts.append(section(place, about, config.model_fields, f"{place}."))
@@ -60,7 +60,7 @@ def page() -> str:
 
 
 def of_kinds(place: str) -> Iterator[tuple[str, str, dict[str, FieldInfo], str]]:
-    """The options that our plug-ins declare for a place: heading, what the plug-in is, options, their place."""
+    """Yield the options that built-in plug-ins declare: heading, description, options, and their prefix."""
     if place == "engine":
         for name, engine in find(ENGINES).items():
             prefix = "engine.options."
@@ -86,11 +86,11 @@ def of_kinds(place: str) -> Iterator[tuple[str, str, dict[str, FieldInfo], str]]
             own = {key: one for key, one in task.options.model_fields.items() if key not in TaskOptions.model_fields}
             if own:
                 about = (task.options.__doc__ or "").splitlines()[0]
-                yield f"tasks.{name}", f"{about} Those of every task stand above.", own, f"tasks.{name}."
+                yield f"tasks.{name}", f"{about} Options of every task are listed above.", own, f"tasks.{name}."
 
 
 def classes(fields: dict[str, FieldInfo], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
-    """Every config class under some fields, with the place of its settings: `tasks.NAME.only`."""
+    """Yield every config class under some fields, with the name of its section: `tasks.NAME.only`."""
     for name, field in fields.items():
         for config in _configs(field.annotation):
             place = f"{prefix}{name}" + (".NAME" if _is_mapping(field.annotation) else "")
@@ -102,7 +102,7 @@ def section(title: str, doc: str, fields: dict[str, FieldInfo], prefix: str) -> 
     """A heading, a sentence and a table of settings, where there are any."""
     lines = [f"## {title}", "", doc]
     if fields:
-        lines += ["", "| setting | type | default | what it says |", "|---|---|---|---|"]
+        lines += ["", "| setting | type | default | meaning |", "|---|---|---|---|"]
     for name, field in fields.items():
         what = " ".join((field.description or "").split())
         cells = [f"`{name}`", _type(field, f"{prefix}{name}"), _default(field), what]
@@ -130,7 +130,8 @@ def _words(kind: Any, place: str) -> str:
         return f"mapping of names to {_words(inner[1], f'{place}.NAME')}"
     parts = [_words(one, place) for one in inner if one is not Ellipsis]
     if origin is Annotated:
-        return f"{parts[0]} ({', '.join(_bounds(kind.__metadata__))})"
+        bounds = ", ".join(_bounds(kind.__metadata__))
+        return f"{parts[0]} ({bounds})" if bounds else parts[0]
     if origin is tuple:
         return f"list of: {parts[0]}" if Ellipsis in inner else f"[{', '.join(parts)}]"
     return " or ".join(parts)  # a union

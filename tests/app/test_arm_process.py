@@ -73,7 +73,7 @@ def test_an_arm_that_is_killed_fails_the_run_in_words_and_the_others_end_first(c
     log = compared.folder / "runs" / "train" / "train-000002" / "facts.log"
     assert told == [
         "arm facts: training was ended by SIGKILL, as the system does when memory runs out",
-        f"  all it said: {log}",
+        f"  full output: {log}",
     ]
     assert (log.parent / "base.json").is_file()
     assert [run.name for run in list_runs(compared.folder / "runs")] == ["train-000001"]

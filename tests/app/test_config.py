@@ -68,7 +68,7 @@ def test_everything_that_is_wrong_in_any_section_is_told_at_once_with_its_place(
         ["gates.drift", "should be less than or equal to 1, not 2"],
         ["gates.answerd", "is not a setting there; did you mean 'answered'?"],
         ["train", "should hold settings"],
-        ["tasks.kar_itme", "is no task; did you mean 'kar_item'?"],
+        ["tasks.kar_itme", "is not a task; did you mean 'kar_item'?"],
     ]
     assert lines[-1] == "  fix: edit knowflow.yaml; docs/reference/knowflow-yaml.md lists every setting"
 
@@ -105,7 +105,7 @@ def test_a_file_that_is_no_knowflow_yaml_is_told_by_its_path(write, tmp_path):
 
     assert (
         told(str(path))
-        == f"{path}: 1 fault, nothing was read\n  there is no such file\n  fix: make one: knowflow init, or name yours: --config FILE"
+        == f"{path}: 1 fault, nothing was read\n  there is no such file\n  fix: make one: knowflow init, or give yours: --config FILE"
     )
     for content in ("", "- a\n", "a\n"):
         assert "holds no settings" in told(write(content))

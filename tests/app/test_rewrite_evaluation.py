@@ -231,7 +231,9 @@ def test_without_rewrites_a_release_or_queries_it_says_what_to_do(asked, make_sh
     with pytest.raises(WrongUse, match=r"knowflow\.yaml: maps no queries"):
         evaluate_rewrites(load_config(make_shop(name="other").config), {})
     say(asked, rewrites_of(lambda n: n))
-    with pytest.raises(WrongUse, match=r"--relevance dense: there is none\n  dense retrieval: knowflow\.yaml names no"):
+    with pytest.raises(
+        WrongUse, match=r"--relevance dense: is not available\n  dense retrieval: knowflow\.yaml names no"
+    ):
         evaluate_rewrites(config, {}, relevance="dense")
 
 
@@ -248,7 +250,9 @@ def test_vectors_of_the_release_add_dense_arms_and_a_relevance_model(make_shop):
     assert {"dense", "original_dense"} <= set(result["arms"])
     assert set(result["calibration"]["models"]) == {"lexical", "dense"}
     assert result["calibration"]["model"] == "dense"
-    assert result["left_out"] == ["documents with descriptions: none are there\n  knowflow refresh --task kar_item"]
+    assert result["left_out"] == [
+        "documents with descriptions: there are none\n  make them: knowflow refresh --task kar_item"
+    ]
     assert (judged.arms["dense"].found >= 0).all()
     assert inputs.vectors is not None
     assert np.linalg.norm(inputs.vectors.encode(["Want 3"]), axis=1) == pytest.approx(1)

@@ -60,7 +60,7 @@ def test_a_table_json_and_a_page(asked, plain_knowflow, tmp_path):
     whole = result["segments"]["all"]["gain"]
     assert (whole["users"], whole["low"], whole["mean"] > 0) == (1, None, True)  # the log names no users
     assert result["gain"] == dict.fromkeys(("mean", "low", "high", "largest_user")) | {"users": 0}  # no tail, all head
-    assert "left out: intervals: knowflow.yaml does not say who typed a query" in shown.stderr
+    assert "left out: intervals: knowflow.yaml does not map the user of a query" in shown.stderr
     assert result["queries"] == 34
     assert {"tuned", "tuned_first", "tuned_union", "recorded"} <= set(result["arms"])
     assert result["page"] == str(page)

@@ -185,11 +185,11 @@ def test_vectors_of_a_release_say_what_is_relevant_when_they_are_named(searched)
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"rewrites": {"descriptions": "kar_user"}}, "kar_user is no technique about items"),
-        ({"rewrites": {"relevance": "item_facts/lexical"}}, "no encoder that could encode queries"),
-        ({"rewrites": {"relevance": "kar_user/dense"}, "encoders": DENSE}, "kar_user is no technique about items"),
+        ({"rewrites": {"descriptions": "kar_user"}}, "kar_user is not a technique about items"),
+        ({"rewrites": {"relevance": "item_facts/lexical"}}, "cannot encode queries"),
+        ({"rewrites": {"relevance": "kar_user/dense"}, "encoders": DENSE}, "kar_user is not a technique about items"),
         ({"rewrites": {"relevance": "item_facts/dense"}, "encoders": DENSE}, "relevance: .* nothing has been released"),
-        ({"queries": {"path": "queries.parquet", "query": "query"}, "rewrites": {}}, r"map queries\.item, or give"),
+        ({"queries": {"path": "queries.parquet", "query": "query"}, "rewrites": {}}, r"map queries\.item, or set"),
         ({"rewrites": {"descriptions": "item_facts"}}, "knowflow refresh --task item_facts"),
     ],
 )

@@ -162,7 +162,7 @@ def test_an_arm_that_fails_tells_what_it_said_last_and_the_run_has_no_result(com
         "arm base: training stopped with exit code 1\n"
         "  training ran off to infinity in epoch 1\n"
         "    lower train.learning_rate, which is 1e+30\n"
-        f"  all it said: {log}"
+        f"  full output: {log}"
     )
     assert [one.name for one in list_runs(compared.folder / "runs")] == ["train-000001"]
     with pytest.raises(WrongUse, match=r"train-000002: did not finish \(it has no result\.json\)"):
