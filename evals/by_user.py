@@ -1,18 +1,18 @@
-"""Intervals over users of a figure that is a mean over queries, or over the items that are asked about.
+"""Intervals over users for a figure that is a mean over queries or query items.
 
-Queries and items share users: who typed one rare query typed others, and brought the items that each should find. So a
-figure's parts are the users behind its queries, and users are drawn:
+Queries share users: a user who typed one rare query also typed others, and supplied the items that each should find. So
+the parts of a figure are the users behind its queries, and the bootstrap draws users:
 
-    figure = sum_t w_t v_t / sum_t w_t                      over parts t: what one user brought to one query
+    figure = sum_t w_t v_t / sum_t w_t                      over parts t: the share of one user in one query
     in a replicate: sum_t m_t w_t v_t / sum_t m_t w_t       m_t = how often the user of t was drawn
 
-The weights of a query's parts sum to what the query counts in the mean, so that with everybody drawn once it is the
-mean over queries. It is the bootstrap of a ratio whose clusters are users. What is asked and what should be found stay
-as they are in every replicate; a user who is not drawn takes along his part of both.
+The weights of a query's parts sum to the query's weight in the mean, so that with every user drawn once the figure is
+the mean over queries. This is the bootstrap of a ratio with users as clusters. Queries and wanted items are the same in
+every replicate; a user who is not drawn removes his part of both.
 
-An interval from few users is too narrow: that of n users takes the percentiles at z = t(n - 1) sqrt(n / (n - 1)) in
-place of the normal 1.96. Users count by their weights, n = (sum_u b_u)^2 / sum_u b_u^2 with b_u the weight of user u,
-so that where one user brings almost everything there is next to no evidence.
+An interval from few users is too narrow: for n users it takes the percentiles at z = t(n - 1) sqrt(n / (n - 1)) instead
+of the normal 1.96. Users count by their weights, n = (sum_u b_u)^2 / sum_u b_u^2 with b_u the weight of user u, so that
+a figure which comes almost entirely from one user counts as almost no evidence.
 Sources: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 8; Hesterberg 2015, "What Teachers
 Should Know About the Bootstrap" (expanded percentiles); Kish 1965, "Survey Sampling" (the effective number).
 """
@@ -28,9 +28,9 @@ from evals.intervals import LEVEL, draw, percentile_interval
 from evals.words import LEAST_USERS, NOTHING, percent, signed
 
 REPLICATES = 2_000
-"""Resamples of the users; the far percentiles of few users need more than a thousand."""
+"""Number of resamples; the extreme percentiles of few users need more than a thousand."""
 AT_ONCE = 200
-"""Resamples that are weighed together, so that a long list of users fits into memory."""
+"""Resamples processed together, so that a long list of users fits into memory."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ class Parts:
     """[T] float64: how much a part counts in the mean, above 0."""
 
     def draws(self, replicates: int = REPLICATES, seed: int = 0) -> np.ndarray:
-        """How often each user is in each replicate, [U, R] uint16, the same for all figures of these parts."""
+        """Draw how often each user is in each replicate, [U, R] uint16, the same for all figures of these parts."""
         return draw(int(self.user.max(initial=0)) + 1, 1, replicates, seed).users
 
     def where(self, chosen: np.ndarray) -> "Parts":
-        """Some of the parts: [T] bool."""
+        """Select some of the parts: [T] bool."""
         return Parts(self.of[chosen], self.user[chosen], self.weight[chosen])
 
 
 def intervals(values: np.ndarray, parts: Parts, draws: np.ndarray) -> list[dict[str, Any]]:
-    """Mean of every column and its interval under resampled users.
+    """Compute the mean of every column and its interval under resampled users.
 
     Args:
         values: [T, C], NaN where a part has no value.
@@ -62,8 +62,8 @@ def intervals(values: np.ndarray, parts: Parts, draws: np.ndarray) -> list[dict[
         draws: [U, R] how often each user is in each replicate.
 
     Returns:
-        C times `mean`, `low`, `high`, `users` (how many have a value) and `largest_user` (the share of the weight that
-        the user with the most has); None where there is none. No interval under `LEAST_USERS` users.
+        For each of C columns: `mean`, `low`, `high`, `users` (how many have a value) and `largest_user` (the largest
+        share of the weight that one user has); None where undefined. No interval under `LEAST_USERS` users.
 
     Example:
         >>> parts = Parts(np.arange(20), np.arange(20), np.ones(20))
@@ -82,24 +82,24 @@ def intervals(values: np.ndarray, parts: Parts, draws: np.ndarray) -> list[dict[
 
 
 def _by_user(values: np.ndarray, user: np.ndarray, users: int) -> np.ndarray:
-    """Sums by user: [T, C] -> [U, C]."""
+    """Sum by user: [T, C] -> [U, C]."""
     return np.stack([np.bincount(user, column, minlength=users) for column in values.T], axis=1)
 
 
 def _interval(above: np.ndarray, below: np.ndarray, means: np.ndarray) -> dict[str, Any]:
-    """One column: [U], [U], [R]."""
+    """Compute the interval of one column: [U], [U], [R]."""
     total, users = below.sum(), int((below > 0).sum())
     if not users:
         return {"mean": None, "low": None, "high": None, "users": 0, "largest_user": None}
-    told = {"mean": float(above.sum() / total), "low": None, "high": None}
+    out = {"mean": float(above.sum() / total), "low": None, "high": None}
     if users >= LEAST_USERS:
         low, high = percentile_interval(means, expanded(float(total**2 / (below**2).sum())))
-        told |= {} if np.isnan(low) else {"low": low, "high": high}
-    return {**told, "users": users, "largest_user": float(below.max() / total)}
+        out |= {} if np.isnan(low) else {"low": low, "high": high}
+    return {**out, "users": users, "largest_user": float(below.max() / total)}
 
 
 def expanded(users: float) -> float:
-    """The share of the replicates that an interval of so many equal users must hold to cover 95%.
+    """Return the share of the replicates that an interval of this many equal users must hold to cover 95%.
 
     Example:
         >>> round(expanded(20), 4), round(expanded(1e6), 4)
@@ -112,7 +112,7 @@ def expanded(users: float) -> float:
 
 
 def shown(gain: Mapping[str, Any] | None, digits: int = 3) -> str:
-    """A gain with its interval, or why there is none.
+    """Format a gain with its interval, or the reason why there is none.
 
     >>> shown({"mean": 0.2, "low": 0.1, "high": 0.3, "users": 40, "largest_user": 0.25})
     '+0.200 [+0.100, +0.300]'
@@ -128,7 +128,7 @@ def shown(gain: Mapping[str, Any] | None, digits: int = 3) -> str:
 
 
 def verdict(gain: Mapping[str, Any], better: str, worse: str, neither: str) -> str:
-    """Say in words what an interval allows to claim; under `LEAST_USERS` users why it allows nothing."""
+    """Say in words what an interval allows to claim; under `LEAST_USERS` users, say why it allows nothing."""
     if gain["low"] is None:
         few = gain["users"] < LEAST_USERS
         return "too few users for an interval" + (f" ({gain['users']} of {LEAST_USERS})" if few else "")
@@ -138,12 +138,12 @@ def verdict(gain: Mapping[str, Any], better: str, worse: str, neither: str) -> s
 
 
 def crowd(gain: Mapping[str, Any] | None) -> list[str]:
-    """Two cells of a table: how many users are behind a figure, and the share of the largest of them."""
+    """Return two table cells: the number of users behind a figure, and the largest share of one user."""
     if gain is None or not gain["users"]:
         return ["0", NOTHING]
     return [f"{gain['users']:,}", percent(gain["largest_user"])]
 
 
 def people(users: int) -> str:
-    """How many users, in words."""
+    """Format a number of users."""
     return f"{users:,} user" + ("" if users == 1 else "s")

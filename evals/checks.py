@@ -1,4 +1,4 @@
-"""Gains as they may be shown, and the checks that must hold before one is claimed."""
+"""Gains, and the checks that must hold before a gain is claimed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from evals.words import CONSTANT, Verdict, interval, signed, verdict_on, without
 
 
 def gain_of(result: Mapping[str, Any], arm: str, control: str, segment: str, metric: str) -> Mapping[str, float | None]:
-    """Take one gain of a result; without its interval where there should be none, though an older result has one.
+    """Return one gain of a result, without its interval where there should be none (older results may have one).
 
     Args:
         result: What `evals.evaluate.evaluate` returned.
-        arm: Whose gain.
-        control: Over what.
-        segment: On which rows.
-        metric: In what.
+        arm: The arm.
+        control: The control that the gain is over.
+        segment: Name of the segment.
+        metric: Name of the metric.
 
     Returns:
         mean, low and high.
@@ -37,22 +37,22 @@ class Check:
     segment: str
     """Name of the segment."""
     gain: str
-    """Mean, as shown, with its metric."""
+    """Formatted mean with its metric."""
     interval: str
-    """Low and high, as shown; or why there is none."""
+    """Formatted low and high, or the reason why there is no interval."""
     verdict: Verdict
-    """Whether it holds: better."""
+    """`better` if the check holds."""
 
 
 def checks(result: Mapping[str, Any], subject: str | None) -> list[Check]:
-    """What must hold before a gain is claimed: base beats a constant, the main arm beats wrong knowledge.
+    """List what must hold before a gain is claimed: base beats a constant, the main arm beats wrong knowledge.
 
     Args:
         result: What `evals.evaluate.evaluate` returned.
-        subject: The arm that the conclusion is about; None where there is none.
+        subject: The arm that the conclusion is about; None if there is none.
 
     Returns:
-        Those whose arms were trained, overall and on cold rows with knowledge.
+        The checks whose arms were trained, overall and on cold rows with knowledge.
     """
     found = []
     if CONSTANT in result["gains"].get("base", {}):

@@ -1,4 +1,4 @@
-"""A comparison of arms: which rows are compared, who of them sees a model's answer, and what came out."""
+"""A comparison of arms: which rows are compared, which of them see a model's answer, and the result."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -24,10 +24,10 @@ COLD_BELOW = 5
 
 
 def windows_of(events: pl.DataFrame, cuts: Sequence[float]) -> list[np.ndarray]:
-    """The parts of all samples at each cut of rolling time, the first one for choosing settings; none without cuts.
+    """Return the parts of all samples at each cut of rolling time, the first for choosing settings; empty without cuts.
 
-    A window whose training rows or whose test rows do not hold both labels is left out, and so are all without the
-    first one: on so short a log nothing can be trained or judged.
+    A window is left out if its training or its test rows lack one of the labels; all are left out if the first one is,
+    because nothing can be trained or evaluated on such a short log.
 
     Args:
         events: Canonical events with their label, one sample each.
@@ -49,12 +49,11 @@ def segments_of_test(samples: Samples, knows: np.ndarray, cutoff: np.datetime64 
     Args:
         samples: N samples.
         knows: [N] bool, the samples that see a model's answer about their item.
-        cutoff: The moment up to which the model that answered knows the world, in UTC; None where nobody says.
+        cutoff: The time until which the answering model knows the world, in UTC; None if unknown.
 
     Returns:
         Name -> [n] bool over the n test rows: all, warm, cold, cold_with_knowledge; and before_cutoff and after_cutoff
-        where a test row is strictly later than the cutoff. Where none is, all rows are before it, and a segment would
-        repeat them.
+        if a test row is strictly later than the cutoff (otherwise before_cutoff would equal all).
     """
     test, cold = samples.part == PARTS.index("test"), cold_rows(samples)
     masks = {"all": np.ones(len(cold), dtype=bool), "warm": ~cold, "cold": cold, "cold_with_knowledge": cold & knows}
@@ -66,13 +65,13 @@ def segments_of_test(samples: Samples, knows: np.ndarray, cutoff: np.datetime64 
 
 
 def cold_rows(samples: Samples) -> np.ndarray:
-    """Samples whose item has fewer than 5 training events: [N] bool."""
+    """Find the samples whose item has fewer than 5 training events: [N] bool."""
     train = samples.part == PARTS.index("train")
     return np.bincount(samples.item[train], minlength=len(samples.item_ids))[samples.item] < COLD_BELOW
 
 
 def coverage(samples: Samples, knows: np.ndarray) -> dict[str, float]:
-    """Share of all samples, of the test rows and of the cold test rows that see a row of knowledge.
+    """Compute the share of all samples, of test rows and of cold test rows that see a row of knowledge.
 
     Args:
         samples: N samples.
@@ -84,7 +83,7 @@ def coverage(samples: Samples, knows: np.ndarray) -> dict[str, float]:
 
 
 def about_what(task: str, techniques: Mapping[str, Task]) -> str | None:
-    """What rows of a technique, or of a part of its answers, are about; None for one that is not here any more."""
+    """Return what the rows of a technique, or of a part of its answers, are about; None if it no longer exists."""
     technique = techniques.get(technique_of(task))
     return technique.entity if technique else None
 
@@ -92,8 +91,8 @@ def about_what(task: str, techniques: Mapping[str, Task]) -> str | None:
 def encodings_of_tasks(vectors: Iterable[VectorName], techniques: Mapping[str, Task]) -> dict[str, str]:
     """Technique -> one encoder of its text, of all whose rows are looked up by a sample's item or user.
 
-    Which rows a technique has does not depend on the encoder: one encoding of each is enough. Rows about events are
-    shown, if at all, to all.
+    The rows of a technique do not depend on the encoder, so one encoding of each is enough. Rows about events can be
+    shown to all samples and are left out.
 
     Args:
         vectors: Names of a release's vectors.
@@ -103,15 +102,15 @@ def encodings_of_tasks(vectors: Iterable[VectorName], techniques: Mapping[str, T
 
 
 def who_knows(knowledge: Iterable[tuple[str, Knowledge]], samples: Samples) -> dict[str, np.ndarray]:
-    """Technique -> [N] bool: the samples that see a row about their item or their user."""
+    """Map each technique to [N] bool: the samples that see a row about their item or their user."""
     return {task: knowledge_view(rows, samples).rows >= 0 for task, rows in knowledge}
 
 
 def known_items(knows: Mapping[str, np.ndarray], techniques: Mapping[str, Task], rows: int) -> np.ndarray:
-    """The samples that see a model's answer about their item.
+    """Find the samples that see a model's answer about their item.
 
     Args:
-        knows: As `who_knows` gives it.
+        knows: From `who_knows`.
         techniques: All techniques by name.
         rows: N, the number of samples.
 
@@ -129,12 +128,12 @@ def known_items(knows: Mapping[str, np.ndarray], techniques: Mapping[str, Task],
 
 
 def compared_rows(samples: Samples, known: np.ndarray, cutoff: np.datetime64 | None) -> pl.DataFrame:
-    """The test rows of the split: label, user, and segment_NAME of each segment.
+    """Return the test rows of the split: label, user, and a column segment_NAME for each segment.
 
     Args:
         samples: All samples.
-        known: [N] bool, who sees a model's answer about the item.
-        cutoff: Until when the model knows the world; None when that is unknown.
+        known: [N] bool, the samples that see a model's answer about their item.
+        cutoff: The time until which the model knows the world; None if unknown.
     """
     test, segments = samples.part == PARTS.index("test"), segments_of_test(samples, known, cutoff)
     columns = {"label": samples.label[test], "user": samples.user[test]}
@@ -144,7 +143,7 @@ def compared_rows(samples: Samples, known: np.ndarray, cutoff: np.datetime64 | N
 def rolling_rows(
     samples: Samples, windows: Sequence[np.ndarray], known: np.ndarray, cutoff: np.datetime64 | None
 ) -> pl.DataFrame:
-    """The test rows of all windows of rolling time, pooled; as `compared_rows`."""
+    """Return the pooled test rows of all windows of rolling time, as from `compared_rows`."""
     by_window = [compared_rows(replace(samples, part=window), known, cutoff) for window in windows]
     pooled = pl.concat(by_window, how="diagonal")
     # A window without a row after the cutoff has no such segments: all of its rows are before it.
@@ -155,7 +154,7 @@ def rolling_rows(
 def noted_rows(
     samples: Samples, windows: Sequence[np.ndarray], knows: Mapping[str, np.ndarray], cutoff: np.datetime64 | None
 ) -> dict[str, Any]:
-    """What a run notes of the rows it compares: shares that see each technique, cuts, years, rows after the cutoff."""
+    """Collect facts about the compared rows: shares that see each technique, cuts, years, rows after the cutoff."""
     times = samples.time[samples.part == PARTS.index("test")]
     after = float((times > cutoff).mean()) if cutoff is not None and len(times) else 0.0
     return {
@@ -167,7 +166,7 @@ def noted_rows(
 
 
 def _cut(samples: Samples, window: np.ndarray) -> dict[str, Any]:
-    """What is said of one cut of rolling time."""
+    """Collect facts about one cut of rolling time."""
     train, test = (window == PARTS.index(name) for name in ("train", "test"))
     return {
         "share": float(train.mean()),
@@ -185,13 +184,13 @@ def noted_data(
     shares: tuple[float, float],
     model: str,
 ) -> dict[str, Any]:
-    """What the page says of the data and the model, by heading.
+    """Return facts about the data and the model for the page, by heading.
 
     Args:
         samples: All samples.
-        rating_at_least: The least rating that counts as a click; None where labels are given.
+        rating_at_least: The lowest rating that counts as a click; None if labels are given.
         split_by: How events are split.
-        shares: Of training and of validation.
+        shares: Shares of training and of validation.
         model: The model without knowledge, in words.
     """
     counts = np.bincount(samples.part, minlength=len(PARTS))
@@ -210,7 +209,7 @@ def noted_data(
 
 
 def scores_of(rows: pl.DataFrame, probabilities: Mapping[str, np.ndarray]) -> Scores:
-    """Every arm's predictions ([S, N] each) of compared rows."""
+    """Combine compared rows with every arm's predictions ([S, N] each)."""
     names = [name for name in rows.columns if name.startswith("segment_")]
     segments = {name.removeprefix("segment_"): rows[name].to_numpy() for name in names}
     return Scores(rows["label"].to_numpy(), rows["user"].to_numpy(), segments, probabilities)
@@ -223,13 +222,13 @@ def compare_arms(
 
     Args:
         scores: Predictions of the split's test rows.
-        rolling: The same of rolling time; None where there are no cuts.
-        cuts: What was noted of each cut.
-        progress: Gets the number of predictions that have been resampled.
+        rolling: The same for rolling time; None without cuts.
+        cuts: Facts about each cut.
+        progress: Called with the number of resampled predictions.
 
     Returns:
-        The result, as `evals.evaluate` gives it for the split, with the same of rolling time under `rolling` (None
-        where there are no cuts), and under `conclusion` what holds in both.
+        The result of `evals.evaluate` for the split, with the same for rolling time under `rolling` (None without
+        cuts), and under `conclusion` what holds in both.
     """
     result = evaluate(scores, progress=progress)
     other = None if rolling is None else evaluate(rolling, progress=progress) | {"cuts": list(cuts)}

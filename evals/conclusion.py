@@ -1,8 +1,8 @@
 """The conclusion: a few plain sentences that say no more than the intervals allow.
 
-An arm is called better than a control only where the whole interval of the gain lies above 0 and, where they were
-trained, the arm is better than its shuffled and random twins too. Nothing is claimed where the base does not beat a
-constant, and a gain counts as one only when it holds in both protocols.
+An arm is called better than a control only if the whole interval of the gain lies above 0 and the arm is also better
+than its shuffled and random twins, if these were trained. Nothing is claimed if the base does not beat a constant, and
+a gain counts only if it holds in both protocols.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ from evals.words import (
 )
 
 SUBJECT = "knowledge"
-"""The arm that the conclusion is about, where there is one of this name."""
+"""The arm that the conclusion is about, if it was trained."""
 TOLD = ("all", "cold_with_knowledge")
-"""Segments that the conclusion tells of."""
+"""Segments that the conclusion reports."""
 
 Gain = Mapping[str, float | None]
 Against = Mapping[str, Mapping[str, Mapping[str, Gain]]]
@@ -38,7 +38,7 @@ NO_GAIN: Gain = {"mean": None, "low": None, "high": None}
 
 
 def subject_of(arms: Sequence[str], controls: Sequence[str]) -> str | None:
-    """Choose the arm that the conclusion is about: `knowledge`, or the last arm that is no control of any kind."""
+    """Choose the arm that the conclusion is about: `knowledge`, or the last arm that is not a control."""
     never = {*controls, CONSTANT, *GUARDS, *(own for arm in arms for own in own_controls(arm, arms))}
     others = [arm for arm in arms if arm not in never]
     if SUBJECT in others:
@@ -47,13 +47,13 @@ def subject_of(arms: Sequence[str], controls: Sequence[str]) -> str | None:
 
 
 def guards_of(subject: str, against: Against) -> list[str]:
-    """Arms of wrong knowledge that the subject must beat before a gain is claimed; those that were trained."""
+    """Return the trained arms of wrong knowledge that the subject must beat before a gain is claimed."""
     own = own_controls(subject, against)
     return [name for name in against if name in GUARDS or (name in own and not name.endswith("-facts"))]
 
 
 def conclude(gains: Gains, segments: Segments, controls: Sequence[str]) -> str:
-    """Say what was shown about the main arm's AUC, overall and on cold rows with knowledge.
+    """Write what was shown about the main arm's AUC, overall and on cold rows with knowledge.
 
     Args:
         gains: Gains of every arm over the controls that were trained.
@@ -61,8 +61,8 @@ def conclude(gains: Gains, segments: Segments, controls: Sequence[str]) -> str:
         controls: Names of the control arms, trained or not.
 
     Returns:
-        Sentences that claim a gain only where the whole interval is above 0, each number with its interval and the
-        users it comes from.
+        Sentences that claim a gain only if the whole interval is above 0, each figure with its interval and its
+        number of users.
     """
     subject = subject_of(list(gains), controls)
     if subject is None:
@@ -76,8 +76,8 @@ def conclude(gains: Gains, segments: Segments, controls: Sequence[str]) -> str:
         f"{subject}, over all {_rows(segments, 'all', 'test rows')}: {_compare(subject, against, segments, 'all')}."
     ]
     if "cold_with_knowledge" in segments:
-        told = _compare(subject, against, segments, "cold_with_knowledge")
-        parts.append(f"On the {_rows(segments, 'cold_with_knowledge', 'cold rows with knowledge')}: {told}.")
+        cold = _compare(subject, against, segments, "cold_with_knowledge")
+        parts.append(f"On the {_rows(segments, 'cold_with_knowledge', 'cold rows with knowledge')}: {cold}.")
     if not {"facts", f"{subject}-facts"} & set(against):
         parts.append("There is no facts control, so a gain may come from the prompt's facts alone.")
     return _sentence(" ".join(parts))
@@ -86,15 +86,15 @@ def conclude(gains: Gains, segments: Segments, controls: Sequence[str]) -> str:
 def conclude_both(
     split: Mapping[str, Any], rolling: Mapping[str, Any] | None, split_name: str = "the configured split"
 ) -> str:
-    """Say what each protocol shows, and which gains hold in both.
+    """Write what each protocol shows, and which gains hold in both.
 
     Args:
         split: What `evals.evaluate.evaluate` returned for the configured split.
-        rolling: The same for the pooled rows of rolling time; None where it was not run.
-        split_name: What the first protocol is called.
+        rolling: The same for the pooled rows of rolling time; None if it was not run.
+        split_name: Name of the first protocol.
 
     Returns:
-        A line of one or two sentences a protocol and a last one, which claims only what both claim.
+        A line of one or two sentences per protocol, and a last line that claims only what both claim.
     """
     first = conclude(split["gains"], split["segments"], split["controls"])
     if rolling is None:
@@ -102,12 +102,12 @@ def conclude_both(
     second = conclude(rolling["gains"], rolling["segments"], rolling["controls"])
     cuts = len(rolling.get("cuts") or ())
     name = f"rolling time ({cuts} cuts)" if cuts else "rolling time"
-    told = [f"By {split_name}: {_inside(first, split)}", f"By {name}: {_inside(second, rolling)}"]
-    return "\n".join([*told, _in_both(split, rolling)])
+    lines = [f"By {split_name}: {_inside(first, split)}", f"By {name}: {_inside(second, rolling)}"]
+    return "\n".join([*lines, _in_both(split, rolling)])
 
 
 def claims(result: Mapping[str, Any]) -> set[tuple[str, str]]:
-    """What a result allows to call better: (segment, control) pairs of its subject."""
+    """Return the (segment, control) pairs for which the subject may be called better."""
     gains, segments = result["gains"], result["segments"]
     subject = subject_of(list(gains), result["controls"])
     if subject is None or _no_model(gains, segments) is not None:
@@ -123,7 +123,7 @@ def claims(result: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 
 def compared_with(subject: str, against: Against) -> list[str]:
-    """The controls that a gain is told over: neither wrong knowledge nor the constant."""
+    """Return the controls over which gains are reported: neither wrong knowledge nor the constant."""
     guards = guards_of(subject, against)
     return [name for name in against if name != CONSTANT and name not in guards]
 
@@ -133,16 +133,16 @@ def _in_both(split: Mapping[str, Any], rolling: Mapping[str, Any]) -> str:
     shared = claims(split) & claims(rolling) if one == other else set()
     if not shared:
         return "No gain holds in both."
-    told = []
+    parts = []
     for segment in TOLD:
         controls = compared_with(str(one), split["gains"][one])
         if names := [_name(control) for control in controls if (segment, control) in shared]:
-            told.append(f"{'over' if segment == 'all' else 'on'} {segment_name(segment)} better than {_and(names)}")
-    return f"What holds in both: {', and '.join(told)}."
+            parts.append(f"{'over' if segment == 'all' else 'on'} {segment_name(segment)} better than {_and(names)}")
+    return f"What holds in both: {', and '.join(parts)}."
 
 
 def _no_model(gains: Gains, segments: Segments) -> str | None:
-    """Say that the base is no model at all, where it does not beat a constant that was trained; else None."""
+    """Say that the base is not shown to beat the constant, if that was trained; None if it does."""
     gain = gains.get("base", {}).get(CONSTANT, {}).get("all", {}).get("logloss")
     if gain is None or verdict_on(gain, higher_is_better=False) == "better":
         return None
@@ -160,7 +160,7 @@ def _rows(segments: Segments, name: str, what: str) -> str:
 
 
 def _unguarded(subject: str, against: Against, segment: str) -> list[str]:
-    """Guards that the subject is not shown to beat."""
+    """Return the guards that the subject is not shown to beat."""
     guards = guards_of(subject, against)
     return [guard for guard in guards if verdict_on(_auc(against, guard, segment)) != "better"]
 
@@ -180,8 +180,8 @@ def _compare(subject: str, against: Against, segments: Segments, segment: str) -
     for i, clause in enumerate(clauses[1:], start=1):
         text += (" and " if verdicts[i] == verdicts[i - 1] else ", but ") + clause
     if unguarded:
-        told = _and([f"{_name(name)} ({_figures(_auc(against, name, segment))})" for name in unguarded])
-        text += f"; yet not shown to be better than {told}, so that nothing is put down to what the texts say"
+        names = _and([f"{_name(name)} ({_figures(_auc(against, name, segment))})" for name in unguarded])
+        text += f"; but not shown to be better than {names}, so the gain may not come from the content of the texts"
     return text
 
 
@@ -219,7 +219,7 @@ def _sentence(text: str) -> str:
 
 
 def _inside(text: str, result: Mapping[str, Any]) -> str:
-    """A conclusion after a colon: a name of an arm or an article is no beginning of a sentence there."""
+    """Lower the first letter of a conclusion that follows a colon, unless it is the name of an arm."""
     subject = subject_of(list(result["gains"]), result["controls"])
     if subject is not None and text.startswith(_sentence(subject)):
         return subject + text[len(subject) :]

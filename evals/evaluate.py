@@ -1,4 +1,4 @@
-"""Evaluation of all arms: scores, checked; metrics by segment and seed; gains over the controls with intervals."""
+"""Evaluates all arms: checked scores, metrics by segment and seed, gains over the controls with intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from evals.words import CONTROLS, own_controls, too_few, too_few_of_a_label
 
 @dataclass(frozen=True)
 class Scores:
-    """Predictions of all arms on the same N test rows, S training seeds an arm.
+    """Predictions of all arms on the same N test rows, with S training seeds per arm.
 
     Raises:
         CheckFailed: Shapes differ, a label is not 0 or 1, or a probability is not between 0 and 1.
@@ -34,20 +34,20 @@ class Scores:
     label: np.ndarray
     """[N] float32, 0 or 1."""
     user: np.ndarray
-    """[N] int64: whose row it is; intervals resample users."""
+    """[N] int64: the user of each row; intervals resample users."""
     segments: Mapping[str, np.ndarray]
     """Name -> [N] bool: the rows of a segment (all, warm, cold, cold_with_knowledge); segments may overlap."""
     probabilities: Mapping[str, np.ndarray]
     """Arm -> [S, N] float32: predicted probability of label 1; the same seeds in the same order in every arm."""
 
     def __post_init__(self) -> None:
-        """Check everything, so that the metrics need not."""
+        """Check everything, so that the metrics need no checks."""
         rows = len(self.label)
         faults = []
         if not np.isin(self.label, (0, 1)).all():
             faults.append("label: must be 0 or 1 everywhere")
         if self.user.shape != (rows,):
-            faults.append(f"user: has shape {self.user.shape}, must be ({rows:,},) as the labels")
+            faults.append(f"user: has shape {self.user.shape}, must be ({rows:,},) like the labels")
         for name, chosen in self.segments.items():
             if chosen.shape != (rows,) or chosen.dtype != np.bool_:
                 faults.append(f"segment {name}: is {chosen.dtype} of shape {chosen.shape}, must be bool of ({rows:,},)")
@@ -95,24 +95,24 @@ def evaluate(
 
     Args:
         scores: Predictions on the test rows.
-        controls: Arms that gains are measured against; those that were not trained are left out. An arm that has
-            controls of its own (`llm-cf` has `llm-cf-random`) is measured against those too.
+        controls: Arms to measure gains against; untrained ones are left out. An arm with its own controls (`llm-cf` has
+            `llm-cf-random`) is measured against those too.
         replicates: Replicates of the bootstrap.
-        seed: Seed of the bootstrap; the result depends on it and on the scores alone.
-        progress: Told how many predictions (arm, segment, seed) have been resampled.
+        seed: Seed of the bootstrap; the result depends only on it and on the scores.
+        progress: Called with the number of resampled predictions (arm, segment, seed).
 
     Returns:
         A dict ready for JSON, None where a number is undefined:
 
         - `arms`: arm -> segment -> metric -> `mean` and `sd` over seeds (one degree of freedom less), `values` by seed;
-          `ece` has a `floor` beside them, what a calibrated model with these predictions would show on average;
+          `ece` also has a `floor`, the average value for a calibrated model with these predictions;
         - `gains`: arm -> control -> segment -> metric -> `mean`, `low`, `high` of metric(arm) - metric(control); low
-          and high are None for a metric that has no interval and in a segment with `no_interval`;
+          and high are None for a metric without interval and in a segment with `no_interval`;
         - `conclusion`: a sentence or two;
-        - `segments`: segment -> `rows`, `positives`, `users`, `largest_user_share` (rows of the user who has most of
-          them, as a share) and `no_interval` (why there is none, such as too few users; None where there is one);
+        - `segments`: segment -> `rows`, `positives`, `users`, `largest_user_share` (the largest share of
+          the rows that one user has) and `no_interval` (why there is none, such as too few users; else None);
         - `bootstrap`: `replicates`, `seed`, `level`, and `unit`, what is resampled;
-        - `controls`: control arms that were trained; `seeds`: training seeds an arm.
+        - `controls`: trained control arms; `seeds`: training seeds per arm.
     """
     user, users = scores.user_codes()
     draws = draw(users, scores.seeds, replicates, seed)
@@ -145,7 +145,7 @@ def evaluate(
 
 
 def _measure(scores: Scores, user: np.ndarray, draws: Draws, progress: Progress) -> tuple[Table, Table]:
-    """Metrics of the rows as they are, [S], and under every replicate, [S, R]."""
+    """Compute metrics of the original rows, [S], and under every replicate, [S, R]."""
     points: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     resampled: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     total = len(scores.probabilities) * len(scores.segments) * scores.seeds
@@ -191,7 +191,7 @@ def _gains(
 def _summaries(
     scores: Scores, arm: str, by_segment: Mapping[str, Mapping[str, np.ndarray]]
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Segment -> metric -> what is told of one arm."""
+    """Summarise one arm: segment -> metric -> summary."""
     out: dict[str, dict[str, dict[str, Any]]] = {}
     for segment, metrics in by_segment.items():
         out[segment] = {metric: _summary(values) for metric, values in metrics.items()}
@@ -206,7 +206,7 @@ def _summary(values: np.ndarray) -> dict[str, Any]:
 
 
 def _effective(scores: Scores, user: np.ndarray, chosen: np.ndarray) -> float:
-    """Number of equal users behind a segment: that of its rarer label, if it is smaller, for an AUC rests on pairs."""
+    """Return the number of equal users behind a segment, or behind its rarer label if smaller: an AUC needs both."""
     masks = (chosen, *(chosen & (scores.label == label) for label in (0, 1)))
     return min(effective_users(np.bincount(user[mask])) for mask in masks)
 

@@ -1,7 +1,7 @@
-"""Geometry of the report's figures: numbers to percentages of a drawing that the template fills and the reader scales.
+"""Geometry of the report's figures: converts numbers to percentages of a drawing, which the template fills.
 
-Every drawing is inline SVG whose coordinates are percentages: it fits a telephone and a wide screen without its text
-shrinking, takes its colours from the page (light, dark, print) and needs no script and no file.
+Every drawing is inline SVG with coordinates in percent: it fits a phone and a wide screen without shrinking its text,
+takes its colours from the page (light, dark, print) and needs no script and no file.
 """
 
 import math
@@ -41,7 +41,7 @@ class Scale:
     """Round values within."""
 
     def at(self, value: float) -> float:
-        """Place a value, in percent of the axis."""
+        """Return the position of a value, in percent of the axis."""
         return round(100 * (value - self.low) / (self.high - self.low), 3)
 
 
@@ -50,38 +50,38 @@ class Line:
     """One interval of a forest plot."""
 
     arm: str
-    """Whose gain."""
+    """Name of the arm."""
     gain: str
-    """Mean, as shown."""
+    """Formatted mean."""
     interval: str
-    """Low and high, as shown."""
+    """Formatted low and high."""
     verdict: Verdict
     """What may be claimed."""
     at: tuple[float, float, float] | None
-    """Low, mean and high in percent of the axis; None where there is no interval."""
+    """Low, mean and high in percent of the axis; None without an interval."""
 
 
 @dataclass(frozen=True)
 class Forest:
-    """Gains over one control, by segment, on the axis that all controls of the metric share."""
+    """Gains over one control, by segment, on an axis shared by all controls of the metric."""
 
     control: str
     """The control arm."""
     groups: tuple[tuple[str, tuple[Line, ...]], ...]
-    """Segment and its lines."""
+    """Segments and their lines."""
     zero: float
-    """Where no gain is, in percent."""
+    """Position of zero gain, in percent."""
     ticks: tuple[tuple[float, str], ...]
-    """Percent and text of the axis' ticks."""
+    """Position in percent and text of each tick."""
 
 
 def scale(values: Sequence[float], ticks: int = 5, padding: float = 0.05) -> Scale:
     """Make an axis that holds all values.
 
     Args:
-        values: What is to be shown; with none the axis goes from 0 to 1.
-        ticks: About how many ticks there shall be.
-        padding: Room on both sides, as a share of the range.
+        values: The values to show; without any, the axis goes from 0 to 1.
+        ticks: Approximate number of ticks.
+        padding: Space on both sides, as a share of the range.
 
     Returns:
         An axis whose ticks are 1, 2 or 5 times a power of ten apart.
@@ -98,7 +98,7 @@ def scale(values: Sequence[float], ticks: int = 5, padding: float = 0.05) -> Sca
 
 
 def _ticks(axis: Scale, sign: bool = False, every: int = 1) -> tuple[tuple[float, str], ...]:
-    """Percent and text of every tick, the text with the digits it needs; only every so manieth from 0 on has a text."""
+    """Return position in percent and text of every tick; only every `every`th tick, counted from 0, has a text."""
     step = min((b - a for a, b in zip(axis.ticks, axis.ticks[1:], strict=False)), default=1.0)
     digits = max(0, -math.floor(math.log10(step * every) + 1e-9))
     texts = ["0" if tick == 0 else signed(tick, digits) if sign else fixed(tick, digits) for tick in axis.ticks]
@@ -111,16 +111,16 @@ def _ticks(axis: Scale, sign: bool = False, every: int = 1) -> tuple[tuple[float
 def forests(
     result: Mapping[str, Any], metric: str, arms: Sequence[str], beside: Sequence[Mapping[str, Any]] = ()
 ) -> list[Forest]:
-    """Lay out the gains of one metric over every control but wrong knowledge and the constant, which are checks.
+    """Lay out the gains of one metric over every control, except wrong knowledge and the constant, which are checks.
 
     Args:
         result: What `evals.evaluate.evaluate` returned.
         metric: Name of the metric.
-        arms: Arms in the order of display; a constant has no line, which would stretch the axis for nothing.
-        beside: Results that are shown beside this one, on the same axis.
+        arms: Arms in display order; the constant gets no line, because it would stretch the axis.
+        beside: Results shown beside this one, on the same axis.
 
     Returns:
-        One forest plot a control, all on one axis.
+        One forest plot per control, all on one axis.
     """
     axis = scale([0.0, *(value for one in (result, *beside) for value in _bounds(one, metric))], ticks=7)
     lines = [arm for arm in arms if arm != CONSTANT]
@@ -149,7 +149,7 @@ def forests(
 
 
 def _bounds(result: Mapping[str, Any], metric: str) -> list[float]:
-    """Ends of all intervals that are drawn."""
+    """Return the ends of all drawn intervals."""
     gains = (
         gain_of(result, arm, control, segment, metric)
         for arm, by_control in result["gains"].items()
@@ -167,10 +167,10 @@ def _line(arm: str, gain: Mapping[str, float | None], axis: Scale, better: bool)
 
 
 def headline(result: Mapping[str, Any], subject: str | None) -> list[dict[str, Any]]:
-    """Choose the main arm's gains in AUC that the report opens with: each control, overall and cold with knowledge.
+    """Return the main arm's AUC gains at the top of the report: over each control, overall and cold with knowledge.
 
-    A gain that the conclusion does not claim, because wrong texts do as well or the base beats no constant, is not
-    shown as one here either.
+    A gain that the conclusion does not claim (because wrong texts do as well, or the base does not beat the constant)
+    is not marked as better here either.
     """
     if subject is None:
         return []
@@ -180,26 +180,26 @@ def headline(result: Mapping[str, Any], subject: str | None) -> list[dict[str, A
             if segment in ("all", "cold_with_knowledge") and lines:
                 counts = result["segments"][segment]
                 where = {"segment": segment_name(segment), "control": forest.control, "rows": counts["rows"]}
-                told = {"whose": whose(counts), "why": without_interval(counts)}
+                about = {"whose": whose(counts), "why": without_interval(counts)}
                 line = lines[0]
                 if line.verdict == "better" and (segment, forest.control) not in claimed:
                     line = replace(line, verdict="none")
-                cards.append({**where, **told, "line": line, "zero": forest.zero})
+                cards.append({**where, **about, "line": line, "zero": forest.zero})
     return sorted(cards, key=lambda card: card["segment"])
 
 
 def calibration_curves(
     scores: Scores, segment: str = "all", bins: int = BINS
 ) -> dict[str, list[tuple[float, float, int]]]:
-    """Points of every arm's reliability curve, for `ReportContext.calibration`.
+    """Compute the points of every arm's reliability curve, for `ReportContext.calibration`.
 
     Args:
         scores: Predictions on the test rows.
-        segment: Rows to take.
-        bins: Equal-count bins.
+        segment: Name of the segment.
+        bins: Number of equal-count bins.
 
     Returns:
-        Arm -> (predicted, observed, predictions): the predictions of all seeds together, so a row counts once a seed.
+        Arm -> (predicted, observed, predictions) over all seeds together, so a row counts once per seed.
     """
     chosen = scores.segments[segment]
     label = np.tile(scores.label[chosen], scores.seeds)
@@ -216,15 +216,15 @@ class Curve:
     """One arm's reliability curve."""
 
     arm: str
-    """Whose curve."""
+    """Name of the arm."""
     points: tuple[tuple[float, float], ...]
     """Predicted (percent from the left) and observed (percent from the bottom)."""
     lollipops: tuple[tuple[float, float], ...]
     """Predicted (percent from the left) and observed minus predicted (percent from the bottom of its own axis)."""
     widest: str
-    """The largest gap between observed and predicted, as shown."""
+    """The largest gap between observed and predicted, formatted."""
     table: tuple[tuple[str, str, str, str], ...]
-    """Predicted, observed, gap and predictions of each bin, as shown."""
+    """Predicted, observed, gap and number of predictions of each bin, formatted."""
 
 
 @dataclass(frozen=True)
@@ -232,13 +232,13 @@ class Calibration:
     """Reliability curves of all arms on shared axes."""
 
     curves: tuple[Curve, ...]
-    """One an arm."""
+    """One per arm."""
     ticks: tuple[tuple[float, str], ...]
-    """Percent and text of the ticks of the predicted and the observed rate."""
+    """Position in percent and text of the ticks of the predicted and the observed rate."""
     gap_ticks: tuple[tuple[float, str], ...]
-    """Percent and text of the ticks of observed minus predicted."""
+    """Position in percent and text of the ticks of observed minus predicted."""
     gap_zero: float
-    """Where no gap is, in percent."""
+    """Position of zero gap, in percent."""
 
 
 def calibration(curves: Mapping[str, Sequence[tuple[float, float, int]]], arms: Sequence[str]) -> Calibration:
@@ -246,7 +246,7 @@ def calibration(curves: Mapping[str, Sequence[tuple[float, float, int]]], arms: 
 
     Args:
         curves: Arm -> points of predicted rate, observed rate and predictions.
-        arms: Arms in the order of display; those without a curve are left out.
+        arms: Arms in display order; those without a curve are left out.
     """
     known = {arm: curves[arm] for arm in arms if curves.get(arm)}
     points = [point for of_arm in known.values() for point in of_arm]
@@ -277,10 +277,10 @@ def _curve(arm: str, points: Sequence[tuple[float, float, int]], axis: Scale, ga
 
 
 def strips(result: Mapping[str, Any], metric: str, arms: Sequence[str]) -> dict[str, dict[str, list[float]]]:
-    """Place every seed's value of a metric on one axis a segment; a constant, which stands far from all, has no place.
+    """Place every seed's value of a metric on one axis per segment; leave out the constant, which is far from the rest.
 
     Returns:
-        Segment -> arm -> percent of the axis, one a seed.
+        Segment -> arm -> positions in percent of the axis, one per seed.
     """
     out: dict[str, dict[str, list[float]]] = {}
     arms = [arm for arm in arms if arm != CONSTANT]

@@ -1,22 +1,21 @@
 """Intervals of a gain by a paired bootstrap over users and seeds.
 
 Users are drawn, not rows: the rows of one user share the user's taste, history and knowledge, so they are not
-independent, and intervals from drawn rows would be too narrow. Seeds are drawn too, because a gain that hangs on a
-lucky initialisation is no gain. Both arms get the same draws: what is easy or hard for both cancels out, and only their
-difference is left in the interval.
-A bootstrap of few users is too sure of itself: it knows no spread but that of the users it has, and takes the normal
-quantile where Student's is due. Its lengths to both sides are therefore stretched by `stretch`; unequal users count
-as the smaller number of equal ones that says as much (`effective_users`). `benchmarks/aa_test.py` measures how often
-noise is called a gain.
+independent, and intervals from drawn rows would be too narrow. Seeds are drawn too, because a gain that depends on a
+lucky initialisation is not a gain. Both arms get the same draws: what is easy or hard for both cancels out, and the
+interval is that of their difference.
+A bootstrap of few users gives too narrow intervals: it knows only the spread of the users it has, and uses the normal
+quantile where Student's is needed. Its lengths to both sides are therefore multiplied by `stretch`; unequal users count
+as a smaller number of equal users (`effective_users`). `benchmarks/aa_test.py` measures how often noise is called a
+gain.
 Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapters 8 and 13 (percentile interval);
-Hesterberg 2015, "What Teachers Should Know About the Bootstrap" (the expanded percentile interval: there the quantiles
-are moved, here the lengths, because a thousand replicates have no quantiles of a few in a hundred thousand).
+Hesterberg 2015, "What Teachers Should Know About the Bootstrap" (the expanded percentile interval: it moves the
+quantiles; here the lengths change, because a thousand replicates have no quantiles of a few in a hundred thousand).
 
-No row is ever copied: a resample is a column of weights, a user drawn twice counts every one of its rows twice, and
-every metric is written as sums over users or over rows in the order of their scores. `FUNCTIONS` of metrics.py on rows
-that are really repeated gives the same numbers (a test says so). The calibration error has no interval: it adds up
-sizes of gaps, and every resample adds noise of its own to each gap, so that its replicates lie above the truth and
-their interval misses it.
+No row is copied: a resample is a column of weights, a user drawn twice counts each of its rows twice, and every metric
+is a sum over users or over rows in the order of their scores. `FUNCTIONS` in metrics.py gives the same numbers on rows
+that are really repeated (tested). The calibration error has no interval: it adds up sizes of gaps, and every resample
+adds noise to each gap, so its replicates lie above the true value and their interval misses it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,7 +29,7 @@ from evals.metrics import METRICS, entropy, row_losses, user_aucs
 LEVEL = 0.95
 """Share of the replicates inside an interval."""
 LEAST_DEFINED = 0.9
-"""Share of the replicates that must have a value; with fewer, the segment is too small for an interval."""
+"""Share of the replicates that must have a value; otherwise the segment is too small for an interval."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +39,14 @@ class Draws:
     users: np.ndarray
     """[U, R] uint16: how often each user is in each replicate; a column sums to U."""
     seeds: np.ndarray
-    """[S, R] uint16: how often each training seed is; a column sums to S."""
+    """[S, R] uint16: how often each training seed is in each replicate; a column sums to S."""
 
 
 def draw(users: int, seeds: int, replicates: int, seed: int) -> Draws:
     """Draw users and seeds with replacement.
 
-    Every replicate has a generator of its own, made from the seed and its number, so the first hundred of a thousand
-    replicates are the hundred of a shorter run.
+    Every replicate has its own generator, made from the seed and its number, so the first hundred of a thousand
+    replicates equal those of a shorter run.
 
     Args:
         users: Number of users U with a test row.
@@ -68,11 +67,11 @@ def draw(users: int, seeds: int, replicates: int, seed: int) -> Draws:
 
 
 def replicate_gains(arm: np.ndarray, control: np.ndarray, draws: Draws) -> np.ndarray:
-    """Mean gain over the drawn seeds in every replicate.
+    """Compute the mean gain over the drawn seeds in every replicate.
 
     Args:
         arm: [S, R] a metric of the arm by seed under each replicate's users.
-        control: [S, R] the same of the control; seed by seed paired with the arm.
+        control: [S, R] the same for the control, paired with the arm by seed.
         draws: The draws.
 
     Returns:
@@ -82,13 +81,13 @@ def replicate_gains(arm: np.ndarray, control: np.ndarray, draws: Draws) -> np.nd
 
 
 def effective_users(rows: np.ndarray) -> float:
-    """Number of users with equally many rows that would say as much as these: 1 / sum of squared shares.
+    """Return the number of users with equal rows that give as much evidence: 1 / sum of squared shares.
 
     Args:
         rows: [U] rows of each user, not all 0.
 
     Returns:
-        1 to U; U where all have equally many.
+        1 to U; U if all have the same number.
 
     Source: Kish 1965, "Survey Sampling", section 11.7; as the effective number of clusters in Carter, Schnepel and
     Steigerwald 2017, "Asymptotic Behavior of a t-Test Robust to Cluster Heterogeneity".
@@ -97,33 +96,33 @@ def effective_users(rows: np.ndarray) -> float:
 
 
 def stretch(effective: float, level: float = LEVEL) -> float:
-    """By how much a percentile interval over so many users is too short: sqrt(n / (n - 1)) t(n - 1) / z.
+    """Return the factor by which a percentile interval over n users is too short: sqrt(n / (n - 1)) t(n - 1) / z.
 
-    The root undoes that a bootstrap's variance divides by n, the quantile of Student's distribution replaces the
-    normal one.
+    The root corrects for a bootstrap's variance, which divides by n; the quantile of Student's distribution replaces
+    the normal one.
 
     Args:
         effective: Number of equal users n, above 1.
         level: Share of the replicates inside the interval.
 
     Returns:
-        1 for endlessly many users; 1.096 for 20, 1.217 for 10.
+        1 for infinitely many users; 1.096 for 20, 1.217 for 10.
     """
     quantile = (1 + level) / 2
     return float(np.sqrt(effective / (effective - 1)) * stdtrit(effective - 1, quantile) / ndtri(quantile))
 
 
 def user_interval(gains: np.ndarray, mean: float, effective: float) -> tuple[float, float]:
-    """Interval of a gain from replicates over users, widened for their small number.
+    """Compute the interval of a gain from replicates over users, widened for small numbers of users.
 
     Args:
         gains: [R] gain of every replicate, with NaN where undefined.
-        mean: Gain of the rows as they are.
+        mean: Gain of the original rows.
         effective: Number of equal users.
 
     Returns:
-        Low and high, the lengths of the percentile interval to both sides of the mean stretched; NaN twice where there
-        is no percentile interval.
+        Low and high: the percentile interval, stretched to both sides of the mean; NaN twice if there is no percentile
+        interval.
     """
     low, high = percentile_interval(gains)
     factor = stretch(effective)
@@ -131,7 +130,7 @@ def user_interval(gains: np.ndarray, mean: float, effective: float) -> tuple[flo
 
 
 def percentile_interval(gains: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """Central interval of the replicates.
+    """Compute the central interval of the replicates.
 
     Replicates in which the metric is undefined (no row of one class was drawn) are left out; there are some only in
     tiny segments.
@@ -141,7 +140,7 @@ def percentile_interval(gains: np.ndarray, level: float = LEVEL) -> tuple[float,
         level: Share of the replicates inside.
 
     Returns:
-        Low and high; NaN twice where less than `LEAST_DEFINED` of the replicates have a value.
+        Low and high; NaN twice if less than `LEAST_DEFINED` of the replicates have a value.
     """
     known = gains[~np.isnan(gains)]
     if len(known) == 0 or len(known) < LEAST_DEFINED * len(gains):
@@ -151,15 +150,15 @@ def percentile_interval(gains: np.ndarray, level: float = LEVEL) -> tuple[float,
 
 
 RESAMPLED = tuple(name for name, metric in METRICS.items() if metric.no_interval is None)
-"""Metrics that have an interval."""
+"""Metrics with an interval."""
 CHUNK_CELLS = 2**17
-"""Rows times resamples worked on at once: 1 MB of float64 an array, which stays in a core's cache."""
+"""Rows times resamples processed at once: 1 MB of float64 per array, which stays in a core's cache."""
 
 
 def resampled_metrics(
     label: np.ndarray, probability: np.ndarray, user: np.ndarray, weights: np.ndarray
 ) -> Mapping[str, np.ndarray]:
-    """Every metric that has an interval, under every resample of users.
+    """Compute every metric that has an interval, under every resample of users.
 
     Args:
         label: [N], 0 or 1.
@@ -168,7 +167,7 @@ def resampled_metrics(
         weights: [U, R] whole numbers: how often each user is in each resample.
 
     Returns:
-        Metric -> [R] float64, NaN where a resample leaves it undefined.
+        Metric -> [R] float64, NaN where undefined.
     """
     users, resamples = weights.shape
     out = {name: np.full(resamples, np.nan) for name in RESAMPLED}
@@ -187,7 +186,7 @@ def resampled_metrics(
 
 
 def _user_sums(label: np.ndarray, probability: np.ndarray, user: np.ndarray, users: int) -> np.ndarray:
-    """Everything that adds up over a user's rows.
+    """Compute everything that is a sum over a user's rows.
 
     Returns:
         [5, U]: rows, positives, losses, rows of users with both labels, and the same times the user's AUC.
@@ -201,7 +200,7 @@ def _user_sums(label: np.ndarray, probability: np.ndarray, user: np.ndarray, use
 
 
 class _Ranking:
-    """Rows in the order of their scores, sorted once; P positives and M negatives."""
+    """Rows sorted once by score: P positives and M negatives."""
 
     def __init__(self, label: np.ndarray, probability: np.ndarray, user: np.ndarray) -> None:
         order = np.argsort(probability, kind="stable")
@@ -215,7 +214,7 @@ class _Ranking:
         self.ties = bool((self.below != self.below_or_equal).any())
 
     def right_pairs(self, weight: np.ndarray) -> np.ndarray:
-        """Weighted number of (positive, negative) pairs in the right order, ties half; [U, C] -> [C].
+        """Count the weighted (positive, negative) pairs in the right order, ties half; [U, C] -> [C].
 
         Whole numbers and halves below 2**53 in float64: exact.
         """

@@ -1,7 +1,7 @@
-"""Ranked lists, and the ranks of the items that their readers wanted: what every top-k measure is computed from.
+"""Ranked lists, and the ranks of the wanted items: the input of every top-k measure.
 
-Places of items are numbers from 0 to N - 1, ranks count from 0. Of equal scores the item with the lower place comes
-first, so that a list never depends on how a sort treats ties.
+Items have indices from 0 to N - 1 (called places), ranks count from 0. Among equal scores the item with the lower index
+comes first, so that a list never depends on how a sort treats ties.
 """
 
 from collections.abc import Iterator
@@ -10,32 +10,31 @@ from dataclasses import dataclass
 import numpy as np
 
 MISSED = np.iinfo(np.int64).max
-"""Rank of an item that a list does not name."""
+"""Rank of an item that is not in the list."""
 AT_ONCE = 512
-"""Wanted items whose ranks are counted together, so that all scores of their queries fit into memory."""
+"""Wanted items processed together, so that all scores of their queries fit into memory."""
 
 
 @dataclass(frozen=True)
 class Lists:
-    """What one model names for Q queries, and where its lists hold the T wanted items."""
+    """One model's lists for Q queries, and the ranks of the T wanted items in them."""
 
     ranking: np.ndarray
-    """[Q, m] int64: places of items, the best first, -1 behind the end of a shorter list; [Q, 0] where ranks are known
-    alone."""
+    """[Q, m] int64: item indices, best first, -1 after the end of a shorter list; [Q, 0] if only ranks are known."""
     row: np.ndarray
-    """[T] int64: the query of each wanted item; every query wants one at least, none twice."""
+    """[T] int64: the query of each wanted item; every query wants at least one, and none twice."""
     rank: np.ndarray
-    """[T] int64: rank of each wanted item, `MISSED` where it is not named."""
+    """[T] int64: rank of each wanted item, `MISSED` if it is not in the list."""
     popularity: np.ndarray
     """[N] float64: training events of every item."""
 
     @property
     def wanted(self) -> np.ndarray:
-        """How many items each query wants: [Q] int64."""
+        """Count the wanted items of each query: [Q] int64."""
         return np.bincount(self.row, minlength=len(self.ranking))
 
     def by_query(self, values: np.ndarray) -> np.ndarray:
-        """Sum what the wanted items of each query are worth: [T] -> [Q] float64."""
+        """Sum the values of the wanted items of each query: [T] -> [Q] float64."""
         return np.bincount(self.row, values, minlength=len(self.ranking))
 
 
@@ -43,12 +42,12 @@ def ranks_in_lists(ranking: np.ndarray, row: np.ndarray, place: np.ndarray) -> n
     """Find wanted items in lists.
 
     Args:
-        ranking: [Q, m] places, the best first, no place twice in a list, -1 behind its end.
+        ranking: [Q, m] item indices, best first, none twice in a list, -1 after its end.
         row: [T] the query of each wanted item.
-        place: [T] its place.
+        place: [T] its index.
 
     Returns:
-        [T] int64: its rank in the list of its query, `MISSED` where the list does not name it.
+        [T] int64: its rank in the list of its query, `MISSED` if it is not in the list.
 
     Example:
         >>> ranks_in_lists(np.array([[7, 3, -1]]), np.array([0, 0]), np.array([3, 4])).tolist() == [1, MISSED]
@@ -62,12 +61,12 @@ def ranks_in_lists(ranking: np.ndarray, row: np.ndarray, place: np.ndarray) -> n
 
 
 def ranks_by_score(scores: np.ndarray, row: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Count for each wanted item the items that are scored higher, or as high and stand before it.
+    """Count for each wanted item the items with a higher score, or an equal score and a lower index.
 
     Args:
-        scores: [Q, N] scores of all items; -inf for those that may not be named.
+        scores: [Q, N] scores of all items; -inf for items that must not be recommended.
         row: [T] the query of each wanted item.
-        place: [T] its place.
+        place: [T] its index.
 
     Returns:
         [T] int64.

@@ -1,7 +1,7 @@
-"""Looks at test rows: every comparison judged on them is noted, for each look makes the next figure worth less.
+"""Looks at test rows: every comparison on them is recorded, because each look makes the next figure worth less.
 
-A setting that was kept because it did well on test rows has seen them, whoever kept it; the number of looks says how
-often there was an occasion for that.
+A setting that was kept because it did well on test rows has seen them; the number of looks shows how often that could
+have happened.
 """
 
 import json
@@ -13,13 +13,13 @@ FILE = "looks.jsonl"
 
 
 def note_look(folder: Path, data_version: str, by: str, arms: list[str]) -> None:
-    """Note one look.
+    """Record one look.
 
     Args:
         folder: Folder of the training runs.
         data_version: Version of the data whose test rows were looked at.
-        by: Who looked: a training run, or a script.
-        arms: What was judged.
+        by: What looked: a training run, or a script.
+        arms: The evaluated arms.
     """
     look = {"time": datetime.now(UTC).isoformat(), "data_version": data_version, "by": by, "arms": arms}
     folder.mkdir(parents=True, exist_ok=True)
@@ -28,11 +28,11 @@ def note_look(folder: Path, data_version: str, by: str, arms: list[str]) -> None
 
 
 def read_looks(folder: Path) -> list[dict[str, Any]]:
-    """All looks that were noted, oldest first."""
+    """Read all recorded looks, oldest first."""
     path = folder / FILE
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
 
 def count_looks(folder: Path, data_version: str) -> int:
-    """How often the test rows of a version of the data were looked at."""
+    """Count the looks at the test rows of a version of the data."""
     return sum(look["data_version"] == data_version for look in read_looks(folder))

@@ -1,4 +1,4 @@
-"""Metrics of predicted click-through rates; each is NaN where its rows leave it undefined, never a guess."""
+"""Metrics of predicted click-through rates; each is NaN where it is undefined, never a guess."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import numpy as np
 BINS = 15
 """Equal-count bins of the calibration error and of the reliability curve."""
 EPSILON = 1e-7
-"""In the logarithm, probabilities are kept this far from 0 and 1: float32 cannot tell much closer ones from 1."""
+"""In logarithms, probabilities stay this far from 0 and 1: float32 cannot distinguish much closer ones from 1."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is shown and read."""
+    """How to show and read a metric."""
 
     name: str
     """Key in the results."""
@@ -27,7 +27,7 @@ class Metric:
     meaning: str
     """One sentence for the reader."""
     no_interval: str | None = None
-    """Why there is no interval of its gains; None where there is one."""
+    """Why its gains have no interval; None if they have one."""
 
 
 METRICS: Mapping[str, Metric] = {
@@ -70,14 +70,14 @@ METRICS: Mapping[str, Metric] = {
 
 
 def auc(label: np.ndarray, probability: np.ndarray) -> float:
-    """Area under the ROC curve: the share of (positive, negative) pairs in the right order, a tie counting half.
+    """Compute the area under the ROC curve: the share of (positive, negative) pairs in the right order, ties half.
 
     Args:
         label: [N], 0 or 1.
         probability: [N].
 
     Returns:
-        0 to 1; NaN where one class is missing.
+        0 to 1; NaN if one class is missing.
 
     Source: Hanley and McNeil 1982, "The meaning and use of the area under a ROC curve".
     """
@@ -91,7 +91,7 @@ def auc(label: np.ndarray, probability: np.ndarray) -> float:
 
 
 def user_aucs(label: np.ndarray, probability: np.ndarray, user: np.ndarray, users: int) -> np.ndarray:
-    """AUC of every user's own rows, all at once.
+    """Compute the AUC of every user's own rows, all at once.
 
     Args:
         label: [N], 0 or 1.
@@ -100,7 +100,7 @@ def user_aucs(label: np.ndarray, probability: np.ndarray, user: np.ndarray, user
         users: Number of users U.
 
     Returns:
-        [U] float64; NaN where a user has no row or one class only.
+        [U] float64; NaN if a user has no row or only one class.
     """
     if len(label) == 0:
         return np.full(users, np.nan)
@@ -120,7 +120,7 @@ def user_aucs(label: np.ndarray, probability: np.ndarray, user: np.ndarray, user
 
 
 def gauc(label: np.ndarray, probability: np.ndarray, user: np.ndarray) -> float:
-    """Group AUC: every user's AUC, averaged with the users' numbers of rows; users with one class are left out.
+    """Compute the group AUC: every user's AUC, weighted by the user's rows; users with one class are left out.
 
     Args:
         label: [N], 0 or 1.
@@ -128,7 +128,7 @@ def gauc(label: np.ndarray, probability: np.ndarray, user: np.ndarray) -> float:
         user: [N] ids of any kind.
 
     Returns:
-        0 to 1; NaN where no user has both classes.
+        0 to 1; NaN if no user has both classes.
 
     Source: Zhu et al. 2017, "Optimized Cost per Click in Taobao Display Advertising"; Zhou et al. 2018 (DIN), 6.2.
     """
@@ -141,11 +141,11 @@ def gauc(label: np.ndarray, probability: np.ndarray, user: np.ndarray) -> float:
 
 
 def row_losses(label: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Negative log likelihood of every row's label.
+    """Compute the negative log likelihood of every row's label.
 
     Args:
         label: [N], 0 or 1.
-        probability: [N]; clipped to `EPSILON`, so that one certain mistake costs 16.1 nats and not infinity.
+        probability: [N]; clipped to `EPSILON`, so that a mistake made with certainty costs 16.1 nats and not infinity.
 
     Returns:
         [N] float64, in nats.
@@ -155,34 +155,34 @@ def row_losses(label: np.ndarray, probability: np.ndarray) -> np.ndarray:
 
 
 def logloss(label: np.ndarray, probability: np.ndarray) -> float:
-    """Mean negative log likelihood.
+    """Compute the mean negative log likelihood.
 
     Args:
         label: [N], 0 or 1.
         probability: [N], clipped to `EPSILON`.
 
     Returns:
-        Nats a row; NaN where there is no row.
+        Nats per row; NaN without rows.
     """
     return float(row_losses(label, probability).mean()) if len(label) else float("nan")
 
 
 def entropy(rate: np.ndarray) -> np.ndarray:
-    """Entropy in nats of a label that is 1 with a rate; [...] -> [...], 0 at the rates 0 and 1."""
+    """Compute the entropy in nats of a label with a given rate; [...] -> [...], 0 at the rates 0 and 1."""
     rate = np.asarray(rate, dtype=np.float64)
     inside = np.where((rate > 0) & (rate < 1), rate, 0.5)
     return np.where((rate > 0) & (rate < 1), -inside * np.log(inside) - (1 - inside) * np.log1p(-inside), 0.0)
 
 
 def nce(label: np.ndarray, probability: np.ndarray) -> float:
-    """Normalised cross-entropy: LogLoss divided by that of always predicting the label rate.
+    """Compute the normalised cross-entropy: LogLoss divided by that of always predicting the label rate.
 
     Args:
         label: [N], 0 or 1.
         probability: [N].
 
     Returns:
-        Below 1 = better than the mean rate; NaN where one class is missing.
+        Below 1 = better than the mean rate; NaN if one class is missing.
 
     Source: He et al. 2014, "Practical Lessons from Predicting Clicks on Ads at Facebook", section 2.
     """
@@ -192,7 +192,7 @@ def nce(label: np.ndarray, probability: np.ndarray) -> float:
 
 
 def equal_count_bins(probability: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """Put rows into bins of about N / bins rows by their probability; equal probabilities share a bin.
+    """Sort rows by probability into bins of about N / bins rows; equal probabilities share a bin.
 
     Args:
         probability: [N].
@@ -208,10 +208,10 @@ def equal_count_bins(probability: np.ndarray, bins: int = BINS) -> np.ndarray:
 
 
 def ece(label: np.ndarray, probability: np.ndarray, bins: int = BINS) -> float:
-    """Expected calibration error over equal-count bins, 15 unless told otherwise.
+    """Compute the expected calibration error over equal-count bins, 15 by default.
 
-    The mean over bins, weighted with their rows, of |mean predicted - mean observed|. Bins of equal counts, because
-    predicted rates crowd together and bins of equal width would leave most of them nearly empty.
+    It is the mean over bins, weighted by rows, of |mean predicted - mean observed|. Bins have equal counts, because
+    predicted rates are concentrated, and most bins of equal width would be nearly empty.
 
     Args:
         label: [N], 0 or 1.
@@ -219,7 +219,7 @@ def ece(label: np.ndarray, probability: np.ndarray, bins: int = BINS) -> float:
         bins: Number of bins.
 
     Returns:
-        A probability, 0 = calibrated; NaN where there is no row.
+        A probability, 0 = calibrated; NaN without rows.
 
     Source: Naeini et al. 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning"; equal counts as in
     Nixon et al. 2019, "Measuring Calibration in Deep Learning".
@@ -231,18 +231,18 @@ def ece(label: np.ndarray, probability: np.ndarray, bins: int = BINS) -> float:
 
 
 def ece_floor(probability: np.ndarray, bins: int = BINS) -> float:
-    """What the calibration error would be on average if every prediction were right, in the same bins.
+    """Compute the average calibration error of a perfectly calibrated model with the same predictions and bins.
 
-    In a bin whose labels come true with their predicted rates, observed minus predicted has mean 0 and variance
-    sum p (1 - p), and is nearly normal: its size has the mean sqrt(2 / pi) times its standard deviation. What `ece`
-    shows above this floor is the model's own error. Labels are taken as independent given the predictions.
+    In a bin whose labels occur with their predicted rates, observed minus predicted has mean 0 and variance
+    sum p (1 - p), and is nearly normal: its mean size is sqrt(2 / pi) times its standard deviation. The part of `ece`
+    above this floor is the model's own error. Labels are assumed independent given the predictions.
 
     Args:
         probability: [N].
         bins: Number of bins.
 
     Returns:
-        A probability, about sqrt(2 bins p (1 - p) / (pi N)); NaN where there is no row.
+        A probability, about sqrt(2 bins p (1 - p) / (pi N)); NaN without rows.
 
     Source: mean of the half-normal distribution; that the plug-in error of a calibrated model is far from 0: Kumar,
     Liang and Ma 2019, "Verified Uncertainty Calibration", section 4.
@@ -262,11 +262,11 @@ class CurvePoint(NamedTuple):
     observed: float
     """Share of label 1."""
     rows: int
-    """Predictions in the bin."""
+    """Number of predictions in the bin."""
 
 
 def reliability_curve(label: np.ndarray, probability: np.ndarray, bins: int = BINS) -> list[CurvePoint]:
-    """Mean predicted and observed rate of each equal-count bin, empty bins left out.
+    """Compute the mean predicted and observed rate of each equal-count bin; empty bins are left out.
 
     Args:
         label: [N], 0 or 1.

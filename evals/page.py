@@ -1,4 +1,4 @@
-"""A small self-contained page of results: tables, examples and caveats, in the look of the report."""
+"""A small self-contained page of results: tables, examples and caveats, in the style of the report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,31 +19,31 @@ class Table:
     columns: Sequence[str]
     """Headings."""
     rows: Sequence[Sequence[str]]
-    """Cells in words, as many a row as there are headings."""
+    """Cells as text, one per heading in each row."""
     subject: str | None = None
-    """First cell of the row that the page is about; it is set off."""
+    """First cell of the row to highlight."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One case shown in full, folded until it is opened."""
+    """One case shown in full, folded until opened."""
 
     heading: str
-    """What it is about."""
+    """Title of the case."""
     aside: str
-    """A few words more, such as a figure; may be empty."""
+    """A short addition, such as a figure; may be empty."""
     lines: Sequence[tuple[str, str]]
-    """Name and text of everything there is to see of it; line ends are kept."""
+    """Name and text of each part; line breaks are kept."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it, in this order."""
+    """A heading and its content, in this order."""
 
     heading: str
     """Heading, and its entry in the contents."""
     lead: str = ""
-    """What is seen here, and how it is to be read."""
+    """What the section shows and how to read it."""
     tables: Sequence[Table] = ()
     """Tables."""
     points: Sequence[str] = ()
@@ -53,7 +53,7 @@ class Section:
 
 
 def page_environment() -> Environment:
-    """How every page is written: all that it is given is escaped, and a name that is missing is an error."""
+    """Return the template environment of every page: it escapes all values, and a missing name is an error."""
     return Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -71,17 +71,17 @@ def render_page(title: str, made_at: datetime, command: str, sections: Sequence[
         made_at: When it was made.
         command: Command that makes it again.
         sections: What it shows.
-        lead: What was found, in a sentence or two, under the heading.
+        lead: The result in a sentence or two, under the heading.
 
     Returns:
-        One HTML page. All that it is given is escaped, and its own policy forbids scripts and any load from outside.
+        One HTML page. All values are escaped, and the page's own policy forbids scripts and external resources.
 
     Raises:
-        ValueError: A table has a row of another length than its headings.
+        ValueError: The rows of a table do not fit its headings.
     """
     for table in (table for section in sections for table in section.tables):
         if any(len(row) != len(table.columns) for row in table.rows):
-            raise ValueError(f"table '{table.caption}': a row has not {len(table.columns)} cells")
+            raise ValueError(f"table '{table.caption}': a row does not have {len(table.columns)} cells")
     moment = (made_at.astimezone(UTC) if made_at.tzinfo else made_at).strftime("%Y-%m-%d %H:%M UTC")
     return (
         page_environment()

@@ -1,4 +1,4 @@
-"""What the report shows of each protocol: the configured split and, where it was run, rolling time beside it."""
+"""What the report shows of each protocol: the configured split and, if it was run, rolling time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,29 +19,29 @@ class Protocol:
     """One evaluation of the arms, laid out."""
 
     name: str
-    """What it is called; empty where it stands alone."""
+    """Its name; empty if it is the only one."""
     result: Mapping[str, Any]
     """What `evals.evaluate.evaluate` returned."""
     arms: Sequence[str]
-    """Its arms in the order of display."""
+    """Its arms in display order."""
     subject: str | None
     """The arm that it is about."""
     best: Mapping[str, Mapping[str, str | None]]
     """Segment -> metric -> the arm with the best mean."""
     cards: Sequence[Mapping[str, Any]]
-    """The gains that the report opens with."""
+    """The gains at the top of the report."""
     checks: Sequence[Check]
     """What must hold before a gain is claimed."""
     strips: Mapping[str, Mapping[str, Sequence[float]]]
-    """Segment -> arm -> places of the seeds' AUCs."""
+    """Segment -> arm -> positions of the seeds' AUCs."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One forest plot and whose it is."""
+    """One forest plot and its protocol."""
 
     protocol: Protocol
-    """Whose gains."""
+    """The protocol of the gains."""
     plot: Forest
     """The gains over one control."""
 
@@ -51,10 +51,10 @@ def protocols_of(result: Mapping[str, Any], order: Sequence[str]) -> list[Protoc
 
     Args:
         result: Result of a training run; `rolling` is the result of rolling time, if it was run.
-        order: Arms in the order of display; those that are not among them come last.
+        order: Arms in display order; other arms come last.
 
     Returns:
-        One or two.
+        One or two protocols.
     """
     rolling = result.get("rolling")
     if not rolling:
@@ -63,10 +63,10 @@ def protocols_of(result: Mapping[str, Any], order: Sequence[str]) -> list[Protoc
 
 
 def panels_of(protocols: Sequence[Protocol]) -> dict[str, list[Panel]]:
-    """Lay out all forest plots of a metric: protocols side by side, controls below each other, on one axis.
+    """Lay out all forest plots of each metric: protocols side by side, controls below each other, on one axis.
 
     Returns:
-        Metric -> panels in the order of reading.
+        Metric -> panels in reading order.
     """
     out = {}
     for metric in METRICS:
@@ -100,7 +100,7 @@ def _protocol(name: str, result: Mapping[str, Any], order: Sequence[str]) -> Pro
 
 
 def _best(result: Mapping[str, Any], arms: Sequence[str], segment: str, metric: Metric) -> str | None:
-    """The arm with the best mean of a metric; a constant, whose calibration is for nothing, takes no part."""
+    """Return the arm with the best mean of a metric; the constant is excluded, because its calibration is trivial."""
     means = {arm: result["arms"][arm][segment][metric.name]["mean"] for arm in arms if arm != CONSTANT}
     known = {arm: mean for arm, mean in means.items() if mean is not None}
     if not known:

@@ -1,4 +1,4 @@
-"""The evaluation of recommenders in tables, the same for the terminal and for the page."""
+"""Tables of the evaluation of recommenders, the same for the terminal and the page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,28 +9,28 @@ from evals.top_k import ALL
 from evals.words import NOTHING, fixed
 
 HEADLINE = "ndcg"
-"""The measure that stands on top."""
+"""The headline measure."""
 LENGTH = 10
-"""The length of the list that stands on top, or the longest one below it."""
+"""The list length of the headline, or the longest one below it."""
 CAVEATS = (
-    "Wanted are items that a user liked at the moment of the request; an item that would have pleased and was not tried"
-    " counts as a miss.",
-    "Fitted on events that train alone. Where the split goes by each user's position, others' training events may be"
+    "Wanted are the items that a user liked at the moment of the request; an item that the user would have liked but"
+    " did not try counts as a miss.",
+    "Models are fitted on training events only. Under a split by each user's position, training events of others may be"
     " later than a request; with split: {by: global_time} none is.",
-    "Every user counts once, however many requests he made. Intervals draw users; coverage is of all lists together and"
-    " has none.",
-    "All items that a user has not had are candidates, for every model alike.",
+    "Every user counts once, however many requests there are. Intervals draw users; coverage is a figure of all lists"
+    " together and has no interval.",
+    "For every model, all items that a user has not had are candidates.",
 )
 
 
 def headline(result: Mapping[str, Any]) -> str:
-    """The figure on top: `ndcg@10` where lists are that long."""
+    """Return the headline figure: `ndcg@10` if lists are that long."""
     lengths = [k for k in result["at"] if k <= LENGTH] or [min(result["at"])]
     return f"{HEADLINE}@{max(lengths)}"
 
 
 def conclusion(result: Mapping[str, Any]) -> str:
-    """Say which model is best and what its interval allows to claim."""
+    """Say which model is best and what its intervals allow to claim."""
     figure = headline(result)
     means = {name: of[ALL][figure]["mean"] for name, of in result["models"].items()}
     best = max(means, key=lambda name: means[name])
@@ -42,7 +42,7 @@ def conclusion(result: Mapping[str, Any]) -> str:
 
 
 def headline_table(result: Mapping[str, Any]) -> Table:
-    """Every model by the figure on top, with what it gains over the controls."""
+    """Tabulate every model by the headline figure, with its gains over the controls."""
     figure, controls = headline(result), result["controls"]
     rows = []
     for name, of in result["models"].items():
@@ -58,14 +58,14 @@ def headline_table(result: Mapping[str, Any]) -> Table:
 
 
 def measure_table(result: Mapping[str, Any], k: int) -> Table:
-    """Every model by every measure at one length."""
+    """Tabulate every model by every measure at one length."""
     figures = [f"{name}@{k}" for name in result["measures"]]
     rows = [[name, *(fixed(of[ALL][figure]["mean"]) for figure in figures)] for name, of in result["models"].items()]
     return Table(f"lists of {k}", ["model", *figures], rows)
 
 
 def segment_table(result: Mapping[str, Any]) -> Table:
-    """Every model by the figure on top in every segment."""
+    """Tabulate every model by the headline figure in every segment."""
     figure, segments = headline(result), result["segments"]
     rows = [[name, *(fixed(of[one][figure]["mean"]) for one in segments)] for name, of in result["models"].items()]
     columns = [f"{name} ({size['queries']:,})" for name, size in segments.items()]
@@ -73,16 +73,18 @@ def segment_table(result: Mapping[str, Any]) -> Table:
 
 
 def shown_tables(result: Mapping[str, Any]) -> list[Table]:
-    """The tables that the terminal and the page show."""
+    """Return the tables for the terminal and the page."""
     return [headline_table(result), *(measure_table(result, k) for k in result["at"]), segment_table(result)]
 
 
 def page_sections(result: Mapping[str, Any], tables: Sequence[Table]) -> list[Section]:
-    """Everything on the page."""
+    """Return all sections of the page."""
     models = [f"{name}: {about}" for name, about in result["about"].items()]
     measures = [f"{name}@k: {about}" for name, about in result["measures"].items()]
     return [
-        Section("Figures", "Every model is fitted on events that train and asked at every moment that tests.", tables),
+        Section(
+            "Figures", "Every model is fitted on training events and asked at the moment of every test event.", tables
+        ),
         Section("Models", points=models),
         Section("Measures", points=measures),
         Section("Caveats", points=[*CAVEATS, *(f"Left out: {n}: {why}" for n, why in result["left_out"].items())]),

@@ -13,32 +13,32 @@ from evals.protocols import Protocol, panels_of, protocols_of
 from evals.words import LEAST_USERS, fixed, percent, segment_name, signed, whose, without_interval
 
 FEW_SEEDS = 5
-"""With fewer training seeds the report warns by itself."""
+"""With fewer training seeds the report adds a warning."""
 RELEASE_FACTS = {
     "data_version": "Version of the data",
     "model": "Model that answered",
     "domain": "Domain",
     "tasks": "Tasks",
 }
-"""Facts of a release that are shown as they are, and their headings."""
+"""Facts of a release that are shown unchanged, and their headings."""
 
 
 @dataclass(frozen=True)
 class InContext:
-    """The examples that arms show beside a sample."""
+    """The in-context examples that arms show."""
 
     arms: Mapping[str, Mapping[str, float | None]]
     """Arm -> examples (in the pool), k, shortage_share, similarity_mean, days_back_median and recall."""
     cost: Mapping[str, Any]
-    """What the pool cost: its row of `ReportContext.costs`."""
+    """The cost of the pool: its row of `ReportContext.costs`."""
     samples: Sequence[Mapping[str, Any]]
-    """Samples to show: user, item, time, label, lacking (examples that the guards left none for), and examples (user,
-    item, time, label, similarity and text of each)."""
+    """Samples to show: user, item, time, label, lacking (number of examples that the guards left unfilled), and
+    examples (user, item, time, label, similarity and text of each)."""
 
 
 @dataclass(frozen=True)
 class ReportContext:
-    """Everything a report shows besides the numbers of the evaluation."""
+    """Everything a report shows besides the figures of the evaluation."""
 
     title: str
     """Heading of the page."""
@@ -49,16 +49,16 @@ class ReportContext:
     data: Mapping[str, object]
     """What the models were trained on, in display order: rows, users, items, split, label rule and so on."""
     arms: Mapping[str, str]
-    """Arm -> one sentence that says what it is, in display order."""
+    """Arm -> one sentence about it, in display order."""
     calibration: Mapping[str, Sequence[tuple[float, float, int]]]
     """Arm -> points of its reliability curve (predicted, observed, predictions): `figures.calibration_curves`."""
     coverage: Sequence[Mapping[str, Any]]
-    """One a task: task, entity, rows, entities, and the shares all, test, cold of samples that see a row of it; the
+    """One per task: task, entity, rows, entities, and the shares all, test, cold of samples that see a row of it; the
     shares are None for rows about events, which are not looked up by sample."""
     costs: Sequence[Mapping[str, Any]]
-    """One a task: task, rows, calls, cached, input_tokens, output_tokens, cost, currency."""
+    """One per task: task, rows, calls, cached, input_tokens, output_tokens, cost, currency."""
     token_counter: str
-    """How tokens were counted, as it follows `Tokens were`: counted with the model's own tokenizer."""
+    """How tokens were counted, as a continuation of `Tokens were`: counted with the model's own tokenizer."""
     examples: Sequence[Mapping[str, Any]]
     """Answers to show: task, entity, as_of, messages (a list of role and content), answer, prompt."""
     release: Mapping[str, Any]
@@ -66,25 +66,25 @@ class ReportContext:
     caveats: Sequence[str]
     """What a reader must know before believing a number, one sentence each."""
     seeds: int
-    """Training runs an arm."""
+    """Training seeds per arm."""
     seconds: float | None
-    """CPU seconds that training took; None when unknown."""
+    """CPU seconds of training; None if unknown."""
     in_context: InContext | None = None
-    """The examples that arms show; None when none does."""
+    """The examples that arms show; None if no arm shows any."""
 
 
 def render_report(result: Mapping[str, Any], context: ReportContext) -> str:
     """Write the report.
 
     Args:
-        result: What `evals.evaluate.evaluate` returned, or the same read back from JSON; beside it, if there are any,
-            `rolling` (the result of rolling time, with its `cuts`: share, time, train_rows, test_rows, test_users) and
-            `looks` (how often test rows of this data were looked at).
+        result: What `evals.evaluate.evaluate` returned, or the same read back from JSON; optionally with `rolling` (the
+            result of rolling time, with its `cuts`: share, time, train_rows, test_rows, test_users) and `looks` (how
+            often test rows of this data were looked at).
         context: Everything else.
 
     Returns:
-        One HTML page. Whatever comes from data or a model is escaped, and the page's own policy forbids scripts and
-        any load from outside.
+        One HTML page. Everything from data or a model is escaped, and the page's own policy forbids scripts and
+        external resources.
     """
     environment = page_environment()
     environment.filters.update(
@@ -102,7 +102,7 @@ def render_report(result: Mapping[str, Any], context: ReportContext) -> str:
 
 
 def _view(result: Mapping[str, Any], context: ReportContext) -> dict[str, Any]:
-    """Everything the templates show, so that they need not compute."""
+    """Return everything the templates show, so that they compute nothing."""
     protocols = protocols_of(result, list(context.arms))
     facts = dict(context.release.get("facts") or {})
     return {
@@ -126,7 +126,7 @@ def _view(result: Mapping[str, Any], context: ReportContext) -> dict[str, Any]:
 
 
 def _totals(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Sums of the cost table; money by currency."""
+    """Sum the cost table; money by currency."""
     money: dict[str, float] = {}
     for cost in costs:
         money[cost["currency"]] = money.get(cost["currency"], 0.0) + cost["cost"]
@@ -135,7 +135,7 @@ def _totals(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _own_caveats(protocols: Sequence[Protocol], context: ReportContext) -> list[str]:
-    """Caveats that follow from the numbers themselves."""
+    """Return caveats that follow from the figures themselves."""
     shown = sum(
         gain_of(one.result, arm, control, segment, "auc")["low"] is not None
         for one in protocols
@@ -144,21 +144,21 @@ def _own_caveats(protocols: Sequence[Protocol], context: ReportContext) -> list[
         for segment in one.result["segments"]
     )
     own = [
-        f"There are {shown:,} intervals a metric, which are not corrected for their number: "
-        "where nothing is gained or lost, about one in twenty excludes 0 all the same."
+        f"There are {shown:,} intervals per metric, which are not corrected for their number: "
+        "even without any gain or loss, about one in twenty excludes 0."
     ]
     if context.seeds < FEW_SEEDS:
-        own.insert(0, f"Only {context.seeds} training seeds an arm: the spread between seeds is hardly known.")
+        own.insert(0, f"Only {context.seeds} training seeds per arm: the spread between seeds is hardly known.")
     return own
 
 
 def count(value: int) -> str:
-    """Show a whole number with separators."""
+    """Format a whole number with separators."""
     return f"{value:,}"
 
 
 def show(value: object) -> str:
-    """Show a value of any kind in words."""
+    """Format a value of any kind as text."""
     match value:
         case None:
             text = "–"
@@ -180,7 +180,7 @@ def show(value: object) -> str:
 
 
 def moment(value: object) -> str:
-    """Show a time in UTC; knowledge as of the epoch holds at any time, because it has seen no event."""
+    """Format a time in UTC; knowledge as of the epoch is valid at any time, because it has seen no event."""
     if not isinstance(value, datetime):
         return show(value)
     if value.year == 1970:

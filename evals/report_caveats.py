@@ -1,4 +1,4 @@
-"""What a reader must know before believing a number: what the model may have known, and what was fitted on what."""
+"""Caveats of a report: what the model may have known, and what was fitted on what."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,10 @@ from feature_store.releases import Release, knowledge_cutoff
 from llm_tasks.pipeline.task import Task
 
 SEEN_BEFORE = (
-    "The model that answered may have seen this data, or reviews and ratings of these items, while it was trained. No "
-    "arm bounds how much of a gain that explains: facts, shuffled and random ask whether the answers' content matters, "
-    "and what was learnt by heart is content too. What would: rows later than the model's knowledge cutoff, items "
-    "newer than the model, or, as a probe, the same prompts with anonymous titles."
+    "The model that answered may have seen this data, or reviews and ratings of these items, during its training. No "
+    "arm bounds how much of a gain that explains: facts, shuffled and random test whether the content of the answers "
+    "matters, and memorised content is content too. What would bound it: rows later than the model's knowledge cutoff, "
+    "items newer than the model, or, as a probe, the same prompts with anonymous titles."
 )
 EARLIER_ONLY = (
     "Every statistic and feature counts strictly earlier events only, and knowledge about users is strictly earlier "
@@ -20,21 +20,21 @@ EARLIER_ONLY = (
     "position some of them are later than other users' test rows; under rolling time none is."
 )
 CUTOFF_UNKNOWN = (
-    "Until when the model knows the world is unknown, so that the page cannot say how many rows lie after it, and "
-    "every figure about item knowledge may be optimistic. To say it: engine.knowledge_cutoff in knowflow.yaml, the day "
-    "that the model's makers publish; then knowflow refresh, which asks nothing again, and knowflow train."
+    "The model's knowledge cutoff is unknown, so this page cannot say how many rows are later, and every figure about "
+    "item knowledge may be optimistic. To fix this, set engine.knowledge_cutoff in knowflow.yaml to the date that the "
+    "model's makers publish; then run knowflow refresh, which asks nothing again, and knowflow train."
 )
-NEWER_DATA = "The data has changed since the release was made; newer events had no part in its knowledge."
+NEWER_DATA = "The data has changed since the release was made; its knowledge does not include newer events."
 
 
 def caveats_of(noted: Mapping[str, Any], release: Release, techniques: Mapping[str, Task]) -> list[str]:
-    """Sentences for the report, the gravest first.
+    """Return caveats for the report, the most serious first.
 
     Args:
-        noted: What a training run noted at its begin: `data_version`; `after_cutoff`, the share of test rows later than
-            the knowledge cutoff, None or left out where it was not counted; `test_years`, the years of the first and
-            the last test row, where they were noted.
-        release: The release it read.
+        noted: What a training run recorded at its start: `data_version`; `after_cutoff`, the share of test rows later
+            than the knowledge cutoff, None or missing if it was not counted; `test_years`, the years of the first and
+            the last test row, if they were recorded.
+        release: The release that the run read.
         techniques: All techniques by name.
     """
     caveats = [EARLIER_ONLY]
@@ -46,7 +46,7 @@ def caveats_of(noted: Mapping[str, Any], release: Release, techniques: Mapping[s
 
 
 def about_cutoff(noted: Mapping[str, Any], release: Release) -> str:
-    """Say what share of the test rows lies after the knowledge cutoff, and what follows; see `caveats_of`."""
+    """Describe what share of the test rows is later than the knowledge cutoff, and what follows; see `caveats_of`."""
     cutoff = knowledge_cutoff(release)
     if cutoff is None:
         published = published_cutoff(str(release.facts.get("model", "")).split("@")[0])
@@ -54,11 +54,11 @@ def about_cutoff(noted: Mapping[str, Any], release: Release) -> str:
     day, share = str(cutoff)[:10], noted.get("after_cutoff")
     known = f"The model's knowledge ends with {day}"
     if share is None:
-        return f"{known}; how many test rows lie after that was not counted in this run. To count them: knowflow train."
+        return f"{known}; this run did not count the test rows after that. To count them: knowflow train."
     if share > 0:
         return (
             f"{known}; {percent(share)} of the test rows lie after it. Only these, the segment after_cutoff, are free "
-            "of what the model knows of their future; for all others a gain from item knowledge is optimistic."
+            "of what the model knows about their future; for all others a gain from item knowledge is optimistic."
         )
     first, last = noted.get("test_years") or (None, None)
     rows, then = ("no test row", "samples of years before")
@@ -66,6 +66,6 @@ def about_cutoff(noted: Mapping[str, Any], release: Release) -> str:
         rows, then = f"no test row (they are of {first} to {last})", f"samples of {first}"
     return (
         f"{known}, and {rows} lies after it. So this back-test of item knowledge is optimistic: the model knows the "
-        f"world of {day[:4]} and describes items to {then}, how they were received since included. What that is "
-        "worth for items of tomorrow only rows after the cutoff can show."
+        f"world of {day[:4]} and describes items to {then}, including how they were received since. Only rows after "
+        "the cutoff can show what that is worth for future items."
     )

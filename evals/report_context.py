@@ -1,4 +1,4 @@
-"""What a report shows besides the numbers: release, coverage, tokens and money, examples, caveats."""
+"""What a report shows besides the figures: release, coverage, tokens and money, examples, caveats."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from feature_store.releases import Release
 from llm_tasks.pipeline.task import Task
 
 EXAMPLES = 2
-"""Answers shown of each task."""
+"""Number of answers to show per task."""
 
 
 def report_context(
@@ -31,20 +31,20 @@ def report_context(
     token_counter: str,
     config_name: str,
 ) -> ReportContext:
-    """Put together what the page shows of a training run and the release it read.
+    """Collect what the page shows of a training run and the release that it read.
 
     Args:
-        noted: What the run noted at its begin.
-        training: Arm -> what its training took.
+        noted: What the run recorded at its start.
+        training: Arm -> facts about its training.
         scores: The predictions of its test rows.
         release: The release.
         lineage: Its rows.
-        answers: The answers that they name.
-        costs: What they cost, by task: `evals.report_costs.costs_of`.
+        answers: The answers of these rows.
+        costs: Their cost by task, from `evals.report_costs.costs_of`.
         techniques: All techniques by name.
-        in_context: The examples that arms show; None when none does.
-        token_counter: How tokens were counted, as it follows `Tokens were`.
-        config_name: Name of the file of settings, for the commands that make the page again.
+        in_context: The examples that arms show; None if no arm shows any.
+        token_counter: How tokens were counted, as a continuation of `Tokens were`.
+        config_name: Name of the config file, for the commands that make the page again.
     """
     return ReportContext(
         title="What the model's knowledge is worth",
@@ -72,8 +72,8 @@ def report_context(
 
 
 def _reads(uses: list) -> str:
-    told = "; ".join(f"{adapter.replace('_', ' ')} of {', '.join(vectors)}" for adapter, vectors in uses)
-    return f" Reads: {told}." if told else ""
+    reads = "; ".join(f"{adapter.replace('_', ' ')} of {', '.join(vectors)}" for adapter, vectors in uses)
+    return f" Reads: {reads}." if reads else ""
 
 
 def _coverage(lineage: pl.DataFrame, shares: Mapping[str, Mapping[str, float | None]]) -> list[dict[str, Any]]:
@@ -82,7 +82,7 @@ def _coverage(lineage: pl.DataFrame, shares: Mapping[str, Mapping[str, float | N
         pl.len().alias("rows"),
         pl.col("entity").n_unique().alias("entities"),
     )
-    # Rows about events are found by similarity, whoever the sample's user and whatever its item: they cover no sample.
+    # Rows about events are found by similarity, not by a sample's user or item, so they cover no sample.
     none: Mapping[str, float | None] = dict.fromkeys(("all", "test", "cold"))
     return [
         {**row, **shares.get(row["task"], none)}
@@ -92,7 +92,7 @@ def _coverage(lineage: pl.DataFrame, shares: Mapping[str, Mapping[str, float | N
 
 
 def _examples(lineage: pl.DataFrame, answers: pl.DataFrame) -> list[dict[str, Any]]:
-    """The first answered rows of every task that asks a model, in the order of their keys."""
+    """Return the first answered rows of every task that asks a model, in key order."""
     shown = lineage.filter(pl.col("text").is_not_null() & pl.col("answer_key").is_not_null()).sort("row")
     shown = shown.group_by("task", maintain_order=True).head(EXAMPLES)
     texts = answers.select("key", "messages", answer="text")

@@ -1,4 +1,4 @@
-"""What the knowledge of a release cost: calls, tokens and money of all answers it rests on, whenever they were paid."""
+"""The cost of a release's knowledge: calls, tokens and money of all its answers, whenever they were paid."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,16 +23,16 @@ def costs_of(
     candidates: Mapping[str, int],
     plugins: Sequence[Path] = (),
 ) -> list[dict[str, Any]]:
-    """One row a task, by the prices of today.
+    """Return one row per task, at current prices.
 
     Args:
-        store: Where the release is.
+        store: The store of the release.
         release: The release.
         lineage: Its rows.
-        answers: The answers that they name.
-        prices: What tokens cost.
-        candidates: Task -> answers that are sampled for each row, one of which is kept; a missing task has one.
-        plugins: Folders of a team's own prompts.
+        answers: The answers of these rows.
+        prices: Prices of tokens.
+        candidates: Task -> answers sampled for each row, one of which is kept; default 1.
+        plugins: Plug-in folders, which may hold prompts.
     """
     now = {asked["task"]: asked for asked in release.facts.get("asked", [])}
     costs = []
@@ -40,7 +40,7 @@ def costs_of(
         paid = answers.join(rows.select(key="answer_key").unique(), on="key", how="semi")
         if (number := candidates.get(str(task), 1)) > 1:
             keys = {key for row in paid.iter_rows(named=True) for key in _sampled_beside(row, number, plugins)}
-            paid = released_answers(store, release, keys)  # those that were not kept were paid for, too
+            paid = released_answers(store, release, keys)  # candidates that were not kept were paid for too
         spent_in, spent_out = int(paid["input_tokens"].sum()), int(paid["output_tokens"].sum())
         costs.append(
             {
@@ -58,7 +58,7 @@ def costs_of(
 
 
 def _sampled_beside(answer: dict[str, Any], number: int, plugins: Sequence[Path]) -> list[str]:
-    """Keys of all candidates of a row, one of which is this answer: they are content and can be made again."""
+    """Compute the keys of all candidates of a row, including this answer; keys depend only on content."""
     task, _, version = answer["prompt"].partition(".v")
     sampling = choose_prompt(task, int(version), plugins).front.sampling
     identity = ModelIdentity(answer["model"], answer["revision"], answer["adapter"])

@@ -1,11 +1,11 @@
-"""What rewritten queries are worth: what every arm finds, by segment, with intervals over users.
+"""Evaluates rewritten queries: what every arm finds, by segment, with intervals over users.
 
     hit@k = share of the engaged items of a query among the first k results; relevance, increment and hitrate as
     retrieval/feedback.py defines them, with the results of the arm as those of the rewrite.
 
 Means are over queries, each counting once. Intervals draw users (`evals/by_user.py`): a query's part of the mean is
-divided among its engaged items, and that of an item among the users who came to it by the query. hit@k takes along what
-each of these users should find; the other metrics are the query's own, whoever of its users is drawn.
+divided among its engaged items, and an item's part among the users who reached it by the query. For hit@k, each of
+these users has their own wanted items; the other metrics belong to the query, whichever of its users are drawn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,34 +31,34 @@ HIT, HIT_SHORT = f"hit@{BUDGET}", f"hit@{SHORT}"
 METRICS = (HIT_SHORT, HIT, "hitrate", "relevance", "increment")
 """Columns of the result, in order."""
 HEADLINE = "held_out_tail"
-"""The segment of the headline: rare queries that nothing was tuned or calibrated on."""
+"""The headline segment: rare queries that nothing was tuned or calibrated on."""
 
 
 @dataclass(frozen=True)
 class Queries:
-    """Q queries that are judged; each led to an item at least."""
+    """Q queries to evaluate; each led to at least one item."""
 
     query: Sequence[str]
     """[Q] normalised."""
     shown: Sequence[str]
-    """[Q] as typed most often; what is searched."""
+    """[Q] as typed most often; this text is searched."""
     engaged: Sequence[np.ndarray]
-    """[Q] places of the items that users engaged with."""
+    """[Q] indices of the items that users engaged with."""
     segment: np.ndarray
     """[Q] head, torso or tail."""
     held_out: np.ndarray
-    """[Q] bool: of the test part."""
+    """[Q] bool: whether the query is in the test part."""
     place: np.ndarray
-    """[T] int64: engaged items once more, each once for every user who came to it by the query."""
+    """[T] int64: the engaged items again, each once for every user who reached it by the query."""
     parts: Parts
-    """Of T: the query and the user of each, and their weights, which sum to one over a query."""
+    """For each of the T: its query, its user and its weight; weights sum to one over a query."""
 
     def mean(self, values: np.ndarray) -> np.ndarray:
-        """Figures of the queries from those of their parts: [T] -> [Q]."""
+        """Compute figures of queries from those of their parts: [T] -> [Q]."""
         return np.bincount(self.parts.of, values * self.parts.weight, minlength=len(self.query))
 
     def masks(self) -> dict[str, np.ndarray]:
-        """Segment -> [Q] bool; they overlap."""
+        """Map each segment to [Q] bool; segments overlap."""
         by_name = {name: self.segment == name for name in ("head", "torso", "tail")}
         every = np.ones(len(self.query), dtype=bool)
         return {"all": every, **by_name, "held_out": self.held_out, HEADLINE: by_name["tail"] & self.held_out}
@@ -69,7 +69,7 @@ class Judged:
     """The arms on one kind of documents."""
 
     arms: Mapping[str, Arm]
-    """What each found."""
+    """Results of each arm."""
     hits: Mapping[str, np.ndarray]
     """Arm -> [Q] hit@50."""
     summary: Mapping[str, Any]
@@ -77,17 +77,20 @@ class Judged:
 
 
 def judged_queries(dataset: Dataset, cuts: SegmentsConfig, split: QuerySplit) -> Queries:
-    """Take the queries that led to an item.
+    """Select the queries that led to an item.
 
     Raises:
-        WrongUse: None did.
+        WrongUse: No query led to an item.
     """
     whole = query_table(dataset)
     table = whole.with_columns(
         segments(whole, cuts).alias("segment"), split_queries(whole, split).alias("part")
     ).filter(pl.col("items").list.len() > 0)
     if table.is_empty():
-        raise WrongUse("queries: none of them led to an item, so nothing tells what a search should find")
+        raise WrongUse(
+            "queries: none of them led to an item, so it is unknown what a search should find\n"
+            "  map queries.item to the items that queries led to"
+        )
     row, place, user = _engaged(dataset, table["query"])
     return Queries(
         table["query"].to_list(),
@@ -101,9 +104,9 @@ def judged_queries(dataset: Dataset, cuts: SegmentsConfig, split: QuerySplit) ->
 
 
 def _engaged(dataset: Dataset, queries: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every engagement once: the row of its query, the place of its item and the code of its user, [T] int64 each."""
+    """Return every engagement once: its query's row, its item's index and its user's code, [T] int64 each."""
     found = engagements(dataset)
-    user = found["user"].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()  # 0 = nobody knows who
+    user = found["user"].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()  # 0 = unknown user
     rows, places = ({name: at for at, name in enumerate(of)} for of in (queries, dataset.items["item"]))
     row, place = (found[name].replace_strict(of, return_dtype=pl.Int64).to_numpy()
                   for name, of in (("query", rows), ("item", places)))  # fmt: skip
@@ -111,10 +114,10 @@ def _engaged(dataset: Dataset, queries: pl.Series) -> tuple[np.ndarray, np.ndarr
 
 
 def shared(row: np.ndarray, place: np.ndarray, user: np.ndarray) -> Parts:
-    """Divide every query among its engaged items, and each of these among its users, evenly.
+    """Divide every query equally among its engaged items, and each item equally among its users.
 
     Args:
-        row: [T] the query of every engagement; query, item and user together occur once.
+        row: [T] the query of every engagement; each combination of query, item and user occurs once.
         place: [T] its item.
         user: [T] its user, as a code from 0.
 
@@ -130,16 +133,16 @@ def shared(row: np.ndarray, place: np.ndarray, user: np.ndarray) -> Parts:
 def measure(
     arms: Mapping[str, Arm], queries: Queries, model: Relevance, threshold: float
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Judge what every arm finds for every query.
+    """Measure what every arm finds for every query.
 
     Args:
         arms: From `search_arms`; `original` is one of them.
         queries: The queries.
-        model: Says how relevant a document is to a query.
-        threshold: From above which score it is relevant.
+        model: The relevance model.
+        threshold: A document with a score above it is relevant.
 
     Returns:
-        Arm -> metric -> [T] float64 of the queries' parts, NaN where it is undefined.
+        Arm -> metric -> [T] float64 for the queries' parts, NaN where undefined.
     """
     places = [
         np.unique(np.concatenate([of, *(arm.found[row] for arm in arms.values())]))
@@ -149,17 +152,19 @@ def measure(
     of = queries.parts.of
     out: dict[str, dict[str, np.ndarray]] = {}
     for name, arm in arms.items():
-        told = feedback_of_all(arms[ORIGINAL].found, arm.found[:, None], relevant, queries.engaged)
+        feedback = feedback_of_all(arms[ORIGINAL].found, arm.found[:, None], relevant, queries.engaged)
         out[name] = {
             HIT_SHORT: found(arm.first, of, queries.place),
             HIT: found(arm.found, of, queries.place),
-            **{metric: np.asarray(getattr(told, metric))[of, 0] for metric in ("hitrate", "relevance", "increment")},
+            **{
+                metric: np.asarray(getattr(feedback, metric))[of, 0] for metric in ("hitrate", "relevance", "increment")
+            },
         }
     return out
 
 
 def found(ranking: np.ndarray, row: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Whether a query finds a place: [Q, m] rankings, [T], [T] -> [T] float64."""
+    """Return whether each query finds an item: [Q, m] rankings, [T], [T] -> [T] float64."""
     return (ranks_in_lists(ranking, row, place) < MISSED).astype(np.float64)
 
 
@@ -169,7 +174,7 @@ def summarise(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Means and gains over the original query, with intervals, by arm and segment.
+    """Compute means and gains over the original query, with intervals, by arm and segment.
 
     Args:
         values: From `measure`.
@@ -179,7 +184,7 @@ def summarise(
 
     Returns:
         `segments`: segment -> queries, original, recorded (hit@50) and gain; `arms`: arm -> segment -> metric ->
-        what `by_user.intervals` tells, and the same of the gain. None where there is no value.
+        the output of `by_user.intervals`, with the same for the gain. None where there is no value.
     """
     draws = queries.parts.draws(replicates, seed)
     arms: dict[str, Any] = {name: {} for name in values}
@@ -190,9 +195,9 @@ def summarise(
         for metric in METRICS:
             columns = [of[metric] for of in values.values()]
             gains = [column - values[ORIGINAL][metric] for column in columns]
-            told = intervals(np.stack(columns + gains, axis=1)[rows], parts, draws)
-            for place, arm in enumerate(values):
-                arms[arm].setdefault(segment, {})[metric] = {**told[place], "gain": told[len(values) + place]}
+            both = intervals(np.stack(columns + gains, axis=1)[rows], parts, draws)
+            for index, arm in enumerate(values):
+                arms[arm].setdefault(segment, {})[metric] = {**both[index], "gain": both[len(values) + index]}
         original, chosen = arms[ORIGINAL][segment][HIT], arms.get(RECORDED, {}).get(segment, {}).get(HIT, {})
         by_segment[segment] = {
             "queries": int(mask.sum()),
@@ -214,21 +219,21 @@ def compare_arms(
     by: str | None = None,
     progress: Progress = silent,
 ) -> tuple[dict[str, Any], Judged]:
-    """Search for every query in every way, in every kind of documents, and judge what is found.
+    """Search for every query with every arm, in every kind of documents, and measure the results.
 
     Args:
         queries: The queries.
         items: [N] ids.
-        documents: Kind -> [N] texts; the last one is the headline's.
+        documents: Kind -> [N] texts; the last one is for the headline.
         rewrites: Source -> [Q] lists of rewrites.
-        dense: Kind of documents -> ranks by vectors; nothing where there are none.
-        models: Who says what is relevant.
+        dense: Kind of documents -> ranking by vectors; empty if there are no vectors.
+        models: The relevance models.
         calibrations: Model -> its threshold.
-        by: The model that judges; the one that tells engaged from random pairs best when left out.
-        progress: Hears what is done.
+        by: The relevance model to use; None for the one that best separates engaged from random pairs.
+        progress: Called with the progress.
 
     Returns:
-        The result, which is plain JSON, and what the arms found in the documents of the headline.
+        The result as plain JSON, and what the arms found in the documents of the headline.
     """
     model = by or max(calibrations, key=lambda name: calibrations[name].auc)
     threshold = calibrations[model].threshold

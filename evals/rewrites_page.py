@@ -1,4 +1,4 @@
-"""The evaluation of rewrites in tables and examples, the same for the terminal and for the page."""
+"""Tables and examples of the evaluation of rewrites, the same for the terminal and the page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,9 +13,9 @@ from retrieval.feedback import member
 from retrieval.search_arms import ORIGINAL, RECORDED, Arm
 
 SHOWN = 8
-"""Examples won, and as many lost."""
+"""Number of won examples to show, and of lost ones."""
 LISTED = 12
-"""Titles that one line of an example names."""
+"""Number of titles in one line of an example."""
 DOCUMENTS = {"fields": "titles and fields", "described": "titles, fields and descriptions"}
 SEGMENTS = {
     "all": "all queries",
@@ -26,25 +26,24 @@ SEGMENTS = {
     "held_out_tail": "held-out tail queries",
 }
 CAVEATS = (
-    "What users engaged with for a query are the items that the log names beside it. On MovieLens the queries are tags,"
-    " and the engaged films are those that got the tag: a film that fits as well and that nobody tagged counts as a"
-    " miss.",
+    "The items that users engaged with for a query are those in its log entries. On MovieLens the queries are tags, and"
+    " the engaged films are those that got the tag: an equally fitting film that nobody tagged counts as a miss.",
     "The model that wrote the rewrites and the descriptions may have known the data itself, tags of MovieLens included."
-    " Such knowledge is not to be had for items and queries that are newer than the model.",
-    "The relevance model is a stand-in, calibrated on training queries: believe the order of arms in relevance and"
-    " increment only as far as its AUC. It is always asked with the query as typed, so that a rewrite that brings other"
-    " words is judged by the old ones.",
-    "Where the relevance model is `dense`, the arm `dense` ranks by what it is judged by: its relevance and increment"
-    " say nothing about it, its hit@10 and hit@50 do.",
-    "hitrate counts what the query itself or the arm finds, up to twice 50 results, and can exceed 1 where the"
-    " relevance model misses what users engaged with; hit@10 and hit@50 give every arm but the unions the same number"
+    " For items and queries that are newer than the model, such knowledge is not available.",
+    "The relevance model is only a substitute, calibrated on training queries: the order of arms in relevance and"
+    " increment is no more reliable than its AUC. It always compares with the query as typed, so a rewrite with other"
+    " words is measured by the old ones.",
+    "If the relevance model is `dense`, the arm `dense` ranks by the vectors it is measured with: its relevance and"
+    " increment mean nothing then, but its hit@10 and hit@50 do.",
+    "hitrate counts what the query itself or the arm finds, up to twice 50 results, and can exceed 1 if the relevance"
+    " model misses items that users engaged with; for hit@10 and hit@50 every arm except the unions has the same number"
     " of results.",
-    "A query without rewrites is searched as it was typed, in every arm.",
+    "Every arm searches a query without rewrites as it was typed.",
 )
 
 
 def conclusion(result: Mapping[str, Any]) -> str:
-    """Say what was found, in a sentence or two."""
+    """Return the conclusion in a sentence or two."""
     head, gain = result["headline"], result["gain"]
     of = f"On {head['queries']:,} {SEGMENTS[head['segment']]} of {result['queries']:,}"
     if gain is None or gain["mean"] is None:
@@ -53,13 +52,13 @@ def conclusion(result: Mapping[str, Any]) -> str:
     return (
         f"{of} the original query finds {percent(result[ORIGINAL])} of the engaged items among 50 results, and"
         f" {percent(result[RECORDED])} fused with its recorded rewrites, at equal budget:"
-        f" {shown(gain)}, {said}. {people(gain['users']).capitalize()} typed them, one of whom brings"
+        f" {shown(gain)}, {said}. {people(gain['users']).capitalize()} typed them, one of whom accounts for"
         f" {percent(gain['largest_user'])} of the figure."
     )
 
 
 def segment_table(result: Mapping[str, Any], documents: str) -> Table:
-    """The headline by segment, in one kind of documents."""
+    """Tabulate the headline figure by segment, in one kind of documents."""
     found = result["documents"][documents]
     rows = [
         [
@@ -77,7 +76,7 @@ def segment_table(result: Mapping[str, Any], documents: str) -> Table:
 
 
 def arm_table(result: Mapping[str, Any], documents: str, segment: str) -> Table:
-    """Every arm and metric on one segment."""
+    """Tabulate every arm and metric on one segment."""
     found = result["documents"][documents]
     rows = [
         [arm, *(fixed(of[segment][metric]["mean"], 3) for metric in METRICS), shown(of[segment][HIT]["gain"])]
@@ -89,14 +88,16 @@ def arm_table(result: Mapping[str, Any], documents: str, segment: str) -> Table:
 
 
 def calibration_table(result: Mapping[str, Any]) -> Table:
-    """How well every relevance model tells engaged from random pairs."""
-    told = result["calibration"]
+    """Tabulate how well every relevance model separates engaged from random pairs."""
+    calibration = result["calibration"]
     rows = [
         [name, fixed(of["auc"], 3), fixed(of["accuracy"], 3), fixed(of["threshold"], 3), f"{of['engaged']:,}"]
-        for name, of in told["models"].items()
+        for name, of in calibration["models"].items()
     ]
-    caption = "engaged pairs of training queries against as many random ones; set off: the model that was used"
-    return Table(caption, ["model", "AUC", "balanced accuracy", "threshold", "pairs"], rows, subject=told["model"])
+    caption = "engaged pairs of training queries against as many random ones; highlighted: the model that was used"
+    return Table(
+        caption, ["model", "AUC", "balanced accuracy", "threshold", "pairs"], rows, subject=calibration["model"]
+    )
 
 
 def page_sections(
@@ -107,7 +108,7 @@ def page_sections(
     hits: Mapping[str, np.ndarray],
     titles: Sequence[str],
 ) -> list[Section]:
-    """Everything on the page.
+    """Return all sections of the page.
 
     Args:
         result: The result.
@@ -125,7 +126,7 @@ def page_sections(
             f"{heading} by {subject}",
             f"Held-out queries on which {subject} changes {HIT} most.",
             examples=[_example(row, queries, rewrites[subject], arms, subject, titles) for row in rows],
-            points=[] if rows else ["There is none."],
+            points=[] if rows else ["There are none."],
         )
         for heading, rows in (("Won", won), ("Lost", lost))
     ]
@@ -134,24 +135,25 @@ def page_sections(
         Section(
             "By segment",
             f"{result['queries']:,} queries led to an item; rewrites: {with_rewrites}. Means over queries with 95%"
-            " intervals of a paired bootstrap that draws users, since one user types several queries. Largest user: the"
-            " share of the figure that one user brings. Held out: queries that nothing was tuned or calibrated on.",
+            " intervals of a paired bootstrap that draws users, because one user types several queries. Largest user:"
+            " the largest share of the figure from one user. Held out: queries that nothing was tuned or calibrated"
+            " on.",
             [segment_table(result, name) for name in reversed(result["documents"])],
         ),
         Section(
             "All arms",
-            f"Every arm gives 50 results, but the unions. Gains are against {ORIGINAL}.",
+            f"Every arm except the unions gives 50 results. Gains are against {ORIGINAL}.",
             [arm_table(result, main, name) for name in (HEADLINE, "all", "head", "torso", "tail")],
             [f"{name}: {about}" for name, about in result["about"].items()],
         ),
-        Section("Who says what is relevant", "", [calibration_table(result)]),
+        Section("Relevance models", "", [calibration_table(result)]),
         *shown,
         Section("Caveats", points=[*CAVEATS, *(f"Left out: {one}" for one in result["left_out"])]),
     ]
 
 
 def changed(gain: np.ndarray, queries: Queries) -> tuple[list[int], list[int]]:
-    """The held-out queries with the largest gains and losses; of equal ones the first.
+    """Find the held-out queries with the largest gains and losses; among equal ones the first.
 
     Args:
         gain: [Q].
@@ -175,13 +177,13 @@ def _example(
     before, after = (member(engaged[None], [arms[name].found[row]])[0] for name in (ORIGINAL, subject))
     lists = {
         "found by both": engaged[before & after],
-        f"found by {subject} alone": engaged[after & ~before],
-        f"found by {ORIGINAL} alone": engaged[before & ~after],
+        f"found by {subject} only": engaged[after & ~before],
+        f"found by {ORIGINAL} only": engaged[before & ~after],
         "missed by both": engaged[~before & ~after],
     }
-    told = [(name, _titles(places, titles)) for name, places in lists.items() if len(places)]
+    lines = [(name, _titles(places, titles)) for name, places in lists.items() if len(places)]
     aside = f"{queries.segment[row]}; {before.sum()} of {len(engaged)} found before, {after.sum()} after"
-    return Example(queries.shown[row], aside, [("rewrites", "\n".join(rewrites[row]) or NOTHING), *told])
+    return Example(queries.shown[row], aside, [("rewrites", "\n".join(rewrites[row]) or NOTHING), *lines])
 
 
 def _titles(places: np.ndarray, titles: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The evaluation of item vectors as it is set up: the items, how they are divided, the settings, and every arm."""
+"""Setup of the evaluation of item vectors: the items, their division, the settings, and every arm."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from evals.similar import Pairs, Score, by_lift, choose_pairs, cosine
 from tuning.note_pairs import note_pairs, pair_users, share_of
 
 VALIDATES = 0.2
-"""Share of the items that are not learnt on which the weight of the prior is chosen."""
+"""Share of the held-out items for choosing the weight of the prior."""
 FROZEN, TUNED = "facts", "tuned"
 HEADLINE = "held-out queries"
-"""The setting whose figures stand on top: the item that is asked about was never learnt, what is found may be."""
+"""The headline setting: the query item was never learnt, the items to find may have been."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The N items among which is searched, and what is known of them."""
+    """The N items to search, and what is known about them."""
 
     items: Sequence[str]
     """[N] ids, sorted."""
@@ -36,23 +36,23 @@ class Pool:
 
 @dataclass(frozen=True)
 class Division:
-    """Which of N items the encoder never saw, and what each part of them is for."""
+    """Which of N items the encoder never saw, and what they are used for."""
 
     tests: np.ndarray
-    """[N] bool: what is asked about in a test."""
+    """[N] bool: query items of the test."""
     validates: np.ndarray
-    """[N] bool: what is asked about where the weight of the prior is chosen; none of them tests."""
+    """[N] bool: query items for choosing the weight of the prior; none of them is tested."""
 
 
 def divide(pool: Pool, held_out: Collection[str]) -> Division:
-    """Draw from the items that the encoder held out those that choose the weight of the prior; the others test."""
+    """Divide the held-out items: a random part chooses the weight of the prior, the others are tested."""
     items = np.array(pool.items)
     validates = np.isin(items, share_of(held_out, VALIDATES, "weight of the prior"))
     return Division(np.isin(items, list(held_out)) & ~validates, validates)
 
 
 def tasks_of(pool: Pool, division: Division) -> dict[str, tuple[Pairs, Pairs]]:
-    """The settings: pairs that test, and pairs on which the weight of the prior is chosen, whose items never test."""
+    """Return test pairs of each setting, and pairs of untested items for choosing the weight of the prior."""
     tests, every, known = division.tests, np.ones(len(pool.items), dtype=bool), ~division.tests
     later = pool.events.filter(pl.col("part") != "train")
     scored, lift, newest = note_pairs(pool.events), lifted(pool.events), note_pairs(later)
@@ -73,20 +73,20 @@ def tasks_of(pool: Pool, division: Division) -> dict[str, tuple[Pairs, Pairs]]:
 
 
 def popularity_of(pool: Pool) -> np.ndarray:
-    """Liked training events of each item: [N] float64."""
+    """Count the liked training events of each item: [N] float64."""
     counts = dict(pool.events.filter(pl.col("part") == "train")["item"].value_counts().iter_rows())
     return np.array([counts.get(item, 0) for item in pool.items], dtype=np.float64)
 
 
 def lifted(events: pl.DataFrame) -> pl.DataFrame:
-    """The pairs with the highest lift of each source."""
+    """Return the pairs with the highest lift of each source."""
     every = note_pairs(events, low=0.0, high=float("inf"), top=events["item"].n_unique())
     items = events.group_by("user").agg(pl.col("item").n_unique())["item"]
     return by_lift(every, float((1 / items).mean()))  # pyright: ignore[reportArgumentType] - of floats
 
 
 def counted_arms(pool: Pool, popularity: np.ndarray) -> dict[str, Score]:
-    """The arms that count training events: how popular an item is, and how often it follows the one asked about."""
+    """Return the arms that count training events: popularity, and how often an item follows the query item."""
     together = np.zeros((len(pool.items), len(pool.items)), dtype=np.float32)
     place = {item: number for number, item in enumerate(pool.items)}
     seen = note_pairs(pool.events.filter(pl.col("part") == "train"))
@@ -99,7 +99,7 @@ def counted_arms(pool: Pool, popularity: np.ndarray) -> dict[str, Score]:
 
 
 def vector_arms(pool: Pool, folder: Path, progress: Progress) -> dict[str, Score]:
-    """The arms that compare vectors of texts; the frozen encoders are those of knowflow's defaults."""
+    """Return the arms that compare vectors of texts; the frozen encoders are the defaults of KnowFlow."""
     frozen = DenseEncoder("all-MiniLM-L6-v2", "mean", 256, 32)
     tuned = DenseEncoder(str(folder.resolve()), "mean", 256, 32)
     facts, knowledge = frozen.encode(pool.facts, progress), frozen.encode(pool.knowledge, progress)
@@ -117,5 +117,5 @@ def vector_arms(pool: Pool, folder: Path, progress: Progress) -> dict[str, Score
 
 
 def lexical_of(texts: Sequence[str]) -> np.ndarray:
-    """Lexical vectors fitted on the texts themselves: [N, d]."""
+    """Encode texts with lexical vectors fitted on these texts: [N, d]."""
     return LexicalEncoder.fit(list(texts), 384).encode(list(texts), lambda *_: None)

@@ -1,4 +1,4 @@
-"""Tables of a comparison, as rows of text: the command line and Prefect's artifacts show the same."""
+"""Tables of a comparison as rows of text, for the command line and Prefect's artifacts."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ SHOWN = {"all": "all test rows", "cold_with_knowledge": "cold test rows with kno
 
 
 def tables(result: Mapping[str, Any]) -> Iterator[tuple[str, Rows]]:
-    """Titles and rows of everything that is printed of a comparison, the configured split first, then rolling time.
+    """Yield titles and rows of all tables of a comparison: first the configured split, then rolling time.
 
     Args:
         result: Result of a training run.
@@ -32,7 +32,7 @@ def tables(result: Mapping[str, Any]) -> Iterator[tuple[str, Rows]]:
 
 
 def gain_title(result: Mapping[str, Any], segment: str = "all") -> str:
-    """Say what a table of gains shows, and from whose rows its intervals come, or why there are none."""
+    """Return the title of a table of gains, with the users behind its intervals, or the reason why it has none."""
     counts = result["segments"][segment]
     why = without_interval(counts)
     intervals = f"no intervals ({why})" if why else "95% intervals"
@@ -41,7 +41,7 @@ def gain_title(result: Mapping[str, Any], segment: str = "all") -> str:
 
 
 def arm_rows(result: Mapping[str, Any]) -> Rows:
-    """One row an arm: its metrics on all test rows, and its AUC on cold rows with knowledge; means over seeds."""
+    """Return one row per arm: metrics on all test rows, and AUC on cold rows with knowledge; means over seeds."""
     return [
         {
             "arm": arm,
@@ -57,9 +57,9 @@ def arm_rows(result: Mapping[str, Any]) -> Rows:
 
 
 def gain_rows(result: Mapping[str, Any], segment: str = "all") -> Rows:
-    """One row an arm that has a control beside it: its AUC gains over base and facts, with their 95% intervals.
+    """Return one row per arm with a trained control: its AUC gains over base and facts, with 95% intervals.
 
-    Wrong knowledge and the constant are checks, and rows of their own (`check_rows`).
+    Wrong knowledge and the constant are checks (`check_rows`).
     """
     controls = compared(result["controls"])
     return [
@@ -70,7 +70,7 @@ def gain_rows(result: Mapping[str, Any], segment: str = "all") -> Rows:
 
 
 def check_rows(result: Mapping[str, Any]) -> Rows:
-    """One row a comparison that must hold before a gain is claimed."""
+    """Return one row per comparison that must hold before a gain is claimed."""
     return [
         {
             "check": f"{check.what}, {segment_name(check.segment)}",
@@ -95,12 +95,12 @@ def _gain(result: Mapping[str, Any], arm: str, control: str, segment: str) -> st
 
 def _with_spread(values: Mapping[str, float | None]) -> str:
     mean, spread = _number(values["mean"]), _number(values["sd"])
-    return f"{mean} ± {spread}" if spread else mean  # one seed has none
+    return f"{mean} ± {spread}" if spread else mean  # one seed has no spread
 
 
 def _with_floor(values: Mapping[str, float | None]) -> str:
     mean, floor = _number(values["mean"]), _number(values.get("floor"))
-    return f"{mean} ({floor})" if floor else mean  # an older result has none
+    return f"{mean} ({floor})" if floor else mean  # older results have no floor
 
 
 def _number(value: float | None) -> str:

@@ -1,10 +1,10 @@
-"""One evaluation of lists of k items, whoever makes them: every measure, by segment, with intervals, against controls.
+"""The evaluation of lists of k items from any model: every measure, by segment, with intervals, against controls.
 
-Figure:    the mean over users of the mean over a user's queries, so that who asks most does not decide it alone.
-Seeds:     a query's value is its mean over the seeds of a model, whose spread is not in the interval.
-Intervals: draw users (`evals/by_user.py`); all models share the draws, and a gain is the interval of the difference.
-Segments:  a segment keeps the wanted items it is about, and the queries that want one of them; a query that wants an
-           item of the head and one of the tail is in both, each time with its own part.
+Figure:    the mean over users of the mean over a user's queries, so that very active users do not dominate it.
+Seeds:     a query's value is its mean over a model's seeds; the interval does not contain the spread between seeds.
+Intervals: draw users (`evals/by_user.py`); all models share the draws, and a gain has the interval of the difference.
+Segments:  a segment keeps its wanted items, and the queries that want one of them; a query that wants an item of the
+           head and one of the tail is in both, each time with the respective part.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from evals.measures.protocol import Measure
 
 ALL = "all"
 HEAD_SHARE = 0.5
-"""The most popular items that hold this share of the training events are the head."""
+"""The head: the most popular items that hold this share of the training events."""
 COLD_USER = 5
 """A user with fewer training events is cold."""
 
@@ -29,27 +29,27 @@ class Asked:
     """Q queries and the T items that they wanted."""
 
     row: np.ndarray
-    """[T] int64: the query of each wanted item; every query wants one at least, none twice."""
+    """[T] int64: the query of each wanted item; every query wants at least one, and none twice."""
     item: np.ndarray
-    """[T] int64: its place."""
+    """[T] int64: its index."""
     user: np.ndarray
     """[Q] int64: code of the user who asked, from 0."""
     popularity: np.ndarray
     """[N] float64: training events of every item."""
 
     def where(self, chosen: np.ndarray) -> tuple["Asked", np.ndarray]:
-        """Keep some of the wanted items, [T] bool, and the queries that want one: these, and which they are."""
+        """Keep some of the wanted items, [T] bool; return the queries that want one, and their indices."""
         kept, row = np.unique(self.row[chosen], return_inverse=True)
         return Asked(row, self.item[chosen], self.user[kept], self.popularity), kept
 
     def parts(self) -> Parts:
-        """One part a query; the parts of a user weigh one together."""
+        """Return one part per query; the weights of a user's parts sum to one."""
         weight = 1 / np.bincount(self.user)[self.user] if len(self.user) else np.zeros(0)
         return Parts(np.arange(len(self.user)), self.user, weight)
 
 
 def item_and_user_segments(asked: Asked, user_events: np.ndarray) -> dict[str, np.ndarray]:
-    """Part wanted items by what is known of them and of who asks.
+    """Divide wanted items into segments by item popularity and user activity.
 
     Args:
         asked: The queries.
@@ -89,19 +89,19 @@ def evaluate(
     """Measure the lists of all models.
 
     Args:
-        rankings: Model -> for each of its seeds [Q, m] places of items, the best first, -1 behind the end of a shorter
-            list; m >= max(at).
+        rankings: Model -> for each of its seeds [Q, m] item indices, best first, -1 after the end of a shorter list;
+            m >= max(at).
         asked: The queries.
         segments: Name -> [T] bool.
         measures: The measures.
         at: Lengths of the list.
-        controls: Models that every other one is compared with.
+        controls: Models to compare every other one with.
         replicates: Resamples of the users.
-        seed: Decides the draws.
+        seed: Seed of the draws.
 
     Returns:
-        Plain JSON: `segments` (name -> queries, wanted, users) and `models`: model -> segment -> `measure@k` -> what
-        `by_user.intervals` gives, and `gains`: control -> the same of the difference. None where there is no value.
+        Plain JSON: `segments` (name -> queries, wanted, users) and `models`: model -> segment -> `measure@k` ->
+        the output of `by_user.intervals`, and `gains`: control -> the same for the difference. None where undefined.
     """
     draws = asked.parts().draws(replicates, seed)
     found: dict[str, dict[str, Any]] = {name: {} for name in rankings}
@@ -134,7 +134,7 @@ def _measured(
     k: int,
     controls: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
-    """One measure at one length, of all models in one segment."""
+    """Compute one measure at one length, of all models in one segment."""
     values = {
         name: np.mean(np.array([measure.value(one, k) for one in seeds], dtype=np.float64), axis=0)
         for name, seeds in of_models.items()
@@ -142,17 +142,17 @@ def _measured(
     pairs = [(name, control) for name in values for control in controls if control in values and name != control]
     columns = [*values.values(), *(values[name] - values[control] for name, control in pairs)]
     if columns[0].ndim:
-        told = intervals(np.stack(columns, axis=1), parts, draws)
+        found = intervals(np.stack(columns, axis=1), parts, draws)
     else:
-        told = [_of_all(float(one), parts) for one in columns]
-    out = {name: {**one, "gains": {}} for name, one in zip(values, told, strict=False)}
-    for (name, control), gain in zip(pairs, told[len(values) :], strict=True):
+        found = [_of_all(float(one), parts) for one in columns]
+    out = {name: {**one, "gains": {}} for name, one in zip(values, found, strict=False)}
+    for (name, control), gain in zip(pairs, found[len(values) :], strict=True):
         out[name]["gains"][control] = gain
     return out
 
 
 def _of_all(value: float, parts: Parts) -> dict[str, Any]:
-    """A figure of all lists together, which has no interval."""
+    """Return a figure of all lists together, which has no interval."""
     users = len(np.unique(parts.user))
     mean = None if np.isnan(value) or not users else value
     return {"mean": mean, "low": None, "high": None, "users": users, "largest_user": None}

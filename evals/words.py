@@ -1,11 +1,11 @@
-"""Numbers and verdicts in words, the same in the conclusion and in the report."""
+"""Formats numbers and verdicts, the same in the conclusion and the report."""
 
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 Verdict = Literal["better", "worse", "none", "unknown"]
-"""Of a gain's interval: on the better side of 0, on the worse side, with 0 inside, or not there."""
+"""Of a gain's interval: on the better side of 0, on the worse side, with 0 inside, or no interval."""
 
 MINUS = "−"
 NOTHING = "–"
@@ -17,11 +17,11 @@ SEGMENTS = {
     "after_cutoff": "rows after the model's knowledge cutoff",
     "before_cutoff": "rows before the model's knowledge cutoff",
 }
-"""Names of the segments as shown."""
+"""Display names of the segments."""
 CONSTANT = "constant"
-"""The arm that predicts the training rows' share of positives for every row: what a model must beat to be one."""
+"""The arm that predicts the training rows' share of positives for every row; every model must beat it."""
 GUARDS = ("shuffled", "random")
-"""Arms of wrong knowledge: what the knowledge arm must beat too before a gain is put down to what its texts say."""
+"""Arms of wrong knowledge; the knowledge arm must beat them before a gain is attributed to its texts."""
 CONTROLS = {
     "base": "base",
     "facts": "its facts control",
@@ -29,13 +29,13 @@ CONTROLS = {
     "random": "random vectors",
     CONSTANT: "a constant",
 }
-"""Names of the control arms as shown in a sentence; the arms that gains are measured against unless told otherwise."""
+"""Control arm -> its name in a sentence; the default arms to measure gains against."""
 OWN_CONTROLS = ("facts", "shuffled", "random", "labels")
-"""What follows an arm's name and a dash in the names of its own controls."""
+"""Endings of the names of an arm's own controls: NAME-facts and so on."""
 LEAST_USERS = 20
-"""With fewer users in a segment there is no interval and no sentence (benchmarks/aa_test.py says why)."""
+"""A segment with fewer users has no interval and no sentence (benchmarks/aa_test.py shows why)."""
 MOST_OF_ONE = 0.5
-"""Where one user holds more than this share of a segment's rows, there is none either."""
+"""Nor has a segment in which one user has more than this share of the rows."""
 
 
 def own_controls(arm: str, arms: Iterable[str]) -> list[str]:
@@ -48,14 +48,14 @@ def own_controls(arm: str, arms: Iterable[str]) -> list[str]:
 
 
 def verdict_on(gain: Mapping[str, float | None], higher_is_better: bool = True) -> Verdict:
-    """Say what an interval allows to claim.
+    """Return what an interval allows to claim.
 
     Args:
-        gain: `low` and `high` of metric(arm) - metric(control), None where there is no interval.
+        gain: `low` and `high` of metric(arm) - metric(control), None without an interval.
         higher_is_better: Whether a larger metric is a better model.
 
     Returns:
-        better or worse only where the whole interval is strictly on that side of 0.
+        better or worse only if the whole interval is strictly on that side of 0.
     """
     low, high = gain["low"], gain["high"]
     if low is None or high is None:
@@ -68,7 +68,7 @@ def verdict_on(gain: Mapping[str, float | None], higher_is_better: bool = True) 
 
 
 def fixed(value: float | None, digits: int = 4) -> str:
-    """Show a number with fixed digits, a dash where there is none.
+    """Format a number with fixed digits, or a dash if there is none.
 
     >>> fixed(0.81649), fixed(-0.5, 1), fixed(None)
     ('0.8165', '−0.5', '–')
@@ -80,7 +80,7 @@ def fixed(value: float | None, digits: int = 4) -> str:
 
 
 def signed(value: float | None, digits: int = 4) -> str:
-    """Show a difference with its sign; one too small for the digits keeps its first, so that it never reads as 0.
+    """Format a difference with its sign; a very small one gets more digits, so that it never reads as 0.
 
     >>> signed(0.0036), signed(-0.00002), signed(0.0)
     ('+0.0036', '−0.00002', '0.0000')
@@ -94,7 +94,7 @@ def signed(value: float | None, digits: int = 4) -> str:
 
 
 def interval(gain: Mapping[str, float | None]) -> str:
-    """Show low and high of a gain.
+    """Format low and high of a gain.
 
     >>> interval({"low": 0.0021, "high": 0.0052}), interval({"low": None, "high": None})
     ('[+0.0021, +0.0052]', '–')
@@ -105,11 +105,11 @@ def interval(gain: Mapping[str, float | None]) -> str:
 
 
 def too_few(users: int, largest: float) -> str | None:
-    """Say why there is no interval over users; None where there may be one.
+    """Return why there is no interval over users; None if there may be one.
 
     Args:
         users: Users with a row.
-        largest: Share of the rows of the user who has most.
+        largest: The largest share of the rows that one user has.
 
     >>> too_few(12, 0.2), too_few(1, 1.0), too_few(30, 0.7), too_few(30, 0.2)
     ('12 users: too few for an interval', '1 user: too few for an interval', \
@@ -123,7 +123,7 @@ def too_few(users: int, largest: float) -> str | None:
 
 
 def too_few_of_a_label(negative: int, positive: int) -> str | None:
-    """Say why there is no interval where few users have a row of one label; None where there may be one.
+    """Return why there is no interval if few users have a row of one label; None if there may be one.
 
     Args:
         negative: Users with a row of label 0.
@@ -138,7 +138,7 @@ def too_few_of_a_label(negative: int, positive: int) -> str | None:
 
 
 def without_interval(counts: Mapping[str, Any]) -> str | None:
-    """Say why a segment's gains have no interval, of results too that were written before there was a reason in them.
+    """Return why a segment's gains have no interval, also for older results without a stored reason.
 
     Args:
         counts: A segment of `evals.evaluate.evaluate`.
@@ -149,17 +149,17 @@ def without_interval(counts: Mapping[str, Any]) -> str | None:
 
 
 def compared(controls: Iterable[str]) -> list[str]:
-    """Controls that gains are shown over; wrong knowledge and the constant are shown as checks, apart."""
+    """Return the controls to show gains over; wrong knowledge and the constant are shown as checks."""
     return [control for control in controls if control not in (*GUARDS, CONSTANT)]
 
 
 def count_users(users: int) -> str:
-    """Say how many users; `1 user`, `1,200 users`."""
+    """Format a number of users: `1 user`, `1,200 users`."""
     return f"{users:,} user" + ("" if users == 1 else "s")
 
 
 def whose(counts: Mapping[str, Any]) -> str:
-    """Say whose rows a segment holds: users, and the largest one's share where it is known.
+    """Describe the users behind a segment: their number, and the largest share of one of them if known.
 
     Args:
         counts: A segment of `evals.evaluate.evaluate`.
@@ -168,12 +168,12 @@ def whose(counts: Mapping[str, Any]) -> str:
     ('610 users, the largest with 2.5% of the rows', '1 user')
     """
     share = counts.get("largest_user_share")
-    told = count_users(counts["users"])
-    return told if share is None or counts["users"] < 2 else f"{told}, the largest with {percent(share)} of the rows"
+    users = count_users(counts["users"])
+    return users if share is None or counts["users"] < 2 else f"{users}, the largest with {percent(share)} of the rows"
 
 
 def percent(share: float | None) -> str:
-    """Show a share; `<0.1%` and `>99.9%` where rounding would say none or all.
+    """Format a share; `<0.1%` and `>99.9%` where rounding would give none or all.
 
     >>> percent(0.837), percent(0.0002), percent(0.9999), percent(1)
     ('83.7%', '<0.1%', '>99.9%', '100.0%')
@@ -188,5 +188,5 @@ def percent(share: float | None) -> str:
 
 
 def segment_name(name: str) -> str:
-    """Show a segment's name; one of the user's own with spaces for its underscores."""
+    """Return a segment's display name; for other names, replace underscores with spaces."""
     return SEGMENTS.get(name, name.replace("_", " "))

@@ -1,1 +1,1 @@
-"""Measures of lists of items: each an object of its own, found by walking this folder."""
+"""Measures of lists of items, found by searching this folder."""

@@ -1,9 +1,9 @@
-"""The seam of a measure: what a list of k items is worth, per query or of all lists together.
+"""The protocol of a measure: the value of lists of k items, per query or for all lists together.
 
-A measure is a `Measure` at the top of a file of this folder, or of a folder that a team names under `plugins:`. It sees
-ranked lists and the ranks of what was wanted (`evals/lists.py`), never a model. One that has a value for each query
-gets an interval by drawn users; one of all lists together has none: with users drawn twice the lists repeat, so that
-a share of the catalogue would always come out too small.
+A measure is a `Measure` at the top of a file in this folder, or in a folder under `plugins:`. It sees ranked lists and
+the ranks of wanted items (`evals/lists.py`), never a model. A measure with a value per query gets an interval by
+drawing users. A measure of all lists together gets none: users drawn twice repeat their lists, so a share of the
+catalogue would always be too small.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from base.plugins import Kind
 from evals.lists import Lists
 
 Value = Callable[[Lists, int], np.ndarray | float]
-"""Takes the lists of Q queries and k; gives [Q] float64, NaN where a query has none, or one number of all lists."""
+"""Takes the lists of Q queries and k; returns [Q] float64, NaN where undefined, or one number for all lists."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Measure:
     name: str
     """Its name; figures are called `name@k`."""
     about: str
-    """What it says, in a line for the page."""
+    """One line about it for the page."""
     value: Value
-    """Its value for every query, whose mean is the figure, or the figure of all lists together."""
+    """Returns its value for every query, whose mean is the figure, or the figure of all lists together."""
 
 
 MEASURES = Kind("measure", "evals.measures", Measure)

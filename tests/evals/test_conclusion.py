@@ -133,7 +133,7 @@ def test_an_arm_that_does_not_beat_wrong_knowledge_is_not_called_better(shuffled
     assert "better than base" not in text
     assert "ahead of base (+0.0036 AUC, 95% interval [+0.0021, +0.0052]) and ahead of its facts control" in text
     failing = "random vectors (−0.0020 AUC" if random is DOWN else "shuffled texts ("
-    assert f"yet not shown to be better than {failing}" in text
+    assert f"but not shown to be better than {failing}" in text
     assert claims({"gains": of, "segments": {"all": SEGMENTS["all"]}, "controls": ["base", "facts"]}) == set()
 
 
@@ -149,7 +149,7 @@ def test_the_own_controls_of_another_arm_guard_its_claim():
     text = conclude(of, {"all": SEGMENTS["all"]}, CONTROLS)
 
     assert text.startswith("Llm-cf, over all")
-    assert "yet not shown to be better than the control llm-cf-random (+0.0005 AUC" in text
+    assert "but not shown to be better than the control llm-cf-random (+0.0005 AUC" in text
 
 
 @pytest.mark.parametrize("loss", [ZERO, UP, GONE])

@@ -60,7 +60,7 @@ def test_the_row_it_is_about_is_set_off():
 
 
 def test_a_row_of_another_length_is_refused():
-    with pytest.raises(ValueError, match="table 'scores': a row has not 2 cells"):
+    with pytest.raises(ValueError, match="table 'scores': a row does not have 2 cells"):
         render_page("t", NOON, "c", [Section("s", tables=[Table("scores", ["a", "b"], [["1"]])])])
 
 

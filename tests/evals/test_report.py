@@ -86,7 +86,7 @@ def test_the_page_says_everything_it_must(result, context):
         "50 replicates",
         "users and training seeds are drawn with replacement",
         "The model may have seen the data in training.",
-        "Only 3 training seeds an arm",
+        "Only 3 training seeds per arm",
         "knowflow report --config knowflow.yaml",
     ):
         assert words in page.words, words

@@ -119,7 +119,7 @@ def test_the_page_opens_with_no_gain_that_the_conclusion_does_not_claim(make_sco
     page = Page(render_report(made, context))
 
     assert made["gains"]["knowledge"]["base"]["all"]["auc"]["low"] > 0
-    assert "yet not shown to be better than shuffled texts" in made["conclusion"]
+    assert "but not shown to be better than shuffled texts" in made["conclusion"]
     assert "gain shown" in page.words
     assert "▲ gain shown" not in page.words
     assert "✗ not shown" in page.words

@@ -58,8 +58,8 @@ def test_the_page_says_everything_it_must(result):
     for words in ("11 held-out tail queries of 12", "60.6%", "33.3%", "1,234", "rewritten", "Made by KnowFlow"):
         assert words in html
     assert all(str(caveat)[:40].split("'")[0] in html for caveat in CAVEATS)
-    assert "found by recorded alone" in html
-    assert "found by original alone" in html
+    assert "found by recorded only" in html
+    assert "found by original only" in html
 
 
 def test_queries_rewrites_titles_and_messages_are_escaped(result):
@@ -79,7 +79,7 @@ def test_only_held_out_queries_are_shown_largest_change_first():
 )
 def test_a_gain_is_claimed_only_where_the_interval_excludes_zero(result, low, high, verdict):
     gain = {"mean": 0.2, "low": low, "high": high, "users": 31, "largest_user": 0.25}
-    assert f", {verdict}. 31 users typed them, one of whom brings 25.0%" in conclusion({**result, "gain": gain})
+    assert f", {verdict}. 31 users typed them, one of whom accounts for 25.0%" in conclusion({**result, "gain": gain})
 
 
 def test_with_few_users_nothing_is_claimed_and_the_reason_is_told(result):
