@@ -28,7 +28,7 @@ from sources.faults import Fault, SourceFaults
 
 SOURCE_KEYS = tuple(SourceConfig.model_fields)
 NOT_IN_THE_FILE = ("path", "source")
-_FIX = "edit {}; docs/reference/knowflow-yaml.md names every setting"
+_FIX = "edit {}; docs/reference/knowflow-yaml.md lists every setting"
 NO_FILE = "make one: knowflow init, or give yours: --config FILE"
 
 
@@ -168,7 +168,7 @@ def _read_options(
     for name, given in said.items():
         if name not in known:
             close = get_close_matches(str(name), known, n=1)
-            what = f"is no {section[:-1]}"
+            what = f"is not a {section[:-1]}"
             what += f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}"
             faults.append(Fault(path.name, None, f"{section}.{name}", None, what, _FIX.format(path.name)))
             continue

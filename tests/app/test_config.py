@@ -173,7 +173,7 @@ def test_each_recommender_has_options_of_its_own_and_their_faults_are_told_with_
         ["skip_bad_rows", "should be a valid boolean, unable to interpret input, not 'maybe'"],
         ["recommenders.star.histroy", "is not a setting there; did you mean 'history'?"],
         ["recommenders.cooccurrence.history", "should be greater than or equal to 1, not 0"],
-        ["recommenders.sasrek", "is no recommender; did you mean 'sasrec'?"],
+        ["recommenders.sasrek", "is not a recommender; did you mean 'sasrec'?"],
     ]
     assert "setting  recommenders  should hold settings" in told(write({**SOURCE, "recommenders": 3}))
 
