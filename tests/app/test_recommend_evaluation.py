@@ -99,6 +99,20 @@ def test_a_recommender_of_a_team_is_fitted_on_training_events_and_beats_the_cont
     assert shown_tables(found)[0].rows[-1][0] == "next"
 
 
+def test_a_peer_is_evaluated_too_and_every_other_one_is_compared_with_it(circle, tmp_path):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "mine.py").write_text(MINE.format(items=ITEMS))
+    circle.configure(plugins=[str(tmp_path / "plugins")])
+
+    found = evaluate_recommenders(load_config(circle.config), silent, ["popularity"], at=(1,), peers=["next"])
+
+    assert list(found["models"]) == [*CONTROLS, "next"]
+    assert found["controls"] == [*CONTROLS, "next"]
+    of = {name: one["all"]["recall@1"] for name, one in found["models"].items()}
+    assert of["random"]["gains"]["next"]["mean"] == pytest.approx(of["random"]["mean"] - 1)  # always right
+    assert "next" not in of["next"]["gains"]
+
+
 def test_unknown_names_and_options_are_faults_that_say_what_there_is(circle):
     config = load_config(circle.config)
 
