@@ -1,4 +1,4 @@
-"""One arm from its vectors to its scores: adapters are prepared once, then models are trained under every protocol."""
+"""Trains an arm: prepares its adapters once, then trains and scores models under every protocol."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from retrieval.examples import STRICT, ExampleRule
 
 @dataclass(frozen=True)
 class Best:
-    """The model of the seed with the highest validation AUC, the first one where there are no validation rows."""
+    """The model of the seed with the highest validation AUC; of the first seed without validation rows."""
 
     model: Model
     """The model, trained under the split."""
@@ -38,26 +38,26 @@ class Best:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """What an arm gave."""
+    """The result of training an arm."""
 
     test: np.ndarray
-    """[S, n] float32: probabilities of the test rows, one line a seed."""
+    """[S, n] float32: probabilities of the test rows, one row per seed."""
     rolling: np.ndarray
     """[S, m] float32: probabilities of the test rows of all windows of time, one after the other."""
     validation_auc: tuple[tuple[float, ...], ...]
-    """AUC on the validation rows after each epoch, one tuple a seed."""
+    """AUC on the validation rows after each epoch, one tuple per seed."""
     chosen: Mapping[str, Mapping[str, Any]]
     """Protocol -> the settings that its validation rows chose, and what was tried."""
     parameters: int
     """Number of trained parameters."""
     samples_per_cpu_second: float
-    """Training speed, the mean over seeds; 0 where nothing is trained."""
+    """Training speed, averaged over seeds; 0 if nothing is trained."""
     retrieval: Mapping[str, float | None] | None
     """What is reported of the examples it shows (`retrieval.example_facts`); None when it shows none."""
     shown: Mapping[str, Any] | None = None
     """What some test samples are shown (`ctr.examples.shown_to_test`); None when it shows no examples."""
     best: Best | None = None
-    """The model to keep; None where nothing is trained."""
+    """The model to keep; None if nothing is trained."""
 
 
 def prepare_views(
@@ -110,7 +110,7 @@ def train_arm(
         knowledge: What it reads, by `task/encoder` or `codes/NAME`.
         samples: The samples, with their parts under the split.
         config: How to train.
-        progress: Told how many models are done.
+        progress: Called with the number of trained models.
         windows: [N] int8 each: the parts of the samples at each cut of rolling time (`sources.events.rolling_split`);
             the first one is for choosing settings and has validation rows instead of test rows.
         plugins: Folders of a team's own plug-ins.
@@ -119,7 +119,7 @@ def train_arm(
         WrongUse: Trees alone cannot train what an adapter has to learn.
         WrongUse: An adapter cannot take its vectors together.
         WrongUse: An example is not for training.
-        CheckFailed: Training ran off to infinity.
+        CheckFailed: Training diverged.
     """
     if not arm.learns:
         seeds = len(config.seeds)
@@ -168,18 +168,18 @@ def train_arm(
 def search(
     learner: Learner, part: np.ndarray, config: TrainConfig, to_the_end: bool = False
 ) -> tuple[TrainConfig, list[dict[str, Any]]]:
-    """Try every rate and number of epochs of `config.search` with the first seed and keep what validation likes best.
+    """Try every rate and number of epochs in `config.search` with the first seed and keep the best on validation rows.
 
     Args:
         learner: Trains models.
         part: [N] int8, with validation rows.
         config: How to train otherwise.
-        to_the_end: Judge a trial by its last epoch, as where models are trained without validation rows, and not by
-            its best one.
+        to_the_end: Compare trials by their last epoch, as when models are trained without validation rows, not by
+            their best one.
 
     Returns:
         The config with the rate and the epochs of the highest validation AUC, the first of equal ones, and what was
-        tried; the config itself where there is nothing to choose between, or nothing to choose by.
+        tried; the config itself if there is nothing to choose between, or nothing to choose by.
     """
     network = learner.searched
     if network is None or not config.search or not (part == PARTS.index("validation")).any():
@@ -209,7 +209,7 @@ def _told(settings: TrainConfig, tried: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def probabilities(model: Model, rows: np.ndarray) -> np.ndarray:
-    """Probabilities of some samples: [n] int64 -> [n] float32."""
+    """Compute the probabilities of some samples: [n] int64 -> [n] float32."""
     return torch.from_numpy(model.logits(rows).astype(np.float32)).sigmoid().numpy()
 
 
@@ -220,7 +220,7 @@ def _learners(
     views: Views,
     learner_of: Callable[[Mapping[str, Knowledge], Samples], tuple[Learner, Views]],
 ) -> Callable[[np.ndarray], Learner]:
-    """The learner of each window: the same one, but for arms whose examples must be training rows of the window."""
+    """Return the learner of each window: the same one, except if examples must be training rows of the window."""
     if not any(isinstance(read, Examples) for read in views.values()):
         return lambda window: learner
 
@@ -233,7 +233,7 @@ def _learners(
 
 
 def until(knowledge: Knowledge, seen: np.datetime64) -> Knowledge:
-    """What is about events until a moment."""
+    """Keep the knowledge about events until a moment."""
     kept = knowledge.as_of <= seen
     return replace(
         knowledge, entities=knowledge.entities[kept], as_of=knowledge.as_of[kept], vectors=knowledge.vectors[kept]

@@ -6,18 +6,18 @@ from base.frozen import Frozen
 
 
 class ExamplesConfig(Frozen):
-    """How arms show examples beside a sample (LLM-CF)."""
+    """How arms show in-context examples (LLM-CF)."""
 
     count: int = Field(default=4, ge=2, multiple_of=2)
     """Examples shown to each sample, an even number: half of them liked, half not."""
     strict: bool = True
-    """Show only examples strictly earlier than the sample; when false, as published, other users' later ones too."""
+    """Show only examples strictly earlier than the sample; if false, as published, also later ones of other users."""
     alpha: float = Field(default=1.0, ge=0)
-    """Weight of the loss by which an example's fields foretell its reasoning."""
+    """Weight of the loss for predicting an example's reasoning from its fields."""
 
 
 class TreesConfig(Frozen):
-    """How gradient-boosted trees are grown (backbones `gbdt` and `blend`)."""
+    """How to grow gradient-boosted trees (backbones `gbdt` and `blend`)."""
 
     count: int = Field(default=150, ge=1)
     """Number of trees."""
@@ -26,7 +26,7 @@ class TreesConfig(Frozen):
     leaves: int = Field(default=15, ge=2)
     """Leaves of a tree."""
     least_samples: int = Field(default=100, ge=1)
-    """Training samples in a leaf at least."""
+    """Minimum number of training samples in a leaf."""
     column_share: float = Field(default=0.3, gt=0, le=1)
     """Share of the columns that a tree may read."""
     row_share: float = Field(default=0.8, gt=0, le=1)
@@ -34,11 +34,11 @@ class TreesConfig(Frozen):
     penalty: float = Field(default=10.0, ge=0)
     """L2 penalty on the values of leaves."""
     bins: int = Field(default=127, ge=2)
-    """Values that are told apart in a column, at most."""
+    """Maximum number of bins per column."""
 
 
 class Trial(Frozen):
-    """One setting that is tried on validation rows before an arm is trained."""
+    """One setting to try on validation rows before an arm is trained."""
 
     learning_rate: float = Field(gt=0)
     """Rate of the first optimiser step."""
@@ -47,7 +47,7 @@ class Trial(Frozen):
 
 
 class TrainConfig(Frozen):
-    """How one arm is trained; the defaults are the base of docs/benchmarks.md, chosen on validation."""
+    """How to train an arm; the defaults are the base of docs/benchmarks.md, chosen on validation rows."""
 
     backbone: str = "blend"
     """Model that scores a sample: a network (dcnv2, deepfm, din, lr), gradient-boosted trees (`gbdt`), the mean of the
@@ -61,29 +61,29 @@ class TrainConfig(Frozen):
     batch_size: int = Field(default=512, ge=1)
     """Samples in one optimiser step."""
     epochs: int = Field(default=1, ge=1)
-    """Passes over the training samples at most; on small data a second one only learns ids by heart."""
+    """Maximum number of passes over the training samples; on small data a second one only memorises ids."""
     patience: int = Field(default=1, ge=1)
     """Epochs without a better validation AUC after which training stops."""
     folds: int = Field(default=5, ge=2)
-    """Parts of the items in everything that is fitted out of fold, such as text quality."""
+    """Number of item folds for everything that is fitted out of fold, such as text quality."""
     search: tuple[Trial, ...] = (
         Trial(learning_rate=6e-3),
         Trial(learning_rate=3e-3),
         Trial(learning_rate=2e-3, epochs=2),
     )
     """Settings that every arm with a network tries on validation rows, with the first seed, before it is trained;
-    `learning_rate` and `epochs` hold where there are none."""
+    `learning_rate` and `epochs` apply if this is empty."""
     trees: TreesConfig = TreesConfig()
-    """How trees are grown."""
+    """How to grow trees."""
     examples: ExamplesConfig = ExamplesConfig()
     """How arms show examples."""
     rolling: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9)
-    """Cuts of rolling time, as shares of all events: models are trained anew at each, on everything before it, and
-    judged until the next one. Empty: only the split is judged."""
+    """Cuts of rolling time, as shares of all events: at each cut, models are trained again on everything before it, and
+    evaluated until the next one. Empty: only the split is evaluated."""
     arms: tuple[str, ...] | None = None
-    """The arms that are compared; constant, base, facts, knowledge, shuffled and random when left out."""
+    """The arms to compare; by default constant, base, facts, knowledge, shuffled and random."""
     seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
-    """One training run a seed; report the mean and the spread."""
+    """Seeds, one training run each; the report shows mean and spread."""
 
     @field_validator("rolling")
     @classmethod

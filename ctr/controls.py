@@ -1,12 +1,12 @@
-"""The arms there are, and the controls of any arm: what must not help, made by one function.
+"""All arms, and the controls of any arm (inputs that must not help), made by one function.
 
 An arm NAME has these controls, called NAME-facts and so on:
 
-- facts: the same adapters with as many views, fed with title and fields alone; for arms that read nothing but vectors
-  of items
+- facts: the same adapters with as many views, fed with title and fields only; for arms that read only vectors of
+  items
 - shuffled: the same vectors and codes, each with the wrong entity; of an arm that shows examples, the wrong event
 - random: random vectors and codes; an arm that shows examples draws these by chance instead
-- labels: the examples without what the model says of them; for arms that show examples
+- labels: the examples without their reasonings; for arms that show examples
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,11 @@ from llm_tasks.pipeline.catalogue import find_tasks
 
 ARMS = Kind("arm", ("ctr.arms", "llm_tasks", "recommenders"), Arm)
 COMPARED_ARMS = ("constant", "base", "facts", "knowledge", "shuffled", "random")
-"""What is compared unless arms are named: what any model must beat, the arm that is judged, and its controls."""
+"""The default arms: what any model must beat, the main arm, and its controls."""
 
 
 def arms_of(plugins: Sequence[Path] = ()) -> dict[str, Arm]:
-    """All arms that are declared, each followed by its controls, by name.
+    """Return all declared arms by name, each followed by its controls.
 
     Args:
         plugins: Folders of a team's own plug-ins.
@@ -38,7 +38,7 @@ def arms_of(plugins: Sequence[Path] = ()) -> dict[str, Arm]:
 
 
 def controls_of(arm: Arm, entities: Mapping[str, str]) -> list[Arm]:
-    """Make the controls of an arm; none of one that reads neither vectors nor codes.
+    """Make the controls of an arm; an arm that reads neither vectors nor codes has none.
 
     Args:
         arm: Any arm.
@@ -74,7 +74,7 @@ def controls_of(arm: Arm, entities: Mapping[str, str]) -> list[Arm]:
 
 
 def as_facts(arm: Arm, name: str) -> Arm:
-    """The control without a model's answer: the same adapters and as many views, fed with the catalogue's own text."""
+    """Make the control without a model's answer: the same adapters and as many views, fed with the catalogue's text."""
     uses = []
     for use in arm.uses:
         vectors = (arm.facts.get(one) or f"{FACTS}/{VectorName.read(one).encoder}" for one in use.vectors)
@@ -84,7 +84,7 @@ def as_facts(arm: Arm, name: str) -> Arm:
 
 
 def arm_of_task(task: str, entity: str, encoders: Sequence[str]) -> Arm:
-    """The arm of a single technique: similarity and quality for items, concatenation for users, examples for events.
+    """Make the arm of one technique: similarity and quality for items, concatenation for users, examples for events.
 
     Args:
         task: Name of the technique; also the arm's.
@@ -104,12 +104,12 @@ def arm_of_task(task: str, entity: str, encoders: Sequence[str]) -> Arm:
 def choose_arms(
     names: Sequence[str] | None, tasks: Mapping[str, tuple[str, Sequence[str]]], plugins: Sequence[Path] = ()
 ) -> list[Arm]:
-    """Take arms by name; `COMPARED_ARMS` when none is named.
+    """Return arms by name; `COMPARED_ARMS` by default.
 
     Args:
         names: Names of arms, of techniques, or of controls of either.
         tasks: Technique -> what its rows are about, and the encoders its vectors were made with; one about queries
-            is no arm, for no sample is about a query.
+            is not an arm, because no sample is about a query.
         plugins: Folders of a team's own plug-ins.
 
     Raises:
@@ -131,7 +131,7 @@ def choose_arms(
 
 
 def fed(use: Use, knowledge: Mapping[str, Knowledge], disturbance: Disturbance) -> list[Knowledge]:
-    """What one adapter of an arm reads, disturbed; one that is named twice counts as two."""
+    """Return the disturbed inputs of one adapter of an arm; one that is named twice counts as two."""
     vectors = [disturb(knowledge[name], disturbance) for name in use.reads]
     before = [use.reads[:place].count(name) for place, name in enumerate(use.reads)]
     return [

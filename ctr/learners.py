@@ -1,4 +1,4 @@
-"""Learners: an arm's views and samples made ready once, from which models are trained under any split and seed.
+"""Learners: prepare an arm's views and samples once, and train models from them under any split and seed.
 
 A network learns ids and what its adapters learn with them; trees read columns; a blend averages the logits of both.
 """
@@ -29,13 +29,13 @@ from llm_tasks.pipeline.arm import Arm
 
 NETWORK_FILE = "network.safetensors"
 IDS = ("fields.user.weight", "fields.item.weight")
-"""Parameters with one row an id."""
+"""Parameters with one row per id."""
 Views = dict[str, dict[str, View] | Examples]
 """Adapter's place in the arm -> view -> table, or the examples it shows."""
 
 
 class Model(Protocol):
-    """What training gave."""
+    """A trained model."""
 
     @property
     def validation_auc(self) -> tuple[float, ...]:
@@ -62,7 +62,7 @@ class Model(Protocol):
 
 
 class Learner(Protocol):
-    """What every learner offers."""
+    """The methods of every learner."""
 
     @property
     def searched(self) -> "Learner | None":
@@ -146,7 +146,7 @@ class Network:
         return NetworkModel(run.model, self.batches, run.validation_auc, run.samples_per_cpu_second)
 
     def read(self, folder: Path, config: TrainConfig) -> NetworkModel:
-        """Read a network; users and items that it has not met add nothing."""
+        """Read a network; users and items that were not in its training data add nothing."""
         model = make_model(self.arm, self.views, self.batches, self.samples, config, 0, self.plugins)
         learned = load_file(folder / NETWORK_FILE)
         for name in IDS:
@@ -204,7 +204,7 @@ def _make_module(
 
 @dataclass(frozen=True)
 class BlendModel:
-    """A network and trees that answer together."""
+    """A network and trees whose logits are averaged."""
 
     models: tuple[Model, ...]
     """Those that answer; their logits are averaged."""
@@ -283,7 +283,7 @@ def make_learner(
             learned = [use.adapter for use, is_plain in zip(arm.uses, plain, strict=True) if not is_plain]
             raise WrongUse(
                 f"arm {arm.name}: {', '.join(learned)} learns with the model, which trees alone cannot\n"
-                "  name another backbone in knowflow.yaml: train: {backbone: blend}, or a network such as dcnv2"
+                "  choose another backbone in knowflow.yaml: train: {backbone: blend}, or a network such as dcnv2"
             )
         # What an adapter learns with the model enters by the network alone.
         learners.append(Trees(samples, _columns(views, plain)))
@@ -291,12 +291,12 @@ def make_learner(
 
 
 def _is_plain(adapter: Adapter | ExampleAdapter) -> bool:
-    """Whether an adapter hands over its views as they are, so that nothing of it is trained."""
+    """Return whether an adapter passes on its views unchanged, so that nothing in it is trained."""
     return isinstance(adapter, Adapter) and adapter.build is Plain
 
 
 def _columns(views: Views, plain: Sequence[bool]) -> dict[str, dict[str, View]]:
-    """The views that can be read as columns."""
+    """Return the views that can be read as columns."""
     return {
         place: read
         for (place, read), reads in zip(views.items(), plain, strict=True)

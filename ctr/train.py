@@ -1,4 +1,4 @@
-"""Training: AdamW, a rate that falls to nothing, early stopping on the validation AUC, the same numbers from a seed."""
+"""Training: AdamW, a rate that falls to 0, early stopping on validation AUC, the same numbers from the same seed."""
 
 import copy
 import time
@@ -22,7 +22,7 @@ SCORING_BATCH = 4096
 
 @dataclass(frozen=True)
 class Trained:
-    """What one training run gave."""
+    """The result of one training run."""
 
     model: ClickModel
     """The model of the best epoch."""
@@ -65,14 +65,14 @@ def train(
         samples: Labels and parts.
         config: How to train.
         seed: Of the order in which rows come.
-        progress: Told how many epochs are done.
+        progress: Called with the number of finished epochs.
 
     Returns:
         The model of the epoch with the highest validation AUC, the first of equal ones, and how training went; the
         model of the last epoch where there are no validation rows.
 
     Raises:
-        CheckFailed: Parameters ran off to infinity.
+        CheckFailed: Parameters became infinite.
     """
     rows, validation = rows_of(samples, "train"), rows_of(samples, "validation")
     label, order = torch.from_numpy(samples.label), torch.Generator().manual_seed(seed)
@@ -124,7 +124,7 @@ def _step(
 
 
 def score_logits(model: ClickModel, batches: Batches, rows: Tensor) -> np.ndarray:
-    """Logits of some rows: [n] int64 -> [n] float32."""
+    """Compute the logits of some rows: [n] int64 -> [n] float32."""
     if len(rows) == 0:
         return np.zeros(0, dtype=np.float32)
     model.eval()
@@ -133,10 +133,10 @@ def score_logits(model: ClickModel, batches: Batches, rows: Tensor) -> np.ndarra
 
 
 def score(model: ClickModel, batches: Batches, rows: Tensor) -> np.ndarray:
-    """Probabilities of some rows: [n] int64 -> [n] float32."""
+    """Compute the probabilities of some rows: [n] int64 -> [n] float32."""
     return torch.from_numpy(score_logits(model, batches, rows)).sigmoid().numpy()
 
 
 def validation_auc(label: np.ndarray, scores: np.ndarray) -> tuple[float, ...]:
-    """AUC of some rows, as a tuple of one number; an empty one where the rows do not hold both labels."""
+    """Compute the AUC of some rows as a tuple of one number; empty if the rows do not have both labels."""
     return (float(roc_auc_score(label, scores)),) if len(np.unique(label)) == 2 else ()

@@ -1,1 +1,1 @@
-"""Adapters: ways by which knowledge enters a backbone."""
+"""Adapters: how knowledge enters a backbone."""

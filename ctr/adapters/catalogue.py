@@ -1,4 +1,4 @@
-"""All adapters: every file of this folder and of a team's own folders, found without registration."""
+"""All adapters: every file in this folder and in plug-in folders, found without registration."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +10,12 @@ ADAPTERS = Kind("adapter", "ctr.adapters", (Adapter, ExampleAdapter))
 
 
 def find_adapters(plugins: Sequence[Path] = ()) -> dict[str, Adapter | ExampleAdapter]:
-    """All adapters by name.
+    """Return all adapters by name.
 
     Args:
-        plugins: Folders of a team's own plug-ins.
+        plugins: Plug-in folders.
 
     Raises:
-        PluginFault: A file cannot be imported, or two adapters have one name.
+        PluginFault: A file cannot be imported, or two adapters have the same name.
     """
     return find(ADAPTERS, plugins)

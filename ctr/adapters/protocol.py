@@ -1,11 +1,11 @@
-"""The seam of an adapter: what it makes of knowledge once, and the module through which a backbone reads it.
+"""The protocol of an adapter: how it prepares knowledge once, and the module through which a backbone reads it.
 
-An adapter is a file of this folder that declares one `Adapter`. `prepare` runs once per arm, and what it fits on labels
-serves strictly later rows alone, whatever their part; `build` makes a module that turns B samples into [B, width],
-which every backbone takes beside its own fields.
+An adapter is a file in this folder that declares one `Adapter`. `prepare` runs once per arm; anything it fits on labels
+serves strictly later rows only, whatever their part. `build` makes a module that turns B samples into [B, width], which
+every backbone reads beside its own fields.
 
 An `ExampleAdapter` reads whole samples instead: training rows chosen as examples, embedded by the backbone's own
-fields, beside the sample itself. It may add a loss of its own to that of the clicks.
+fields, beside the sample itself. It may add its own loss to that of the clicks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,18 +22,18 @@ from feature_store.vectors import Knowledge
 from retrieval.examples import ExampleRule
 
 Prepare = Callable[[Sequence[Knowledge], Samples, int], Mapping[str, View]]
-"""Takes the vectors, the samples and the number of folds; gives the views its module reads, by name."""
+"""Takes the vectors, the samples and the number of folds; returns the views its module reads, by name."""
 Build = Callable[[Mapping[str, int]], "AdapterModule"]
-"""Takes the width of every view; gives the module."""
+"""Takes the width of every view; returns the module."""
 PrepareExamples = Callable[[Sequence[Knowledge], Samples, ExampleRule], Examples]
-"""Takes the vectors, the samples and how to choose; gives the examples its module reads."""
+"""Takes the vectors, the samples and how to choose; returns the examples its module reads."""
 BuildExamples = Callable[[int, int, int, float], "ExampleModule"]
-"""Takes the length of a sample's features, the length of a vector, the examples a sample and the weight of the module's
-own loss; gives the module."""
+"""Takes the length of a sample's features, the length of a vector, the number of examples per sample and the weight of
+the module's own loss; returns the module."""
 
 
 class AdapterModule(Protocol):
-    """What every adapter's `nn.Module` offers."""
+    """The interface of every adapter's `nn.Module`."""
 
     width: int
     """Length of what it adds to a sample."""
@@ -44,7 +44,7 @@ class AdapterModule(Protocol):
 
 
 class ExampleModule(Protocol):
-    """What the `nn.Module` of an adapter that reads examples offers."""
+    """The interface of the `nn.Module` of an adapter that reads examples."""
 
     width: int
     """Length of what it adds to a sample."""
@@ -55,13 +55,13 @@ class ExampleModule(Protocol):
 
 
 def view_name(knowledge: Knowledge) -> str:
-    """Name of the view of some vectors: `task/encoder`, as arms call them."""
+    """Return the name of the view of some vectors: `task/encoder`, as in arms."""
     return f"{knowledge.task}/{knowledge.encoder}"
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """One way by which knowledge enters a backbone."""
+    """One way for knowledge to enter a backbone."""
 
     name: str
     """Name of its file, by which arms call it."""
@@ -75,7 +75,7 @@ class Adapter:
 
 @dataclass(frozen=True)
 class ExampleAdapter:
-    """One way by which examples enter a backbone."""
+    """One way for examples to enter a backbone."""
 
     name: str
     """Name of its file, by which arms call it."""

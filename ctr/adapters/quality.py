@@ -1,13 +1,13 @@
-"""Text quality: what the text says of how good an item is, learned from other items.
+"""Text quality: how good an item is according to its text, learned from other items.
 
 Idea:      ridge regression from an item's vector to its mean residual rating; every item is predicted by a model that
-           never saw it (out of fold over items), so that an item without any rating gets a quality too, and none gets
-           its own ratings back, not even by way of the users' means. It is fitted anew at a dozen moments, each time
-           on what had happened before; a sample is served by the newest of them, so that it sees no later rating.
+           never saw it (out of fold over items), so that an item without ratings also gets a quality, and no item
+           gets its own ratings back, not even through the users' means. It is fitted again at a dozen moments, each
+           time on earlier events; a sample uses the newest of these fits, so that it sees no later rating.
 Formula:   per moment m and fold of items: min_b sum_i n_i / (n_i + 5) (y_i - b x_i - c)^2 + |b|^2 over the n_i > 0 of
            other folds; y_i = mean of (rating - mean rating of its user), over events before m of other folds' items.
 Consumes:  vectors of items.   Produces: [B, 1].
-Relations: the item statistics say it from ratings; this says it for cold items (docs/benchmarks.md, cold rows).
+Relations: item statistics give it from ratings; this gives it for cold items (docs/benchmarks.md, cold rows).
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ SHRINK = 5.0
 STRENGTH = 1.0
 """Strength of the ridge penalty."""
 MOMENTS = 12
-"""How often it is fitted anew, at equal numbers of events."""
+"""Number of fits, at equal numbers of events."""
 
 
 def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dict[str, View]:
@@ -47,13 +47,13 @@ def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dic
 
 
 def moments_of(time: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Choose moments that part the events into equal numbers, and say which of them serves each sample.
+    """Choose moments that divide the events into equal numbers, and find the one that serves each sample.
 
     What is fitted on the events strictly before a moment serves the samples at or after it, until the next one.
 
     Args:
         time: [N] datetime64[us].
-        number: How many moments; some may fall together.
+        number: Number of moments; some may coincide.
 
     Returns:
         [K] datetime64[us], rising; [N] int64, the moment of each sample, -1 before the first.

@@ -1,7 +1,7 @@
-"""Similarity of the target to the history: how the user took what is most like it.
+"""Similarity of the target to the history: how the user rated the most similar items.
 
-Idea:      on a small log no network learns which texts belong together, but their cosine says so (docs/benchmarks.md).
-           Nothing is trained here: five numbers per sample, computed once, so that training costs what it did.
+Idea:      on a small log no network learns which texts belong together, but their cosine shows it (docs/benchmarks.md).
+           Nothing is trained here: five numbers per sample, computed once, so training costs no more than before.
 Formula:   p_h = softmax_h(cos(target, h) / 0.1);   [ sum p_h (rating_h - user mean), sum p_h surprise_h,
            max_h cos, mean cos to liked, mean cos to disliked ],   over the strictly earlier events of the history.
 Consumes:  vectors of items.   Produces: [B, 5].

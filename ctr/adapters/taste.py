@@ -1,13 +1,13 @@
 """Taste: which directions of an item's vector this user likes more than others do, learned event by event.
 
-Idea:      a ridge regression of each user's own, from the vectors of the strictly earlier items to how much better than
-           expected the user took them, applied to the target; nothing of it is trained with the model.
+Idea:      a ridge regression per user, from the vectors of strictly earlier items to how much better than expected the
+           user rated them, applied to the target; nothing in it is trained with the model.
 Formula:   x_i = [1; 48 principal components of each vector of item i];   y_e = surprise_e - the user's shrunk mean
            surprise before e;   w = (sum_e x_e x_e' + 20 I)^-1 sum_e x_e y_e over e strictly earlier;
            taste = w x_target; w is updated in closed form (Sherman and Morrison 1950), a moment's events together.
 Consumes:  vectors of items, all read together.   Produces: [B, 1].
-Relations: similarity weighs the history's events by their likeness; this learns what counts as like. quality is such
-           a regression over all users.
+Relations: similarity weighs the history's events by their likeness; this learns what counts as similar. quality is
+           such a regression over all users.
 """
 
 from collections.abc import Sequence
@@ -72,7 +72,7 @@ def residuals(samples: Samples) -> np.ndarray:
 
 
 def tastes(vectors: np.ndarray, known: np.ndarray, target: np.ndarray, samples: Samples) -> np.ndarray:
-    """Foretell each sample's residual by its user's regression over the strictly earlier samples.
+    """Predict each sample's residual by its user's regression over strictly earlier samples.
 
     Args:
         vectors: [N, d] float32.
