@@ -9,7 +9,18 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from cli.errors import WRONG_INPUT
-from cli.init_yaml import FIELDS, FILL_IN, Line, field_names, is_shown, liked_from, propose_domain, render, wanted
+from cli.init_yaml import (
+    FIELDS,
+    FILL_IN,
+    Line,
+    field_names,
+    format_lines,
+    is_shown,
+    liked_from,
+    propose_domain,
+    render,
+    wanted,
+)
 from cli.output import AsJson, print_json, print_table
 from sources.faults import Fault, SourceFaults
 from sources.guess import TableGuess, guess_tables
@@ -20,7 +31,7 @@ def init(
     folder: Annotated[Path, Parameter(help="Folder to write knowflow.yaml to; created if missing.")],
     /,
     *,
-    events: Annotated[Path, Parameter(help="Parquet, CSV or JSONL file with one row per event.")],
+    events: Annotated[Path, Parameter(help="File, folder or pattern of files with one row per event.")],
     items: Annotated[Path, Parameter(help="File of the items.")],
     users: Annotated[Path | None, Parameter(help="File of the users, if there is one.", show_default=False)] = None,
     queries: Annotated[Path | None, Parameter(help="File of the queries, if there is one.", show_default=False)] = None,
@@ -78,6 +89,16 @@ def _findings(
     fill_in: list[dict[str, str]] = []
     for table in tables:
         file, names = table.look.path.name, field_names(table, domain[0])
+        found += [
+            {
+                "file": file,
+                "field": f"{table.section}.{line.name}",
+                "column": line.value,
+                "why": line.comment,
+                "others": [],
+            }
+            for line in format_lines(table)
+        ]
         left_out += [{"file": file, "column": guess.column, "why": guess.why} for guess in table.left_out]
         for guess in [guess for guess in table.guesses if is_shown(guess, table)]:
             setting = f"{guess.setting}.{names[str(guess.column)]}" if guess.setting in FIELDS else guess.setting

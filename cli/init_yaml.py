@@ -33,7 +33,7 @@ DOMAIN_FIELDS = {"films": ("year", "genres"), "books": ("year", "genres", "autho
 """The fields that the texts in prompts/domains/ use."""
 FIELD_COLUMNS = {
     "year": (("numbers", "texts"), r"(release|publi\w+)?year(of\w+)?"),
-    "genres": (("categories",), r"(main|all)?genres?"),
+    "genres": (("categories",), r"(main|all)?genres?|class"),
     "author": (("texts",), r"(book)?authors?(name)?"),
     "category": (("categories",), r"(main)?categor(y|ies)"),
     "abstract": (("texts",), r"abstract"),
@@ -91,7 +91,8 @@ def field_names(table: TableGuess, domain: str) -> dict[str, str]:
         column = table.look.column(str(guess.column))
         name = next((k for k in known if _fits(k, guess, column) and (k == column.name or k not in columns)), "")
         if not name or name in names.values():
-            plain = re.sub(r"\W+", "_", column.name).strip("_") or "field"
+            plain = re.sub(r":(token|float)(_seq)?$", "", column.name)  # as RecBole writes types
+            plain = re.sub(r"\W+", "_", plain).strip("_") or "field"
             name = plain if plain.isidentifier() else f"field_{plain}"
             while name in (*OWN_NAMES, *known, *names.values()):
                 name += "_"
@@ -138,7 +139,7 @@ def render(tables: Sequence[TableGuess], domain: tuple[str, str], liked: Line | 
 
 
 def _section(table: TableGuess, domain: str, folder: Path) -> dict[str, Any]:
-    roles = [Line("path", yaml_value(_relative(table.look.path, folder)))]
+    roles = [Line("path", yaml_value(_relative(table.look.path, folder))), *format_lines(table)]
     roles += [_line(guess, table) for guess in table.guesses if guess.setting not in FIELDS and is_shown(guess, table)]
     if table.separator:
         roles.append(Line("separator", yaml_value(table.separator), "separates the categories in one text"))
@@ -152,6 +153,20 @@ def _section(table: TableGuess, domain: str, folder: Path) -> dict[str, Any]:
     }
     left_out = "; ".join(f"{yaml_value(guess.column)} ({guess.why})" for guess in table.left_out)
     return {"roles": roles, "groups": groups, "left_out": left_out}
+
+
+def format_lines(table: TableGuess) -> list[Line]:
+    """Return the settings of a text that is not written as usual: with commas, in UTF-8, its first line a header."""
+    form = table.look.settings
+    lines: list[Line] = []
+    if form.delimiter not in (None, ","):
+        lines.append(Line("delimiter", yaml_value(form.delimiter), "guessed: it gives every line as many fields"))
+    if form.encoding is not None:
+        lines.append(Line("encoding", form.encoding, "guessed: the text is not UTF-8"))
+    if form.header is False:
+        named = f"columns are named {table.look.names()[0]} to {table.look.names()[-1]}; `columns: [..]` names them"
+        lines.append(Line("header", "false", f"guessed: the first line holds data; {named}"))
+    return lines
 
 
 def is_shown(guess: Guess, table: TableGuess) -> bool:

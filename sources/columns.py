@@ -7,7 +7,7 @@ from difflib import get_close_matches
 import polars as pl
 
 from sources.faults import Fault
-from sources.read import Raw
+from sources.raw import Raw
 
 MICROSECONDS = pl.Datetime("us", "UTC")
 SECONDS_UNTIL, MILLISECONDS_UNTIL, MICROSECONDS_UNTIL = 10**11, 10**14, 10**17
@@ -15,6 +15,10 @@ SECONDS_UNTIL, MILLISECONDS_UNTIL, MICROSECONDS_UNTIL = 10**11, 10**14, 10**17
 microseconds; larger ones are not a time."""
 FORMS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%m/%d/%Y %I:%M:%S %p")
 """Formats of a time without a zone."""
+
+
+MONEY = r"[$€£¥₹₽₩\s\u00a0]|^(usd|eur|gbp|chf|inr|jpy|cny|rub)|(usd|eur|gbp|chf|inr|jpy|cny|rub|zł|kr)$"
+"""Signs of money around a number, in lower case."""
 
 
 def unusable(column: pl.Series, lists: bool = False) -> str | None:
@@ -125,18 +129,48 @@ def _from_number(column: pl.Series) -> pl.Series:
     return frame.select(moment.cast(pl.Int64).cast(MICROSECONDS)).to_series()
 
 
-def to_number(column: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Convert values to Float64, true to 1 and false to 0; also return a mask of values that are not finite numbers."""
+def to_number(column: pl.Series, decimal_comma: bool = False) -> tuple[pl.Series, pl.Series]:
+    """Convert values to Float64, true to 1 and false to 0; also return a mask of values that are not finite numbers.
+
+    Args:
+        column: The values; texts may have a sign of money and separated thousands.
+        decimal_comma: Whether `1,5` is one and a half.
+
+    Example:
+        >>> to_number(pl.Series(["4", "$1,099.00", "1.099,00 €", "4,5"]))[0].to_list()
+        [4.0, 1099.0, 1099.0, None]
+        >>> to_number(pl.Series(["4,5", "1.099"]), decimal_comma=True)[0].to_list()
+        [4.5, 1099.0]
+    """
     column = plain(column)
     if isinstance(column.dtype, pl.String):
         text = column.str.strip_chars().str.to_lowercase().replace({"true": "1", "false": "0"})
         numbers = text.cast(pl.Float64, strict=False)
+        if decimal_comma or numbers.null_count() > text.null_count():
+            numbers = _written_number(text, numbers, decimal_comma)
     elif column.dtype.is_temporal():  # a date is not a number, although it is stored as one
         numbers = pl.Series([None] * len(column), dtype=pl.Float64)
     else:
         numbers = column.cast(pl.Float64)
     finite = numbers.is_finite().fill_null(value=False)
     return numbers.set(~finite, None), ~finite & column.is_not_null()
+
+
+def _written_number(text: pl.Series, numbers: pl.Series, decimal_comma: bool) -> pl.Series:
+    """Read numbers with separated thousands, a decimal comma or a sign of money."""
+    bare = text.str.replace_all(MONEY, "")
+    point = r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$"
+    comma = r"^[-+]?(\d{1,3}(\.\d{3})+|\d+),\d+$" if decimal_comma else r"^[-+]?\d{1,3}(\.\d{3})+,\d+$"
+    thousands = decimal_comma and bool(bare.str.contains(comma).any())  # 1.099 beside 4,5 is a thousand
+    as_comma = bare.str.contains(comma) | (bare.str.contains(r"^[-+]?\d{1,3}(\.\d{3})+$") & thousands)
+    with_money = (bare != text) & bare.str.contains(r"^[-+]?\d+,\d{1,2}$")
+    of_comma = bare.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    of_point = bare.str.replace_all(",", "", literal=True)
+    frame = pl.DataFrame({"n": numbers, "comma": as_comma | with_money, "point": bare.str.contains(point)})
+    read = pl.DataFrame({"c": of_comma, "p": of_point, "b": bare}).with_columns(pl.all().cast(pl.Float64, strict=False))
+    chosen = pl.when("comma").then(pl.col("c")).when(pl.col("n").is_not_null()).then(pl.col("n"))
+    chosen = chosen.when("point").then(pl.col("p")).otherwise(pl.col("b"))
+    return pl.concat([frame, read], how="horizontal").select(chosen.alias("n")).to_series()
 
 
 def to_categories(column: pl.Series, separator: str) -> pl.Series:
@@ -211,13 +245,19 @@ class CheckedTable:
         self.reject(bad, column, what, f"correct each value that {what}")
         return self.columns[name]
 
+    def numbers(self, values: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """Convert values to numbers as the file writes them, see `to_number`."""
+        return to_number(values, self.raw.decimal_comma)
+
     def reject(self, mask: pl.Series, column: str, what: str, fix: str) -> None:
         """Add a fault for every row in a mask."""
         mask = mask.fill_null(value=False)
         if not mask.any():
             return
-        for row, value in zip(self.raw.rows.filter(mask), self.raw.table[column].filter(mask), strict=True):
-            self.faults.append(Fault(self.name, row, column, None if value is None else str(value), what, fix))
+        rows, values = self.raw.rows.filter(mask), self.raw.table[column].filter(mask)
+        for place, row, value in zip(mask.arg_true(), rows, values, strict=True):
+            shown = None if value is None else str(value)
+            self.faults.append(Fault(self.name, row, column, shown, what + self.raw.part(place), fix))
         self.bad = self.bad | mask
 
     def reject_repeated(self, keys: list[str], column: str, what: str, fix: str) -> None:

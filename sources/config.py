@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from base.frozen import Frozen
 from sources.faults import Fault, SourceFaults
+from sources.file_format import FileFormat
 
 OWN_NAMES = ("item", "title", "user")
 """Columns of the documented tables; no field may have one of these names."""
@@ -27,11 +28,9 @@ def _named(value: Any) -> Any:
     return {name: name for name in value}
 
 
-class EventsConfig(Frozen):
+class EventsConfig(FileFormat):
     """The file of events: who did what to which item, when."""
 
-    path: str
-    """Parquet, CSV or JSONL file, relative to knowflow.yaml."""
     user: str
     """Column of the user id."""
     item: str
@@ -53,11 +52,9 @@ class EventsConfig(Frozen):
         return label
 
 
-class Fields(Frozen):
+class Fields(FileFormat):
     """Fields of an entity: name -> column, or a list of columns that keep their names."""
 
-    path: str
-    """Parquet, CSV or JSONL file, relative to knowflow.yaml."""
     id: str
     """Column of the id."""
     texts: dict[str, str] = Field(default_factory=dict)
@@ -120,11 +117,9 @@ class QuerySplit(Frozen):
         return validation
 
 
-class QueriesConfig(Frozen):
+class QueriesConfig(FileFormat):
     """The file of queries, for tasks that rewrite them."""
 
-    path: str
-    """Parquet, CSV or JSONL file, relative to knowflow.yaml."""
     query: str
     """Column of the query text."""
     user: str | None = None

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import polars as pl
 
-from sources.columns import CheckedTable, to_categories, to_id, to_number, to_text, to_time
+from sources.columns import CheckedTable, to_categories, to_id, to_text, to_time
 from sources.config import EventsConfig, Fields, ItemsConfig, LabelConfig, QueriesConfig, SourceConfig
 from sources.events import with_parts
 from sources.faults import Fault, SourceFaults
+from sources.file_format import FileFormat
 from sources.queries import CONTROL
 from sources.read import read_columns
 from sources.tables import Dataset, content_hash
@@ -33,10 +34,10 @@ def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dat
     """
     tables: dict[str, CheckedTable] = {}
     faults: dict[str, list[Fault]] = {}
-    for section, path, columns in _mapped(config):
-        raw, faults[section] = read_columns(folder / path, columns, path, section)
+    for section, of_file, columns in _mapped(config):
+        raw, faults[section] = read_columns(folder / of_file.path, columns, of_file.path, section, of_file)
         if raw is not None:
-            tables[section] = CheckedTable(path, raw)
+            tables[section] = CheckedTable(of_file.path, raw)
             faults[section] = tables[section].faults
     if items := tables.get("items"):
         _fill_items(items, config.items)
@@ -55,18 +56,18 @@ def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dat
     return _dataset(config, {section: table.finish() for section, table in tables.items()})
 
 
-def _mapped(config: SourceConfig) -> list[tuple[str, str, list[str]]]:
+def _mapped(config: SourceConfig) -> list[tuple[str, FileFormat, list[str]]]:
     """Return each section, its file and the columns it names."""
     events, queries = config.events, config.queries
-    named = {
-        "events": (events.path, [events.user, events.item, events.time, events.rating, events.label]),
-        "items": (config.items.path, [config.items.title, *_field_columns(config.items)]),
+    named: dict[str, tuple[FileFormat, list[str | None]]] = {
+        "events": (events, [events.user, events.item, events.time, events.rating, events.label]),
+        "items": (config.items, [config.items.title, *_field_columns(config.items)]),
     }
     if config.users:
-        named["users"] = (config.users.path, [*_field_columns(config.users)])
+        named["users"] = (config.users, [*_field_columns(config.users)])
     if queries:
-        named["queries"] = (queries.path, [queries.query, queries.user, queries.item, queries.time])
-    return [(key, path, [column for column in columns if column]) for key, (path, columns) in named.items()]
+        named["queries"] = (queries, [queries.query, queries.user, queries.item, queries.time])
+    return [(key, file, [column for column in columns if column is not None]) for key, (file, columns) in named.items()]
 
 
 def _field_columns(config: Fields) -> list[str]:
@@ -87,7 +88,7 @@ def _fill_entity(table: CheckedTable, config: Fields, section: str, key: str) ->
         values = table.values(f"{section}.categories", column, lists=True)
         table.columns[name] = to_categories(values, config.separator)
     for name, column in config.numbers.items():
-        table.take(name, column, table.values(f"{section}.numbers", column), to_number, "is not a number")
+        table.take(name, column, table.values(f"{section}.numbers", column), table.numbers, "is not a number")
 
 
 def _fill_events(table: CheckedTable, config: EventsConfig, rule: LabelConfig) -> None:
@@ -105,7 +106,7 @@ def _fill_events(table: CheckedTable, config: EventsConfig, rule: LabelConfig) -
 
 def _fill_rating(table: CheckedTable, column: str, rule: LabelConfig) -> None:
     values = table.values("events.rating", column, required=True)
-    rating = table.take("rating", column, values, to_number, "is not a number")
+    rating = table.take("rating", column, values, table.numbers, "is not a number")
     if rule.rating_range:
         low, high = rule.rating_range
         words = f"is outside {low:g} to {high:g}"
@@ -116,7 +117,7 @@ def _fill_rating(table: CheckedTable, column: str, rule: LabelConfig) -> None:
 
 def _fill_label(table: CheckedTable, column: str) -> None:
     values = table.values("events.label", column, required=True)
-    label, _ = to_number(values)
+    label, _ = table.numbers(values)
     outside = values.is_not_null() & ~label.is_in([0.0, 1.0]).fill_null(value=False)
     table.reject(outside, column, "is neither 0 nor 1", "use 0 or 1, or set the column as events.rating")
     table.columns["rating"] = pl.Series([None] * len(label), dtype=pl.Float32)

@@ -11,8 +11,14 @@ import polars as pl
 
 from sources.columns import plain, to_id, to_number, to_time, unusable
 from sources.faults import Fault, SourceFaults
-from sources.read import Raw, numbered, read_columns
+from sources.file_format import FileFormat
+from sources.plain_text import utf8_lines
+from sources.raw import Raw, numbered
+from sources.read import NO_FILE, is_parquet, parts_of, read_columns
+from sources.read_csv import read_fields
+from sources.read_json import read_jsonl
 from sources.records import Broken
+from sources.sniff import Form, form_of, proposed_encoding
 
 LOOKED_AT = 50_000
 """Maximum rows inspected per file; ids are compared with those of the whole other file."""
@@ -32,6 +38,8 @@ class Column:
     """Number of rows inspected."""
     fault: str | None = None
     """Why no setting can use its values; None if one can."""
+    decimal_comma: bool = False
+    """Whether a comma in a number is a decimal comma."""
 
     @cached_property
     def key(self) -> str:
@@ -84,7 +92,7 @@ class Column:
         """Return the filled values as numbers; None unless all of them are."""
         if not self.is_simple or self.filled.dtype.is_temporal():
             return None
-        numbers, bad = to_number(self.filled)
+        numbers, bad = to_number(self.filled, self.decimal_comma)
         return None if bad.any() else numbers
 
     @cached_property
@@ -150,6 +158,8 @@ class Look:
     """The file."""
     columns: tuple[Column, ...]
     """Its columns."""
+    settings: FileFormat
+    """How its text is written."""
 
     def names(self) -> list[str]:
         """Return the names of all columns."""
@@ -161,11 +171,14 @@ class Look:
 
     def ids(self, name: str) -> set[str]:
         """Return all ids in a column of the whole file, in the form that `sources.load` compares."""
-        return set(to_id(_read(self.path, [name]).table[name]).drop_nulls().cast(pl.String).unique().to_list())
+        return set(
+            to_id(_read(self.path, [name], self.settings).table[name]).drop_nulls().cast(pl.String).unique().to_list()
+        )
 
     def largest(self, name: str) -> float:
         """Return the largest number in a column of the whole file."""
-        numbers = to_number(_read(self.path, [name]).table[name])[0].drop_nulls()
+        raw = _read(self.path, [name], self.settings)
+        numbers = to_number(raw.table[name], raw.decimal_comma)[0].drop_nulls()
         return float(numbers.to_numpy().max())
 
 
@@ -175,27 +188,48 @@ def look(path: Path) -> Look:
     Raises:
         SourceFaults: The file does not exist, cannot be read, or is not a table.
     """
-    if not path.is_file():
-        raise _no_table(path, "there is no such file", "fix the path")
-    if path.suffix.lower() == ".parquet":
-        names = _read(path, []).there
-        table = pl.scan_parquet(path, glob=False, hive_partitioning=False).head(LOOKED_AT).collect()
+    parts = parts_of(path)
+    if not parts:
+        raise _no_table(path, NO_FILE, "fix the path")
+    settings = FileFormat(path=str(path))
+    if is_parquet(parts[0]):
+        names = _read(parts[0], [], settings).there
+        table = pl.scan_parquet(parts[0], glob=False, hive_partitioning=False).head(LOOKED_AT).collect()
         raw = Raw(table, numbered(1, len(table)), names)
-    elif path.stat().st_size <= BEGINNING:
-        raw = _read(path, _read(path, []).there)
     else:
-        with TemporaryDirectory() as folder:
-            begin = Path(folder) / path.name
-            with path.open("rb") as file:
-                begin.write_bytes(file.read(BEGINNING).rpartition(b"\n")[0] + b"\n")
-            raw = _read(begin, _read(begin, []).there, str(path))
+        encoding = _encoding(path, parts[0])
+        raw, form = _beginning(parts[0], settings.model_copy(update={"encoding": encoding}))
+        fields = {"delimiter": form.delimiter, "header": form.header} if form.kind == "fields" else {}
+        settings = FileFormat(path=str(path), encoding=encoding, **fields)
     names = list(dict.fromkeys(raw.there))
     if raw.rows.is_empty() or not names:
         first = raw.broken[0][1] if raw.broken else Broken("has no column", "use a file with data")
         raise _no_table(path, f"no row can be read; the first {first.what}", first.fix)
-    if path.suffix.lower() == ".csv" and re.fullmatch(r"-?\d+(\.\d+)?", names[0]):
-        raise _no_table(path, "its first line holds data, not column names", "add a line with the column names")
-    return Look(path, tuple(_column(name, raw) for name in names))
+    return Look(path, tuple(_column(name, raw) for name in names), settings)
+
+
+def _encoding(path: Path, part: Path) -> str | None:
+    _read(part, [], FileFormat(path=str(path)))  # what cannot be opened at all is reported in words
+    return proposed_encoding(part)
+
+
+def _beginning(path: Path, settings: FileFormat) -> tuple[Raw, Form]:
+    """Read the beginning of a text file."""
+    form = form_of(path, settings)
+    with TemporaryDirectory() as folder, utf8_lines(path, form.encoding, form.kind, form.delimiter) as lines:
+        begin = lines
+        if lines.stat().st_size > BEGINNING:
+            begin = Path(folder) / "begin"
+            with lines.open("rb") as file:
+                begin.write_bytes(file.read(BEGINNING).rpartition(b"\n")[0] + b"\n")
+        names: list[str] = []
+        while True:
+            raw = read_fields(begin, names, form) if form.kind == "fields" else read_jsonl(begin, names)
+            if isinstance(raw, Broken):
+                raise _no_table(path, raw.what, raw.fix)
+            if names or not raw.there:
+                return raw, form
+            names = list(raw.there)
 
 
 def _column(name: str, raw: Raw) -> Column:
@@ -203,11 +237,11 @@ def _column(name: str, raw: Raw) -> Column:
     spoiled = raw.spoiled.get(name)
     values = raw.table[name].head(rows) if spoiled is None else pl.Series(name, [], dtype=pl.String)
     fault = spoiled or unusable(values, lists=True)
-    return Column(name, pl.Series(name, [], dtype=pl.String) if fault else values, rows, fault)
+    return Column(name, pl.Series(name, [], dtype=pl.String) if fault else values, rows, fault, raw.decimal_comma)
 
 
-def _read(path: Path, columns: Sequence[str], name: str | None = None) -> Raw:
-    raw, faults = read_columns(path, columns, name or str(path), "events")
+def _read(path: Path, columns: Sequence[str], settings: FileFormat) -> Raw:
+    raw, faults = read_columns(path, columns, str(path), "events", settings)
     if raw is None:
         raise SourceFaults(faults)
     return raw

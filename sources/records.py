@@ -24,25 +24,36 @@ class Broken:
 QUOTE = Broken("has a quote that is not closed correctly", "close the quote; double a quote inside a text")
 LONG = Broken("has more fields than the header", "quote a text that contains a comma")
 SHORT = Broken("has fewer fields than the header", "write every field, even if empty")
-CODING = Broken("is not UTF-8", "save the file as UTF-8")
+CODING = Broken("is not UTF-8", "set `encoding:` in the section of the file, such as cp1252, or save the file as UTF-8")
 NO_JSON = Broken("is not JSON", "write one JSON object per line")
 NO_OBJECT = Broken("is JSON, but not an object", "write one JSON object per line")
 
 
-def csv_records(path: Path) -> Iterator[tuple[int, list[str] | Broken]]:
-    """Read a CSV file including its header, without blank lines.
+def csv_records(
+    path: Path, delimiter: str = ",", quoted: bool = True, escaped: bool = False
+) -> Iterator[tuple[int, list[str] | Broken]]:
+    r"""Read a CSV file including its header, without blank lines.
 
     Bytes that are not UTF-8 become lone surrogates, see `is_text`. After an unclosed quote, reading continues on the
     next line, so that it does not swallow the rest of the file.
+
+    Args:
+        path: The file.
+        delimiter: What separates fields.
+        quoted: Whether fields may be enclosed in double quotes.
+        escaped: Whether `\"` is a quote inside a quoted field.
 
     Yields:
         The line on which a record begins, and its fields or why they cannot be read.
     """
     csv.field_size_limit(2**31 - 1)  # a description may be longer than Python's limit of 131,072 characters
+    form: dict[str, Any] = {"delimiter": delimiter, "strict": True}
+    form |= {"escapechar": "\\"} if escaped else {}
+    form |= {} if quoted else {"quoting": csv.QUOTE_NONE}
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         taken: list[str] = []
         again: deque[str] = deque()
-        reader = csv.reader(_lines(file, taken, again), strict=True)
+        reader = csv.reader(_lines(file, taken, again), **form)
         first = 1
         while True:
             try:
@@ -52,7 +63,7 @@ def csv_records(path: Path) -> Iterator[tuple[int, list[str] | Broken]]:
             except csv.Error:
                 again.extendleft(reversed(taken[1:]))
                 del taken[1:]
-                reader = csv.reader(_lines(file, taken, again), strict=True)
+                reader = csv.reader(_lines(file, taken, again), **form)
                 yield first, QUOTE
             else:
                 if fields:

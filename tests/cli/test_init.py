@@ -154,7 +154,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path, films, capsys):
 
 
 def test_all_files_that_are_no_tables_are_told_at_once_and_nothing_is_written(tmp_path, films):
-    (tmp_path / "bad.csv").write_text("a;b\n1;2\n")
+    (tmp_path / "bad.csv").write_text("a,b\n")
 
     with pytest.raises(SourceFaults) as caught:
         init(tmp_path / "shop", events=tmp_path / "gone.csv", items=tmp_path / "bad.csv")

@@ -173,8 +173,8 @@ def test_json_values_keep_their_meaning_whatever_stands_beside_them(tmp_path_fac
 @pytest.mark.parametrize(
     ("name", "content", "what"),
     [
-        ("a.txt", b"a,b\n", "'.txt' is not a supported file type"),
-        ("a", b"a,b\n", "'' is not a supported file type"),
+        ("a.xlsx", b"a,b\n", "'.xlsx' is not a supported file type"),
+        ("a.txt", b"a,b\n", "holds no rows"),
         ("a.csv", b"", "holds no rows"),
         ("a.csv", b"\n\n", "holds no rows"),
         ("a.csv", b"a,b\n", "holds no rows"),
@@ -182,10 +182,8 @@ def test_json_values_keep_their_meaning_whatever_stands_beside_them(tmp_path_fac
         ("a.jsonl", b"", "holds no rows"),
         ("a.jsonl", b"\n", "holds no rows"),
         ("a.parquet", b"", "holds no rows"),
-        ("a.csv", "a,b\n1,x\n".encode("utf-16"), "is not UTF-8"),
+        ("a.csv", "a,b\n1,x\n".encode("utf-16-le"), "is not UTF-8"),
         ("a.csv", b'"a,b\n1,x\n', "has a quote that is not closed correctly"),
-        ("a.csv", b"a;b\n1;x\n", "has one column, its fields seem to be separated by ';'"),
-        ("a.csv", b"a\tb\n1\tx\n", r"has one column, its fields seem to be separated by '\t'"),
         ("a.parquet", b"no parquet at all", "cannot be read as Parquet: parquet: File out of specification"),
         ("a.jsonl", b'{"a": "\\ud800", "b": 1}\n{"a": 1, "b": [1]}\n', "cannot be read as JSONL: 'utf-8' codec"),
     ],

@@ -1,0 +1,95 @@
+"""Data as people bring it: every folder of data/ is mapped by `init` and read as its README calls right."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.config import load_config
+from cli.init import init
+from sources.load import load
+
+DATA = Path(__file__).parent / "data"
+
+
+@dataclass(frozen=True)
+class Right:
+    """What is right of a case. Ratings go from 1 to 5 and begin again: of 24 events 5 have a 4 and 4 a 5."""
+
+    events: str = "events.csv"
+    """The file of events."""
+    items: str = "items.csv"
+    """The file of items."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings that `init` writes."""
+    counts: tuple[int, int, int] = (0, 0, 0)
+    """Events, positive events, items."""
+    item: dict[str, Any] = field(default_factory=dict)
+    """Some fields of the first item."""
+    years: tuple[int, int] = (0, 0)
+    """Years of the first and the last event."""
+
+
+RECBOLE = {"events.user": "user_id:token", "items.separator": " ", "domain": "films"}
+TOY_STORY = {"title": "Toy Story 0", "year": 1995.0, "genres": ["Animation", "Children's", "Comedy"]}
+U_DATA = {"events.user": "column_1", "events.item": "column_2", "events.rating": "column_3", "items.title": "column_2"}
+CASES: dict[str, list[Right]] = {
+    "bom-cp1252": [
+        Right(
+            settings={"items.delimiter": ";", "items.encoding": "cp1252"},
+            counts=(24, 9, 6),
+            item={"title": "Café 0", "price": 1.0},
+            years=(2017, 2017),
+        )
+    ],
+    "chinese": [
+        Right(settings={"events.user": "用户编号"}, counts=(28, 10, 6), item={"价格": 1.5}, years=(2022, 2022))
+    ],
+    "gz": [Right("events.jsonl.gz", "items.jsonl.gz", counts=(24, 9, 6), years=(2020, 2020))],
+    "movielens-no-header": [
+        Right(*files, U_DATA, counts=(24, 9, 6), item={"title": "Toy Story 0 (1995)"}, years=(1997, 1997))
+        for files in (("u.data", "u.item"), ("udata.csv", "uitem.csv"))
+    ],
+    "recbole-atomic": [
+        Right(*files, RECBOLE, (24, 9, 6), TOY_STORY, (1997, 1997))
+        for files in (("ml-100k.inter", "ml-100k.item"), ("inter.csv", "item.csv"))
+    ],
+    "parquet-kinds": [
+        Right(events, "items.parquet", counts=(24, 16, 6), item={"tags": ["run", "road"]}, years=(2020, 2020))
+        for events in ("events.parquet", "parts")
+    ],
+}
+
+
+def test_every_folder_is_named_in_a_test():
+    tests = "".join(one.read_text(encoding="utf-8") for one in DATA.parents[1].rglob("test_*.py"))
+
+    assert [one.name for one in DATA.iterdir() if f'{one.name}"' not in tests and f"{one.name}/" not in tests] == []
+    assert set(CASES) <= {one.name for one in DATA.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [pytest.param(name, right, id=f"{name}-{right.events}") for name in CASES for right in CASES[name]],
+)
+def test_init_maps_the_case_and_load_reads_it(tmp_path, name, right):
+    code = init(tmp_path, events=DATA / name / right.events, items=DATA / name / right.items)
+
+    written = yaml.safe_load((tmp_path / "knowflow.yaml").read_text())
+    config = load_config(tmp_path / "knowflow.yaml")
+    data = load(config.source, config.folder)
+    found = {setting: _at(written, setting) for setting in right.settings}
+    times = data.events["time"].dt.year()
+    assert code == 0
+    assert found == right.settings
+    assert (len(data.events), int(data.events["label"].sum()), len(data.items)) == right.counts
+    assert right.item.items() <= data.items.row(0, named=True).items()
+    assert (times.min(), times.max()) == right.years
+
+
+def _at(settings: Any, path: str) -> Any:
+    for part in path.split("."):
+        settings = settings[part]
+    return settings
