@@ -31,7 +31,7 @@ def open_windows(config: Config, dataset: Dataset) -> list[np.ndarray]:
 
 
 def arms_in(config: Config, release: Release, names: Iterable[str] | None) -> list[Arm]:
-    """Return arms by name; every technique in the release is an arm too.
+    """Return arms by name; every technique in the release is an arm too; the usual ones read what it holds.
 
     Raises:
         UnknownPlugin: A name is neither an arm nor a technique.
@@ -41,7 +41,8 @@ def arms_in(config: Config, release: Release, names: Iterable[str] | None) -> li
     for task, encoder in release.vectors:
         if task in known:
             tasks.setdefault(task, (known[task].entity, []))[1].append(encoder)
-    return choose_arms(list(names) if names is not None else None, tasks, config.plugin_folders)
+    there = set(map(str, release.vectors))
+    return choose_arms(list(names) if names is not None else None, tasks, config.plugin_folders, there)
 
 
 def read_vectors_of(config: Config, release: Release, arms: Iterable[Arm]) -> Mapping[str, Knowledge]:

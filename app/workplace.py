@@ -19,6 +19,7 @@ from llm_tasks.pipeline.task import Task
 from llm_tasks.pipeline.workplace import Workplace
 from prompts.domain import Domain, load_domain
 from sources.load import load
+from sources.parts import PartCount, count_parts
 from sources.tables import Dataset
 
 
@@ -36,6 +37,11 @@ def open_dataset(config: Config) -> Dataset:
     return load(config.source, config.folder, config.skip_bad_rows)
 
 
+def split_counts(config: Config, dataset: Dataset | None = None) -> list[PartCount]:
+    """What each part of the split holds; the data is loaded unless it is given."""
+    return count_parts((dataset or open_dataset(config)).events, config.source.split)
+
+
 def open_domain(config: Config) -> Domain:
     """Load the domain of a config.
 
@@ -45,12 +51,13 @@ def open_domain(config: Config) -> Domain:
     return load_domain(config.domain, config.folder, config.plugin_folders)
 
 
-def open_workplace(config: Config, secret: SecretReader | None = None) -> Workplace:
+def open_workplace(config: Config, secret: SecretReader | None = None, dataset: Dataset | None = None) -> Workplace:
     """Load data, domain and engine.
 
     Args:
         config: The config.
         secret: Reads a stored secret, such as the key of a model server; only an engine that answers needs it.
+        dataset: The data, where it is loaded already.
 
     Raises:
         SourceFaults: With all faults of the data at once.
@@ -59,7 +66,7 @@ def open_workplace(config: Config, secret: SecretReader | None = None) -> Workpl
     """
     domain = open_domain(config)
     return Workplace(
-        dataset=open_dataset(config),
+        dataset=dataset or open_dataset(config),
         domain=domain,
         engine=build_engine(config.engine, domain, config.folder, secret, config.plugin_folders),
         store=open_store(config),
@@ -127,10 +134,12 @@ def sharing_a_space(path: str | Path, names: Sequence[str]) -> list[str]:
     return [*names, *others]
 
 
-def plan(config: Config, tasks: Sequence[str] | None = None, *, retry: Sequence[str] = ()) -> list[TaskPlan]:
-    """Plan a refresh without writing anything."""
+def plan(
+    config: Config, tasks: Sequence[str] | None = None, *, retry: Sequence[str] = (), dataset: Dataset | None = None
+) -> list[TaskPlan]:
+    """Plan a refresh without writing anything; the data is loaded unless it is given."""
     chosen = chosen_tasks(config, tasks)
-    workplace = open_workplace(config)
+    workplace = open_workplace(config, dataset=dataset)
     asked: set[str] = set()
     plans: list[TaskPlan] = []
     to_ask: dict[str, int] = {}

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from app.arm_check import check_arms
 from app.asking import Asking, with_engine
 from app.config import Config, load_config
 from app.workplace import chosen_tasks, open_store, open_workplace
@@ -55,6 +56,8 @@ def run_refresh(config: str, tasks: list[str] | None, asking: Asking, *, json: b
     chosen_tasks(settings, tasks)
     check_prices(settings, asking)
     open_workplace(settings)  # reports wrong input before any flow or store is touched
+    for note in check_arms(settings):
+        say(note)
     releases = list_releases(open_store(settings))
     from flows.refresh import refresh  # noqa: PLC0415 - takes seconds; wrong input is reported first
 

@@ -31,6 +31,11 @@ COMMANDS = {
         "Show what a refresh would ask, why, and its cost. Writes nothing.",
         f"knowflow plan {MOVIELENS}",
     ),
+    "preview": Command(
+        "cli.preview:preview",
+        "Show one prompt as the model would get it, with its tokens. Asks nothing.",
+        f"knowflow preview kar_item --entity 318 {MOVIELENS}",
+    ),
     "refresh": Command(
         "cli.refresh:refresh",
         "Ask what is new, encode it, publish a release. After an interruption, it continues where it stopped.",

@@ -5,12 +5,16 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from app.arm_check import check_arms
 from app.asking import with_engine
 from app.config import load_config
+from app.workplace import open_dataset, split_counts
 from app.workplace import plan as make_plan
 from cli.asking import model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, count_rows, print_json, print_table, say, say_next
+from cli.split import print_split
 from llm_tasks.pipeline.budget import Prices
+from sources.parts import split_warnings
 
 COLUMNS = ("task", "rows", "cached", "new", "changed", "failed", "calls", "tokens in", "out, at most")
 NAMED = 5
@@ -39,10 +43,13 @@ def plan(
     Example: knowflow plan --config examples/movielens/knowflow.yaml
     """
     settings = with_engine(load_config(config), engine, model_path(model))
-    plans = make_plan(settings, task, retry=error or ())
+    notes, dataset = check_arms(settings), open_dataset(settings)
+    plans = make_plan(settings, task, retry=error or (), dataset=dataset)
     rows = [_priced(p.summary(), settings.prices) for p in plans]
+    parts = split_counts(settings, dataset)
+    notes += split_warnings(parts, settings.source.split)
     if json:
-        print_json({"tasks": rows})
+        print_json({"tasks": rows, "split": [one.to_dict() for one in parts], "notes": notes})
         return 0
     estimated = any(r["output_tokens_estimate"] is not None for r in rows)
     print_table(
@@ -67,6 +74,7 @@ def plan(
     for row in rows:
         _say_notes(row)
     _say_total(rows, settings.prices.currency)
+    print_split(parts, notes)
     say_next("retry" if error else "refresh", config, task, error=error, engine=engine, model=model)
     return 0
 

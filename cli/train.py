@@ -7,11 +7,13 @@ from cyclopts import Parameter
 from app.config import load_config
 from app.samples import arms_in
 from app.train_runs import get_run, models_folder
-from app.workplace import open_store
+from app.workplace import open_store, split_counts
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say_next
+from cli.split import print_split
 from evals.tables import Rows, tables
 from feature_store.releases import get_release
 from flows.server import prefect_server
+from sources.parts import split_warnings
 
 Arms = Annotated[
     str | None,
@@ -37,11 +39,15 @@ def train(
     arms_in(settings, get_release(open_store(settings), release), names if names is not None else settings.train.arms)
     from flows.train import train as train_flow  # noqa: PLC0415 - takes seconds; wrong input is reported first
 
+    parts = split_counts(settings)
+    notes = split_warnings(parts, settings.source.split)
+    if not json:
+        print_split(parts, notes)
     with prefect_server(), bars():
         run = train_flow(config=str(settings.path), arms=names, release=release)
     result = get_run(settings.home_folder, run).read("result")
     if json:
-        print_json({"train_run": run, **result})
+        print_json({"train_run": run, **result, "split_counts": [one.to_dict() for one in parts], "notes": notes})
         return 0
     print_arms(result)
     print_line(f"training run {run}\nmodels       {models_folder(settings.home_folder, run)}")

@@ -9,7 +9,7 @@ An arm NAME has these controls, called NAME-facts and so on:
 - labels: the examples without their reasonings; for arms that show examples
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,9 +32,13 @@ def arms_of(plugins: Sequence[Path] = ()) -> dict[str, Arm]:
     Args:
         plugins: Folders of a team's own plug-ins.
     """
-    entities = {name: task.entity for name, task in find_tasks(plugins).items()}
-    declared = find(ARMS, plugins).values()
+    entities, declared = entities_of(plugins), find(ARMS, plugins).values()
     return {one.name: one for arm in declared for one in (arm, *controls_of(arm, entities))}
+
+
+def entities_of(plugins: Sequence[Path] = ()) -> dict[str, str]:
+    """What the rows of each technique are about, by its name."""
+    return {name: task.entity for name, task in find_tasks(plugins).items()}
 
 
 def controls_of(arm: Arm, entities: Mapping[str, str]) -> list[Arm]:
@@ -83,6 +87,39 @@ def as_facts(arm: Arm, name: str) -> Arm:
     return Arm(name, about, tuple(uses))
 
 
+def fitted_to(arms: Mapping[str, Arm], there: Collection[str], entities: Mapping[str, str]) -> dict[str, Arm]:
+    """Let the arms of the usual comparison read what there is: an encoder may be off, or off for one technique.
+
+    Args:
+        arms: All arms by name.
+        there: The vectors there are, each as `task/encoder`.
+        entities: Technique -> what its rows are about.
+
+    Returns:
+        The arms of `COMPARED_ARMS` that can be trained, by name: the knowledge arm without what is missing, and its
+        controls made of that, so that they have as many views.
+    """
+    found = {name: arms[name] for name in COMPARED_ARMS if not arms[name].vectors}
+    whole = arms["knowledge"]
+    own = {name for name in whole.vectors if VectorName.read(name).technique != FACTS}
+    kept = (replace(use, vectors=tuple(name for name in use.vectors if name in there)) for use in whole.uses)
+    arm = replace(whole, uses=tuple(use for use in kept if use.vectors))
+    made = [arm, *controls_of(arm, entities)] if own & set(arm.vectors) else []
+    found |= {one.name: one for one in made if set(one.vectors) <= set(there)}
+    return {name: found[name] for name in COMPARED_ARMS if name in found}
+
+
+def lacking(arms: Mapping[str, Arm], fitted: Mapping[str, Arm]) -> list[str]:
+    """Say what the arms of the usual comparison go without, one sentence each."""
+    found = []
+    for name in COMPARED_ARMS:
+        if name not in fitted:
+            found.append(f"arm {name} is left out: there are no vectors of {', '.join(arms[name].vectors)}")
+        elif missing := [one for one in arms[name].vectors if one not in fitted[name].vectors]:
+            found.append(f"arm {name} goes without {', '.join(missing)}")
+    return found
+
+
 def arm_of_task(task: str, entity: str, encoders: Sequence[str]) -> Arm:
     """Make the arm of one technique: similarity and quality for items, concatenation for users, examples for events.
 
@@ -102,7 +139,10 @@ def arm_of_task(task: str, entity: str, encoders: Sequence[str]) -> Arm:
 
 
 def choose_arms(
-    names: Sequence[str] | None, tasks: Mapping[str, tuple[str, Sequence[str]]], plugins: Sequence[Path] = ()
+    names: Sequence[str] | None,
+    tasks: Mapping[str, tuple[str, Sequence[str]]],
+    plugins: Sequence[Path] = (),
+    there: Collection[str] | None = None,
 ) -> list[Arm]:
     """Return arms by name; `COMPARED_ARMS` by default.
 
@@ -111,6 +151,8 @@ def choose_arms(
         tasks: Technique -> what its rows are about, and the encoders its vectors were made with; one about queries
             is not an arm, because no sample is about a query.
         plugins: Folders of a team's own plug-ins.
+        there: The vectors there are: the arms of the usual comparison read these alone, and are left out when they are
+            not named and nothing is left of them; None = all.
 
     Raises:
         UnknownPlugin: A name is none of these.
@@ -123,7 +165,10 @@ def choose_arms(
         if encoders and entity in ("item", "user", "event")
     ]
     known = {one.name: one for arm in own for one in (arm, *controls_of(arm, entities))} | known
-    wanted = COMPARED_ARMS if names is None else list(dict.fromkeys(names))
+    fitted = fitted_to(known, there, entities_of(plugins)) if there is not None else {}
+    known |= fitted
+    usual = COMPARED_ARMS if there is None else tuple(fitted)
+    wanted = usual if names is None else list(dict.fromkeys(names))
     if unknown := [name for name in wanted if name not in known]:
         plain = [*(arm.name for arm in own), *find(ARMS, plugins)]
         raise UnknownPlugin("arm", unknown, [*plain, "and NAME-shuffled, NAME-random and so on of each"])

@@ -7,6 +7,7 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
+from app.arm_check import check_arms
 from app.asking import Asking, with_engine
 from app.config import Config, load_config
 from app.encoding import encode_texts
@@ -49,6 +50,7 @@ def check_input(config: str, tasks: list[str] | None, asking: Asking) -> list[st
     names = [chosen.name for chosen in chosen_tasks(settings, tasks)]
     for name in names:
         encoders_of(settings, name)
+    check_arms(settings)
     return names
 
 

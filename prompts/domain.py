@@ -14,6 +14,8 @@ from base.frozen import Frozen
 from prompts.faults import unfit
 
 FOLDER = Path(__file__).parent / "domains"
+OWN_NAMES = ("item", "title")
+"""Columns of every catalogue that are no field of it."""
 
 
 class Domain(Frozen):
@@ -36,13 +38,15 @@ class Domain(Frozen):
     shows all and marks each by the words above. Needed where events have no rating."""
     name: str
     """Jinja2 text: how an item is called inside a history."""
-    description: str
-    """Jinja2 text: how an item is shown when it is the subject of a prompt."""
+    description: str | None = None
+    """Jinja2 text: how an item is shown when it is the subject of a prompt; by default its title, then every other
+    mapped field that has a value, as `field: value`."""
 
     @cached_property
-    def _templates(self) -> tuple[Template, Template]:
+    def _templates(self) -> tuple[Template, Template | None]:
         environment = SandboxedEnvironment(autoescape=False)
-        return environment.from_string(self.name), environment.from_string(self.description)
+        described = None if self.description is None else environment.from_string(self.description)
+        return environment.from_string(self.name), described
 
     def item_name(self, item: Mapping[str, Any]) -> str:
         """Name an item as a history shows it, such as `Heat (1995)`."""
@@ -50,13 +54,29 @@ class Domain(Frozen):
 
     def item_description(self, item: Mapping[str, Any]) -> str:
         """Show an item as the subject of a prompt, such as `Heat (1995) [Action, Crime, Thriller]`."""
-        return self._templates[1].render(**shown(item))
+        described = self._templates[1]
+        return every_field(item) if described is None else described.render(**shown(item))
 
     def event(self, name: str, rating: float | None, label: float) -> str:
         """Show one event of a history: `Heat (1995): 4.5`; without a rating, its name or `Heat (1995): likes`."""
         if rating is not None:
             return f"{name}: {rating:g}"
         return f"{name}: {self.decisions[int(label)]}" if self.unrated == "decisions" else name
+
+
+def every_field(item: Mapping[str, Any]) -> str:
+    """Show an item by its title and all other fields that have a value.
+
+    Example:
+        >>> every_field({"item": "7", "title": "Runner", "brand": ["Acme"], "price": 10.0, "note": None})
+        'Runner; brand: Acme; price: 10'
+    """
+    parts = [str(item["title"])]
+    for name, value in shown(item).items():
+        text = ", ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
+        if name not in OWN_NAMES and text not in (None, ""):
+            parts.append(f"{name}: {text}")
+    return "; ".join(parts)
 
 
 def shown(item: Mapping[str, Any]) -> dict[str, Any]:

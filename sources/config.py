@@ -174,6 +174,9 @@ class SplitConfig(Frozen):
     """Share of training events."""
     validation: float = Field(default=0.1, gt=0, lt=1, validate_default=True)
     """Share of validation events; the rest is test."""
+    together: Literal["moment", "event"] = "moment"
+    """What user_position never cuts: all events of a user at one moment, such as what was shown on one page; or single
+    events, for logs whose equal times mean nothing."""
 
     @field_validator("validation")
     @classmethod

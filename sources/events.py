@@ -22,11 +22,14 @@ def split(events: pl.DataFrame, config: SplitConfig) -> pl.Series:
 
     Returns:
         [N] String, aligned with `events`: `train`, `validation` or `test`. By position, a user's first
-        floor(n * train) events train, up to floor(n * (train + validation)) validate. By time, events of the same
-        moment are always in the same part, the later one.
+        floor(n * train) of n moments train, up to floor(n * (train + validation)) validate; with `together: event` the
+        same holds of events. By time, events of the same moment are always in the same part, the later one.
     """
     if config.by == "user_position":
         place, size = pl.col("position"), pl.len().over("user")
+        if config.together == "moment":
+            place = pl.col("time").rank("dense").over("user") - 1
+            size = pl.col("time").n_unique().over("user")
         first = (size * config.train + 1e-9).floor()  # 1e-9: a whole product must not be rounded down
         second = (size * (config.train + config.validation) + 1e-9).floor()
         return events.select(_name(place < first, place < second))["part"]

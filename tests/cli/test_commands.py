@@ -34,7 +34,7 @@ def twice_released(shop):
 def test_every_command_prints_one_json_object_and_nothing_else(compared, knowflow):
     config = ["--config", str(compared.config), "--json"]
     keys = {
-        ("plan",): {"tasks"},
+        ("plan",): {"tasks", "split", "notes"},
         ("refresh",): {"release", "new", "tasks"},
         ("report",): {"report", "train_run", "conclusion"},
         ("leak-check",): {"release", "rows", "texts", "samples", "pairs", "leaks", "counter_examples"},

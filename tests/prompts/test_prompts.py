@@ -184,3 +184,22 @@ def test_a_domain_that_is_not_there_names_those_that_are():
 
 def test_domain_keys_are_documented():
     assert all(field.description for field in Domain.model_fields.values())
+
+
+def test_a_domain_without_a_description_shows_the_title_and_every_field_that_has_a_value():
+    item = {
+        "item": "7",
+        "title": "Runner",
+        "brand": ["Acme"],
+        "tags": [],
+        "about": "A shoe.",
+        "price": 10.5,
+        "size": None,
+    }
+
+    for name in ("generic", "products", "games", "music", "recipes", "places", "courses", "jobs"):
+        domain = load_domain(name)
+        assert domain.item_description(item) == "Runner; brand: Acme; about: A shoe.; price: 10.5"
+        assert domain.item_name(item) == "Runner"
+        assert domain.unrated == "positives"
+        assert min(len(domain.item_factors), len(domain.user_factors)) >= 6

@@ -30,7 +30,7 @@ def events(log):
 
 
 def shares(train, validation, by):
-    return SplitConfig(by=by, train=train / 10, validation=validation / 10)
+    return SplitConfig(by=by, train=train / 10, validation=validation / 10, together="event")
 
 
 def test_each_user_trains_first_then_validates_then_tests():
@@ -91,6 +91,30 @@ def test_by_time_a_whole_multiple_of_a_share_does_not_fall_by_its_binary_rest():
 
 def test_by_time_a_log_of_one_moment_is_all_test():
     assert split(events([("a", 0)] * 4), SplitConfig(by="global_time")).to_list() == [TEST] * 4
+
+
+def test_what_a_user_saw_at_one_moment_is_never_cut():
+    # Five moments of two events each: four train, none validates, the last one is tested; b has a single moment.
+    log = [("a", second // 2) for second in range(10)] + [("b", 7)] * 3
+
+    parts = split(events(log), SplitConfig())
+
+    assert parts.to_list() == [TRAIN] * 8 + [TEST] * 2 + [TEST] * 3
+    cut = split(events(log), SplitConfig(together="event"))
+    assert cut.to_list() == [TRAIN] * 8 + [VALIDATION, TEST] + [TRAIN, TRAIN, TEST]
+
+
+@given(LOGS, TENTHS)
+def test_by_position_no_moment_of_a_user_is_in_two_parts_and_moments_are_split_as_events_would_be(log, tenths):
+    config = SplitConfig(train=tenths[0] / 10, validation=tenths[1] / 10)
+    table = events(log).with_columns(split(events(log), config).alias("part"))
+
+    moments = table.select("user", "time", "part").unique(maintain_order=True)
+
+    assert len(moments) == table.n_unique(["user", "time"]) if len(table) else moments.is_empty()
+    alone = events(list(dict.fromkeys((user, second) for user, second in sorted(log, key=lambda one: one[1]))))
+    wanted = alone.with_columns(split(alone, shares(*tenths, "user_position")).alias("part"))
+    assert moments.sort("user", "time").rows() == wanted.select("user", "time", "part").sort("user", "time").rows()
 
 
 @pytest.mark.parametrize("by", ["user_position", "global_time"])

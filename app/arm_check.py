@@ -1,0 +1,43 @@
+"""See before anything is paid for that the arms can be fed: that knowflow.yaml makes the vectors they read."""
+
+from app.config import Config
+from app.workplace import chosen_tasks, encoders_of, open_store
+from base.faults import WrongUse
+from ctr.controls import arms_of, entities_of, fitted_to, lacking
+from feature_store.lineage import VectorName
+from feature_store.releases import list_releases
+
+
+def check_arms(config: Config) -> list[str]:
+    """Check that the arms of `train.arms` can be fed.
+
+    Returns:
+        What the usual arms go without, one sentence each; empty where arms are named under `train.arms`.
+
+    Raises:
+        WrongUse: A named arm reads vectors that nothing makes; all such arms at once.
+    """
+    there = vectors_to_come(config)
+    arms = arms_of(config.plugin_folders)
+    if config.train.arms is None:
+        return lacking(arms, fitted_to(arms, there, entities_of(config.plugin_folders)))
+    fitted = fitted_to(arms, there, entities_of(config.plugin_folders))
+    named = {name: fitted.get(name, arms[name]) for name in config.train.arms if name in arms}
+    faults = {name: [one for one in arm.vectors if one not in there] for name, arm in named.items()}
+    if words := [f"train.arms: {name} reads {', '.join(missing)}" for name, missing in faults.items() if missing]:
+        made = ", ".join(sorted(there)) or "none"
+        raise WrongUse(
+            "\n".join(words) + f"\n  knowflow.yaml makes vectors of: {made}\n"
+            "  add the technique under tasks: and the encoder under encoders:, or take the arm out of train.arms"
+        )
+    return []
+
+
+def vectors_to_come(config: Config) -> set[str]:
+    """Vectors that the next release can hold, each as `task/encoder`: what knowflow.yaml makes, and what is there."""
+    found: set[str] = set()
+    for task in chosen_tasks(config, None):
+        names = (task.name, *(f"{task.name}.{part}" for part in task.parts))
+        found |= {str(VectorName(name, encoder)) for name in names for encoder in encoders_of(config, task.name)}
+    releases = list_releases(open_store(config))
+    return found | (set(map(str, releases[-1].vectors)) if releases else set())

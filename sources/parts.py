@@ -1,0 +1,91 @@
+"""Count what each part of a split really holds, and say where that is not what was set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from sources.config import SplitConfig
+
+PARTS = ("train", "validation", "test")
+TOLERANCE = 0.05
+"""A part whose share of the events differs by more from the setting is worth a warning."""
+FEW = 20
+"""Fewer rows of either label in a part decide nothing."""
+TO_TIME = "split by time, which keeps the shares: split: {by: global_time} in knowflow.yaml"
+NO_REMEDY = "give that part a larger share under split: in knowflow.yaml, or bring more events"
+
+
+@dataclass(frozen=True)
+class PartCount:
+    """What one part holds."""
+
+    part: str
+    """train, validation or test."""
+    rows: int
+    """Events."""
+    positives: int
+    """Events with label 1."""
+    users: int
+    """Users with an event in it."""
+    share: float
+    """Its share of all events."""
+    wanted: float
+    """The share that was set."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return this as plain JSON."""
+        return vars(self).copy()
+
+
+def count_parts(events: pl.DataFrame, config: SplitConfig) -> list[PartCount]:
+    """Count rows, positives and users of each part.
+
+    Args:
+        events: Canonical events with their part.
+        config: The split that was set.
+
+    Returns:
+        One count for each of train, validation and test, also where a part is empty.
+    """
+    wanted = (config.train, config.validation, 1 - config.train - config.validation)
+    grouped = events.group_by("part").agg(
+        pl.len().alias("rows"), (pl.col("label") > 0).sum().alias("positives"), pl.col("user").n_unique().alias("users")
+    )
+    found = {row["part"]: row for row in grouped.iter_rows(named=True)}
+    counts = []
+    for part, share in zip(PARTS, wanted, strict=True):
+        row = found.get(part, {"rows": 0, "positives": 0, "users": 0})
+        of = row["rows"] / max(len(events), 1)
+        counts.append(PartCount(part, row["rows"], row["positives"], row["users"], of, share))
+    return counts
+
+
+def split_warnings(counts: Sequence[PartCount], config: SplitConfig) -> list[str]:
+    """Say where a split is not what was set, and where a part is too small to decide anything; each with a remedy.
+
+    Example:
+        >>> counts = [PartCount("train", 90, 40, 9, 0.9, 0.8), PartCount("validation", 0, 0, 0, 0.0, 0.1)]
+        >>> print(split_warnings([*counts, PartCount("test", 10, 3, 9, 0.1, 0.1)], SplitConfig())[0].splitlines()[0])
+        the split is 90/0/10% where 80/10/10% was set: most users have too few events to be cut so
+    """
+    warnings = []
+    by_user = config.by == "user_position"
+    if any(abs(one.share - one.wanted) > TOLERANCE for one in counts):
+        found, wanted = ("/".join(f"{100 * value:.0f}" for value in of) for of in _shares(counts))
+        why = "most users have too few events to be cut so" if by_user else "many events share the moment of a cut"
+        fix = TO_TIME if by_user else "change the shares under split: in knowflow.yaml"
+        warnings.append(f"the split is {found}% where {wanted}% was set: {why}\n  {fix}")
+    for one in counts:
+        fewest = min(one.positives, one.rows - one.positives)
+        if fewest < FEW:
+            what = "positives" if one.positives == fewest else "negatives"
+            use = {"train": "learn from", "validation": "choose settings by", "test": "compare arms by"}[one.part]
+            fix = TO_TIME if by_user and one.share < one.wanted - TOLERANCE else NO_REMEDY
+            warnings.append(f"{one.part} has {one.rows:,} rows with {fewest:,} {what}: too few to {use}\n  {fix}")
+    return warnings
+
+
+def _shares(counts: Sequence[PartCount]) -> tuple[list[float], list[float]]:
+    return [one.share for one in counts], [one.wanted for one in counts]
