@@ -12,6 +12,7 @@ from app.samples import arms_in, open_samples, open_windows
 from app.train_runs import TrainRun, new_run
 from app.workplace import open_dataset, open_store
 from base.progress import Progress
+from ctr.arms.base import CONSTANT
 from ctr.constant import constant_scores
 from ctr.examples import find_examples
 from ctr.samples import Samples
@@ -49,6 +50,8 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     store = open_store(config)
     release = get_release(store, release_name)
     chosen = arms_in(config, release, arms if arms is not None else config.train.arms)
+    if CONSTANT.name not in [arm.name for arm in chosen]:  # what any model must beat stands in every table
+        chosen = [CONSTANT, *chosen]
     dataset = open_dataset(config)
     samples = open_samples(config, dataset)
     techniques = find_tasks(config.plugin_folders)

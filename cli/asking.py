@@ -56,8 +56,7 @@ def run_refresh(config: str, tasks: list[str] | None, asking: Asking, *, json: b
     chosen_tasks(settings, tasks)
     check_prices(settings, asking)
     open_workplace(settings)  # reports wrong input before any flow or store is touched
-    for note in check_arms(settings):
-        say(note)
+    check_arms(settings)
     releases = list_releases(open_store(settings))
     from flows.refresh import refresh  # noqa: PLC0415 - takes seconds; wrong input is reported first
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from app.config import load_config
-from app.samples import arms_in
+from app.samples import arms_in, lacking_in
 from app.train_runs import get_run, models_folder
 from app.workplace import open_store, split_counts
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say_next
@@ -35,12 +35,13 @@ def train(
     Example: knowflow train --config examples/movielens/knowflow.yaml --arms base,facts,knowledge
     """
     settings = load_config(config)
-    names = split_arms(arms)
-    arms_in(settings, get_release(open_store(settings), release), names if names is not None else settings.train.arms)
+    names, chosen = split_arms(arms), get_release(open_store(settings), release)
+    wanted = names if names is not None else settings.train.arms
+    arms_in(settings, chosen, wanted)
     from flows.train import train as train_flow  # noqa: PLC0415 - takes seconds; wrong input is reported first
 
     parts = split_counts(settings)
-    notes = split_warnings(parts, settings.source.split)
+    notes = split_warnings(parts, settings.source.split) + (lacking_in(settings, chosen) if wanted is None else [])
     if not json:
         print_split(parts, notes)
     with prefect_server(), bars():

@@ -59,9 +59,10 @@ class TrainConfig(Frozen):
     weight_decay: float = Field(default=1e-2, ge=0)
     """Decoupled weight decay of AdamW."""
     batch_size: int = Field(default=512, ge=1)
-    """Samples in one optimiser step."""
+    """Samples in one optimiser step; fewer on a log of less than 25,600 training rows (`ctr.schedule`)."""
     epochs: int = Field(default=1, ge=1)
-    """Maximum number of passes over the training samples; on small data a second one only memorises ids."""
+    """Maximum number of passes over the training samples; on small data a second one only memorises ids. Below 1,600
+    training rows there are more, so that there are enough steps."""
     patience: int = Field(default=1, ge=1)
     """Epochs without a better validation AUC after which training stops."""
     folds: int = Field(default=5, ge=2)

@@ -23,6 +23,7 @@ from ctr.config import TrainConfig
 from ctr.faults import unfit_kept
 from ctr.model import ClickModel, build_model
 from ctr.samples import PARTS, Samples
+from ctr.schedule import for_rows
 from ctr.train import score_logits, train, validation_auc
 from ctr.views import Examples, View
 from llm_tasks.pipeline.arm import Arm
@@ -140,7 +141,7 @@ class Network:
 
     def train(self, part: np.ndarray, config: TrainConfig, seed: int) -> NetworkModel:
         """Train a network of this seed."""
-        samples = replace(self.samples, part=part)
+        samples, config = replace(self.samples, part=part), for_rows(config, int((part == PARTS.index("train")).sum()))
         model = make_model(self.arm, self.views, self.batches, samples, config, seed, self.plugins)
         run = train(model, self.batches, samples, config, seed, silent)
         return NetworkModel(run.model, self.batches, run.validation_auc, run.samples_per_cpu_second)

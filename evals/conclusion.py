@@ -1,8 +1,8 @@
 """The conclusion: a few plain sentences that say no more than the intervals allow.
 
 An arm is called better than a control only if the whole interval of the gain lies above 0 and the arm is also better
-than its shuffled and random twins, if these were trained. Nothing is claimed if the base does not beat a constant, and
-a gain counts only if it holds in both protocols.
+than its shuffled and random twins. Nothing is claimed if the base does not beat a constant or if there are fewer than
+three seeds, and a gain counts only if it holds in both protocols.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,8 @@ from evals.words import (
     without_interval,
 )
 
+LEAST_SEEDS = 3
+"""With fewer training seeds no gain is claimed."""
 SUBJECT = "knowledge"
 """The arm that the conclusion is about, if it was trained."""
 TOLD = ("all", "cold_with_knowledge")
@@ -52,13 +54,20 @@ def guards_of(subject: str, against: Against) -> list[str]:
     return [name for name in against if name in GUARDS or (name in own and not name.endswith("-facts"))]
 
 
-def conclude(gains: Gains, segments: Segments, controls: Sequence[str]) -> str:
+def missing_guards(subject: str, against: Against) -> list[str]:
+    """Arms of wrong knowledge that a claim needs and that were not trained."""
+    own = {guard: guard if subject == SUBJECT else f"{subject}-{guard}" for guard in GUARDS}
+    return [name for guard, name in own.items() if guard not in against and name not in against]
+
+
+def conclude(gains: Gains, segments: Segments, controls: Sequence[str], seeds: int | None = None) -> str:
     """Write what was shown about the main arm's AUC, overall and on cold rows with knowledge.
 
     Args:
         gains: Gains of every arm over the controls that were trained.
         segments: Segment -> `rows`, `users`, `largest_user_share` and `no_interval`.
         controls: Names of the control arms, trained or not.
+        seeds: Training seeds an arm; None = unknown.
 
     Returns:
         Sentences that claim a gain only if the whole interval is above 0, each figure with its interval and its
@@ -72,6 +81,8 @@ def conclude(gains: Gains, segments: Segments, controls: Sequence[str]) -> str:
         return f"No control arm was trained beside {subject}, so no gain can be claimed."
     if (nothing := _no_model(gains, segments)) is not None:
         return nothing
+    if (few := _few_seeds(seeds)) is not None:
+        return few
     parts = [
         f"{subject}, over all {_rows(segments, 'all', 'test rows')}: {_compare(subject, against, segments, 'all')}."
     ]
@@ -96,10 +107,10 @@ def conclude_both(
     Returns:
         A line of one or two sentences per protocol, and a last line that claims only what both claim.
     """
-    first = conclude(split["gains"], split["segments"], split["controls"])
+    first = conclude(split["gains"], split["segments"], split["controls"], split.get("seeds"))
     if rolling is None:
         return f"{first}\nRolling time was not run: a gain under one split is not yet a gain."
-    second = conclude(rolling["gains"], rolling["segments"], rolling["controls"])
+    second = conclude(rolling["gains"], rolling["segments"], rolling["controls"], rolling.get("seeds"))
     cuts = len(rolling.get("cuts") or ())
     name = f"rolling time ({cuts} cuts)" if cuts else "rolling time"
     lines = [f"By {split_name}: {_inside(first, split)}", f"By {name}: {_inside(second, rolling)}"]
@@ -110,7 +121,7 @@ def claims(result: Mapping[str, Any]) -> set[tuple[str, str]]:
     """Return the (segment, control) pairs for which the subject may be called better."""
     gains, segments = result["gains"], result["segments"]
     subject = subject_of(list(gains), result["controls"])
-    if subject is None or _no_model(gains, segments) is not None:
+    if subject is None or _no_model(gains, segments) is not None or _few_seeds(result.get("seeds")) is not None:
         return set()
     return {
         (segment, control)
@@ -141,6 +152,14 @@ def _in_both(split: Mapping[str, Any], rolling: Mapping[str, Any]) -> str:
     return f"What holds in both: {', and '.join(parts)}."
 
 
+def _few_seeds(seeds: int | None) -> str | None:
+    """Say that the seeds are too few to tell a gain from the luck of a start; None where they are enough or unknown."""
+    if seeds is None or seeds >= LEAST_SEEDS:
+        return None
+    many = "One seed is" if seeds == 1 else f"{seeds} seeds are"
+    return f"{many} too few to claim a gain: set train.seeds to at least {LEAST_SEEDS} of them."
+
+
 def _no_model(gains: Gains, segments: Segments) -> str | None:
     """Say that the base is not shown to beat the constant, if that was trained; None if it does."""
     gain = gains.get("base", {}).get(CONSTANT, {}).get("all", {}).get("logloss")
@@ -160,9 +179,9 @@ def _rows(segments: Segments, name: str, what: str) -> str:
 
 
 def _unguarded(subject: str, against: Against, segment: str) -> list[str]:
-    """Return the guards that the subject is not shown to beat."""
-    guards = guards_of(subject, against)
-    return [guard for guard in guards if verdict_on(_auc(against, guard, segment)) != "better"]
+    """Return the guards that the subject is not shown to beat, including those that were not trained."""
+    guards = [guard for guard in guards_of(subject, against) if verdict_on(_auc(against, guard, segment)) != "better"]
+    return [*guards, *missing_guards(subject, against)]
 
 
 def _compare(subject: str, against: Against, segments: Segments, segment: str) -> str:
@@ -180,8 +199,12 @@ def _compare(subject: str, against: Against, segments: Segments, segment: str) -
     for i, clause in enumerate(clauses[1:], start=1):
         text += (" and " if verdicts[i] == verdicts[i - 1] else ", but ") + clause
     if unguarded:
-        names = _and([f"{_name(name)} ({_figures(_auc(against, name, segment))})" for name in unguarded])
-        text += f"; but not shown to be better than {names}, so the gain may not come from the content of the texts"
+        beaten = [name for name in unguarded if name in against]
+        absent = [name for name in unguarded if name not in against]
+        told = _and([f"{_name(name)} ({_figures(_auc(against, name, segment))})" for name in beaten])
+        reasons = [f"not shown to be better than {told}"] if beaten else []
+        reasons += [f"{_and(absent)} {'was' if len(absent) == 1 else 'were'} not trained"] if absent else []
+        text += f"; yet {' and '.join(reasons)}, so the gain may not come from the content of the texts"
     return text
 
 

@@ -136,7 +136,7 @@ def evaluate(
     return {
         "arms": {arm: _summaries(scores, arm, by_segment) for arm, by_segment in points.items()},
         "gains": gains,
-        "conclusion": conclude(gains, segments, controls),
+        "conclusion": conclude(gains, segments, controls, scores.seeds),
         "segments": segments,
         "bootstrap": {"replicates": replicates, "seed": seed, "level": LEVEL, "unit": "users and training seeds"},
         "controls": present,

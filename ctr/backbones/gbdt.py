@@ -20,6 +20,7 @@ from ctr.backbones.protocol import Backbone
 from ctr.config import TrainConfig, TreesConfig
 from ctr.faults import unfit_kept
 from ctr.samples import PARTS, Samples
+from ctr.schedule import for_rows
 from ctr.train import validation_auc
 from ctr.views import View
 
@@ -91,7 +92,7 @@ class Trees:
             seed: Of the rows and columns that each tree sees.
         """
         rows, checked = (np.flatnonzero(part == PARTS.index(name)) for name in ("train", "validation"))
-        begun = time.process_time()
+        begun, config = time.process_time(), for_rows(config, len(rows))
         binned = self._bin(rows, config.trees)
         booster = lightgbm.train(parameters(config.trees, seed), binned, num_boost_round=config.trees.count)
         seconds = time.process_time() - begun

@@ -37,7 +37,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(compared, knowflo
         ("plan",): {"tasks", "split", "notes"},
         ("refresh",): {"release", "new", "tasks"},
         ("report",): {"report", "train_run", "conclusion"},
-        ("leak-check",): {"release", "rows", "texts", "samples", "pairs", "leaks", "counter_examples"},
+        ("leak-check",): {"release", "rows", "texts", "samples", "pairs", "leaks", "counter_examples", "undated"},
         ("status",): {"store", "release", "releases", "tasks", "train_run", "models", "report"},
         ("release", "list"): {"releases"},
         ("release", "show", "rel-000001"): {"name", "created_at", "rolled_back_to", "versions", "facts"},
@@ -65,7 +65,11 @@ def test_a_plan_tells_numbers_reasons_cost_and_what_comes_next(shop, plain_knowf
     done = plain_knowflow.run("plan", "--config", str(shop.config), "--task", "kar_item", "--task", "kar_user")
 
     head, columns, *rows = done.stdout.splitlines()
+    rows, parts = rows[: rows.index("split (set to 80/10/10%)")], rows[rows.index("split (set to 80/10/10%)") + 1 :]
     assert done.returncode == 0
+    assert [row.split()[0] for row in parts] == ["part", "train", "validation", "test"]
+    assert sum(int(row.split()[1]) for row in parts[1:]) == len(shop.events())
+    assert "note: validation has 0 rows with 0 positives: too few to choose settings by\n" in done.stderr
     assert head == "plan (nothing is written)"
     names = "task|rows|cached|new|changed|failed|calls|tokens in|out, at most|out, estimate"
     assert re.split("  +", columns) == names.split("|")
@@ -184,15 +188,16 @@ def test_training_prints_the_tables_the_conclusion_and_what_comes_next(compared,
 
     done = knowflow.run("train", "--config", str(compared.config), "--arms", "base,facts")
 
-    lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("split (set to ")
+    lines = done.stdout[done.stdout.index("\nconfigured split: arms") :].splitlines()
     assert lines[1] == "configured split: arms on all test rows: mean over seeds"
     assert "rolling time: arms on all test rows: mean over seeds" in lines
-    assert [line.split()[0] for line in lines[2:5]] == ["arm", "base", "facts"]
+    assert [line.split()[0] for line in lines[2:6]] == ["arm", "constant", "base", "facts"]
     whose = "95% intervals: 81 rows, 40 users, the largest with 3.7% of the rows"
-    assert lines[6] == f"configured split: AUC gains on all test rows, {whose}"
-    assert re.split("  +", lines[7]) == ["arm", "against base", "against facts"]
-    assert re.match(r"facts +[+-]0\.\d{4} \[[+-]0\.\d{4}, [+-]0\.\d{4}\]$", lines[9])
+    assert lines[7] == f"configured split: AUC gains on all test rows, {whose}"
+    assert re.split("  +", lines[8]) == ["arm", "against base", "against facts"]
+    assert re.match(r"facts +[+-]0\.\d{4} \[[+-]0\.\d{4}, [+-]0\.\d{4}\]$", lines[10])
     nothing = "only control arms were trained, so nothing can be said about knowledge."
     assert lines[-6:] == [
         f"By the configured split: {nothing}",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import evals.words
 from evals.conclusion import claims, conclude, conclude_both, subject_of
-from evals.words import signed, verdict_on
+from evals.words import GUARDS, signed, verdict_on
 
 SEGMENTS = {
     "all": {"rows": 10358, "users": 610, "largest_user_share": 0.0261, "no_interval": None},
@@ -21,11 +21,12 @@ GONE = {"mean": None, "low": None, "high": None}
 CONTROLS = ("base", "facts")
 
 
-def gains(arm="knowledge", cold=None, **by_control):
-    """Gains in AUC; on cold rows the same as overall unless told otherwise."""
+def gains(arm="knowledge", cold=None, guarded=True, **by_control):
+    """Gains in AUC; on cold rows the same as overall, and wrong knowledge is beaten, unless told otherwise."""
+    by_control |= {guard: UP for guard in GUARDS if guarded and guard not in by_control}
     return {
         arm: {
-            control: {"all": {"auc": gain}, "cold_with_knowledge": {"auc": (cold or by_control)[control]}}
+            control: {"all": {"auc": gain}, "cold_with_knowledge": {"auc": (cold or {}).get(control, gain)}}
             for control, gain in by_control.items()
         }
     }
@@ -137,14 +138,36 @@ def test_an_arm_that_does_not_beat_wrong_knowledge_is_not_called_better(shuffled
     assert claims({"gains": of, "segments": {"all": SEGMENTS["all"]}, "controls": ["base", "facts"]}) == set()
 
 
-def test_an_arm_that_beats_wrong_knowledge_is_called_better_and_compared_with_base_and_facts_alone():
-    with_guards = conclude(gains(base=UP, facts=UP, shuffled=UP, random=UP), SEGMENTS, CONTROLS)
+@pytest.mark.parametrize(
+    ("trained", "absent"),
+    [({}, "shuffled and random were"), ({"random": UP}, "shuffled was"), ({"shuffled": UP}, "random was")],
+)
+def test_without_wrong_knowledge_beside_it_no_arm_is_called_better(trained, absent):
+    of = gains(base=UP, facts=UP, guarded=False, **trained)
 
-    assert with_guards == conclude(gains(base=UP, facts=UP), SEGMENTS, CONTROLS)
+    text = conclude(of, {"all": SEGMENTS["all"]}, CONTROLS)
+
+    assert "better than" not in text
+    assert text.endswith(f"; yet {absent} not trained, so the gain may not come from the content of the texts.")
+    assert claims({"gains": of, "segments": {"all": SEGMENTS["all"]}, "controls": ["base", "facts"]}) == set()
+
+
+@pytest.mark.parametrize(("seeds", "begins"), [(1, "One seed is"), (2, "2 seeds are")])
+def test_few_seeds_claim_nothing(seeds, begins):
+    of = gains(base=UP, facts=UP)
+    whole = {"gains": of, "segments": SEGMENTS, "controls": ["base", "facts"]}
+
+    text = conclude(of, SEGMENTS, CONTROLS, seeds)
+
+    assert text == f"{begins} too few to claim a gain: set train.seeds to at least 3 of them."
+    assert claims(whole | {"seeds": seeds}) == set()
+    assert claims(whole | {"seeds": 3}) == claims(whole) != set()
+    assert conclude(of, SEGMENTS, CONTROLS, 3) == conclude(of, SEGMENTS, CONTROLS)
 
 
 def test_the_own_controls_of_another_arm_guard_its_claim():
-    of = {"llm-cf": gains(base=UP)["knowledge"] | {"llm-cf-random": {"all": {"auc": ZERO}}}}
+    own = {"llm-cf-random": {"all": {"auc": ZERO}}, "llm-cf-shuffled": {"all": {"auc": UP}}}
+    of = {"llm-cf": gains(base=UP, guarded=False)["knowledge"] | own}
 
     text = conclude(of, {"all": SEGMENTS["all"]}, CONTROLS)
 

@@ -54,7 +54,7 @@ def test_a_planted_better_arm_has_an_interval_above_zero_and_around_its_gain(res
     assert 0 < gain["auc"]["low"] < gain["auc"]["mean"] < gain["auc"]["high"]
     assert gain["logloss"]["high"] < 0
     assert result["conclusion"].startswith("Knowledge, over all 600 test rows (40 users, the largest with ")
-    assert "of the rows): better than base (+" in result["conclusion"]
+    assert "of the rows): ahead of base (+" in result["conclusion"]
 
 
 def test_two_equal_arms_differ_by_nothing_at_all(make_scores):
@@ -148,7 +148,7 @@ def test_a_segment_of_few_users_has_words_instead_of_intervals(make_scores, user
     assert (gains["all"]["auc"]["low"] is None) == (why is not None)
     assert gains["few"]["auc"]["mean"] is not None
     assert all(gain["low"] is gain["high"] is None for gain in gains["few"].values())
-    assert ("better than" in result["conclusion"]) == (why is None)
+    assert ("ahead of" in result["conclusion"]) == (why is None)
 
 
 def test_one_user_with_most_of_the_rows_leaves_no_interval(make_scores):

@@ -145,7 +145,7 @@ def test_what_cannot_be_compared_is_told_before_a_run_is_begun(shop):
     ):
         train(config=str(shop.config), arms=["base", "knowlege", "kar_item"])
     with pytest.raises(NoRelease, match="holds no vectors of item_facts under dense"):
-        train(config=str(shop.config))
+        train(config=str(shop.config), arms=["base", "facts"])
     with pytest.raises(NoRelease, match="there is no release 'rel-000009'"):
         train(config=str(shop.config), release="rel-000009")
     assert not (shop.folder / "runs" / "train").exists()
