@@ -44,7 +44,7 @@ def leak_check(
     say("no leak found: every sample sees only knowledge made strictly before it")
     if undated:
         say(
-            f"not checked: the numbers of items have no date ({', '.join(undated)}); one that later events went into, such"
-            " as an average rating, tells a sample its future: leave it out of items.numbers"
+            f"not checked: the numbers of items have no date ({', '.join(undated)}); a number that later events went"
+            " into, such as an average rating, tells a sample its future: leave it out of items.numbers"
         )
     return 0

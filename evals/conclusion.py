@@ -204,7 +204,7 @@ def _compare(subject: str, against: Against, segments: Segments, segment: str) -
         told = _and([f"{_name(name)} ({_figures(_auc(against, name, segment))})" for name in beaten])
         reasons = [f"not shown to be better than {told}"] if beaten else []
         reasons += [f"{_and(absent)} {'was' if len(absent) == 1 else 'were'} not trained"] if absent else []
-        text += f"; yet {' and '.join(reasons)}, so the gain may not come from the content of the texts"
+        text += f"; but {' and '.join(reasons)}, so the gain may not come from the content of the texts"
     return text
 
 

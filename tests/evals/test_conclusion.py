@@ -148,7 +148,7 @@ def test_without_wrong_knowledge_beside_it_no_arm_is_called_better(trained, abse
     text = conclude(of, {"all": SEGMENTS["all"]}, CONTROLS)
 
     assert "better than" not in text
-    assert text.endswith(f"; yet {absent} not trained, so the gain may not come from the content of the texts.")
+    assert text.endswith(f"; but {absent} not trained, so the gain may not come from the content of the texts.")
     assert claims({"gains": of, "segments": {"all": SEGMENTS["all"]}, "controls": ["base", "facts"]}) == set()
 
 
