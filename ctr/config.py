@@ -63,6 +63,9 @@ class TrainConfig(Frozen):
     epochs: int = Field(default=1, ge=1)
     """Maximum number of passes over the training samples; on small data a second one only memorises ids. Below 1,600
     training rows there are more, so that there are enough steps."""
+    fit_to_rows: bool = True
+    """Fit batch size, epochs and leaves of trees to the number of training rows, as said of each; when false, they are
+    taken as they are."""
     patience: int = Field(default=1, ge=1)
     """Epochs without a better validation AUC after which training stops."""
     folds: int = Field(default=5, ge=2)

@@ -30,6 +30,8 @@ def for_rows(config: TrainConfig, rows: int) -> TrainConfig:
         >>> for_rows(TrainConfig(), 80_000) == TrainConfig()
         True
     """
+    if not config.fit_to_rows:
+        return config
     batch = min(config.batch_size, max(SMALLEST_BATCH, rows // STEPS_AN_EPOCH))
     steps = max(-(-rows // batch), 1)
     times = min(max(-(-STEPS_AN_EPOCH // steps), 1), MOST_TIMES)

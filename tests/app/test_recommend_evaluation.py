@@ -127,5 +127,5 @@ def test_unknown_names_and_options_are_faults_that_say_what_there_is(circle):
 def test_without_a_liked_test_event_there_is_nothing_to_measure(circle):
     circle.configure(label={"rating_at_least": 6})
 
-    with pytest.raises(WrongUse, match="no test event likes an item"):
+    with pytest.raises(WrongUse, match="no test event is a like of an item that is new to its user"):
         evaluate_recommenders(load_config(circle.config), silent, ["random"])

@@ -129,5 +129,5 @@ def test_vectors_that_are_named_must_be_there_and_their_encoder_must_be_the_same
         search(searched_shop, "heist", task="kar_item")
     with pytest.raises(WrongUse, match="kar_user is not about items"):
         search(searched_shop, "heist", task="kar_user")
-    with pytest.raises(WrongUse, match="is another encoder than rel-000001 was made with"):
+    with pytest.raises(WrongUse, match="differs from the encoder of rel-000001, so its vectors are not comparable"):
         encode_query(changed, release, "item_facts", "dense", "heist")

@@ -23,7 +23,15 @@ from llm_tasks.pipeline.arm import CODES, Arm, Use
 from llm_tasks.pipeline.catalogue import find_tasks
 
 CONFIG = TrainConfig(
-    backbone="dcnv2", search=(), batch_size=64, epochs=2, patience=2, embedding_dim=4, folds=3, seeds=(0, 1)
+    backbone="dcnv2",
+    search=(),
+    batch_size=64,
+    epochs=2,
+    fit_to_rows=False,
+    patience=2,
+    embedding_dim=4,
+    folds=3,
+    seeds=(0, 1),
 )
 ARMS = arms_of()
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +46,8 @@ samples = world["made_samples"]()
 known = {f"{task}/{e}": world["made_knowledge"](samples, encoder=e, task=task, seed=len(task))
          for task in ("kar_item", "item_facts") for e in ("dense", "lexical")}
 known["cot_examples/dense"] = world["made_examples"](samples)
-config = TrainConfig(backbone="dcnv2", search=(), batch_size=64, epochs=2, patience=2, embedding_dim=4, folds=3, seeds=(0, 1))
+config = TrainConfig(backbone="dcnv2", search=(), batch_size=64, epochs=2, fit_to_rows=False,
+                     patience=2, embedding_dim=4, folds=3, seeds=(0, 1))
 for name in ("knowledge", "llm-cf", "llm-cf-random"):
     print(hashlib.sha256(train_arm(arms_of()[name], known, samples, config).test.tobytes()).hexdigest())
 """

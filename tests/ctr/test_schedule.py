@@ -27,6 +27,12 @@ def test_batch_epochs_and_leaves_follow_the_rows(rows, batch, epochs, leaf):
     assert (found.batch_size, found.epochs, found.trees.least_samples) == (batch, epochs, leaf)
 
 
+def test_settings_can_be_taken_as_they_are():
+    exact = TrainConfig(fit_to_rows=False)
+
+    assert for_rows(exact, 10) == exact
+
+
 @given(rows=st.integers(1, 200_000), batch=st.integers(1, 4096), epochs=st.integers(1, 5))
 def test_settings_are_never_exceeded_and_from_ten_batches_on_there_are_fifty_steps(rows, batch, epochs):
     found = for_rows(TrainConfig(batch_size=batch, epochs=epochs), rows)

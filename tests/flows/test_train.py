@@ -71,9 +71,9 @@ def test_two_runs_with_the_same_seeds_give_the_same_numbers_whatever_else_is_tra
 
     again = json.loads(done.stdout)
     assert again["train_run"] == "train-000002"
-    assert again["arms"] == {arm: before["arms"][arm] for arm in ("random", "base")}
+    assert again["arms"] == {arm: before["arms"][arm] for arm in ("constant", "random", "base")}
     assert again["gains"]["random"]["base"] == before["gains"]["random"]["base"]
-    assert again["rolling"]["arms"] == {arm: before["rolling"]["arms"][arm] for arm in ("random", "base")}
+    assert again["rolling"]["arms"] == {arm: before["rolling"]["arms"][arm] for arm in ("constant", "random", "base")}
     assert again["segments"] == before["segments"]
 
 
@@ -189,7 +189,7 @@ def test_a_run_notes_what_it_compares_before_it_trains(shop):
 
     noted = run.read("run")
     assert noted["release"] == get_release(shop.place().store).name == "rel-000001"
-    assert list(noted["arms"]) == ["base", "kar_item", "kar_user"]
+    assert list(noted["arms"]) == ["constant", "base", "kar_item", "kar_user"]  # in every table
     assert noted["uses"]["kar_user"] == [["concat", ["kar_user/lexical"]]]
     assert noted["data_version"] == shop.place().dataset.version
     assert noted["data"]["Rows"] == "16 training, 0 validation, 4 test"  # of 5 events: floor(4), floor(4.5), the rest
