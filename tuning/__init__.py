@@ -1,1 +1,1 @@
-"""A model learns from your events, your instructions, or what your search likes."""
+"""Tune models on your events, on instructions, or on what your search finds good."""

@@ -1,4 +1,4 @@
-"""The model that is tuned: where it lies, its tokenizer, its weights, and the adapter that is put beside them."""
+"""The model to tune: its folder, its tokenizer, its weights, and its adapter."""
 
 import inspect
 import json
@@ -23,38 +23,38 @@ from tuning.workfolder import RESULT
 
 PARTS = {"config.json": "config.json", "weights (*.safetensors)": "*.safetensors", "tokenizer": "tokenizer*"}
 MOVED = 1e-2
-"""How far an example's logits may move, in their standard deviations, when its neighbour changes: by rounding alone."""
+"""How far an example's logits may move, in standard deviations, when its neighbour changes: only by rounding."""
 LOOKED_AT = 64
 
 
 @dataclass(frozen=True)
 class Base:
-    """A model on the disk."""
+    """A model on disk."""
 
     folder: Path
-    """Where it lies."""
+    """Its folder."""
     revision: str
     """Fingerprint of its files."""
     tokens: ChatTokens
     """Its tokenizer and chat template."""
     ends: frozenset[int]
-    """Tokens at which it stops."""
+    """Tokens that end its answers."""
 
     @property
     def pad(self) -> int:
-        """A token that fills rows up; it is never learnt and never seen."""
+        """Return the padding token; it is never learned and never attended to."""
         return min(self.ends)
 
 
 def find_base(folder: Path, template: Mapping[str, Any]) -> Base:
-    """Find a model's folder and read its tokenizer; its weights are left alone.
+    """Find a model's folder and read its tokenizer, but not its weights.
 
     Args:
-        folder: What save_pretrained of model and tokenizer wrote.
-        template: Further variables of the chat template, the same as when the model is asked.
+        folder: Folder written by save_pretrained of model and tokenizer.
+        template: Additional variables of the chat template, the same as when the model is asked.
 
     Raises:
-        WrongUse: The folder holds no model.
+        WrongUse: The folder has no model.
         EngineFault: Its tokenizer cannot be read or has no chat template.
     """
     folder = folder.resolve()
@@ -62,13 +62,13 @@ def find_base(folder: Path, template: Mapping[str, Any]) -> Base:
     if missing:
         raise WrongUse(
             f"--model: {folder} holds no {' and no '.join(missing)}\n"
-            "  name the folder that save_pretrained of the model and of its tokenizer wrote"
+            "  set it to the folder that save_pretrained of the model and of its tokenizer wrote"
         )
     tokens = ChatTokens(str(folder), None, template)
     said = [_end_of(folder / name) for name in ("config.json", "generation_config.json")]
     ends = stops(tokens.tokenizer.eos_token_id, *said)
     if tokens.tokenizer.eos_token_id is None:
-        raise WrongUse(f"--model: the tokenizer of {folder} names no eos_token, by which an answer ends\n  add it")
+        raise WrongUse(f"--model: the tokenizer of {folder} has no eos_token to end an answer\n  add one")
     return Base(folder, fingerprint(folder), tokens, ends)
 
 
@@ -77,38 +77,40 @@ def _end_of(file: Path) -> Any:
 
 
 def check_devices() -> None:
-    """See that there is one GPU at most: over several, transformers would cut batches apart that belong together.
+    """Check that there is at most one GPU: with several, transformers would split batches that belong together.
 
     Raises:
-        WrongUse: There are more.
+        WrongUse: There is more than one.
     """
     count = torch.cuda.device_count()
     if count > 1:
         raise WrongUse(
-            f"there are {count} GPUs, and a tuning runs on one\n  name it: CUDA_VISIBLE_DEVICES=0 knowflow tune ..."
+            f"there are {count} GPUs, but tuning uses one\n  choose it: CUDA_VISIBLE_DEVICES=0 knowflow tune ..."
         )
 
 
 def load_weights(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
-    """Load a model for tuning: in one number format, and without a cache, with which packed examples see each other.
+    """Load a model for tuning: in one number format, without a cache, which would let packed examples see each other.
 
     Raises:
-        WrongUse: transformers cannot load it, or it cannot say which logits are wanted.
+        WrongUse: transformers cannot load it, or it does not support `logits_to_keep`.
     """
     try:
         model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype)
     except Exception as error:
         raise WrongUse(f"--model: {folder} cannot be loaded: {error}") from error
     if "logits_to_keep" not in inspect.signature(model.forward).parameters:
-        raise WrongUse(f"--model: {type(model).__name__} takes no logits_to_keep\n  take an architecture that does")
+        raise WrongUse(
+            f"--model: {type(model).__name__} does not support logits_to_keep\n  use an architecture that does"
+        )
     model.config.use_cache = False
     return model
 
 
 def prepare(base: Base, config: StepConfig) -> Any:
-    """Load a model and say what is tuned of it: all weights, or an adapter on every linear layer but the last.
+    """Load a model and choose what to tune: all weights, or an adapter on every linear layer except the last.
 
-    The adapter is plain LoRA, which vLLM serves; its weights are float32 whatever the model's are.
+    The adapter is plain LoRA, which vLLM serves; its weights are always float32.
     """
     if config.method == "full":
         return load_weights(base.folder)
@@ -125,19 +127,18 @@ def prepare(base: Base, config: StepConfig) -> Any:
 
 
 def check_packing(model: nn.Module, rows: Sequence[Row], pad: int, at_once: int) -> None:
-    """See that packed examples do not see each other: change the first of a row, and the others must stay as they are.
+    """Check that packed examples do not see each other: changing the first of a row must not change the others.
 
-    Which architectures keep them apart is not written down anywhere, and one that does not learns from mixed texts
-    without a word.
+    It is not documented which architectures keep them apart, and one that does not silently learns from mixed texts.
 
     Args:
-        model: As it will be tuned.
+        model: The model to tune.
         rows: Packed rows; the first one with several examples is tried.
-        pad: Token that fills rows up.
+        pad: Padding token.
         at_once: Rows of a batch.
 
     Raises:
-        WrongUse: They see each other.
+        WrongUse: Packed examples see each other.
     """
     row = next((row for row in rows if len(row) > 1), None)
     if row is None:
@@ -158,16 +159,16 @@ def check_packing(model: nn.Module, rows: Sequence[Row], pad: int, at_once: int)
         )
     model.train(was_training)
     if float((one - other).abs().max()) > MOVED * float(one.std()):
-        raise WrongUse("packed examples see each other in this model\n  add --no-pack: each gets a row of its own")
+        raise WrongUse("packed examples see each other in this model\n  add --no-pack to give each its own row")
 
 
 def save(model: Any, base: Base, folder: Path) -> None:
-    """Write an adapter as peft saves it, or a whole model with its tokenizer."""
+    """Write an adapter in peft's format, or a whole model with its tokenizer."""
     if not isinstance(model, PeftModel):
         _save_whole(model, base, folder)
         return
     model.save_pretrained(str(folder))
-    # peft writes the path of the model, and a set in any order, by which one adapter would have many revisions.
+    # peft writes the model's path, and a set in arbitrary order: one adapter would have many revisions.
     file = folder / "adapter_config.json"
     written = json.loads(file.read_text(encoding="utf-8"))
     written |= {"base_model_name_or_path": base.folder.name, "target_modules": sorted(written["target_modules"])}
@@ -175,13 +176,13 @@ def save(model: Any, base: Base, folder: Path) -> None:
 
 
 def _save_whole(model: Any, base: Base, folder: Path) -> None:
-    model.config.use_cache = True  # as models come; it was off for the tuning alone
+    model.config.use_cache = True  # the usual default; it was off only for tuning
     model.save_pretrained(str(folder))
     base.tokens.tokenizer.save_pretrained(str(folder))
 
 
 def merging(base: Base, folder: Path | None) -> Callable[[Path], None]:
-    """What merges a finished adapter into a new folder; nothing where there is none."""
+    """Return a function that merges a finished adapter into a new folder; without a folder it does nothing."""
 
     def finish(adapter: Path) -> None:
         if folder is not None:
@@ -191,12 +192,12 @@ def merging(base: Base, folder: Path | None) -> Callable[[Path], None]:
 
 
 def merge(base: Base, adapter: Path, folder: Path) -> None:
-    """Write a model of its own: the base with an adapter merged into its weights, float32 so that nothing is lost.
+    """Write a standalone model: the base with an adapter merged into its weights, in float32 to lose nothing.
 
     Args:
         base: The model that the adapter was tuned on.
         adapter: Folder of the adapter.
-        folder: Where to.
+        folder: The new folder.
     """
     model: Any = PeftModel.from_pretrained(load_weights(base.folder), str(adapter))
     _save_whole(model.merge_and_unload(), base, folder)

@@ -1,4 +1,4 @@
-"""Candidates: the rewrites that were given for queries, from one or several files."""
+"""Read candidates: rewrites of queries from one or several files."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,22 +14,22 @@ from sources.read import read_columns
 COLUMNS = ("query", "thought", "rewrites", "answer")
 FIX = "give a table with the columns query and rewrites (a list of texts), or query and answer (the model's JSON)"
 SCHEMA = {"query": pl.String(), "thought": pl.String(), "rewrite": pl.String(), "place": pl.UInt32()}
-"""Columns of a table of candidates."""
+"""Columns of a candidate table."""
 
 
 def read_candidates(paths: Sequence[Path]) -> pl.DataFrame:
-    """Read rewrites; those of the first file come first, and one that an earlier file gave is not taken again.
+    """Read rewrites; those of the first file come first, and repeated ones are dropped.
 
     Args:
-        paths: Parquet or JSONL files with `query` and either `rewrites` (list, best first) and maybe `thought`, or
-            `answer`: JSON with the same two fields, as answers of `query_rewrite` are.
+        paths: Parquet or JSONL files with `query` and either `rewrites` (list, best first) and optionally `thought`, or
+            `answer`: JSON with the same two fields, like answers of `query_rewrite`.
 
     Returns:
-        One row a candidate: `query` (normalised), `thought` (of its answer, null where there is none), `rewrite` and
-        `place` (0 for the first rewrite of a query); sorted by query and place.
+        One row per candidate: `query` (normalised), `thought` (of its answer, or null), `rewrite` and `place` (0 for
+        the first rewrite of a query); sorted by query and place.
 
     Raises:
-        SourceFaults: Everything that is wrong with the files, at once.
+        SourceFaults: The files have faults; all are listed at once.
     """
     faults: list[Fault] = []
     found: list[tuple[str, str | None, str]] = []
@@ -45,7 +45,7 @@ def read_candidates(paths: Sequence[Path]) -> pl.DataFrame:
 
 
 def candidate_table(rows: Iterable[tuple[str, str | None, str]]) -> pl.DataFrame:
-    """Put (query, thought, rewrite) in order, without doubles and without rewrites that say what the query says.
+    """Make a table of (query, thought, rewrite), without duplicates and without rewrites equal to their query.
 
     Example:
         >>> table = candidate_table([("Sci-Fi", None, "space"), ("sci-fi", None, "SPACE "), ("sci-fi", None, "Sci-Fi")])
@@ -73,7 +73,7 @@ def _read(path: Path) -> tuple[list[tuple[str, str | None, str]], list[Fault]]:
         return [], faults
     if "query" not in raw.table.columns or not {"rewrites", "answer"} & set(raw.table.columns):
         there = ", ".join(raw.there)
-        return [], [Fault(path.name, None, None, None, f"has the columns {there}, and not those it needs", FIX)]
+        return [], [Fault(path.name, None, None, None, f"has only the columns {there}", FIX)]
     found: list[tuple[str, str | None, str]] = []
     faults = [Fault(path.name, line, None, None, broken.what, broken.fix) for line, broken in raw.broken]
     for line, row in zip(raw.rows, raw.table.iter_rows(named=True), strict=True):
@@ -83,7 +83,7 @@ def _read(path: Path) -> tuple[list[tuple[str, str | None, str]], list[Fault]]:
         rewrites = said.get("rewrites") if said is not None else None
         if not isinstance(rewrites, list) or not all(isinstance(one, str) for one in rewrites):
             shown = None if row.get("answer") is None else str(row["answer"])
-            faults.append(Fault(path.name, line, "rewrites", shown, "is no list of texts", FIX))
+            faults.append(Fault(path.name, line, "rewrites", shown, "is not a list of texts", FIX))
             continue
         thought = said.get("thought") if said is not None else None
         found += [(str(row["query"]), thought if isinstance(thought, str) else None, one) for one in rewrites]

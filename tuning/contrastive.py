@@ -1,17 +1,17 @@
-"""Tuning an encoder of notes on what the same people choose, with or without a language model in it.
+"""Tune an encoder of notes on what the same people choose, with or without a language model in it.
 
 Paper:     Zhang et al. 2024, "NoteLLM: A Retrievable Large Language Model for Note Recommendation", section 3
            (arXiv 2403.01744).
-Idea:      two notes that people go on to from one another get near vectors; a language model writes the category or
-           hashtags of each note in the same forward, so that the compressed word holds what the note is about. How
-           well it writes them of items that it does not learn is measured before and after.
+Idea:      two notes that people go on to from one another get similar vectors; a language model writes the category or
+           hashtags of each note in the same forward pass, so that the compressed word captures the note's topic. How
+           well it writes them for items that it does not learn is measured before and after.
 Formula:   L = (L_cl + alpha L_gen) / (1 + alpha), both in losses.py; alpha = 0.01.
-Consumes:  note texts; pairs of training events (note_pairs); categories and tags, where a language model generates.
-Produces:  a folder of sentence-transformers (Transformer, Pooling, Dense, Normalize), which vLLM's pooling runner reads
-           too, and knowflow_tuning.json: what it saw, until when, and what came of it.
-Cost:      projection: one forward of every note, then seconds; lora and full: two or three forwards of every different
-           note of a batch, a step.
-Relations: sft teaches a model to answer, this one to encode; note_pairs says what is learnt.
+Consumes:  note texts; pairs of training events (note_pairs); categories and tags, if a language model generates.
+Produces:  a sentence-transformers folder (Transformer, Pooling, Dense, Normalize), which vLLM's pooling runner also
+           reads, and knowflow_tuning.json: what it has seen, until when, and the results.
+Cost:      projection: one forward pass per note, then seconds; lora and full: two or three forward passes per distinct
+           note of a batch and step.
+Relations: sft teaches a model to answer, this one to encode; note_pairs defines what is learned.
 Example:   knowflow tune encoder --out encoders/note
 """
 
@@ -63,27 +63,27 @@ def tune_encoder(
     domain: Domain | None = None,
     resume: bool = False,
 ) -> Mapping[str, Any]:
-    """Tune an encoder and write it: `encoder_job`, carried out.
+    """Tune an encoder and write it: run `encoder_job`.
 
-    Killed at any moment, it goes on from its newest checkpoint and ends with the same weights as if undisturbed. Under
-    torchrun every process calls this with the same arguments; the result is that of one process.
+    After a kill it resumes from its newest checkpoint and ends with the same weights as without the kill. Under
+    torchrun every process calls this with the same arguments; the result is the same as with one process.
 
     Args:
-        base_folder: A folder of sentence-transformers, or a language model as save_pretrained wrote it.
+        base_folder: A sentence-transformers folder, or a language model written by save_pretrained.
         texts: Item -> note (`prompts.notes.note_text`, or any text).
         pairs: source, target, score; those with a held-out item or one without a text are left out.
-        config: How.
-        out: Folder of the tuned encoder; a new or an empty one, unless it goes on.
-        progress: Told how far it is.
-        seen_until: Time of the newest event that the pairs come from; what is encoded is known only after it.
-        held_out: Items that it must not learn; a language model writes about them to be judged.
+        config: The options.
+        out: Folder of the tuned encoder; new or empty, unless it resumes.
+        progress: Called with the progress.
+        seen_until: Time of the newest event that the pairs come from; encoded vectors are known only after it.
+        held_out: Items that must not be learned; a language model writes about them to be judged.
         labels: Item -> what a language model learns to write; None: nothing is generated.
-        field: How the prompt calls the category.
-        domain: Its words stand in the prompts of a language model; None: those of `generic`.
-        resume: Go on with the tuning that lies in `out`; begin when there is none.
+        field: Name of the category in the prompt.
+        domain: Provides the words in the prompts of a language model; None: `generic`.
+        resume: Resume the tuning in `out`; start one if there is none.
 
     Returns:
-        What knowflow_tuning.json says.
+        The content of knowflow_tuning.json.
 
     Raises:
         WrongUse: No pair is left, `out` holds something else, or the model cannot be tuned.
@@ -107,7 +107,7 @@ def encoder_job(
     field: str = "category",
     domain: Domain | None = None,
 ) -> Job:
-    """Make the job of tuning an encoder; the arguments are those of `tune_encoder`.
+    """Make the job of tuning an encoder; see `tune_encoder` for the arguments.
 
     Raises:
         WrongUse: No pair is left.
@@ -140,22 +140,22 @@ def encoder_job(
 
 @dataclass(frozen=True)
 class _Lesson:
-    """What is learnt, and on what the model is measured."""
+    """What is learned, and what the model is measured on."""
 
     items: Sequence[str]
-    """Items whose notes may be learnt; pairs are numbers of these."""
+    """Items whose notes may be learned; pairs are indices into these."""
     texts: Mapping[str, str]
     """Item -> note."""
     labels: Mapping[str, Labels] | None
     """Item -> what a language model learns to write."""
     guides: Guides
-    """How it is asked to."""
+    """The prompts for it."""
     unlearnt: Collection[str]
-    """Items that validate or are held out."""
+    """Items used for validation or held out."""
     pairs: np.ndarray
     """[P, 2] int64: pairs to learn."""
     validated: np.ndarray
-    """[V, 2] int64: pairs whose source validates."""
+    """[V, 2] int64: pairs whose source is used for validation."""
 
 
 def _learn(
@@ -183,7 +183,7 @@ def _learn(
     trainer = NoteTrainer(model, prompts, batches, config, steps, draw if generates else None, pooled)
     losses = _train(trainer, folder, steps, config.save_every, progress)
     if not all(bool(weight.isfinite().all()) for weight in model.parameters() if weight.requires_grad):
-        raise WrongUse(f"the weights ran off to infinity\n  lower --learning-rate ({config.learning_rate:g})")
+        raise WrongUse(f"the weights became infinite\n  lower --learning-rate ({config.learning_rate:g})")
     after = measured()
     written = written_figures(asked, known, set(items) - set(lesson.unlearnt), before[1], after[1])
     figures = _figures(steps, losses, model, lesson.validated, before[0], after[0])
@@ -200,7 +200,7 @@ def _figures(
     before: Mapping[str, float],
     after: Mapping[str, float],
 ) -> dict[str, Any]:
-    """What came of the tuning, as knowflow_tuning.json says it."""
+    """Return the results for knowflow_tuning.json."""
     sources = len(np.unique(validated[:, 0]))
     return {
         "steps": steps,
@@ -213,7 +213,7 @@ def _figures(
 def _divide(
     items: Sequence[str], pairs: pl.DataFrame, validating: Collection[str]
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Pairs to learn from, and those whose source validates, as numbers of items; and how many are left out."""
+    """Return training and validation pairs as item indices, and how many pairs are left out."""
     place = {item: number for number, item in enumerate(items)}
     asked = {place[item] for item in validating}
     rows = pairs.select("source", "target").unique().sort("source", "target").rows()
@@ -222,7 +222,7 @@ def _divide(
     if not learnt:
         raise WrongUse(
             f"there is no pair to learn from: {len(rows):,} pairs, {len(known):,} of them between training items with "
-            "a text\n  hold fewer items out, or tune on more events"
+            "a text\n  hold out fewer items, or tune on more events"
         )
     validated = [pair for pair in known if pair[0] in asked]
     return _numbers(learnt), _numbers(validated), len(rows) - len(known)
@@ -235,7 +235,7 @@ def _numbers(pairs: Sequence[tuple[int, int]]) -> np.ndarray:
 def _digest(
     items: Sequence[str], texts: Mapping[str, str], pairs: np.ndarray, labels: Mapping[str, Labels] | None
 ) -> str:
-    """Hash what is learnt: 16 hexadecimal digits."""
+    """Hash what is learned: 16 hexadecimal digits."""
     found = hashlib.sha256(np.ascontiguousarray(pairs).tobytes())
     for item in items:
         found.update(f"{item}\0{texts[item]}\0{labels.get(item) if labels else None}\0".encode(errors="surrogatepass"))
@@ -245,7 +245,7 @@ def _digest(
 def _draw(
     items: Sequence[str], texts: Mapping[str, str], labels: Mapping[str, Labels], guides: Guides, seed: int
 ) -> Draw:
-    """What notes generate: by chance that depends on the seed, the step and the item alone."""
+    """Return a function that draws what notes generate; the draw depends only on the seed, the step and the item."""
 
     def draw(step: int, notes: np.ndarray) -> list[Output | None]:
         named = [items[int(note)] for note in notes]
@@ -265,7 +265,7 @@ def _recall(
     pooled: Tensor | None,
     progress: Progress,
 ) -> Mapping[str, float]:
-    """Recall on the validating pairs among all training items."""
+    """Return the recall on the validation pairs among all training items."""
     if not len(pairs):
         return {}
     states = encode_prompts(model, prompts, ENCODED_AT_ONCE, progress) if pooled is None else pooled
@@ -276,7 +276,7 @@ def _recall(
 def _train(
     trainer: NoteTrainer, folder: WorkFolder, steps: int, save_every: int, progress: Progress
 ) -> Sequence[Losses]:
-    """Take all steps that are not done yet, with a checkpoint now and then."""
+    """Run all remaining steps, with checkpoints."""
     begun = folder.checkpoint()
     losses = trainer.load(begun) if begun else []
     main = PartialState().is_main_process

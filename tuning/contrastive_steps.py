@@ -1,9 +1,9 @@
-"""One step of a contrastive tuning: a large batch at bounded memory, over one process or several alike.
+"""One step of contrastive tuning: a large batch with bounded memory, with the same result over several processes.
 
 Paper:     Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup" (gradient caching,
            arXiv 2101.06983): encode all notes without gradients, take the loss's gradient at the vectors, then encode
-           the notes again, a few at a time, and pass that gradient on. The result is the gradient of the whole batch.
-Relations: contrastive_loss is what is taken the gradient of; contrastive.py says which steps there are.
+           the notes again, a few at a time, and backpropagate that gradient. The result is the gradient of the batch.
+Relations: contrastive_loss is the loss; contrastive.py runs the steps.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,32 +27,32 @@ from tuning.note_model import NoteModel
 from tuning.workfolder import STATE, write_json
 
 LONGEST_GRADIENT = 1.0
-"""Gradients are cut to this length."""
+"""Gradients are clipped to this norm."""
 Draw = Callable[[int, np.ndarray], Sequence[Output | None]]
-"""What the notes [U] of a step generate, from its number and theirs."""
+"""Takes the number of a step and its notes [U]; returns what each note generates."""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """What one step lost."""
+    """The losses of one step."""
 
     contrastive: float
     """L_cl."""
     generative: float | None
-    """L_gen; None where nothing was generated."""
+    """L_gen; None if nothing was generated."""
     joint: float
-    """What the step went down on."""
+    """The loss that the step minimised."""
 
 
 def in_chunks(lengths: Sequence[int], at_once: int) -> list[np.ndarray]:
-    """Put alike lengths together, which leaves little to fill up: places, at most `at_once` in each chunk."""
+    """Group similar lengths, which needs little padding; return indices, at most `at_once` per chunk."""
     order = np.argsort(np.asarray(lengths), kind="stable")
     return [order[begin : begin + at_once] for begin in range(0, len(order), at_once)]
 
 
 @torch.no_grad()
 def encode_prompts(model: NoteModel, prompts: Sequence[Sequence[int]], at_once: int, progress: Progress) -> Tensor:
-    """Pool the states of notes, before the projection: [N] token lists -> [N, width] on the model's device."""
+    """Encode notes without the projection: [N] token lists -> pooled states [N, width] on the model's device."""
     rows = [note_row(model.tokenizer, prompt, None) for prompt in prompts]
     found = torch.zeros(len(rows), model.projection.in_features, device=model.tau.device)
     done = 0
@@ -69,16 +69,16 @@ def _batch(model: NoteModel, rows: Sequence[NoteRow]) -> Mapping[str, Tensor]:
 
 
 class NoteTrainer:
-    """Takes steps.
+    """Runs training steps.
 
     Args:
-        model: What is tuned.
+        model: The model to tune.
         prompts: [N] tokens of each note.
-        pairs: What is learnt.
-        config: How.
-        steps: How many steps there will be.
-        draw: What the notes of a step generate; None: nothing.
-        pooled: [N, width], the notes' states where all of the model but the projection is frozen; else None.
+        pairs: What is learned.
+        config: The options.
+        steps: Total number of steps.
+        draw: Decides what the notes of a step generate; None: nothing.
+        pooled: [N, width], the notes' states if everything but the projection is frozen; else None.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class NoteTrainer:
         self._optimizer = torch.optim.AdamW(groups, lr=0.0, weight_decay=config.weight_decay)
 
     def step(self, number: int) -> Losses:
-        """Take the step of a number, from 0."""
+        """Run a step, numbered from 0."""
         losses = self.gradients(number)
         clip_grad_norm_(self._weights.values(), LONGEST_GRADIENT)
         for group in self._optimizer.param_groups:
@@ -112,17 +112,17 @@ class NoteTrainer:
         return losses
 
     def _rate(self, number: int) -> float:
-        """Share of the highest rate: a rise over the warm-up, then a fall to nothing."""
+        """Return the share of the peak rate: rising during warm-up, then falling to 0."""
         rise = self._config.warm_up * self._steps
         left = (self._steps - number) / max(1.0, self._steps - rise)
         return min(left, (number + 1) / rise if rise else 1.0, 1.0)
 
     def gradients(self, number: int) -> Losses:
-        """Leave the gradients of a step's loss in the weights; over several processes in each of them the whole ones.
+        """Compute the gradients of a step's loss; with several processes each gets the full gradients.
 
-        Each process encodes every so-manieth note; vectors are put together, so that every note meets all others, and
-        each takes the whole loss, whose gradient it passes on through its own notes alone. Summed up, that is the
-        gradient that one process would have found.
+        With n processes, each encodes every n-th note. The vectors are gathered, so that every note meets all others,
+        and each process computes the full loss but backpropagates only through its own notes. The sum is the gradient
+        of a single process.
         """
         self._optimizer.zero_grad()
         step, alpha = self._pairs.step(number), 0.0
@@ -136,7 +136,7 @@ class NoteTrainer:
             alpha = self._config.alpha
         own = np.arange(self._process.process_index, len(rows), self._process.num_processes)
         chunks = [own[chunk] for chunk in in_chunks([len(rows[place]) for place in own], self._config.notes_at_once)]
-        at_once = len(chunks) == 1  # then the first forward is kept, and no second one is needed
+        at_once = len(chunks) == 1  # then the first forward pass is kept, and no second one is needed
         vectors = torch.zeros(len(rows), self._model.projection.out_features, device=self._model.tau.device)
         kept: list[tuple[Tensor, Tensor]] = []
         for chunk in chunks:
@@ -161,7 +161,7 @@ class NoteTrainer:
         return Losses(float(contrastive), None if generative is None else float(generative), float(joint))
 
     def _encode(self, notes: np.ndarray, rows: Sequence[NoteRow], *, whole: bool) -> tuple[Tensor, Tensor]:
-        """Vectors [n, d] and the summed loss of what is generated; without `whole` the prompts alone pass through."""
+        """Return vectors [n, d] and the summed generation loss; without `whole`, only the prompts are encoded."""
         if self._pooled is not None:
             return self._model.projection(self._pooled[torch.from_numpy(notes)]), self._pooled.new_zeros(())
         shown = rows if whole else [NoteRow(row.ids[: row.prompt], row.prompt, 0) for row in rows]
@@ -185,7 +185,7 @@ class NoteTrainer:
             weight.grad = part.view_as(weight)
 
     def save(self, folder: Path, done: int, losses: Sequence[Losses]) -> None:
-        """Write a checkpoint after `done` steps; what says that it is whole is written last."""
+        """Write a checkpoint after `done` steps; the file that marks it as complete is written last."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: weight.detach().cpu() for name, weight in self._weights.items()}
         content = {"weights": weights, "tau": self._model.tau.detach().cpu(), "optimizer": self._optimizer.state_dict()}
@@ -194,7 +194,7 @@ class NoteTrainer:
 
     @torch.no_grad()
     def load(self, folder: Path) -> list[Losses]:
-        """Go on as a checkpoint left off; returns what was lost so far."""
+        """Load a checkpoint; return the losses so far."""
         content = torch.load(folder / "state.pt", weights_only=True, map_location=self._model.tau.device)
         for name, weight in self._weights.items():
             weight.copy_(content["weights"][name])

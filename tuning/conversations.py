@@ -1,4 +1,4 @@
-"""Conversations to learn from: one a line of a JSONL file, `{"messages": [{"role": ..., "content": ...}, ...]}`."""
+"""Conversations to learn from: one per line of a JSONL file, `{"messages": [{"role": ..., "content": ...}, ...]}`."""
 
 import hashlib
 import logging
@@ -12,21 +12,21 @@ from sources.records import Broken, jsonl_records
 
 logger = logging.getLogger("sources")
 Conversation = tuple[Mapping[str, str], ...]
-"""Messages of which the last is the assistant's: the answer that is learnt."""
+"""Messages ending with the assistant's: the answer to learn."""
 ROLES = ("system", "user", "assistant")
-FIX_PATH = "name a JSONL file of conversations"
+FIX_PATH = "give a JSONL file of conversations"
 FIX = 'write {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}'
 
 
 def read_conversations(path: Path, skip_bad_rows: bool = False) -> list[Conversation]:
-    """Read a JSONL file of conversations; keys beside `messages` are for its readers, such as its source and licence.
+    """Read a JSONL file of conversations; keys other than `messages`, such as source and licence, are ignored.
 
     Args:
         path: The file.
-        skip_bad_rows: Leave out lines with faults, and say how many in the log.
+        skip_bad_rows: Leave out lines with faults, and log how many.
 
     Raises:
-        SourceFaults: Everything that is wrong with it, at once.
+        SourceFaults: The file has faults; all are listed at once.
     """
     if not path.is_file():
         raise SourceFaults([Fault(str(path), None, None, None, "there is no such file", FIX_PATH)])
@@ -49,14 +49,14 @@ def read_conversations(path: Path, skip_bad_rows: bool = False) -> list[Conversa
 
 
 def _what_is_wrong(messages: Any) -> str | None:
-    """Why messages are no conversation; None when they are one."""
+    """Return why messages are not a conversation; None if they are one."""
     if not isinstance(messages, list) or not messages:
         return "should be a list of messages"
     for place, said in enumerate(messages, 1):
         if wrong := _what_is_wrong_with(said, place):
             return f"message {place} {wrong}"
     if messages[-1]["role"] != "assistant" or all(said["role"] != "user" for said in messages):
-        return "should hold a message of the user and end with the assistant's answer"
+        return "should have a user message and end with the assistant's answer"
     return None
 
 
@@ -64,10 +64,10 @@ def _what_is_wrong_with(said: Any, place: int) -> str | None:
     if not isinstance(said, dict) or said.keys() != {"role", "content"}:
         return "should have a role and a content, and nothing else"
     if said["role"] not in ROLES:
-        return f"should be of {', '.join(ROLES[:-1])} or {ROLES[-1]}"
+        return f"should have role {', '.join(ROLES[:-1])} or {ROLES[-1]}"
     if not isinstance(said["content"], str) or not said["content"].strip() or not is_utf8(said["content"]):
-        return "holds no text"
-    return "is the system's, which can be the first alone" if said["role"] == "system" and place > 1 else None
+        return "has no text"
+    return "is a system message, which must come first" if said["role"] == "system" and place > 1 else None
 
 
 def digest(conversations: Iterable[Conversation]) -> str:

@@ -1,7 +1,7 @@
-"""What a recipe may learn from: each part is read when the recipe asks for it, and its newest event is noted.
+"""The inputs of a recipe: each part is read when the recipe asks for it, and its newest event is recorded.
 
-A tuned model is known only to samples later than the newest event it has seen. A recipe cannot forget to say so: it
-gets its data here, and what was read here is what `seen_until` is made from.
+A tuned model may be shown only to samples later than the newest event it has seen. A recipe cannot forget this: it gets
+its data here, and `seen_until` is computed from what was read here.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -28,23 +28,23 @@ notes: texts of items; rewrites: judged rewrites of queries."""
 
 @dataclass(frozen=True)
 class JudgedRewrites:
-    """Rewrites of training and validation queries; those of test queries are not even looked at."""
+    """Rewrites of training and validation queries; those of test queries are never read."""
 
     table: pl.DataFrame
     """query, thought, rewrite, place, shown, relevance, increment, hitrate, kept, reward, part."""
     found: pl.DataFrame
-    """shown, title: what users found with training queries."""
+    """shown, title: items that users found with training queries."""
     domain: Domain
     """The words of the domain."""
     threshold: float
-    """An item is relevant when the relevance model is above it."""
+    """An item is relevant if the relevance model's score is above this."""
     auc: float | None
-    """How well the relevance model tells training queries' items; None when knowflow.yaml names the threshold."""
+    """AUC of the relevance model on training queries' items; None if knowflow.yaml sets the threshold."""
     facts: dict[str, Any]
-    """Where all this comes from, for the record; `newest_event` is null where queries carry no times."""
+    """The origin of the data, for the record; `newest_event` is null if queries have no times."""
 
     def part(self, name: str) -> pl.DataFrame:
-        """The rewrites of training or of validation queries."""
+        """Return the rewrites of training or of validation queries."""
         return self.table.filter(pl.col("part") == name)
 
 
@@ -55,38 +55,38 @@ class Notes:
     texts: Mapping[str, str]
     """Item -> note."""
     labels: Mapping[str, Labels] | None
-    """Item -> its category and hashtags; None where the data has no categories."""
+    """Item -> its category and hashtags; None if the data has no categories."""
     field: str
-    """What the category is called."""
+    """Name of the category field."""
 
 
 @dataclass(frozen=True)
 class Readers:
-    """How the parts are read; the room that knows the config and the store makes these."""
+    """Functions that read the parts; made by the room that has the config and the store."""
 
     dataset: Callable[[], Dataset]
     """The user's data."""
     domain: Callable[[], Domain]
     """The words of the domain."""
     texts: Callable[[str], pl.DataFrame]
-    """Texts of a technique about items: entity, as_of, text, known (when it could be known; null: always)."""
+    """Texts of a technique about items: entity, as_of, text, known (from when it is known; null: always)."""
     rewrites: Callable[[RewriteConfig, Sequence[Path]], JudgedRewrites]
-    """Rewrites of some files, or of the store, judged."""
+    """Judged rewrites, from files or from the store."""
     template: Mapping[str, Any]
-    """Further variables of the chat template."""
+    """Additional variables of the chat template."""
     skip_bad_rows: bool
-    """Leave out rows of files with faults."""
+    """Leave out file rows with faults."""
     progress: Progress
-    """Told how far a long step is."""
+    """Called with the progress of long steps."""
 
 
 class RecipeInputs:
-    """Gives a recipe what it declares.
+    """Gives a recipe the data that it declares.
 
     Args:
-        recipe: Its name, for messages.
+        recipe: Name of the recipe, for messages.
         declared: What it learns from.
-        readers: How the parts are read.
+        readers: Functions that read the parts.
     """
 
     def __init__(self, recipe: str, declared: Collection[Source], readers: Readers) -> None:
@@ -96,26 +96,26 @@ class RecipeInputs:
 
     @property
     def noted(self) -> Mapping[str, Mapping[str, Any]]:
-        """What was read: source -> facts with its `newest_event`."""
+        """Return what was read: source -> facts with its `newest_event`."""
         return dict(self._noted)
 
     def domain(self) -> Domain:
-        """The words of the domain."""
+        """Return the words of the domain."""
         return self._readers.domain()
 
     def items(self) -> pl.DataFrame:
-        """The catalogue."""
+        """Return the catalogue."""
         return self._readers.dataset().items
 
     def events(self) -> pl.DataFrame:
-        """The training events, canonical."""
+        """Return the canonical training events."""
         self._allow("events")
         events = self._readers.dataset().events.filter(pl.col("part") == "train")
         self._note("events", events["time"].max())
         return events
 
     def mixture(self, config: TuningConfig, instructions: Path | None) -> Mixture:
-        """Recommendation rows of training events and general instructions, half and half."""
+        """Return recommendation rows of training events and general instructions, half and half."""
         self._allow("events")
         if instructions is not None:
             self._allow("instructions")
@@ -124,19 +124,19 @@ class RecipeInputs:
         return found
 
     def pairs(self, *, items: Collection[str], until: datetime | None = None) -> TrainingPairs:
-        """Pairs of items, counted from training events with these items strictly before a moment."""
+        """Return pairs of items, counted from training events with these items strictly before a moment."""
         self._allow("pairs")
         found = training_pairs(self._readers.dataset(), until=until, items=items)
         self._note("pairs", found.seen_until)
         return found
 
     def notes(self, *, knowledge: str | None = None, show_fields: bool = True, until: datetime | None = None) -> Notes:
-        """Notes of all items.
+        """Return the notes of all items.
 
         Args:
-            knowledge: A technique about items whose newest texts stand in the notes too.
+            knowledge: A technique about items whose newest texts are added to the notes.
             show_fields: Show the items' fields.
-            until: Only texts that were known strictly before this moment.
+            until: Use only texts that were known strictly before this moment.
 
         Raises:
             WrongUse: The technique has no such text.
@@ -150,14 +150,14 @@ class RecipeInputs:
         return Notes(texts, labels_of(rows, field) if field else None, field or "category")
 
     def rewrites(self, config: RewriteConfig, files: Sequence[Path]) -> JudgedRewrites:
-        """Judged rewrites of training and validation queries, of some files or of the store."""
+        """Return judged rewrites of training and validation queries, from files or from the store."""
         self._allow("rewrites")
         found = self._readers.rewrites(config, files)
         self._noted["rewrites"] = found.facts
         return found
 
     def _knowledge(self, task: str, until: datetime | None) -> dict[str, str]:
-        """Item -> newest text of a technique; a text is as new as the newest event that it, or its model, has seen."""
+        """Return item -> newest text of a technique; a text is as new as the newest event it or its model has seen."""
         rows = self._readers.texts(task)
         if until is not None:
             rows = rows.filter(pl.col("known").is_null() | (pl.col("known") < until))
@@ -170,8 +170,8 @@ class RecipeInputs:
     def _allow(self, source: Source) -> None:
         if source not in self._declared:
             raise WrongUse(
-                f"the recipe {self._recipe} reads {source} and does not say so\n"
-                f"  add it to learns_from: in the recipe's file"
+                f"the recipe {self._recipe} reads {source} without declaring it\n"
+                f"  add it to learns_from in the recipe's file"
             )
 
     def _note(self, source: str, newest: object) -> None:

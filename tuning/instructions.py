@@ -1,13 +1,13 @@
-"""Rows from which a model learns to rewrite queries: four kinds of instructions, mixed.
+"""Rows that teach a model to rewrite queries: a mix of four kinds of instructions.
 
 Paper:     Peng et al. 2024 (BEQUE, arXiv 2311.03758), section 3.2: multi-instruction supervised tuning.
 Idea:      a model that can also say what a query is about, whether a rewrite is good and what users found with a query
-           rewrites better than one that has seen rewrites alone.
-Consumes:  rewrites of training queries that were judged (`rejection.py`), and what users found with these queries.
+           rewrites better than one that has seen only rewrites.
+Consumes:  judged rewrites of training queries (`rejection.py`), and what users found with these queries.
 Produces:  conversations for `supervised.tune`:
            rewrite: query -> a rewrite that passes both filters;
            thought: query -> the thought behind it, and on the next line the rewrite;
-           quality: query and rewrite -> Yes when it passes, No when it does not or was written for another query;
+           quality: query and rewrite -> Yes if it passes, No if it does not or was written for another query;
            title:   query -> the title of an item that users found with it.
 """
 
@@ -33,26 +33,26 @@ PROMPTS = {
 }
 """Kind of row -> task name of its prompt."""
 Said = tuple[Mapping[str, str], str]
-"""What a prompt shows, and the answer that is learnt."""
+"""The variables of a prompt, and the answer to learn."""
 
 
 def rewrite_mixture(
     judged: pl.DataFrame, kept: pl.Series, found: pl.DataFrame, domain: Domain, config: RewriteConfig
 ) -> Mixture:
-    """Gather and mix what is learnt.
+    """Collect and mix the rows to learn.
 
-    As many rows are taken as the shares allow without repeating one: the kind that is scarcest for its share is taken
-    whole, of the others as many as belong to it, drawn by chance.
+    As many rows are used as the shares allow without repetition: all rows of the kind that is scarcest for its share,
+    and a matching number of the others, drawn at random.
 
     Args:
-        judged: Judged rewrites of training queries and of no others: query, shown, thought, rewrite.
+        judged: Judged rewrites of training queries only: query, shown, thought, rewrite.
         kept: [n] Boolean, from `rejection.keep`.
         found: What users found: `shown` (a training query) and `title`.
         domain: The words of the domain.
         config: Shares and seed.
 
     Raises:
-        WrongUse: A kind that has a share has no row.
+        WrongUse: A kind with a share above 0 has no row.
     """
     shares = {kind: float(getattr(config, f"{kind}_share")) for kind in PROMPTS}
     shares = {kind: share for kind, share in shares.items() if share > 0}
@@ -89,8 +89,8 @@ def _check(gathered: Mapping[str, Sequence[Said]]) -> None:
     reasons = {
         "rewrite": "no rewrite passes both filters\n  lower --min-relevance or --min-increment",
         "thought": "no rewrite that passes both filters has a thought\n  add --thought-share 0",
-        "quality": "there are not both good and bad rewrites\n  add --quality-share 0",
-        "title": "it is not known what users found with a query\n  add --title-share 0",
+        "quality": "good and bad rewrites are both needed\n  add --quality-share 0",
+        "title": "it is unknown what users found with queries\n  add --title-share 0",
     }
     wrong = [f"rows of kind {kind}: {reasons[kind]}" for kind, rows in gathered.items() if not rows]
     if wrong:
@@ -100,7 +100,7 @@ def _check(gathered: Mapping[str, Sequence[Said]]) -> None:
 def _gather(
     kind: str, judged: pl.DataFrame, kept: pl.Series, found: pl.DataFrame, chance: np.random.Generator
 ) -> list[Said]:
-    """All rows that there are of a kind."""
+    """Return all rows of a kind."""
     good = judged.filter(kept)
     makers: dict[str, Callable[[], list[Said]]] = {
         "rewrite": lambda: [({"query": row["shown"]}, row["rewrite"]) for row in good.iter_rows(named=True)],
@@ -115,7 +115,7 @@ def _gather(
 
 
 def _quality(good: pl.DataFrame, bad: pl.DataFrame, chance: np.random.Generator) -> list[Said]:
-    """As many bad rewrites as good ones: those that did not pass, then good ones of other queries."""
+    """Return as many bad rewrites as good ones: those that did not pass, then good ones of other queries."""
     yes, no = (list(part.select("query", "shown", "rewrite").iter_rows()) for part in (good, bad))
     no = [no[place] for place in chance.permutation(len(no))[: len(yes)]]
     own = {(query, normalised(rewrite)) for query, _, rewrite in (*yes, *no)}
@@ -123,7 +123,7 @@ def _quality(good: pl.DataFrame, bad: pl.DataFrame, chance: np.random.Generator)
         (query, shown, _), rewrite = yes[place], yes[other][2]
         if len(no) < len(yes) and (query, normalised(rewrite)) not in own:
             no.append((query, shown, rewrite))
-    # No more of one word than of the other, or the model learns which is the commoner one.
+    # Equally many of both answers, or the model learns which one is more common.
     yes = [yes[place] for place in chance.permutation(len(yes))[: len(no)]]
     said = [*((row, "Yes") for row in yes), *((row, "No") for row in no)]
     return [({"query": shown, "rewrite": rewrite}, word) for (_, shown, rewrite), word in said]

@@ -1,19 +1,19 @@
-"""The losses: of answers, of ranked answers, and of pairs of notes.
+"""The losses: for answers, for ranked answers, and for pairs of notes.
 
-completion_loss    cross-entropy of the learnt tokens alone: supervised tuning, and L_gen of NoteLLM.
+completion_loss    cross-entropy of the learned tokens only: supervised tuning, and L_gen of NoteLLM.
 pro_loss           PRO, preference ranking optimisation. Song et al. 2023 (arXiv 2306.17492), as used by Peng et al.
                    2024, "Large Language Model based Long-tail Query Rewriting in Taobao Search" (BEQUE, arXiv
                    2311.03758), section 3.4.
 pairwise_loss      the control arm of PRO. Burges et al. 2005, "Learning to Rank using Gradient Descent" (RankNet);
-                   without its reference model the loss of DPO is the same (Rafailov et al. 2023, arXiv 2305.18290).
-contrastive_loss   pairs of notes come together, all others of the batch apart. Zhang et al. 2024, "NoteLLM", sections
-                   3.3 and 3.4, equations 2 to 4 (arXiv 2403.01744).
-joint_loss         both losses of NoteLLM, weighed.
-Relations:         for two answers PRO is the pairwise loss scaled by the gap between the rewards; with all gaps one it
-                   is Plackett-Luce. Unlike both it is not invariant to a shift of all scores, because each s_i is
-                   multiplied by another gap: the tuning logs how far scores move (`preference.py`). On toy data the
-                   pairwise loss ranked as well, so PRO must be held against it. contrastive_loss ranks notes where PRO
-                   ranks answers.
+                   DPO without its reference model has the same loss (Rafailov et al. 2023, arXiv 2305.18290).
+contrastive_loss   pulls pairs of notes together and all others of the batch apart. Zhang et al. 2024, "NoteLLM",
+                   sections 3.3 and 3.4, equations 2 to 4 (arXiv 2403.01744).
+joint_loss         the weighted sum of both losses of NoteLLM.
+Relations:         for two answers PRO is the pairwise loss scaled by the gap between the rewards; with all gaps 1 it is
+                   Plackett-Luce. Unlike both it is not invariant to a shift of all scores, because each s_i is
+                   multiplied by a different gap: the tuning logs how far scores move (`preference.py`). On toy data
+                   the pairwise loss ranked as well, so PRO must be compared with it. contrastive_loss ranks notes
+                   where PRO ranks answers.
 """
 
 import torch
@@ -24,23 +24,23 @@ from tuning.packing import NOT_LEARNT
 
 
 def completion_loss(logits: Tensor, labels: Tensor, count: Tensor | int) -> Tensor:
-    """Cross-entropy of the learnt tokens, summed here and divided by how many there are in the whole step.
+    """Return the cross-entropy of the learned tokens, summed and divided by their number in the whole step.
 
-        loss = - sum over learnt tokens t of log softmax(logits before t)[t] / count
+        loss = - sum over learned tokens t of log softmax(logits before t)[t] / count
 
-    So two halves of a step that are added up give the gradient of the whole, however many tokens each half learns.
+    So the gradients of two halves of a step add up to that of the whole, however many tokens each half learns.
 
     Args:
-        logits: [B, K, V], at the places that `collate` names.
+        logits: [B, K, V], at the positions given by `collate`.
         labels: [B, 1 + K], from `collate`.
-        count: Learnt tokens of the optimiser step.
+        count: Number of learned tokens in the optimiser step.
     """
     flat = logits.float().flatten(0, 1)  # [B * K, V]
     return nn.functional.cross_entropy(flat, labels[:, 1:].flatten(), ignore_index=NOT_LEARNT, reduction="sum") / count
 
 
 def answer_log_probability(logits: Tensor, labels: Tensor) -> Tensor:
-    """Log-probability of each row's learnt tokens together: [B, K, V], [B, 1 + K] -> [B]."""
+    """Return the joint log-probability of each row's learned tokens: [B, K, V], [B, 1 + K] -> [B]."""
     learnt = labels[:, 1:]  # [B, K]
     logs = torch.log_softmax(logits.float(), dim=-1)
     found = logs.gather(-1, learnt.clamp(min=0).unsqueeze(-1)).squeeze(-1)  # [B, K]
@@ -48,26 +48,26 @@ def answer_log_probability(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def pro_loss(scores: Tensor, rewards: Tensor, mask: Tensor) -> Tensor:
-    """The best answer should be likelier than all others, the second likelier than all that follow, and so on.
+    """Return the PRO loss: the best answer should be more likely than all others, the second than the rest, and so on.
 
-    A pair counts the more the farther apart its rewards are:
+    A pair counts more the further apart its rewards are:
 
         r sorted, highest first; d_ki = r_k - r_i for i > k; d_kk = max_{i>k} d_ki;
         loss = sum_{k<n} [ logsumexp(s_k d_kk, {s_i d_ki}_{i>k}) - s_k d_kk ]
 
-    A pair of equal rewards keeps its term: d_ki = 0, exp(0) = 1. Where all rewards are equal every term is the log of
-    how many answers it compares: the loss is log(n!) whatever the scores, and teaches nothing. Among equals the formula
-    hangs on their order: r = (1, 1, 0), s = (-1, -2, -3) gives 1.6623, and 2.2968 with the first two exchanged. Equals
-    are ordered by score, the highest first, which is the least of these losses: so the order in which answers are given
-    never matters, and scores that cross each other make no jump. Computed in at least 32 bits.
+    A pair with equal rewards keeps its term: d_ki = 0, exp(0) = 1. If all rewards are equal, every term is the log of
+    the number of answers it compares: the loss is log(n!) whatever the scores, and teaches nothing. With ties the
+    formula depends on the order: r = (1, 1, 0), s = (-1, -2, -3) gives 1.6623, and 2.2968 with the first two swapped.
+    Ties are ordered by score, highest first, which gives the smallest of these losses: so the order of the given
+    answers never matters, and the loss does not jump where scores cross. Computed in at least 32 bits.
 
     Args:
         scores: [B, n] mean log-probability of a token, of any floating type.
-        rewards: [B, n], higher is better; what is masked may hold anything.
+        rewards: [B, n], higher is better; masked values may be anything.
         mask: [B, n] bool: whether there is an answer.
 
     Returns:
-        [B]: log(m!) without a gradient where all m answers have one reward, so 0 where there is one answer or none.
+        [B]: log(m!) without a gradient if all m answers have the same reward, so 0 with one answer or none.
 
     Example:
         >>> loss = pro_loss(torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0]]), torch.ones(1, 2, dtype=torch.bool))
@@ -81,12 +81,12 @@ def pro_loss(scores: Tensor, rewards: Tensor, mask: Tensor) -> Tensor:
 
 
 def ranking_loss(scores: Tensor, gap: Tensor, compared: Tensor) -> Tensor:
-    """The formula of PRO for given gaps.
+    """Return the PRO loss for given gaps.
 
     Args:
         scores: [B, n], best answer first.
         gap: [B, n, n] d_ki, at least 0 where answers are compared.
-        compared: [B, n, n] bool: whether answer k is compared with answer i: i follows k, and both are there.
+        compared: [B, n, n] bool: whether answer k is compared with answer i: i follows k, and both exist.
 
     Returns:
         [B].
@@ -99,7 +99,7 @@ def ranking_loss(scores: Tensor, gap: Tensor, compared: Tensor) -> Tensor:
 
 
 def _sorted(scores: Tensor, rewards: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """By reward, highest first, equal ones by score, missing ones last."""
+    """Sort by reward, highest first, ties by score, missing ones last."""
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32)).masked_fill(~mask, 0.0)
     rewards = rewards.to(scores.dtype)
     first = scores.detach().argsort(dim=1, descending=True, stable=True)
@@ -109,18 +109,22 @@ def _sorted(scores: Tensor, rewards: Tensor, mask: Tensor) -> tuple[Tensor, Tens
 
 
 def pairwise_loss(scores: Tensor, rewards: Tensor, mask: Tensor, scale: float = 1.0) -> Tensor:
-    """In every pair the better answer should be likelier; by how much does not matter. In at least 32 bits.
+    """Return the pairwise loss: in every pair the better answer should be more likely, whatever the reward gap.
 
         loss = mean over pairs with r_k > r_i of log(1 + exp(-scale (s_k - s_i)))
 
+    Computed in at least 32 bits.
+
+    Computed in at least 32 bits.
+
     Args:
         scores: [B, n] mean log-probability of a token, of any floating type.
-        rewards: [B, n], higher is better; what is masked may hold anything.
+        rewards: [B, n], higher is better; masked values may be anything.
         mask: [B, n] bool: whether there is an answer.
-        scale: How much a difference of scores counts.
+        scale: Scale of score differences.
 
     Returns:
-        [B]: zero where no two answers have different rewards.
+        [B]: 0 if no two answers have different rewards.
 
     Example:
         >>> loss = pairwise_loss(torch.tensor([[0.0, 1.0]]), torch.tensor([[9.0, 0.0]]), torch.ones(1, 2).bool())
@@ -142,22 +146,22 @@ def contrastive_loss(
     known: Tensor | None = None,
     log_share: Tensor | None = None,
 ) -> Tensor:
-    """Tell the partner of every note from the other notes of the batch.
+    """Return the contrastive loss: pick out each note's partner among the other notes of the batch.
 
         L_cl = -1/(2B) sum_i log( e^(sim(i, i+) e^tau) / sum over j != i of e^(sim(i, j) e^tau) )
 
-    A note that is drawn twice is no negative of itself, nor is a second copy of its partner: both are masked. Collapsed
-    vectors, all alike and all distinct notes, give exactly ln(2B - 1).
+    Copies of a note or of its partner are not negatives: both are masked. Collapsed vectors (all equal, all notes
+    distinct) give exactly ln(2B - 1).
 
     Args:
-        vectors: [2B, d], of any length but zero: the first notes of B pairs, then the second ones in the same order.
-        ids: [2B] int64, which note each row is.
-        tau: []: similarities count e^tau times; 3 at first in the paper.
-        known: [2B, 2B] bool, pairs that are known to belong together although they are not drawn as such; no negatives
-            either. None: there are none.
-        log_share: [2B], the logarithm of how often each note is drawn, taken from every logit: in-batch negatives come
-            as often as they are popular, and without the correction popular notes are pushed away for it (Yi et al.
-            2019, "Sampling-bias-corrected neural modeling", section 4). None: nothing is corrected.
+        vectors: [2B, d], of any norm but 0: the first notes of B pairs, then the second ones in the same order.
+        ids: [2B] int64, the note of each row.
+        tau: []: similarities are multiplied by e^tau; initially 3 in the paper.
+        known: [2B, 2B] bool, further pairs known to belong together, which are not used as negatives. None: there are
+            none.
+        log_share: [2B], the logarithm of how often each note is drawn, subtracted from every logit: in-batch negatives
+            occur as often as they are popular, and without the correction popular notes are pushed away for it (Yi et
+            al. 2019, "Sampling-bias-corrected neural modeling", section 4). None: no correction.
 
     Returns:
         [], the mean over the 2B notes, in float32.
@@ -182,7 +186,7 @@ def contrastive_loss(
 
 
 def joint_loss(contrastive: Tensor, generative: Tensor | None, alpha: float) -> Tensor:
-    """Weigh both losses: (L_cl + alpha L_gen) / (1 + alpha); the contrastive one alone where nothing is generated."""
+    """Return (L_cl + alpha L_gen) / (1 + alpha); only the contrastive loss if nothing is generated."""
     if generative is None or alpha == 0:
         return contrastive
     return (contrastive + alpha * generative) / (1 + alpha)

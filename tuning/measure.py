@@ -1,4 +1,4 @@
-"""What a model makes of recommendation rows that it does not learn: the loss of the true answer, and the AUC."""
+"""Measure a model on held-out recommendation rows: the loss of the true answer, and the AUC."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,7 +18,7 @@ from tuning.recommendation import answers
 from tuning.tokens import Example, tokenise
 
 Measure = Callable[..., Mapping[str, Any]]
-"""Called with a model and, by name, `when`: `before` or `after`; says how good the model is."""
+"""Called with a model and the keyword `when`: `before` or `after`; returns how good the model is."""
 
 
 def measure(
@@ -29,19 +29,19 @@ def measure(
     progress: Progress,
     when: str = "before",
 ) -> Mapping[str, Any]:
-    """Ask a model how likely it finds both answers.
+    """Measure how likely a model finds both answers.
 
     Args:
         model: The model.
-        rows: Each row answered by the word for liked, and by the other one.
-        liked: Whether the first of them is true.
-        pad: Token that fills rows up.
-        progress: Told how many rows are done.
+        rows: Each row with the answer for liked, and with the other one.
+        liked: Whether the first of the two is true.
+        pad: Padding token.
+        progress: Called with the number of finished rows.
         when: Before or after the tuning, for the progress.
 
     Returns:
-        rows; loss, the mean of -log P(true answer); auc of log P(liked) - log P(not liked), None when all rows have one
-        answer.
+        rows; loss, the mean of -log P(true answer); auc of log P(liked) - log P(not liked), None if all rows have the
+        same answer.
     """
     device, was_training = next(model.parameters()).device, model.training
     model.eval()
@@ -63,7 +63,7 @@ def measure(
 
 
 def by_answers(base: Base, rows: Sequence[Conversation], longest: int, progress: Progress) -> Measure | None:
-    """Measure by the two answers of held-out recommendation rows; None when there is no such row."""
+    """Return a measure that uses both answers of held-out recommendation rows; None if there are no such rows."""
     pairs, liked = both_answers(base, rows, longest)
     return partial(measure, rows=pairs, liked=liked, pad=base.pad, progress=progress) if pairs else None
 
@@ -71,7 +71,7 @@ def by_answers(base: Base, rows: Sequence[Conversation], longest: int, progress:
 def both_answers(
     base: Base, rows: Sequence[Conversation], longest: int
 ) -> tuple[list[tuple[Example, Example]], list[bool]]:
-    """Held-out rows with each of the two answers, and whether the first one is true; too long ones are left out."""
+    """Return held-out rows with each of the two answers, and whether the first is true; too long ones are left out."""
     words, pairs, liked = answers(), [], []
     for row in rows:
         one, other = (

@@ -1,4 +1,4 @@
-"""What is learnt: recommendation rows and general instructions, half and half, so that general ability survives."""
+"""Mix recommendation rows and general instructions, half and half, so that general ability is kept."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,16 +23,16 @@ class Mixture:
     """Conversations in the order in which they are packed."""
 
     conversations: Sequence[Conversation]
-    """What is learnt."""
+    """The conversations to learn."""
     kinds: Sequence[str]
-    """What kind each conversation is of: `recommendation` or `instructions`, or a kind of `instructions.py`."""
+    """The kind of each conversation: `recommendation` or `instructions`, or a kind of `instructions.py`."""
     held_out: Sequence[Conversation]
-    """Recommendation rows that are not learnt."""
+    """Recommendation rows that are not learned."""
     facts: Mapping[str, Mapping[str, Any]]
-    """Where each kind comes from: rows taken, out of how many, and digests."""
+    """The origin of each kind: rows used, out of how many, and digests."""
 
     def with_facts(self, more: Mapping[str, Mapping[str, Any]]) -> "Mixture":
-        """The same with more facts."""
+        """Return a copy with more facts."""
         return replace(self, facts={**self.facts, **more})
 
 
@@ -43,16 +43,16 @@ def mix(
     instructions: Path | None = None,
     skip_bad_rows: bool = False,
 ) -> Mixture:
-    """Gather and mix what is learnt.
+    """Collect and mix the rows to learn.
 
-    Both kinds get as many rows as the smaller one has: no row is repeated, and which rows of the larger one are left
-    out is decided by chance. Where a kind is missing, the other one is taken whole.
+    Both kinds get as many rows as the smaller one has: no row is repeated, and the rows of the larger one are chosen at
+    random. If a kind is missing, all rows of the other are used.
 
     Args:
-        dataset: The user's data; training events alone are used.
+        dataset: The user's data; only training events are used.
         domain: The words of the domain.
         config: Share, history and seed.
-        instructions: JSONL file of conversations; None = recommendation rows alone.
+        instructions: JSONL file of conversations; None = only recommendation rows.
         skip_bad_rows: Leave out lines of that file with faults.
 
     Raises:
@@ -65,7 +65,7 @@ def mix(
     learnt = len(choice.learnt)
     if not learnt and not given:
         raise WrongUse(
-            "there is nothing to learn: no training event is taken, and there are no instructions\n"
+            "there is nothing to learn: no training event is used, and there are no instructions\n"
             "  raise --share, or give --instructions FILE"
         )
     count = min(learnt, len(given)) if learnt and given else max(learnt, len(given))

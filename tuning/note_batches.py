@@ -13,7 +13,7 @@ from prompts.notes import Output
 from tuning.packing import NOT_LEARNT
 
 MARK = "[EMB]"
-"""Stands where the compression word would; written in tokens that every vocabulary has."""
+"""Stands in for the compression word; written in tokens that every vocabulary has."""
 
 
 @dataclass(frozen=True)
@@ -21,24 +21,24 @@ class NoteRow:
     """One note as tokens."""
 
     ids: np.ndarray
-    """[n] int64: the note with its wrapping, then, where something is generated, [EMB], the guidance and the output."""
+    """[n] int64: the note with its wrapping, then, if something is generated, [EMB], the guidance and the output."""
     prompt: int
-    """How many of them are encoded; the last one of these is the token before [EMB]."""
+    """How many of them are encoded; the last of these is the token before [EMB]."""
     learnt: int
-    """How many of the last ones are learnt: the output and the end token; 0 = none."""
+    """How many tokens at the end are learned: the output and the end token; 0 = none."""
 
     def __len__(self) -> int:
-        """Number of tokens."""
+        """Return the number of tokens."""
         return len(self.ids)
 
 
 def note_row(tokenizer: Any, prompt: Sequence[int], output: Output | None) -> NoteRow:
-    """Put the tokens of a note together; each part is tokenised alone, so that the prompt's tokens never change.
+    """Build the tokens of a note; each part is tokenized separately, so that the prompt's tokens never change.
 
     Args:
-        tokenizer: Of the model.
+        tokenizer: Tokenizer of the model.
         prompt: Tokens of the note with its wrapping.
-        output: What is generated after it; None encodes the note alone.
+        output: What is generated after it; None = only encode the note.
     """
     if output is None:
         return NoteRow(np.array(prompt, dtype=np.int64), len(prompt), 0)
@@ -48,7 +48,7 @@ def note_row(tokenizer: Any, prompt: Sequence[int], output: Output | None) -> No
 
 
 def question(tokenizer: Any, prompt: Sequence[int], output: Output) -> list[int]:
-    """All that stands before an output: the note with its wrapping, [EMB] and the guidance, as `note_row` has them."""
+    """Return the tokens before an output, as in `note_row`: the note with its wrapping, [EMB] and the guidance."""
     led = (tokenizer.encode(part, add_special_tokens=False) for part in (MARK, output.guidance))
     return [*prompt, *itertools.chain.from_iterable(led)]
 
@@ -58,12 +58,12 @@ def collate_notes(rows: Sequence[NoteRow], pad: int, side: str = "right") -> dic
 
     Args:
         rows: B rows.
-        pad: Token that fills rows up.
-        side: Where: `right` or `left`.
+        pad: Padding token.
+        side: Padding side: `right` or `left`.
 
     Returns:
-        input_ids, attention_mask, position_ids and labels [B, T], the latter -100 where nothing is learnt; places [B],
-        of the token before [EMB].
+        input_ids, attention_mask, position_ids and labels [B, T], labels -100 where nothing is learned; places [B], the
+        position of the token before [EMB].
     """
     longest = max(map(len, rows))
     ids = np.full((len(rows), longest), pad, dtype=np.int64)
@@ -83,20 +83,20 @@ def collate_notes(rows: Sequence[NoteRow], pad: int, side: str = "right") -> dic
 
 @dataclass(frozen=True)
 class Step:
-    """The pairs of one step, every note once."""
+    """The pairs of one step, each note once."""
 
     notes: np.ndarray
-    """[U] int64: the different notes, in ascending order."""
+    """[U] int64: the distinct notes, in ascending order."""
     places: np.ndarray
-    """[2B] int64: where each note of the pairs stands in `notes`; all first ones, then all second ones."""
+    """[2B] int64: index in `notes` of each note of the pairs; all first ones, then all second ones."""
 
 
 class Pairs:
-    """Pairs in the order in which they are learnt, which depends on the seed and the step's number alone.
+    """Pairs in the order in which they are learned, which depends only on the seed and the step's number.
 
     Args:
-        pairs: [N, 2] int64, numbers of notes.
-        batch: Pairs in one step; all there are when there are fewer.
+        pairs: [N, 2] int64, note numbers.
+        batch: Pairs per step; all pairs if there are fewer.
         seed: Decides the order.
 
     Raises:
@@ -108,10 +108,10 @@ class Pairs:
             raise ValueError("there is no pair to learn from")
         self._pairs, self._batch, self._seed = pairs, min(batch, len(pairs)), seed
         self.steps_an_epoch = len(pairs) // self._batch
-        """What is left over of an epoch is too small a batch; the next epoch draws anew."""
+        """The rest of an epoch is too small for a batch and is dropped; the next epoch shuffles again."""
 
     def step(self, number: int) -> Step:
-        """The step of a number, from 0."""
+        """Return a step, numbered from 0."""
         epoch, place = divmod(number, self.steps_an_epoch)
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self._pairs))
         chosen = self._pairs[order[place * self._batch : (place + 1) * self._batch]]
@@ -119,7 +119,7 @@ class Pairs:
         return Step(notes, places)
 
     def known(self, notes: np.ndarray) -> Tensor:
-        """Which notes are a pair in the data, in either direction: [n] -> [n, n] bool."""
+        """Return which notes are a pair in the data, in either direction: [n] -> [n, n] bool."""
         place = np.full(int(self._pairs.max()) + 1, -1)
         place[notes] = np.arange(len(notes))
         ends = place[self._pairs]  # [N, 2]
@@ -129,5 +129,5 @@ class Pairs:
         return found
 
     def log_share(self, notes: int) -> Tensor:
-        """Logarithm of how often each of `notes` notes is drawn: [notes]; -inf for one that never is."""
+        """Return the logarithm of how often each of `notes` notes is drawn: [notes]; -inf for one that never is."""
         return torch.from_numpy(np.bincount(self._pairs.ravel(), minlength=notes) / self._pairs.size).log().float()

@@ -1,12 +1,12 @@
-"""How well a model under tuning writes the category and the hashtags of notes that it does not learn.
+"""Measure how well a model writes the category and the hashtags of notes that it does not learn.
 
 Paper:     Zhang et al. 2024, "NoteLLM", section 4.5 (arXiv 2403.01744).
-Idea:      the text goes on from the very prompt of the tuning: note, compression word, guidance; the likeliest token
-           each time, until the end token.
+Idea:      continue the prompt used in tuning (note, compression word, guidance) with the most likely token each time,
+           until the end token.
 Produces:  accuracy and illusory share of categories; BLEU, chrF, precision and recall of hashtags; the same for the
-           most common words, which know nothing of the note.
-Cost:      two texts a note, before and after the tuning; `written` bounds how many notes.
-Relations: note_measures has the figures; notes.Guides asks, for what a note does not show alone.
+           most common words, which ignore the note.
+Cost:      two texts per note, before and after the tuning; `written` limits the number of notes.
+Relations: note_measures has the measures; notes.Guides writes the prompts, only for what a note does not show.
 """
 
 import random
@@ -29,28 +29,28 @@ TASKS = "category", "hashtags"
 
 @dataclass(frozen=True)
 class Question:
-    """One text that is asked for."""
+    """One text to ask for."""
 
     item: str
-    """Whose."""
+    """The item."""
     output: Output
-    """The true text and what leads to it."""
+    """The true text and its guidance."""
     labels: Labels
-    """What is true of the item and hidden in its note."""
+    """The true labels of the item that its note hides."""
 
 
 def make_questions(
     items: Collection[str], texts: Mapping[str, str], labels: Mapping[str, Labels], guides: Guides, most: int, seed: int
 ) -> list[Question]:
-    """Ask for the category and all hashtags of some items, as far as their notes hide them.
+    """Make questions for the category and all hashtags of some items, as far as their notes hide them.
 
     Args:
-        items: Those that are not learnt.
-        texts: Item -> note; an item without one is not asked about.
-        labels: Item -> what is true.
-        guides: How it is asked.
-        most: Items at most, drawn by chance among those with something to ask for.
-        seed: Of the draw.
+        items: Items that are not learned.
+        texts: Item -> note; items without one are skipped.
+        labels: Item -> true labels.
+        guides: Writes the prompts.
+        most: Maximum number of items, drawn at random among those with something to ask for.
+        seed: Seed of the draw.
     """
     hidden = {item: labels[item].hidden_from(texts[item]) for item in sorted(items) if item in texts and item in labels}
     able = [item for item, true in hidden.items() if true.category or true.hashtags]
@@ -72,15 +72,15 @@ def answer(
     at_once: int,
     progress: Progress,
 ) -> list[str]:
-    """Let a model answer questions: the text up to its end token, or as long as the task's prompt allows.
+    """Return a model's answers to questions: the text up to its end token or the maximum length of the task.
 
     Args:
         model: A language model.
-        questions: What is asked.
+        questions: The questions.
         texts: Item -> note.
-        guides: Says how long an answer may be.
-        at_once: Notes that pass through the model together at most.
-        progress: Told how many texts are written.
+        guides: Gives the maximum length of an answer.
+        at_once: Maximum notes that pass through the model together.
+        progress: Called with the number of finished texts.
     """
     starts = [question(model.tokenizer, model.prompt(texts[asked.item]), asked.output) for asked in questions]
     found = [""] * len(questions)
@@ -106,7 +106,7 @@ def _until_end(ids: Sequence[int], tokenizer: Any) -> str:
 
 
 def most_common(questions: Sequence[Question], learnt: Collection[Labels]) -> list[str]:
-    """Answer with what is most common among the items that are learnt; ties go by the alphabet."""
+    """Return as answers what is most common among the learned items; ties are broken alphabetically."""
     categories = _ranked(of.category for of in learnt if of.category)
     tags = _ranked(tag for of in learnt for tag in of.hashtags)
     return [
@@ -127,17 +127,18 @@ def written_figures(
     before: Sequence[str],
     after: Sequence[str],
 ) -> Mapping[str, Any] | None:
-    """Judge what was written before and after the tuning, and what is most common: a task's figures by either.
+    """Judge the answers before and after the tuning, and the most common ones.
 
     Args:
         questions: [n].
-        labels: Item -> what is true; every value that one has is a known category.
-        learnt: Items that are learnt.
+        labels: Item -> true labels; all their values are known categories.
+        learnt: Items that are learned.
         before: [n] answers.
         after: [n] answers.
 
     Returns:
-        `items`, how many were asked about, then `most_common`, `before` and `after`; None where nothing was asked.
+        `items`, how many were asked about, then the figures of `most_common`, `before` and `after`; None if nothing
+        was asked.
     """
     if not questions:
         return None
@@ -149,12 +150,12 @@ def written_figures(
 
 
 def measure_answers(questions: Sequence[Question], written: Sequence[str], known: Collection[str]) -> Mapping[str, Any]:
-    """The figures of each task that was asked: `Categories` and `Hashtags` of note_measures as mappings.
+    """Return the figures of each task that was asked: `Categories` and `Hashtags` of note_measures as mappings.
 
     Args:
         questions: [n].
         written: [n] answers.
-        known: All categories there are.
+        known: All existing categories.
     """
     of: dict[str, list[tuple[str, Labels]]] = {task: [] for task in TASKS}
     for asked, text in zip(questions, written, strict=True):

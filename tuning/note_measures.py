@@ -1,7 +1,7 @@
-"""What a tuned encoder of notes is worth: recall of held-out pairs, and how well it writes categories and hashtags.
+"""Measure a tuned encoder of notes: recall of held-out pairs, and quality of written categories and hashtags.
 
 Source: Zhang et al. 2024, "NoteLLM", section 4.5 (arXiv 2403.01744): accuracy, the share of illusory categories, BLEU
-and ROUGE of the hashtags. In place of ROUGE stands chrF, which needs no words to be cut apart.
+and ROUGE of the hashtags. Here chrF replaces ROUGE, because it needs no word segmentation.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,12 +13,12 @@ from sacrebleu.metrics.chrf import CHRF
 
 
 def recall(vectors: np.ndarray, pairs: np.ndarray, at: Sequence[int] = (10, 100)) -> Mapping[str, float]:
-    """Mean over sources of the share of their targets among the nearest other notes.
+    """Return the mean over sources of the share of their targets among the nearest other notes.
 
     Args:
-        vectors: [N, d] of length one.
+        vectors: [N, d] of norm 1.
         pairs: [P, 2] int64, sources and targets; each pair once.
-        at: How many notes are looked at; those equally near stand in the order of their numbers.
+        at: How many nearest notes to count; ties are in the order of their numbers.
 
     Returns:
         `recall@10` and so on; empty without a pair.
@@ -32,7 +32,7 @@ def recall(vectors: np.ndarray, pairs: np.ndarray, at: Sequence[int] = (10, 100)
         return {}
     sources, of = np.unique(pairs[:, 0], return_inverse=True)
     near = vectors[sources] @ vectors.T  # [S, N]
-    near[np.arange(len(sources)), sources] = -np.inf  # a note is no neighbour of itself
+    near[np.arange(len(sources)), sources] = -np.inf  # a note is not its own neighbour
     order = np.argsort(-near, axis=1, kind="stable")
     ranks = np.empty_like(order)
     np.put_along_axis(ranks, order, np.arange(order.shape[1])[None], axis=1)
@@ -43,30 +43,30 @@ def recall(vectors: np.ndarray, pairs: np.ndarray, at: Sequence[int] = (10, 100)
 
 @dataclass(frozen=True)
 class Categories:
-    """How good generated categories are."""
+    """The quality of generated categories."""
 
     count: int
-    """How many there are."""
+    """Number of categories."""
     accuracy: float
-    """Share that is the true one; capitals and blanks around it do not count."""
+    """Share that equals the true one, ignoring case and surrounding spaces."""
     illusory: float
-    """Share that is no category at all."""
+    """Share that is not an existing category."""
 
 
 @dataclass(frozen=True)
 class Hashtags:
-    """How good generated hashtags are."""
+    """The quality of generated hashtags."""
 
     count: int
-    """How many texts there are."""
+    """Number of texts."""
     bleu: float
-    """Corpus BLEU, 0 to 100, over the texts as they stand."""
+    """Corpus BLEU, 0 to 100, over the raw texts."""
     chrf: float
     """Corpus chrF, 0 to 100: character n-grams."""
     precision: float
     """Mean share of a text's hashtags that are true."""
     recall: float
-    """Mean share of the true hashtags that a text holds."""
+    """Mean share of the true hashtags that a text contains."""
 
 
 def measure_categories(written: Sequence[str], true: Sequence[str], known: Collection[str]) -> Categories:
@@ -75,10 +75,10 @@ def measure_categories(written: Sequence[str], true: Sequence[str], known: Colle
     Args:
         written: [n] generated.
         true: [n].
-        known: All categories there are.
+        known: All existing categories.
 
     Raises:
-        ValueError: There is nothing to compare, or one list is longer.
+        ValueError: There is nothing to compare, or the lists differ in length.
 
     Example:
         >>> measure_categories([" crime", "Heist"], ["Crime", "Drama"], {"Crime", "Drama"})
@@ -96,10 +96,10 @@ def measure_hashtags(written: Sequence[str], true: Sequence[Sequence[str]]) -> H
 
     Args:
         written: [n] generated texts.
-        true: [n] hashtags of each item, in the order in which a text would name them; at least one.
+        true: [n] hashtags of each item, in the order in which a text would list them; at least one.
 
     Raises:
-        ValueError: There is nothing to compare, or one list is longer.
+        ValueError: There is nothing to compare, or the lists differ in length.
     """
     _check(written, true)
     named = [{_plain(tag) for tag in text.split(",")} - {""} for text in written]

@@ -1,4 +1,4 @@
-"""The encoder that is tuned on notes: a sentence encoder or a language model, with a linear projection after it."""
+"""The encoder to tune on notes: a sentence encoder or a language model, followed by a linear projection."""
 
 import json
 import os
@@ -22,20 +22,20 @@ from tuning.packing import NOT_LEARNT
 
 SavedPooling = Literal["mean", "cls", "lasttoken"]
 POOLINGS: Mapping[SavedPooling, PoolingName] = {"mean": "mean", "cls": "cls", "lasttoken": "last_token"}
-"""Poolings of sentence-transformers that can be tuned."""
+"""Supported poolings of sentence-transformers."""
 
 
 class NoteModel(nn.Module):
-    """Encodes notes and, where it is a language model, generates what comes after them, in one forward.
+    """Encodes notes and, if it is a language model, generates the text after them, in one forward pass.
 
     Args:
         core: The transformer without a head.
         head: The language model's last layer; None for an encoder, which generates nothing.
-        tokenizer: Of the model.
-        pooling: Name of the pooling as sentence-transformers calls it; a language model's is `lasttoken`.
-        wrapping: What is put around notes; None for an encoder.
-        config: How it is tuned.
-        longest: Tokens of a prompt at most.
+        tokenizer: Tokenizer of the model.
+        pooling: Name of the pooling in sentence-transformers; a language model's is `lasttoken`.
+        wrapping: The text around notes; None for an encoder.
+        config: Options of the tuning.
+        longest: Maximum tokens of a prompt.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class NoteModel(nn.Module):
 
     @torch.no_grad()
     def begin_with_main_directions(self, states: Tensor) -> None:
-        """Let a projection to fewer dimensions begin with those in which notes differ most, instead of by chance.
+        """Initialise a projection to fewer dimensions with the directions in which notes differ most.
 
         Args:
-            states: [N, width] pooled states of the notes that may be learnt, N at least the new dimension.
+            states: [N, width] pooled states of the notes that may be learned, N at least the new dimension.
         """
         size = self.projection.out_features
         directions = torch.linalg.svd(nn.functional.normalize(states.float(), dim=1), full_matrices=False)[2]
@@ -72,27 +72,27 @@ class NoteModel(nn.Module):
 
     @property
     def pad(self) -> int:
-        """A token that fills rows up; it is never seen."""
+        """Return the padding token; it is never attended to."""
         known = self.tokenizer.pad_token_id
         return self.tokenizer.eos_token_id if known is None else known
 
     def prompt(self, note: str) -> list[int]:
-        """Tokens of a note as it is encoded.
+        """Return the tokens of a note as it is encoded.
 
         Raises:
-            WrongUse: The end of a language model's prompt would be cut off, or its tokenizer adds an end of its own:
-                the vector would be the state of another token.
+            WrongUse: The end of a language model's prompt would be cut off, or its tokenizer adds its own end token:
+                the vector would be the state of the wrong token.
         """
         text = self.wrapping.wrap(note, self.tokenizer) if self.wrapping else note
         ids = self.tokenizer(text, truncation=True, max_length=self.longest)["input_ids"]
         if self.wrapping and len(ids) == self.longest:
-            raise WrongUse(f"--model: it reads {self.longest} tokens, too few for the prompt\n  take another one")
+            raise WrongUse(f"--model: it reads {self.longest} tokens, too few for the prompt\n  use another one")
         if self.wrapping and ids[-1] == self.tokenizer.eos_token_id:
             raise WrongUse("--model: its tokenizer ends every text with eos_token\n  set add_eos_token to false")
         return ids
 
     def pooled(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """States of a batch of `collate_notes`: pooled [B, width], and the summed loss of what is generated []."""
+        """Encode a `collate_notes` batch without projection: states [B, width], and the summed generation loss []."""
         given = {name: batch[name] for name in ("input_ids", "attention_mask")}
         if self.wrapping is not None:
             given |= {"position_ids": batch["position_ids"], "use_cache": False}
@@ -104,23 +104,23 @@ class NoteModel(nn.Module):
         return found, self._generated(states, batch["labels"])
 
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Encode a batch of `collate_notes`: vectors [B, d], and the summed loss of what is generated []."""
+        """Encode a batch of `collate_notes`: vectors [B, d], and the summed generation loss []."""
         pooled, generated = self.pooled(batch)
         return self.projection(pooled.float()), generated
 
     @torch.no_grad()
     def write(self, batch: Mapping[str, Tensor], longest: int) -> Tensor:
-        """Continue notes with the likeliest token each time.
+        """Continue notes with the most likely token each time.
 
         Args:
-            batch: Of `collate_notes`, filled up on the left, so that all rows end together.
-            longest: Tokens at most.
+            batch: A batch of `collate_notes`, padded on the left, so that all rows end together.
+            longest: Maximum number of tokens.
 
         Returns:
-            [B, up to `longest`] tokens; after a row's end token there are end tokens alone.
+            [B, up to `longest`] tokens; a row's end token is followed only by end tokens.
 
         Raises:
-            ValueError: It is no language model.
+            ValueError: It is not a language model.
         """
         if self.head is None:
             raise ValueError("an encoder writes nothing")
@@ -145,7 +145,7 @@ class NoteModel(nn.Module):
         return torch.autocast(self.tau.device.type, dtype=torch.bfloat16)
 
     def _generated(self, states: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of the learnt tokens; the head runs before these alone."""
+        """Return the cross-entropy of the learned tokens; the head runs only where they are predicted."""
         learnt = labels[:, 1:] != NOT_LEARNT  # [B, T - 1]
         if self.head is None or not bool(learnt.any()):
             return states.new_zeros(())
@@ -155,29 +155,29 @@ class NoteModel(nn.Module):
 
 
 def load_note_model(folder: Path, wrapping: Wrapping | None, config: ContrastiveConfig) -> NoteModel:
-    """Load what is tuned: a folder of sentence-transformers, or of a language model.
+    """Load the model to tune: a sentence-transformers folder, or a language model's.
 
     Args:
-        folder: Where it lies.
-        wrapping: What is put around the notes of a language model.
-        config: How it is tuned.
+        folder: Its folder.
+        wrapping: The text around the notes of a language model.
+        config: Options of the tuning.
 
     Raises:
-        WrongUse: The folder holds neither, or what cannot be tuned.
+        WrongUse: The folder has neither, or the model cannot be tuned.
     """
     torch.manual_seed(config.seed)
     if (folder / "modules.json").is_file():
         model = _load_encoder(folder, config)
     elif wrapping is None:
-        raise WrongUse(f"--model: {folder} holds no modules.json of sentence-transformers\n  name another folder")
+        raise WrongUse(f"--model: {folder} has no modules.json of sentence-transformers\n  give another folder")
     else:
         model = _load_language_model(folder, wrapping, config)
     _choose_weights(model, config)
-    return model.eval()  # without dropout, so that a note has one vector
+    return model.eval()  # without dropout, so that a note always has the same vector
 
 
 def _load_encoder(folder: Path, config: ContrastiveConfig) -> NoteModel:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the folder holds everything: no model hub is asked
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the folder has everything: do not contact a model hub
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - takes seconds
 
     whole = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
@@ -186,8 +186,8 @@ def _load_encoder(folder: Path, config: ContrastiveConfig) -> NoteModel:
     pooling: Any = parts[1].pooling_mode if kinds[1:2] == ["Pooling"] else "none"
     if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - {"Normalize"} or pooling not in POOLINGS:
         raise WrongUse(
-            f"--model: {folder} is made of {', '.join(kinds)} with pooling {pooling}\n"
-            f"  name one of Transformer, Pooling ({', '.join(POOLINGS)}) and perhaps Normalize"
+            f"--model: {folder} consists of {', '.join(kinds)} with pooling {pooling}\n"
+            f"  give one of Transformer, Pooling ({', '.join(POOLINGS)}) and optionally Normalize"
         )
     longest = min(config.max_tokens, int(parts[0].max_seq_length or config.max_tokens))
     return NoteModel(parts[0].auto_model, None, whole.tokenizer, pooling, None, config, longest)
@@ -199,13 +199,13 @@ def _load_language_model(folder: Path, wrapping: Wrapping, config: ContrastiveCo
     model = load_weights(folder)
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
     if tokenizer.eos_token_id is None:
-        raise WrongUse(f"--model: the tokenizer of {folder} names no eos_token, by which an output ends\n  add it")
+        raise WrongUse(f"--model: the tokenizer of {folder} has no eos_token to end an output\n  add one")
     longest = min(int(model.config.max_position_embeddings), int(tokenizer.model_max_length))
     return NoteModel(model.base_model, model.get_output_embeddings(), tokenizer, "lasttoken", wrapping, config, longest)
 
 
 def _choose_weights(model: NoteModel, config: ContrastiveConfig) -> None:
-    """Say which weights are tuned: the projection and the temperature always."""
+    """Choose the weights to tune: always the projection, and the temperature unless its rate is 0."""
     model.requires_grad_(config.method == "full")
     if config.method == "lora":
         settings = LoraConfig(r=config.rank, lora_alpha=2 * config.rank, target_modules="all-linear")
@@ -217,17 +217,17 @@ def _choose_weights(model: NoteModel, config: ContrastiveConfig) -> None:
 
 
 def _freeze(core: Any, count: int) -> None:
-    """Freeze all that comes before a layer: the embeddings and the lowest layers of a transformer.
+    """Freeze everything before a layer: the embeddings and the lowest layers of a transformer.
 
     Raises:
-        WrongUse: It has no more layers than that.
+        WrongUse: It does not have more layers than that.
     """
     if count == 0:
         return
     total = int(core.config.num_hidden_layers)
     layers = next((part for part in core.modules() if isinstance(part, nn.ModuleList) and len(part) == total), None)
     if layers is None or count >= total:
-        raise WrongUse(f"--frozen-layers: {count} of {total} layers\n  freeze fewer, or take --method projection")
+        raise WrongUse(f"--frozen-layers: {count} of {total} layers\n  freeze fewer, or use --method projection")
     first = next(layers[count].parameters())
     for weight in core.parameters():  # in the order in which a text passes through them
         if weight is first:
@@ -236,12 +236,12 @@ def _freeze(core: Any, count: int) -> None:
 
 
 def export(model: NoteModel, folder: Path, work: Path) -> None:
-    """Write a folder that sentence-transformers and vLLM's pooling runner read; an adapter is merged before.
+    """Write a folder that sentence-transformers and vLLM's pooling runner can read; an adapter is merged first.
 
     Args:
-        model: What was tuned; it is of no use for tuning afterwards.
-        folder: Where to.
-        work: A folder for what is written on the way.
+        model: The tuned model; it cannot be tuned further afterwards.
+        folder: The target folder.
+        work: A folder for temporary files.
     """
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - takes seconds
     from sentence_transformers.sentence_transformer.modules import (  # noqa: PLC0415
@@ -254,10 +254,10 @@ def export(model: NoteModel, folder: Path, work: Path) -> None:
     if isinstance(model.core, PeftModel):
         merged: Any = model.core
         model.core = merged.merge_and_unload()
-    model.core.config.use_cache = True  # as models come; it was off for the tuning alone
+    model.core.config.use_cache = True  # the usual default; it was off only for tuning
     bare = work / "core"
     model.core.save_pretrained(str(bare))
-    model.tokenizer.padding_side, model.tokenizer.chat_template = "right", None  # a note is no chat
+    model.tokenizer.padding_side, model.tokenizer.chat_template = "right", None  # a note is not a chat
     model.tokenizer.save_pretrained(str(bare))
     size, width = model.projection.weight.shape
     dense = Dense(width, size, bias=False, activation_function=nn.Identity(), init_weight=model.projection.weight.data)
@@ -267,7 +267,7 @@ def export(model: NoteModel, folder: Path, work: Path) -> None:
 
 
 def _forget_paths(folder: Path, bare: Path) -> None:
-    """Take the path of this machine out of what was written, by which one encoder would have many fingerprints."""
+    """Remove this machine's path from the written files; with it, one encoder would have many fingerprints."""
     for file in folder.rglob("*.json"):
         text = file.read_text(encoding="utf-8")
         if str(bare) in text:
@@ -275,5 +275,5 @@ def _forget_paths(folder: Path, bare: Path) -> None:
 
 
 def wrapping_facts(wrapping: Wrapping | None) -> dict[str, Any] | None:
-    """A wrapping as knowflow_tuning.json says it."""
+    """Return a wrapping in the form of knowflow_tuning.json."""
     return asdict(wrapping) if wrapping else None

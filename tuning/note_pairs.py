@@ -1,14 +1,14 @@
-"""NoteLLM's pairs: which items users go on to, counted from co-engagement.
+"""NoteLLM's pairs: which items users go on to from an item, counted from co-engagement.
 
 Paper:     Zhang et al. 2024, "NoteLLM: A Retrievable Large Language Model for Note Recommendation" (arXiv 2403.01744),
            section 4.2.
-Formula:   s(A -> B) = sum over the users who engaged A and strictly later B of 1 / N_u,  N_u = items u engaged; kept
-           where low <= s <= high, and of these the `top` highest of each A. Directed, and never A -> A.
-Why:       1 / N_u keeps the very active, who have seen everything, from deciding what belongs together.
-Cost:      one pass: every event is looked at once as a source, and the pairs of some sources are finished before the
-           next are begun, so that memory stays near that of the log (80 bytes an event, 8 GB for 100 million) and the
-           time grows with events x window (benchmarks/pairs_speed.py).
-Relations: tuning/contrastive.py learns from them; evals/similar.py asks for those that were held out.
+Formula:   s(A -> B) = sum over the users who engaged with A and strictly later with B of 1 / N_u, N_u = number of items
+           that u engaged with; kept if low <= s <= high, and of these the `top` highest per A. Directed, never A -> A.
+Why:       1 / N_u keeps very active users, who have seen everything, from deciding what belongs together.
+Cost:      one pass: every event is a source once, and the pairs of some sources are finished before the next are
+           started, so memory stays near that of the log (80 bytes per event, 8 GB for 100 million) and time grows with
+           events x window (benchmarks/pairs_speed.py).
+Relations: tuning/contrastive.py learns from them; evals/similar.py evaluates those that were held out.
 """
 
 import hashlib
@@ -22,21 +22,21 @@ import polars as pl
 from sources.tables import Dataset
 
 UNIT = 2.0**-40
-"""Weights are whole multiples of this, so that a sum is exact and does not depend on the order of its parts."""
+"""Weights are whole multiples of this, so that a sum is exact and does not depend on the order of its terms."""
 CANDIDATES_AT_ONCE = 4_000_000
-"""Pairs of two events worked on at a time: some 200 MB."""
+"""Event pairs processed at a time: about 200 MB."""
 SCHEMA = {"source": pl.String, "target": pl.String, "score": pl.Float64}
 
 
 @dataclass(frozen=True)
 class TrainingPairs:
-    """Pairs, and what they know."""
+    """Pairs, and the newest event behind them."""
 
     pairs: pl.DataFrame
     """source, target (String), score (Float64), from `note_pairs`."""
     seen_until: datetime | None
-    """Time of the newest event they were counted from; None where there was none. Whatever is learnt from the pairs is
-    known only to samples strictly later than this."""
+    """Time of the newest event they were counted from; None if there was none. Whatever is learned from the pairs may
+    be shown only to strictly later samples."""
 
 
 def training_pairs(
@@ -49,16 +49,16 @@ def training_pairs(
     high: float = 30.0,
     top: int = 10,
 ) -> TrainingPairs:
-    """Count pairs over the events that train, and say how far they have seen.
+    """Count pairs over the training events, and return them with the newest event behind them.
 
     Args:
         dataset: The user's data; only events with label 1 count.
-        until: Only events strictly before this moment.
-        items: Only events with these items.
-        window: As in `note_pairs`.
-        low: As in `note_pairs`.
-        high: As in `note_pairs`.
-        top: As in `note_pairs`.
+        until: Use only events strictly before this moment.
+        items: Use only events with these items.
+        window: See `note_pairs`.
+        low: See `note_pairs`.
+        high: See `note_pairs`.
+        top: See `note_pairs`.
     """
     events = dataset.events.filter((pl.col("part") == "train") & (pl.col("label") == 1))
     if until is not None:
@@ -71,12 +71,12 @@ def training_pairs(
 
 
 def share_of(items: Iterable[str], share: float, salt: str) -> list[str]:
-    """Draw items by their name alone, so that a new item changes nothing for the others.
+    """Draw items by a hash of their id, so that a new item changes nothing for the others.
 
     Args:
         items: Ids.
-        share: About how many of them, 0 to 1.
-        salt: Another one gives another draw.
+        share: Approximate share to draw, 0 to 1.
+        salt: Another salt gives another draw.
 
     Returns:
         Sorted ids.
@@ -95,21 +95,21 @@ def share_of(items: Iterable[str], share: float, salt: str) -> list[str]:
 def note_pairs(
     events: pl.DataFrame, *, window: int = 50, low: float = 0.01, high: float = 30.0, top: int = 10
 ) -> pl.DataFrame:
-    """Score directed pairs of items by who went from one to the other.
+    """Score directed pairs of items by the users who went from one to the other.
 
-    A user who engaged A several times, or B, counts once for A -> B. B is looked for among the first `window` events
-    that are strictly later than one of A; events of one moment are not later than each other, and where the window ends
-    inside a moment its events count in the order of their item ids.
+    A user who engaged with A or B several times counts once for A -> B. B is searched among the first `window` events
+    strictly later than one of A; events of the same moment are not later than each other, and if the window ends inside
+    a moment, its events count in the order of their item ids.
 
     Args:
         events: user, item (String), time (Datetime). With a column `label` only events with label 1 are engagements.
-        window: Later events looked at.
-        low: Lowest score that is kept.
-        high: Highest score that is kept; above it stand items that everybody goes on to.
-        top: Targets kept of each source, the highest scores; of equal ones the first ids.
+        window: Number of later events to search.
+        low: Lowest score to keep.
+        high: Highest score to keep; above it are items that everybody goes on to.
+        top: Targets to keep per source, highest scores first; ties go to the first ids.
 
     Returns:
-        source, target (String), score (Float64), sorted by source, then falling score, then target.
+        source, target (String), score (Float64), sorted by source, then descending score, then target.
 
     Example:
         >>> log = pl.DataFrame({"user": ["u", "u"], "item": ["a", "b"], "time": [1, 2]})
@@ -128,12 +128,12 @@ def note_pairs(
 
 
 def pair_users(events: pl.DataFrame, pairs: pl.DataFrame, *, window: int = 50) -> pl.DataFrame:
-    """Say who went from one item to the other: the users behind the scores of some pairs.
+    """Return the users behind the scores of some pairs: those who went from one item to the other.
 
     Args:
-        events: As in `note_pairs`; the events that the pairs were counted from.
+        events: The events that the pairs were counted from; see `note_pairs`.
         pairs: source, target.
-        window: As in `note_pairs`.
+        window: See `note_pairs`.
 
     Returns:
         source, target, user (String), weight (Float64, 1 / N_u), sorted by source, target and user; the weights of a
@@ -175,7 +175,7 @@ class _Log:
     first: np.ndarray
     """[N] int64: the first event of the user that is strictly later."""
     later: np.ndarray
-    """[N] int64: how many events from there on are looked at."""
+    """[N] int64: how many events from there on are searched."""
     weight: np.ndarray
     """[U] int64: weight of each user in `UNIT`s."""
     of_item: np.ndarray
@@ -212,13 +212,13 @@ class _Log:
 
 
 def _after(ends: np.ndarray) -> np.ndarray:
-    """The place after the nearest end at or after each place: [N] bool -> [N] int64."""
+    """Return the index after the nearest end at or after each index: [N] bool -> [N] int64."""
     places = np.flatnonzero(ends)
     return places[np.searchsorted(places, np.arange(len(ends)))] + 1
 
 
 def _chunks(log: _Log, items: int) -> Iterator[range]:
-    """Sources to work on together: so many candidates at a time, or one source that has more alone."""
+    """Yield sources to process together, up to a number of candidates; a source with more comes alone."""
     before = np.r_[0, np.cumsum(log.later[log.of_item])][log.starts]  # [I + 1] candidates before each source
     most = max(1, 2**62 // (items * len(log.weight)))  # source, target and user are one integer
     begin = 0
@@ -230,7 +230,7 @@ def _chunks(log: _Log, items: int) -> Iterator[range]:
 
 
 def _scored(log: _Log, sources: range, items: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All targets of some sources: source, target (codes) and weight in units, sorted by source and target."""
+    """Return all targets of some sources: source, target (codes) and weight in units, sorted by source and target."""
     pair, user = _walked(log, sources, items)
     if not len(pair):
         return pair, pair, pair
@@ -241,7 +241,7 @@ def _scored(log: _Log, sources: range, items: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _walked(log: _Log, sources: range, items: int) -> tuple[np.ndarray, np.ndarray]:
-    """Who went from some sources to what: pair (source * items + target) and user, every combination once, sorted."""
+    """Return pair (source * items + target) and user of every step from some sources: each once, sorted."""
     events = log.of_item[log.starts[sources.start] : log.starts[sources.stop]]
     later = log.later[events]
     event = np.repeat(events, later)
@@ -259,11 +259,11 @@ def _walked(log: _Log, sources: range, items: int) -> tuple[np.ndarray, np.ndarr
 def _best(
     source: np.ndarray, target: np.ndarray, units: np.ndarray, low: float, high: float, top: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The highest scores of each source inside the bounds, the highest first: source, target and score."""
+    """Return the highest scores of each source within the bounds, highest first: source, target and score."""
     score = units * UNIT
     inside = (score >= low) & (score <= high)
     source, target, score = source[inside], target[inside], score[inside]
-    order = np.lexsort((-score, source))  # stable: of equal scores the first target stays first
+    order = np.lexsort((-score, source))  # stable: with equal scores the first target stays first
     source, target, score = source[order], target[order], score[order]
     place = np.arange(len(source)) - np.searchsorted(source, source)
     chosen = place < top

@@ -1,7 +1,7 @@
-"""Packing: several examples in one row of a batch that do not see each other, for most examples are short.
+"""Pack several examples into one row of a batch without seeing each other, because most examples are short.
 
-A row's positions begin anew with each example, and transformers lets a token see only its own run of positions, as long
-as no cache is used (`use_cache=True`, its default, lets them all see each other: stack-tuning, Packing).
+A row's positions restart with each example, and transformers lets a token see only its own run of positions, as long as
+no cache is used (`use_cache=True`, its default, lets them all see each other: stack-tuning, Packing).
 """
 
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from tuning.tokens import Example
 
 NOT_LEARNT = -100
 OPEN = 32
-"""Rows that are filled at the same time: more fill rows better and mix lengths less."""
+"""Rows filled at the same time: more fill rows better and mix lengths less."""
 Row = Sequence[Example]
 
 
 def pack(lengths: Sequence[int], room: int) -> list[list[int]]:
-    """Put examples into rows: each into the first open row with enough room.
+    """Pack examples into rows: each into the first open row with enough space.
 
     Args:
         lengths: Tokens of each example, at most `room`.
         room: Tokens of a row.
 
     Returns:
-        Places of the examples of each row.
+        Indices of the examples of each row.
 
     Example:
         >>> pack([6, 5, 4, 3], room=10)
@@ -49,16 +49,16 @@ def pack(lengths: Sequence[int], room: int) -> list[list[int]]:
 def collate(rows: Sequence[Row], pad: int) -> dict[str, Tensor]:
     """Make a batch of rows.
 
-    Logits are asked for only where a token is learnt, which for yes/no rows is one place in a hundred.
+    Logits are computed only where a token is learned, which for yes/no rows is one position in a hundred.
 
     Args:
         rows: B rows of examples.
-        pad: Token that fills a row up; what fills it is an example of its own, of which nothing is learnt.
+        pad: Padding token; the padding is a separate example from which nothing is learned.
 
     Returns:
-        input_ids and position_ids [B, L]; logits_to_keep [K], places whose next token is learnt in some row; labels
-        [B, 1 + K]: the next token at these places, -100 where that row learns nothing. The first column is always
-        -100: transformers counts labels without the first, or with it, by the kind of model, and so both counts agree.
+        input_ids and position_ids [B, L]; logits_to_keep [K], positions whose next token is learned in some row; labels
+        [B, 1 + K]: the next token at these positions, -100 where that row learns nothing. The first column is always
+        -100: depending on the model, transformers counts labels with or without the first, and so both counts agree.
     """
     longest = max(sum(map(len, row)) for row in rows)
     ids = np.full((len(rows), longest), pad, dtype=np.int64)  # [B, L]

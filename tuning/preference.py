@@ -1,15 +1,15 @@
-"""Preference tuning: a model that rewrites queries learns which rewrites the search likes.
+"""Preference tuning: a model that rewrites queries learns which rewrites work well in the search.
 
 Paper:     Peng et al. 2024, "Large Language Model based Long-tail Query Rewriting in Taobao Search" (BEQUE, arXiv
            2311.03758), section 3.4.
 Idea:      the likelihood of a rewrite should follow its reward; no reward model is trained, the search is the reward.
 Formula:   L = -s(best rewrite) + ranking_weight * L_rank, means over queries; s is the mean log-probability of a token,
-           the best of equals is the one that stands first, L_rank is PRO or, as a control, the pairwise
-           logistic loss (both in `losses.py`).
+           ties for the best go to the first, L_rank is PRO or, as a control, the pairwise logistic loss (both in
+           `losses.py`).
 Consumes:  rewrites of training queries with rewards (`rejection.py`); those of validation queries choose the weights.
-Produces:  an adapter or a whole model, and knowflow_tuning.json beside it.
-Cost:      one row a rewrite, four a query.
-Relations: begin with a model that `supervised.py` tuned on `instructions.py`.
+Produces:  an adapter or a whole model, with knowflow_tuning.json.
+Cost:      one row per rewrite, four per query.
+Relations: start with a model that `supervised.py` tuned on `instructions.py`.
 Example:   knowflow tune rewrites --stage pro --model models/rewriter --out models/aligned
 """
 
@@ -40,7 +40,7 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def loss_of(objective: Objective, config: RewriteConfig) -> Loss:
-    """The ranking loss by its name."""
+    """Return the ranking loss by its name."""
     return pro_loss if objective == "pro" else partial(pairwise_loss, scale=config.pair_scale)
 
 
@@ -57,22 +57,22 @@ def tune_preferences(
     left_out: Counter[str],
     resume: bool = False,
 ) -> Mapping[str, Any]:
-    """Tune a model on ranked rewrites and write it: `preference_job`, carried out.
+    """Tune a model on ranked rewrites and write it: run `preference_job`.
 
     Args:
         base: The model.
         training: Queries to learn from.
-        validation: As in `preference_job`.
+        validation: See `preference_job`.
         objective: The ranking loss.
-        config: How; a row of a batch is a query.
-        out: Folder of the tuned model; a new or an empty one, unless it goes on.
-        progress: Told how many steps are done.
-        facts: What the queries are, for the record.
-        left_out: Why queries and rewrites were left out, counted.
-        resume: Go on with the tuning that lies in `out`; begin when there is none.
+        config: The options; a row of a batch is a query.
+        out: Folder of the tuned model; new or empty, unless it resumes.
+        progress: Called with the number of finished steps.
+        facts: The origin of the queries, for the record.
+        left_out: Reason why queries and rewrites were left out -> how many.
+        resume: Resume the tuning in `out`; start one if there is none.
 
     Returns:
-        What knowflow_tuning.json says.
+        The content of knowflow_tuning.json.
 
     Raises:
         WrongUse: There is nothing to learn, `out` holds something else, or the model cannot be tuned.
@@ -93,21 +93,21 @@ def preference_job(
     left_out: Counter[str],
     finish: Callable[[Path], None] = nothing_more,
 ) -> Job:
-    """Make the job of a preference tuning.
+    """Make the job of preference tuning.
 
     Every `save_every` steps and at the end the model ranks the rewrites of the validation queries; the weights with the
-    highest Kendall tau are written. Killed at any moment, it goes on from its newest checkpoint.
+    highest Kendall tau are written. After a kill it resumes from its newest checkpoint.
 
     Args:
         base: The model.
         training: Queries to learn from.
-        validation: Other queries, by which the weights are chosen; when there are none the last ones are taken.
+        validation: Other queries that choose the weights; without them, the last weights are used.
         objective: The ranking loss.
-        config: How; a row of a batch is a query.
-        progress: Told how many steps are done.
-        facts: What the queries are, for the record.
-        left_out: Why queries and rewrites were left out, counted.
-        finish: As `Job.finish`.
+        config: The options; a row of a batch is a query.
+        progress: Called with the number of finished steps.
+        facts: The origin of the queries, for the record.
+        left_out: Reason why queries and rewrites were left out -> how many.
+        finish: See `Job.finish`.
 
     Raises:
         WrongUse: There is nothing to learn.
@@ -115,7 +115,7 @@ def preference_job(
     if not training:
         reasons = "".join(f"\n  {why}: {count:,}" for why, count in left_out.items())
         raise WrongUse(
-            f"no query can be learnt{reasons}\n  give more rewrites by --candidate-file, or raise --row-tokens"
+            f"no query can be learned{reasons}\n  give more rewrites with --candidate-file, or raise --row-tokens"
         )
     check_devices()
     disable_progress_bar()
@@ -141,7 +141,7 @@ def preference_job(
 
 
 def _counted(training: Sequence[Ranked]) -> dict[str, int]:
-    """How much there is to learn."""
+    """Count what there is to learn."""
     answers = [answer for one in training for answer in one.answers]
     return {
         "queries": len(training),
@@ -152,7 +152,7 @@ def _counted(training: Sequence[Ranked]) -> dict[str, int]:
 
 
 class _Preference(Trainer):
-    """transformers' Trainer with a loss over the rewrites of a query, and Kendall's tau as its measure."""
+    """transformers' Trainer with a loss over the rewrites of a query and Kendall's tau as its metric."""
 
     def __init__(
         self,
@@ -184,20 +184,20 @@ class _Preference(Trainer):
             callbacks=[Tell(progress), _AtTheEnd(bool(validation))],
         )
         self.remove_callback(PrinterCallback)
-        # The loss is a mean over the queries that are together: the Trainer is to divide by the number of such parts.
+        # The loss is a mean over the queries of one part of a step: the Trainer must divide by the number of parts.
         self.model_accepts_loss_kwargs = False
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The mean over queries of -s(best) + weight * ranking loss."""
+        """Return the mean over queries of -s(best) + weight * ranking loss."""
         rewards, mask = inputs.pop("rewards"), inputs.pop("mask")
         scores = scores_of(model, inputs, mask)  # [B, n]
         best = rewards.masked_fill(~mask, -torch.inf).argmax(dim=1, keepdim=True)
         return (self._weight * self._loss(scores, rewards, mask) - scores.gather(1, best).squeeze(1)).mean()
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Kendall's tau on the validation queries."""
+        """Return Kendall's tau on the validation queries."""
         found = measure_ranking(self.model, self._validation, self._pad, silent)  # pyright: ignore[reportArgumentType]
         metrics = {"eval_tau": found["tau"]}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -205,12 +205,12 @@ class _Preference(Trainer):
 
 
 class _AtTheEnd(TrainerCallback):
-    """The last step is measured too, wherever it falls; transformers takes nothing but its own kind."""
+    """Evaluates after the last step too; transformers accepts only subclasses of its own callback."""
 
     def __init__(self, measured: bool) -> None:
         self._measured = measured
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Ask for a measure after the last step."""
+        """Request an evaluation after the last step."""
         if self._measured and state.global_step >= state.max_steps:
             control.should_evaluate = True

@@ -1,4 +1,4 @@
-"""Rewrites of one query as a model ranks them, and how well that agrees with their rewards."""
+"""Rank the rewrites of a query with a model, and measure how well that agrees with their rewards."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from tuning.packing import NOT_LEARNT, collate
 from tuning.tokens import Example, Untold, tokenise
 
 AT_ONCE = 8
-"""Queries that pass through the model together when it is measured."""
+"""Queries that pass through the model together in a measurement."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Ranked:
     query: str
     """The query, normalised."""
     answers: tuple[Example, ...]
-    """n rewrites, each after the prompt that asks for it."""
+    """n rewrites, each with its prompt."""
     rewards: np.ndarray
     """[n] float32, 0 to 1."""
 
@@ -40,7 +40,7 @@ class Ranked:
 def rank_queries(
     judged: pl.DataFrame, reward: pl.Series, base: Base, domain: Domain, config: RewriteConfig
 ) -> tuple[list[Ranked], Counter[str]]:
-    """Turn judged rewrites into tokens, query by query, the first `config.candidates` of each.
+    """Turn judged rewrites into tokens, the first `config.candidates` of each query.
 
     Args:
         judged: query, shown, rewrite and place, sorted by query and place.
@@ -50,7 +50,7 @@ def rank_queries(
         config: Number of candidates and longest row.
 
     Returns:
-        Queries with at least two rewrites of different rewards, and why others were left out, counted.
+        Queries with at least two rewrites of different rewards, and counts of the reasons why others were left out.
     """
     prompt = choose_prompt(PROMPTS["rewrite"])
     room = min(config.row_tokens, base.tokens.longest or config.row_tokens)
@@ -81,10 +81,10 @@ def rank_queries(
 
 
 def collate_queries(queries: Sequence[Ranked], pad: int) -> dict[str, Tensor]:
-    """Make a batch of B queries: a row for each rewrite, as `packing.collate` makes them.
+    """Make a batch of B queries: a row for each rewrite, as in `packing.collate`.
 
     Returns:
-        What `collate` gives for all N rewrites; rewards [B, n], and mask [B, n] bool: whether there is a rewrite.
+        The result of `collate` for all N rewrites; rewards [B, n], and mask [B, n] bool: whether there is a rewrite.
     """
     most = max(len(one.answers) for one in queries)
     rewards = np.zeros((len(queries), most), dtype=np.float32)
@@ -96,7 +96,7 @@ def collate_queries(queries: Sequence[Ranked], pad: int) -> dict[str, Tensor]:
 
 
 def mean_log_probability(logits: Tensor, labels: Tensor) -> Tensor:
-    """Score s of each row: the mean log-probability of its learnt tokens, so that neither prompt nor padding counts.
+    """Return the score s of each row: the mean log-probability of its learned tokens, without prompt and padding.
 
     [N, K, V], [N, 1 + K] -> [N].
     """
@@ -104,11 +104,11 @@ def mean_log_probability(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def scores_of(model: Any, batch: Mapping[str, Tensor], mask: Tensor) -> Tensor:
-    """Score every rewrite of a batch: [B, n], 0 where there is none.
+    """Return the score of every rewrite of a batch: [B, n], 0 where there is none.
 
     Args:
         model: The model.
-        batch: From `collate_queries`, without rewards and mask; its rows are the rewrites in order.
+        batch: Result of `collate_queries`, without rewards and mask; its rows are the rewrites in order.
         mask: [B, n] bool.
     """
     inputs = {name: values for name, values in batch.items() if name != "labels"}
@@ -119,7 +119,7 @@ def scores_of(model: Any, batch: Mapping[str, Tensor], mask: Tensor) -> Tensor:
 def score_queries(
     model: nn.Module, queries: Sequence[Ranked], pad: int, progress: Progress = silent, when: str = ""
 ) -> list[np.ndarray]:
-    """Score the rewrites of every query as the model finds them: [Q] arrays [n] float32."""
+    """Return the model's scores of the rewrites of every query: [Q] arrays [n] float32."""
     device, was_training = next(model.parameters()).device, model.training
     model.eval()
     found: list[np.ndarray] = []
@@ -137,7 +137,7 @@ def score_queries(
 
 
 def agreement(scores: Sequence[np.ndarray], queries: Sequence[Ranked]) -> np.ndarray:
-    """Kendall's tau-b between scores and rewards: [Q], 0 where all scores are equal.
+    """Return Kendall's tau-b between scores and rewards: [Q], 0 if all scores are equal.
 
     Example:
         >>> one = Ranked("a", (), np.array([0.0, 0.5, 1.0], dtype=np.float32))
@@ -155,8 +155,8 @@ def measure_ranking(
 
     Returns:
         queries; tau, the mean over queries of Kendall's tau between score and reward; best and others, the mean scores
-        of the rewrite with the highest reward and of the others. A ranking loss looks at differences alone: how far
-        both move says what it does to the model's likelihoods.
+        of the rewrite with the highest reward and of the others. A ranking loss depends only on differences: how far
+        both move shows its effect on the model's likelihoods.
     """
     scores = score_queries(model, queries, pad, progress, when)
     first = [int(one.rewards.argmax()) for one in queries]

@@ -1,8 +1,8 @@
-"""A recipe of tuning: what it learns from, its options, its loss, what it exports; and the code that carries one out.
+"""The interface of a tuning recipe (what it learns from, its options, its loss, what it exports), and its execution.
 
-`knowflow tune RECIPE` finds the recipes of `tuning/recipes/` and of a team's own folders. A recipe prepares a job: what
-decides the result (the plan), and the function that tunes and writes the model. Everything around it is the same for
-all: the folder, going on after a kill, and `seen_until` in knowflow_tuning.json, which comes from what the recipe read.
+`knowflow tune RECIPE` finds the recipes in `tuning/recipes/` and in a team's own folders. A recipe prepares a job: what
+decides the result (the plan), and the function that tunes and writes the model. Everything else is shared: the folder,
+resuming after a kill, and `seen_until` in knowflow_tuning.json, which is computed from what the recipe read.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,15 +24,15 @@ class Line:
     """A line of results."""
 
     text: str
-    """What is printed."""
+    """The text to print."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """A line beside the results: what was left out, what to do next."""
+    """An additional line: what was left out, what to do next."""
 
     text: str
-    """What is printed."""
+    """The text to print."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Table:
     """A table of results; its first column is text."""
 
     title: str
-    """What is printed above it."""
+    """The line to print above it."""
     columns: Sequence[str]
-    """Its headings."""
+    """Its column headings."""
     rows: Sequence[Sequence[object]]
     """Its cells."""
 
@@ -52,42 +52,42 @@ Shown = Line | Note | Table
 
 @dataclass(frozen=True)
 class Made(Generic[O]):
-    """A finished tuning, for those who print it."""
+    """A finished tuning, for printing."""
 
     options: O
     """The recipe's options."""
 
     result: Mapping[str, Any]
-    """What knowflow_tuning.json says."""
+    """The content of knowflow_tuning.json."""
     out: Path
-    """Its folder, as the user named it."""
+    """Its folder, as the user gave it."""
     revision: str
     """Fingerprint of the folder."""
 
 
 def nothing_more(out: Path) -> None:
-    """Write nothing beside the tuned model."""
+    """Write nothing in addition to the tuned model."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A tuning that is ready to begin."""
+    """A tuning that is ready to start."""
 
     base: Path
-    """Folder of the model that it begins with."""
+    """Folder of the base model."""
     plan: Mapping[str, Any]
-    """All that decides what is learnt: settings, fingerprint of the model, digests of the data under `data`. A stopped
-    tuning goes on only by the same plan."""
+    """Everything that decides what is learned: settings, fingerprint of the model, digests of the data under `data`. A
+    stopped tuning resumes only with the same plan."""
     learn: Callable[[WorkFolder], Mapping[str, Any]]
-    """Tunes, writes the model to the folder's `out`, and returns what knowflow_tuning.json says beside the plan."""
+    """Tunes, writes the model to the folder's `out`, and returns what knowflow_tuning.json holds besides the plan."""
     finish: Callable[[Path], None] = nothing_more
-    """Called with the finished folder, also when it was finished before: writes what else was asked for."""
+    """Called with the finished folder, even if it was finished before: writes the additional outputs."""
     shown: Sequence[Shown] = ()
-    """What was found out before the tuning; printed above its results."""
+    """Findings from before the tuning; printed above its results."""
 
 
 def show_all(made: Made[Any]) -> Iterable[Shown]:
-    """Show the results of a recipe that has no words of its own."""
+    """Show the results of a recipe that does not define `show`."""
     yield Line(f"tuned {made.out}, revision {made.revision}; events seen until {made.result.get('seen_until')}")
 
 
@@ -141,7 +141,7 @@ def carry_out(
     Raises:
         WrongUse: `out` holds something else, or the model cannot be tuned.
     """
-    from accelerate import PartialState  # noqa: PLC0415 - takes seconds; wrong input is reported before
+    from accelerate import PartialState  # noqa: PLC0415 - takes seconds; wrong input is reported first
 
     process, folder = PartialState(), WorkFolder(out)
     if process.is_main_process:

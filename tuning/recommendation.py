@@ -1,4 +1,4 @@
-"""RecGen's rows: would this user like this item? From training events alone, each with what came strictly before it.
+"""RecGen's rows: would this user like this item? Made only from training events, each with its strict history.
 
 Paper: Sun et al. 2024, "Large Language Models Enhanced Collaborative Filtering" (LLM-CF), the tuning of RecGen.
 """
@@ -22,30 +22,30 @@ PROMPT = "recgen"
 
 @dataclass(frozen=True)
 class LearnableEvents:
-    """Which training events become rows."""
+    """The training events that become rows."""
 
     events: pl.DataFrame
-    """The training events, canonical."""
+    """The canonical training events."""
     history: np.ndarray
     """[N, history_length] int32: rows of `events`, oldest first; -1 where there are fewer."""
     learnt: np.ndarray
-    """[n] int64: rows of `events` that may be learnt, in the order in which they are taken."""
+    """[n] int64: rows of `events` that may be learned, in the order in which they are used."""
     kept: np.ndarray
-    """[m] int64: the others, which are never learnt, in random order."""
+    """[m] int64: the others, which are never learned, in random order."""
 
 
 def choose_rows(dataset: Dataset, domain: Domain, share: float, length: int, seed: int) -> LearnableEvents:
-    """Choose events by chance: those of the training part that have a history, and of these a share.
+    """Choose a random share of the training events that have a history.
 
     Args:
         dataset: The user's data.
         domain: Says which events a history shows.
         share: Share of the training events with a history, rounded down.
-        length: Events of a history at most.
+        length: Maximum events of a history.
         seed: The same seed and data give the same rows.
     """
     events = dataset.events.filter(pl.col("part") == "train")
-    # A strictly earlier event of a training event trains as well, so that the other parts need not be looked at.
+    # Events strictly before a training event are training events too, so the other parts are not needed.
     history = histories(events, length, in_history(events, domain).to_numpy())
     order = np.random.default_rng(seed).permutation(np.flatnonzero(history[:, -1] >= 0))
     count = int(len(order) * share + 1e-9)
@@ -53,10 +53,10 @@ def choose_rows(dataset: Dataset, domain: Domain, share: float, length: int, see
 
 
 def write_rows(choice: LearnableEvents, rows: np.ndarray, dataset: Dataset, domain: Domain) -> list[Conversation]:
-    """Write events as conversations: history and target, and `yes` when the label is 1.
+    """Write events as conversations: history and target, and `yes` if the label is 1.
 
     Args:
-        choice: From `choose_rows`.
+        choice: Result of `choose_rows`.
         rows: [n] rows of `choice.events`.
         dataset: The user's data.
         domain: The words of the domain.
@@ -79,7 +79,7 @@ def write_rows(choice: LearnableEvents, rows: np.ndarray, dataset: Dataset, doma
 
 
 def answers(prompt: Prompt | None = None) -> Sequence[str]:
-    """The two words that the prompt asks for: the first one when the user likes the item.
+    """Return the two answers of the prompt: the first one means that the user likes the item.
 
     Example:
         >>> answers()

@@ -1,12 +1,12 @@
-"""Rejection sampling: of all rewrites only those are learnt that find what is relevant, and find more of it.
+"""Rejection sampling: learn only rewrites that find relevant items, and more of them.
 
 Paper:     Peng et al. 2024, "Large Language Model based Long-tail Query Rewriting in Taobao Search" (BEQUE, arXiv
            2311.03758), sections 3.2 and 3.3.
-Idea:      a search over the catalogue judges every rewrite, so that no human label is needed.
-Formula:   kept when relevance > tau_rele and increment > tau_incr; reward = weighted mean of relevance, increment / (1
-           + increment) and min(hitrate, 1), brought to 0..1 within each query.
-Consumes:  rewrites that a search has judged, with relevance, increment and hitrate (null where it is undefined).
-Relations: what is kept here is learnt by `instructions.py`, and the rewards are ranked by `preference.py`.
+Idea:      a search over the catalogue judges every rewrite, so no human labels are needed.
+Formula:   kept if relevance > tau_rele and increment > tau_incr; reward = weighted mean of relevance, increment / (1
+           + increment) and min(hitrate, 1), scaled to 0..1 within each query.
+Consumes:  rewrites that a search has judged, with relevance, increment and hitrate (null where undefined).
+Relations: `instructions.py` makes rows of what is kept here, and `preference.py` learns to rank by the rewards.
 """
 
 import polars as pl
@@ -15,16 +15,16 @@ from tuning.config import TIED, RewriteConfig
 
 
 def keep(judged: pl.DataFrame, config: RewriteConfig) -> pl.Series:
-    """Say of every judged rewrite whether it passes both filters: [n] Boolean `kept`."""
+    """Return for every judged rewrite whether it passes both filters: [n] Boolean `kept`."""
     passes = (pl.col("relevance") > config.min_relevance) & (pl.col("increment") > config.min_increment)
     return judged.select(passes.alias("kept"))["kept"]
 
 
 def rewards(judged: pl.DataFrame, config: RewriteConfig) -> pl.Series:
-    """The reward of every judged rewrite: [n] Float64 `reward`, from 0 to 1 within its query, 0 where all are equal.
+    """Return the reward of every judged rewrite: [n] Float64 `reward`, 0 to 1 within its query, 0 if all are equal.
 
-    Increment and hitrate may be far above 1 where a query finds next to nothing, and would drown relevance: increment
-    is damped as in the served table, hitrate counts up to 1. Where no hitrate is known, the other two decide.
+    Increment and hitrate may be far above 1 if a query finds almost nothing, and would outweigh relevance: increment is
+    damped as in the served table, and hitrate counts up to 1. Without a known hitrate, the other two decide.
 
     Example:
         >>> judged = pl.DataFrame({"query": ["a", "a", "a"], "relevance": [0.2, 0.4, 0.4], "increment": [0.0, 9.0, 0.5],

@@ -1,6 +1,6 @@
 """Supervised tuning: a model learns the answers of conversations.
 
-The recipe `sft` and the first stage of `rewrites` take these steps.
+Used by the recipe `sft` and the first stage of `rewrites`.
 """
 
 from collections import Counter
@@ -36,21 +36,21 @@ def tune(
     resume: bool = False,
     measured: Measure | None = None,
 ) -> Mapping[str, Any]:
-    """Tune a model and write it: `supervised_job`, carried out.
+    """Tune a model and write it: run `supervised_job`.
 
-    Killed at any moment, it goes on from its newest checkpoint and ends with the same weights as if undisturbed.
+    After a kill it resumes from its newest checkpoint and ends with the same weights as without the kill.
 
     Args:
         base: The model.
-        mixture: What is learnt.
-        config: How.
-        out: Folder of the tuned model; a new or an empty one, unless it goes on.
-        progress: Told how many steps are done.
-        resume: Go on with the tuning that lies in `out`; begin when there is none.
-        measured: As in `supervised_job`.
+        mixture: The rows to learn.
+        config: The options.
+        out: Folder of the tuned model; new or empty, unless it resumes.
+        progress: Called with the number of finished steps.
+        resume: Resume the tuning in `out`; start one if there is none.
+        measured: See `supervised_job`.
 
     Returns:
-        What knowflow_tuning.json says.
+        The content of knowflow_tuning.json.
 
     Raises:
         WrongUse: Nothing fits a row, `out` holds something else, or the model cannot be tuned.
@@ -67,15 +67,15 @@ def supervised_job(
     measured: Measure | None = None,
     finish: Callable[[Path], None] = nothing_more,
 ) -> Job:
-    """Make the job of a supervised tuning.
+    """Make the job of supervised tuning.
 
     Args:
         base: The model.
-        mixture: What is learnt.
-        config: How.
-        progress: Told how many steps are done.
-        measured: How the model is measured before and after; by the mixture's held-out rows when left out.
-        finish: As `Job.finish`.
+        mixture: The rows to learn.
+        config: The options.
+        progress: Called with the number of finished steps.
+        measured: Measures the model before and after; uses the mixture's held-out rows if not given.
+        finish: See `Job.finish`.
 
     Raises:
         WrongUse: Nothing fits a row.
@@ -98,7 +98,7 @@ def supervised_job(
 
     def learn(folder: WorkFolder) -> Mapping[str, Any]:
         model = prepare(base, config)
-        trainer = make_trainer(model, rows, base.pad, config, folder.work, progress)  # on a GPU, if there is any
+        trainer = make_trainer(model, rows, base.pad, config, folder.work, progress)  # on a GPU, if there is one
         if config.pack:
             check_packing(model, rows, base.pad, config.together)
         before = held_out(model, when="before") if held_out else None
@@ -116,7 +116,7 @@ def supervised_job(
 
 
 def plan_of(base: Base, config: StepConfig, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """All that decides what a language model learns."""
+    """Return everything that decides what a language model learns."""
     return {
         "base": {"name": base.folder.name, "revision": base.revision},
         "settings": config.model_dump(),
@@ -125,7 +125,7 @@ def plan_of(base: Base, config: StepConfig, facts: Mapping[str, Any]) -> dict[st
 
 
 def tokenise_all(base: Base, mixture: Mixture, longest: int) -> tuple[list[Example], Counter[str]]:
-    """Turn conversations into tokens; those that cannot be learnt are left out and counted, by kind and reason.
+    """Turn conversations into tokens; those that cannot be learned are left out and counted, by kind and reason.
 
     Raises:
         WrongUse: None is left.
@@ -145,18 +145,18 @@ def tokenise_all(base: Base, mixture: Mixture, longest: int) -> tuple[list[Examp
             found.append(example)
     if not found:
         reasons = "\n  ".join(f"{why}: {count:,} rows" for why, count in left_out.items())
-        raise WrongUse(f"no row can be learnt\n  {reasons}\n  raise --row-tokens, or take another model or template")
+        raise WrongUse(f"no row can be learned\n  {reasons}\n  raise --row-tokens, or use another model or template")
     return found, left_out
 
 
 def check_finite(model: Any, config: StepConfig) -> None:
-    """See that what was tuned is still made of numbers.
+    """Check that the tuned weights are finite.
 
     Raises:
-        WrongUse: It is not.
+        WrongUse: They are not.
     """
     if not all(bool(weight.isfinite().all()) for weight in model.parameters() if weight.requires_grad):
-        raise WrongUse(f"the weights ran off to infinity\n  lower --learning-rate, which is {config.learning_rate:g}")
+        raise WrongUse(f"the weights became infinite\n  lower --learning-rate, which is {config.learning_rate:g}")
 
 
 def make_trainer(
@@ -170,12 +170,12 @@ def make_trainer(
     """Set up transformers' Trainer.
 
     Args:
-        model: The model, with what is tuned of it.
+        model: The model, with the weights to tune chosen.
         rows: Packed rows.
-        pad: Token that fills rows up.
-        config: How.
-        folder: Where checkpoints go.
-        progress: Told how many steps are done.
+        pad: Padding token.
+        config: The options.
+        folder: Folder for checkpoints.
+        progress: Called with the number of finished steps.
     """
     trainer = Trainer(
         model,
@@ -190,12 +190,12 @@ def make_trainer(
 
 
 def arguments_of(config: StepConfig, folder: Path, **more: Any) -> TrainingArguments:
-    """What transformers' Trainer is told.
+    """Return the arguments of transformers' Trainer.
 
     Args:
-        config: How the model is tuned.
-        folder: Where checkpoints go.
-        more: Further arguments, or others than these.
+        config: The options.
+        folder: Folder for checkpoints.
+        more: Additional arguments, or replacements.
     """
     given: dict[str, Any] = {
         "output_dir": str(folder),
@@ -206,7 +206,7 @@ def arguments_of(config: StepConfig, folder: Path, **more: Any) -> TrainingArgum
         "per_device_train_batch_size": config.together,
         "gradient_accumulation_steps": config.batch_rows // config.together,
         "bf16": config.precision == "bfloat16",
-        "use_cpu": not torch.cuda.is_available(),  # which bf16 wants to be told
+        "use_cpu": not torch.cuda.is_available(),  # bf16 needs this to be explicit
         "seed": config.seed,
         "data_seed": config.seed,
         "save_steps": config.save_every,
@@ -227,11 +227,11 @@ def _loss(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
 
 
 class Tell(TrainerCallback):
-    """Tells how many steps are done; transformers takes nothing but its own kind."""
+    """Reports finished steps; transformers accepts only subclasses of its own callback."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Tell after every step."""
+        """Report after every step."""
         self._progress("tuning steps", state.global_step, state.max_steps)

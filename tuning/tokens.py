@@ -1,4 +1,4 @@
-"""Tokens of a conversation, and which of them are learnt: those of its last answer, its end among them."""
+"""Tokens of a conversation, and which of them are learned: those of its last answer, including its end."""
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from tuning.conversations import Conversation
 
 
 class Untold(Exception):
-    """A conversation that the model's chat template cannot tell; the text says why."""
+    """The model's chat template cannot render a conversation; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,19 @@ class Example:
     ids: np.ndarray
     """[n] int32: token ids."""
     prompt: int
-    """How many of them are the prompt, which is shown and not learnt; at least 1."""
+    """How many of them are the prompt, which is shown but not learned; at least 1."""
 
     def __len__(self) -> int:
-        """Number of tokens."""
+        """Return the number of tokens."""
         return len(self.ids)
 
 
 def tokenise(tokens: ChatTokens, conversation: Conversation, ends: Set[int]) -> Example:
     """Turn a conversation into tokens.
 
-    The prompt's tokens are the very ones that the engine sends when it asks, for prompt and answer are tokenised apart,
-    as they are when a model answers. What the template writes after the end of an answer is never
-    generated and left out; where it writes no end, the tokenizer's own is added, so that the model learns to stop.
+    The prompt's tokens are exactly those that the engine sends, because prompt and answer are tokenized separately, as
+    they are when a model answers. What the template writes after the end of an answer is never generated and is left
+    out; if it writes no end, the tokenizer's own is added, so that the model learns to stop.
 
     Args:
         tokens: Tokenizer and chat template of the model.
@@ -40,11 +40,11 @@ def tokenise(tokens: ChatTokens, conversation: Conversation, ends: Set[int]) -> 
         ends: Tokens at which the model stops.
 
     Raises:
-        Untold: The template refuses the messages, or writes a prompt otherwise once it is answered.
+        Untold: The template rejects the messages, or renders the prompt differently once it is answered.
     """
     try:
         prompt, whole = tokens.text(conversation[:-1]), tokens.text(conversation, answered=True)
-    except Exception as error:  # templates raise what they like
+    except Exception as error:  # a template may raise anything
         raise Untold(f"the chat template does not take it: {error}") from None
     if not whole.startswith(prompt):
         raise Untold("the chat template writes the prompt otherwise once it is answered")
@@ -57,7 +57,7 @@ def tokenise(tokens: ChatTokens, conversation: Conversation, ends: Set[int]) -> 
 
 
 def stops(tokenizer_end: int | None, *said: int | Sequence[int] | None) -> frozenset[int]:
-    """Tokens at which a model stops, from what its tokenizer and its configs say.
+    """Return the tokens at which a model stops, from its tokenizer and its configs.
 
     Example:
         >>> sorted(stops(1, [1, 5], None, 7))

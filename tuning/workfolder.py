@@ -1,4 +1,4 @@
-"""The folder of a tuning: its checkpoints while it runs, and what it is about, so that it goes on only as it began."""
+"""The folder of a tuning: its checkpoints while it runs, and its plan, so that it resumes only as it was started."""
 
 import json
 import os
@@ -10,14 +10,14 @@ from typing import Any
 from base.faults import WrongUse
 
 RESULT = "knowflow_tuning.json"
-"""What the model was tuned on; written last, so that a folder that has it is finished."""
+"""Records what the model was tuned on; written last, so that a folder that has it is finished."""
 WORK = ".tuning"
-"""Hidden, so that it is no part of an adapter's fingerprint; it is deleted in the end."""
+"""Hidden, so that it is not part of an adapter's fingerprint; deleted at the end."""
 PLAN, STATE = "plan.json", "trainer_state.json"
 
 
 class WorkFolder:
-    """Where a tuning writes.
+    """The output folder of a tuning.
 
     Args:
         out: Folder of the tuned model.
@@ -28,14 +28,14 @@ class WorkFolder:
         self.work = self.out / WORK
 
     def begin(self, plan: Mapping[str, Any], *, resume: bool) -> bool:
-        """Make the folder ready.
+        """Prepare the folder.
 
         Args:
-            plan: All that decides what will be learnt.
-            resume: Go on with what lies there.
+            plan: Everything that decides what is learned.
+            resume: Resume the tuning in the folder.
 
         Returns:
-            Whether the model was finished before, by the same plan.
+            Whether the model was finished before, with the same plan.
 
         Raises:
             WrongUse: The folder holds something else.
@@ -46,24 +46,24 @@ class WorkFolder:
             differing = _differing(read_json(begun), plan)
             what = "a tuned model" if begun == finished else "a tuning that was not finished"
             if not resume:
-                more = "" if begun == finished else "add --resume to go on with it, "
-                raise WrongUse(f"--out: {self.out} holds {what}\n  {more}name another folder, or delete it")
+                more = "" if begun == finished else "add --resume to continue it, "
+                raise WrongUse(f"--out: {self.out} holds {what}\n  {more}give another folder, or delete it")
             if differing:
                 raise WrongUse(
-                    f"--out: {self.out} holds {what}, and not this one: {', '.join(differing)} differ\n"
-                    "  give the same options, data and model, or name another folder"
+                    f"--out: {self.out} holds {what}, but not this one: {', '.join(differing)} differ\n"
+                    "  use the same options, data and model, or give another folder"
                 )
             if begun == finished:
-                shutil.rmtree(self.work, ignore_errors=True)  # where a kill came between the two
+                shutil.rmtree(self.work, ignore_errors=True)  # left over if a kill came between the two
             return begun == finished
         if self.out.is_dir() and any(path.name != WORK for path in self.out.iterdir()):
-            raise WrongUse(f"--out: {self.out} is not empty\n  name another folder")
+            raise WrongUse(f"--out: {self.out} is not empty\n  give another folder")
         self.work.mkdir(parents=True, exist_ok=True)
         write_json(self.work / PLAN, plan)
         return False
 
     def checkpoint(self) -> Path | None:
-        """The newest whole checkpoint; those that a kill left in pieces are deleted."""
+        """Return the newest complete checkpoint; incomplete ones left by a kill are deleted."""
         found: list[tuple[int, Path]] = []
         for folder in self.work.glob("checkpoint-*"):
             try:
@@ -73,13 +73,13 @@ class WorkFolder:
         return max(found)[1] if found else None
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Write what was done, which makes the folder a finished one, and delete the checkpoints."""
+        """Write the result, which marks the folder as finished, and delete the checkpoints."""
         write_json(self.out / RESULT, result)
         shutil.rmtree(self.work)
 
 
 def _differing(before: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
-    """Names of what two plans do not agree on: `settings.rank`, `data.instructions.digest`."""
+    """Return the names of what differs between two plans: `settings.rank`, `data.instructions.digest`."""
     one, other = _flat(before), _flat(plan)
     return sorted(name for name in other if one.get(name) != other[name])
 
@@ -92,12 +92,12 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """Read a file that `write_json` wrote."""
+    """Read a file written by `write_json`."""
     return json.loads(file.read_text(encoding="utf-8"))
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     begun = file.with_name(f".{file.name}.part")
     begun.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     os.replace(begun, file)

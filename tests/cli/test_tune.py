@@ -58,7 +58,7 @@ def test_a_tuning_says_what_was_learnt_what_came_of_it_and_how_to_use_it(tune, p
     assert found["held_out"]["after"]["loss"] < found["held_out"]["before"]["loss"]
     assert lines[-1] == f"adapter {out}, revision {found['revision']}"
     assert told.stderr.splitlines()[-1] == (
-        f"next: name it in knowflow.yaml: tasks: {{TASK: {{adapter: {{name: recgen, path: {out}}}}}}}"
+        f"next: add it to knowflow.yaml: tasks: {{TASK: {{adapter: {{name: recgen, path: {out}}}}}}}"
     )
     steps = found["learnt"]["steps"]
     assert f"tuning steps: {steps} of {steps}, " in told.stderr
@@ -85,7 +85,7 @@ def test_a_killed_tuning_goes_on_and_ends_with_the_adapter_of_an_undisturbed_one
 
     assert whole.returncode == gone_on.returncode == 0, whole.stderr + gone_on.stderr
     assert refused.returncode == 2
-    assert "holds a tuning that was not finished\n  add --resume to go on with it" in refused.stderr
+    assert "holds a tuning that was not finished\n  add --resume to continue it" in refused.stderr
     names = ["adapter_config.json", "adapter_model.safetensors", "knowflow_tuning.json"]
     assert [(tmp_path / "killed" / name).read_bytes() for name in names] == [
         (tmp_path / "whole" / name).read_bytes() for name in names
@@ -104,8 +104,8 @@ def test_what_cannot_be_tuned_is_told_in_words_and_nothing_is_written(tune, plai
         ("--model", str(tmp_path / "there")): f"--model: {tmp_path / 'there'} holds no config.json and no weights",
         ("--instructions", str(broken)): "broken.jsonl: 2 faults, nothing was read\n",
         ("--instructions", str(tmp_path / "none.jsonl")): "there is no such file",
-        ("--method", "full", "--merged", str(out)): "--merged: a model that is tuned whole has no adapter to merge\n",
-        ("--merged", str(tmp_path / "there")): "--merged: " + str(tmp_path / "there") + " is there already\n",
+        ("--method", "full", "--merged", str(out)): "--merged: --method full has no adapter to merge\n",
+        ("--merged", str(tmp_path / "there")): "--merged: " + str(tmp_path / "there") + " already exists\n",
     }
 
     for options, told in cases.items():

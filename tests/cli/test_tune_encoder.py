@@ -44,7 +44,7 @@ def test_an_encoder_is_tuned_says_what_it_saw_and_is_used_by_the_dense_encoder(f
     assert lines[-1] == f"encoder {out}, revision {found['revision']}"
     assert f"encoders: {{note: {{kind: dense, model: {out}, pooling: mean}}}}" in told.stderr
     assert refused.returncode == 2
-    assert "holds a tuned model\n  name another folder" in refused.stderr
+    assert "holds a tuned model\n  give another folder" in refused.stderr
     from base.progress import silent
     from encoders.dense import DenseEncoder
 
@@ -73,7 +73,7 @@ def test_a_language_model_is_judged_by_what_it_writes_about_items_that_were_not_
     assert told.returncode == 0, told.stderr
     written = json.loads((tmp_path / "note" / "knowflow_tuning.json").read_text())["figures"]["written"]
     lines = told.stdout.splitlines()
-    begin = lines.index("written about 5 items that were not learnt (category of 5 and hashtags of 5)")
+    begin = lines.index("written about 5 items that were not learned (category of 5 and hashtags of 5)")
     assert lines[begin + 1].split() == ["measure", "most", "common", "before", "after"]
     rows = {line.rsplit(maxsplit=3)[0]: line.split()[-3:] for line in lines[begin + 2 : begin + 8]}
     assert rows == {
@@ -91,7 +91,7 @@ def test_what_cannot_be_tuned_is_told_in_words_and_nothing_is_written(films, pla
     out = tmp_path / "out"
     cases = {
         ("--hold-out", "1.5"): "--hold-out: should be less than 1, not 1.5",
-        ("--model", str(tmp_path)): f"--model: {tmp_path} holds no config.json\n  name the folder of a model",
+        ("--model", str(tmp_path)): f"--model: {tmp_path} has no config.json\n  set it to the folder of a model",
         ("--until", "2023-01-01"): "there is no pair to learn from\n  give a later --until",
         ("--knowledge", "kar_user"): "--knowledge: kar_user is not about items",
         (

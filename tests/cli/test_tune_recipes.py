@@ -52,7 +52,7 @@ def test_a_recipe_reads_only_what_it_declares(shop, plain_knowflow, tmp_path):
     refused = plain_knowflow.run("tune", "count", "--config", str(shop.config), "--out", str(tmp_path / "out"))
 
     assert refused.returncode == 2
-    assert "the recipe count reads notes and does not say so\n  add it to learns_from:" in refused.stderr
+    assert "the recipe count reads notes without declaring it\n  add it to learns_from" in refused.stderr
     assert not (tmp_path / "out").exists()
 
 

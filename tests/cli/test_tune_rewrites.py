@@ -65,7 +65,7 @@ def test_what_cannot_be_tuned_is_told_in_words_and_nothing_is_written(words, pla
         ("--candidates", "1", "--min-relevance", "2"): "--min-relevance: should be less than or equal to 1, not 2\n",
         ("--model", str(there)): f"--model: {there} holds no config.json and no weights",
         ("--candidate-file", str(broken)): "broken.jsonl: 1 fault, nothing was read\n",
-        ("--method", "full", "--merged", str(there)): f"leave it out\n--merged: {there} is there already\n",
+        ("--method", "full", "--merged", str(there)): f"leave it out\n--merged: {there} already exists\n",
         ("--stage", "sft", "--min-increment", "99"): "no rewrite passes both filters\n  lower --min-relevance",
     }
 

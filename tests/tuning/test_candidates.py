@@ -40,7 +40,7 @@ def test_all_that_is_wrong_with_the_files_is_told_at_once(tmp_path):
     said = str(caught.value)
     assert [fault.row for fault in caught.value.faults] == [1, 2, None, None]
     assert "there is no such file" in said
-    assert "has the columns question, and not those it needs" in said
+    assert "has only the columns question" in said
     assert "give a table with the columns query and rewrites" in said
 
 

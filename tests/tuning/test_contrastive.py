@@ -210,7 +210,7 @@ def test_what_cannot_be_tuned_is_told(tiny, encoder, tmp_path):
         tune_encoder(encoder, texts, pl.DataFrame({"source": ["x"], "target": ["y"]}), CONFIG, out, silent)
     with pytest.raises(WrongUse, match="--frozen-layers: 2 of 2 layers"):
         load_note_model(encoder, None, CONFIG.model_copy(update={"frozen_layers": 2}))
-    with pytest.raises(WrongUse, match=r"holds no modules\.json"):
+    with pytest.raises(WrongUse, match=r"has no modules\.json"):
         load_note_model(tiny, None, CONFIG)
     assert not out.exists()
 

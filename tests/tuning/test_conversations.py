@@ -32,16 +32,16 @@ def test_conversations_come_in_the_order_of_the_file_and_other_keys_are_left_alo
         ([], "should be a list of messages"),
         (["hi"], "message 1 should have a role and a content, and nothing else"),
         ([GOOD[0], {**GOOD[1], "tool_calls": []}], "message 2 should have a role and a content, and nothing else"),
-        ([GOOD[0], {"role": "tool", "content": "7"}], "message 2 should be of system, user or assistant"),
-        ([{"role": "user", "content": " "}, GOOD[1]], "message 1 holds no text"),
-        ([{"role": "user", "content": None}, GOOD[1]], "message 1 holds no text"),
-        ([{"role": "user", "content": chr(0xD800)}, GOOD[1]], "message 1 holds no text"),
+        ([GOOD[0], {"role": "tool", "content": "7"}], "message 2 should have role system, user or assistant"),
+        ([{"role": "user", "content": " "}, GOOD[1]], "message 1 has no text"),
+        ([{"role": "user", "content": None}, GOOD[1]], "message 1 has no text"),
+        ([{"role": "user", "content": chr(0xD800)}, GOOD[1]], "message 1 has no text"),
         (
             [*GOOD, {"role": "system", "content": "Be brief."}],
-            "message 3 is the system's, which can be the first alone",
+            "message 3 is a system message, which must come first",
         ),
-        (GOOD[:1], "should hold a message of the user and end with the assistant's answer"),
-        (GOOD[1:], "should hold a message of the user and end with the assistant's answer"),
+        (GOOD[:1], "should have a user message and end with the assistant's answer"),
+        (GOOD[1:], "should have a user message and end with the assistant's answer"),
     ],
 )
 def test_what_is_no_conversation_is_told_with_its_line(tmp_path, messages, told):

@@ -62,5 +62,5 @@ def test_texts_that_rest_on_no_event_add_nothing_to_what_was_seen(inputs):
 
 
 def test_what_is_not_declared_is_not_given(inputs):
-    with pytest.raises(WrongUse, match=r"the recipe encoder reads events and does not say so\n  add it"):
+    with pytest.raises(WrongUse, match=r"the recipe encoder reads events without declaring it\n  add it"):
         inputs.events()

@@ -171,7 +171,7 @@ def test_the_weights_of_the_step_with_the_highest_tau_are_written(base, tmp_path
 
 
 def test_nothing_to_learn_is_told_and_nothing_is_written(base, tmp_path):
-    with pytest.raises(WrongUse, match="no query can be learnt\n  rewrites: too long: 3\n  give more rewrites"):
+    with pytest.raises(WrongUse, match="no query can be learned\n  rewrites: too long: 3\n  give more rewrites"):
         tune_preferences(
             base, [], [], "pro", CONFIG, tmp_path / "out", silent, facts={}, left_out=Counter({"rewrites: too long": 3})
         )

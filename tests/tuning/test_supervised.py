@@ -149,11 +149,11 @@ def test_a_folder_that_holds_something_else_is_left_as_it_is(base, sums, mixture
 
     with pytest.raises(WrongUse, match="holds a tuning that was not finished\n  add --resume"):
         tune(base, mixture_of(sums), CONFIG, out, silent)
-    with pytest.raises(WrongUse, match=r"and not this one: settings\.rank differ"):
+    with pytest.raises(WrongUse, match=r"but not this one: settings\.rank differ"):
         tune(base, mixture_of(sums), other, out, silent, resume=True)
-    with pytest.raises(WrongUse, match=r"and not this one: data\.instructions\.digest, data\.instructions\.rows"):
+    with pytest.raises(WrongUse, match=r"but not this one: data\.instructions\.digest, data\.instructions\.rows"):
         tune(base, mixture_of(sums[1:]), CONFIG, out, silent, resume=True)
-    with pytest.raises(WrongUse, match="holds a tuned model\n  name another folder"):
+    with pytest.raises(WrongUse, match="holds a tuned model\n  give another folder"):
         tune(base, mixture_of(sums), CONFIG, tuned[0], silent)
     with pytest.raises(WrongUse, match="is not empty"):
         tune(base, mixture_of(sums), CONFIG, tmp_path / "full", silent)
@@ -235,7 +235,7 @@ def test_rows_that_cannot_be_learnt_are_counted_and_told_when_none_is_left(base,
 
     assert result["learnt"]["left_out"] == {"instructions: longer than 128 tokens": 2}
     assert result["learnt"]["examples"] == 40
-    with pytest.raises(WrongUse, match="no row can be learnt\n  instructions: longer than 128 tokens: 2 rows"):
+    with pytest.raises(WrongUse, match="no row can be learned\n  instructions: longer than 128 tokens: 2 rows"):
         tune(base, mixture_of([long, long]), CONFIG, tmp_path / "none", silent)
     assert not (tmp_path / "none").exists()
 
@@ -252,7 +252,7 @@ def test_a_folder_without_a_model_is_told(tmp_path):
 def test_a_rate_that_is_too_high_is_told_and_no_adapter_is_written(base, sums, mixture_of, tmp_path):
     config = CONFIG.model_copy(update={"method": "full", "learning_rate": 1e30, "warm_up": 0.0})
 
-    with pytest.raises(WrongUse, match=r"the weights ran off to infinity\n  lower --learning-rate, which is 1e\+30"):
+    with pytest.raises(WrongUse, match=r"the weights became infinite\n  lower --learning-rate, which is 1e\+30"):
         tune(base, mixture_of(sums), config, tmp_path / "out", silent)
     assert not list((tmp_path / "out").glob("*.safetensors"))
 
@@ -260,6 +260,6 @@ def test_a_rate_that_is_too_high_is_told_and_no_adapter_is_written(base, sums, m
 def test_on_several_gpus_it_is_told_how_to_name_one(base, sums, mixture_of, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
 
-    with pytest.raises(WrongUse, match="there are 4 GPUs, and a tuning runs on one\n  name it: CUDA_VISIBLE_DEVICES=0"):
+    with pytest.raises(WrongUse, match="there are 4 GPUs, but tuning uses one\n  choose it: CUDA_VISIBLE_DEVICES=0"):
         tune(base, mixture_of(sums), CONFIG, tmp_path / "out", silent)
     assert not (tmp_path / "out").exists()

@@ -1,1 +1,1 @@
-"""Recipes of tuning: one file each."""
+"""Tuning recipes, one file each."""

@@ -1,13 +1,14 @@
-"""Teach a language model to rewrite queries: first the rewrites that a search finds good, then how good they are.
+"""Teach a language model to rewrite queries: first the rewrites that work well in a search, then their ranking.
 
 Paper:     Peng et al. 2024, "Large Language Model based Long-tail Query Rewriting in Taobao Search" (BEQUE, arXiv
            2311.03758), section 3.
-Idea:      a small model learns the rewrites of a large one; a search of the catalogue judges them: no label is needed.
-Formula:   sft: as of the recipe sft; pro, pairwise: L = -s(best rewrite) + ranking_weight * L_rank (`losses.py`).
-Consumes:  rewrites of training queries, from the store or from files; those of validation queries say what came of it.
-Produces:  a LoRA adapter or a whole model, and knowflow_tuning.json beside it.
-Cost:      sft: one row an instruction; pro: one row a rewrite, four a query.
-Relations: `--stage pro` begins with the model that `--stage sft` made; pairwise is the control of pro.
+Idea:      a small model learns the rewrites of a large one; a search of the catalogue judges them, so no labels are
+           needed.
+Formula:   sft: as in the recipe sft; pro, pairwise: L = -s(best rewrite) + ranking_weight * L_rank (`losses.py`).
+Consumes:  rewrites of training queries, from the store or from files; those of validation queries measure the result.
+Produces:  a LoRA adapter or a whole model, with knowflow_tuning.json.
+Cost:      sft: one row per instruction; pro: one row per rewrite, four per query.
+Relations: `--stage pro` starts with the model made by `--stage sft`; pairwise is the control of pro.
 Example:   knowflow tune rewrites --stage sft --model models/Qwen3-0.6B --out models/rewriter
 """
 
@@ -30,18 +31,18 @@ NEXT = "next: knowflow tune rewrites --stage pro --model {model} --out {out}-pro
 class RewriteOptions(RewriteConfig):
     """Options of `knowflow tune rewrites`."""
 
-    stage: Literal["sft", "pro", "pairwise"] = Field(exclude=True)  # the plan says the objective
+    stage: Literal["sft", "pro", "pairwise"] = Field(exclude=True)  # the plan has the objective
     """sft: learn good rewrites; then pro: rank them; pairwise: its control."""
-    candidate_file: tuple[Path, ...] = Field(default=(), exclude=True)  # the plan says the digest of the rewrites
-    """File of rewrites (query, rewrites); several, the first one first. The store's answers if left out."""
+    candidate_file: tuple[Path, ...] = Field(default=(), exclude=True)  # the plan has the digest of the rewrites
+    """File of rewrites (query, rewrites); repeat for several, in order. The store's answers if not given."""
     judged: Path | None = Field(default=None, exclude=True)
-    """Also write what each rewrite was judged to be worth, to this new Parquet file."""
+    """Also write how each rewrite was judged to this new Parquet file."""
 
 
 def prepare(inputs: RecipeInputs, model: str, options: RewriteOptions) -> Job:
     """Judge the rewrites, find the model, and make the job of the stage.
 
-    Both stages measure how validation queries' rewrites are ranked, before and after.
+    Both stages measure the ranking of validation queries' rewrites, before and after.
     """
     check_merged(options, judged=options.judged)
     found = inputs.rewrites(options, options.candidate_file)
@@ -52,7 +53,7 @@ def prepare(inputs: RecipeInputs, model: str, options: RewriteOptions) -> Job:
     mixture = (
         rewrite_mixture(training, training["kept"], found.found, found.domain, options) if stage == "sft" else None
     )
-    # These take seconds to import; wrong input is reported before.
+    # These take seconds to import; wrong input is reported first.
     from tuning.base import find_base, merging  # noqa: PLC0415
     from tuning.preference import preference_job  # noqa: PLC0415
     from tuning.ranking import measure_ranking, rank_queries  # noqa: PLC0415
@@ -85,23 +86,23 @@ def _judged(found: JudgedRewrites) -> tuple[Shown, ...]:
 
 
 def show(made: Made[RewriteOptions]) -> Iterator[Shown]:
-    """What was learnt, what came of it, and how to use it."""
+    """Show what was learned, the results, and how to use the model."""
     result, learnt, method = made.result, made.result["learnt"], made.result["settings"]["method"]
     objective = result.get("objective")
     if objective is None:
         rows = [[kind, of["rows"], of["of"]] for kind, of in result["data"].items() if kind != "rewrites"]
-        yield Table(f"tuned {result['base']['name']} ({method})", ["learnt from", "rows", "of"], rows)
+        yield Table(f"tuned {result['base']['name']} ({method})", ["learned from", "rows", "of"], rows)
     else:
         what = "PRO" if objective == "pro" else "the pairwise loss"
         yield Line(
-            f"tuned {result['base']['name']} ({method}) by {what} on {learnt['rewrites']:,} rewrites of "
+            f"tuned {result['base']['name']} ({method}) with {what} on {learnt['rewrites']:,} rewrites of "
             f"{learnt['queries']:,} queries"
         )
     for why, count in learnt["left_out"].items():
         yield Note(f"  left out {count:,} {why}")
-    chosen = f", the weights of step {learnt['chosen_step']:,} taken" if "chosen_step" in learnt else ""
+    chosen = f", weights of step {learnt['chosen_step']:,} kept" if "chosen_step" in learnt else ""
     yield Line(
-        f"{learnt['tokens']:,} tokens, of them {learnt['answer_tokens']:,} of answers, which are what is learnt; "
+        f"{learnt['tokens']:,} tokens, {learnt['answer_tokens']:,} of them in answers, which are learned; "
         f"{learnt['steps']:,} steps{chosen}"
     )
     if measured := result["held_out"]:
@@ -122,11 +123,11 @@ def show(made: Made[RewriteOptions]) -> Iterator[Shown]:
 
 REWRITES = Recipe(
     name="rewrites",
-    summary="Teach a language model to rewrite queries as the search likes it: good rewrites, then their ranking.",
+    summary="Teach a language model to rewrite queries for your search: good rewrites, then their ranking.",
     options=RewriteOptions,
     learns_from=("rewrites",),
     loss="sft: cross-entropy of the answers' tokens; pro, pairwise: -s(best rewrite) + a ranking loss",
-    exports="a LoRA adapter, or with --method full a model of its own",
+    exports="a LoRA adapter, or with --method full a whole model",
     prepare=prepare,
     example="knowflow tune rewrites --stage sft --model models/Qwen3-0.6B --out models/rewriter",
     show=show,
