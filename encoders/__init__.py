@@ -1,1 +1,1 @@
-"""Text to vector: dense, lexical, or a large model inside vLLM."""
+"""Encode text to vectors: dense, lexical, or with a large model inside vLLM."""

@@ -1,4 +1,4 @@
-"""Finds the encoders that knowflow.yaml may name, and checks the settings of each kind."""
+"""Find the kinds of encoders that knowflow.yaml can name, and check the settings of each."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ ENCODERS = Kind("encoder", "encoders", EncoderKind)
 
 
 def kind_of(config: EncoderConfig, folders: Sequence[Path] = ()) -> EncoderKind:
-    """The kind of an encoder.
+    """Return the kind of an encoder.
 
     Args:
-        config: What knowflow.yaml says.
+        config: Its config in knowflow.yaml.
         folders: Folders of a team's own plug-ins.
 
     Raises:
@@ -28,14 +28,14 @@ def kind_of(config: EncoderConfig, folders: Sequence[Path] = ()) -> EncoderKind:
 
 
 def setting_faults(encoders: Any, folders: Sequence[Path] = ()) -> list[tuple[dict[str, Any], dict[str, FieldInfo]]]:
-    """Find all that is wrong with the settings of encoders, each kind by its own options.
+    """Find everything that is wrong with the settings of encoders, using the options of each kind.
 
     Args:
-        encoders: What stands under `encoders:`; what is no mapping, or names no kind, is for others to report.
+        encoders: The content of `encoders:`; entries that are not mappings or have no kind are reported elsewhere.
         folders: Folders of a team's own plug-ins.
 
     Returns:
-        For each fault what pydantic says of it, with its place from the top of the file; and the settings there are.
+        For each fault, pydantic's error with its path from the top of the file, and the existing settings.
     """
     kinds, faults = find(ENCODERS, folders), []
     for name, given in encoders.items() if isinstance(encoders, Mapping) else ():

@@ -1,4 +1,4 @@
-"""The dense encoder: a frozen sentence-transformers model, its token states pooled as chosen.
+"""The dense encoder: a frozen sentence-transformers model with a choice of pooling.
 
 Relations: lexical keeps names and rare words that a small dense model averages away; docs/decisions.md has figures.
 """
@@ -30,28 +30,29 @@ class DenseOptions(Frozen):
     """Settings of an encoder of kind dense."""
 
     model: str = "all-MiniLM-L6-v2"
-    """`all-MiniLM-L6-v2` (in a package, no download), or a folder of a sentence-transformers model."""
+    """`all-MiniLM-L6-v2` (from a package, no download), or the folder of a sentence-transformers model."""
     pooling: PoolingName = "mean"
-    """How token states become one vector."""
+    """How token states are pooled into one vector."""
     max_tokens: int = Field(default=256, ge=8)
-    """Longer texts are cut here."""
+    """Maximum tokens of a text; longer texts are truncated."""
     batch_size: int = Field(default=32, ge=1)
     """Texts in one forward pass; never changes a vector."""
 
 
 class DenseEncoder:
-    """Encodes with a sentence-transformers model on the CPU or, where there is one, the GPU.
+    """Encodes with a sentence-transformers model on the GPU if there is one, else on the CPU.
 
     Args:
         model: `all-MiniLM-L6-v2`, or the folder of a sentence-transformers model.
-        pooling: How token states become one vector.
-        max_tokens: Longer texts are cut here.
+        pooling: How token states are pooled into one vector.
+        max_tokens: Maximum tokens of a text; longer texts are truncated.
         batch_size: Texts in one forward pass.
-        folder: What a relative path is relative to; the folder of knowflow.yaml.
+        folder: Base of a relative path; the folder of knowflow.yaml.
 
     Raises:
-        FileNotFoundError: The model's folder holds no weights or no config.json.
-        ValueError: The model cannot read that many tokens, was tuned otherwise, or does not say until when.
+        FileNotFoundError: The model's folder has no weights or no config.json.
+        ValueError: The model cannot read that many tokens, was tuned with another pooling, or does not record until
+            when.
     """
 
     def __init__(
@@ -62,19 +63,19 @@ class DenseEncoder:
         self._max_tokens, self._batch_size = max_tokens, batch_size
         if not any(self._folder.rglob("*.safetensors")):
             raise FileNotFoundError(f"model '{model}': {self._folder} holds no .safetensors weights")
-        # From the model's files, so that nothing is loaded when nothing is new.
+        # Read from the model's files, so that nothing is loaded if there are no new texts.
         about = json.loads((self._folder / "config.json").read_text())
         self.dimension = int(about["hidden_size"])
         longest = int(about.get("max_position_embeddings", max_tokens))
         if max_tokens > longest:
-            raise ValueError(f"model '{model}': max_tokens is {max_tokens}, the model reads at most {longest}")
+            raise ValueError(f"model '{model}': max_tokens is {max_tokens}, but the model reads at most {longest}")
         tuned = read_tuned(self._folder)
         self.seen_until, self._wrapping = tuned.seen_until, tuned.wrapping
         self._check_modules(model)
         self.fingerprint = self._hash()
 
     def _check_modules(self, model: str) -> None:
-        """See that a tuned model is used as it was tuned: with its own pooling, and what follows it."""
+        """Check that a tuned model is used as it was tuned: with its own pooling and the modules after it."""
         self._after: int | None = None  # modules from here on follow the pooling
         if not (self._folder / FILE).is_file():
             return
@@ -83,7 +84,7 @@ class DenseEncoder:
         own = saved_pooling(said).replace("lasttoken", "last_token")
         if own != self._pooling:
             raise ValueError(
-                f"model '{model}': it was tuned with pooling {own}, not {self._pooling}; say pooling: {own}"
+                f"model '{model}': it was tuned with pooling {own}, not {self._pooling}; set pooling: {own}"
             )
         for module in modules[2:]:
             if module["type"].endswith(".Dense"):
@@ -93,7 +94,7 @@ class DenseEncoder:
 
     @cached_property
     def _modules(self) -> Any:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the folder holds everything: no model hub is asked
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the folder has everything: do not contact a model hub
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - takes seconds, and a plan needs none
         from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
 
@@ -101,7 +102,7 @@ class DenseEncoder:
         return SentenceTransformer(str(self._folder)).eval()
 
     def _hash(self) -> str:
-        """Hash of the weights, the tokenizer and the pooling; the batch size is no part of it."""
+        """Hash the weights, the tokenizer and the pooling, but not the batch size."""
         digest = hashlib.sha256(f"{self._pooling}/{self._max_tokens}".encode())
         if (self._folder / FILE).is_file():  # two tunings that saw different events are two encoders
             digest.update(f"{self.seen_until}/{self._wrapping}".encode())
@@ -111,16 +112,16 @@ class DenseEncoder:
         return digest.hexdigest()[:32]
 
     def encode(self, texts: Sequence[str], progress: Progress) -> np.ndarray:
-        """Encode texts: [n] -> [n, d] float32, each of length one."""
+        """Encode texts: [n] -> [n, d] float32, each of norm 1."""
         import torch  # noqa: PLC0415 - see above
 
         module = self._modules[0]
         tokens = self._tokens(texts)
-        # Alike numbers of tokens together: next to no padding, which would be computed like any other token.
+        # Batch texts of similar length: that needs almost no padding, which costs as much as any other token.
         order = np.argsort([-len(text["input_ids"]) for text in tokens], kind="stable")
         batches = [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
         out, done = np.zeros((len(texts), self.dimension), dtype=np.float32), 0
-        # A batch to a core: threads inside one batch wait for each other, and the longer the busier the machine.
+        # One batch per core: threads within a batch wait for each other, and longer on a busy machine.
         threads = torch.get_num_threads()
         side_by_side = threads if module.auto_model.device.type == "cpu" else 1
         torch.set_num_threads(1)
@@ -136,7 +137,7 @@ class DenseEncoder:
         return out
 
     def _tokens(self, texts: Sequence[str]) -> list[dict[str, list[int]]]:
-        """Each text's tokens as the model's arguments (`input_ids` and so on), cut at `max_tokens`, without padding."""
+        """Return each text's tokens as model arguments (`input_ids`, ...), cut at `max_tokens`, without padding."""
         if not texts:
             return []
         tokenizer = self._modules[0].tokenizer
@@ -149,7 +150,7 @@ class DenseEncoder:
         import torch  # noqa: PLC0415 - see above
 
         module = self._modules[0]
-        torch.set_num_threads(1)  # a setting of each thread
+        torch.set_num_threads(1)  # a per-thread setting
         tokens = module.tokenizer.pad(list(batch), return_tensors="pt").to(module.auto_model.device)
         with torch.inference_mode():
             states = module.auto_model(**tokens, output_hidden_states=True).hidden_states
@@ -160,7 +161,7 @@ class DenseEncoder:
 
 
 def pool(layers: "Sequence[Tensor]", mask: "Tensor", pooling: PoolingName) -> "Tensor":
-    """Pool the states of tokens to one vector of a text; padding never counts.
+    """Pool token states into one vector per text; padding is ignored.
 
     Source: Xi et al. 2023 (KAR), section 4.2; the published KAR code pools BERT states by the masked mean.
 
@@ -193,7 +194,7 @@ def pool(layers: "Sequence[Tensor]", mask: "Tensor", pooling: PoolingName) -> "T
 
 
 def masked_mean(states: "Tensor", weights: "Tensor") -> "Tensor":
-    """Weighted mean over tokens: [B, T, d], [B, T] -> [B, d]; a text without tokens gives zeros."""
+    """Return the weighted mean over tokens: [B, T, d], [B, T] -> [B, d]; a text without tokens gives zeros."""
     weights = weights.to(states.dtype).unsqueeze(-1)  # [B, T, 1]
     return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
 

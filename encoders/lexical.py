@@ -2,7 +2,7 @@
 
 Idea:      an answer names directors, actors, subgenres and reception; word counts keep these, mean pooling does not
            (docs/decisions.md: ridge regression from the text to an unseen film's rating, R2 0.37 against 0.23).
-Relations: dense generalises over wording; both vectors may stand beside each other in one arm.
+Relations: dense generalises over wording; one arm can use both.
 """
 
 import hashlib
@@ -22,7 +22,8 @@ from encoders.protocol import EncoderKind, Fitting
 FORM = "tfidf 1-2 grams, sublinear, truncated svd, unit length, v1"
 FEW_TEXTS = 200
 MOST_TERMS = 100_000
-"""Words and word pairs kept, the commonest ones: 150 MB of fitted state at 384 dimensions, however many texts."""
+"""Maximum words and word pairs, the most common ones: 150 MB of fitted state at 384 dimensions for any number of
+texts."""
 
 
 class LexicalOptions(Frozen):
@@ -31,22 +32,22 @@ class LexicalOptions(Frozen):
     dimension: int = Field(default=384, ge=2)
     """Length of the vectors."""
     refit_share: float = Field(default=0.2, ge=0, le=1)
-    """Fit anew when this share of the texts was not there at the last fit; 0 = with every new text."""
+    """Fit again if more than this share of the texts is new since the last fit; 0 = with every new text."""
 
 
 def spanned(dimension: int, texts: int, terms: int) -> int:
-    """Length of the vectors: as asked for, or what the texts and their words can span."""
+    """Return the length of the vectors: as requested, or what the texts and their words can span."""
     return min(dimension, texts - 1, terms - 1)
 
 
 class LexicalEncoder:
-    """Encodes with a fitted state; `fit` makes one, `state` and `from_state` keep it.
+    """Encodes with a fitted state; `fit` makes it, `state` and `from_state` save and load it.
 
     Args:
         terms: [V] words and word pairs.
         inverse_frequency: [V] float32.
         components: [d, V] float32, the right singular vectors.
-        fingerprint: Hash of the texts, the parameters of the fit and the place the state is for.
+        fingerprint: Hash of the texts, the parameters of the fit and the purpose of the state.
     """
 
     def __init__(
@@ -55,19 +56,19 @@ class LexicalEncoder:
         self._terms, self._inverse_frequency, self._components = list(terms), inverse_frequency, components
         self.fingerprint = fingerprint
         self.dimension = int(components.shape[0])
-        self.seen_until = None  # it is fitted on texts alone
+        self.seen_until = None  # it is fitted only on texts
 
     @classmethod
     def fit(cls, texts: Sequence[str], dimension: int, place: str = "") -> "LexicalEncoder":
-        """Fit on texts; neither their order nor doubles matter.
+        """Fit on texts; their order and duplicates do not matter.
 
         Args:
             texts: At least two different texts.
-            dimension: Length of the vectors; fewer when the texts do not span as many.
-            place: What the state is for, part of the fingerprint: two tasks with the same texts each keep their own.
+            dimension: Length of the vectors; shorter if the texts do not span as many dimensions.
+            place: Purpose of the state, part of the fingerprint: two tasks with the same texts each keep their own.
 
         Raises:
-            ValueError: The texts hold too few words.
+            ValueError: The texts have too few words.
         """
         import sklearn  # noqa: PLC0415 - takes a second, and a plan needs none
         from sklearn.decomposition import TruncatedSVD  # noqa: PLC0415
@@ -75,10 +76,10 @@ class LexicalEncoder:
         from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
         texts = sorted(set(texts))
-        # A word of one text alone says nothing about another, but few texts cannot afford to lose any.
+        # A word in only one text says nothing about others, but with few texts none can be lost.
         rarest = 2 if len(texts) >= FEW_TEXTS else 1
         vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=rarest, max_features=MOST_TERMS)
-        too_few = f"the lexical encoder cannot be fitted on {len(texts)} texts: they hold too few words"
+        too_few = f"the lexical encoder cannot be fitted on {len(texts)} texts: they have too few words"
         try:
             weights = vectorizer.fit_transform(texts)  # [n, V]
         except ValueError as error:  # not a single word
@@ -86,9 +87,11 @@ class LexicalEncoder:
         span = spanned(dimension, *weights.shape)
         if span < 1:
             raise ValueError(too_few)
-        with threadpool_limits(1):  # threads that wait for each other take more than they give; and one sums one way
+        with threadpool_limits(
+            1
+        ):  # threads waiting for each other cost more than they save, and one thread always sums in the same order
             svd = TruncatedSVD(n_components=span, random_state=0).fit(weights)
-        # The version too: another one may turn a vector's sign, and vectors of both would stand side by side.
+        # With the version: another one may flip a vector's sign, and vectors of both would be mixed.
         digest = hashlib.sha256(json.dumps([FORM, MOST_TERMS, sklearn.__version__, place, dimension]).encode())
         for text in texts:
             digest.update(hashlib.sha256(text.encode()).digest())
@@ -101,11 +104,11 @@ class LexicalEncoder:
         )
 
     def fits(self, dimension: int, texts: int) -> bool:
-        """Say whether a fit on so many texts with that dimension would have given vectors of this length."""
+        """Return whether a fit on that many texts with that dimension would give vectors of this length."""
         return self.dimension == spanned(dimension, texts, len(self._terms))
 
     def state(self) -> bytes:
-        """The fitted state as bytes: plain arrays and JSON, no pickle."""
+        """Return the fitted state as bytes: plain arrays and JSON, no pickle."""
         buffer = io.BytesIO()
         np.savez(
             buffer,
@@ -118,7 +121,7 @@ class LexicalEncoder:
 
     @classmethod
     def from_state(cls, state: bytes) -> "LexicalEncoder":
-        """Take up a fitted state."""
+        """Load a fitted state."""
         with np.load(io.BytesIO(state), allow_pickle=False) as arrays:
             terms = json.loads(arrays["terms"].tobytes())
             fingerprint = arrays["fingerprint"].tobytes().decode()
@@ -131,7 +134,7 @@ class LexicalEncoder:
         return CountVectorizer(ngram_range=(1, 2), vocabulary={term: i for i, term in enumerate(self._terms)})
 
     def encode(self, texts: Sequence[str], progress: Progress) -> np.ndarray:
-        """Encode texts: [n] -> [n, d] float32, each of length one (zeros when no word is known)."""
+        """Encode texts: [n] -> [n, d] float32, each of norm 1 (zeros if no word is known)."""
         from scipy.sparse import csr_matrix, diags  # noqa: PLC0415 - see above
         from sklearn.preprocessing import normalize  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The seam of an encoder: how one is declared, texts in, vectors out, a fingerprint of everything that shapes them."""
+"""The interface of an encoder: its declaration, texts in, vectors out, and a fingerprint of what shapes them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ PoolingName = Literal["mean", "cls", "last_token", "first_last_mean", "top_two_m
 
 
 class EncoderConfig(Frozen):
-    """One encoder, as knowflow.yaml says it under `encoders:`; beside its kind stand the settings of that kind."""
+    """One encoder under `encoders:` in knowflow.yaml: its kind and the settings of that kind."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -25,7 +25,7 @@ class EncoderConfig(Frozen):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What stands beside its kind."""
+        """Return the settings of its kind."""
         return dict(self.model_extra or {})
 
 
@@ -34,67 +34,67 @@ class Encoder(Protocol):
 
     @property
     def dimension(self) -> int:
-        """Length of a vector."""
+        """Return the length of a vector."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """Hash of everything that shapes a vector."""
+        """Return the hash of everything that shapes a vector."""
         ...
 
     @property
     def seen_until(self) -> datetime | None:
-        """Time of the newest event that it was tuned on; None for one that knows no event of the user's."""
+        """Return the time of the newest event that it was tuned on; None if it has seen no event of the user."""
         ...
 
     def encode(self, texts: Sequence[str], progress: Progress) -> np.ndarray:
-        """Encode texts: [n] -> [n, dimension] float32, each of length one."""
+        """Encode texts: [n] -> [n, dimension] float32, each of norm 1."""
         ...
 
 
 class FittedEncoder(Encoder, Protocol):
-    """An encoder that is fitted on texts; its state is kept and belongs to a release."""
+    """An encoder that is fitted on texts; its state is stored and belongs to a release."""
 
     def state(self) -> bytes:
-        """The fitted state as bytes: plain arrays and JSON, no pickle."""
+        """Return the fitted state as bytes: plain arrays and JSON, no pickle."""
         ...
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """How an encoder is fitted, kept and taken up again."""
+    """How an encoder is fitted, saved and loaded."""
 
     fit: Callable[[Any, Sequence[str], str], FittedEncoder]
-    """Fits on texts: options, texts, what the state is for. Raises `ValueError` where the texts do not suffice."""
+    """Fits on texts: options, texts, purpose of the state. Raises `ValueError` if the texts do not suffice."""
     from_state: Callable[[bytes], FittedEncoder]
-    """Takes up a state."""
+    """Loads a state."""
     keeps: Callable[[Any, Any, int, int, int], bool]
-    """Whether a fit is still good: options, the encoder, how many texts it was fitted on, how many there are now, and
-    how many of these it has not seen."""
+    """Returns whether a fit is still good: options, the encoder, how many texts it was fitted on, how many there are
+    now, and how many of these are new."""
 
 
 @dataclass(frozen=True)
 class EncoderKind:
-    """A kind of encoder that knowflow.yaml may name: one object at the top of a file.
+    """A kind of encoder that knowflow.yaml can name: one object at the top of a file.
 
-    Reading it loads no model and no library of models; `build` imports what the encoder needs.
+    Importing it loads no model and no model library; `build` imports what the encoder needs.
     """
 
     name: str
-    """What stands under `kind:`."""
+    """The value of `kind:`."""
     about: str
-    """What it is, in one line."""
+    """A description in one line."""
     options: type[Frozen]
-    """Model of the settings beside `kind:`; each field's docstring says what it is for."""
+    """Model of the settings next to `kind:`; each field has a docstring."""
     build: Callable[[Any, Path], Encoder] | Fitting
-    """Makes it of its options, and the folder that relative paths are relative to; or how it is fitted. Building loads
-    no weights; it raises `OSError` or `ValueError` where the encoder cannot be used."""
+    """Builds it from its options and the base folder of relative paths; or how it is fitted. Building loads no weights;
+    it raises `OSError` or `ValueError` if the encoder cannot be used."""
     loads_a_model: bool = True
     """Whether encoding loads a model, which takes seconds and a gigabyte."""
     fix: str = "fix its settings"
-    """What to do where it cannot be used, for messages."""
+    """What to do if it cannot be used, for messages."""
 
     @property
     def fitted(self) -> bool:
-        """Whether it is fitted on the texts of a technique, so that it encodes no others."""
+        """Return whether it is fitted on the texts of a technique, and so encodes no others."""
         return isinstance(self.build, Fitting)

@@ -1,8 +1,8 @@
-"""What the folder of a saved encoder says: how it pools, and which of the users' events it was tuned on.
+"""Read from the folder of a saved encoder how it pools and which of the users' events it was tuned on.
 
-A tuned encoder's folder holds knowflow_tuning.json, whose `seen_until` is the time of the newest event it learnt from.
-Its vectors count as known only to samples strictly later than that (feature_store.releases.released_knowledge): the
-vector of a film of 1995 would otherwise tell a sample of 1996 what users went on to see in 2018.
+A tuned encoder's folder has a knowflow_tuning.json, whose `seen_until` is the time of the newest event it learned from.
+Only samples strictly later than that get its vectors (feature_store.releases.released_knowledge): otherwise the vector
+of a film from 1995 would reveal to a sample from 1996 what users went on to watch in 2018.
 """
 
 import json
@@ -18,31 +18,31 @@ from prompts.notes import Wrapping, encoder_wrapping
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a model's folder says of how it came about."""
+    """How a model was tuned, according to its folder."""
 
     seen_until: datetime | None = None
-    """Time of the newest event it was tuned on; None for a model that was tuned on none."""
+    """Time of the newest event it was tuned on; None if it was tuned on none."""
     wrapping: Wrapping | None = None
-    """What is put around a text before it is encoded; None: it is encoded as it is."""
+    """The prompt to put around a text before encoding; None: no prompt."""
 
 
 def read_tuned(folder: Path) -> Tuned:
-    """Read what a model was tuned on; a folder without that file holds a model that knows no event of the user's.
+    """Read what a model was tuned on; without the file, the model has seen no event of the user.
 
     Raises:
-        ValueError: It was tuned and does not say until when, so that nobody could tell what it leaks.
+        ValueError: It was tuned but does not record until when, so leaks could not be ruled out.
     """
     file = folder / FILE
     if not file.is_file():
         return Tuned()
     said = json.loads(file.read_text(encoding="utf-8"))
     if "seen_until" not in said:
-        raise ValueError(f"{file} does not say `seen_until`, the time of the newest event that the model was tuned on")
+        raise ValueError(f"{file} has no `seen_until`, the time of the newest event that the model was tuned on")
     return Tuned(None if said["seen_until"] is None else moment(said["seen_until"]), encoder_wrapping(folder))
 
 
 def saved_pooling(said: Mapping[str, Any]) -> str:
-    """The pooling that the config of a Pooling module names; older ones have a switch for each.
+    """Return the pooling in the config of a Pooling module; older configs have a switch for each.
 
     Example:
         >>> saved_pooling({"pooling_mode": "lasttoken"}), saved_pooling({"pooling_mode_mean_tokens": True})
@@ -55,4 +55,4 @@ def saved_pooling(said: Mapping[str, Any]) -> str:
         "cls": "pooling_mode_cls_token",
         "lasttoken": "pooling_mode_lasttoken",
     }
-    return next((name for name, switch in switches.items() if said.get(switch)), "a way unknown here")
+    return next((name for name, switch in switches.items() if said.get(switch)), "an unknown method")

@@ -1,9 +1,9 @@
-"""The vLLM encoder: a large sentence-transformers model whose texts are pooled inside vLLM.
+"""The vllm encoder: a large sentence-transformers model that runs inside vLLM.
 
-Idea:      embedding models of billions of parameters are language models with a pooling on top; vLLM batches them as it
+Idea:      embedding models with billions of parameters are language models with pooling on top; vLLM batches them as it
            batches generation, which sentence-transformers does not.
-Relations: dense gives the same vectors for the same folder (to 1e-5 in float32) and needs no vLLM; for small models it
-           is quicker to start.
+Relations: dense gives the same vectors for the same folder (to 1e-5 in float32) without vLLM and starts faster for
+           small models.
 """
 
 import json
@@ -25,7 +25,7 @@ from engines.protocol import EngineFault
 from engines.vllm.load import Loaded, load, prepare
 
 POOLINGS = ("mean", "cls", "lasttoken")
-FIX = "where memory is short, lower batch_size or max_tokens of this encoder, or use kind: dense"
+FIX = "if memory is short, lower batch_size or max_tokens of this encoder, or use kind: dense"
 MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
 
 
@@ -33,31 +33,31 @@ class VllmEncoderOptions(Frozen):
     """Settings of an encoder of kind vllm."""
 
     model: str
-    """Folder of a sentence-transformers model; it says how token states become one vector."""
+    """Folder of a sentence-transformers model, which defines the pooling."""
     max_tokens: int = Field(default=256, ge=8)
-    """Longer texts are cut here."""
+    """Maximum tokens of a text; longer texts are truncated."""
     batch_size: int = Field(default=32, ge=1)
     """Texts in one forward pass; never changes a vector."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format of the weights; `auto` takes the model's own, 16 bits for one of 32."""
+    """Number format of the weights; `auto` uses the model's own, or 16 bits for a 32-bit model."""
     enforce_eager: bool = False
-    """Do without compiling; it starts faster and runs slower."""
+    """Run without compilation: starts faster, runs slower."""
 
 
 class VllmEncoder:
-    """Encodes with the pooling runner of vLLM, as the folder's modules say: mean, cls or last token, Dense, Normalize.
+    """Encodes with vLLM's pooling runner and the folder's modules: mean, cls or last token, Dense, Normalize.
 
     Args:
-        model: Folder of a model as sentence-transformers saves it.
-        max_tokens: Longer texts are cut here, or where the folder says when that is shorter.
+        model: Folder of a saved sentence-transformers model.
+        max_tokens: Maximum tokens of a text; the folder's own limit if that is lower.
         batch_size: Texts inside vLLM at once.
         dtype: Number format of the weights.
         enforce_eager: Start faster, run slower.
-        folder: What a relative path is relative to; the folder of knowflow.yaml.
+        folder: Base of a relative path; the folder of knowflow.yaml.
 
     Raises:
-        FileNotFoundError: The folder is no saved sentence-transformers model.
-        ValueError: It has modules that vLLM cannot run, or was tuned and does not say on which events.
+        FileNotFoundError: The folder is not a saved sentence-transformers model.
+        ValueError: It has modules that vLLM cannot run, or was tuned but does not record on which events.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class VllmEncoder:
         self._folder = ((folder or Path()) / model).expanduser().resolve()
         self._batch_size, self._dtype, self._eager = batch_size, dtype, enforce_eager
         if not (self._folder / "modules.json").is_file():
-            raise FileNotFoundError(f"model '{model}': {self._folder} holds no modules.json of sentence-transformers")
+            raise FileNotFoundError(f"model '{model}': {self._folder} has no modules.json of sentence-transformers")
         self.dimension = self._check_modules()
         self._max_tokens = min(max_tokens, *self._limits())
         tuned = read_tuned(self._folder)
@@ -83,7 +83,7 @@ class VllmEncoder:
         self._number = count()
 
     def _check_modules(self) -> int:
-        """See that vLLM can run the modules; returns the length of a vector."""
+        """Check that vLLM can run the modules; return the length of a vector."""
         dimension = 0
         modules: Any = self._read("modules.json")
         for module in modules:
@@ -93,7 +93,9 @@ class VllmEncoder:
             if kind in ("Pooling", "Dense"):
                 said = self._read(f"{module['path']}/config.json")
                 if kind == "Pooling" and saved_pooling(said) not in POOLINGS:
-                    raise ValueError(f"{self._folder} pools by {saved_pooling(said)}; vLLM knows {', '.join(POOLINGS)}")
+                    raise ValueError(
+                        f"{self._folder} pools by {saved_pooling(said)}; vLLM supports {', '.join(POOLINGS)}"
+                    )
                 sizes = ("out_features", "embedding_dimension", "word_embedding_dimension")
                 dimension = next(int(said[name]) for name in sizes if name in said)
         if not dimension:
@@ -101,16 +103,16 @@ class VllmEncoder:
         return dimension
 
     def _limits(self) -> list[int]:
-        """Where the folder itself says that texts are cut, and what the model can read.
+        """Return the limits of tokens: where the folder truncates texts, and what the model can read.
 
         Raises:
-            ValueError: Its texts are put into a chat template, of which vLLM knows nothing.
+            ValueError: It puts texts into a chat template, which vLLM would ignore.
         """
         said = self._read("sentence_bert_config.json")
         if "message" in said.get("modality_config", {}):
             raise ValueError(
                 f"{self._folder} puts every text into a chat template (modality_config in sentence_bert_config.json);"
-                " save it with a tokenizer that has none"
+                " save it with a tokenizer that has no chat template"
             )
         tokens, model = self._read("tokenizer_config.json"), self._read("config.json")
         limits = said.get("max_seq_length"), tokens.get("model_max_length"), model.get("max_position_embeddings")
@@ -128,7 +130,7 @@ class VllmEncoder:
 
     @cached_property
     def _prompt(self) -> str:
-        """What sentence-transformers puts before every text by default."""
+        """Return the prompt that sentence-transformers puts before every text by default."""
         said = self._read("config_sentence_transformers.json")
         return said.get("prompts", {}).get(said.get("default_prompt_name"), "")
 
@@ -144,13 +146,13 @@ class VllmEncoder:
         return load(arguments, self._files, "encoders.model")
 
     def encode(self, texts: Sequence[str], progress: Progress) -> np.ndarray:
-        """Encode texts: [n] -> [n, d] float32, each of length one (zeros for a text without a token).
+        """Encode texts: [n] -> [n, d] float32, each of norm 1 (zeros for a text without a token).
 
         Raises:
-            EngineFault: vLLM cannot load the model, or broke off.
+            EngineFault: vLLM cannot load the model, or failed.
         """
         loaded = self._load()
-        from vllm import PoolingParams  # noqa: PLC0415 - loaded by now
+        from vllm import PoolingParams  # noqa: PLC0415 - already loaded
 
         engine, params = loaded.llm.llm_engine, PoolingParams(task="embed")
         out = np.zeros((len(texts), self.dimension), dtype=np.float32)
@@ -173,7 +175,7 @@ class VllmEncoder:
                         done += 1
                     progress("encoding (vllm)", done, len(texts))
             except RuntimeError as error:  # torch's, such as too little memory
-                raise EngineFault(f"vLLM broke off while it encoded with {self._folder}: {error}\n  {FIX}") from error
+                raise EngineFault(f"vLLM failed while encoding with {self._folder}: {error}\n  {FIX}") from error
             finally:
                 left = list(engine.output_processor.request_states)
                 if left:
@@ -186,9 +188,9 @@ class VllmEncoder:
 
     def _unit(self, vector: Any) -> np.ndarray:
         found = vector.float().cpu().numpy()
-        if len(found) != self.dimension:  # vLLM goes on without a Dense module that it cannot read
+        if len(found) != self.dimension:  # vLLM silently skips a Dense module that it cannot read
             raise EngineFault(
-                f"vLLM gives vectors of length {len(found)} for {self._folder}, whose modules say {self.dimension}\n"
+                f"vLLM returns vectors of length {len(found)} for {self._folder}; its modules say {self.dimension}\n"
                 "  use kind: dense for this model"
             )
         return found / max(float(np.linalg.norm(found)), 1e-12)

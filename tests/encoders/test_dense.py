@@ -89,7 +89,7 @@ def test_a_relative_model_is_looked_for_beside_knowflow_yaml(tmp_path):
 
 
 def test_more_tokens_than_the_model_can_read_are_refused_before_anything_is_encoded():
-    with pytest.raises(ValueError, match="max_tokens is 1000, the model reads at most 512"):
+    with pytest.raises(ValueError, match="max_tokens is 1000, but the model reads at most 512"):
         encoder(max_tokens=1000)
 
 

@@ -134,5 +134,5 @@ def test_few_texts_give_shorter_vectors_and_the_encoder_knows_that_they_are_as_l
 
 @pytest.mark.parametrize("texts", [[], ["warm noir"], ["warm", "warm"], ["!", "?"], ["a", "b"]])
 def test_texts_with_too_few_words_are_refused(texts):
-    with pytest.raises(ValueError, match=f"{len(set(texts))} texts: they hold too few words"):
+    with pytest.raises(ValueError, match=f"{len(set(texts))} texts: they have too few words"):
         LexicalEncoder.fit(texts, 4)

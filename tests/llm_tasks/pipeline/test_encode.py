@@ -169,7 +169,7 @@ def test_the_dense_encoder_encodes_only_what_is_new(make_shop):
         (
             None,
             {"d": EncoderConfig(kind="dense", max_tokens=999)},
-            r"encoders\.d: .*max_tokens is 999, the model reads at most 512",
+            r"encoders\.d: .*max_tokens is 999, but the model reads at most 512",
         ),
     ],
 )
