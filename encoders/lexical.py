@@ -87,9 +87,8 @@ class LexicalEncoder:
         span = spanned(dimension, *weights.shape)
         if span < 1:
             raise ValueError(too_few)
-        with threadpool_limits(
-            1
-        ):  # threads waiting for each other cost more than they save, and one thread always sums in the same order
+        # Threads that wait for each other cost more than they save; and one thread always sums in the same order.
+        with threadpool_limits(1):
             svd = TruncatedSVD(n_components=span, random_state=0).fit(weights)
         # With the version: another one may flip a vector's sign, and vectors of both would be mixed.
         digest = hashlib.sha256(json.dumps([FORM, MOST_TERMS, sklearn.__version__, place, dimension]).encode())

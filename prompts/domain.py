@@ -1,4 +1,4 @@
-"""A domain: the words by which items, users and their aspects are named. Films, books and news differ only in these."""
+"""A domain: the words for items, users and their aspects. Films, books and news differ only in these."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -19,14 +19,14 @@ OWN_NAMES = ("item", "title")
 
 
 class Domain(Frozen):
-    """The words of one domain, read from a YAML file in `prompts/domains/` or from a path of the user's."""
+    """The words of one domain, read from a YAML file in `prompts/domains/` or from the user's own file."""
 
     noun: str
-    """What one item is called: `movie`."""
+    """The word for one item: `movie`."""
     plural: str
-    """What several are called: `films`."""
+    """The word for several items: `films`."""
     history: str
-    """What a user's past is called: `viewing history`."""
+    """The word for a user's past: `viewing history`."""
     item_factors: tuple[str, ...]
     """The aspects an answer about an item must cover (KAR, section 4.1: factorised prompting)."""
     user_factors: tuple[str, ...]
@@ -37,9 +37,9 @@ class Domain(Frozen):
     """How a history shows events that have a label and no rating: `positives` leaves out those of label 0, `decisions`
     shows all and marks each by the words above. Needed where events have no rating."""
     name: str
-    """Jinja2 text: how an item is called inside a history."""
+    """Jinja2 text: the name of an item in a history."""
     description: str | None = None
-    """Jinja2 text: how an item is shown when it is the subject of a prompt; by default its title, then every other
+    """Jinja2 text: the description of an item as the subject of a prompt; by default its title, then every other
     mapped field that has a value, as `field: value`."""
 
     @cached_property
@@ -49,16 +49,16 @@ class Domain(Frozen):
         return environment.from_string(self.name), described
 
     def item_name(self, item: Mapping[str, Any]) -> str:
-        """Name an item as a history shows it, such as `Heat (1995)`."""
+        """Return the name of an item in a history, such as `Heat (1995)`."""
         return self._templates[0].render(**shown(item))
 
     def item_description(self, item: Mapping[str, Any]) -> str:
-        """Show an item as the subject of a prompt, such as `Heat (1995) [Action, Crime, Thriller]`."""
+        """Return the description of an item in a prompt, such as `Heat (1995) [Action, Crime, Thriller]`."""
         described = self._templates[1]
         return every_field(item) if described is None else described.render(**shown(item))
 
     def event(self, name: str, rating: float | None, label: float) -> str:
-        """Show one event of a history: `Heat (1995): 4.5`; without a rating, its name or `Heat (1995): likes`."""
+        """Format one event of a history: `Heat (1995): 4.5`; without a rating, its name or `Heat (1995): likes`."""
         if rating is not None:
             return f"{name}: {rating:g}"
         return f"{name}: {self.decisions[int(label)]}" if self.unrated == "decisions" else name
@@ -80,7 +80,7 @@ def every_field(item: Mapping[str, Any]) -> str:
 
 
 def shown(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn an item's fields into what templates print: whole numbers lose their `.0`, missing numbers vanish.
+    """Format an item's fields for templates: whole numbers lose their `.0`, missing numbers stay None.
 
     Example:
         >>> shown({"title": "Heat", "year": 1995.0, "length": 2.5, "price": None})
@@ -94,11 +94,11 @@ def load_domain(name: str, folder: Path | None = None, plugins: Sequence[Path] =
 
     Args:
         name: A name in `prompts/domains/`, or a path ending in `.yaml`.
-        folder: What a relative path is relative to; the folder of knowflow.yaml.
-        plugins: Folders of a team's own plug-ins, whose `domains/` hold domains too.
+        folder: Base of a relative path; the folder of knowflow.yaml.
+        plugins: Folders of a team's own plug-ins, which may have domains in `domains/`.
 
     Raises:
-        WrongUse: No such domain, or the file is not a valid one.
+        WrongUse: There is no such domain, or its file is not valid.
     """
     named = {path.stem: path for at in (FOLDER, *(one / "domains" for one in plugins)) for path in at.glob("*.yaml")}
     is_path = name.endswith((".yaml", ".yml"))
@@ -111,11 +111,11 @@ def load_domain(name: str, folder: Path | None = None, plugins: Sequence[Path] =
         _ = domain._templates
     except yaml.YAMLError as error:
         raise unfit(
-            str(path), f"is not YAML: {error}", "fix the file; prompts/domains/films.yaml shows the form"
+            str(path), f"is not YAML: {error}", "fix the file; see prompts/domains/films.yaml for an example"
         ) from None
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise unfit(str(path), faults, "fix the file; prompts/domains/films.yaml shows the form") from None
+        raise unfit(str(path), faults, "fix the file; see prompts/domains/films.yaml for an example") from None
     except TemplateError as error:
         raise unfit(str(path), f"a template does not parse: {error}", "fix `name` or `description`") from None
     return domain

@@ -1,4 +1,4 @@
-"""All prompt files: found by walking the folders, so that a new file needs no registration."""
+"""Find all prompt files in the folders, so that a new file needs no registration."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,20 +19,20 @@ def find_prompts(folders: Sequence[Path] = ()) -> dict[str, dict[int, Prompt]]:
         Task name -> version -> prompt.
 
     Raises:
-        WrongUse: A file is no prompt, or two files hold the same version of one task.
+        WrongUse: A file is not a prompt, or two files have the same version of a task.
     """
     found: dict[str, dict[int, Prompt]] = {}
     for path in [path for folder in (FOLDER, *folders) for path in sorted(folder.rglob("*.v*.md"))]:
         prompt = read_prompt(path)
         versions = found.setdefault(prompt.front.task, {})
         if prompt.front.version in versions:
-            raise unfit(path.name, "is there twice", "delete one, or give it the next version")
+            raise unfit(path.name, "exists twice", "delete one, or give it the next version")
         versions[prompt.front.version] = prompt
     return found
 
 
 def choose_prompt(task: str, version: int | None = None, folders: Sequence[Path] = ()) -> Prompt:
-    """Take a named version of a task's prompt, or the newest active one.
+    """Return a given version of a task's prompt, or the newest active one.
 
     Raises:
         WrongUse: There is no such prompt.
@@ -46,5 +46,7 @@ def choose_prompt(task: str, version: int | None = None, folders: Sequence[Path]
     wanted = f"{task}.v{version}.md" if version is not None else f"an active {task}.v*.md"
     there = ", ".join(prompt.name for prompt in versions.values()) or "none"
     raise unfit(
-        wanted, f"is not under prompts/ or plugins:; there: {there}", "write it, or name another version under tasks:"
+        wanted,
+        f"is not under prompts/ or plugins:; there are {there}",
+        "write it, or set another version under tasks:",
     )

@@ -1,14 +1,14 @@
-"""Notes: an item as NoteLLM's prompt shows it, and the two texts that a model learns to write about it.
+"""Notes: an item as shown in NoteLLM's prompt, and the two texts that a model learns to write about it.
 
 Paper:     Zhang et al. 2024, "NoteLLM: A Retrievable Large Language Model for Note Recommendation", section 3.
 Idea:      the prompt asks to compress a note into one word; the state in which the model would say that word is the
-           note's vector. What comes after the word, the category or some hashtags, teaches the word what to hold.
+           note's vector. The text after the word, the category or some hashtags, teaches the word what to capture.
 Formula:   <instruction><note>The compression word is:"[EMB]".<guidance><output>; the vector is the last layer's state
-           of the token before [EMB], and the note stands before all that differs between tasks.
+           of the token before [EMB], and the note comes before everything that differs between tasks.
 Consumes:  items: title, texts or knowledge, category fields.
-Produces:  one prompt a note, and (prompt, output) pairs to learn from.
+Produces:  one prompt per note, and (prompt, output) pairs to learn from.
 Cost:      no call.
-Relations: tuning/contrastive.py learns from them; an encoder that is no decoder takes the note as it is.
+Relations: tuning/contrastive.py learns from them; an encoder that is not a decoder uses the plain note.
 Example:   knowflow tune encoder --model models/Qwen3-0.6B --out encoders/notes
 """
 
@@ -25,13 +25,13 @@ from prompts.library import choose_prompt
 from prompts.prompt import Prompt
 
 TITLE_TOKENS, CONTENT_TOKENS = 20, 80
-"""Of a note, at most (section 4.1)."""
+"""Maximum tokens of a note's title and content (section 4.1)."""
 MARK = "\N{OBJECT REPLACEMENT CHARACTER}"
-"""Stands for the note while the text around it is rendered."""
+"""Placeholder for the note while the text around it is rendered."""
 
 
 class Tokenizer(Protocol):
-    """What is needed of a tokenizer."""
+    """The required methods of a tokenizer."""
 
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
         """Turn a text into token ids."""
@@ -63,10 +63,10 @@ def notes(
 
     Args:
         items: Rows of the items' table.
-        domain: How items are called and shown.
-        contents: Item -> text below the title, such as what a model knows about it; None: the title alone.
-        show_fields: Call an item by its description, `Heat (1995) [Crime, Drama]`; without, by its name, `Heat (1995)`,
-            so that a language model has something to find out.
+        domain: Provides the names and descriptions of items.
+        contents: Item -> text below the title, such as what a model knows about it; None: only the title.
+        show_fields: Use the description of an item, `Heat (1995) [Crime, Drama]`; otherwise its name, `Heat (1995)`, so
+            that a language model has something to infer.
     """
     call = domain.item_description if show_fields else domain.item_name
     known = contents or {}
@@ -75,19 +75,19 @@ def notes(
 
 @dataclass(frozen=True)
 class Wrapping:
-    """What stands around a note when a tuned language model encodes it; the encoders put it there themselves."""
+    """The prompt around a note for a tuned language model; encoders add it themselves."""
 
     before: str
     """The instruction."""
     after: str
-    """What leads to the compression word; a prompt is cut here, so that its last token gives the vector."""
+    """The text up to the compression word; the prompt ends here, so that its last token gives the vector."""
     title_tokens: int = TITLE_TOKENS
-    """Tokens of a note's first line that are shown."""
+    """Maximum tokens of a note's first line."""
     content_tokens: int = CONTENT_TOKENS
-    """Tokens of the lines below that are shown."""
+    """Maximum tokens of the lines below."""
 
     def wrap(self, note: str, tokenizer: Tokenizer) -> str:
-        """Cut a note to its lengths and put the prompt around it."""
+        """Truncate a note and put the prompt around it."""
         title, _, content = note.partition("\n")
         parts = _cut(title, self.title_tokens, tokenizer), _cut(content, self.content_tokens, tokenizer)
         return self.before + "\n".join(part for part in parts if part) + self.after
@@ -99,14 +99,14 @@ def _cut(text: str, longest: int, tokenizer: Tokenizer) -> str:
 
 
 def compression(domain: Domain) -> Wrapping:
-    """The wrapping for language models: the prompt note_embedding, in the words of a domain."""
+    """Return the wrapping for language models: the prompt note_embedding, in the words of a domain."""
     text = choose_prompt("note_embedding").render({"note": MARK}, domain)[0]["content"]
     before, after = text.split(MARK)
     return Wrapping(before, after)
 
 
 def encoder_wrapping(folder: Path) -> Wrapping | None:
-    """Read how a tuned encoder wants notes, from the knowflow_tuning.json in its folder; None = as they are."""
+    """Read the wrapping of a tuned encoder from the knowflow_tuning.json in its folder; None = plain notes."""
     file = folder / "knowflow_tuning.json"
     said = json.loads(file.read_text(encoding="utf-8")).get("wrapping") if file.is_file() else None
     return Wrapping(**said) if said else None
@@ -119,10 +119,10 @@ class Labels:
     category: str | None
     """Its main category: the first of the chosen field."""
     hashtags: tuple[str, ...]
-    """All its tags, of which some are drawn each time."""
+    """All its tags; some are drawn each time."""
 
     def hidden_from(self, note: str) -> "Labels":
-        """Those that a note does not show, for what it shows could be copied.
+        """Return the labels that a note does not show, because those it shows could be copied.
 
         Example:
             >>> Labels("Crime", ("Crime", "Drama")).hidden_from("A true crime")
@@ -135,14 +135,14 @@ class Labels:
 
 @dataclass(frozen=True)
 class Output:
-    """A text that is learnt, after a note and its compression word."""
+    """A text to learn, after a note and its compression word."""
 
     task: str
     """`category` or `hashtags`."""
     guidance: str
-    """What stands between the compression word and the output."""
+    """The text between the compression word and the output."""
     text: str
-    """The output, which alone is learnt."""
+    """The output; only this is learned."""
 
 
 @dataclass(frozen=True)
@@ -152,30 +152,30 @@ class Guides:
     domain: Domain
     """Its words."""
     field: str
-    """Name of the category field, as the prompt says it."""
+    """Name of the category field in the prompt."""
     hashtag_share: float = 0.4
     """Share of the notes that get the hashtag task; the others get the category (section 4.1)."""
 
     @cached_property
     def _prompts(self) -> tuple[Prompt, Prompt]:
-        return choose_prompt("note_category"), choose_prompt("note_hashtags")  # files are read, and draws are many
+        return choose_prompt("note_category"), choose_prompt("note_hashtags")  # reads files: cached
 
     def longest(self, task: str) -> int:
-        """Tokens of an output at most, as its prompt says: of `category` or `hashtags`."""
+        """Return the maximum tokens of an output, from its prompt: of `category` or `hashtags`."""
         return self._prompts[("category", "hashtags").index(task)].front.sampling["max_tokens"]
 
     def category(self, labels: Labels) -> Output:
-        """The category task of an item that has a category."""
+        """Return the category task of an item that has a category."""
         text = self._prompts[0].render({"field": self.field}, self.domain)[0]["content"]
         return Output("category", text, f" {labels.category}")
 
     def hashtags(self, labels: Labels, chance: random.Random) -> Output:
-        """The hashtag task: a number of tags drawn by chance, which the guidance names, in an order drawn by chance."""
+        """Return the hashtag task: a random number of tags, which the guidance states, in random order."""
         count = chance.randint(1, len(labels.hashtags))
         return self._hashtags(chance.sample(labels.hashtags, count))
 
     def all_hashtags(self, labels: Labels) -> Output:
-        """The hashtag task without chance: all tags of an item, in their own order."""
+        """Return the hashtag task without randomness: all tags of an item, in their own order."""
         return self._hashtags(labels.hashtags)
 
     def _hashtags(self, tags: Sequence[str]) -> Output:
@@ -185,16 +185,16 @@ class Guides:
     def draw(self, labels: Labels, note: str, chance: random.Random) -> Output | None:
         """Draw a task for a note and write its output.
 
-        Tags that the note itself shows are no hashtag task, for they could be copied. Where one task cannot be set, the
-        note gets none: the shares stay as they are.
+        Tags that the note itself shows are excluded, because they could be copied. If the drawn task is not possible,
+        the note gets none, so that the shares stay unchanged.
 
         Args:
-            labels: Of the item.
+            labels: Labels of the item.
             note: Its text.
-            chance: Where the draws come from.
+            chance: Random number generator.
 
         Returns:
-            None where the item lacks what the drawn task needs.
+            The task, or None if the item lacks what the drawn task needs.
         """
         hidden = labels.hidden_from(note)
         if chance.random() >= self.hashtag_share:
@@ -203,7 +203,7 @@ class Guides:
 
 
 def labels_of(items: Sequence[Mapping[str, object]], field: str) -> dict[str, Labels]:
-    """The labels of items: the first value of a category field, and all its values as tags.
+    """Return the labels of items: the first value of a category field, and all its values as tags.
 
     Args:
         items: Rows of the items' table.

@@ -1,4 +1,4 @@
-"""A prompt file: YAML front matter and Jinja2 text, one file a version."""
+"""A prompt file: YAML front matter and Jinja2 text, one file per version."""
 
 import hashlib
 import json
@@ -19,21 +19,21 @@ from prompts.domain import Domain
 from prompts.faults import unfit
 from prompts.schema import read_schema
 
-FORM = "prompts/kar/kar_item.v1.md shows the form"
+FORM = "see prompts/kar/kar_item.v1.md for an example"
 Message = dict[str, str]
 
 
 class FrontMatter(Frozen):
-    """What stands between the two `---` lines of a prompt file."""
+    """The front matter between the two `---` lines of a prompt file."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     task: str
     """Name of the technique the prompt belongs to."""
     version: int = Field(ge=1)
-    """Grows by one with every change of the text; old files stay, so that old answers keep their provenance."""
+    """Increases by one with every change of the text; old files stay, so that old answers keep their provenance."""
     status: Literal["active", "draft", "retired"]
-    """The newest active version is used unless knowflow.yaml names another."""
+    """The newest active version is used unless knowflow.yaml sets another."""
     answer_schema: dict[str, Any] = Field(alias="schema")
     """Form of the answer (`prompts/schema.py`): `{type: text}`, `{type: choice, choices: [...]}`, or an object."""
     sampling: dict[str, Any]
@@ -59,18 +59,18 @@ class Prompt:
 
     @property
     def name(self) -> str:
-        """Task and version, as in the file's name: `kar_item.v1`."""
+        """Return task and version, as in the file name: `kar_item.v1`."""
         return f"{self.front.task}.v{self.front.version}"
 
     @cached_property
     def digest(self) -> str:
-        """Hash of everything that shapes the messages and the answer; tells why a row changed."""
+        """Return the hash of everything that shapes the messages and the answer; shows why a row changed."""
         content = [self.parts, self.front.sampling, self.front.answer_schema]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @cached_property
     def variables(self) -> frozenset[str]:
-        """Names the text needs besides `domain`."""
+        """Return the names that the text uses besides `domain`."""
         environment = SandboxedEnvironment()
         names = set().union(*(meta.find_undeclared_variables(environment.parse(text)) for _, text in self.parts))
         return frozenset(names - {"domain"})
@@ -81,34 +81,34 @@ class Prompt:
         return tuple((role, environment.from_string(text)) for role, text in self.parts)
 
     def render(self, variables: Mapping[str, Any], domain: Domain) -> list[Message]:
-        """Fill the text with a row's variables.
+        """Render the text with a row's variables.
 
         Args:
-            variables: What the row shows; must hold every name of `self.variables`.
+            variables: The row's variables; must include every name in `self.variables`.
             domain: The words of the domain.
 
         Returns:
             Chat messages, `{"role": ..., "content": ...}` each.
 
         Raises:
-            WrongUse: The text needs a variable the row does not give.
+            WrongUse: The text uses a variable that the row does not provide.
         """
         try:
             return [{"role": role, "content": t.render(domain=domain, **variables)} for role, t in self._templates]
         except UndefinedError as error:
-            raise unfit(self.file, str(error), "give it in the task's Row(variables=...), or take it out") from None
+            raise unfit(self.file, str(error), "add it to the task's Row(variables=...), or remove it") from None
 
 
 def read_prompt(path: Path) -> Prompt:
     """Read and check one prompt file.
 
     Raises:
-        WrongUse: The file is no prompt: front matter, roles or Jinja2 text are wrong.
+        WrongUse: The file is not a prompt: front matter, roles or Jinja2 text are wrong.
     """
     return _parse(path.name, path.read_text(encoding="utf-8"))
 
 
-@lru_cache(maxsize=256)  # prompts are chosen often and parsing takes a millisecond; a changed file is another text
+@lru_cache(maxsize=256)  # prompts are chosen often and parsing takes a millisecond; a changed file has another text
 def _parse(name: str, text: str) -> Prompt:
     match = re.fullmatch(r"---\n(.*?)\n---\n(.*)", text, flags=re.DOTALL)
     if not match:
@@ -121,10 +121,10 @@ def _parse(name: str, text: str) -> Prompt:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'front matter'}: {e['msg']}" for e in error.errors())
         raise unfit(name, faults, FORM) from None
     if name != f"{front.task}.v{front.version}.md":
-        raise unfit(name, f"names task {front.task}, version {front.version} inside", "rename the file")
+        raise unfit(name, f"has task {front.task}, version {front.version} in its front matter", "rename the file")
     pieces = re.split(r"^# (system|user|assistant)\n", match[2], flags=re.MULTILINE)
     if pieces[0].strip() or len(pieces) < 3:
-        raise unfit(name, "its text must begin with a line `# user` or `# system`", FORM)
+        raise unfit(name, "its text must start with a line `# user` or `# system`", FORM)
     parts = tuple((pieces[i], pieces[i + 1].strip()) for i in range(1, len(pieces), 2))
     prompt = Prompt(file=name, front=front, parts=parts)
     try:

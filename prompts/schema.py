@@ -1,7 +1,7 @@
 """The declared form of an answer: plain text, one of some choices, a JSON object, or scores of candidates.
 
-A prompt file says it in its front matter, under `schema:`. The same declaration is part of the answer's key, tells the
-engine how to constrain generation, and checks what came back.
+A prompt file declares it in its front matter, under `schema:`. The declaration is part of the answer's key, tells the
+engine how to constrain generation, and is used to check the answer.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from base.frozen import Frozen
 def _each_once(words: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({word for word in words if words.count(word) > 1})
     if twice:
-        raise ValueError(f"{', '.join(twice)} stands twice")
+        raise ValueError(f"{', '.join(twice)} appears more than once")
     return words
 
 
@@ -25,14 +25,14 @@ Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AfterValidato
 
 
 class TextSchema(Frozen):
-    """Any text that is not empty."""
+    """Any non-empty text."""
 
     type: Literal["text"]
     """`text`."""
 
 
 class ChoiceSchema(Frozen):
-    """One of some words, such as Yes and No."""
+    """One of several words, such as Yes and No."""
 
     type: Literal["choice"]
     """`choice`."""
@@ -41,44 +41,44 @@ class ChoiceSchema(Frozen):
 
 
 class ScoresSchema(Frozen):
-    """How likely the model finds each of some candidates: their log-probabilities as answers, not a text."""
+    """The log-probabilities of some candidates as answers, instead of a text."""
 
     type: Literal["scores"]
     """`scores`."""
     candidates: Words = Field(min_length=1)
-    """The candidates, word for word as the model would have to write them."""
+    """The candidates, exactly as the model would have to write them."""
 
 
 class FieldSchema(Frozen):
     """One field of an object."""
 
     type: Literal["text", "number", "integer", "boolean", "list", "choice"]
-    """What it holds; `list` is a list of texts."""
+    """Its type; `list` is a list of texts."""
     choices: Words | None = None
     """For `choice`: the words."""
     minimum: float | None = None
-    """For numbers: the smallest that is allowed."""
+    """For numbers: the smallest allowed value."""
     maximum: float | None = None
-    """For numbers: the largest that is allowed."""
+    """For numbers: the largest allowed value."""
     max_items: int | None = Field(default=None, ge=0)
-    """For `list`: how many items at most."""
+    """For `list`: the maximum number of items."""
     max_length: int | None = Field(default=None, ge=0)
-    """For `text`, and each item of a `list`: how many characters at most."""
+    """For `text`, and each item of a `list`: the maximum number of characters."""
 
     @model_validator(mode="after")
     def _bounds_of_its_type(self) -> "FieldSchema":
         given = [name for name in BOUNDS if getattr(self, name) is not None]
         wrong = [name for name in given if self.type not in BOUNDS[name]]
         if wrong:
-            raise ValueError(f"{', '.join(wrong)} is no bound of a {self.type}; it is one of {_types(wrong[0])}")
+            raise ValueError(f"{', '.join(wrong)} is not allowed for {self.type}, only for {_types(wrong[0])}")
         if self.type == "choice" and not self.choices:
-            raise ValueError("a choice needs its words, under choices")
+            raise ValueError("a choice needs `choices`")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
         return self
 
     def annotation(self) -> Any:
-        """The same as a Python type with its bounds."""
+        """Return the form as a Python type with its bounds."""
         text = Annotated[str, Field(max_length=self.max_length)]
         number = Field(ge=self.minimum, le=self.maximum, allow_inf_nan=False)
         least, most = self.minimum, self.maximum
@@ -118,8 +118,8 @@ class ObjectSchema(Frozen):
     """Field name -> form."""
 
     def model(self) -> type[BaseModel]:  # pyright: ignore[reportInvalidTypeForm]
-        """The form as a pydantic model, which checks answers strictly; dump it by alias."""
-        # By alias, for a field may be called anything: `copy`, `_id`, `model_config`, `box office`.
+        """Return the form as a pydantic model, which checks answers strictly; dump it by alias."""
+        # By alias, because a field may have any name: `copy`, `_id`, `model_config`, `box office`.
         fields: dict[str, Any] = {
             f"field_{place}": (field.annotation(), Field(alias=name, title=name))
             for place, (name, field) in enumerate(self.fields.items())
@@ -127,7 +127,7 @@ class ObjectSchema(Frozen):
         return create_model("Answer", __config__=ConfigDict(strict=True, extra="forbid"), **fields)
 
     def json_schema(self) -> dict[str, Any]:
-        """The form as JSON schema, for engines that constrain generation by it."""
+        """Return the form as JSON schema, for engines that constrain generation by it."""
         return self.model().model_json_schema()
 
 
@@ -136,13 +136,13 @@ _FORMS: TypeAdapter[AnswerSchema] = TypeAdapter(Annotated[AnswerSchema, Field(di
 
 
 def read_schema(declared: Mapping[str, Any]) -> AnswerSchema:
-    """Read a declaration.
+    """Parse a declaration.
 
     Args:
-        declared: What stands under `schema:` in a prompt file.
+        declared: The content of `schema:` in a prompt file.
 
     Raises:
-        pydantic.ValidationError: It is no form that this version knows.
+        pydantic.ValidationError: It is not a form that this version supports.
 
     Example:
         >>> read_schema({"type": "choice", "choices": ["Yes", "No"]}).choices

@@ -52,7 +52,7 @@ def test_a_tuning_says_what_was_learnt_what_came_of_it_and_how_to_use_it(tune, p
     # 20 users with 8 training events each, the first without a history: 140, half of them 70, and 64 instructions.
     assert [line.split() for line in lines[2:4]] == [["recommendation", "64", "140"], ["instructions", "64", "64"]]
     assert lines[4].startswith(
-        f"{found['learnt']['tokens']:,} tokens, of them {found['learnt']['answer_tokens']:,} of answers"
+        f"{found['learnt']['tokens']:,} tokens, {found['learnt']['answer_tokens']:,} of them in answers"
     )
     assert lines[5].startswith("10 held-out rows: loss of the true answer ")
     assert found["held_out"]["after"]["loss"] < found["held_out"]["before"]["loss"]

@@ -135,7 +135,7 @@ def test_what_a_row_shows_is_never_read_as_a_template(text):
         ("toy.v1.md", GOOD.replace("status: active", "status: maybe"), "status"),
         ("toy.v1.md", GOOD.replace("schema: {type: text}\n", ""), "schema"),
         ("toy.v2.md", GOOD, "rename the file"),
-        ("toy.v1.md", GOOD.replace("# user\n", ""), "must begin with a line"),
+        ("toy.v1.md", GOOD.replace("# user\n", ""), "must start with a line"),
         ("toy.v1.md", GOOD.replace("{{ word }}", "{{ word"), "does not parse"),
     ],
 )
@@ -172,7 +172,7 @@ def test_the_newest_active_version_is_chosen_unless_another_is_named(tmp_path):
     assert choose_prompt("toy", folders=[tmp_path]).name == "toy.v2"
     assert choose_prompt("toy", 3, [tmp_path]).name == "toy.v3"
     with pytest.raises(
-        WrongUse, match=r"toy\.v9\.md: is not under prompts/ or plugins:; there: toy\.v1, toy\.v2, toy\.v3"
+        WrongUse, match=r"toy\.v9\.md: is not under prompts/ or plugins:; there are toy\.v1, toy\.v2, toy\.v3"
     ):
         choose_prompt("toy", 9, [tmp_path])
 

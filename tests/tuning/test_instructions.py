@@ -118,7 +118,7 @@ def test_a_query_cannot_close_its_own_tag():
             "no rewrite passes both filters\n  lower --min-relevance",
         ),
         (KEPT, None, FOUND, "no rewrite that passes both filters has a thought\n  add --thought-share 0"),
-        (KEPT, "A thought.", FOUND.clear(), "what users found with a query\n  add --title-share 0"),
+        (KEPT, "A thought.", FOUND.clear(), "what users found with queries\n  add --title-share 0"),
     ],
 )
 def test_a_kind_without_rows_is_told_with_what_fixes_it(kept, thought, found, what):
