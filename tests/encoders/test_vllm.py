@@ -128,7 +128,7 @@ def put_into_a_template(folder):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda folder: (folder / "modules.json").unlink(), "holds no modules.json of sentence-transformers"),
+        (lambda folder: (folder / "modules.json").unlink(), "has no modules.json of sentence-transformers"),
         (pool_by_maximum, "pools by max; vLLM supports mean, cls, lasttoken"),
         (add_a_module, "has a module LSTM; vLLM runs Transformer, Pooling, Dense, Normalize"),
         (put_into_a_template, "puts every text into a chat template"),
