@@ -115,6 +115,7 @@ def _findings(
         "found": found,
         "left_out": left_out,
         "fill_in": fill_in,
+        "preview": f"knowflow preview kar_item --config {shlex.quote(str(target))}",
         "next": f"knowflow plan --config {shlex.quote(str(target))}",
     }
 
@@ -127,6 +128,7 @@ def _print(findings: Mapping[str, Any]) -> None:
     # Not by `say`, which would break long paths into lines of 80 characters.
     lines = [f"wrote {findings['config']}; domain {findings['domain']['name']}: {findings['domain']['why']}"]
     lines += [f"fill in {one['field']}: {one['what']}" for one in findings["fill_in"]]
+    lines.append(f"see a prompt before anything is paid for: {findings['preview']}")
     sys.stderr.write("\n".join([*lines, f"next: {findings['next']}"]) + "\n")
 
 

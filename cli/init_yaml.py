@@ -16,8 +16,10 @@ from feature_store.gates import GatesConfig
 from llm_tasks.pipeline.budget import Prices
 from sources.config import OWN_NAMES, HistoryConfig, SplitConfig
 from sources.guess import Guess, TableGuess
-from sources.look import Column
+from sources.look import LOOKED_AT, Column
 
+FEW_EVENTS = 10
+"""With fewer events a user on average, 10% of a user's log is less than one event."""
 FILL_IN = "FILL_IN"
 """Written where no column fits; `knowflow plan` then reports that there is no such column, and which there are."""
 OPTIONAL = {("queries", "user"), ("queries", "item"), ("queries", "time")}
@@ -26,9 +28,17 @@ DOMAIN_WORDS = (
     ("films", r"(movie|film|imdb|tmdb).*", "a column name refers to films"),
     ("books", r"books?.*|.*isbn.*", "a column name refers to books"),
     ("news", r"headline|news.*", "a column name refers to news"),
+    ("games", r"games?.*|steam.*|.*playtime.*", "a column name refers to games"),
+    ("music", r"(track|song|artist|album|band|lyrics).*", "a column name refers to music"),
+    ("recipes", r"(recipe|ingredient|cuisine).*", "a column name refers to recipes"),
+    ("places", r"(business|restaurant|hotel|venue|poi).*", "a column name refers to places"),
+    ("courses", r"(course|lecture|mooc).*", "a column name refers to courses"),
+    ("jobs", r"(job|vacancy|salary|employer).*", "a column name refers to jobs"),
+    ("products", r"(product|asin|parentasin|sku|stockcode|brand).*", "a column name refers to products"),
     ("books", r".*authors?", "items have an author"),
     ("news", r"abstract", "items have an abstract"),
 )
+"""Domain, pattern of a column's name, and the reason to give; the first that fits is proposed."""
 DOMAIN_FIELDS = {"films": ("year", "genres"), "books": ("year", "genres", "author"), "news": ("category", "abstract")}
 """The fields that the texts in prompts/domains/ use."""
 FIELD_COLUMNS = {
@@ -70,8 +80,9 @@ def propose_domain(items: TableGuess) -> tuple[str, str]:
             return name, why
     names = set(field_names(items, "films").values())
     if {"genres", "year"} <= names:
-        return "films", "items have genres and a year"
-    return "generic", "no column name refers to films, books or news"
+        return "generic", "genres and a year fit films, games, music and books: set domain: to one of them if it is"
+    known = ", ".join(sorted({name for name, *_ in DOMAIN_WORDS}))
+    return "generic", f"no column name refers to one of the other domains ({known})"
 
 
 def field_names(table: TableGuess, domain: str) -> dict[str, str]:
@@ -129,13 +140,26 @@ def render(tables: Sequence[TableGuess], domain: tuple[str, str], liked: Line | 
         **sections,
         domain=Line("domain", domain[0], f"proposed: {domain[1]}"),
         liked=liked,
-        split=_defaults(SplitConfig),
+        split=split_lines(tables[0]),
         history=_defaults(HistoryConfig),
         engine=[line for line in _defaults(EngineConfig) if line.name in ("name", "model")],
         gates=_defaults(GatesConfig),
         train=_defaults(TrainConfig),
         prices=_defaults(Prices),
     )
+
+
+def split_lines(events: TableGuess) -> list[Line]:
+    """Propose how to split: by time where most users have too few events to be cut into three parts each."""
+    lines = _defaults(SplitConfig)
+    (user,) = events.of("user")
+    column = events.look.column(user.column) if user.column else None
+    if column is None or column.rows >= LOOKED_AT or len(column.filled) >= FEW_EVENTS * max(column.distinct, 1):
+        return lines
+    why = (
+        f"proposed: {len(column.filled) / max(column.distinct, 1):.1f} events a user are too few to cut each user's log"
+    )
+    return [Line("by", "global_time", why) if line.name == "by" else line for line in lines]
 
 
 def _section(table: TableGuess, domain: str, folder: Path) -> dict[str, Any]:

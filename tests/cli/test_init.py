@@ -14,7 +14,7 @@ from app.config import load_config
 from app.workplace import plan
 from cli.errors import WRONG_INPUT, describe
 from cli.init import init
-from cli.init_yaml import field_names, propose_domain, yaml_value
+from cli.init_yaml import field_names, propose_domain, split_lines, yaml_value
 from ctr.config import TrainConfig
 from engines.choose import build_engine
 from feature_store.gates import GatesConfig
@@ -91,7 +91,11 @@ def test_everything_that_is_not_guessed_is_a_default_and_explained(tmp_path, fil
 
     path = tmp_path / "shop" / "knowflow.yaml"
     config, text = load_config(path), path.read_text()
-    assert (config.source.split, config.gates, config.prices) == (SplitConfig(), GatesConfig(), Prices())
+    assert (config.source.split, config.gates, config.prices) == (
+        SplitConfig(by="global_time"),
+        GatesConfig(),
+        Prices(),
+    )
     assert "train" not in yaml.safe_load(text)
     opened = yaml.safe_load(re.sub("^# ?(train:|  )", r"\1", text[text.index("# train:") :], flags=re.MULTILINE))
     assert TrainConfig.model_validate(opened["train"]) == TrainConfig()
@@ -236,12 +240,21 @@ def test_what_was_not_found_is_marked_and_plan_names_it(tmp_path, films, plain_k
     ("columns", "domain"),
     [
         (["movieId", "title"], "films"),
-        (["id", "title", "genres", "year"], "films"),
+        (["id", "title", "genres", "year"], "generic"),  # films, games, music and books have both
+        (["id", "app_name", "genres", "publisher", "price", "release_year"], "generic"),
+        (["id", "game_title", "genres"], "games"),
+        (["track_id", "title"], "music"),
+        (["recipe_id", "name"], "recipes"),
+        (["business_id", "name"], "places"),
+        (["course_id", "title"], "courses"),
+        (["job_id", "title"], "jobs"),
+        (["StockCode", "Description"], "products"),
         (["id", "title", "author", "genres", "year"], "books"),
         (["ISBN", "Book-Title"], "books"),
         (["id", "headline"], "news"),
         (["id", "title", "abstract"], "news"),
-        (["id", "title", "brand", "price"], "generic"),
+        (["id", "title", "brand", "price"], "products"),
+        (["id", "title", "colour", "price"], "generic"),
         (["id", "title", "facebook"], "generic"),
     ],
 )
@@ -302,3 +315,18 @@ def test_columns_of_any_name_make_a_file_that_reads_them(tmp_path_factory, names
     used = {*source.items.texts.values(), *source.items.categories.values(), source.items.title, source.items.id}
     assert used <= set(columns)
     assert len(load(source, folder).items) == 2
+
+
+@pytest.mark.parametrize(("events", "by"), [(3, "global_time"), (12, "user_position")])
+def test_a_log_of_few_events_a_user_is_proposed_to_be_split_by_time(tmp_path, events, by):
+    rows = [(f"u{user}", f"i{event}", 1_600_000_000 + 60 * event) for user in range(9) for event in range(events)]
+    pl.DataFrame(rows, schema=["user", "item", "time"], orient="row").write_csv(tmp_path / "events.csv")
+    pl.DataFrame({"item": [f"i{n}" for n in range(events)], "title": [f"Thing {n}" for n in range(events)]}).write_csv(
+        tmp_path / "items.csv"
+    )
+    tables = guess_tables(look(tmp_path / "events.csv"), look(tmp_path / "items.csv"))
+
+    (line,) = [line for line in split_lines(tables[0]) if line.name == "by"]
+
+    assert line.value == by
+    assert ("3.0 events a user are too few" in line.comment) == (by == "global_time")
