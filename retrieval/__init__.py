@@ -1,1 +1,1 @@
-"""Everything that searches: full text, fusion, relevance, similar items, served rewrites, pools of examples."""
+"""Search: full text, fusion, relevance, similar items, served rewrites, pools of examples."""

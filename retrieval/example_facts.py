@@ -1,25 +1,26 @@
-"""What is reported of retrieved examples: how many lack some, how near and how old they are, and how many are right."""
+"""Measure retrieved examples: shortage, similarity, age, and recall against brute force."""
 
 import numpy as np
 
 from retrieval.examples import Encodings, ExamplePool, ExampleRule, Retrieved, Situations, allowed
 
 LOOKED_AT = 200
-"""Samples on which recall is measured, evenly over all."""
+"""Samples on which recall is measured, spread evenly over all."""
 DAY = np.timedelta64(1, "D")
 EQUAL = 1e-5
-"""Similarities that differ by less are equal: which of two such examples is found is rounding."""
+"""Similarities that differ by less are equal: rounding decides which of two such examples is found."""
 
 Facts = dict[str, float | None]
 
 
 def example_facts(found: Retrieved, pool: ExamplePool, asked: Situations, rule: ExampleRule) -> Facts:
-    """Sum up what all samples are shown.
+    """Summarise the examples shown to all samples.
 
     Returns:
-        `examples`: size of the pool; `k`: examples shown to a sample; `shortage_share`: share of samples that are shown
-        fewer than k / 2 of a label, a learned stand-in instead; `similarity_mean` and `days_back_median` over what is
-        shown, None where nothing is; `recall`: share of the k / 2 nearest of a label, by brute force, that are shown.
+        `examples`: size of the pool; `k`: examples per sample; `shortage_share`: share of samples with fewer than k / 2
+        examples of a label, where a learned stand-in fills the gap; `similarity_mean` and `days_back_median` over the
+        shown examples, None if there are none; `recall`: share of the k / 2 nearest of a label, by brute force, that
+        are shown.
     """
     there = found.chosen >= 0
     shown = found.chosen[there]
@@ -35,9 +36,9 @@ def example_facts(found: Retrieved, pool: ExamplePool, asked: Situations, rule: 
 
 
 def recall(found: Retrieved, pool: ExamplePool, asked: Situations, rule: ExampleRule) -> float | None:
-    """Share of the truly nearest examples that are shown; None where none can be shown.
+    """Return the share of the truly nearest examples that are shown; None where none can be shown.
 
-    The truth comes from double precision, one sample at a time, by a full sort.
+    The reference is computed in double precision, one sample at a time, by a full sort.
     """
     examples = [_encode(example, pool.situations.encoded) for example in range(len(pool.label))]
     right = wanted = 0

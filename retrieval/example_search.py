@@ -1,4 +1,4 @@
-"""The examples of a release, searched for a single sample: the same encodings, guards and order as in training."""
+"""Search the examples of a release for a single sample, with the same encodings, guards and order as in training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from sources.events import histories
 from sources.tables import event_of
 
 TASK, ITEMS = "cot_examples", ("item_facts", "dense")
-"""Whose reasonings are the examples, and whose vectors encode items."""
+"""The technique whose reasonings are the examples, and the one whose vectors encode items."""
 EVENT = ["user", "item", "time"]
 
 
@@ -25,35 +25,35 @@ class ShownExamples:
     """The examples of one sample."""
 
     examples: tuple[Mapping[str, Any], ...]
-    """user, item, time, label (0 or 1), text (the reasoning) and similarity of each: the liked ones first, then the
-    others, the most similar of each first."""
+    """user, item, time, label (0 or 1), text (the reasoning) and similarity of each: liked ones first, then the
+    others, each by falling similarity."""
     lacking: int
-    """How many of the examples asked for the guards left none for; 0 when there were enough of both labels."""
+    """Number of requested examples that the guards left none for; 0 if there were enough of both labels."""
 
 
 @dataclass(frozen=True)
 class ExampleSearch:
-    """A pool of examples with what it takes to encode a sample."""
+    """A pool of examples and everything needed to encode a sample."""
 
     examples: pl.DataFrame
     """user, item, time, label (0 or 1) and text, in the order of the pool."""
     pool: ExamplePool
-    """The same, as it is searched."""
+    """The same examples in searchable form."""
     events: pl.DataFrame
     """user, item, time of all events, sorted by time."""
     users: Mapping[str, int]
-    """User id -> code, of all that have events."""
+    """User id -> code, for all users with events."""
     items: Knowledge
     """Vectors of items."""
 
     def examples_of(self, user: str, item: str, time: datetime, rule: ExampleRule = STRICT) -> ShownExamples:
-        """Find the examples that a user, an item and a moment would be shown.
+        """Find the examples for a user, an item and a moment.
 
         Args:
             user: Id of a user; one without events has no history.
             item: Id of an item.
-            time: The moment, with its zone.
-            rule: How many, and under which guards.
+            time: The moment, with a time zone.
+            rule: Number of examples, and guards.
 
         Raises:
             ValueError: The number of examples is odd.
@@ -76,12 +76,12 @@ def open_examples(store: Store, release: Release, events: pl.DataFrame) -> Examp
 
     Args:
         store: The store.
-        release: The release; what came later is not seen.
-        events: user, item, time, label and part, sorted by time, as the dataset has them; rows about events that do
-            not train are left out.
+        release: The release; later rows are ignored.
+        events: user, item, time, label and part of the dataset's events, sorted by time; examples about events outside
+            the training part are left out.
 
     Raises:
-        NoRelease: The release holds no vectors of items, or no examples.
+        NoRelease: The release has no vectors of items, or no examples.
     """
     if not any(name.task == TASK for name in release.vectors):
         raise NoRelease(f"{release.name}: holds no {TASK}\n  ask for some: knowflow refresh --task {TASK}")
@@ -108,7 +108,7 @@ def open_examples(store: Store, release: Release, events: pl.DataFrame) -> Examp
 
 
 def _encode(items: Knowledge, item: np.ndarray, past: np.ndarray, time: np.ndarray) -> Encodings:
-    """Encode n samples by what was known, strictly before each: [n] ids, [n, H] ids ("" = none), [n] times."""
+    """Encode n samples by the vectors known strictly before each: [n] ids, [n, H] ids ("" = none), [n] times."""
     names = {name: code for code, name in enumerate(dict.fromkeys(items.entities.tolist()))}
     codes = np.array([names[name] for name in items.entities.tolist()], dtype=np.int64)
 

@@ -1,12 +1,12 @@
-"""Examples: which of a pool each sample is shown, half of them liked and half not.
+"""Choose examples for each sample from a pool, half of them liked and half not.
 
 Paper:     Sun et al. 2024, "Large Language Models Enhanced Collaborative Filtering" (LLM-CF, arXiv 2403.17688).
 Formula:   similarity(a, b) = (<h_a, h_b> + <i_a, i_b>) / 2;   i = vector of the item, h = mean of the vectors of the
            newest 12 strictly earlier events, both of length one (zero where there is none);
-           shown: the K / 2 nearest liked and the K / 2 nearest disliked examples that the guards allow.
-Guards:    an example is strictly earlier than the sample. The published rule asks that only of the sample's own user;
-           then a sample learns what others did after it. Both rule out the sample itself.
-Relations: `ctr/examples.py` asks for all samples of a training run at once, `example_search.py` for a single one.
+           chosen: the K / 2 nearest liked and the K / 2 nearest disliked examples that the guards allow.
+Guards:    an example is strictly earlier than the sample. The published rule requires this only of the sample's own
+           user; then a sample sees what others did after it. Both exclude the sample itself.
+Relations: `ctr/examples.py` searches for all samples of a training run at once, `example_search.py` for a single one.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from torch import Tensor
 from torch.nn import functional
 
 RECENT = 12
-"""Events of a history that its vector is the mean of, the newest ones."""
+"""Newest events of a history whose mean is its vector."""
 BLOCK = 2_048
-"""Samples compared with the whole pool at a time: with 12 events of 384 numbers each, 38 MB."""
+"""Samples compared with the whole pool at a time; 38 MB for 12 events of 384 numbers each."""
 SEED = 0
-"""Of examples drawn by chance."""
+"""Seed of examples drawn at random."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class ExampleRule:
     count: int = 4
     """Examples shown to each sample, K, even: half liked, half not."""
     strict: bool = True
-    """Only examples strictly earlier than the sample; otherwise that is asked of the sample's own user alone."""
+    """Allow only examples strictly earlier than the sample; if False, require this only of the sample's own user."""
     by_chance: bool = False
-    """Draw them at random, under the same guards, instead of by similarity: a control."""
+    """Draw examples at random, under the same guards, instead of by similarity: a control."""
 
 
 STRICT = ExampleRule()
-"""What is done unless something else is said."""
+"""The default rule."""
 
 
 @dataclass(frozen=True)
@@ -46,26 +46,26 @@ class Encodings:
     """Vectors by which samples are compared: the item's, and the mean of the history's."""
 
     table: Tensor
-    """[V + 1, d]: vectors of items, of length one; the last one is zeros, for what is not known."""
+    """[V + 1, d]: vectors of items, of length one; the last one is zeros, for unknown items."""
     item: np.ndarray
     """[N] int64: each sample's item in the table."""
     history: np.ndarray
-    """[N, H] int64: the same of the newest events of its history, 12 at most."""
+    """[N, H] int64: the same for the newest events of its history, 12 at most."""
 
     def of(self, rows: np.ndarray) -> Tensor:
-        """Vectors whose inner products are similarities: [B] samples -> [B, 2d]."""
+        """Return vectors whose inner products are similarities: [B] samples -> [B, 2d]."""
         item, past = torch.from_numpy(self.item[rows]), torch.from_numpy(self.history[rows])
         total = functional.embedding_bag(past, self.table, mode="sum")  # [B, d], along the mean
         return torch.cat([functional.normalize(total, dim=1), self.table[item]], dim=1) * 0.5**0.5
 
 
 def encodings(vectors: np.ndarray, item: np.ndarray, history: np.ndarray) -> Encodings:
-    """Bring vectors to length one, and let what is not known be zeros.
+    """Normalise vectors to length one; unknown items get zeros.
 
     Args:
         vectors: [V, d] float32, of items.
-        item: [N] int64: the vector of each sample's item, as it was known to the sample; -1 = none.
-        history: [N, H] int64: the same of the newest events of its history; -1 = none.
+        item: [N] int64: index of the vector of each sample's item, as known at the sample's time; -1 = none.
+        history: [N, H] int64: the same for the newest events of its history; -1 = none.
     """
     unit = functional.normalize(torch.from_numpy(vectors), dim=1)
     table = torch.cat([unit, torch.zeros(1, unit.shape[1])])
@@ -74,7 +74,7 @@ def encodings(vectors: np.ndarray, item: np.ndarray, history: np.ndarray) -> Enc
 
 @dataclass(frozen=True)
 class Situations:
-    """What retrieval looks at of N samples; of no label."""
+    """The data of N samples that retrieval uses; no label."""
 
     user: np.ndarray
     """[N] int64: codes of the users, -1 for one without events."""
@@ -84,58 +84,58 @@ class Situations:
     """The vectors."""
 
     def at(self, rows: np.ndarray) -> "Situations":
-        """Some of them: [M] samples."""
+        """Return a subset: [M] samples."""
         encoded = replace(self.encoded, item=self.encoded.item[rows], history=self.encoded.history[rows])
         return Situations(self.user[rows], self.time[rows], encoded)
 
 
 @dataclass(frozen=True)
 class ExamplePool:
-    """The examples there are, M of them."""
+    """The M available examples."""
 
     situations: Situations
-    """What they are compared by."""
+    """Their data for comparison."""
     label: np.ndarray
     """[M] float32, 0 or 1."""
     seen_until: np.datetime64 | None = None
-    """The newest event that the model of their texts or the encoder of their vectors was tuned on; None for those that
-    know none."""
+    """The newest event that the model of their texts or the encoder of their vectors was tuned on; None if neither was
+    tuned on events."""
 
 
 @dataclass(frozen=True)
 class Retrieved:
-    """What each of N samples is shown."""
+    """The examples chosen for each of N samples."""
 
     chosen: np.ndarray
-    """[N, K] int64: index into the pool, the nearest last; -1, before all others, where the guards left too few."""
+    """[N, K] int64: index into the pool, the nearest last; -1, at the front, where the guards left too few."""
     similarity: np.ndarray
     """[N, K] float32: similarity of sample and example, 0 where there is none."""
 
 
 def allowed(pool: ExamplePool, asked: Situations, rows: np.ndarray, strict: bool) -> np.ndarray:
-    """Which examples the guards let each sample see: [B] samples -> [B, M] bool."""
+    """Return which examples the guards allow for each sample: [B] samples -> [B, M] bool."""
     earlier = pool.situations.time < asked.time[rows, None]
     seen = earlier if strict else earlier | (pool.situations.user != asked.user[rows, None])
-    # What was tuned on events gives them away: earlier samples are shown none.
+    # A model tuned on events leaks them: samples before its newest event get no examples.
     return seen if pool.seen_until is None else seen & (pool.seen_until < asked.time[rows, None])
 
 
 def retrieve(pool: ExamplePool, asked: Situations, rule: ExampleRule = STRICT) -> Retrieved:
-    """Choose the examples of every sample, by exact comparison with the whole pool.
+    """Choose the examples of every sample by exact comparison with the whole pool.
 
     Args:
         pool: The examples.
         asked: The samples.
-        rule: How many, and under which guards.
+        rule: Number of examples, and guards.
 
     Returns:
-        What each sample is shown. Of equally near examples the first of the pool is taken.
+        The examples of each sample. Of equally near ones, the first in the pool is taken.
 
     Raises:
         ValueError: The number of examples is odd.
     """
     if rule.count < 2 or rule.count % 2:
-        raise ValueError(f"{rule.count} examples cannot be half liked and half not: take an even number")
+        raise ValueError(f"{rule.count} examples cannot be half liked and half not: use an even number")
     chosen = np.full((len(asked.time), rule.count), -1, dtype=np.int64)
     similarity = np.zeros(chosen.shape, dtype=np.float32)
     if len(pool.label) == 0:
@@ -164,11 +164,11 @@ def _chances(near: Tensor, rows: np.ndarray) -> Tensor:
 
 
 def _highest(rank: Tensor, side: Tensor, number: int) -> Tensor:
-    """The highest of some columns, the first of equal ones: [B, M], [S] -> [B, number] columns, -1 = none is left."""
+    """Return the highest of some columns, the first of equal ones: [B, M], [S] -> [B, number] columns, -1 = none."""
     left = rank[:, side].clone()  # [B, S]
     found = torch.full((len(rank), number), -1)
     for place in range(min(number, len(side))):
-        best = left.argmax(dim=1, keepdim=True)  # the first of equal ones, says torch
+        best = left.argmax(dim=1, keepdim=True)  # torch returns the first of equal ones
         there = left.gather(1, best) > -torch.inf
         found[:, place] = torch.where(there, side[best], -1).squeeze(1)
         left.scatter_(1, best, -torch.inf)
@@ -176,5 +176,5 @@ def _highest(rank: Tensor, side: Tensor, number: int) -> Tensor:
 
 
 def _look_up(values: Tensor, columns: Tensor, otherwise: float) -> Tensor:
-    """Values at columns, and something else where the column is -1: [B, M], [B, K] -> [B, K]."""
+    """Return the values at columns, or `otherwise` where the column is -1: [B, M], [B, K] -> [B, K]."""
     return torch.where(columns >= 0, values.gather(1, columns.clamp(min=0)), otherwise)

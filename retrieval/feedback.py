@@ -1,15 +1,15 @@
-"""Offline feedback about a rewrite: relevance, increment and hitrate, as BEQUE rewards them.
+"""Offline feedback about a rewrite: relevance, increment and hitrate, the rewards of BEQUE.
 
-Source: Peng et al. 2024 (arXiv 2311.03758), section 4.3. Z_x, Z_y: what a search finds for query x and for its rewrite
-y; Rel(Z): the documents z of Z with f(x, z) above the threshold, f always asked with the query, never with the rewrite;
+Source: Peng et al. 2024 (arXiv 2311.03758), section 4.3. Z_x, Z_y: the results of query x and of its rewrite y;
+Rel(Z): the documents z of Z with f(x, z) above the threshold, where f always gets the query, never the rewrite;
 E: the items that users engaged with for the query.
 
     relevance(y) = |Rel(Z_y)| / |Z_y|
     increment(y) = |Rel(Z_x u Z_y) \\ Rel(Z_x)| / max(1, |Rel(Z_x)|)
     hitrate(y)   = |E n (Z_x u Z_y)| / |Rel(E)|
 
-The published increment is ambiguous: this is the added share. The published hitrate counts all engaged items above and
-only the relevant ones below the line, so it can exceed 1 where f misses what users engaged with.
+The published increment is ambiguous: this is the added share. The published hitrate counts all engaged items in the
+numerator and only the relevant ones in the denominator, so it can exceed 1 where f misses engaged items.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,14 +20,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Feedback:
-    """What the search says about one rewrite, or arrays of the same for many."""
+    """The measures of one rewrite, or arrays of them for many."""
 
     relevance: float | np.ndarray
-    """Share of what the rewrite finds that is relevant; 0 when it finds nothing."""
+    """Share of the rewrite's results that are relevant; 0 if it finds nothing."""
     increment: float | np.ndarray
-    """Relevant documents that only the rewrite finds, over those that the query finds (over 1 when it finds none)."""
+    """Relevant documents that only the rewrite finds, over those that the query finds (over 1 if it finds none)."""
     hitrate: float | np.ndarray
-    """Engaged documents found by either, over engaged documents that f calls relevant; NaN when there are none."""
+    """Engaged documents found by either, over engaged documents that f calls relevant; NaN if there are none."""
 
 
 def feedback(
@@ -36,10 +36,10 @@ def feedback(
     """Judge one rewrite.
 
     Args:
-        original: [k] places Z_x, -1 = none.
-        rewritten: [k] places Z_y, -1 = none.
-        relevant: Places that are relevant to the query; at least all such of Z_x, Z_y and E.
-        engaged: Places E.
+        original: [k] positions Z_x, -1 = none.
+        rewritten: [k] positions Z_y, -1 = none.
+        relevant: Positions that are relevant to the query; at least all such of Z_x, Z_y and E.
+        engaged: Positions E.
 
     Example:
         >>> feedback(np.array([1, 2]), np.array([2, 3, 4, -1]), relevant={1, 3, 9}, engaged={3, 9})
@@ -64,13 +64,13 @@ def feedback_of_all(
     """Judge n rewrites of each of Q queries.
 
     Args:
-        original: [Q, k] places.
-        rewritten: [Q, n, k'] places.
-        relevant: [Q] arrays of places, see `feedback`.
-        engaged: [Q] arrays of places.
+        original: [Q, k] positions.
+        rewritten: [Q, n, k'] positions.
+        relevant: [Q] arrays of positions, see `feedback`.
+        engaged: [Q] arrays of positions.
 
     Returns:
-        Feedback of arrays [Q, n] float64.
+        Feedback with arrays [Q, n] float64.
     """
     relevant_x, engaged_x = member(original, relevant), member(original, engaged)  # [Q, k]
     known = member(rewritten, list(original))  # [Q, n, k']: in Z_x as well
@@ -84,18 +84,18 @@ def feedback_of_all(
 
 
 def member(places: np.ndarray, sets: Sequence[np.ndarray]) -> np.ndarray:
-    """Say which places are in the set of their query.
+    """Return which positions are in the set of their query.
 
     Args:
-        places: [Q, ...] places, -1 = none, which is in no set.
-        sets: [Q] arrays of places; -1 in them is passed over.
+        places: [Q, ...] positions, -1 = none, which is in no set.
+        sets: [Q] arrays of positions; -1 is ignored.
 
     Returns:
         Bools of the same shape as `places`.
     """
     flat = np.concatenate([np.asarray(s, dtype=np.int64).ravel() for s in sets]) if sets else np.zeros(0, np.int64)
     owner = np.repeat(np.arange(len(sets)), [np.asarray(s).size for s in sets])
-    width = np.int64(max(places.max(initial=0), flat.max(initial=0)) + 1)  # a code for each (query, place)
+    width = np.int64(max(places.max(initial=0), flat.max(initial=0)) + 1)  # a code for each (query, position)
     codes = (owner * width + flat)[flat >= 0]
     query = np.arange(len(places)).reshape(-1, *[1] * (places.ndim - 1))
     return np.isin(query * width + places, codes) & (places >= 0)

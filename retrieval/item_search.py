@@ -1,4 +1,4 @@
-"""Search over the items of a release: by words and by vectors at once, the two rankings fused by their ranks."""
+"""Search the items of a release by words and by vectors, and fuse the two rankings by rank."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from retrieval.search import fuse, open_search
 from retrieval.similar import items_near
 
 DEPTH = 50
-"""Items of each ranking that are fused."""
+"""Items of each ranking to fuse."""
 
 
 @dataclass(frozen=True)
@@ -23,23 +23,23 @@ class FoundItem:
     item: str
     """Its id."""
     by_words: int | None
-    """Rank among the documents that share words with the query, from 1; None when it is not among the first ones."""
+    """Rank among the documents that share words with the query, from 1; None if it is not among the best."""
     by_vectors: int | None
-    """Rank among the vectors nearest to the query's, from 1; None when it is not among the first ones."""
+    """Rank among the vectors nearest to the query's, from 1; None if it is not among the best."""
 
 
 @dataclass(frozen=True)
 class FoundItems:
-    """What a search gave."""
+    """The results of a search."""
 
     items: tuple[FoundItem, ...]
     """The best first."""
     vectors: str | None
-    """`task/encoder` whose vectors were searched; None when none were."""
+    """`task/encoder` whose vectors were searched; None if none were."""
     words: bool
     """Whether documents were searched by words."""
     lacking: str | None
-    """Why only one of the two was searched; None when both were."""
+    """Why only one of the two was searched; None if both were."""
 
 
 def search_words_and_vectors(
@@ -55,8 +55,8 @@ def search_words_and_vectors(
 ) -> FoundItems:
     """Search the items of a release by words and by vectors.
 
-    Each gives its 50 best (or k, if that is more), and their ranks are fused (`retrieval.search.fuse`); a document
-    that holds the query's very words and lies near it by meaning comes first.
+    Each returns its 50 best (or k, if that is more), and their ranks are fused (`retrieval.search.fuse`); a document
+    that contains the query's words and is close in meaning comes first.
 
     Args:
         store: The store.
@@ -64,12 +64,12 @@ def search_words_and_vectors(
         query: Any text.
         task: Technique about items whose vectors are searched.
         encoder: Encoder of its vectors.
-        encode: Encodes the query as these vectors were: text -> [d]; called only where vectors are searched.
-        k: Results, at most.
-        vectors_needed: Vectors that the release lacks are a fault, not left out.
+        encode: Encodes the query like these vectors: text -> [d]; called only if vectors are searched.
+        k: Maximum number of results.
+        vectors_needed: Raise an error if the release has no such vectors, instead of searching by words only.
 
     Raises:
-        NoRelease: The release holds neither documents nor these vectors, or lacks vectors that are needed.
+        NoRelease: The release has neither documents nor these vectors, or no vectors although they are needed.
     """
     depth = max(k, DEPTH)
     has_words, has_vectors = DOCUMENTS in release.versions, VectorName(task, encoder) in release.vectors
@@ -92,7 +92,7 @@ def search_words_and_vectors(
 
 
 def _fused(by_words: list[str], by_vectors: list[str], k: int) -> tuple[FoundItem, ...]:
-    """Fuse two rankings of items; of equally good ones the one that is higher by words, then the first id."""
+    """Fuse two rankings of items; break ties by the rank by words, then by id."""
     ids = sorted({*by_words, *by_vectors})
     place = {item: number for number, item in enumerate(ids)}
     ranks = [{item: rank for rank, item in enumerate(ranking, start=1)} for ranking in (by_words, by_vectors)]

@@ -1,11 +1,11 @@
-"""RM3: expand a query by words of what it finds, without any model: the baseline that knowledge has to beat.
+"""RM3: expand a query with words of its results, without any model: the baseline for LLM knowledge.
 
     p(w | R) = sum over the documents d found first:  f(w, d) / |d| * score(d) / sum of the scores
-    new query: (1 - expansion) f(w, q) / |q| + expansion p(w | R), over the words of q and the likeliest of p
+    new query: (1 - expansion) f(w, q) / |q| + expansion p(w | R), over the words of q and the most likely of p
 
 Source: Abdul-Jaleel et al. 2004, "UMass at TREC 2004: Novelty and HARD", after Lavrenko and Croft 2001,
-"Relevance-Based Language Models". The score of BM25 stands for the likelihood of the query, words that more than a
-tenth of the documents hold are left out, and p of the words that are added is brought to a sum of 1, as in Anserini.
+"Relevance-Based Language Models". As in Anserini, the BM25 score replaces the likelihood of the query, words in more
+than a tenth of the documents are left out, and p of the added words is normalised to a sum of 1.
 """
 
 from collections import Counter
@@ -16,19 +16,19 @@ import numpy as np
 from retrieval.search import BulkSearch, analysed
 
 FOUND, WORDS, EXPANSION, COMMON = 10, 10, 0.5, 0.1
-"""Documents believed, words added, their weight, and the share of documents from which on a word is too common."""
+"""Documents used, words added, their weight, and the share of documents above which a word is too common."""
 
 
 def rm3(search: BulkSearch, queries: Sequence[str], k: int = 50) -> np.ndarray:
-    """Search twice, the second time with the words of what was found first.
+    """Search twice, the second time with words of the first results.
 
     Args:
         search: The search.
         queries: [Q].
-        k: Results a query.
+        k: Results per query.
 
     Returns:
-        [Q, k] places, as `BulkSearch.search`.
+        [Q, k] positions, as from `BulkSearch.search`.
     """
     holding = Counter(word for words in search.words for word in set(words))
     common = {word for word, number in holding.items() if number > COMMON * len(search.words)}
@@ -44,15 +44,15 @@ def rm3(search: BulkSearch, queries: Sequence[str], k: int = 50) -> np.ndarray:
 def expand(
     query: Mapping[str, int], found: Sequence[tuple[Sequence[str], float]], common: set[str]
 ) -> dict[str, float]:
-    """Weigh the words of a query and of what it finds.
+    """Weight the words of a query and of its results.
 
     Args:
-        query: Word -> how often it stands in the query.
+        query: Word -> its count in the query.
         found: Words and score of every document found.
         common: Words that are never added.
 
     Returns:
-        Word -> weight; those of the query alone when nothing was found.
+        Word -> weight; only the query's own words if nothing was found.
     """
     length = sum(query.values())
     own = {word: number / length for word, number in query.items()}

@@ -1,7 +1,7 @@
-"""Whether a document is relevant to a query: the model f of BEQUE's offline feedback, and its threshold.
+"""Relevance of a document to a query: the model f of BEQUE's offline feedback, and its threshold.
 
 Source: Peng et al. 2024, "Large Language Model based Long-tail Query Rewriting in Taobao Search" (arXiv 2311.03758),
-section 4.3. Its f is a model of Taobao's own; these are stand-ins that anyone has at hand.
+section 4.3. Its f is Taobao's own model; these are generally available substitutes.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,19 +25,19 @@ PairScores = Callable[[Sequence[tuple[str, str]]], np.ndarray]
 """Pairs (query, document) [n] -> scores [n] float32, such as `CrossEncoder.predict` of sentence-transformers."""
 PAIRS_AT_ONCE = 50_000
 Pairs = tuple[Sequence[str], np.ndarray]
-"""Queries [P] and one place each [P]."""
+"""Queries [P] and one position each [P]."""
 
 
 class Relevance(Protocol):
-    """Scores how relevant documents are to queries; the higher, the more relevant."""
+    """Scores the relevance of documents to queries; higher is more relevant."""
 
     def scores(self, queries: Sequence[str], places: np.ndarray) -> np.ndarray:
-        """Score documents: [Q] queries, [Q, k] places (-1 = none) -> [Q, k] float32, NaN where there is none."""
+        """Score documents: [Q] queries, [Q, k] positions (-1 = none) -> [Q, k] float32, NaN where there is none."""
         ...
 
 
 class LexicalOverlap:
-    """The share of a query's words, weighed by their idf, that the document holds.
+    """The share of a query's words, weighted by idf, that the document contains.
 
     Args:
         texts: [N] documents.
@@ -67,7 +67,7 @@ class LexicalOverlap:
         """Score documents, 0 to 1; a query without a word scores 0."""
         words = [sorted(set(found)) for found in analysed(queries)]
         known = [[(self._place[w], self._idf[self._place[w]]) for w in found if w in self._place] for found in words]
-        # A word that no document holds counts against all of them.
+        # A word that is in no document lowers the score of all of them.
         unknown = [sum(w not in self._place for w in found) * float(self._idf_of(0)) for found in words]
         weights = self._matrix(known)  # [Q, V]
         total = np.maximum(weights.sum(axis=1) + np.array(unknown), 1e-12)
@@ -85,8 +85,8 @@ class DenseCosine:
 
     Args:
         vectors: [N, d] of the documents, each of length one.
-        encode: Encodes queries by the same encoder.
-        others: Vectors of further texts about the same documents, alike; the nearest one counts.
+        encode: Encodes queries with the same encoder.
+        others: Vectors of further texts about the same documents, in the same form; the nearest one counts.
     """
 
     def __init__(self, vectors: np.ndarray, encode: Encode, others: Sequence[np.ndarray] = ()) -> None:
@@ -107,7 +107,7 @@ class DenseCosine:
 
 
 class CrossEncoder:
-    """A model that reads query and document together.
+    """A model that reads the query and the document together.
 
     Args:
         texts: [N] documents.
@@ -118,7 +118,7 @@ class CrossEncoder:
         self._texts, self._scorer = list(texts), scorer
 
     def scores(self, queries: Sequence[str], places: np.ndarray) -> np.ndarray:
-        """Score documents, in the model's own unit."""
+        """Score documents on the model's own scale."""
         out = np.full(places.shape, np.nan, dtype=np.float32)
         query, rank = np.nonzero(places >= 0)
         if len(query):
@@ -131,14 +131,14 @@ class CrossEncoder:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A threshold of f, and how well f tells engaged pairs from random ones there."""
+    """A threshold of f, and how well f separates engaged pairs from random ones."""
 
     threshold: float
     """A document is relevant when f is strictly above it."""
     auc: float
-    """Chance that an engaged pair scores higher than a random one, ties half."""
+    """Probability that an engaged pair scores higher than a random one; ties count half."""
     accuracy: float
-    """Balanced: the mean of the shares of engaged pairs above and of random pairs not above the threshold."""
+    """Balanced accuracy: the mean of the shares of engaged pairs above and of random pairs not above the threshold."""
     engaged: int
     """Engaged pairs."""
     random: int
@@ -150,11 +150,11 @@ def calibrate(model: Relevance, engaged: Pairs, other: Pairs) -> Calibration:
 
     Args:
         model: The relevance model.
-        engaged: Queries of the training part with a document that was engaged with for them.
-        other: The same queries with documents drawn by chance: `random_pairs`.
+        engaged: Queries of the training part, each with an engaged document.
+        other: The same queries with random documents, from `random_pairs`.
 
     Raises:
-        ValueError: There is no pair of one kind.
+        ValueError: One kind has no pairs.
     """
     above, below = (model.scores(list(queries), places[:, None])[:, 0] for queries, places in (engaged, other))
     if len(above) == 0 or len(below) == 0:
@@ -163,21 +163,21 @@ def calibrate(model: Relevance, engaged: Pairs, other: Pairs) -> Calibration:
     score = np.concatenate([above, below]).astype(np.float64)
     false, true, at_least = roc_curve(label, score, drop_intermediate=False)
     best = int(np.argmax(true - false))  # the highest threshold of equally good ones
-    # The curve says "at least", f has to be strictly above: midway to the next lower score. Where f tells nothing
-    # (best = 0), no document is above.
+    # The curve means "at least", but f must be strictly above: use the midpoint to the next lower score. Where f does
+    # not separate (best = 0), no document is above.
     threshold = (at_least[best] + score[score < at_least[best]].max()) / 2 if best else score.max()
     accuracy = float((1 + true[best] - false[best]) / 2)
     return Calibration(float(threshold), float(np.trapezoid(true, false)), accuracy, len(above), len(below))
 
 
 def random_pairs(queries: Sequence[str], engaged: Sequence[np.ndarray], documents: int, seed: int) -> Pairs:
-    """Draw as many documents for every query as were engaged with for it, none of them engaged.
+    """Draw as many documents for every query as it has engaged ones, none of them engaged.
 
     Args:
         queries: [Q].
-        engaged: [Q] arrays of places.
+        engaged: [Q] arrays of positions.
         documents: Number N of documents.
-        seed: Seed of the draws.
+        seed: Random seed.
     """
     random = np.random.default_rng(seed)
     drawn: list[np.ndarray] = []
@@ -191,7 +191,7 @@ def random_pairs(queries: Sequence[str], engaged: Sequence[np.ndarray], document
 def relevant_places(
     model: Relevance, threshold: float, queries: Sequence[str], places: Sequence[np.ndarray]
 ) -> list[np.ndarray]:
-    """Of some places of every query those that are relevant to it, sorted: [Q] arrays -> [Q] arrays."""
+    """Return the positions that are relevant to each query, sorted: [Q] arrays -> [Q] arrays."""
     distinct = [np.unique(of[of >= 0]) for of in map(np.asarray, places)]
     padded = np.full((len(distinct), max(map(len, distinct), default=0)), -1, dtype=np.int64)
     for row, of in zip(padded, distinct, strict=True):
@@ -201,16 +201,16 @@ def relevant_places(
 
 
 def calibrated(model: Relevance, dataset: Dataset, split: QuerySplit) -> Calibration:
-    """Calibrate on training queries, and on no more than training may know of them.
+    """Calibrate on training queries, using only what training may know about them.
 
     Raises:
-        WrongUse: None of them led to an item.
+        WrongUse: No training query led to an item.
     """
     table = training_queries(dataset, split).filter(pl.col("items").list.len() > 0)
     if table.is_empty():
         raise WrongUse(
-            "rewrites.threshold: cannot be calibrated, for no training query led to an item\n"
-            "  give a threshold, or more queries with items"
+            "rewrites.threshold: cannot be calibrated, because no training query led to an item\n"
+            "  set a threshold, or add queries with items"
         )
     queries, engaged = table["query"].to_list(), item_places(dataset, table["items"])
     pairs = [query for query, places in zip(queries, engaged, strict=True) for _ in places], np.concatenate(engaged)
@@ -218,6 +218,6 @@ def calibrated(model: Relevance, dataset: Dataset, split: QuerySplit) -> Calibra
 
 
 def item_places(dataset: Dataset, items: pl.Series) -> list[np.ndarray]:
-    """Where items stand among the dataset's: [Q] lists of ids -> [Q] arrays of places, rising."""
+    """Return the positions of items in the dataset: [Q] lists of ids -> [Q] sorted arrays."""
     where = {item: place for place, item in enumerate(dataset.items["item"])}
     return [np.array(sorted(where[item] for item in of), dtype=np.int64) for of in items]

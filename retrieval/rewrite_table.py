@@ -1,4 +1,4 @@
-"""The served table of rewrites as it shall be: compared with what is there, judged by its gates, then written."""
+"""The next served table of rewrites: compared with the current one, checked by its gates, then written."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,38 +17,38 @@ from feature_store.schemas import REWRITES
 from feature_store.served import TABLE, read_rewrites
 
 FILE = pa.schema([column for column in REWRITES if column.name != "created_at"])
-"""Columns of a table that is not written yet."""
+"""Columns of a table before it is written."""
 
 
 @dataclass(frozen=True)
 class RewriteTable:
-    """The table as it shall be: it is written only when its gates, and all others, hold."""
+    """The next table: written only if its gates, and all others, pass."""
 
     rows: Sequence[Mapping[str, Any]]
-    """One dict a query, with the columns of `schemas.REWRITES` but for `created_at`."""
+    """One dict per query, with the columns of `schemas.REWRITES` except `created_at`."""
     judge: str
-    """Who said what is relevant; the relevance of two judges cannot be compared."""
+    """Name of the relevance model; relevance from two models cannot be compared."""
     threshold: float
-    """From above which score an item was relevant."""
+    """Score above which an item was relevant."""
     auc: float | None = None
-    """How well the relevance model tells what queries led to from random items; None when it was not calibrated."""
+    """AUC of the relevance model for engaged items against random ones; None if it was not calibrated."""
     config: RewriteGates = field(default_factory=RewriteGates)
     """Thresholds of the gates."""
 
     @property
     def command(self) -> str:
-        """The command that makes it."""
+        """Return the command that makes it."""
         return "knowflow rewrites"
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a release notes of it."""
+        """Return the facts that a release records about it."""
         counts = {"queries": len(self.rows), "rewrites": sum(len(row["rewrites"]) for row in self.rows)}
         judged = {"judge": self.judge, "threshold": self.threshold, "auc": self.auc}
         return {"rewrites": {**counts, "relevance": mean_relevance(self.rows), **judged}}
 
     def save(self, path: Path) -> None:
-        """Write the table to a Parquet file, whatever the gates say of it."""
+        """Write the table to a Parquet file, whether or not its gates pass."""
         about = json.dumps({"judge": self.judge, "threshold": self.threshold, "auc": self.auc})
         schema = FILE.with_metadata({"knowflow": about})
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,17 +56,17 @@ class RewriteTable:
 
     @classmethod
     def load(cls, path: str | Path, config: RewriteGates) -> "RewriteTable":
-        """Read what `save` wrote."""
+        """Read a file written by `save`."""
         table = pq.read_table(path)
         return cls(table.to_pylist(), **json.loads(table.schema.metadata[b"knowflow"]), config=config)
 
     def changes(self, store: Store) -> bool:
-        """Say whether writing would change the store."""
+        """Return whether writing would change the store."""
         changed, gone = _differences(self.rows, read_rewrites(store))
         return bool(changed or gone)
 
     def write(self, writer: Writer) -> None:
-        """Write the rows that differ, delete those of queries that are not served any more."""
+        """Write the rows that differ, and delete those of queries that are no longer served."""
         changed, gone = _differences(self.rows, read_rewrites(writer.store))
         if changed:
             made = [{**row, "created_at": datetime.now(UTC)} for row in changed]
@@ -87,7 +87,7 @@ class RewriteTable:
 
 
 def mean_relevance(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Mean over queries of the mean relevance of their rewrites; a query without any counts 0."""
+    """Return the mean over queries of the mean relevance of their rewrites; a query without any counts 0."""
     means = [
         sum(one["relevance"] for one in row["rewrites"]) / len(row["rewrites"]) if row["rewrites"] else 0.0
         for row in rows
@@ -98,7 +98,7 @@ def mean_relevance(rows: Sequence[Mapping[str, Any]]) -> float:
 def _differences(
     rows: Sequence[Mapping[str, Any]], there: Sequence[Mapping[str, Any]]
 ) -> tuple[list[Mapping[str, Any]], list[str]]:
-    """Rows that are new or changed, and the keys of rows that are gone."""
+    """Return the rows that are new or changed, and the keys of rows that are gone."""
     known = {row["query"]: {name: value for name, value in row.items() if name != "created_at"} for row in there}
     changed = [row for row in rows if known.get(row["query"]) != row]
     return changed, sorted(known.keys() - {row["query"] for row in rows})

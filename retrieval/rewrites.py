@@ -1,13 +1,13 @@
-"""The served table of rewrites: query -> what to search for instead, best first, one version of it in every release.
+"""The served table of rewrites: query -> what to search for instead, best first, one version per release.
 
 BEQUE (Peng et al. 2024, arXiv 2311.03758, section 5) serves rewrites offline: a batch makes a table for torso and tail
-queries, and a search only looks a query up. Rewrites are ranked by the offline feedback of the search simulator:
+queries, and a search only does a lookup. Rewrites are ranked by the offline feedback of the search simulator:
 
     score(y) = w_o / place(y) + w_r relevance(y) + w_i increment(y) / (1 + increment(y))
 
 place(y) is 1 for the rewrite that the model wrote first. The increment has no upper bound (it is an added share), so
-that it is brought to [0, 1) before it is weighed. It rises as relevance falls: the paper tells of this trade, and the
-weights choose in it. That the model's own order counts is ours: docs/explanation/beque.md has the figures.
+it is mapped to [0, 1) before weighting. It rises as relevance falls: the paper describes this trade-off, and the
+weights set it. Using the model's own order is our addition: docs/explanation/beque.md has the figures.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from sources.queries import normalised
 
 
 class Weights(Frozen):
-    """What counts how much when rewrites are ranked."""
+    """Weights for ranking rewrites."""
 
     order: float = Field(default=2.0, ge=0, allow_inf_nan=False)
     """Weight of the model's own order: 1 for the rewrite that it wrote first, 1/2 for the second, and so on."""
@@ -35,31 +35,31 @@ class Weights(Frozen):
 
 
 class RewritesConfig(Frozen):
-    """How the served table is made, as knowflow.yaml says it under `rewrites:`."""
+    """Settings of the served table, under `rewrites:` in knowflow.yaml."""
 
     serve: tuple[Literal["head", "torso", "tail"], ...] = Field(default=("torso", "tail"), min_length=1)
-    """Segments of queries in the table; the others are searched as they are typed."""
+    """Segments of queries in the table; the others are searched as typed."""
     descriptions: str | None = None
-    """Technique whose texts about items are searched beside the items' own fields, such as kar_item."""
+    """Technique whose texts about items are searched along with the items' own fields, such as kar_item."""
     relevance: str = Field(default="lexical", pattern=r"^(lexical|[A-Za-z0-9_]+/[A-Za-z0-9_-]+)$")
-    """Who says what is relevant: `lexical` (words in common), or item vectors of a release, as `item_facts/dense`;
-    those of `descriptions` under the same encoder count beside them, the nearer one each time."""
+    """Relevance model: `lexical` (words in common), or item vectors of a release, such as `item_facts/dense`; vectors
+    of `descriptions` under the same encoder are used too, and the nearer one counts."""
     threshold: float | None = Field(default=None, allow_inf_nan=False)
-    """From above which score an item is relevant; calibrated on what queries led to when left out."""
+    """Score above which an item is relevant; by default calibrated on the items that queries led to."""
     results: int = Field(default=50, ge=1)
-    """Results of one search that are judged."""
+    """Results of one search to judge."""
     weights: Weights = Weights()
-    """What counts how much in a rewrite's score."""
+    """Weights of a rewrite's score."""
 
 
 @dataclass(frozen=True)
 class Rewrite:
-    """One rewrite with what the search simulator says of it."""
+    """One rewrite with its measures from the search simulator."""
 
     text: str
     """What to search for."""
     score: float | None
-    """By which it is ranked; None when it was not judged."""
+    """Score for ranking; None if it was not judged."""
     relevance: float | None
     """Share of its results that are relevant to the query."""
     increment: float | None
@@ -68,14 +68,14 @@ class Rewrite:
 
 @dataclass(frozen=True)
 class Served:
-    """What to search for in place of a query."""
+    """What to search for instead of a query."""
 
     query: str
     """The normalised query."""
     source: Literal["served", "fallback", "live"]
-    """served: from the table; fallback: the query itself, for the table lacks it; live: answered just now."""
+    """served: from the table; fallback: the query itself, because the table does not have it; live: just answered."""
     rewrites: tuple[Rewrite, ...]
-    """Best first; the query itself on a fallback."""
+    """Best first; the query itself for a fallback."""
     release: str | None = None
     """The release that was read."""
     why: str | None = None
@@ -83,13 +83,13 @@ class Served:
     answer_key: str | None = None
     """The answer that the rewrites come from."""
     prompt: str | None = None
-    """The prompt that asked."""
+    """The prompt used."""
     model: str | None = None
     """The model that answered."""
 
 
 def cleaned(query: str, rewrites: Sequence[str]) -> list[str]:
-    """Drop rewrites that are empty, the query itself, or double, by their normalised text; the order stays.
+    """Drop rewrites that are empty, the query itself or duplicates, by their normalised text; keep the order.
 
     Example:
         >>> cleaned("sci-fi", ["Science Fiction", "Sci-Fi ", "", "science  fiction", "space opera"])
@@ -107,13 +107,13 @@ def cleaned(query: str, rewrites: Sequence[str]) -> list[str]:
 def ranked(
     texts: Sequence[str], relevance: Sequence[float], increment: Sequence[float], weights: Weights
 ) -> list[Rewrite]:
-    """Rank the rewrites of one query by their score; of equal ones the model's own order stays.
+    """Rank the rewrites of one query by score; equal ones keep the model's own order.
 
     Args:
         texts: [n] rewrites in the model's order.
         relevance: [n] from 0 to 1.
-        increment: [n] from 0 up.
-        weights: What counts how much.
+        increment: [n], at least 0.
+        weights: Weights of the score.
 
     Example:
         >>> judged = ["a", "b", "c"], [0.2, 0.5, 0.2], [1.0, 0.0, 1.0]
@@ -130,19 +130,19 @@ def ranked(
 
 
 def look_up(store: Store, release: Release, query: str) -> Served:
-    """Read one query's rewrites through a release; the query itself when the release has none, and it says so.
+    """Read one query's rewrites from a release; a fallback to the query itself if the release has none.
 
     Args:
         store: The store.
-        release: The release; what came later is not seen.
-        query: As it was typed.
+        release: The release; later rows are ignored.
+        query: The query as typed.
     """
     key = normalised(query)
     rows = (
         read_rewrites(store, release.versions.get(TABLE), f"query = {quoted(key)}") if TABLE in release.versions else []
     )
     if not rows or not rows[0]["rewrites"]:
-        why = "its rewrites were all empty or the query itself" if rows else "the table of rewrites does not hold it"
+        why = "its rewrites were all empty or the query itself" if rows else "the table of rewrites does not have it"
         why = why if TABLE in release.versions else "the release has no table of rewrites; make it: knowflow rewrites"
         return fallback(query, why, release.name)
     row = rows[0]
@@ -151,6 +151,6 @@ def look_up(store: Store, release: Release, query: str) -> Served:
 
 
 def fallback(query: str, why: str, release: str | None = None) -> Served:
-    """Search for the query itself, and say why."""
+    """Return the query itself as its only rewrite, with the reason."""
     itself = Rewrite(" ".join(query.split()), None, None, None)
     return Served(normalised(query), "fallback", (itself,), release, why)

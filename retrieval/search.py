@@ -1,13 +1,13 @@
 """Full-text search over the items: in bulk to judge rewrites, and in the store for one query at a time.
 
-Both rank by the same BM25 over the same words, so what was judged offline is what is served (a test compares them):
+Both rank by the same BM25 over the same words, so that serving matches offline judging (a test compares them):
 
     score(q, d) = sum over words w of q:  log(1 + (N - n_w + 0.5) / (n_w + 0.5)) * 2.2 f / (f + 1.2 (0.25 + 0.75 |d|/a))
 
-N documents that hold a word, n_w of them with w; f times w in d; |d| words of d, `a` on average; a word that q repeats
-counts again.
+N: documents with at least one word; n_w: documents with w; f: count of w in d; |d|: words of d, `a` on average; a word
+that q repeats counts again.
 Source: Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework", section 3, with the logarithm of Lucene,
-which never falls below 0.
+which is never negative.
 """
 
 import re
@@ -31,22 +31,22 @@ from feature_store.schemas import DOCUMENTS
 
 TABLE = "documents"
 K1, B = 1.2, 0.75
-"""Parameters of BM25, those of LanceDB."""
+"""Parameters of BM25, as in LanceDB."""
 QUERIES_AT_ONCE = 256
 """Queries whose scores are in memory at once."""
 FUSION_CONSTANT = 60
-"""Damps the first ranks in a fusion; the value of Cormack et al. 2009."""
+"""Dampens the first ranks in a fusion; the value of Cormack et al. 2009."""
 MARKS = re.compile("[\u0300-\u036f]")
-"""Accents of Latin, Greek and Cyrillic letters; marks of other scripts change what a word means, and stay."""
+"""Accents of Latin, Greek and Cyrillic letters; marks of other scripts are kept, because they change the meaning."""
 WORD = re.compile(r"\w+")
 
 
 def analysed(texts: Sequence[str]) -> list[list[str]]:
-    """Cut texts into the words that are searched.
+    """Split texts into searchable words.
 
-    Lower case without accents, runs of letters and digits, English stems (Snowball). Nothing is an operator, and no
-    word is left out as too common: titles consist of such words ("It", "The Others"). A script without blanks, such
-    as Chinese, yields a word a run of characters.
+    Lower case without accents, runs of letters and digits, English stems (Snowball). There are no operators and no
+    stop words: some titles consist of common words ("It", "The Others"). In a script without spaces, such as Chinese,
+    each run of characters is a word.
 
     Args:
         texts: Any texts.
@@ -63,7 +63,7 @@ def analysed(texts: Sequence[str]) -> list[list[str]]:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text before they are cut to their stems.
+    """Return the words of a text before stemming.
 
     Example:
         >>> words_of("Amélie's Dreams (2001)")
@@ -75,15 +75,15 @@ def words_of(text: str) -> list[str]:
 def document_texts(
     items: pl.DataFrame, fields: Sequence[str] | None = None, descriptions: Mapping[str, str] | None = None
 ) -> list[str]:
-    """Write every item as the text that is searched.
+    """Build the searchable text of every item.
 
     Args:
         items: `Dataset.items`: item, title, then mapped fields (texts, lists of texts, numbers).
-        fields: Columns to write, in this order; all but `item` when left out.
+        fields: Columns to include, in this order; all except `item` by default.
         descriptions: Item -> a text to add, such as what a model knows about it.
 
     Returns:
-        One text an item, in the order of `items`.
+        One text per item, in the order of `items`.
 
     Example:
         >>> items = pl.DataFrame({"item": ["1"], "title": ["Heat"], "genres": [["Crime", "Drama"]], "year": [1995.0]})
@@ -114,11 +114,11 @@ class BulkSearch:
     """Ranks many queries at once, in memory.
 
     Args:
-        items: Ids of the N items; places of results count along them.
+        items: Ids of the N items; results are positions in this list.
         texts: Their documents, from `document_texts`.
 
     Raises:
-        ValueError: There are not as many texts as items.
+        ValueError: The numbers of texts and items differ.
     """
 
     def __init__(self, items: Sequence[str], texts: Sequence[str]) -> None:
@@ -128,12 +128,12 @@ class BulkSearch:
         self.words = analysed(texts)
         """Words of each document, in order, with repeats."""
         self._word_place = {word: place for place, word in enumerate(sorted({w for of in self.words for w in of}))}
-        # A document without a word is none: it counts neither for N nor for the mean length, as in LanceDB.
+        # A document without words counts neither for N nor for the mean length, as in LanceDB.
         written = np.flatnonzero([len(of) > 0 for of in self.words])
         shape = (len(self._word_place), len(self.items))
-        self._scores = sparse.csr_array(shape, dtype=np.float32)  # [V, N]: what a word adds to a document
+        self._scores = sparse.csr_array(shape, dtype=np.float32)  # [V, N]: score of a word in a document
         if len(written):
-            # "atire" is the share of BM25 that depends on the document as LanceDB has it, "lucene" the logarithm.
+            # "atire" is the document-dependent factor of BM25 as in LanceDB, "lucene" the logarithm.
             index = bm25s.BM25(k1=K1, b=B, method="atire", idf_method="lucene")
             ids = [[self._word_place[word] for word in self.words[place]] for place in written]
             index.index((ids, self._word_place), create_empty_token=False, show_progress=False)
@@ -145,11 +145,11 @@ class BulkSearch:
 
         Args:
             queries: [Q] texts.
-            k: Results a query, at most.
+            k: Maximum results per query.
 
         Returns:
-            [Q, k] int32 places of `items`, best first; of equal scores the lower place first; -1 where nothing is left
-            that shares a word with the query.
+            [Q, k] int32 positions in `items`, best first; of equal scores the lower position first; -1 where no more
+            documents share a word with the query.
         """
         distinct, place = np.unique(np.array(list(queries), dtype=object), return_inverse=True)
         return self.rank([Counter(words) for words in analysed(list(distinct))], k)[0][place]
@@ -158,15 +158,15 @@ class BulkSearch:
         """Find the best documents for weighted words.
 
         Args:
-            queries: [Q] analysed word -> weight, how often it counts.
-            k: Results a query, at most.
+            queries: [Q] analysed word -> weight, used as its count.
+            k: Maximum results per query.
 
         Returns:
-            Places as `search` gives them, and their scores, [Q, k] float32, 0 where there is no place.
+            Positions as from `search`, and their scores, [Q, k] float32, 0 where the position is -1.
         """
         out, score = np.full((len(queries), k), -1, dtype=np.int32), np.zeros((len(queries), k), dtype=np.float32)
         for start in range(0, len(queries), QUERIES_AT_ONCE):
-            # [q, N] of which only what is not 0 is there
+            # [q, N], sparse
             scores: Any = self._weights(queries[start : start + QUERIES_AT_ONCE]) @ self._scores
             for row in range(scores.shape[0]):
                 inside = slice(scores.indptr[row], scores.indptr[row + 1])
@@ -176,7 +176,7 @@ class BulkSearch:
         return out, score
 
     def _weights(self, queries: Sequence[Mapping[str, float]]) -> sparse.csr_array:
-        """What each query holds of the documents' words: [q, V]."""
+        """Return the weights of each query's words, out of the documents' words: [q, V]."""
         known = [[(self._word_place[w], weight) for w, weight in of.items() if w in self._word_place] for of in queries]
         ends = np.cumsum([0, *map(len, known)])
         places = np.fromiter((place for of in known for place, _ in of), dtype=np.int32, count=ends[-1])
@@ -185,7 +185,7 @@ class BulkSearch:
 
 
 def _best(places: np.ndarray, scores: np.ndarray, k: int) -> np.ndarray:
-    """Where the k highest scores stand, best first, of equal scores the lower place first."""
+    """Return the indices of the k highest scores, best first; of equal scores the lower position first."""
     kept = np.arange(len(places))
     if len(places) > k:
         kept = np.flatnonzero(scores >= np.partition(scores, -k)[-k])  # with all that tie with the last one
@@ -193,20 +193,20 @@ def _best(places: np.ndarray, scores: np.ndarray, k: int) -> np.ndarray:
 
 
 def fuse(rankings: np.ndarray, k: int = 50, constant: int = FUSION_CONSTANT) -> np.ndarray:
-    """Join several rankings into one by reciprocal ranks.
+    """Fuse several rankings by reciprocal ranks.
 
-        score(d) = sum over rankings that hold d:  1 / (constant + rank of d),  ranks from 1
+        score(d) = sum over rankings that contain d:  1 / (constant + rank of d),  ranks from 1
 
     Source: Cormack, Clarke and Büttcher 2009, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank
-    Learning Methods". Equal scores: the document that an earlier ranking holds higher, then the lower place.
+    Learning Methods". Ties go to the document that ranks higher in an earlier ranking, then to the lower position.
 
     Args:
-        rankings: [Q, n, k'] places, best first, -1 for none.
+        rankings: [Q, n, k'] positions, best first, -1 = none.
         k: Results to keep.
-        constant: Damps the first ranks.
+        constant: Dampens the first ranks.
 
     Returns:
-        [Q, k] int32 places, -1 where there are no more.
+        [Q, k] int32 positions, -1 where there are no more.
 
     Example:
         >>> fuse(np.array([[[4, 7], [7, 2]]]), k=3)
@@ -220,18 +220,18 @@ def fuse(rankings: np.ndarray, k: int = 50, constant: int = FUSION_CONSTANT) -> 
     out = np.full((queries, k), -1, dtype=np.int32)
     if len(begins) == 0 or width == 0:
         return out
-    # Rounded, so that the order in which a sum was made never decides between equal scores.
+    # Rounded, so that the order of summation never decides between equal scores.
     score = np.round(np.add.reduceat(1.0 / (constant + 1.0 + rank[order]), begins), 12)
-    first = order[begins]  # where it was seen first, counted ranking by ranking
+    first = order[begins]  # first occurrence, counted ranking by ranking
     best = np.lexsort((first, -score, query[first]))
     of = query[first][best]
-    at = np.arange(len(of)) - np.searchsorted(of, of)  # place within its query
+    at = np.arange(len(of)) - np.searchsorted(of, of)  # position within its query
     out[of[at < k], at[at < k]] = place[first][best][at < k]
     return out
 
 
 def write_documents(writer: Writer, items: Sequence[str], texts: Sequence[str]) -> bool:
-    """Make the store's documents and their index what they are told to be; nothing is written when they are so already.
+    """Update the store's documents and their index; nothing is written if they are up to date.
 
     Args:
         writer: The store's writer.
@@ -252,7 +252,7 @@ def write_documents(writer: Writer, items: Sequence[str], texts: Sequence[str]) 
         writer.upsert(TABLE, changed.to_arrow(), DOCUMENTS)
     if gone:
         writer.delete(TABLE, "item", gone)
-    # Scores hang on the number of documents and their mean length: the index is made anew, never added to.
+    # Scores depend on the number of documents and their mean length: rebuild the index instead of adding to it.
     if len(changed) or gone or not writer.is_indexed(TABLE, "words"):
         writer.index_words(TABLE, "words")
         return True
@@ -266,7 +266,7 @@ class Hit:
     item: str
     """The item."""
     place: int
-    """Its place among the documents."""
+    """Its position among the documents."""
     score: float
     """BM25."""
     text: str
@@ -280,14 +280,14 @@ class StoreSearch:
         self._table = table
 
     def search(self, query: str, k: int = 50) -> list[Hit]:
-        """Find the best documents of a query; whatever it holds is taken as words, never as a query language.
+        """Find the best documents for a query; it is read as plain words, never as a query language.
 
         Args:
             query: Any text.
-            k: Results, at most.
+            k: Maximum number of results.
 
         Returns:
-            Best first, of equal scores the lower place first; empty when no document shares a word with the query.
+            Best first; of equal scores the lower position first; empty if no document shares a word with the query.
         """
         words = " ".join(analysed([query])[0])
         if not words or k < 1:
@@ -295,7 +295,7 @@ class StoreSearch:
         limit = 2 * k
         while True:
             found = self._table.matching(words, "words", limit, ["item", "place", "text"])
-            # Which of several equal ones the index gives is left to chance, so all that tie with the k-th are read.
+            # The index returns an arbitrary choice of equal ones, so all that tie with the k-th are read.
             if len(found) < limit or found["score"][-1] < found["score"][k - 1]:
                 break
             limit *= 4
@@ -304,10 +304,10 @@ class StoreSearch:
 
 
 def open_search(store: Store, release: Release) -> StoreSearch:
-    """Open the documents as a release holds them, whatever was written later.
+    """Open the documents of a release, without later changes.
 
     Raises:
-        NoRelease: The release holds no documents.
+        NoRelease: The release has no documents.
         WrongUse: They were written by another version of this program.
     """
     if TABLE not in release.versions:

@@ -1,4 +1,4 @@
-"""The arms of the evaluation of rewrites: ways to search for a query, all judged by what they find."""
+"""The arms of the rewrite evaluation: ways to search for a query, all judged by their results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from retrieval.spelling import Spelling
 BUDGET, SHORT = 50, 10
 """Results of an arm, and of its first page."""
 ORIGINAL, RECORDED, SERVED = "original", "recorded", "served"
-"""The control, the arm of the release's rewrites as they were answered, and as its served table ranks them."""
+"""The control, the release's rewrites as answered, and its rewrites as ranked in the served table."""
 Rank = Callable[[Sequence[str], int], np.ndarray]
-"""Queries [Q] and k -> [Q, k] places."""
+"""Queries [Q] and k -> [Q, k] positions."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What one way to search finds."""
+    """The results of one way to search."""
 
     about: str
-    """What it is, in a sentence."""
+    """Description, in one sentence."""
     first: np.ndarray
-    """[Q, m] places that count for hit@10; -1 = none, a place at most once a query."""
+    """[Q, m] positions that count for hit@10; -1 = none; no repeats within a query."""
     found: np.ndarray
-    """[Q, m] places that count for everything else."""
+    """[Q, m] positions that count for everything else."""
 
 
 def search_arms(
@@ -36,17 +36,17 @@ def search_arms(
     rewrites: Mapping[str, Sequence[Sequence[str]]],
     dense: Rank | None = None,
 ) -> dict[str, Arm]:
-    """Search in every way there is.
+    """Search in every available way.
 
     Args:
         search: The search over N documents.
-        texts: [N] the documents.
-        queries: [Q] as they were typed.
-        rewrites: Name of a source -> its rewrites of every query, best first; none where it has none.
-        dense: Ranks by vectors; without it there are no such arms.
+        texts: [N] documents.
+        queries: [Q] queries as typed.
+        rewrites: Name of a source -> its rewrites of every query, best first; empty where it has none.
+        dense: Ranks by vectors; if None, there are no dense arms.
 
     Returns:
-        Name -> arm; `original` first, three arms a source: NAME (fused), NAME_first and NAME_union.
+        Name -> arm; `original` first, three arms per source: NAME (fused), NAME_first and NAME_union.
     """
     original = search.search(queries, BUDGET)
     spelling = Spelling(texts)
@@ -71,7 +71,7 @@ def search_arms(
 def _rewritten(
     search: BulkSearch, name: str, original: np.ndarray, rewrites: Sequence[Sequence[str]]
 ) -> dict[str, Arm]:
-    """Three ways to use rewrites; where there is none, the query itself is left."""
+    """Use rewrites in three ways; a query without rewrites is searched as it is."""
     found = search_rewrites(search, rewrites, BUDGET)  # [Q, n, k]
     every = np.concatenate([original[:, None], found], axis=1)  # [Q, 1 + n, k]
     none = np.array([not one for one in rewrites])
@@ -89,7 +89,7 @@ def _rewritten(
 
 
 def search_rewrites(search: BulkSearch, rewrites: Sequence[Sequence[str]], k: int) -> np.ndarray:
-    """Search for all rewrites of all queries: [Q] lists -> [Q, n, k] places, n the most there are (1 at least)."""
+    """Search for all rewrites of all queries: [Q] lists -> [Q, n, k] positions, n = longest list (at least 1)."""
     number = max([1, *map(len, rewrites)])
     padded = [text for row in rewrites for text in [*row, *[""] * (number - len(row))]]
     return search.search(padded, k).reshape(len(rewrites), number, k)
@@ -100,7 +100,7 @@ def _arm(about: str, ranking: np.ndarray) -> Arm:
 
 
 def distinct(places: np.ndarray) -> np.ndarray:
-    """Keep every place once a query: [Q, m] -> [Q, m], in rising order, repeats become -1."""
+    """Keep every position once per query: [Q, m] -> [Q, m], sorted, with repeats set to -1."""
     ordered = np.sort(places, axis=1)
     repeats = np.diff(ordered, axis=1, prepend=-2) == 0
     return np.where(repeats, -1, ordered)

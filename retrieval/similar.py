@@ -1,4 +1,4 @@
-"""Items that are near one another by the vectors of a release, found by LanceDB."""
+"""Find items with similar vectors in a release, with LanceDB."""
 
 import difflib
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ class Near:
 
 
 def find_item(items: pl.DataFrame, named: str) -> str:
-    """Find an item by its id, else by its title.
+    """Find an item by its id, or by its title.
 
     Args:
         items: item and title.
         named: An id, or a title in any case.
 
     Raises:
-        WrongUse: None has it, or several have.
+        WrongUse: No item matches, or several do.
 
     Example:
         >>> find_item(pl.DataFrame({"item": ["7"], "title": ["Heat"]}), "heat")
@@ -58,7 +58,7 @@ def find_item(items: pl.DataFrame, named: str) -> str:
 
 
 def similar_items(store: Store, release: Release, task: str, encoder: str, item: str, k: int = 10) -> list[Near]:
-    """The k items nearest to an item, itself never among them.
+    """Return the k items nearest to an item, without the item itself.
 
     Args:
         store: The store.
@@ -66,13 +66,13 @@ def similar_items(store: Store, release: Release, task: str, encoder: str, item:
         task: Technique about items.
         encoder: Encoder of its vectors.
         item: Id of the item.
-        k: How many, at most.
+        k: Maximum number of items.
 
     Returns:
-        The nearest first; of equally near ones the first id.
+        The nearest first; ties by id.
 
     Raises:
-        NoRelease: The release holds no such vectors, or none of this item.
+        NoRelease: The release has no such vectors, or none of this item.
     """
     knowledge = released_knowledge(store, release, task, encoder)
     place = np.flatnonzero(knowledge.entities == item)
@@ -84,7 +84,7 @@ def similar_items(store: Store, release: Release, task: str, encoder: str, item:
 
 
 def items_near(store: Store, release: Release, task: str, encoder: str, vector: np.ndarray, k: int = 10) -> list[Near]:
-    """The k items nearest to a vector, such as that of a query.
+    """Return the k items nearest to a vector, such as that of a query.
 
     Args:
         store: The store.
@@ -92,22 +92,22 @@ def items_near(store: Store, release: Release, task: str, encoder: str, vector: 
         task: Technique about items.
         encoder: Encoder of its vectors, and of this one.
         vector: [d] float32.
-        k: How many, at most.
+        k: Maximum number of items.
 
     Returns:
-        The nearest first; of equally near ones the first id.
+        The nearest first; ties by id.
 
     Raises:
-        NoRelease: The release holds no such vectors.
+        NoRelease: The release has no such vectors.
     """
     return _nearest(store, release, task, encoder, vector, k)
 
 
 def searched_vectors(release: Release, task: str, encoder: str) -> ReleasedVectors:
-    """What a release says of the vectors that a search names.
+    """Return a release's facts about the vectors to search.
 
     Raises:
-        NoRelease: The release holds no such vectors.
+        NoRelease: The release has no such vectors.
     """
     fix = f"name one of them with --task and --encoder, or make these: knowflow refresh --task {task}"
     return made_vectors(release, task, encoder, fix)
@@ -116,7 +116,7 @@ def searched_vectors(release: Release, task: str, encoder: str) -> ReleasedVecto
 def _nearest(
     store: Store, release: Release, task: str, encoder: str, vector: np.ndarray, k: int, without: str | None = None
 ) -> list[Near]:
-    """Search the vectors of a release for the items whose texts lie nearest."""
+    """Search the vectors of a release for the items with the nearest texts."""
     rows = released_lineage(store, release, [task], ["entity", "text_key"]).drop_nulls()
     rows = rows.filter(pl.col("entity") != without) if without is not None else rows
     made = searched_vectors(release, task, encoder)
@@ -125,12 +125,12 @@ def _nearest(
         return []
     table = open_pinned(store, name, release.versions[name], ["text_key", "vector"])
     where = f"fingerprint = {quoted(made.fingerprint)}"
-    # A text may be that of several items, and of other tasks: so many more rows are read that k are left over.
+    # Several items, and other tasks, can share a text: more rows are read until k items remain.
     limit = k + 1
     while True:
         hits = table.nearest(vector, limit, ["text_key"], where)
         near = hits.join(rows, on="text_key").sort("distance", "entity")
-        # Which of several equally near ones the search gives is left to chance: all that tie with the k-th are read.
+        # The search returns an arbitrary choice of equally near ones: all that tie with the k-th are read.
         if len(hits) < limit or (len(near) >= k and hits["distance"][-1] > near["distance"][k - 1]):
             break
         limit *= 4

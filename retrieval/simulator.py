@@ -1,7 +1,7 @@
-"""The search simulator of BEQUE: searches for queries and their rewrites, and judges every rewrite by what is found.
+"""The search simulator of BEQUE: search for queries and their rewrites, and judge every rewrite by its results.
 
 Source: Peng et al. 2024, "Large Language Model based Long-tail Query Rewriting in Taobao Search" (arXiv 2311.03758),
-section 4.3; `retrieval/feedback.py` has the measures. The served table and the tuning of a rewriter judge by the same
+section 4.3; `retrieval/feedback.py` has the measures. The served table and the tuning of a rewriter use the same
 simulator.
 """
 
@@ -21,12 +21,12 @@ from retrieval.search_arms import search_rewrites
 
 MEASURES = tuple(field.name for field in fields(Feedback))
 AT_ONCE = 1_000
-"""Queries that are judged together, which bounds the memory."""
+"""Queries judged together, to limit memory."""
 
 
 @dataclass(frozen=True)
 class Simulator:
-    """The search and the relevance model by which rewrites are judged."""
+    """The search and the relevance model that judge rewrites."""
 
     search: BulkSearch
     """Ranks the catalogue."""
@@ -41,15 +41,15 @@ class Simulator:
 def judge_rewrites(
     by: Simulator, queries: Sequence[str], rewrites: Sequence[Sequence[str]]
 ) -> tuple[list[list[float]], list[list[float]]]:
-    """Search for queries and rewrites, and judge every rewrite by what is found; no engaged item is looked at.
+    """Search for queries and rewrites, and judge every rewrite by its results, without engaged items.
 
     Args:
         by: The simulator.
         queries: [Q].
-        rewrites: [Q] lists of rewrites, n at most.
+        rewrites: [Q] lists of at most n rewrites.
 
     Returns:
-        Relevance and increment, [Q, n] each; where a query has fewer rewrites, 0.
+        Relevance and increment, [Q, n] each; 0 where a query has fewer rewrites.
     """
     original = by.search.search(queries, by.results)  # [Q, k]
     rewritten = search_rewrites(by.search, rewrites, by.results)  # [Q, n, k]
@@ -63,13 +63,13 @@ def judge_rewrites(
 def judge_candidates(
     queries: pl.DataFrame, candidates: pl.DataFrame, by: Simulator, progress: Progress = silent
 ) -> pl.DataFrame:
-    """Judge rewrites; those of queries that are not in the table are left out.
+    """Judge rewrites; leave out those of queries that are not in the table.
 
     Args:
         queries: query, shown, items (List(String), engaged items), from `sources.queries`.
         candidates: query, thought, rewrite, place, from `tuning.candidates.candidate_table`.
         by: The simulator.
-        progress: Hears how many queries are done.
+        progress: Called with the number of queries done.
 
     Returns:
         The candidates with `shown`, relevance, increment and hitrate (Float64; hitrate is null where no engaged item is
@@ -98,7 +98,7 @@ def judge_candidates(
 def _measures(
     part: Sequence[pl.DataFrame], engaged: Sequence[np.ndarray], by: Simulator
 ) -> list[dict[str, np.ndarray]]:
-    """The three measures of every candidate: a mapping of name to [n] a query."""
+    """Return the three measures of every candidate: one mapping of name -> [n] per query."""
     names = [one["query"][0] for one in part]
     counts = [len(one) for one in part]
     original = by.search.search(names, by.results)  # [Q, k]
@@ -117,15 +117,15 @@ def _measures(
 
 
 def rank_answers(asked: pl.DataFrame, by: Simulator, weights: Weights) -> list[dict[str, Any]]:
-    """Rank the rewrites that a model answered with.
+    """Rank the rewrites in a model's answers.
 
     Args:
-        asked: query, shown, text (a rewrite a line), answer_key, prompt, model, answered_at.
+        asked: query, shown, text (one rewrite per line), answer_key, prompt, model, answered_at.
         by: The simulator.
-        weights: What counts how much.
+        weights: Weights of the score.
 
     Returns:
-        One row a query, as `rewrite_table.RewriteTable` takes them.
+        One row per query, for `rewrite_table.RewriteTable`.
     """
     proposed = [cleaned(query, text.split("\n")) for query, text in asked.select("query", "text").iter_rows()]
     judged = judge_rewrites(by, asked["query"].to_list(), proposed)

@@ -1,7 +1,7 @@
-"""Spelling correction against the words of the documents: what can be had without a language model.
+"""Spelling correction with the words of the documents, without a language model.
 
 Source: Garbe 2012, "SymSpell: symmetric delete spelling correction". Two words within distance d of each other share a
-form that comes of deleting at most d letters of either, so candidates are looked up and never searched for. Of the
+form that results from deleting at most d letters of either, so candidates come from a lookup, not a search. Of the
 nearest candidates the one in most documents wins (Norvig 2007, "How to Write a Spelling Corrector").
 """
 
@@ -12,14 +12,14 @@ from itertools import combinations
 from retrieval.search import words_of
 
 SHORTEST, LONG = 4, 8
-"""Letters from which on a word is corrected by one edit, and by two."""
+"""Minimum letters of a word to correct it by one edit, and by two."""
 
 
 class Spelling:
     """Corrects queries.
 
     Args:
-        texts: Documents whose words are right.
+        texts: Documents whose words are correct.
 
     Example:
         >>> Spelling(["The Terminator", "Science fiction"]).correct("sciense fiction termintaor (1984)")
@@ -31,12 +31,12 @@ class Spelling:
         self._longest = max(map(len, self._documents), default=0)
         self._forms: dict[str, list[str]] = {}
         for word in sorted(self._documents):
-            # A word can be two letters shorter than the wrong one, and is still two edits away.
+            # A word that is two letters shorter than the misspelled one is still two edits away.
             for form in _deleted(word, 2 if len(word) >= LONG - 2 else 1) if word.isalpha() else ():
                 self._forms.setdefault(form, []).append(word)
 
     def correct(self, query: str) -> str:
-        """Replace every word that no document holds by the likeliest one that some do; others stay."""
+        """Replace every word that is in no document by the most likely one that is; keep the others."""
         words = words_of(query)
         right = [self._nearest(word) for word in words]
         return query if right == words else " ".join(right)
@@ -48,19 +48,19 @@ class Spelling:
         if len(word) > self._longest + most:  # no word is near, and one of 900 letters has 400,000 forms
             return word
         candidates = {near for form in _deleted(word, most) for near in self._forms.get(form, ())}
-        told = [(distance(word, near), -self._documents[near], near) for near in candidates]
-        return min((one for one in told if one[0] <= most), default=(0, 0, word))[2]
+        measured = [(distance(word, near), -self._documents[near], near) for near in candidates]
+        return min((one for one in measured if one[0] <= most), default=(0, 0, word))[2]
 
 
 def _deleted(word: str, most: int) -> Iterator[str]:
-    """All forms of a word that lack at most so many of its letters."""
+    """Yield all forms of a word with at most `most` of its letters deleted."""
     for number in range(min(most, len(word) - 1) + 1):
         for kept in combinations(range(len(word)), len(word) - number):
             yield "".join(word[place] for place in kept)
 
 
 def distance(one: str, other: str) -> int:
-    """Edits from one word to the other: a letter put in, left out, changed, or swapped with its neighbour.
+    """Count the edits from one word to the other: insert, delete or change a letter, or swap two neighbours.
 
     Example:
         >>> distance("termintaor", "terminator"), distance("kitten", "sitting"), distance("", "ab")

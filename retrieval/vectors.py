@@ -1,4 +1,4 @@
-"""Vectors compared with vectors: brought to one length, and ranked."""
+"""Compare vectors: normalise and rank them."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ QUERIES_AT_ONCE = 256
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
-    """Bring vectors to length 1; a vector of zeros stays one: [n, d] -> [n, d] float32.
+    """Normalise vectors to length 1; zeros stay zeros: [n, d] -> [n, d] float32.
 
     Example:
         >>> unit_length(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
@@ -20,15 +20,15 @@ def unit_length(vectors: np.ndarray) -> np.ndarray:
 
 
 def dense_ranking(asked: np.ndarray, documents: Sequence[np.ndarray], k: int) -> np.ndarray:
-    """Rank documents by vectors; one with several texts is as near as the nearest of them.
+    """Rank documents by vectors; of several texts of a document the nearest one counts.
 
     Args:
-        asked: [Q, d] of the queries, each of length one.
-        documents: Arrays [N, d], one a kind of text, each row of length one.
-        k: Results a query.
+        asked: [Q, d] vectors of queries, each of length one.
+        documents: Arrays [N, d], one per kind of text, each row of length one.
+        k: Results per query.
 
     Returns:
-        [Q, k] int32 places, best first, of equal scores the lower place first; -1 where there are fewer documents.
+        [Q, k] int32 positions, best first; of equal scores the lower position first; -1 = no more documents.
     """
     count = len(documents[0])
     out = np.full((len(asked), k), -1, dtype=np.int32)

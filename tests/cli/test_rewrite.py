@@ -41,7 +41,7 @@ def test_from_the_flow_to_a_lookup(asked, knowflow):
     assert "\x1b" not in shown.stdout + shown.stderr + live.stdout + live.stderr
     assert shown.stderr.startswith("served: release rel-000001, query_rewrite.v1, scripted@1")
     assert lacking.stdout == "[bold]never typed\n"
-    assert "fallback to the query itself: the table of rewrites does not hold it" in lacking.stderr
+    assert "fallback to the query itself: the table of rewrites does not have it" in lacking.stderr
     assert live.stdout == "thing one\n[red]bold\\x1b[31m\ntwo\n"
     assert live.stderr.startswith("live: asked now, in the model's own order, query_rewrite.v1, scripted@1")
 

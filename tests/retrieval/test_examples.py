@@ -180,7 +180,7 @@ def test_nothing_known_of_any_item_leaves_the_first_that_are_allowed():
 def test_an_odd_number_of_examples_is_refused(plane, count):
     asked, pool = plane
 
-    with pytest.raises(ValueError, match=f"{count} examples cannot be half liked and half not: take an even number"):
+    with pytest.raises(ValueError, match=f"{count} examples cannot be half liked and half not: use an even number"):
         retrieve(pool, asked, ExampleRule(count=count))
 
 

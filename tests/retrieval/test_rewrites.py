@@ -126,7 +126,7 @@ def test_a_query_without_rewrites_falls_back_to_itself_and_says_why(store):
     none = look_up(Store(store.folder.parent / "bare"), bare, "noir")
 
     assert (lacking.source, [one.text for one in lacking.rewrites]) == ("fallback", ["Deep Space"])
-    assert lacking.why == "the table of rewrites does not hold it"
+    assert lacking.why == "the table of rewrites does not have it"
     assert (empty.source, empty.why) == ("fallback", "its rewrites were all empty or the query itself")
     assert (none.source, none.why) == ("fallback", "the release has no table of rewrites; make it: knowflow rewrites")
 
