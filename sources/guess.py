@@ -106,10 +106,12 @@ def guess_reference(
     ids = table.ids(key)
     strangers = [*told_apart(free), *by_name(free, USER if setting == "item" else ITEM)]
     possible = [c for c in free if c in named or (c.looks_like_id and not c.is_label and c not in strangers)]
-    shares = {column.name: round(column.share_of(ids), 3) for column in possible}
-    best = sorted(named, key=lambda c: -round(shares[c.name], 1))
+    shares = {column.name: column.share_of(ids) for column in possible}
+    # The same name on both sides says more than the order of names, and a share is compared as it is: of two ids, such
+    # as asin and parent_asin, one may be known in all rows and the other in nearly all.
+    best = sorted(named, key=lambda c: (c.name != key, -shares[c.name]))
     if best and shares[best[0].name] >= 0.5:
-        strange = 1 - shares[best[0].name]
+        strange = round(1 - shares[best[0].name], 3)
         return choose(
             setting, best, "its name" + (f", though {strange:.1%} are not in {table.path.name}" if strange else ""), ""
         )

@@ -12,6 +12,7 @@ from sources.guess_words import (
     NUMBER,
     SEPARATORS,
     SEVERAL,
+    SUMMED,
     TEXT,
     TITLE,
     Guess,
@@ -76,9 +77,17 @@ def guess_title(items: Look, taken: Iterable[str] = ()) -> Guess:
     return choose("title", found, "its values: short texts that hardly repeat", "the column with an item's name")
 
 
+FROM_EVENTS = (
+    "seems to add up events, later ones too; if its values are older than all of them, map it under items.numbers"
+)
+"""Why a number such as an average rating is left out: it would tell a sample its own future."""
+
+
 def _field(column: Column, own: str | None, separator: str | None) -> Guess:
     if useless := _useless(column):
         return Guess("", column.name, useless)
+    if column.numbers is not None and by_name([column], SUMMED):
+        return Guess("", column.name, FROM_EVENTS)
     named_category = bool(by_name([column], CATEGORY))
     if column.is_list:
         return Guess("categories", column.name, "its name" if named_category else "its values: lists")

@@ -36,6 +36,14 @@ TEXT = (
     ".*(authors?|director)",
 )
 NUMBER = (".*(year|price|pages|runtime|duration|length|age|count|rating|score|stars)",)
+_ACTS = (
+    "(rating|review|vote|like|play|view|click|download|sale|purchase|order|favou?rite|member|fan|follower|listener)s?"
+)
+SUMMED = (
+    "(average|avg|mean)?(rating|score|stars|vote)s?(average|avg|mean)?|popularity|rank(ing)?|members|favou?rites",
+    f"(number|num|n|total)(of)?{_ACTS}|{_ACTS}(number|count|num|counts|total)",
+)
+"""Numbers of items that events were added up to, whenever these happened."""
 INDEX = r"|unnamed\d*|index|indexlevel0|rownumber|rowid"
 SEPARATORS = ("|", ";", ",")
 
