@@ -14,8 +14,8 @@ from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_lin
 from feature_store.releases import get_release
 from retrieval.example_search import open_examples
 from retrieval.examples import ExampleRule
-from sources.columns import to_time
 from sources.tables import Dataset
+from sources.times import to_time
 
 
 def examples(

@@ -165,6 +165,8 @@ def split_lines(events: TableGuess) -> list[Line]:
 def _section(table: TableGuess, domain: str, folder: Path) -> dict[str, Any]:
     roles = [Line("path", yaml_value(_relative(table.look.path, folder))), *format_lines(table)]
     roles += [_line(guess, table) for guess in table.guesses if guess.setting not in FIELDS and is_shown(guess, table)]
+    for guess in table.of("time"):
+        roles += _time_lines(guess, table)
     if table.separator:
         roles.append(Line("separator", yaml_value(table.separator), "separates the categories in one text"))
     names = field_names(table, domain)
@@ -191,6 +193,14 @@ def format_lines(table: TableGuess) -> list[Line]:
         named = f"columns are named {table.look.names()[0]} to {table.look.names()[-1]}; `columns: [..]` names them"
         lines.append(Line("header", "false", f"guessed: the first line holds data; {named}"))
     return lines
+
+
+def _time_lines(guess: Guess, table: TableGuess) -> list[Line]:
+    if table.section != "events" or guess.column is None:
+        return []
+    form = table.look.column(guess.column).ambiguous_form
+    doubt = "proposed: day and month may also be the other way round, check it"
+    return [Line("time_format", yaml_value(form), doubt)] if form else []
 
 
 def is_shown(guess: Guess, table: TableGuess) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -28,6 +29,13 @@ def _named(value: Any) -> Any:
     return {name: name for name in value}
 
 
+class RowOrder(Frozen):
+    """In place of times: the order of the rows."""
+
+    by: Literal["row_order"]
+    """row_order: earlier rows are earlier events; the moments themselves mean nothing."""
+
+
 class EventsConfig(FileFormat):
     """The file of events: who did what to which item, when."""
 
@@ -35,8 +43,13 @@ class EventsConfig(FileFormat):
     """Column of the user id."""
     item: str
     """Column of the item id."""
-    time: str
-    """Column of the time: dates, ISO text, or seconds, milliseconds or microseconds since 1970."""
+    time: str | RowOrder
+    """Column of the time: dates and times of any usual form, or seconds, milliseconds or microseconds since 1970; for a
+    log without times `{by: row_order}`, which takes the rows as a second apart."""
+    time_format: str | None = None
+    """How times are written, in the letters of strptime: `"%d/%m/%Y %H:%M"`; needed if day and month are in doubt."""
+    earliest: date = date(1980, 1, 1)
+    """A time before this day is a fault: it is more often a misread number than a time."""
     rating: str | None = None
     """Column of a rating; `label.rating_at_least` turns it into a label."""
     label: str | None = Field(default=None, validate_default=True)

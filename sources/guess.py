@@ -127,6 +127,9 @@ def guess_reference(
 def guess_time(events: Look, taken: Iterable[str] = ()) -> Guess:
     """Find the time: by its name, else a column whose values are all plausible times (1980 to 2100)."""
     free = free_in(events, taken)
+    missing = "the column of the time, or {by: row_order} if the log has none and its rows are in order"
+    if strange := [column for column in by_name(free, TIME) if column.is_simple and not column.span]:
+        missing += f"; {strange[0].name} looks like one, but its values are in no known form: set time_format too"
     named = sorted((column for column in by_name(free, TIME) if column.span), key=lambda c: not c.looks_like_time)
     if named and named[0].span:
         first, last = named[0].span
@@ -134,7 +137,7 @@ def guess_time(events: Look, taken: Iterable[str] = ()) -> Guess:
         return choose("time", named, f"its name{doubt}", "")
     found = [column for column in free if column.looks_like_time and column.is_full]
     first, last = (found[0].span if found else None) or (0, 0)
-    return choose("time", found, f"its values: times from {first} to {last}", "the column of the time")
+    return choose("time", found, f"its values: times from {first} to {last}", missing)
 
 
 def guess_target(events: Look, taken: Iterable[str] = ()) -> Guess:

@@ -5,16 +5,20 @@ from pathlib import Path
 
 import polars as pl
 
-from sources.columns import CheckedTable, to_categories, to_id, to_text, to_time
-from sources.config import EventsConfig, Fields, ItemsConfig, LabelConfig, QueriesConfig, SourceConfig
+from sources.checked import CheckedTable
+from sources.columns import to_categories, to_id, to_text
+from sources.config import EventsConfig, Fields, ItemsConfig, LabelConfig, QueriesConfig, RowOrder, SourceConfig
 from sources.events import with_parts
 from sources.faults import Fault, SourceFaults
 from sources.file_format import FileFormat
 from sources.queries import CONTROL
 from sources.read import read_columns
 from sources.tables import Dataset, content_hash
+from sources.times import MICROSECONDS, to_time
 
 logger = logging.getLogger("sources")
+FIRST = 946_684_800_000_000
+"""Microseconds from 1970 to 2000, where times by row order begin."""
 
 
 def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dataset:
@@ -60,7 +64,7 @@ def _mapped(config: SourceConfig) -> list[tuple[str, FileFormat, list[str]]]:
     """Return each section, its file and the columns it names."""
     events, queries = config.events, config.queries
     named: dict[str, tuple[FileFormat, list[str | None]]] = {
-        "events": (events, [events.user, events.item, events.time, events.rating, events.label]),
+        "events": (events, [events.user, events.item, _column(events.time), events.rating, events.label]),
         "items": (config.items, [config.items.title, *_field_columns(config.items)]),
     }
     if config.users:
@@ -68,6 +72,10 @@ def _mapped(config: SourceConfig) -> list[tuple[str, FileFormat, list[str]]]:
     if queries:
         named["queries"] = (queries, [queries.query, queries.user, queries.item, queries.time])
     return [(key, file, [column for column in columns if column is not None]) for key, (file, columns) in named.items()]
+
+
+def _column(time: str | RowOrder) -> str | None:
+    return time if isinstance(time, str) else None
 
 
 def _field_columns(config: Fields) -> list[str]:
@@ -88,24 +96,41 @@ def _fill_entity(table: CheckedTable, config: Fields, section: str, key: str) ->
         values = table.values(f"{section}.categories", column, lists=True)
         table.columns[name] = to_categories(values, config.separator)
     for name, column in config.numbers.items():
-        table.take(name, column, table.values(f"{section}.numbers", column), table.numbers, "is not a number")
+        table.take(
+            name, column, table.values(f"{section}.numbers", column, numbers=True), table.numbers, "is not a number"
+        )
 
 
 def _fill_events(table: CheckedTable, config: EventsConfig, rule: LabelConfig) -> None:
     table.columns["user"] = to_id(table.values("events.user", config.user, required=True))
     table.columns["item"] = to_id(table.values("events.item", config.item, required=True))
-    time = table.values("events.time", config.time, required=True)
-    table.take("time", config.time, time, to_time, "is not a time")
+    if isinstance(config.time, str):
+        _fill_time(table, config.time, config)
+    else:
+        table.columns["time"] = pl.Series(FIRST + table.raw.rows * 1_000_000).cast(MICROSECONDS)
     if config.rating is not None:
         _fill_rating(table, config.rating, rule)
     elif config.label is not None:
         _fill_label(table, config.label)
-    words = "appears more than once with this user and time"
-    table.reject_repeated(["user", "item", "time"], config.item, words, "keep one row per user, item and time")
+    if all(name in table.columns for name in ("user", "item", "time", "label")):
+        lost = table.drop_repeated(["user", "item", "time"], best="label")
+        words = "%s: %s with the user, item and time of another row; of each only one is kept"
+        if lost:
+            logger.warning(words, table.name, _rows(lost))
+
+
+def _fill_time(table: CheckedTable, column: str, config: EventsConfig) -> None:
+    values = table.values("events.time", column, required=True, numbers=True)
+    form = config.time_format
+    what = "is not a time" if form is None else f"is not a time of the form {form}"
+    time = table.take("time", column, values, lambda times: to_time(times, form), what)
+    early = time.alias("time").to_frame().select(pl.col("time").dt.date() < pl.lit(config.earliest)).to_series()
+    what = f"is a time before {config.earliest}"
+    table.reject(early, column, what, "set events.time_format, or events.earliest if these times are right")
 
 
 def _fill_rating(table: CheckedTable, column: str, rule: LabelConfig) -> None:
-    values = table.values("events.rating", column, required=True)
+    values = table.values("events.rating", column, required=True, numbers=True)
     rating = table.take("rating", column, values, table.numbers, "is not a number")
     if rule.rating_range:
         low, high = rule.rating_range

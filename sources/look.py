@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from sources.columns import plain, to_id, to_number, to_time, unusable
+from sources.columns import plain, to_id, to_number, unusable
 from sources.faults import Fault, SourceFaults
 from sources.file_format import FileFormat
 from sources.plain_text import utf8_lines
@@ -19,6 +19,7 @@ from sources.read_csv import read_fields
 from sources.read_json import read_jsonl
 from sources.records import Broken
 from sources.sniff import Form, form_of, proposed_encoding
+from sources.times import ambiguous_form, to_time
 
 LOOKED_AT = 50_000
 """Maximum rows inspected per file; ids are compared with those of the whole other file."""
@@ -93,7 +94,7 @@ class Column:
         if not self.is_simple or self.filled.dtype.is_temporal():
             return None
         numbers, bad = to_number(self.filled, self.decimal_comma)
-        return None if bad.any() else numbers
+        return None if bad.any() else numbers.drop_nulls()
 
     @cached_property
     def is_label(self) -> bool:
@@ -118,8 +119,13 @@ class Column:
         if not self.is_simple or isinstance(self.filled.dtype, pl.Boolean | pl.Time):
             return None
         times, bad = to_time(self.filled)
-        years = times.dt.year().to_numpy()
-        return None if bad.any() else (int(years.min()), int(years.max()))
+        years = times.drop_nulls().dt.year().to_numpy()
+        return None if bad.any() or not len(years) else (int(years.min()), int(years.max()))
+
+    @property
+    def ambiguous_form(self) -> str | None:
+        """Return the form in which its times are read if day and month could be the other way round."""
+        return ambiguous_form(self.filled) if self.span and self.filled.dtype == pl.String else None
 
     @property
     def looks_like_time(self) -> bool:

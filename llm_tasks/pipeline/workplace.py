@@ -18,8 +18,9 @@ from feature_store.database import Store
 from llm_tasks.pipeline.reads import read_task
 from llm_tasks.pipeline.task import EntityList, Inputs, Task, TaskOptions
 from prompts.domain import Domain
-from sources.columns import to_id, to_time
+from sources.columns import to_id
 from sources.tables import Dataset
+from sources.times import to_time
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,10 @@ CASES: dict[str, list[Right]] = {
         Right(*files, U_DATA, counts=(24, 9, 6), item={"title": "Toy Story 0 (1995)"}, years=(1997, 1997))
         for files in (("u.data", "u.item"), ("udata.csv", "uitem.csv"))
     ],
+    "day-month-year": [Right(settings={"events.time": "date"}, counts=(24, 9, 6), years=(2020, 2020))],
+    "duplicates": [Right(counts=(12, 4, 6), years=(2017, 2017))],
+    "float-ids-in-csv": [Right(settings={"events.item": "item_id"}, counts=(24, 16, 6), years=(2014, 2014))],
+    "yyyymmdd-dates": [Right(settings={"events.time": "date"}, counts=(24, 9, 6), years=(2020, 2020))],
     "recbole-atomic": [
         Right(*files, RECBOLE, (24, 9, 6), TOY_STORY, (1997, 1997))
         for files in (("ml-100k.inter", "ml-100k.item"), ("inter.csv", "item.csv"))
@@ -87,6 +91,19 @@ def test_init_maps_the_case_and_load_reads_it(tmp_path, name, right):
     assert (len(data.events), int(data.events["label"].sum()), len(data.items)) == right.counts
     assert right.item.items() <= data.items.row(0, named=True).items()
     assert (times.min(), times.max()) == right.years
+
+
+def test_a_log_without_times_is_offered_the_order_of_its_rows_by_name(tmp_path, capsys):
+    init(tmp_path, events=DATA / "no-time" / "events.csv", items=DATA / "no-time" / "items.csv")
+    path = tmp_path / "knowflow.yaml"
+    offered = capsys.readouterr().err
+    path.write_text(path.read_text().replace("time: FILL_IN", "time: {by: row_order}"))
+    config = load_config(path)
+
+    data = load(config.source, config.folder)
+
+    assert "fill in events.time: the column of the time, or {by: row_order} if the log has none" in offered
+    assert data.events["user"].to_list()[:3] == ["0", "1", "2"]
 
 
 def _at(settings: Any, path: str) -> Any:

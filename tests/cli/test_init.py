@@ -26,6 +26,7 @@ from sources.guess import TableGuess, guess_tables
 from sources.load import load
 from sources.look import look
 
+NO_TIME = "the column of the time, or {by: row_order} if the log has none and its rows are in order"
 FORMATS = ["parquet", "csv", "jsonl"]
 FILMS = {
     "movieId": ["m1", "m2", "m3"],
@@ -179,9 +180,7 @@ def test_the_json_is_one_object_that_says_what_was_found_and_what_is_missing(tmp
     told = json.loads(capsys.readouterr().out)
     user = {"file": "ratings.csv", "field": "events.user", "column": "userId", "why": "its name", "others": []}
     assert user in told["found"]
-    assert told["fill_in"] == [
-        {"field": "events.time", "what": "the column of the time; ratings.csv has: userId, movieId, rating"}
-    ]
+    assert told["fill_in"] == [{"field": "events.time", "what": f"{NO_TIME}; ratings.csv has: userId, movieId, rating"}]
     assert told["domain"]["name"] == "films"
     assert told["next"] == f"knowflow plan --config {tmp_path}/shop/knowflow.yaml"
 
@@ -228,11 +227,11 @@ def test_what_was_not_found_is_marked_and_plan_names_it(tmp_path, films, plain_k
 
     text = (tmp_path / "shop" / "knowflow.yaml").read_text()
     assert made.returncode == 0
-    assert "fill in events.time: the column of the time; ratings.csv has: who, what" in made.stderr
-    assert re.search("time: FILL_IN +# FILL IN the column of the time; ratings.csv has: who, what\n", text)
+    assert f"fill in events.time: {NO_TIME}; ratings.csv has: who, what" in made.stderr
+    assert re.search(f"time: FILL_IN +# FILL IN {NO_TIME}; ratings.csv has: who, what\n", text)
     assert planned.returncode == WRONG_INPUT
-    assert re.search("FILL_IN +is missing; there are .*who.*what", planned.stderr)
-    assert "set the right column in knowflow.yaml under events.time" in planned.stderr
+    assert re.search("events.time is still FILL_IN; there are .*who.*what", planned.stderr)
+    assert "set events.time in knowflow.yaml to a column" in planned.stderr
     assert "Traceback" not in planned.stderr
 
 

@@ -18,7 +18,14 @@ from sources.tables import Dataset
 EVENTS = "user,item,time,rating\n1,10,1700000000,4\n1,9,1700000060,3.5\n2,10,1700000000,5\n"
 ITEMS = "id,title\n9,Heat\n10,Fargo\n"
 MAPPING: dict[str, dict[str, Any]] = {
-    "events": {"path": "events.csv", "user": "user", "item": "item", "time": "time", "rating": "rating"},
+    "events": {
+        "path": "events.csv",
+        "user": "user",
+        "item": "item",
+        "time": "time",
+        "rating": "rating",
+        "earliest": "1970-01-01",  # small numbers are good enough as times here
+    },
     "items": {"path": "items.csv", "id": "id", "title": "title"},
     "label": {"rating_at_least": 4},
 }

@@ -172,20 +172,22 @@ def test_what_is_not_there_is_not_guessed(tmp_path):
 
     assert chosen(of_events) | {"user": None} == {"user": None, "item": None, "time": None, "label": None}
     assert (of_items.of("id")[0].column, of_items.of("title")[0].column) == (None, None)
-    assert of_events.of("time")[0].why == "the column of the time"
+    assert of_events.of("time")[0].why.startswith("the column of the time, or {by: row_order}")
 
 
-def test_a_date_written_as_a_whole_number_is_doubted(tmp_path):
-    # Read as seconds since 1970, 20200101 lies in August 1970.
-    guess = guess_time(write(tmp_path, "e.csv", {"date": [20200101, 20200102]}))
+def test_numbers_that_would_be_times_before_1980_are_doubted(tmp_path):
+    guess = guess_time(write(tmp_path, "e.csv", {"date": [200001, 200002]}))
 
     assert guess.why == "its name, though read as times its values are from 1970 to 1970"
+    assert guess_time(write(tmp_path, "e.csv", {"date": [20200101, 20200102]})).why == "its name"
 
 
 def test_a_time_that_does_not_parse_is_not_taken(tmp_path):
-    guess = guess_time(write(tmp_path, "e.csv", {"reviewTime": ["01 5, 2011"], "day": ["2011-05-01"]}))
+    guess = guess_time(write(tmp_path, "e.csv", {"reviewTime": ["soon"], "day": ["2011-05-01"]}))
+    none = guess_time(write(tmp_path, "e.csv", {"date": ["soon"]}))
 
     assert (guess.column, guess.others) == ("day", ())
+    assert "date looks like one, but its values are in no known form" in none.why
 
 
 def test_a_title_goes_before_a_name_and_both_are_shown(tmp_path):

@@ -44,21 +44,19 @@ def test_all_faults_of_all_files_are_told_at_once(source):
     )
 
     assert message == (
-        "events.csv: 8 faults, nothing was read\n"
+        "events.csv: 7 faults, nothing was read\n"
         "  line 10                      has fewer fields than the header\n"
         "  line 3   who                 is empty\n"
         "  line 4   item                is empty\n"
         "  line 5   when   'yesterday'  is not a time\n"
         "  line 6   stars  'four'       is not a number\n"
         "  line 7   stars  '5.5'        is outside 0.5 to 5\n"
-        "  line 9   item   '9'          appears more than once with this user and time\n"
         "  line 8   item   '404'        is not in items.jsonl\n"
         "  fix: write every field, even if empty\n"
         "  fix: fill in the empty values\n"
         "  fix: correct each value that is not a time\n"
         "  fix: correct each value that is not a number\n"
         "  fix: fix the rating, or change label.rating_range\n"
-        "  fix: keep one row per user, item and time\n"
         "  fix: add it to items.jsonl, or drop the row\n"
         "items.jsonl: 5 faults, nothing was read\n"
         "  line 6              is not JSON\n"
@@ -198,7 +196,8 @@ def test_skipping_leaves_out_exactly_the_rows_with_faults(source, caplog):
     ]
     assert dataset.items.rows() == [("9", "Heat", 1995.0), ("10", "Fargo", 1996.0)]
     assert caplog.messages == [
-        "events.csv: left out 8 rows with faults",
+        "events.csv: 1 row with the user, item and time of another row; of each only one is kept",
+        "events.csv: left out 7 rows with faults",
         "items.jsonl: left out 4 rows with faults",
     ]
 
