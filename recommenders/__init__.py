@@ -1,1 +1,1 @@
-"""Models that name items: each a file of its own behind one protocol, found by walking this folder."""
+"""Recommenders: each in its own file behind one protocol, found in this folder."""

@@ -1,7 +1,7 @@
-"""The seam of a maker of codes: a few integers for every vector, the coarsest first, each row's own.
+"""The interface of a code maker: a few integers for every vector, the coarsest first, unique to each row.
 
-A maker is a `CodeMaker` at the top of a file of this folder, or of a folder that a team names under `plugins:`;
-`knowflow codes NAME --vectors technique/encoder` runs it and publishes what it gives.
+A maker is a `CodeMaker` at the top level of a file in this folder, or in a folder listed under `plugins:`;
+`knowflow codes NAME --vectors technique/encoder` runs it and publishes its codes.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,26 +20,26 @@ O = TypeVar("O", bound=Frozen)  # noqa: E741 - the options
 
 @dataclass(frozen=True)
 class Coded:
-    """What a maker made of M vectors."""
+    """The codes of M vectors."""
 
     codes: np.ndarray
-    """[M, L] int32, 0 or more."""
+    """[M, L] int32, at least 0."""
     figures: Mapping[str, Any]
-    """What is reported of it, plain JSON."""
+    """Figures to report, plain JSON."""
 
 
 @dataclass(frozen=True)
 class CodeMaker(Generic[O]):
-    """One way to make codes of vectors."""
+    """One way to make codes from vectors."""
 
     name: str
-    """Name of its file; also that of the set of codes that it makes."""
+    """Name of its file, and of the set of codes it makes."""
     about: str
     """What it does, in a few words for a table or a page."""
     options: type[O]
-    """The model of its options; it can be made without any."""
+    """The model of its options; every option has a default."""
     make: Callable[[np.ndarray, O, int, Progress], Coded]
-    """Takes vectors [M, d] float32, options, a seed, and is told who listens; gives a code a row."""
+    """Takes vectors [M, d] float32, options, a seed and a progress callback; returns the codes of each row."""
 
 
 CODE_MAKERS = Kind("maker of codes", "recommenders", CodeMaker)
@@ -47,7 +47,7 @@ CODE_MAKERS = Kind("maker of codes", "recommenders", CodeMaker)
 
 
 def tell_apart(codes: np.ndarray) -> np.ndarray:
-    """Add a code that counts rows of equal codes, in their order, so that no two rows are alike.
+    """Add a code that numbers rows with equal codes, in order, so that all rows are unique.
 
     Example:
         >>> tell_apart(np.array([[3, 1], [3, 2], [3, 1]], dtype=np.int32)).tolist()
@@ -59,17 +59,17 @@ def tell_apart(codes: np.ndarray) -> np.ndarray:
 
 
 def collision_rate(codes: np.ndarray) -> float:
-    """Share of rows whose codes another row has, too: [M, L] -> 0 to 1."""
+    """Return the share of rows whose codes another row has too: [M, L] -> 0 to 1."""
     _, group, size = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
     return float((size[group.ravel()] > 1).mean()) if len(codes) else 0.0
 
 
 def usage(codes: np.ndarray, size: int) -> list[float]:
-    """Share of a level's codes that some row has, a figure a level: [M, L], codes below `size`."""
+    """Return the share of codes in use, one figure per level: [M, L], codes below `size`."""
     return [len(np.unique(level)) / size for level in codes.T]
 
 
 def entropy(codes: np.ndarray) -> list[float]:
-    """Entropy of each level in bits; log2 of the number of codes where all are equally frequent."""
+    """Return the entropy of each level in bits; log2 of the number of codes if all are equally frequent."""
     shares = [np.unique(level, return_counts=True)[1] / max(len(codes), 1) for level in codes.T]
     return [float(-(share * np.log2(share)).sum()) for share in shares]

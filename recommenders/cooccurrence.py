@@ -1,8 +1,8 @@
-"""Co-occurrence: items that the same people like as what the user liked before.
+"""Co-occurrence: items liked by the people who like what the user liked before.
 
 Formula:   C_ij = users who liked i and j in training;  R_ij = C_ij / sqrt(C_ii C_jj), R_ii = 0
            score(x) = sum_{j in H} R_xj,  H = the newest events of the history with label 1
-Consumes:  events that train.   Of equal scores the more popular item comes first.
+Consumes:  training events.   Of equal scores the more popular item comes first.
 Sources:   Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms" (cosine of items).
 Relations: the control of every model that reads histories; `star` adds language to it.
 Example:   knowflow eval recommend --model cooccurrence
@@ -22,22 +22,22 @@ from recommenders.protocol import Context, Ranked, Recommender, State
 from recommenders.ranking import rank_all
 
 TIE = 1e-9
-"""Weight of popularity, below every difference of two sums of cosines that counts mean."""
+"""Weight of popularity, smaller than any real difference between two sums of cosines."""
 
 
 class CooccurrenceOptions(Frozen):
     """Options of co-occurrence."""
 
     history: int = Field(default=50, ge=1)
-    """Liked events of a user's history that count, the newest ones."""
+    """Newest liked events of a user's history to use."""
 
 
 def cosine_of_items(log: Log, items: int) -> sparse.csr_matrix:
-    """How far two items have the same likers: [I, I] float32, the diagonal 0."""
+    """Return the cosines of items by who liked them: [I, I] float32, the diagonal 0."""
     liked = log.label == 1
     users, user = np.unique(log.user[liked], return_inverse=True)
     had = sparse.csr_matrix((np.ones(len(user)), (user, log.item[liked])), shape=(len(users), items))
-    had.data[:] = 1  # one who liked an item twice is one user
+    had.data[:] = 1  # a user who liked an item twice counts once
     norm = np.sqrt(np.asarray(had.sum(axis=0)).ravel())
     unit = had @ sparse.diags(np.divide(1, norm, out=np.zeros(items), where=norm > 0))
     cosine = sparse.csr_matrix(unit.T @ unit, dtype=np.float32)
@@ -47,29 +47,29 @@ def cosine_of_items(log: Log, items: int) -> sparse.csr_matrix:
 
 
 def arrays_of(cosine: sparse.csr_matrix) -> dict[str, np.ndarray]:
-    """A sparse matrix in plain arrays, as it is kept."""
+    """Return a sparse matrix as plain arrays, for saving."""
     return {"data": cosine.data, "indices": cosine.indices, "indptr": cosine.indptr}
 
 
 def cosine_from(of: Mapping[str, np.ndarray]) -> sparse.csr_matrix:
-    """The matrix of `arrays_of`."""
+    """Build the matrix from `arrays_of`."""
     items = len(of["indptr"]) - 1
     return sparse.csr_matrix((of["data"], of["indices"], of["indptr"]), shape=(items, items))
 
 
 @dataclass(frozen=True)
 class Cooccurrence:
-    """Cosines of items, and their counts."""
+    """Cosines and counts of items."""
 
     cosine: sparse.csr_matrix
     """[I, I] float32."""
     count: np.ndarray
     """[I] float64: liked training events."""
     history: int
-    """Newest liked events that count."""
+    """Newest liked events to use."""
 
     def recommend(self, requests: Requests, k: int) -> Ranked:
-        """Name what goes with what each user liked."""
+        """Recommend the items that co-occur with each user's liked items."""
         tie = TIE * self.count / (1 + self.count.max(initial=0))
         return rank_all(lambda part: self._scores(part) + tie, requests, k)
 
@@ -83,7 +83,7 @@ class Cooccurrence:
         return sparse.csr_matrix(had @ self.cosine).toarray()
 
     def state(self) -> State:
-        """Give cosines and counts."""
+        """Return cosines and counts."""
         return State(arrays_of(self.cosine) | {"count": self.count}, {})
 
 
@@ -94,7 +94,7 @@ def fit(context: Context, options: CooccurrenceOptions) -> Cooccurrence:
 
 
 def load(state: State, options: CooccurrenceOptions) -> Cooccurrence:
-    """Make one of what was kept."""
+    """Restore a saved model."""
     return Cooccurrence(cosine_from(state.arrays), state.arrays["count"], options.history)
 
 

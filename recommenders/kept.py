@@ -1,4 +1,4 @@
-"""Fitted recommenders on disk: arrays as safetensors, the rest as one JSON file; nothing that runs when it is read."""
+"""Fitted recommenders on disk: arrays as safetensors, the rest as one JSON file; loading executes no code."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,30 +19,30 @@ ARRAYS, FACTS = "model.safetensors", "model.json"
 
 @dataclass(frozen=True)
 class Kept:
-    """A fitted recommender as a folder holds it."""
+    """A fitted recommender, read from its folder."""
 
     name: str
     """Name of the recommender."""
     model: Fitted
     """The fitted model."""
     items: Sequence[str]
-    """[I] ids of the catalogue that its places mean."""
+    """[I] ids of the catalogue, in the order of the model's indices."""
     facts: Mapping[str, Any]
-    """What it was fitted on: `seen_until` (the newest event, ISO), `release`, `options` and so on."""
+    """Facts about the fit: `seen_until` (the newest event, ISO), `release`, `options` and so on."""
 
 
 def keep(
     folder: Path, recommender: Recommender, options: Frozen, model: Fitted, items: Sequence[str], about: Mapping
 ) -> None:
-    """Write a fitted recommender; one that is there is replaced.
+    """Write a fitted recommender; replace an existing one.
 
     Args:
-        folder: Its folder; made when missing.
-        recommender: What was fitted.
-        options: With which options.
+        folder: Its folder; created if missing.
+        recommender: The recommender.
+        options: Its options.
         model: The fitted model.
         items: [I] ids of the catalogue.
-        about: What it was fitted on, plain JSON.
+        about: Facts about the fit, plain JSON.
     """
     state = model.state()
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,8 +66,8 @@ def load(folder: Path, plugins: Sequence[Path] = ()) -> Kept:
         plugins: Folders of a team's own recommenders.
 
     Raises:
-        WrongUse: There is none.
-        UnknownPlugin: No recommender of its name is there any more.
+        WrongUse: The folder has none.
+        UnknownPlugin: The recommender no longer exists.
     """
     if not (folder / FACTS).is_file():
         fix = f"fit one: knowflow eval recommend --model {folder.name}"

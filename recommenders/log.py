@@ -1,4 +1,4 @@
-"""The log as recommenders read it: events in arrays, and the histories of requests, strictly earlier than each."""
+"""The log for recommenders: events in arrays, and the history of each request, strictly before it."""
 
 from dataclasses import dataclass
 
@@ -11,66 +11,66 @@ from sources.tables import Dataset
 
 @dataclass(frozen=True)
 class Log:
-    """E events in the order of time."""
+    """E events in order of time."""
 
     user: np.ndarray
-    """[E] str: who."""
+    """[E] str."""
     item: np.ndarray
-    """[E] int64: place of the item in the catalogue."""
+    """[E] int64: index of the item in the catalogue."""
     time: np.ndarray
     """[E] datetime64[us], UTC."""
     rating: np.ndarray
-    """[E] float32: the rating, or the label where the data has no ratings."""
+    """[E] float32: the rating, or the label if the data has no ratings."""
     label: np.ndarray
     """[E] float32, 0 or 1."""
 
     def where(self, chosen: np.ndarray) -> "Log":
-        """Some of the events: [E] bool."""
+        """Return a subset of the events: [E] bool."""
         return Log(*(column[chosen] for column in (self.user, self.item, self.time, self.rating, self.label)))
 
 
 @dataclass(frozen=True)
 class Requests:
-    """Q requests: who asks, when, and the M events that these users had strictly before."""
+    """Q requests: users, times, and the M events that these users had strictly before."""
 
     user: np.ndarray
     """[Q] str."""
     time: np.ndarray
     """[Q] datetime64[us], UTC."""
     start: np.ndarray
-    """[Q + 1] int64: request q had the events start[q] to start[q + 1] (exclusive), the newest last."""
+    """[Q + 1] int64: request q has the events start[q] to start[q + 1] (exclusive), the newest last."""
     past: Log
-    """M events, request after request."""
+    """M events, grouped by request."""
 
     def __len__(self) -> int:
-        """Number of requests."""
+        """Return the number of requests."""
         return len(self.user)
 
     @property
     def row(self) -> np.ndarray:
-        """The request of each past event: [M] int64."""
+        """Return the request of each past event: [M] int64."""
         return np.repeat(np.arange(len(self)), np.diff(self.start))
 
     def part(self, first: int, last: int) -> "Requests":
-        """Requests `first` to `last` (exclusive)."""
+        """Return the requests `first` to `last` (exclusive)."""
         start = self.start[first : last + 1]
         inside = np.arange(start[0], start[-1])
         return Requests(self.user[first:last], self.time[first:last], start - start[0], self.past.where(inside))
 
     def liked(self) -> "Requests":
-        """The same requests with the events of label 1 alone."""
+        """Return the same requests with only the events of label 1."""
         kept = self.past.label == 1
         before = np.concatenate([[0], np.cumsum(kept)])
         return Requests(self.user, self.time, before[self.start], self.past.where(kept))
 
     def newest(self, length: int) -> np.ndarray:
-        """Indices into `past` of the newest events: [Q, length] int64, the newest in the last column, -1 = none."""
+        """Return the newest events as indices into `past`: [Q, length] int64, the newest last, -1 = none."""
         wanted = self.start[1:, None] - np.arange(length, 0, -1)
         return np.where(wanted >= self.start[:-1, None], wanted, -1)
 
 
 def log_of(dataset: Dataset) -> Log:
-    """Turn a dataset's events into arrays; items by their place in the dataset."""
+    """Turn a dataset's events into arrays; items become their index in the dataset."""
     events = dataset.events
     label = events["label"].to_numpy().astype(np.float32)
     rating = events["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
@@ -84,7 +84,7 @@ def log_of(dataset: Dataset) -> Log:
 
 
 def requests_at(log: Log, user: np.ndarray, time: np.ndarray) -> Requests:
-    """Give each request what its user had strictly before it; an event of the same moment is not history.
+    """Find each request's events strictly before it; an event at the same moment is not history.
 
     Args:
         log: All events.

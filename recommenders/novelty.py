@@ -1,14 +1,14 @@
-"""Novelty: to whoever likes two clusters of items, what is popular in the further cluster that a model proposes.
+"""Novelty: for a user who likes two clusters of items, what is popular in the further cluster that a model proposes.
 
 Paper:     Wang et al. 2024, "LLMs for User Interest Exploration in Large-scale Recommendation Systems"
-           (arXiv 2405.16363), its serving: a look-up of two clusters, then items of the next one alone.
-Formula:   a, b = the clusters with most of the n newest liked events, of equal ones the newer; items of table[a, b]
+           (arXiv 2405.16363), its serving: a lookup of two clusters, then only items of the next one.
+Formula:   a, b = the clusters with most of the n newest liked events, ties to the newer; items of table[a, b]
            by their training events with label 1
-Consumes:  the texts of interest_clusters and google_novelty in a release, as known before the first moment served;
+Consumes:  the texts of interest_clusters and google_novelty in a release, known before the first request;
            one category field of the items; training events.
 Relations: google_novelty makes the table. Its controls are tables of the same shape: `random` draws one of the other
-           clusters for every pair, `liked` stays with the two. Whoever has liked no cluster, and whose pair has no
-           answer, gets what is popular (`popularity`).
+           clusters for every pair, `liked` keeps the two. A user who liked no cluster, or whose pair has no answer,
+           gets popular items (`popularity`).
 Example:   knowflow eval recommend --model novelty --set novelty.table=random
 """
 
@@ -33,28 +33,28 @@ class NoveltyOptions(Frozen):
     """Options of novelty."""
 
     table: Literal["answers", "random", "liked"] = "answers"
-    """`answers` = what the model proposes; `random` = any other cluster, a control; `liked` = the two themselves."""
+    """`answers` = the model's proposals; `random` = any other cluster, a control; `liked` = the two themselves."""
     field: str | None = None
-    """The category field that the clusters were made from; the first one when left out."""
+    """The category field that the clusters were made from; by default the first one."""
     history: int = Field(default=50, ge=1)
-    """Newest liked events that say which clusters a user likes."""
+    """Newest liked events that determine a user's clusters."""
 
 
 @dataclass(frozen=True)
 class Novelty:
-    """The table of next clusters, with the clusters and the popularity of items."""
+    """The table of next clusters, and the clusters and popularity of items."""
 
     next: np.ndarray
-    """[C, C, C] bool: which clusters are served for a pair; none where there is no answer."""
+    """[C, C, C] bool: the clusters to serve for a pair; none where there is no answer."""
     cluster: np.ndarray
     """[I] int64: the cluster of each item, -1 = none."""
     count: np.ndarray
     """[I] float64: liked training events."""
     history: int
-    """Newest liked events that count."""
+    """Newest liked events to use."""
 
     def recommend(self, requests: Requests, k: int) -> Ranked:
-        """Name what is popular in the next cluster."""
+        """Recommend popular items of the next cluster."""
         return rank_all(self._scores, requests, k)
 
     def _scores(self, requests: Requests) -> np.ndarray:
@@ -66,29 +66,29 @@ class Novelty:
         return np.where(inside | anything, self.count, -np.inf)
 
     def state(self) -> State:
-        """Give table, clusters and counts."""
+        """Return table, clusters and counts."""
         arrays = {"next": self.next.astype(np.uint8), "cluster": self.cluster, "count": self.count}
         return State(arrays, {"history": self.history})
 
 
 def liked_pairs(requests: Requests, cluster: np.ndarray, clusters: int, history: int) -> np.ndarray:
-    """The two clusters that each user likes most.
+    """Return the two clusters that each user likes most.
 
     Args:
         requests: B requests.
         cluster: [I] the cluster of each item, -1 = none.
         clusters: Number of clusters.
-        history: Newest liked events that count.
+        history: Newest liked events to use.
 
     Returns:
-        [B, 2] int64; one twice where only one is liked, -1 where none is.
+        [B, 2] int64; the same twice if only one is liked, -1 if none is.
     """
     liked = requests.liked()
     newest = liked.newest(history)
     row, column = np.nonzero(newest >= 0)
     of_event = cluster[liked.past.item[newest[row, column]]]
     row, column, of_event = (one[of_event >= 0] for one in (row, column, of_event))
-    # How often, and among equals how late: the column, at most `history - 1`, is less than one event.
+    # Rank by count, ties by recency: the column is at most `history - 1`, so it weighs less than one event.
     weight, last = np.zeros((len(requests), clusters)), np.full((len(requests), clusters), -1.0)
     np.add.at(weight, (row, of_event), 1.0)
     np.maximum.at(last, (row, of_event), column)
@@ -98,13 +98,13 @@ def liked_pairs(requests: Requests, cluster: np.ndarray, clusters: int, history:
 
 
 def table_of(kind: str, clusters: Sequence[str], answers: Mapping[str, str], seed: int) -> np.ndarray:
-    """Make the table of next clusters, symmetric.
+    """Build the symmetric table of next clusters.
 
     Args:
-        kind: What stands in it, as `NoveltyOptions.table` says.
+        kind: Kind of table, see `NoveltyOptions.table`.
         clusters: C ids.
         answers: Id of a pair -> id of the next cluster.
-        seed: Decides what is drawn.
+        seed: Random seed.
 
     Returns:
         [C, C, C] bool.
@@ -124,10 +124,10 @@ def table_of(kind: str, clusters: Sequence[str], answers: Mapping[str, str], see
 
 
 def fit(context: Context, options: NoveltyOptions) -> Novelty:
-    """Read clusters and table, put items into clusters, and count who liked what.
+    """Read clusters and table, assign items to clusters, and count liked events.
 
     Raises:
-        NoRelease: No release holds the texts.
+        NoRelease: No release has the texts.
     """
     clusters, answers = list(context.texts("interest_clusters")), context.texts("google_novelty")
     cluster = np.array(nearest(values_of(context.items, options.field), clusters), dtype=np.int64)
@@ -136,7 +136,7 @@ def fit(context: Context, options: NoveltyOptions) -> Novelty:
 
 
 def load(state: State, _options: NoveltyOptions) -> Novelty:
-    """Make one of what was kept."""
+    """Restore a saved model."""
     arrays = state.arrays
     return Novelty(arrays["next"].astype(bool), arrays["cluster"], arrays["count"], state.facts["history"])
 

@@ -1,8 +1,8 @@
-"""Popularity: the items that most training events like, the same for everybody.
+"""Popularity: the items with most liked training events, the same for everyone.
 
 Formula:   score(i) = training events of item i with label 1
-Consumes:  events that train.
-Relations: the control of every recommender; `cooccurrence` breaks its ties by it.
+Consumes:  training events.
+Relations: the control of every recommender; `cooccurrence` breaks ties with it.
 Example:   knowflow eval recommend --model popularity
 """
 
@@ -16,7 +16,7 @@ from recommenders.ranking import rank_all
 
 
 def liked_events(log: Log, items: int) -> np.ndarray:
-    """Events with label 1 of each item: [I] float64."""
+    """Count the events with label 1 of each item: [I] float64."""
     return np.bincount(log.item[log.label == 1], minlength=items).astype(np.float64)
 
 
@@ -28,11 +28,11 @@ class Popular:
     """[I] float64."""
 
     def recommend(self, requests: Requests, k: int) -> Ranked:
-        """Name the most popular items that each user has not had."""
+        """Recommend the most popular items that each user has not had."""
         return rank_all(lambda part: np.tile(self.count, (len(part), 1)), requests, k)
 
     def state(self) -> State:
-        """Give the counts."""
+        """Return the counts."""
         return State({"count": self.count}, {})
 
 

@@ -1,8 +1,8 @@
-"""The seam of a recommender: what it is fitted on, what it is asked, and what it names.
+"""The interface of a recommender: its training data, its requests and its results.
 
-A recommender is a `Recommender` at the top of a file of this folder, or of a folder that a team names under `plugins:`.
-It is fitted once on events that train, and then asked by users at moments: of the log it sees what it was fitted on,
-and of whoever asks what he had strictly before the moment.
+A recommender is a `Recommender` at the top level of a file in this folder, or in a folder listed under `plugins:`.
+It is fitted once on training events, and then serves requests of users at moments: it sees the events it was fitted
+on, and the requesting user's events strictly before the moment.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ O = TypeVar("O", bound=Frozen)  # noqa: E741 - the options
 
 
 def no_texts(name: str) -> Mapping[str, str]:
-    """Stand for a release that holds no texts.
+    """Raise the error for a release without texts.
 
     Raises:
         NoRelease: Always.
@@ -32,41 +32,41 @@ def no_texts(name: str) -> Mapping[str, str]:
 
 @dataclass(frozen=True)
 class Context:
-    """What a recommender is fitted on."""
+    """The data a recommender is fitted on."""
 
     log: Log
-    """The events that train, in the order of time."""
+    """The training events, in order of time."""
     items: pl.DataFrame
-    """The catalogue: one row an item, as the dataset has it; a row's number is the item's place."""
+    """The catalogue: one row per item, as in the dataset; an item's index is its row number."""
     vectors: Callable[[str], np.ndarray]
-    """Takes the name of released vectors of items, such as `item_facts/dense`; gives [I, d] float32 as they were known
-    strictly before the first moment that is served, zeros where nothing was known. Raises `NoRelease`."""
+    """Takes the name of released vectors of items, such as `item_facts/dense`; returns [I, d] float32 as known strictly
+    before the first request, zeros where nothing was known. Raises `NoRelease`."""
     codes: Callable[[str], np.ndarray]
-    """Takes the name of a released set of codes of items, such as `rqvae`; gives [I, L] int32 as they were known at the
-    same moment, -1 where nothing was. Raises `NoRelease`."""
+    """Takes the name of a released set of codes of items, such as `rqvae`; returns [I, L] int32 as known at the same
+    moment, -1 where nothing was. Raises `NoRelease`."""
     seed: int = 0
-    """Decides what is left to chance."""
+    """Random seed."""
     progress: Progress = silent
-    """Told how far a long fit is."""
+    """Called with the progress of a long fit."""
     texts: Callable[[str], Mapping[str, str]] = no_texts
-    """Takes the name of a technique; gives entity -> its newest released text known strictly before the same moment, of
-    whatever the technique is about, in the order of the entities. Raises `NoRelease`."""
+    """Takes the name of a technique; returns entity -> its newest released text known strictly before the same moment,
+    for any kind of entity, in the order of the entities. Raises `NoRelease`."""
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """What is named for Q requests."""
+    """The recommendations for Q requests."""
 
     items: np.ndarray
-    """[Q, k] int64: places of items, the best first, none twice and none that the user had before; -1 behind the end of
-    a shorter list."""
+    """[Q, k] int64: indices of items, the best first, without repeats and without items that the user had before; -1
+    after the end of a shorter list."""
     scores: np.ndarray
-    """[Q, k] float32, falling; -inf where no item is named."""
+    """[Q, k] float32, falling; -inf where there is no item."""
 
 
 @dataclass(frozen=True)
 class State:
-    """All that a fitted model is, as it is kept."""
+    """The complete state of a fitted model, for saving."""
 
     arrays: Mapping[str, np.ndarray]
     """Name -> array."""
@@ -78,28 +78,28 @@ class Fitted(Protocol):
     """A fitted recommender."""
 
     def recommend(self, requests: Requests, k: int) -> Ranked:
-        """Name the k best items of every request, all items but those that its user had before being candidates."""
+        """Recommend the k best items for every request, out of all items that its user has not had before."""
         ...
 
     def state(self) -> State:
-        """Give all that it is; `Recommender.load` makes of it one that names the same."""
+        """Return the complete state; `Recommender.load` restores a model with the same recommendations."""
         ...
 
 
 @dataclass(frozen=True)
 class Recommender(Generic[O]):
-    """One way to name items."""
+    """One way to recommend items."""
 
     name: str
-    """Name of its file, without a last underscore."""
+    """Name of its file, without a trailing underscore."""
     about: str
     """What it does, in a few words for a table or a page."""
     options: type[O]
-    """The model of its options; it can be made without any."""
+    """The model of its options; every option has a default."""
     fit: Callable[[Context, O], Fitted]
-    """Fits it."""
+    """Fits a model."""
     load: Callable[[State, O], Fitted]
-    """Makes a fitted one of what was kept."""
+    """Restores a saved model."""
 
 
 class NoOptions(Frozen):

@@ -1,8 +1,8 @@
-"""Random: items drawn evenly from the catalogue, anew for every user and moment.
+"""Random: items drawn uniformly from the catalogue for every user and moment.
 
-Formula:   score(i | u, t) = a number drawn by (seed, u, t)
+Formula:   score(i | u, t) = a random number seeded by (seed, u, t)
 Consumes:  nothing.
-Relations: the floor of every measure; its coverage and novelty are the highest there are.
+Relations: the floor of every measure; its coverage and novelty are the highest possible.
 Example:   knowflow eval recommend --model random
 """
 
@@ -18,15 +18,15 @@ from recommenders.ranking import rank_all
 
 @dataclass(frozen=True)
 class Random:
-    """Draws by a seed."""
+    """Seeded random draws."""
 
     items: int
     """Items in the catalogue."""
     seed: int
-    """Decides the draws."""
+    """Random seed."""
 
     def recommend(self, requests: Requests, k: int) -> Ranked:
-        """Name items at random, the same whenever the same user asks at the same moment."""
+        """Recommend random items, always the same for the same user and moment."""
         return rank_all(self._scores, requests, k)
 
     def _scores(self, requests: Requests) -> np.ndarray:
@@ -34,17 +34,17 @@ class Random:
         return np.stack([self._draw(*one) for one in zip(requests.user, requests.time, strict=True)])
 
     def _draw(self, user: str, time: np.datetime64) -> np.ndarray:
-        # Hashed, not numbered: a request's list does not hang on which others are asked with it.
+        # Hashed, not numbered: a request's list does not depend on the other requests.
         key = hashlib.sha256(f"{self.seed}/{time.astype(np.int64)}/{user}".encode()).digest()
         return np.random.default_rng(int.from_bytes(key[:8])).random(self.items)
 
     def state(self) -> State:
-        """Give the seed."""
+        """Return the seed and the number of items."""
         return State({}, {"items": self.items, "seed": self.seed})
 
 
 def fit(context: Context, _options: NoOptions) -> Random:
-    """Note how many items there are."""
+    """Record the number of items."""
     return Random(len(context.items), context.seed)
 
 

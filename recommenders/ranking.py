@@ -1,4 +1,4 @@
-"""From scores of all items to lists: the k best that the user has not had."""
+"""Turn scores of all items into lists: the k best that the user has not had."""
 
 from collections.abc import Callable
 
@@ -9,16 +9,16 @@ from recommenders.log import Requests
 from recommenders.protocol import Ranked
 
 AT_ONCE = 256
-"""Requests that are scored together; 10,000 items take 20 MB."""
+"""Requests scored together; 10,000 items take 20 MB."""
 Score = Callable[[Requests], np.ndarray]
-"""Takes B requests; gives [B, I] scores of all items."""
+"""Takes B requests; returns [B, I] scores of all items."""
 
 
 def rank_all(score: Score, requests: Requests, k: int) -> Ranked:
     """Score all items for every request and take the best.
 
     Args:
-        score: Scores some requests; -inf for what may not be named.
+        score: Scores some requests; -inf for items that must not be recommended.
         requests: The requests.
         k: Length of the lists.
     """
@@ -31,7 +31,7 @@ def rank_all(score: Score, requests: Requests, k: int) -> Ranked:
 
 
 def best(scores: np.ndarray, requests: Requests, k: int) -> Ranked:
-    """Take the k best items that the user has not had; of equal ones the first in the catalogue.
+    """Take the k best items that the user has not had; ties go to the first in the catalogue.
 
     Args:
         scores: [B, I].
@@ -42,7 +42,7 @@ def best(scores: np.ndarray, requests: Requests, k: int) -> Ranked:
     scores[requests.row, requests.past.item] = -np.inf
     count, items = scores.shape
     taken = min(k, items)
-    # The k-th best score, then all that reach it in order: a partition alone leaves ties to chance.
+    # Take the k-th best score, then all that reach it in order: a partition alone breaks ties arbitrarily.
     least = np.partition(scores, items - taken, axis=1)[:, items - taken, None]
     places = np.full((count, k), -1, dtype=np.int64)
     found = np.full((count, k), -np.inf)
@@ -54,31 +54,31 @@ def best(scores: np.ndarray, requests: Requests, k: int) -> Ranked:
 
 
 def check(ranked: Ranked, requests: Requests, k: int, items: int, name: str) -> None:
-    """See that a recommender keeps to the protocol, whoever wrote it.
+    """Check that the results of a recommender follow the protocol.
 
     Args:
-        ranked: What it named.
+        ranked: Its results.
         requests: The requests.
-        k: Length of the lists that were asked for.
+        k: Requested length of the lists.
         items: Items in the catalogue.
         name: Name of the recommender.
 
     Raises:
-        PluginFault: A list has another length, names what is no item, one twice, or one that the user had before.
+        PluginFault: A list has the wrong length, an invalid item, a repeated item, or one that the user had before.
     """
     places = ranked.items
     wrong = ""
     if places.shape != (len(requests), k):
-        wrong = f"gave lists of shape {places.shape}, asked for {(len(requests), k)}"
+        wrong = f"returned lists of shape {places.shape}, expected {(len(requests), k)}"
     elif places.min(initial=-1) < -1 or places.max(initial=-1) >= items:
-        wrong = f"names places outside of the {items:,} items"
+        wrong = f"returned indices outside the {items:,} items"
     else:
         had = np.unique(requests.row * items + requests.past.item)
         row, column = np.nonzero(places >= 0)
         named = row * items + places[row, column]
         if len(np.unique(named)) < len(named):
-            wrong = "names an item twice in a list"
+            wrong = "returned an item twice in a list"
         elif np.isin(named, had).any():
-            wrong = "names an item that the user had before"
+            wrong = "returned an item that the user had before"
     if wrong:
-        raise PluginFault(f"recommender {name}: {wrong}\n  recommenders/ranking.py: best() keeps to the rules")
+        raise PluginFault(f"recommender {name}: {wrong}\n  use best() in recommenders/ranking.py to follow the rules")

@@ -1,13 +1,13 @@
-"""RQ-VAE: semantic ids, a few codes an item from coarse to fine, by residual quantisation of its vector.
+"""RQ-VAE: semantic ids, a few codes per item from coarse to fine, by residual quantisation of its vector.
 
 Paper:     Rajput et al. 2023, "Recommender Systems with Generative Retrieval" (TIGER, arXiv 2305.05065), section 3.1;
            Lee et al. 2022, "Autoregressive Image Generation using Residual Quantization" (arXiv 2203.01941).
 Formula:   z = encoder(x);   r_1 = z;   c_l = argmin_k |r_l - e^l_k|^2,   r_{l+1} = r_l - e^l_{c_l}   for l = 1..L;
            z^ = sum_l e^l_{c_l};   x^ = decoder(z + sg(z^ - z));
            loss = |x - x^|^2 + sum_l ( beta |r_l - sg(e^l_{c_l})|^2 + |sg(r_l) - e^l_{c_l}|^2 ),   a mean over rows
-Differs:   every codebook begins as the k-means of what it is to quantise in the first batch; a code that no row of an
-           epoch has is put onto the residual of some row. One code more counts the rows whose codes are equal.
-Consumes:  vectors of a release.   Produces: L + 1 codes a row; known from the newest event behind the vectors on.
+Differs:   every codebook starts as the k-means of its inputs in the first batch; a code unused in an epoch moves to the
+           residual of a random row. One more code numbers the rows whose codes are equal.
+Consumes:  vectors of a release.   Produces: L + 1 codes per row, known from the newest event behind the vectors on.
 Relations: the arm `semantic-ids` reads the prefixes as features; `tiger` generates the codes of the next item.
 Example:   knowflow codes rqvae --vectors item_facts/dense
 """
@@ -31,19 +31,19 @@ class RQVAEOptions(Frozen):
     """Options of RQ-VAE."""
 
     levels: int = Field(default=3, ge=1)
-    """Codes of a row, L, without the one that tells equal ones apart; 1 is a VQ-VAE."""
+    """Codes per row, L, without the one that makes rows unique; 1 is a VQ-VAE."""
     size: int = Field(default=256, ge=2)
-    """Codes of a level."""
+    """Codes per level."""
     latent: int = Field(default=32, ge=1)
-    """Length of what is quantised."""
+    """Length of the quantised latent."""
     hidden: tuple[int, ...] = (256, 128)
-    """Layers of the encoder, those of the decoder in reverse."""
+    """Widths of the encoder's layers; the decoder has them in reverse."""
     beta: float = Field(default=0.25, ge=0)
     """Weight of the loss that keeps the encoder near its codes."""
     epochs: int = Field(default=100, ge=1)
     """Passes over the vectors."""
     batch: int = Field(default=1024, ge=1)
-    """Vectors of a step."""
+    """Vectors per step."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Step size of Adam."""
 
@@ -54,9 +54,9 @@ class RQVAE(nn.Module):
     Args:
         dimension: Length d of a vector.
         hidden: Widths of the encoder's layers.
-        latent: Length k of what is quantised.
+        latent: Length k of the quantised latent.
         levels: Codebooks L.
-        size: Codes of each.
+        size: Codes per codebook.
     """
 
     def __init__(self, dimension: int, hidden: Sequence[int], latent: int, levels: int, size: int) -> None:
@@ -66,7 +66,7 @@ class RQVAE(nn.Module):
         self.books = nn.Parameter(torch.randn(levels, size, latent))
 
     def quantise(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents [B, k] -> codes [B, L], residuals [B, L, k] and the entries chosen for them [B, L, k]."""
+        """Quantise latents: [B, k] -> codes [B, L], residuals [B, L, k] and their chosen entries [B, L, k]."""
         codes, residuals, chosen = [], [latent], []
         for book in self.books:
             nearest = torch.cdist(residuals[-1], book).argmin(dim=1)
@@ -76,10 +76,10 @@ class RQVAE(nn.Module):
         return torch.stack(codes, 1), torch.stack(residuals[:-1], 1), torch.stack(chosen, 1)
 
     def forward(self, vectors: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Vectors [B, d] -> loss, error of the reconstruction, codes [B, L] and residuals [B, L, k]."""
+        """Return loss, reconstruction error, codes [B, L] and residuals [B, L, k] of vectors [B, d]."""
         latent = self.encoder(vectors)
         codes, residuals, chosen = self.quantise(latent)
-        decoded = self.decoder(latent + (chosen.sum(1) - latent).detach())  # the gradient passes the codes by
+        decoded = self.decoder(latent + (chosen.sum(1) - latent).detach())  # the gradient bypasses the codes
         error = (vectors - decoded).square().sum(1).mean()
         stays = (residuals - chosen.detach()).square().sum((1, 2)).mean()
         moves = (residuals.detach() - chosen).square().sum((1, 2)).mean()
@@ -87,7 +87,7 @@ class RQVAE(nn.Module):
 
     @torch.no_grad()
     def begin(self, vectors: Tensor, seed: int) -> None:
-        """Make each codebook the k-means of the residuals of some vectors [B, d]; entries beyond these stay random."""
+        """Initialise each codebook with the k-means of residuals of vectors [B, d]; further entries stay random."""
         residual = self.encoder(vectors)
         for book in self.books:
             distinct = len(np.unique(residual.numpy().round(6), axis=0))
@@ -97,20 +97,20 @@ class RQVAE(nn.Module):
 
     @torch.no_grad()
     def restart(self, used: Tensor, residuals: Tensor) -> None:
-        """Put codes that are not `used` [L, size] onto residuals [B, L, k] of rows by chance."""
+        """Move codes that are not `used` [L, size] to residuals [B, L, k] of random rows."""
         for level, dead in enumerate(~used):
             rows = torch.randint(len(residuals), (int(dead.sum()),))
             self.books[level, dead] = residuals[rows, level]
 
 
 def _layers(widths: Sequence[int]) -> nn.Sequential:
-    """Linear layers with ReLU between them."""
+    """Build linear layers with ReLU between them."""
     layers = [part for before, after in pairwise(widths) for part in (nn.Linear(before, after), nn.ReLU())]
     return nn.Sequential(*layers[:-1])
 
 
 def train(model: RQVAE, vectors: Tensor, options: RQVAEOptions, seed: int, progress: Progress) -> list[float]:
-    """Fit the model; gives the mean error of the reconstruction in each epoch."""
+    """Fit the model; return the mean reconstruction error of each epoch."""
     optimizer = torch.optim.Adam(model.parameters(), options.learning_rate)
     errors: list[float] = []
     for epoch in range(options.epochs):
@@ -128,14 +128,14 @@ def train(model: RQVAE, vectors: Tensor, options: RQVAEOptions, seed: int, progr
             used[torch.arange(options.levels), codes] = True
             total += float(error.detach()) * len(batch)
         errors.append(total / len(vectors))
-        if epoch + 1 < options.epochs:  # what is restarted must learn
+        if epoch + 1 < options.epochs:  # restarted codes need an epoch to learn
             model.restart(used, residuals.detach())
     progress("rqvae epochs", options.epochs, options.epochs)
     return errors
 
 
 def make(vectors: np.ndarray, options: RQVAEOptions, seed: int, progress: Progress) -> Coded:
-    """Train on all vectors and give each its codes: [M, d] -> [M, L + 1]."""
+    """Train on all vectors and return their codes: [M, d] -> [M, L + 1]."""
     data = torch.from_numpy(np.asarray(vectors, dtype=np.float32))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -162,6 +162,6 @@ def make(vectors: np.ndarray, options: RQVAEOptions, seed: int, progress: Progre
 MAKER = CodeMaker("rqvae", "residual quantisation of an autoencoder's latent", RQVAEOptions, make)
 SEMANTIC_IDS = Arm(
     "semantic-ids",
-    "Semantic ids: prefixes of the codes that `rqvae` made of item vectors, each embedded, beside the item's id.",
+    "Semantic ids: prefixes of the codes that `rqvae` made from item vectors, each embedded, along with the item's id.",
     (Use("prefix_ngrams", codes=("rqvae",)),),
 )

@@ -1,14 +1,14 @@
-"""SASRec: the next item by causal self-attention over liked items, the model that most papers compare with.
+"""SASRec: the next item by causal self-attention over liked items, the usual baseline in papers.
 
 Paper:     Kang and McAuley 2018, "Self-Attentive Sequential Recommendation" (arXiv 1808.09781).
 Formula:   h_0 = sqrt(d) E[items] + P;   h' = h + Attention(LN(h), causal);   h'' = h' + FFN(LN(h'));
            score of item x = LN(h_last) . e_x;   loss = -log e^{s(next)} / (e^{s(next)} + sum_{n in N} e^{s(n)})
-Loss:      the paper draws one negative a positive (binary cross-entropy). Here a softmax of the next item against N
-           negatives, by default all items, since Klenitskiy and Vasilev 2023, "Turning Dross Into Gold Loss" (arXiv
-           2309.07602), show that the single negative is what makes SASRec lose to BERT4Rec.
-Differs:   items that nobody liked in training cannot be learnt; they are no negatives and never named;
-           a user's first window begins with a start token, so that a user without history gets a list that was learnt;
-           a log longer than a window is cut into several instead of being dropped.
+Loss:      the paper draws one negative per positive (binary cross-entropy). Here a softmax of the next item against N
+           negatives, by default all items, because Klenitskiy and Vasilev 2023, "Turning Dross Into Gold Loss" (arXiv
+           2309.07602), show that the single negative makes SASRec lose to BERT4Rec.
+Differs:   items that nobody liked in training cannot be learned; they are neither negatives nor recommended;
+           a user's first window begins with a start token, so that a user without history gets a learned list;
+           a log longer than a window is split into several windows instead of being dropped.
 Consumes:  training events with label 1.
 Relations: `cooccurrence` counts what this learns; `star` needs no training.
 Example:   knowflow eval recommend --model sasrec
@@ -34,32 +34,32 @@ class SASRecOptions(Frozen):
     """Options of SASRec."""
 
     length: int = Field(default=50, ge=2)
-    """Events of a window, the newest ones."""
+    """Newest events in a window."""
     dimension: int = Field(default=64, ge=1)
     """Length of an item's embedding; a multiple of `heads`."""
     blocks: int = Field(default=2, ge=1)
-    """Blocks of attention and feed-forward."""
+    """Number of attention and feed-forward blocks."""
     heads: int = Field(default=1, ge=1)
-    """Heads of attention."""
+    """Attention heads."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    """Share of numbers dropped in training."""
+    """Dropout rate."""
     epochs: int = Field(default=15, ge=1)
     """Passes over the training windows."""
     batch: int = Field(default=32, ge=1)
-    """Windows of a step."""
+    """Windows per step."""
     negatives: int | None = Field(default=None, ge=1)
-    """Items, drawn anew for every step, that next items are told from; all that train when left out."""
+    """Negative items, drawn for every step; by default all items with liked training events."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Step size of Adam."""
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, each behind a norm and beside a residual.
+    """Attention and feed-forward, each after a norm and with a residual connection.
 
     Args:
         dimension: Width d.
-        heads: Heads of attention.
-        dropout: Share of numbers dropped in training.
+        heads: Attention heads.
+        dropout: Dropout rate.
     """
 
     def __init__(self, dimension: int, heads: int, dropout: float) -> None:
@@ -71,7 +71,7 @@ class Block(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, states: Tensor, sees: Tensor) -> Tensor:
-        """States [B, L, d] and which position sees which, [B, 1, L, L] bool -> [B, L, d]."""
+        """Apply the block: states [B, L, d] and attention mask [B, 1, L, L] bool -> [B, L, d]."""
         batch, length, dimension = states.shape
         parts = self.project(self.norm(states)).view(batch, length, 3, self.heads, dimension // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each [B, H, L, d / H]
@@ -88,16 +88,16 @@ class Net(nn.Module):
         items: Items I.
         length: Longest window L.
         dimension: Width d.
-        blocks: Blocks.
-        heads: Heads of attention.
-        dropout: Share of numbers dropped in training.
+        blocks: Number of blocks.
+        heads: Attention heads.
+        dropout: Dropout rate.
     """
 
     def __init__(self, items: int, length: int, dimension: int, blocks: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.items = items
         self.known: Tensor
-        self.register_buffer("known", torch.arange(items))  # places of the items that can be named
+        self.register_buffer("known", torch.arange(items))  # indices of the items that can be recommended
         self.embed = nn.Embedding(items + 2, dimension, padding_idx=items + 1)
         self.place = nn.Embedding(length, dimension)
         self.blocks = nn.ModuleList(Block(dimension, heads, dropout) for _ in range(blocks))
@@ -106,12 +106,12 @@ class Net(nn.Module):
             nn.init.normal_(embedding.weight, std=dimension**-0.5)
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Places [B, L], the newest last -> states [B, L, d]."""
+        """Return the states of item indices: [B, L], the newest last -> [B, L, d]."""
         length = windows.shape[1]
         states = self.embed(windows) * self.embed.embedding_dim**0.5 + self.place.weight[-length:]
         causal = torch.ones(length, length, dtype=torch.bool).tril()
         there = (windows != self.items + 1)[:, None, None, :]
-        # Padding sees itself, for a row that sees nothing has no softmax.
+        # Padding attends to itself, because a fully masked row has no softmax.
         sees = (causal & there) | torch.eye(length, dtype=torch.bool)  # [B, 1, L, L]
         states = self.drop(states)
         for block in self.blocks:
@@ -119,19 +119,19 @@ class Net(nn.Module):
         return self.norm(states)
 
     def logits(self, states: Tensor) -> Tensor:
-        """Scores of the K items that can be named: [..., d] -> [..., K]."""
+        """Return scores of the K items that can be recommended: [..., d] -> [..., K]."""
         return states @ self.embed(self.known).T
 
 
 def windows_of(log: Log, items: int, length: int) -> np.ndarray:
-    """Cut every user's liked events into windows, the last ones whole: [W, length + 1] int64.
+    """Split every user's liked events into windows, full ones at the end: [W, length + 1] int64.
 
-    A window holds inputs and, one place later, targets; the first window of a user begins with the start token. What is
-    shorter has padding on the left.
+    A window has inputs and, shifted by one position, targets; the first window of a user begins with the start token.
+    Shorter windows have padding on the left.
     """
     liked = log.where(log.label == 1)
     _, user = np.unique(liked.user, return_inverse=True)
-    order = np.argsort(user, kind="stable")  # the log is in the order of time
+    order = np.argsort(user, kind="stable")  # the log is in order of time
     out = []
     for events in np.split(liked.item[order], np.flatnonzero(np.diff(user[order])) + 1):
         line = np.concatenate([[items], events])
@@ -142,7 +142,7 @@ def windows_of(log: Log, items: int, length: int) -> np.ndarray:
 
 
 def train(net: Net, windows: np.ndarray, options: SASRecOptions, seed: int, progress: Progress) -> None:
-    """Fit the network to tell the next item from negatives."""
+    """Fit the network to separate the next item from negatives."""
     optimizer = torch.optim.Adam(net.parameters(), options.learning_rate, betas=(0.9, 0.98))
     chance = np.random.default_rng(seed)
     net.train()
@@ -159,12 +159,12 @@ def train(net: Net, windows: np.ndarray, options: SASRecOptions, seed: int, prog
 
 
 def next_item_loss(net: Net, windows: Tensor, negatives: Tensor) -> Tensor:
-    """Softmax of each next item against negatives, a mean over positions.
+    """Return the softmax loss of each next item against negatives, a mean over positions.
 
     Args:
         net: The network.
         windows: [B, L + 1].
-        negatives: [N] places; one that is a position's own next item does not count there.
+        negatives: [N] item indices; a position's own next item is excluded there.
     """
     inputs, targets = windows[:, :-1], windows[:, 1:]
     asked = targets < net.items
@@ -185,10 +185,10 @@ class SASRec:
     net: Net
     """In evaluation mode."""
     length: int
-    """Events of a window."""
+    """Events in a window."""
 
     def recommend(self, requests: Requests, k: int) -> Ranked:
-        """Name the items most likely to be liked next."""
+        """Recommend the items most likely to be liked next."""
         return rank_all(self._scores, requests, k)
 
     def _scores(self, requests: Requests) -> np.ndarray:
@@ -199,27 +199,27 @@ class SASRec:
         windows = past[newest]
         number = np.diff(liked.start)
         short = np.flatnonzero(number < self.length)
-        windows[short, self.length - 1 - number[short]] = items  # the start, before the oldest event
+        windows[short, self.length - 1 - number[short]] = items  # start token, before the oldest event
         scores = np.full((len(requests), items), -np.inf, dtype=np.float32)
         with torch.inference_mode():
             scores[:, self.net.known.numpy()] = self.net.logits(self.net(torch.from_numpy(windows))[:, -1]).numpy()
         return scores
 
     def state(self) -> State:
-        """Give the weights."""
+        """Return the weights."""
         arrays = {name: tensor.numpy() for name, tensor in self.net.state_dict().items()}
         return State(arrays, {"items": self.net.items})
 
 
 def build(items: int, known: np.ndarray, options: SASRecOptions) -> Net:
-    """Build the network of some options; `known` are the places of the items that can be named."""
+    """Build the network; `known` are the indices of the items that can be recommended."""
     net = Net(items, options.length, options.dimension, options.blocks, options.heads, options.dropout)
     net.known = torch.from_numpy(known)
     return net
 
 
 def fit(context: Context, options: SASRecOptions) -> SASRec:
-    """Train on the liked events that train."""
+    """Train on the liked training events."""
     items = len(context.items)
     with torch.random.fork_rng():
         torch.manual_seed(context.seed)
@@ -229,7 +229,7 @@ def fit(context: Context, options: SASRecOptions) -> SASRec:
 
 
 def load(state: State, options: SASRecOptions) -> SASRec:
-    """Make one of what was kept."""
+    """Restore a saved model."""
     net = build(state.facts["items"], state.arrays["known"], options)
     net.load_state_dict({name: torch.from_numpy(array) for name, array in state.arrays.items()})
     return SASRec(net.eval(), options.length)

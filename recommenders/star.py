@@ -1,12 +1,12 @@
-"""STAR: training-free, by language and by co-occurrence: what is like the newest events in text and in who liked it.
+"""STAR: training-free; items similar to the newest events in text and in who liked them.
 
 Paper:     Lee et al. 2024, "STAR: A Simple Training-free Approach for Recommendations using Large Language Models"
            (arXiv 2410.16458), its retrieval; the re-ranking by a language model is left out.
 Formula:   score(x) = 1/n sum_{t=0..n-1} r_t l^t ( a cos(v_x, v_t) + (1 - a) R_xt )
            t = 0 is the newest of the n events, r_t its rating over the highest one (1 without `rated`), v the vectors
            of a release, R the cosine of items by who liked them (`cooccurrence`)
-Consumes:  vectors of items in a release, as known before the first moment that is served; training events; ratings.
-Relations: with a = 0, l = 1 and liked events alone it is `cooccurrence`; with a = 1 it is similarity of texts alone.
+Consumes:  vectors of items in a release, known before the first request; training events; ratings.
+Relations: with a = 0, l = 1 and only liked events it is `cooccurrence`; with a = 1 it is text similarity alone.
 Example:   knowflow eval recommend --model star --set star.vectors=kar_item/dense
 """
 
@@ -32,30 +32,30 @@ class StarOptions(Frozen):
     language: float = Field(default=0.5, ge=0, le=1)
     """Weight a of the vectors' cosine; the rest is co-occurrence."""
     recency: float = Field(default=0.8, gt=0, le=1)
-    """By how much each older event counts less, l."""
+    """Factor l by which each older event counts less."""
     history: int = Field(default=50, ge=1)
-    """Newest events that count."""
+    """Newest events to use."""
     liked: bool = True
-    """Count events with label 1 alone."""
+    """Use only events with label 1."""
     rated: bool = True
     """Weight events by their ratings."""
 
 
 @dataclass(frozen=True)
 class Star:
-    """Vectors and co-occurrence of items, with how they are weighted."""
+    """Vectors and co-occurrence of items, and their weights."""
 
     vectors: np.ndarray
     """[I, d] float32 of length one, zeros where nothing was known."""
     together: sparse.csr_matrix
     """[I, I] float32."""
     highest: float
-    """The highest rating that trains."""
+    """The highest rating in training."""
     options: StarOptions
     """The weights."""
 
     def recommend(self, requests: Requests, k: int) -> Ranked:
-        """Name what is like each user's newest events."""
+        """Recommend items similar to each user's newest events."""
         return rank_all(lambda part: self._scores(part.liked() if self.options.liked else part), requests, k)
 
     def _scores(self, requests: Requests) -> np.ndarray:
@@ -66,7 +66,7 @@ class Star:
         return self.options.language * near + (1 - self.options.language) * together
 
     def _weights(self, requests: Requests) -> sparse.csr_matrix:
-        """How much each item of the history counts: [B, I]."""
+        """Return the weight of each item in the history: [B, I]."""
         newest = requests.newest(self.options.history)
         row, column = np.nonzero(newest >= 0)
         event = newest[row, column]
@@ -77,15 +77,15 @@ class Star:
         return sparse.csr_matrix((weight, (row, requests.past.item[event])), shape=(len(requests), len(self.vectors)))
 
     def state(self) -> State:
-        """Give vectors and co-occurrence."""
+        """Return vectors and co-occurrence."""
         return State(arrays_of(self.together) | {"vectors": self.vectors}, {"highest": self.highest})
 
 
 def fit(context: Context, options: StarOptions) -> Star:
-    """Read vectors and count who liked what.
+    """Read vectors and compute co-occurrence.
 
     Raises:
-        NoRelease: No release holds the vectors.
+        NoRelease: No release has the vectors.
     """
     vectors = unit_length(context.vectors(options.vectors)).astype(np.float32)
     highest = float(context.log.rating.max(initial=0)) or 1.0
@@ -93,7 +93,7 @@ def fit(context: Context, options: StarOptions) -> Star:
 
 
 def load(state: State, options: StarOptions) -> Star:
-    """Make one of what was kept."""
+    """Restore a saved model."""
     return Star(state.arrays["vectors"], cosine_from(state.arrays), state.facts["highest"], options)
 
 

@@ -1,12 +1,12 @@
-"""TIGER: the codes of the next item, written one after the other by an encoder-decoder over the codes of the history.
+"""TIGER: the codes of the next item, generated one by one by an encoder-decoder over the codes of the history.
 
 Paper:     Rajput et al. 2023, "Recommender Systems with Generative Retrieval" (arXiv 2305.05065).
 Formula:   p(item | history) = prod_l p(c_l | c_1..c_{l-1}, encoder(user token, codes of the history, oldest first));
            loss = cross-entropy of the next item's codes, a mean over levels; the best items by beam search.
-Differs:   the beam is held to a trie of the codes there are, so that every beam is a real item (the paper drops ids
-           that are none); learned places instead of T5's relative ones; each level has a softmax over its own codes.
-Consumes:  training events with label 1, and a released set of codes of items whose last one makes each item's own.
-Relations: `rqvae` makes the codes; `sasrec` learns a vector an item instead, so that items without events stay unknown.
+Differs:   a trie of existing codes constrains the beam, so that every beam is a real item (the paper drops invalid
+           ids); learned positions instead of T5's relative ones; each level has a softmax over its own codes.
+Consumes:  training events with label 1, and a released set of codes of items, unique to each item.
+Relations: `rqvae` makes the codes; `sasrec` learns one vector per item instead, so items without events stay unknown.
 Example:   knowflow eval recommend --model tiger
 """
 
@@ -28,7 +28,7 @@ from recommenders.protocol import Context, Ranked, Recommender, State
 from recommenders.ranking import rank_all
 
 AT_ONCE = 64
-"""Requests that are searched together; 50 beams of 80 places are then 65 MB a layer."""
+"""Requests searched together; 50 beams of 80 positions then take 65 MB per layer."""
 
 
 class TigerOptions(Frozen):
@@ -37,43 +37,43 @@ class TigerOptions(Frozen):
     codes: str = "rqvae"
     """Name of a released set of codes of items."""
     users: int = Field(default=2000, ge=1)
-    """User tokens that users are hashed into."""
+    """Number of user tokens that users are hashed into."""
     length: int = Field(default=20, ge=1)
-    """Events of a history, the newest ones."""
+    """Newest events of a history to use."""
     dimension: int = Field(default=64, ge=1)
     """Length of an embedding; a multiple of `heads`."""
     layers: int = Field(default=2, ge=1)
     """Layers of the encoder, and of the decoder."""
     heads: int = Field(default=4, ge=1)
-    """Heads of attention."""
+    """Attention heads."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Share of numbers dropped in training."""
+    """Dropout rate."""
     epochs: int = Field(default=10, ge=1)
     """Passes over the liked events."""
     batch: int = Field(default=256, ge=1)
-    """Events of a step."""
+    """Events per step."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Step size of Adam."""
     beams: int = Field(default=50, ge=1)
-    """Items that a search finds, at most; those that the user had are taken out of them."""
+    """Maximum items found by a search; items that the user had are then removed."""
 
 
 class Trie:
-    """The ids there are, level by level: a node is a prefix that some item has.
+    """The existing ids, level by level: a node is a prefix of some item's codes.
 
     Args:
         codes: [I, L] integers; rows with -1 are items without codes.
-        sizes: Codes of each level.
+        sizes: Codes per level.
 
     Raises:
-        WrongUse: Two items have the same codes, or none has any.
+        WrongUse: Two items have the same codes, or no item has codes.
     """
 
     def __init__(self, codes: np.ndarray, sizes: Sequence[int]) -> None:
         known = np.flatnonzero((codes >= 0).all(axis=1))
         if not len(known):
-            why = "no items have codes that were known before the first moment that is asked"
-            raise WrongUse(f"tiger: {why}\n  make some of what was known earlier: knowflow codes --help")
+            why = "no items have codes that were known before the first request"
+            raise WrongUse(f"tiger: {why}\n  make codes from earlier vectors: knowflow codes --help")
         self.children: list[Tensor] = []  # of each level: [nodes, size] int64, the node below, -1 = none
         node, nodes = np.zeros(len(known), dtype=np.int64), 1
         for level, size in enumerate(sizes):
@@ -84,22 +84,22 @@ class Trie:
             node, nodes = below.ravel(), len(prefixes)
         if nodes < len(known):
             alike = f"{len(known) - nodes:,} items have the codes of another"
-            raise WrongUse(f"tiger: {alike}\n  name a set whose last code tells them apart: --set tiger.codes=rqvae")
-        self.item = torch.zeros(nodes, dtype=torch.int64)  # place of each last node's item
+            raise WrongUse(f"tiger: {alike}\n  use a set whose last code makes them unique: --set tiger.codes=rqvae")
+        self.item = torch.zeros(nodes, dtype=torch.int64)  # index of each leaf's item
         self.item[torch.from_numpy(node)] = torch.from_numpy(known)
 
 
 class Net(nn.Module):
-    """The network; a token is a code of a level, then come the start of an answer and the padding.
+    """The network; tokens are the codes of each level, then the start token and the padding.
 
     Args:
-        sizes: Codes of each level.
+        sizes: Codes per level.
         users: User tokens.
         length: Events of a history.
         dimension: Length of an embedding d.
         layers: Layers of the encoder, and of the decoder.
-        heads: Heads of attention.
-        dropout: Share of numbers dropped in training.
+        heads: Attention heads.
+        dropout: Dropout rate.
     """
 
     def __init__(
@@ -120,13 +120,13 @@ class Net(nn.Module):
             nn.init.normal_(embedding.weight, std=dimension**-0.5)
 
     def encode(self, user: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """User tokens [B] and tokens of histories [B, S] -> states [B, 1 + S, d] and which are padding, [B, 1 + S]."""
+        """Encode user tokens [B] and history tokens [B, S] -> states [B, 1 + S, d] and padding mask [B, 1 + S]."""
         padding = functional.pad(tokens == self.padding, (1, 0), value=False)
         states = torch.cat([self.user(user)[:, None], self.token(tokens) + self.place.weight[-tokens.shape[1] :]], 1)
         return self.encoder(states, src_key_padding_mask=padding), padding
 
     def decode(self, memory: Tensor, padding: Tensor, given: Tensor) -> list[Tensor]:
-        """Logits of each level up to the first that is not given: tokens [B, n] -> n + 1 tensors [B, size], or L."""
+        """Return the logits up to the first level not given: tokens [B, n] -> n + 1 tensors [B, size], or L."""
         count = min(given.shape[1] + 1, len(self.first) - 1)
         begun = functional.pad(given, (1, 0), value=self.start)[:, :count]
         causal = torch.ones(count, count, dtype=torch.bool).triu(1)
@@ -136,17 +136,17 @@ class Net(nn.Module):
         return [states[:, at] @ weight[self.first[at] : self.first[at + 1]].T for at in range(count)]
 
     def loss(self, user: Tensor, tokens: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy of the next items' codes [B, L], a mean over levels."""
+        """Return the cross-entropy of the next items' codes [B, L], a mean over levels."""
         given = target + torch.tensor(self.first[:-1])
         levels = self.decode(*self.encode(user, tokens), given)
         return torch.stack([functional.cross_entropy(one, target[:, at]) for at, one in enumerate(levels)]).mean()
 
 
 def search(net: Net, trie: Trie, user: Tensor, tokens: Tensor, beams: int) -> tuple[Tensor, Tensor]:
-    """Find the most likely items, a beam of prefixes at a time, along the trie alone.
+    """Find the most likely items by beam search along the trie.
 
     Returns:
-        Places of items and log-probabilities, [B, W] each, the best first; -inf where there are fewer than W items.
+        Indices of items and log-probabilities, [B, W] each, the best first; -inf where there are fewer than W items.
     """
     memory, padding = net.encode(user, tokens)
     node = torch.zeros(len(user), 1, dtype=torch.int64)
@@ -165,15 +165,15 @@ def search(net: Net, trie: Trie, user: Tensor, tokens: Tensor, beams: int) -> tu
 
 
 def examples(log: Log, length: int, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Liked events of items with codes, each with what its user liked before: users [E], items [E], [E, length].
+    """Return the liked events of items with codes and their liked histories: users [E], items [E], [E, length].
 
     Args:
-        log: The events that train.
+        log: The training events.
         length: Events of a history; -1 where there are fewer.
         known: [I] bool, which items have codes.
     """
     liked = log.where((log.label == 1) & known[log.item])
-    order = np.argsort(liked.user, kind="stable")  # the log is in the order of time
+    order = np.argsort(liked.user, kind="stable")  # the log is in order of time
     user, item = liked.user[order], liked.item[order]
     begins = np.searchsorted(user, user)
     at = np.arange(len(user))[:, None] - np.arange(length, 0, -1)
@@ -182,29 +182,29 @@ def examples(log: Log, length: int, known: np.ndarray) -> tuple[np.ndarray, np.n
 
 @dataclass(frozen=True)
 class Tiger:
-    """A trained network and the ids that it may write."""
+    """A trained network and the ids that it may generate."""
 
     net: Net
     """In evaluation mode."""
     codes: np.ndarray
     """[I, L] int32, -1 where an item has none."""
     trie: Trie
-    """Of these codes."""
+    """The trie of these codes."""
     options: TigerOptions
-    """How it was made."""
+    """Its options."""
 
     def tokens(self, places: np.ndarray) -> Tensor:
-        """Tokens of histories: places [B, H], -1 = none -> [B, H L]."""
+        """Return the tokens of histories: item indices [B, H], -1 = none -> [B, H L]."""
         table = np.where(self.codes >= 0, self.codes + np.array(self.net.first[:-1]), self.net.padding)
         none = np.full((1, table.shape[1]), self.net.padding)
         return torch.from_numpy(np.concatenate([table, none])[places].reshape(len(places), -1))
 
     def recommend(self, requests: Requests, k: int) -> Ranked:
-        """Name the items that the search finds, without those that the user had."""
+        """Recommend the items that the search finds, without those that the user had."""
         return rank_all(self._scores, requests, k)
 
     def _scores(self, requests: Requests) -> np.ndarray:
-        """[B, I], -inf for what no beam has found."""
+        """[B, I], -inf for items not found by any beam."""
         liked = requests.liked()
         places = np.concatenate([liked.past.item, [-1]])[liked.newest(self.options.length)]
         user, tokens = hashed(requests.user, self.options.users), self.tokens(places)
@@ -217,24 +217,24 @@ class Tiger:
         return scores.numpy()
 
     def state(self) -> State:
-        """Give the weights and the codes."""
+        """Return the weights and the codes."""
         return State({name: one.numpy() for name, one in self.net.state_dict().items()} | {"codes": self.codes}, {})
 
 
 def hashed(users: np.ndarray, count: int) -> Tensor:
-    """User tokens, the same in every process: [B] str -> [B] int64."""
+    """Return user tokens, the same in every process: [B] str -> [B] int64."""
     return torch.tensor([zlib.crc32(str(user).encode()) % count for user in users], dtype=torch.int64)
 
 
 def build(codes: np.ndarray, options: TigerOptions) -> Tiger:
-    """Make an untrained one of the codes of all items."""
+    """Build an untrained model from the codes of all items."""
     sizes, of = (codes.max(axis=0) + 1).tolist(), options
     net = Net(sizes, of.users, of.length, of.dimension, of.layers, of.heads, of.dropout)
     return Tiger(net, codes, Trie(codes, sizes), options)
 
 
 def fit(context: Context, options: TigerOptions) -> Tiger:
-    """Train on the liked events that train."""
+    """Train on the liked training events."""
     with torch.random.fork_rng():
         torch.manual_seed(context.seed)
         model = build(context.codes(options.codes), options)
@@ -243,7 +243,7 @@ def fit(context: Context, options: TigerOptions) -> Tiger:
 
 
 def train(model: Tiger, log: Log, progress: Progress) -> None:
-    """Fit the network; torch's present seed decides the order."""
+    """Fit the network; torch's current seed sets the order."""
     options, net = model.options, model.net
     known = np.all(model.codes >= 0, axis=1)
     user, item, past = examples(log, options.length, np.asarray(known))
@@ -262,7 +262,7 @@ def train(model: Tiger, log: Log, progress: Progress) -> None:
 
 
 def load(state: State, options: TigerOptions) -> Tiger:
-    """Make one of what was kept."""
+    """Restore a saved model."""
     model = build(state.arrays["codes"], options)
     weights = {name: torch.from_numpy(one) for name, one in state.arrays.items() if name != "codes"}
     model.net.load_state_dict(weights)

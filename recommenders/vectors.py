@@ -1,4 +1,4 @@
-"""Vectors of items as they were known before a moment: what a fitted recommender may read of a release."""
+"""Vectors of items known before a moment: what a fitted recommender may read from a release."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from feature_store.vectors import Knowledge, as_of_rows
 
 
 def vectors_at(knowledge: Knowledge, items: Sequence[str], time: np.datetime64) -> np.ndarray:
-    """Read for each item its newest vector that was known strictly before a moment.
+    """Return each item's newest vector known strictly before a moment.
 
     Args:
-        knowledge: Vectors of items, as a release holds them.
+        knowledge: Vectors of items from a release.
         items: [I] ids.
         time: The moment, UTC.
 
