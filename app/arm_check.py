@@ -1,4 +1,4 @@
-"""See before anything is paid for that the arms can be fed: that knowflow.yaml makes the vectors they read."""
+"""Check, before any cost, that knowflow.yaml makes the vectors that the arms read."""
 
 from app.config import Config
 from app.workplace import chosen_tasks, encoders_of, open_store
@@ -9,13 +9,13 @@ from feature_store.releases import list_releases
 
 
 def check_arms(config: Config) -> list[str]:
-    """Check that the arms of `train.arms` can be fed.
+    """Check that the arms of `train.arms` get their vectors.
 
     Returns:
-        What the usual arms go without, one sentence each; empty where arms are named under `train.arms`.
+        The missing inputs of the default arms, one sentence each; empty if `train.arms` is set.
 
     Raises:
-        WrongUse: A named arm reads vectors that nothing makes; all such arms at once.
+        WrongUse: An arm in `train.arms` reads vectors that nothing makes; reports all such arms at once.
     """
     there = vectors_to_come(config)
     arms = arms_of(config.plugin_folders)
@@ -28,13 +28,13 @@ def check_arms(config: Config) -> list[str]:
         made = ", ".join(sorted(there)) or "none"
         raise WrongUse(
             "\n".join(words) + f"\n  knowflow.yaml makes vectors of: {made}\n"
-            "  add the technique under tasks: and the encoder under encoders:, or take the arm out of train.arms"
+            "  add the technique under tasks: and the encoder under encoders:, or remove the arm from train.arms"
         )
     return []
 
 
 def vectors_to_come(config: Config) -> set[str]:
-    """Vectors that the next release can hold, each as `task/encoder`: what knowflow.yaml makes, and what is there."""
+    """Return the possible vectors of the next release as `task/encoder`: from knowflow.yaml and existing ones."""
     found: set[str] = set()
     for task in chosen_tasks(config, None):
         names = (task.name, *(f"{task.name}.{part}" for part in task.parts))

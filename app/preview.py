@@ -1,4 +1,4 @@
-"""Render the prompt of one row of a technique, before anything is paid for."""
+"""Render the prompt of one row of a technique, before any cost."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,26 +13,26 @@ from prompts.library import choose_prompt
 
 @dataclass(frozen=True)
 class Preview:
-    """What one row would ask, or the text that it encodes where no model is asked."""
+    """The request of one row, or the text to encode if no model is called."""
 
     task: str
     """The technique."""
     entity: str
-    """What the row is about."""
+    """The entity of the row."""
     as_of: datetime
-    """The newest event it may have seen."""
+    """Time of the newest event it may use."""
     prompt: str | None
-    """Name and version of the prompt; None where no model is asked."""
+    """Name and version of the prompt; None if no model is called."""
     messages: tuple[dict[str, str], ...]
-    """The messages of the request; without a model, none."""
+    """The messages of the request; empty if no model is called."""
     text: str | None
-    """The text that is encoded where no model is asked."""
+    """The text to encode if no model is called."""
     tokens: int | None
     """Tokens of the request."""
     counted: str
     """How the tokens were counted."""
     fault: str | None
-    """Why the row cannot be asked; None if it can."""
+    """Why the row cannot be requested; None if it can."""
 
 
 def preview_row(config: Config, name: str, entity: str | None = None) -> Preview:
@@ -41,10 +41,10 @@ def preview_row(config: Config, name: str, entity: str | None = None) -> Preview
     Args:
         config: The config.
         name: The technique.
-        entity: Id of an item, user, query or event; None takes the first row.
+        entity: Id of an item, user, query or event; None = the first row.
 
     Raises:
-        UnknownPlugin: The name is no technique.
+        UnknownPlugin: There is no technique with this name.
         WrongUse: The technique has no row, or none about the entity; or the engine cannot answer its prompt.
     """
     task, workplace = one_task(config, name), open_workplace(config)
@@ -70,7 +70,7 @@ def preview_row(config: Config, name: str, entity: str | None = None) -> Preview
         raise WrongUse(f"{name}: there is no row to ask about\n  see: knowflow plan --task {name}")
     raise WrongUse(
         f"--entity: {name} has no row about '{entity}'\n"
-        f"  give the id of one {task.entity} as the data has it, or leave --entity out for the first row"
+        f"  give the id of one {task.entity} in the data, or leave --entity out for the first row"
     )
 
 

@@ -1,4 +1,4 @@
-"""Batches: what models read of some samples, gathered, and embedded as the fields that every backbone reads."""
+"""Batches: gather the inputs of some samples, and embed them as the fields that every backbone reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from ctr.samples import Samples
 from ctr.views import Examples, View
 
 Known = tuple[Tensor, Tensor]
-"""Vectors [B, k] (or [B, H, k]), zeros where nothing is known, and the mask [B] (or [B, H]) of what is known."""
+"""Vectors [B, k] (or [B, H, k]), zeros where unknown, and the mask [B] (or [B, H]) of known ones."""
 
 
 @dataclass(frozen=True)
@@ -27,37 +27,37 @@ class Batch:
     dense: Tensor
     """[B, F] float32: statistics and the item's numbers."""
     history: Tensor
-    """[B, H] int64: items of the history, the newest last, 0 where there is none (see the mask)."""
+    """[B, H] int64: items of the history, the newest last, 0 = none (see the mask)."""
     history_rating: Tensor
-    """[B, H] float32: rating minus the mean rating of this history, 0 where there is none."""
+    """[B, H] float32: rating minus the mean rating of this history, 0 = none."""
     history_mask: Tensor
     """[B, H] float32: 1 where there is an event."""
     views: Mapping[str, Mapping[str, Known]]
-    """What each adapter reads: adapter's place in the arm -> view -> vectors."""
+    """Inputs of the adapters: adapter's position in the arm -> view -> vectors."""
     shown: Mapping[str, "Shown"] = field(default_factory=dict)
-    """The examples that an adapter reads: adapter's place in the arm -> examples."""
+    """Examples for the adapters: adapter's position in the arm -> examples."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """The examples shown to B samples: U different ones, K to each sample."""
+    """The examples of B samples: U distinct ones, K per sample."""
 
     samples: Batch
     """The U examples as samples, without views."""
     label: Tensor
     """[U] int64: their labels."""
     vectors: Tensor
-    """[U, k] float32: what is known of each."""
+    """[U, k] float32: their knowledge vectors."""
     chosen: Tensor
-    """[B, K] int64: which of the U each sample is shown, the nearest last; -1 = none."""
+    """[B, K] int64: the examples of each sample as indices into U, the nearest last; -1 = none."""
 
 
 class Batches:
-    """Cuts samples into batches.
+    """Splits samples into batches.
 
     Args:
         samples: N samples.
-        views: What adapters read: adapter's place in the arm -> view -> frozen table, or the examples it shows.
+        views: Inputs of the adapters: adapter's position in the arm -> view -> frozen table, or examples.
     """
 
     def __init__(self, samples: Samples, views: Mapping[str, Mapping[str, View] | Examples]) -> None:
@@ -87,7 +87,7 @@ class Batches:
 
     @property
     def dense_width(self) -> int:
-        """Number of dense columns, F."""
+        """Return the number of dense columns, F."""
         return int(self._dense.shape[1])
 
     def take(self, rows: Tensor) -> Batch:
@@ -113,7 +113,7 @@ class Batches:
         )
 
     def _show(self, place: str, rows: Tensor) -> Shown:
-        """Gather each example once, however many of the samples are shown it."""
+        """Gather each example once, even if several samples share it."""
         sample, label, vectors, chosen = self._examples[place]
         used, index = torch.unique(chosen[rows], return_inverse=True)  # sorted, so that -1 comes first
         lacking = int((used < 0).sum())
@@ -127,18 +127,18 @@ class Batches:
 def _look_up(table: Tensor, index: Tensor) -> Known:
     known = index >= 0
     if len(table) == 0:
-        return table.new_zeros(*index.shape, table.shape[1]), known  # codes stay whole numbers
+        return table.new_zeros(*index.shape, table.shape[1]), known  # codes stay integers
     return table[index.clamp(min=0)] * known.unsqueeze(-1), known
 
 
 @dataclass(frozen=True)
 class States:
-    """What a backbone reads of B samples: F fields of width d, H events of history, k dense values."""
+    """Inputs of a backbone for B samples: F fields of width d, H events of history, k dense values."""
 
     fields: Tensor
     """[B, F, d]: user, item, categories, and the history pooled in three ways."""
     dense: Tensor
-    """[B, k]: statistics, numbers, and what the adapters add."""
+    """[B, k]: statistics, numbers, and the outputs of the adapters."""
     target: Tensor
     """[B, d]: embedding of the item."""
     history: Tensor
@@ -152,8 +152,8 @@ class States:
 class Fields(nn.Module):
     """Embeds a batch.
 
-    The history is pooled with one learned weight per place (at first the newest event counts most), over all events,
-    over those rated above the mean of this history, and over the others.
+    The history is pooled with one learned weight per position (initially the newest event counts most), over all
+    events, over those rated above the mean of this history, and over the others.
 
     Args:
         users: Number of users.
@@ -171,11 +171,11 @@ class Fields(nn.Module):
         self.user = nn.Embedding(users, width)
         self.item = nn.Embedding(items, width)
         self.category = nn.Linear(categories, width, bias=False) if categories else None
-        # Starts as a slow decay with age: e-fold over ten events.
+        # Initialised as a slow decay with age: e-fold over ten events.
         age = torch.arange(history_length - 1, -1, -1, dtype=torch.float32)
         self.recency = nn.Parameter(-age / 10)
         for table in (self.user, self.item):
-            nn.init.normal_(table.weight, std=0.01)  # an id that training never meets adds next to nothing
+            nn.init.normal_(table.weight, std=0.01)  # an id unseen in training adds almost nothing
 
     def forward(self, batch: Batch) -> States:
         """Embed B samples."""

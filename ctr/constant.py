@@ -1,4 +1,4 @@
-"""The constant: the share of clicks among the training rows, for every row; what any model must beat."""
+"""The constant: the share of clicks among the training rows, for every row; the baseline of any model."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ from ctr.samples import PARTS, Samples
 
 
 def constant_scores(samples: Samples, parts: Sequence[np.ndarray], seeds: int) -> np.ndarray:
-    """Score the test rows of one or several partings of the samples.
+    """Score the test rows of one or several splits of the samples.
 
     Args:
         samples: N samples.
         parts: [N] int8 each, index into `PARTS`, -1 = in no part.
-        seeds: Number of seeds S; the constant has none, but every arm has as many lines.
+        seeds: Number of seeds S; the constant repeats its scores for each, to match the other arms.
 
     Returns:
-        [S, n] float32, the test rows of one parting after those of the other.
+        [S, n] float32, the test rows of one split after those of the other.
     """
     scores = [np.zeros(0, dtype=np.float32)]
     for part in parts:

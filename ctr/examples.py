@@ -1,6 +1,6 @@
-"""Examples of a training run: which samples are the pool, by what all samples are compared, and what test rows see.
+"""Examples of a training run: the pool, the data for comparing samples, and the examples of some test rows.
 
-`retrieval/examples.py` has the paper, the similarity and the guards; an example is a training row, says this file.
+`retrieval/examples.py` has the paper, the similarity and the guards; this file ensures that examples are training rows.
 """
 
 from dataclasses import dataclass, replace
@@ -17,24 +17,24 @@ from retrieval.examples import RECENT, Retrieved, Situations, encodings
 from sources.tables import event_of
 
 REPORTED = 3
-"""Test samples whose examples are noted for the report."""
+"""Test samples whose examples go into the report."""
 
 
 @dataclass(frozen=True)
 class ExampleRows:
-    """Where M examples stand."""
+    """Indices of M examples."""
 
     sample: np.ndarray
-    """[M] int64: index of the sample each is."""
+    """[M] int64: index of each one's sample."""
     row: np.ndarray
     """[M] int64: its row of knowledge."""
 
 
 def find_examples(knowledge: Knowledge, samples: Samples) -> ExampleRows:
-    """Find the sample of each row of knowledge about an event; rows about events that the data lacks are left out.
+    """Find the sample of each row of knowledge about an event; leave out rows about events that are not in the data.
 
     Raises:
-        WrongUse: A row is about an event that is not for training.
+        WrongUse: A row is about an event outside the training part.
     """
     about = [event_of(entity) for entity in knowledge.entities.tolist()]
     key = ("user", "item", "time")
@@ -61,19 +61,19 @@ def find_examples(knowledge: Knowledge, samples: Samples) -> ExampleRows:
 
 
 def situations(items: Knowledge, samples: Samples) -> Situations:
-    """Let each sample see what is known, strictly before it, of its item and of its history's items."""
+    """Encode each sample by the vectors of its item and its history's items, known strictly before it."""
     recent = replace(samples, history=samples.history[:, -RECENT:])
     item, history = (view.rows for view in (knowledge_view(items, samples), history_view(items, recent)))
     return Situations(samples.user, samples.time, encodings(items.vectors, item, history))
 
 
 def shown_to_test(task: str, found: Retrieved, rows: ExampleRows, samples: Samples) -> dict[str, Any]:
-    """Note what some test samples, evenly over time, are shown.
+    """Return the examples of some test samples, spread evenly over time.
 
     Args:
-        task: Technique whose rows the examples are.
-        found: What each sample is shown.
-        rows: Where the examples stand.
+        task: Technique that made the examples.
+        found: The examples of each sample.
+        rows: Indices of the examples.
         samples: All samples.
 
     Returns:

@@ -1,12 +1,12 @@
-"""Kept models: what an arm's best seed learned, on disk, and scores of any rows from it.
+"""Kept models: save the model of an arm's best seed, and score any rows with it.
 
-A folder holds `network.safetensors`, `trees.txt` (LightGBM's own text format) or both, and `model.json`: the release,
+A folder has `network.safetensors`, `trees.txt` (LightGBM's own text format) or both, and `model.json`: the release,
 the arm, the columns and their order, the codes of users, items and categories, the scale of numbers, metrics, seed and
-settings. Nothing is pickled, so that opening a model runs no code of it.
-Kept are the model's own parameters. What the model reads is prepared anew: statistics, histories and the views of the
-adapters are computed from the events that are given, and each row reads strictly earlier events alone. So a row keeps
-its values when later events come; only `quality` chooses its moments of fitting over the whole log, and its values move
-a little as the log grows.
+settings. Nothing is pickled, so opening a model executes no code.
+Only the model's own parameters are saved. Its inputs are recomputed: statistics, histories and the views of the
+adapters come from the given events, and each row reads only strictly earlier events. So a row keeps its values when
+later events arrive; only `quality` chooses its fitting times over the whole log, so its values change slightly as the
+log grows.
 """
 
 import json
@@ -33,10 +33,10 @@ FACTS = "model.json"
 
 @dataclass(frozen=True)
 class Kept:
-    """A kept model, before it meets samples."""
+    """A kept model, before it scores samples."""
 
     folder: Path
-    """Where it is."""
+    """Its folder."""
     release: str
     """The release whose vectors it was trained on."""
     arm: Arm
@@ -44,9 +44,9 @@ class Kept:
     seed: int
     """Its seed."""
     settings: TrainConfig
-    """How it was trained."""
+    """Its training settings."""
     frame: Frame
-    """What codes and columns mean."""
+    """The meaning of codes and columns."""
     history_length: int
     """Events in a history."""
     metrics: Mapping[str, float | None]
@@ -54,12 +54,12 @@ class Kept:
 
 
 def keep(folder: Path, arm: Arm, best: Best, samples: Samples, release: str) -> None:
-    """Write an arm's best model, whole or not at all.
+    """Write an arm's best model atomically.
 
     Args:
-        folder: Its folder; what was there is replaced.
+        folder: Its folder; existing content is replaced.
         arm: The arm.
-        best: What training gave.
+        best: The result of training.
         samples: The samples that it was trained on.
         release: Name of the release whose vectors it read.
     """
@@ -85,7 +85,7 @@ def keep(folder: Path, arm: Arm, best: Best, samples: Samples, release: str) -> 
         "frame": asdict(Frame.of(samples)),
     }
     (half / FACTS).write_text(json.dumps(facts, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)  # of an earlier run of this name, whose folder was deleted
+    shutil.rmtree(folder, ignore_errors=True)  # from an earlier run of this name whose folder was deleted
     half.replace(folder)
 
 
@@ -93,12 +93,12 @@ def open_kept(folder: Path) -> Kept:
     """Open a kept model.
 
     Raises:
-        WrongUse: The folder holds none.
+        WrongUse: The folder has none.
     """
     if not (folder / FACTS).is_file():
         raise unfit_kept(folder, "there is no kept model")
     facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    # Before there were codes, no model named any.
+    # Models saved before codes existed have no `codes`.
     uses = (Use(use["adapter"], tuple(use["vectors"]), tuple(use.get("codes", ()))) for use in facts["arm"]["uses"])
     frame = facts["frame"]
     return Kept(
@@ -125,14 +125,14 @@ def score_rows(
     rows: np.ndarray,
     plugins: Sequence[Path] = (),
 ) -> np.ndarray:
-    """Score some samples, of the run itself or of a later log.
+    """Score some samples, from the run itself or from a later log.
 
     Args:
         kept: The model.
-        knowledge: What its arm reads, by `task/encoder` or `codes/NAME`.
+        knowledge: Inputs of its arm, by `task/encoder` or `codes/NAME`.
         samples: Built in the model's frame (`build_samples(dataset, histories, kept.frame)`), with histories as long as
-            those it was trained on. A row's own label enters nothing that the row reads, so that a pair nobody has
-            rated yet can be an event with any label, as the newest of its user.
+            in training. A row does not read its own label, so a pair that has no rating yet can be an event with any
+            label, as its user's newest.
         rows: [n] int64.
         plugins: Folders of a team's own plug-ins.
 
@@ -140,8 +140,8 @@ def score_rows(
         [n] float32: probabilities of a click.
 
     Raises:
-        WrongUse: The samples have other columns than those it was trained on.
-        WrongUse: An example that the arm shows is not for training.
+        WrongUse: The samples' columns differ from those in training.
+        WrongUse: An example of the arm is not a training row.
     """
     rule = ExampleRule(kept.settings.examples.count, kept.settings.examples.strict)
     views = prepare_views(kept.arm, knowledge, samples, kept.settings.folds, rule, plugins)

@@ -1,4 +1,4 @@
-"""The click model: fields, any backbone, and any adapters beside it; no file per pair."""
+"""The click model: fields, any backbone, and any adapters; no file per pair."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,12 +13,12 @@ from ctr.batch import Batch, Fields
 
 
 class ClickModel(nn.Module):
-    """Scores samples: what the adapters say is read beside the dense values.
+    """Scores samples: the adapters' outputs are appended to the dense values.
 
     Args:
         fields: Embeds a batch.
         backbone: Turns the embedded batch into logits.
-        adapters: The adapters' modules, by their place in the arm.
+        adapters: The adapters' modules, by their position in the arm.
     """
 
     def __init__(self, fields: Fields, backbone: nn.Module, adapters: Mapping[str, nn.Module]) -> None:
@@ -26,11 +26,11 @@ class ClickModel(nn.Module):
         self.fields, self.backbone, self.adapters = fields, backbone, nn.ModuleDict(adapters)
 
     def forward(self, batch: Batch) -> Tensor:
-        """B samples -> logits [B]."""
+        """Score B samples: logits [B]."""
         return self.answer(batch)[0]
 
     def answer(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
-        """B samples -> logits [B], and the losses that adapters have of their own while training, [] each."""
+        """Score B samples: logits [B], and the adapters' own training losses, [] each."""
         states = self.fields(batch)
         added, losses = [], []
         for place, adapter in self.adapters.items():
@@ -52,13 +52,13 @@ def build_model(
     """Compose a model.
 
     Args:
-        backbone: The backbone; one with a network.
+        backbone: The backbone; must have a network.
         fields: Embeds a batch.
         dense: Number of dense values of a batch.
-        adapters: The adapters' modules; none gives the plain backbone.
+        adapters: The adapters' modules; empty for the plain backbone.
 
     Returns:
-        The model, with parameters drawn from torch's present seed.
+        The model, with parameters drawn from torch's current seed.
     """
     added = sum(adapter.width for adapter in adapters.values())
     assert backbone.network is not None  # `ctr.learners.make_learner` trains trees otherwise

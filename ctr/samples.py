@@ -1,4 +1,4 @@
-"""Samples: everything a model reads, as arrays in memory, built once from a dataset, its split and its histories."""
+"""Samples: all model inputs as arrays in memory, built once from a dataset, its split and its histories."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from sources.tables import Dataset
 
 PARTS = ("train", "validation", "test")
 LEAST_DEVIATION = 1e-6
-"""Below it a column is taken to be constant."""
+"""A column with a smaller deviation counts as constant."""
 FARTHEST = 5.0
-"""Deviations from the mean beyond which a statistic is cut off."""
+"""Deviations from the mean at which a statistic is clipped."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """One row an event, in the order of the dataset's events; N events, I items, U users, H history length."""
+    """One row per event, in the order of the dataset's events; N events, I items, U users, H history length."""
 
     user: np.ndarray
     """[N] int64, index into `user_ids`."""
@@ -29,11 +29,11 @@ class Samples:
     time: np.ndarray
     """[N] datetime64[us], UTC."""
     rating: np.ndarray
-    """[N] float32: the rating, or the label where the data has no ratings."""
+    """[N] float32: the rating, or the label if the data has no ratings."""
     label: np.ndarray
     """[N] float32, 0 or 1."""
     part: np.ndarray
-    """[N] int8, index into `PARTS`; -1 for rows of none, later than all."""
+    """[N] int8, index into `PARTS`; -1 for rows in no part, later than all."""
     history: np.ndarray
     """[N, H] int32: rows of the same user's strictly earlier events, the newest last, -1 = none."""
     statistics: np.ndarray
@@ -41,9 +41,9 @@ class Samples:
     user_mean: np.ndarray
     """[N] float32: the user's shrunk mean rating over strictly earlier events."""
     surprise: np.ndarray
-    """[N] float32: the rating minus what the item got before; for later rows alone, since it holds the own rating."""
+    """[N] float32: the rating minus the item's earlier mean; only for later rows, because it uses the row's rating."""
     item_categories: np.ndarray
-    """[I, C] float32: each item's categories as shares that sum to 1 within a field (0 where it has none)."""
+    """[I, C] float32: each item's categories as shares that sum to 1 within a field (0 if it has none)."""
     item_numbers: np.ndarray
     """[I, M] float32: the items' numbers, standardised over all items, 0 where unknown."""
     user_ids: np.ndarray
@@ -55,25 +55,25 @@ class Samples:
     category_values: tuple[tuple[str, ...], ...] = ()
     """The values of each category field, in the order of its columns."""
     number_scale: tuple[tuple[float, float], ...] = ()
-    """Mean and deviation by which each of the items' numbers is standardised."""
+    """Mean and deviation that standardise each of the items' numbers."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What codes and columns mean. A kept model reads new rows in the frame in which it was trained."""
+    """The meaning of codes and columns. A kept model reads new rows in the frame of its training."""
 
     user_ids: tuple[str, ...]
-    """The users, by code; users that a frame lacks get codes after them."""
+    """The users, by code; new users get codes after them."""
     item_ids: tuple[str, ...]
-    """The items, by code; items that a frame lacks get codes after them."""
+    """The items, by code; new items get codes after them."""
     category_values: tuple[tuple[str, ...], ...]
     """The values of each category field, by column; other values are left out."""
     number_scale: tuple[tuple[float, float], ...]
-    """Mean and deviation by which each of the items' numbers is standardised."""
+    """Mean and deviation that standardise each of the items' numbers."""
 
     @classmethod
     def of(cls, samples: Samples) -> "Frame":
-        """The frame of some samples."""
+        """Return the frame of some samples."""
         users, items = tuple(samples.user_ids.tolist()), tuple(samples.item_ids.tolist())
         return cls(users, items, samples.category_values, samples.number_scale)
 
@@ -84,7 +84,7 @@ def build_samples(dataset: Dataset, histories: np.ndarray, frame: Frame | None =
     Args:
         dataset: Events sorted by time, each with its part, and items.
         histories: [N, H] rows of the same user's strictly earlier events, the newest last, -1 = none.
-        frame: What codes and columns mean; the dataset decides where it is None.
+        frame: The meaning of codes and columns; if None, taken from the dataset.
 
     Returns:
         The samples, aligned with `dataset.events`.
@@ -111,7 +111,7 @@ def build_samples(dataset: Dataset, histories: np.ndarray, frame: Frame | None =
     item_categories, spans = category_shares(items, dataset.category_fields, values)
     log = Log(user, item, time, rating.astype(np.float64), label.astype(np.float64))
     counted = count_statistics(log, item_categories)
-    numbers = np.zeros((len(item_ids), 0))  # Polars gives no row at all without a column
+    numbers = np.zeros((len(item_ids), 0))  # Polars returns no rows without a column
     if dataset.number_fields:
         numbers = items.select(dataset.number_fields).to_numpy()
     scale = frame.number_scale if frame else scale_of(numbers)
@@ -137,13 +137,13 @@ def build_samples(dataset: Dataset, histories: np.ndarray, frame: Frame | None =
 
 
 def _extended(known: Sequence[str], found: np.ndarray) -> np.ndarray:
-    """The ids that are known, then the others that were found, in their order."""
+    """Return the known ids, then the others that were found, in order."""
     before = np.array(known, dtype=str)
     return np.concatenate([before, found[~np.isin(found, before)]]) if len(before) else found
 
 
 def codes_of(values: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Give each value its index in `ids`, -1 where it is not there.
+    """Return each value's index in `ids`, -1 if it is missing.
 
     Args:
         values: [N] str.
@@ -160,7 +160,7 @@ def codes_of(values: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def category_values(items: pl.DataFrame, fields: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """The values of each category field, in alphabetical order."""
+    """Return the values of each category field, in alphabetical order."""
     return tuple(
         tuple(np.unique(items[field].explode().drop_nulls().to_numpy().astype(str)).tolist()) for field in fields
     )
@@ -172,7 +172,7 @@ def category_shares(
     """Lay out the items' categories as one dense table.
 
     Args:
-        items: One row an item, the fields as lists of strings.
+        items: One row per item, the fields as lists of strings.
         fields: Names of the category fields.
         values: The values of each field, by column; others are left out.
 
@@ -182,7 +182,7 @@ def category_shares(
     """
     blocks = [np.zeros((len(items), 0), dtype=np.float32)]
     for field, names in zip(fields, values, strict=True):
-        # Both columns are named here, for a user may call a field anything.
+        # Rename both columns, because a user's field can have any name.
         pairs = items.select(row=pl.int_range(pl.len()), category=pl.col(field)).explode("category").drop_nulls()
         column = codes_of(pairs["category"].to_numpy().astype(str), np.array(names, dtype=str))
         block = np.zeros((len(items), len(names)), dtype=np.float32)
@@ -193,9 +193,9 @@ def category_shares(
 
 
 def scale_of(fitted_on: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """Mean and deviation of each column, of what is known (not NaN): [T, F] -> F pairs.
+    """Return the mean and deviation of each column's known values (not NaN): [T, F] -> F pairs.
 
-    A column that is constant, or of which nothing is known, is not scaled: its deviation is 1.
+    A column that is constant or has no known values is not scaled: its deviation is 1.
     """
     known = ~np.isnan(fitted_on)
     number = np.maximum(known.sum(axis=0), 1)
@@ -205,7 +205,7 @@ def scale_of(fitted_on: np.ndarray) -> tuple[tuple[float, float], ...]:
 
 
 def standardise(values: np.ndarray, scale: Sequence[tuple[float, float]]) -> np.ndarray:
-    """Shift and scale columns by their mean and deviation; what is unknown (NaN) becomes 0.
+    """Shift and scale columns by their mean and deviation; unknown values (NaN) become 0.
 
     Args:
         values: [N, F].
@@ -219,16 +219,16 @@ def standardise(values: np.ndarray, scale: Sequence[tuple[float, float]]) -> np.
 
 
 def standardise_by_past(values: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Shift and scale each row by mean and deviation of strictly earlier rows; what is unknown (NaN) becomes 0.
+    """Shift and scale each row by mean and deviation of strictly earlier rows; unknown values (NaN) become 0.
 
-    Statistics are made of labels, and so would a scale be that is taken from later rows.
+    Statistics are computed from labels, so a scale from later rows would leak them.
 
     Args:
         values: [N, F].
         time: [N] datetime64[us].
 
     Returns:
-        [N, F] float32, at most 5 in size: the first rows have little to be compared with.
+        [N, F] float32, clipped to -5..5, because the first rows have few rows to compare with.
     """
     everybody = strictly_earlier(np.zeros(len(time), dtype=np.int64), time)
     out = np.zeros(values.shape, dtype=np.float32)

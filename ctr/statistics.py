@@ -1,8 +1,8 @@
-"""Leak-free statistics: what a sample may know from counting alone.
+"""Leak-free statistics: features counted from earlier events.
 
-Every number comes from strictly earlier events alone: the user's own, anybody's of the same item, and anybody's at all
-for what is usual (`Prior`). Events of the same moment are not seen. So no row sees its own label, nor any later one,
-whatever part of a split it is in, and a training row knows no more than it will know when the model serves.
+Every number comes only from strictly earlier events: the user's own, anyone's on the same item, and all of them for the
+averages (`Prior`). Events at the same moment are excluded. So no row sees its own label or a later one, whatever part
+of the split it is in, and a training row sees only what it would see in serving.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import polars as pl
 
 @dataclass(frozen=True)
 class Earlier:
-    """For each row, the range of rows of the same key that are strictly earlier, in an order sorted by key and time."""
+    """For each row, the range of strictly earlier rows with the same key, in an order sorted by key and time."""
 
     order: np.ndarray
     """[N] int64: rows sorted by key, then time."""
@@ -23,26 +23,26 @@ class Earlier:
     """[N] int64: one past the last strictly earlier row in `order`."""
 
     def total(self, values: np.ndarray, last: int | None = None) -> np.ndarray:
-        """Add up a column over each row's strictly earlier rows.
+        """Sum a column over each row's strictly earlier rows.
 
-        Every key has a running sum of its own, so that no other row changes a total, not even in its rounding.
+        Every key has its own running sum, so that other rows do not change a total, not even its rounding.
 
         Args:
             values: [N], aligned with the rows.
-            last: How many of the newest earlier rows to take; all where None.
+            last: Number of newest earlier rows to use; None = all.
 
         Returns:
             [N] float64.
         """
         rows = pl.DataFrame({"key": self.begin[self.order], "value": values[self.order].astype(np.float64)})
         sums = rows.select(pl.col("value").cum_sum().over("key")).to_series().to_numpy()
-        running = np.concatenate([[0.0], sums])  # at k + 1: what the key's rows add up to until place k
+        running = np.concatenate([[0.0], sums])  # at k + 1: sum of the key's rows up to index k
         begin = self.begin if last is None else np.maximum(self.begin, self.end - last)
         until = np.where(self.end > self.begin, running[self.end], 0)
         return until - np.where(begin > self.begin, running[begin], 0)
 
     def count(self, last: int | None = None) -> np.ndarray:
-        """Count each row's strictly earlier rows, `last` at most: [N] float64."""
+        """Count each row's strictly earlier rows, at most `last`: [N] float64."""
         number = (self.end - self.begin).astype(np.float64)
         return number if last is None else np.minimum(number, last)
 
@@ -52,12 +52,12 @@ class Earlier:
         return np.where(number > 0, self.total(values, last) / np.maximum(number, 1), prior)
 
     def newest(self) -> np.ndarray:
-        """Each row's newest strictly earlier row: [N] int64, -1 where there is none."""
+        """Return each row's newest strictly earlier row: [N] int64, -1 = none."""
         return np.where(self.end > self.begin, self.order[np.maximum(self.end - 1, 0)], -1)
 
 
 def strictly_earlier(key: np.ndarray, time: np.ndarray) -> Earlier:
-    """Find for each row the rows of the same key whose time is strictly earlier.
+    """Find, for each row, the rows with the same key and a strictly earlier time.
 
     Args:
         key: [N] int64.
@@ -92,7 +92,7 @@ HOUR = np.timedelta64(1, "h")
 
 @dataclass(frozen=True)
 class Log:
-    """The columns of all events from which statistics are counted."""
+    """The columns of all events used to count statistics."""
 
     user: np.ndarray
     """[N] int64 codes."""
@@ -101,17 +101,17 @@ class Log:
     time: np.ndarray
     """[N] datetime64[us]."""
     rating: np.ndarray
-    """[N] float64, so that sums and differences keep all digits."""
+    """[N] float64, so that sums and differences stay exact."""
     label: np.ndarray
     """[N] float64."""
 
 
 @dataclass(frozen=True)
 class Prior:
-    """What is usual so far: where every shrunk mean of a sample starts; NaN where no event is earlier."""
+    """Averages so far, the prior of every shrunk mean of a sample; NaN where no event is earlier."""
 
     rating: np.ndarray
-    """[N] float64: mean rating of all strictly earlier events, whoever's they are."""
+    """[N] float64: mean rating of all strictly earlier events, of all users."""
     variance: np.ndarray
     """[N] float64: variance of the same."""
     label: np.ndarray
@@ -120,15 +120,15 @@ class Prior:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What was counted for each of N samples."""
+    """The statistics of N samples."""
 
     values: np.ndarray
-    """[N, F] float64, not standardised; NaN where nothing can be said."""
+    """[N, F] float64, not standardised; NaN where unknown."""
     user_mean: np.ndarray
-    """[N] float64: the user's shrunk mean rating over strictly earlier events; NaN where nothing at all is earlier."""
+    """[N] float64: the user's shrunk mean rating over strictly earlier events; NaN where no event is earlier."""
     surprise: np.ndarray
-    """[N] float64: the rating minus what the item got from anybody before; 0 where nothing at all is earlier. It holds
-    the row's own rating, so that only later rows may read it."""
+    """[N] float64: the rating minus the item's earlier mean over all users; 0 where no event is earlier. It uses the
+    row's own rating, so only later rows may read it."""
 
 
 def prior_of(log: Log) -> Prior:
@@ -139,7 +139,7 @@ def prior_of(log: Log) -> Prior:
 
 
 def count_statistics(log: Log, item_categories: np.ndarray) -> Statistics:
-    """Count everything about every sample.
+    """Count all statistics of every sample.
 
     Args:
         log: N events.
@@ -163,8 +163,8 @@ def user_statistics(log: Log, earlier: Earlier, prior: Prior) -> np.ndarray:
     """Summarise each user's strictly earlier events.
 
     Returns:
-        [N, 5] float64: shrunk mean label, log count, shrunk mean (minus the usual one) and deviation of the rating,
-        and the deviation of the last 30 ratings.
+        [N, 5] float64: shrunk mean label, log count, shrunk mean (minus the prior) and deviation of the rating, and
+        the deviation of the last 30 ratings.
     """
     count = earlier.count()
     mean_label = (earlier.total(log.label) + prior.label * SHRINK) / (count + SHRINK)
@@ -177,18 +177,18 @@ def user_statistics(log: Log, earlier: Earlier, prior: Prior) -> np.ndarray:
 
 
 def recent_statistics(log: Log, earlier: Earlier, prior: Prior, surprise: np.ndarray) -> np.ndarray:
-    """Summarise each user's mood: the newest events, and how quickly they follow each other.
+    """Summarise each user's recent behaviour: the newest events and the time between them.
 
     Args:
         log: N events.
         earlier: Strictly earlier events of the same user.
-        prior: What is usual.
-        surprise: [N] float64: each event's rating minus what its item usually gets.
+        prior: Averages so far.
+        surprise: [N] float64: each event's rating minus its item's earlier mean.
 
     Returns:
-        [N, 15] float64: for the last 1, 3, 10 and 30 events the mean rating, label and surprise (what is usual where
-        there are none); the shrunk mean surprise of all; log seconds since the newest event; log number of events in
-        the last hour.
+        [N, 15] float64: for the last 1, 3, 10 and 30 events the mean rating, label and surprise (the prior where there
+        are none); the shrunk mean surprise of all; log seconds since the newest event; log number of events in the
+        last hour.
     """
     columns = [earlier.mean(log.rating, last, prior.rating) for last in RECENT]
     columns += [earlier.mean(log.label, last, prior.label) for last in RECENT]
@@ -211,7 +211,7 @@ def _within(log: Log, earlier: Earlier, span: np.timedelta64) -> np.ndarray:
 
 
 def category_affinity(log: Log, earlier: Earlier, item_categories: np.ndarray) -> np.ndarray:
-    """Say how much better than usual the user rated the target's categories so far.
+    """Return how much better than average the user rated the target's categories so far.
 
     Over the strictly earlier events of (user, category): affinity = sum(rating - user's running mean) / (count + 5),
     averaged over the target's categories by their shares.
@@ -242,16 +242,16 @@ def _categories_of(item: np.ndarray, item_categories: np.ndarray) -> tuple[np.nd
 
 
 def item_statistics(log: Log, prior: Prior, user_mean: np.ndarray) -> np.ndarray:
-    """Summarise each item's strictly earlier events, whoever's they are.
+    """Summarise each item's strictly earlier events, of all users.
 
     Args:
         log: N events.
-        prior: What is usual.
-        user_mean: [N] float64: each event's user's shrunk mean rating just before it.
+        prior: Averages so far.
+        user_mean: [N] float64: shrunk mean rating of each event's user just before it.
 
     Returns:
-        [N, 4] float64: log count, and shrunk means of the rating, of the label (both minus the usual one) and of the
-        residual: each earlier rating minus what its user gave on average before it.
+        [N, 4] float64: log count, and shrunk means of the rating, of the label (both minus the prior) and of the
+        residual: each earlier rating minus its user's mean before it.
     """
     earlier = strictly_earlier(log.item, log.time)
     count = earlier.count()
@@ -268,10 +268,10 @@ def user_residuals(user: np.ndarray, rating: np.ndarray, counted: np.ndarray) ->
     Args:
         user: [N] int64 codes.
         rating: [N] ratings.
-        counted: [N] bool, the rows over which the means are taken.
+        counted: [N] bool, the rows included in the means.
 
     Returns:
-        [N] float64; the rating itself where no row of the user is counted.
+        [N] float64; the rating itself if no row of the user is included.
     """
     users = int(user.max(initial=-1)) + 1
     count = np.bincount(user[counted], minlength=users)

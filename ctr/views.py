@@ -1,6 +1,6 @@
-"""Views: how knowledge, or any other frozen table, reaches samples: vectors, and the rows each sample looks at.
+"""Views: how knowledge, or any other frozen table, reaches samples: vectors, and the row indices of each sample.
 
-Examples are the other way: whole samples, with what is known of each, that are shown beside a sample.
+Examples are the alternative: whole samples with their knowledge, as additional input of a sample.
 """
 
 from collections.abc import Mapping
@@ -15,86 +15,85 @@ from feature_store.vectors import Knowledge, as_of_rows
 
 @dataclass(frozen=True)
 class View:
-    """One frozen table and the place where each sample looks."""
+    """One frozen table and the row of each sample."""
 
     table: np.ndarray
-    """[M, k] float32; int64 where an adapter looks codes up in a table of its own."""
+    """[M, k] float32; int64 if an adapter looks codes up in its own table."""
     rows: np.ndarray
-    """[N] or [N, H] int64: index into the table, -1 = nothing is known."""
+    """[N] or [N, H] int64: index into the table, -1 = unknown."""
 
     @property
     def width(self) -> int:
-        """Length of a vector."""
+        """Return the length of a vector."""
         return int(self.table.shape[1])
 
     @property
     def coverage(self) -> float:
-        """Share of the places where something is known."""
+        """Return the share of known rows."""
         return float((self.rows >= 0).mean()) if self.rows.size else 0.0
 
 
 @dataclass(frozen=True)
 class Examples:
-    """A pool of training samples, of which each sample is shown some; M examples, K shown to a sample."""
+    """A pool of M training samples, and the K of them chosen for each sample."""
 
     sample: np.ndarray
-    """[M] int64: index of the sample that each example is."""
+    """[M] int64: index of each example's sample."""
     label: np.ndarray
     """[M] int64: its label, 0 or 1."""
     vectors: np.ndarray
-    """[M, k] float32: what is known of each."""
+    """[M, k] float32: their knowledge vectors."""
     chosen: np.ndarray
-    """[N, K] int64: the examples each sample is shown, the nearest last; -1 = none."""
+    """[N, K] int64: the examples of each sample, the nearest last; -1 = none."""
     facts: Mapping[str, float | None]
-    """What is reported of the choice."""
+    """Measures of the choice, for the report."""
     shown: Mapping[str, Any] = field(default_factory=dict)
-    """What some test samples are shown, as plain JSON for the report."""
+    """The examples of some test samples, as plain JSON for the report."""
     counted: bool = True
-    """Whether their statistics are shown, too; those of an example that is later than the sample count the sample's own
-    label."""
+    """Whether to include their statistics; those of an example later than the sample would leak the sample's label."""
 
     @property
     def width(self) -> int:
-        """Length of a vector."""
+        """Return the length of a vector."""
         return int(self.vectors.shape[1])
 
     @property
     def coverage(self) -> float:
-        """Share of the places where an example is shown."""
+        """Return the share of `chosen` that is filled."""
         return float((self.chosen >= 0).mean()) if self.chosen.size else 0.0
 
 
 def sample_view(values: np.ndarray, known: np.ndarray, samples: Samples) -> View:
-    """Make a view of features computed once per sample, each column standardised by what earlier samples got.
+    """Make a view of features computed once per sample, each column standardised by earlier samples.
 
-    Features are made of labels, and so would a scale be that is taken from later samples.
+    Features are computed from labels, so a scale from later samples would leak them.
 
     Args:
         values: [N, k] float32.
-        known: [N] bool, False where the features say nothing.
+        known: [N] bool, False where there are no features.
         samples: The N samples.
     """
-    told = np.where(known[:, None], values.astype(np.float64), np.nan)
+    masked = np.where(known[:, None], values.astype(np.float64), np.nan)
     rows = np.where(known, np.arange(len(values)), -1).astype(np.int64)
-    return View(standardise_by_past(told, samples.time), rows)
+    return View(standardise_by_past(masked, samples.time), rows)
 
 
 def knowledge_view(knowledge: Knowledge, samples: Samples) -> View:
-    """Let each sample see the newest row about its item or user that was known strictly before it.
+    """Assign each sample the newest row about its item or user that was known strictly before it.
 
     Args:
         knowledge: Vectors about items or users.
         samples: N samples.
 
     Returns:
-        A view with rows [N]; nothing is known where the vectors are about something else, such as queries.
+        A view with rows [N]; all unknown if the vectors are about something else, such as queries.
     """
     asked = samples.user if knowledge.entity == "user" else samples.item
     return View(knowledge.vectors, as_of_rows(asked, samples.time, entity_codes(knowledge, samples), knowledge.as_of))
 
 
 def history_view(knowledge: Knowledge, samples: Samples) -> View:
-    """Let each sample see what was known, strictly before it, about every item of its history.
+    """Assign each sample the rows known strictly before it about every item of its history.
 
     Args:
         knowledge: Vectors about items.
@@ -113,6 +112,6 @@ def history_view(knowledge: Knowledge, samples: Samples) -> View:
 
 
 def entity_codes(knowledge: Knowledge, samples: Samples) -> np.ndarray:
-    """Code of the item or user that each row is about, -1 where the samples have none of this id: [M] int64."""
+    """Return the code of each row's item or user, -1 if the samples do not have this id: [M] int64."""
     ids = {"item": samples.item_ids, "user": samples.user_ids}.get(knowledge.entity, samples.item_ids[:0])
     return codes_of(knowledge.entities, ids)

@@ -1,9 +1,9 @@
-"""What agents did with a recommender: a value an agent, means with intervals over agents, gains over other ones.
+"""Measure agents under a recommender: a value per agent, means with intervals over agents, gains over controls.
 
 Paper:     Zhang et al. 2024, "On Generative Agents in Recommendation" (SIGIR, arXiv 2310.10108), section 3.
 Measures:  view_ratio = viewed / shown; likes = viewed items rated at least `LIKE`; like_ratio = likes / viewed;
            exit_page = pages looked at; satisfaction = mean over the pages, from 1 to 10.
-Intervals: draw agents (`evals/by_user.py`); a gain is the interval of the difference of the same agents.
+Intervals: resample agents (`evals/by_user.py`); a gain is the interval of the difference over the same agents.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from evals.by_user import REPLICATES, Parts, intervals
 from llm_tasks.agent4rec import Simulation
 
 LIKE = 4.0
-"""Rating, from 0.5 to 5 as prompts ask for it, from which on an agent likes what it viewed."""
+"""Minimum rating, on the prompts' scale of 0.5 to 5, of a liked item."""
 MEASURES = ("view_ratio", "likes", "like_ratio", "exit_page", "satisfaction")
 
 
@@ -23,11 +23,11 @@ def behaviour(done: Simulation, agents: Sequence[str]) -> np.ndarray:
     """Measure every agent.
 
     Args:
-        done: What the agents did.
+        done: The agents' simulation.
         agents: [A] agents, in the order of the rows.
 
     Returns:
-        [A, measures], NaN where an agent has no value: it gave no answer that could be read, or viewed nothing.
+        [A, measures], NaN if an agent has no value: it gave no valid answer, or viewed nothing.
     """
     viewed, liked = dict.fromkeys(agents, 0), dict.fromkeys(agents, 0)
     for event in done.events:
@@ -51,13 +51,13 @@ def measure_agents(
     """Measure the same agents under several recommenders.
 
     Args:
-        simulations: Recommender -> what the agents did with its pages.
-        controls: Recommenders that every other one is compared with.
+        simulations: Recommender -> simulation with its pages.
+        controls: Recommenders to compare every other one with.
         replicates: Resamples of the agents.
 
     Returns:
-        Plain JSON: recommender -> measure -> what `by_user.intervals` gives, and `gains`: control -> the same of the
-        difference.
+        Plain JSON: recommender -> measure -> the result of `by_user.intervals`, and `gains`: control -> the same for
+        the difference.
     """
     agents = sorted({agent for done in simulations.values() for agent in done.pages})
     parts = Parts(np.arange(len(agents)), np.arange(len(agents)), np.ones(len(agents)))
@@ -66,9 +66,9 @@ def measure_agents(
     out: dict[str, Any] = {}
     for name, of in values.items():
         gains = {one: intervals(of - values[one], parts, draws) for one in controls if one != name and one in values}
-        told = intervals(of, parts, draws)
+        own = intervals(of, parts, draws)
         out[name] = {
-            measure: {**told[at], "gains": {one: gain[at] for one, gain in gains.items()}}
+            measure: {**own[at], "gains": {one: gain[at] for one, gain in gains.items()}}
             for at, measure in enumerate(MEASURES)
         }
     return out

@@ -1,4 +1,4 @@
-"""Count what each part of a split really holds, and say where that is not what was set."""
+"""Count the rows of each part of a split, and warn where they differ from the settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from sources.config import SplitConfig
 
 PARTS = ("train", "validation", "test")
 TOLERANCE = 0.05
-"""A part whose share of the events differs by more from the setting is worth a warning."""
+"""Maximum difference between a part's share of the events and the setting, without a warning."""
 FEW = 20
-"""Fewer rows of either label in a part decide nothing."""
+"""Minimum rows of each label in a part, without a warning."""
 TO_TIME = "split by time, which keeps the shares: split: {by: global_time} in knowflow.yaml"
-NO_REMEDY = "give that part a larger share under split: in knowflow.yaml, or bring more events"
+NO_REMEDY = "give that part a larger share under split: in knowflow.yaml, or add events"
 
 
 @dataclass(frozen=True)
 class PartCount:
-    """What one part holds."""
+    """Counts of one part."""
 
     part: str
     """train, validation or test."""
@@ -28,11 +28,11 @@ class PartCount:
     positives: int
     """Events with label 1."""
     users: int
-    """Users with an event in it."""
+    """Users with at least one event in it."""
     share: float
     """Its share of all events."""
     wanted: float
-    """The share that was set."""
+    """The configured share."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return this as plain JSON."""
@@ -44,10 +44,10 @@ def count_parts(events: pl.DataFrame, config: SplitConfig) -> list[PartCount]:
 
     Args:
         events: Canonical events with their part.
-        config: The split that was set.
+        config: The configured split.
 
     Returns:
-        One count for each of train, validation and test, also where a part is empty.
+        One count for each of train, validation and test, even if a part is empty.
     """
     wanted = (config.train, config.validation, 1 - config.train - config.validation)
     grouped = events.group_by("part").agg(
@@ -63,18 +63,18 @@ def count_parts(events: pl.DataFrame, config: SplitConfig) -> list[PartCount]:
 
 
 def split_warnings(counts: Sequence[PartCount], config: SplitConfig) -> list[str]:
-    """Say where a split is not what was set, and where a part is too small to decide anything; each with a remedy.
+    """Warn where a split differs from the settings, and where a part is too small; each warning includes a fix.
 
     Example:
         >>> counts = [PartCount("train", 90, 40, 9, 0.9, 0.8), PartCount("validation", 0, 0, 0, 0.0, 0.1)]
         >>> print(split_warnings([*counts, PartCount("test", 10, 3, 9, 0.1, 0.1)], SplitConfig())[0].splitlines()[0])
-        the split is 90/0/10% where 80/10/10% was set: most users have too few events to be cut so
+        the split is 90/0/10% where 80/10/10% was set: most users have too few events for these shares
     """
     warnings = []
     by_user = config.by == "user_position"
     if any(abs(one.share - one.wanted) > TOLERANCE for one in counts):
         found, wanted = ("/".join(f"{100 * value:.0f}" for value in of) for of in _shares(counts))
-        why = "most users have too few events to be cut so" if by_user else "many events share the moment of a cut"
+        why = "most users have too few events for these shares" if by_user else "many events share the time of a cut"
         fix = TO_TIME if by_user else "change the shares under split: in knowflow.yaml"
         warnings.append(f"the split is {found}% where {wanted}% was set: {why}\n  {fix}")
     for one in counts:

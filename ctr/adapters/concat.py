@@ -1,8 +1,8 @@
-"""Concatenation: the knowledge vectors themselves, beside the fields.
+"""Concatenation: the knowledge vectors themselves, as additional inputs.
 
-Idea:      the plainest way in; the backbone has to learn all of what a vector means.
+Idea:      the simplest adapter; the backbone has to learn what a vector means.
 Consumes:  vectors of items or users.   Produces: [B, sum of their lengths].
-Relations: hybrid_experts compresses the same vectors first; similarity lets them meet the history.
+Relations: hybrid_experts compresses the same vectors first; similarity compares them with the history.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from feature_store.vectors import Knowledge
 
 
 def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dict[str, View]:
-    """Look the vectors up, as of each sample's time."""
+    """Look up the vectors as of each sample's time."""
     return {view_name(vectors): knowledge_view(vectors, samples) for vectors in knowledge}
 
 

@@ -1,9 +1,9 @@
-"""A small causal transformer decoder: each place reads the places before it and itself, never a later one.
+"""A small causal transformer decoder: each position attends to itself and to earlier positions, never to later ones.
 
 Paper:     Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models", section 2.2.
 Formula:   a = x + W_o attention(rope(W_q n), rope(W_k n), W_v n), n = norm(x);
            y = a + W_2 (silu(W_1 m) * W_3 m), m = norm(a);   norm(x) = g * x / sqrt(mean(x^2) + eps)
-Relations: in_context is its first user; nothing here knows of examples or clicks.
+Relations: in_context uses it; this file is independent of examples and clicks.
 """
 
 import torch
@@ -16,10 +16,10 @@ EPSILON = 1e-6
 
 
 def rotation(length: int, width: int) -> Tensor:
-    """Unit complex numbers of rotary position embedding: place t turns pair j by the angle t / BASE^(2j / width).
+    """Return the unit complex numbers of rotary embedding: position t turns pair j by the angle t / BASE^(2j / width).
 
     Args:
-        length: Number of places, T.
+        length: Number of positions, T.
         width: Width of a head, even; its numbers 2j and 2j + 1 are pair j, one complex number.
 
     Returns:
@@ -30,7 +30,7 @@ def rotation(length: int, width: int) -> Tensor:
 
 
 def rotate(states: Tensor, turn: Tensor) -> Tensor:
-    """Turn queries or keys by their places: [B, T, heads, width] and [T, width / 2] complex -> [B, T, heads, width]."""
+    """Rotate queries or keys: [B, T, heads, width] and [T, width / 2] complex -> [B, T, heads, width]."""
     pairs = torch.view_as_complex(states.unflatten(-1, (-1, 2)))  # [B, T, heads, width / 2]
     return torch.view_as_real(pairs * turn.unsqueeze(1)).flatten(-2)
 
@@ -39,7 +39,7 @@ class Attention(nn.Module):
     """Causal self-attention with rotary positions.
 
     Args:
-        width: Width of a place, D.
+        width: Width of a position, D.
         heads: Number of heads.
     """
 
@@ -49,7 +49,7 @@ class Attention(nn.Module):
         self.query, self.key, self.value, self.out = (nn.Linear(width, width, bias=False) for _ in range(4))
 
     def forward(self, states: Tensor, turn: Tensor, read: slice) -> Tensor:
-        """What the places `read` take from all places until their own: [B, T, D] -> [B, P, D]."""
+        """Attend from the positions `read` to all positions up to their own: [B, T, D] -> [B, P, D]."""
         query = rotate(self._heads(self.query(states[:, read])), turn[read])  # [B, P, heads, D / heads]
         key, value = rotate(self._heads(self.key(states)), turn), self._heads(self.value(states))
         query, key, value = (one.transpose(1, 2) for one in (query, key, value))  # [B, heads, P or T, D / heads]
@@ -68,7 +68,7 @@ class SwiGLU(nn.Module):
     """A gated perceptron (Shazeer 2020, "GLU Variants Improve Transformer", equation 6).
 
     Args:
-        width: Width of a place, D.
+        width: Width of a position, D.
         hidden: Width of the hidden layer.
     """
 
@@ -78,15 +78,15 @@ class SwiGLU(nn.Module):
         self.out = nn.Linear(hidden, width, bias=False)
 
     def forward(self, states: Tensor) -> Tensor:
-        """[B, P, D] -> [B, P, D]."""
+        """Apply the perceptron: [B, P, D] -> [B, P, D]."""
         return self.out(functional.silu(self.gate(states)) * self.value(states))
 
 
 class Layer(nn.Module):
-    """One layer: attention, then the gated perceptron, each on normalised states and added to them.
+    """One layer: attention, then the gated perceptron, each on normalised states with a residual connection.
 
     Args:
-        width: Width of a place, D.
+        width: Width of a position, D.
         heads: Number of heads.
         hidden: Width of the perceptron's hidden layer.
     """
@@ -97,7 +97,7 @@ class Layer(nn.Module):
         self.before_perceptron, self.perceptron = nn.RMSNorm(width, EPSILON), SwiGLU(width, hidden)
 
     def forward(self, states: Tensor, turn: Tensor, read: slice) -> Tensor:
-        """[B, T, D] -> [B, P, D]."""
+        """Apply the layer: [B, T, D] -> [B, P, D]."""
         attended = states[:, read] + self.attention(self.before_attention(states), turn, read)
         return attended + self.perceptron(self.before_perceptron(attended))
 
@@ -106,8 +106,8 @@ class Decoder(nn.Module):
     """The decoder.
 
     Args:
-        length: Number of places, T.
-        width: Width of a place, D.
+        length: Number of positions, T.
+        width: Width of a position, D.
         layers: Number of layers.
         heads: Number of heads, each of an even width.
         hidden: Width of the perceptrons' hidden layers.
@@ -122,11 +122,11 @@ class Decoder(nn.Module):
         self.register_buffer("turn", rotation(length, width // heads), persistent=False)
 
     def forward(self, tokens: Tensor, read: slice) -> Tensor:
-        """Hidden states of the places that are read.
+        """Return the hidden states of some positions.
 
         Args:
             tokens: [B, T, D].
-            read: The P places; the last layer is worked out there alone, which changes none of them.
+            read: The P positions; the last layer is computed only for them, with the same result.
 
         Returns:
             [B, P, D].

@@ -1,10 +1,10 @@
-"""KAR's hybrid-expert adaptor: shared and dedicated experts compress what is known about the user and the item.
+"""KAR's hybrid-expert adaptor: shared and dedicated experts compress the knowledge about the user and the item.
 
 Paper:     Xi et al. 2023, "Towards Open-World Recommendation with Knowledge Augmentation from LLMs", section 4.2.
 Formula:   per side i in {user, item}:  alpha_i = softmax(W_i r_i + b_i) over S shared and D dedicated experts,
            r_i* = sum_s alpha_is E_s(r_i) + sum_d alpha_id E_id(r_i);   out = [r_user* ; r_item*]
-Consumes:  one vector of the user and one of the item, of one length.   Produces: [B, 64] ([B, 32] a side).
-Relations: concat hands over the raw vectors; S=0, D=1 is a plain perceptron a side.
+Consumes:  one vector of the user and one of the item, of the same length.   Produces: [B, 64] ([B, 32] per side).
+Relations: concat passes on the raw vectors; S=0, D=1 is a plain perceptron per side.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ HIDDEN = (128, 32)
 
 
 class Side(nn.Module):
-    """One side: its own experts, its gate, and what stands in where nothing is known.
+    """One side: its own experts, its gate, and a learned vector for unknown ones.
 
     Args:
         width: Length of its vector, d.
@@ -40,11 +40,11 @@ class Side(nn.Module):
         self.gate = nn.Linear(width, shared + dedicated)
 
     def weights(self, vector: Tensor) -> Tensor:
-        """Weights of the experts: [B, d] -> [B, S + D], each row sums to 1; only this side's own vector counts."""
+        """Return the weights of the experts: [B, d] -> [B, S + D], each row sums to 1; uses only this side's vector."""
         return torch.softmax(self.gate(vector), dim=1)
 
     def forward(self, known: Known, shared: Iterable[nn.Module]) -> Tensor:
-        """What is known of B samples' users or items -> [B, 32]."""
+        """Compress the knowledge about B samples' users or items -> [B, 32]."""
         vector = self.missing(known)
         answers = torch.stack([expert(vector) for expert in (*shared, *self.dedicated)], dim=1)  # [B, S + D, 32]
         return torch.einsum("be,beo->bo", self.weights(vector), answers)
@@ -56,10 +56,10 @@ class HybridExperts(nn.Module):
     Args:
         widths: Length of the vector of each side, by the name of its view.
         shared: Experts that every side uses, S.
-        dedicated: Experts of each side alone, D.
+        dedicated: Experts of each side, D.
 
     Raises:
-        WrongUse: The experts are shared, but the vectors differ in length.
+        WrongUse: Experts are shared, but the vectors differ in length.
     """
 
     def __init__(self, widths: Mapping[str, int], shared: int = 2, dedicated: int = 5) -> None:
@@ -67,8 +67,8 @@ class HybridExperts(nn.Module):
         if shared and len(set(widths.values())) > 1:
             lengths = ", ".join(f"{name} has {width}" for name, width in widths.items())
             raise WrongUse(
-                f"hybrid_experts shares experts between its sides, so its vectors must be of one length: {lengths}\n"
-                "  let it read vectors of one length, such as those of one dense encoder"
+                f"hybrid_experts shares experts between its sides, so their vectors must be equally long: {lengths}\n"
+                "  use vectors of the same length, such as those of one dense encoder"
             )
         self.names = tuple(widths)
         self.shared = nn.ModuleList(perceptron(width, HIDDEN) for width in [*widths.values()][:1] * shared)
@@ -76,13 +76,13 @@ class HybridExperts(nn.Module):
         self.width = HIDDEN[-1] * len(widths)
 
     def forward(self, views: Mapping[str, Known]) -> Tensor:
-        """What is known of B samples' users and items -> [B, 32 * sides]."""
+        """Compress the knowledge about B samples' users and items -> [B, 32 * sides]."""
         parts = [side(views[name], self.shared) for name, side in zip(self.names, self.sides, strict=True)]
         return torch.cat(parts, dim=1)
 
 
 def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dict[str, View]:
-    """Look the vectors up, as of each sample's time; each is one side."""
+    """Look up the vectors as of each sample's time; each is one side."""
     return {view_name(vectors): knowledge_view(vectors, samples) for vectors in knowledge}
 
 

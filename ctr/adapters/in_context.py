@@ -2,11 +2,11 @@
 
 Paper:     Sun et al. 2024, "Large Language Models Enhanced Collaborative Filtering" (LLM-CF, arXiv 2403.17688).
 Formula:   tokens [r_1, c_1, l_1, ..., r_K, c_K, l_K, r]: r = mlp(fields of the sample), c = mlp(vector of the
-           reasoning), l = embedding of the example's label;   h = causal decoder(tokens);   out = h at the last place;
-           L_r = 1 - mean_k cos(mlp(h at r_k), vector of reasoning k): what the decoder makes of an example's fields,
-           before it has seen the reasoning, is to foretell it;   L = L_ctr + alpha L_r
-Consumes:  vectors of reasonings about training events (the pool), and of items, by which events are compared.
-Produces:  [B, 32], and L_r while training. Where the guards leave no example, three learned tokens stand in for it.
+           reasoning), l = embedding of the example's label;   h = causal decoder(tokens);   out = last h;
+           L_r = 1 - mean_k cos(mlp(h at r_k), vector of reasoning k): the state after an example's fields must predict
+           the reasoning before the decoder sees it;   L = L_ctr + alpha L_r
+Consumes:  vectors of reasonings about training events (the pool), and of items, to compare events.
+Produces:  [B, 32], and L_r while training. Three learned tokens replace an example that the guards do not allow.
 Relations: the only adapter that reads whole samples; retrieval/examples.py chooses them. similarity compares texts.
 """
 
@@ -34,7 +34,7 @@ LABELS = 2
 
 
 def head(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """A perceptron of one hidden layer that may answer with any number: [B, inputs] -> [B, outputs]."""
+    """Build a perceptron with one hidden layer and a linear output: [B, inputs] -> [B, outputs]."""
     return nn.Sequential(perceptron(inputs, (hidden,)), nn.Linear(hidden, outputs))
 
 
@@ -42,10 +42,10 @@ class InContext(nn.Module):
     """The module.
 
     Args:
-        features: Length of a sample's fields and dense values together.
+        features: Total length of a sample's fields and dense values.
         width: Length of a reasoning's vector.
-        count: Examples shown to a sample, K.
-        alpha: Weight of the reconstruction.
+        count: Examples per sample, K.
+        alpha: Weight of the reconstruction loss.
     """
 
     width = WIDTH
@@ -61,20 +61,20 @@ class InContext(nn.Module):
         self.reconstruct = head(WIDTH, 256, width)
 
     def tokens(self, query: States, examples: States, shown: Shown) -> Tensor:
-        """All tokens of B samples: [B, 3K + 1, 32]."""
+        """Return all tokens of B samples: [B, 3K + 1, 32]."""
         parts = [self.sample(features(examples)), self.reasoning(shown.vectors), self.label(shown.label)]
-        # Each example is worked out once and then handed to all samples that it is shown to; the last row stands in.
+        # Each example is computed once and shared by its samples; the last row replaces missing examples.
         table = torch.cat([torch.cat(parts, dim=1), self.missing.vector.unsqueeze(0)])  # [U + 1, 3 * 32]
         past = functional.embedding(_places(shown), table).view(len(shown.chosen), -1, WIDTH)  # [B, 3K, 32]
         return torch.cat([past, self.sample(features(query)).unsqueeze(1)], dim=1)
 
     def forward(self, query: States, examples: States, shown: Shown) -> tuple[Tensor, Tensor | None]:
-        """What the decoder says of B samples.
+        """Run the decoder on B samples.
 
         Args:
             query: The B samples.
             examples: The U examples as samples.
-            shown: Their labels and reasonings, and which of them each sample is shown.
+            shown: Their labels and reasonings, and the choice for each sample.
 
         Returns:
             [B, 32], and alpha * L_r, or None when not training.
@@ -88,17 +88,17 @@ class InContext(nn.Module):
 
 
 def features(states: States) -> Tensor:
-    """What a backbone reads of a sample, before any adapter: [B, F * d + k]."""
+    """Return a backbone's inputs before any adapter: [B, F * d + k]."""
     return torch.cat([states.fields.flatten(1), states.dense], dim=1)
 
 
 def reconstruction_loss(foretold: Tensor, shown: Shown) -> Tensor:
-    """1 - mean cosine of what was foretold and the reasoning, over all examples shown: [B, K, k] -> [].
+    """Return 1 - mean cosine of the prediction and the reasoning, over all chosen examples: [B, K, k] -> [].
 
-    It is 1, without a gradient, where no example is shown or the reasonings are zeros.
+    It is 1, without a gradient, if there are no examples or the reasonings are zeros.
     """
     reasoning = functional.normalize(shown.vectors, dim=1)
-    none = reasoning.new_zeros(1, reasoning.shape[1])  # a missing example counts nothing
+    none = reasoning.new_zeros(1, reasoning.shape[1])  # a missing example adds nothing
     wanted = functional.embedding(_places(shown), torch.cat([reasoning, none]))  # [B, K, k]
     length = torch.linalg.vector_norm(foretold, dim=2).clamp(min=1e-8)
     cosine = (foretold * wanted).sum(dim=2) / length  # [B, K]
@@ -106,7 +106,7 @@ def reconstruction_loss(foretold: Tensor, shown: Shown) -> Tensor:
 
 
 def _places(shown: Shown) -> Tensor:
-    """Which of the U examples each sample is shown, U where there is none: [B, K]."""
+    """Return the examples of each sample as indices into U, U = none: [B, K]."""
     return torch.where(shown.chosen >= 0, shown.chosen, len(shown.label))
 
 
@@ -114,12 +114,12 @@ def prepare(knowledge: Sequence[Knowledge], samples: Samples, rule: ExampleRule)
     """Choose the examples of every sample.
 
     Args:
-        knowledge: First the reasonings, then vectors of items by which samples are compared.
+        knowledge: First the reasonings, then vectors of items to compare samples.
         samples: All samples.
-        rule: How many examples, under which guards.
+        rule: Number of examples, and guards.
 
     Raises:
-        WrongUse: An example is not for training.
+        WrongUse: An example is not a training row.
     """
     reasonings, items = knowledge
     rows, asked = find_examples(reasonings, samples), situations(items, samples)

@@ -1,14 +1,14 @@
-"""Prefix n-grams of codes: what all items under one prefix of a semantic id have in common, learned beside their ids.
+"""Prefix n-grams of codes: embeddings shared by all items with the same prefix of a semantic id, in addition to ids.
 
 Paper:     Singh et al. 2023, "Better Generalization with Semantic IDs" (arXiv 2306.08121); Zheng et al. 2025,
            "Enhancing Embedding Representation Stability in Recommendation Systems with Semantic ID" (arXiv 2504.02137),
            prefix-ngram.
 Formula:   (c_1..c_L) -> sum_{n <= N} E[hash(c_1..c_n)],   N = min(L, 3).
-Idea:      an item that few have seen shares the embeddings of its prefixes with its like; an id shares nothing.
-Differs:   stands beside the item's id, as one more input, and not in its place; codes behind the third are not read: a
-           fourth one tells collisions apart and means nothing.
-Consumes:  sets of codes.   Produces: [B, 8 a set].
-Relations: concat reads the vectors that codes are made of; an embedding is learned here, so that trees read none of it.
+Idea:      a rarely seen item shares the embeddings of its prefixes with similar items; an id shares nothing.
+Differs:   one more input in addition to the item's id, instead of replacing it; codes after the third are not read: a
+           fourth one only separates collisions and has no meaning.
+Consumes:  sets of codes.   Produces: [B, 8 per set].
+Relations: concat reads the vectors behind the codes; the embeddings here are learned, so trees do not read them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,17 +27,17 @@ from feature_store.vectors import Knowledge
 LONGEST = 3
 """Codes of the longest prefix."""
 BUCKETS = 2**16
-"""Rows of the embedding table; 10,000 items have 20,000 prefixes at most, of which about one in six meets another."""
+"""Rows of the embedding table; 10,000 items have at most 20,000 prefixes, of which about one in six collides."""
 WIDTH = 8
-"""Length of an embedding, that of an id's by default."""
+"""Length of an embedding; equal to an id's by default."""
 _PRIME, _START = np.uint64(0x100000001B3), np.uint64(0xCBF29CE484222325)
 
 
 def hash_prefixes(codes: np.ndarray, buckets: int) -> np.ndarray:
-    """Give every prefix a bucket (FNV-1a, a code at a time, its halves folded).
+    """Hash every prefix to a bucket (FNV-1a, one code at a time, with its halves folded).
 
     Args:
-        codes: [M, N] integers, 0 or more.
+        codes: [M, N] integers, at least 0.
         buckets: Number of buckets.
 
     Returns:
@@ -46,20 +46,20 @@ def hash_prefixes(codes: np.ndarray, buckets: int) -> np.ndarray:
     out = np.zeros(codes.shape, dtype=np.int64)
     state = np.full(len(codes), _START)
     for place, code in enumerate(codes.T):
-        state = (state ^ code.astype(np.uint64)) * _PRIME  # wraps around, as it should
+        state = (state ^ code.astype(np.uint64)) * _PRIME  # wraps around by design
         out[:, place] = (state ^ (state >> np.uint64(32))) % np.uint64(buckets)
     return out
 
 
 def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dict[str, View]:
-    """Look the buckets up, as of each sample's time.
+    """Look up the buckets as of each sample's time.
 
     Raises:
-        PluginFault: There are vectors among the codes.
+        PluginFault: Some of the knowledge is vectors instead of codes.
     """
     views: dict[str, View] = {}
     if wrong := [view_name(one) for one in knowledge if one.vectors.dtype.kind != "i"]:
-        fix = 'name sets of codes instead: Use("prefix_ngrams", codes=("rqvae",))'
+        fix = 'use sets of codes instead: Use("prefix_ngrams", codes=("rqvae",))'
         raise PluginFault(f"adapter prefix_ngrams reads codes, not vectors: {', '.join(wrong)}\n  {fix}")
     for codes in knowledge:
         seen = knowledge_view(codes, samples)
@@ -68,25 +68,25 @@ def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dic
 
 
 class PrefixNgrams(nn.Module):
-    """Sums the embeddings of an item's prefixes; a learned vector where it has no codes.
+    """Sums the embeddings of an item's prefixes; a learned vector if it has no codes.
 
     Args:
-        widths: View -> prefixes of an item; each view has a table of its own.
+        widths: View -> prefixes of an item; each view has its own table.
         buckets: Rows of a table.
         width: Length of an embedding.
     """
 
     def __init__(self, widths: Mapping[str, int], buckets: int, width: int) -> None:
         super().__init__()
-        self.names = tuple(widths)  # beside a list, for a module's own name may hold no dot
+        self.names = tuple(widths)  # kept separately, because a module name cannot contain a dot
         self.tables = nn.ModuleList(nn.Embedding(buckets, width) for _ in widths)
         self.missing = nn.ModuleList(Missing(width) for _ in widths)
         self.width = width * len(widths)
         for table in self.tables.parameters():
-            nn.init.normal_(table, std=0.01)  # as ids: a prefix that training never meets adds next to nothing
+            nn.init.normal_(table, std=0.01)  # like ids: a prefix unseen in training adds almost nothing
 
     def forward(self, views: Mapping[str, Known]) -> Tensor:
-        """Buckets [B, N] and mask [B] of every view -> [B, width]."""
+        """Sum the embeddings: buckets [B, N] and mask [B] of every view -> [B, width]."""
         summed = []
         for name, table, missing in zip(self.names, self.tables, self.missing, strict=True):
             buckets, there = views[name]
@@ -95,8 +95,8 @@ class PrefixNgrams(nn.Module):
 
 
 def build(widths: Mapping[str, int]) -> PrefixNgrams:
-    """Make the module."""
+    """Build the module."""
     return PrefixNgrams(widths, BUCKETS, WIDTH)
 
 
-ADAPTER = Adapter("prefix_ngrams", prepare, build, "what items under one prefix of a semantic id have in common")
+ADAPTER = Adapter("prefix_ngrams", prepare, build, "embeddings shared by items with the same prefix of a semantic id")

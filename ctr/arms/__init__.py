@@ -1,1 +1,1 @@
-"""Arms that no technique feeds, or several: one file each; the others are declared with their technique."""
+"""Arms of no technique or of several, one file each; the others are declared with their technique."""

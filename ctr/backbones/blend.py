@@ -1,10 +1,10 @@
-"""Blend: a DCNv2 network and gradient-boosted trees, trained side by side; the mean of their logits answers.
+"""Blend: a DCNv2 network and gradient-boosted trees, trained separately; the output is the mean of their logits.
 
-Paper:     none; the plainest of all ensembles.
-Idea:      a network learns ids and what an adapter learns with it, trees find thresholds of counted features; their
-           errors differ, so that the mean is better than either (docs/benchmarks.md).
-Formula:   logit = (logit of dcnv2 + logit of the trees) / 2, of one seed.
-Relations: dcnv2 and gbdt are its parts; what an adapter learns with the model enters by the network alone.
+Paper:     none; the simplest ensemble.
+Idea:      a network learns ids and trainable adapters, trees find thresholds of counted features; their errors
+           differ, so the mean is better than either (docs/benchmarks.md).
+Formula:   logit = (logit of dcnv2 + logit of the trees) / 2, for one seed.
+Relations: dcnv2 and gbdt are its parts; trainable adapters feed only the network.
 """
 
 from ctr.backbones.dcnv2 import DCNv2

@@ -1,4 +1,4 @@
-"""DCNv2: explicit feature crosses of bounded degree beside a multilayer perceptron.
+"""DCNv2: explicit feature crosses of bounded degree in parallel with a multilayer perceptron.
 
 Paper:     Wang et al. 2021, "DCN V2: Improved Deep & Cross Network", section 3, equation 1 and figure 1b (parallel).
 Formula:   x_{l+1} = x_0 * (W_l x_l + b_l) + x_l;   logit = w [x_L ; mlp(x_0)]
@@ -34,7 +34,7 @@ class DCNv2(nn.Module):
         self.out = nn.Linear(size + hidden[-1], 1)
 
     def forward(self, states: States) -> Tensor:
-        """[B, F, d] and [B, k] -> logits [B]."""
+        """Score samples: [B, F, d] and [B, k] -> logits [B]."""
         start = torch.cat([states.fields.flatten(1), states.dense], dim=1)  # [B, F * d + k]
         crossed = start
         for layer in self.crosses:
@@ -42,4 +42,4 @@ class DCNv2(nn.Module):
         return self.out(torch.cat([crossed, self.deep(start)], dim=1)).squeeze(1)
 
 
-DCNV2 = Backbone("dcnv2", "Explicit crosses of bounded degree beside a perceptron.", DCNv2)
+DCNV2 = Backbone("dcnv2", "Explicit crosses of bounded degree, and a perceptron.", DCNv2)

@@ -1,4 +1,4 @@
-"""DeepFM: a factorisation machine over pairs of fields beside a multilayer perceptron on the same embeddings.
+"""DeepFM: a factorisation machine over pairs of fields, and a multilayer perceptron on the same embeddings.
 
 Paper:     Guo et al. 2017, "DeepFM: A Factorization-Machine based Neural Network for CTR Prediction", section 2.
 Formula:   logit = w x + sum_{i<j} <v_i, v_j> + mlp([v ; dense]);   sum_{i<j} <v_i, v_j> = (|sum v|^2 - sum |v|^2) / 2
@@ -32,16 +32,16 @@ class DeepFM(nn.Module):
         self.out = nn.Linear(hidden[-1], 1, bias=False)
 
     def forward(self, states: States) -> Tensor:
-        """[B, F, d] and [B, k] -> logits [B]."""
+        """Score samples: [B, F, d] and [B, k] -> logits [B]."""
         start = torch.cat([states.fields.flatten(1), states.dense], dim=1)  # [B, F * d + k]
         linear = self.first(start) + self.out(self.deep(start))  # [B, 1]
         return linear.squeeze(1) + pairs(states.fields)
 
 
 def pairs(fields: Tensor) -> Tensor:
-    """Sum of the inner products of all pairs of fields: [B, F, d] -> [B]."""
+    """Sum the inner products of all pairs of fields: [B, F, d] -> [B]."""
     total = fields.sum(dim=1)  # [B, d]
     return (total.square() - fields.square().sum(dim=1)).sum(dim=1) / 2
 
 
-DEEPFM = Backbone("deepfm", "A factorisation machine over pairs of fields beside a perceptron.", DeepFM)
+DEEPFM = Backbone("deepfm", "A factorisation machine over pairs of fields, and a perceptron.", DeepFM)

@@ -1,9 +1,9 @@
-"""DIN: the history is pooled by how much each of its events has to do with the target.
+"""DIN: the history pooled by the relevance of each event to the target.
 
 Paper:     Zhou et al. 2018, "Deep Interest Network for Click-Through Rate Prediction", section 4.3, equation 3.
 Formula:   weight_h = attention([e_h ; e_t ; e_h * e_t ; e_h - e_t ; rating_h]), not normalised;
            interest = sum_h weight_h e_h;   logit = mlp([fields ; interest ; dense])
-Relations: the other backbones pool the history by age alone. We add the rating of each event, which clicks lack.
+Relations: the other backbones pool the history by age alone. We add the rating of each event; the paper has clicks.
 """
 
 import torch
@@ -34,7 +34,7 @@ class DIN(nn.Module):
         self.out = nn.Linear(hidden[-1], 1)
 
     def forward(self, states: States) -> Tensor:
-        """[B, F, d], [B, H, d] and [B, k] -> logits [B]."""
+        """Score samples: [B, F, d], [B, H, d] and [B, k] -> logits [B]."""
         history, target = states.history, states.target.unsqueeze(1).expand_as(states.history)  # [B, H, d]
         pair = torch.cat(
             [history, target, history * target, history - target, states.history_rating.unsqueeze(-1)], dim=-1
@@ -45,4 +45,4 @@ class DIN(nn.Module):
         return self.out(self.deep(start)).squeeze(1)
 
 
-DEEP_INTEREST = Backbone("din", "The history pooled by how much each event has to do with the target.", DIN)
+DEEP_INTEREST = Backbone("din", "The history pooled by the relevance of each event to the target.", DIN)

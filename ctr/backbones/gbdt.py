@@ -4,7 +4,7 @@ Paper:     Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decis
 Idea:      trees need no scaling and find thresholds and interactions of counted features that a small network misses.
 Formula:   logit = sum_t eta f_t(x); each f_t is grown leaf by leaf on the gradient of the log loss; a split of a
            category puts some of its values on one side.
-Relations: networks (DCNv2, DeepFM, DIN, LR) learn ids and whatever an adapter learns with them; blend takes both.
+Relations: networks (DCNv2, DeepFM, DIN, LR) learn ids and trainable adapters; blend uses both.
 """
 
 import time
@@ -29,34 +29,34 @@ FILE = "trees.txt"
 
 @dataclass(frozen=True)
 class Columns:
-    """What trees read of N samples."""
+    """Inputs of the trees for N samples."""
 
     values: np.ndarray
-    """[N, F] float32, NaN where nothing is known."""
+    """[N, F] float32, NaN where unknown."""
     categories: tuple[int, ...]
-    """Columns that hold codes of a category."""
+    """Columns with codes of a category."""
 
 
 @dataclass(frozen=True)
 class TrainedTrees:
-    """What one training run gave."""
+    """The result of one training run."""
 
     booster: lightgbm.Booster
     """The trees."""
     columns: Columns
-    """What they read."""
+    """Their inputs."""
     validation_auc: tuple[float, ...]
-    """AUC on the validation rows after the last tree; empty where there are no such rows."""
+    """AUC on the validation rows after the last tree; empty if there are no such rows."""
     samples_per_cpu_second: float
     """Training samples over the CPU time of training."""
 
     @property
     def parameters(self) -> int:
-        """Number of values of all leaves."""
+        """Return the number of leaf values."""
         return int(sum(tree["num_leaves"] for tree in self.booster.dump_model()["tree_info"]))
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
-        """Logits of some samples: [n] int64 -> [n] float64."""
+        """Return the logits of some samples: [n] int64 -> [n] float64."""
         if len(rows) == 0:
             return np.zeros(0)
         return np.asarray(self.booster.predict(self.columns.values[rows], raw_score=True), dtype=np.float64)
@@ -71,16 +71,16 @@ class Trees:
 
     Args:
         samples: N samples.
-        views: What adapters prepared: adapter's place in the arm -> view, one row a sample.
+        views: Inputs from the adapters: adapter's position in the arm -> view, one row per sample.
     """
 
     def __init__(self, samples: Samples, views: Mapping[str, Mapping[str, View]]) -> None:
         self.samples, self.columns = samples, columns_of(samples, views)
-        self._binned: tuple[bytes, lightgbm.Dataset] | None = None  # of the rows that were trained on last
+        self._binned: tuple[bytes, lightgbm.Dataset] | None = None  # of the last training rows
 
     @property
     def searched(self) -> None:
-        """Nothing: trees have no epochs."""
+        """Return None: trees have no epochs."""
         return
 
     def train(self, part: np.ndarray, config: TrainConfig, seed: int) -> TrainedTrees:
@@ -88,8 +88,8 @@ class Trees:
 
         Args:
             part: [N] int8, index into `PARTS`, -1 = in no part.
-            config: How trees are grown, under `trees`.
-            seed: Of the rows and columns that each tree sees.
+            config: Training settings; `trees` has those of the trees.
+            seed: Seed of the rows and columns sampled for each tree.
         """
         rows, checked = (np.flatnonzero(part == PARTS.index(name)) for name in ("train", "validation"))
         begun, config = time.process_time(), for_rows(config, len(rows))
@@ -101,10 +101,10 @@ class Trees:
         return replace(trained, validation_auc=auc)
 
     def read(self, folder: Path, config: TrainConfig) -> TrainedTrees:
-        """Read trees that were written.
+        """Read saved trees.
 
         Raises:
-            WrongUse: They were grown on another number of columns.
+            WrongUse: They were trained on a different number of columns.
         """
         booster, columns = lightgbm.Booster(model_file=str(folder / FILE)), self.columns.values.shape[1]
         if booster.num_feature() != columns:
@@ -112,9 +112,9 @@ class Trees:
         return TrainedTrees(booster, self.columns, (), 0.0)
 
     def _bin(self, rows: np.ndarray, config: TreesConfig) -> lightgbm.Dataset:
-        """Sort the columns of some rows into bins, once for all seeds.
+        """Bin the columns of some rows, once for all seeds.
 
-        Bins are quantiles of statistics, which are made of labels: those of later rows may have no part in them.
+        Bins are quantiles of statistics, which are computed from labels: later rows must not be included.
         """
         key = rows.tobytes() + repr(config).encode()
         if self._binned is None or self._binned[0] != key:
@@ -123,14 +123,14 @@ class Trees:
                 label=self.samples.label[rows],
                 categorical_feature=list(self.columns.categories),
                 params=parameters(config, 0),
-                free_raw_data=False,  # else a second training could not begin from it
+                free_raw_data=False,  # needed for a second training
             )
             self._binned = (key, made.construct())
         return self._binned[1]
 
 
 def parameters(config: TreesConfig, seed: int) -> dict[str, Any]:
-    """LightGBM's parameters: one thread and a fixed order, so that the same seed gives the same trees."""
+    """Return LightGBM's parameters: one thread and a fixed order, so that the same seed gives the same trees."""
     return {
         "objective": "binary",
         "learning_rate": config.learning_rate,
@@ -150,10 +150,10 @@ def parameters(config: TreesConfig, seed: int) -> dict[str, Any]:
 
 
 def columns_of(samples: Samples, views: Mapping[str, Mapping[str, View]]) -> Columns:
-    """Lay out everything that trees read.
+    """Lay out all inputs of the trees.
 
-    A category field of which every item has one value at most becomes one column of codes; one with several values an
-    item becomes a column of shares for each value.
+    A category field with at most one value per item becomes one column of codes; a field with several values per item
+    becomes one column of shares for each value.
     """
     blocks, codes = [samples.statistics, samples.item_numbers[samples.item]], []
     for begin, end in samples.category_spans:
@@ -161,7 +161,7 @@ def columns_of(samples: Samples, views: Mapping[str, Mapping[str, View]]) -> Col
         single = (block > 0).sum(axis=1) <= 1
         if single.all():
             codes.append(sum(one.shape[1] for one in blocks))
-            code = np.where(block.any(axis=1), block.argmax(axis=1), -1)  # LightGBM takes -1 as unknown
+            code = np.where(block.any(axis=1), block.argmax(axis=1), -1)  # LightGBM treats -1 as unknown
             blocks.append(code[samples.item, None])
         else:
             blocks.append(block[samples.item])

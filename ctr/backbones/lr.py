@@ -1,8 +1,8 @@
-"""Logistic regression: one weight for every id, category, place of the history and dense value; no crosses.
+"""Logistic regression: one weight for every id, category, history position and dense value; no crosses.
 
 Paper:     Richardson et al. 2007, "Predicting Clicks: Estimating the Click-Through Rate for New Ads", section 4.
-Formula:   logit = w [fields ; dense] + b, linear in the one-hot input, since embeddings are linear in it.
-Relations: the first-order part of DeepFM, and what every other backbone must beat.
+Formula:   logit = w [fields ; dense] + b, linear in the one-hot input, because embeddings are linear in it.
+Relations: the first-order part of DeepFM, and the baseline of every other backbone.
 """
 
 import torch
@@ -26,7 +26,7 @@ class LR(nn.Module):
         self.out = nn.Linear(fields * width + dense, 1)
 
     def forward(self, states: States) -> Tensor:
-        """[B, F, d] and [B, k] -> logits [B]."""
+        """Score samples: [B, F, d] and [B, k] -> logits [B]."""
         return self.out(torch.cat([states.fields.flatten(1), states.dense], dim=1)).squeeze(1)
 
 

@@ -1,4 +1,4 @@
-"""The multilayer perceptron that deep backbones and adapters share."""
+"""The multilayer perceptron shared by deep backbones and adapters."""
 
 from itertools import pairwise
 

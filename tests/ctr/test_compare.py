@@ -290,9 +290,9 @@ def test_vectors_that_do_not_fit_together_are_told_with_the_arm(world, samples, 
         train_arm(arm, known | {"kar_user/lexical": short}, samples, CONFIG)
 
     assert str(caught.value).splitlines() == [
-        "arm mine: hybrid_experts shares experts between its sides, so its vectors must be of one length: "
+        "arm mine: hybrid_experts shares experts between its sides, so their vectors must be equally long: "
         "kar_user/lexical has 3, kar_item/dense has 5",
-        "  let it read vectors of one length, such as those of one dense encoder",
+        "  use vectors of the same length, such as those of one dense encoder",
     ]
 
 

@@ -39,7 +39,7 @@ def test_a_split_that_differs_says_both_and_names_the_remedy():
     shares, validation = split_warnings(count_parts(events, SplitConfig()), SplitConfig())
 
     assert shares == (
-        "the split is 67/0/33% where 80/10/10% was set: most users have too few events to be cut so\n"
+        "the split is 67/0/33% where 80/10/10% was set: most users have too few events for these shares\n"
         "  split by time, which keeps the shares: split: {by: global_time} in knowflow.yaml"
     )
     assert validation == (
