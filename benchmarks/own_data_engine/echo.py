@@ -1,0 +1,40 @@
+"""An engine that answers at once with what it was shown: it costs nothing and knows nothing."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from base.frozen import Frozen
+from engines.protocol import Engine, EngineConfig, EngineKind, SecretReader
+from engines.request import Answer, ModelIdentity, Request
+from prompts.domain import Domain
+
+
+class EchoOptions(Frozen):
+    """Options of echo: none."""
+
+
+class Echo:
+    """Answers every prompt with its last line."""
+
+    token_counter = "words"
+    context_tokens = None
+    identity = ModelIdentity("echo", "1")
+
+    def count_tokens(self, messages: Sequence[Mapping[str, str]]) -> int:
+        """Count words."""
+        return sum(len(message["content"].split()) for message in messages)
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
+        """Yield the last line of each prompt."""
+        for request in requests:
+            text = "About " + request.messages[-1]["content"].strip().splitlines()[-1]
+            yield Answer(request.key, text, input_tokens=self.count_tokens(request.messages), output_tokens=9)
+
+
+def _build(
+    config: EngineConfig, options: EchoOptions, domain: Domain, folder: Path, secret: SecretReader | None
+) -> Engine:
+    return Echo()
+
+
+ECHO = EngineKind("echo", "answers with what it was shown", EchoOptions, _build)
