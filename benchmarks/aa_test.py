@@ -1,9 +1,9 @@
-"""How often noise is called a gain: simulated arms that are equally good, judged as every comparison is.
+"""Measure how often noise is called a gain: simulated, equally good arms, judged like any comparison.
 
-Two arms see the same part of the truth and differ by independent noise alone, half of whose variance stays the same in
-all training seeds and half is drawn anew by each. A sentence about all test rows that says "better" or "a loss" is
-false. Users differ in what they like; in half of the cases one user holds a quarter of the rows, as one did under a
-global time split. 200 runs a case by default. With the percentile interval alone, 7.6% of the sentences were false at
+Two arms see the same part of the truth and differ only by independent noise, half of whose variance is the same in
+all training seeds and half differs between seeds. A sentence about all test rows that says "better" or "a loss" is
+false. Users differ in their tastes; in half of the cases one user has a quarter of the rows, as one did under a
+global time split. 200 runs per case by default. With the percentile interval alone, 7.6% of the sentences were false at
 20 users and 6.2% at 30 where all of the noise stayed the same in all seeds, the worst case (1,000 runs).
 
     PYTHONPATH=. .venv/bin/python benchmarks/aa_test.py
@@ -22,7 +22,7 @@ from evals.evaluate import Scores, evaluate
 
 USERS = (20, 30, 50)
 SHARES = (None, 0.25)
-"""Share of the rows of the user who has most; None where all have equally many."""
+"""Share of the rows of the largest user; None if all have equally many."""
 FALSE_WORDS = ("better than", "ahead of", "a loss against")
 
 
@@ -33,9 +33,9 @@ def noise_scores(
 
     Args:
         users: Number of users.
-        largest: Share of the rows of the user who has most; None where all have equally many.
-        random: Decides everything.
-        seeds: Training seeds an arm.
+        largest: Share of the rows of the largest user; None if all have equally many.
+        random: Random number generator.
+        seeds: Training seeds per arm.
         rows: Rows of every other user.
         fixed: Share of the noise's variance that is the same in all seeds.
     """
@@ -55,11 +55,11 @@ def noise_scores(
 def aa_false_share(
     users: int, largest: float | None = None, runs: int = 200, replicates: int = 500, fixed: float = 0.5
 ) -> float:
-    """Share of the runs whose sentence claims a difference that is none.
+    """Return the share of runs whose sentence claims a difference although there is none.
 
     Args:
         users: Number of users.
-        largest: Share of the rows of the user who has most; None where all have equally many.
+        largest: Share of the rows of the largest user; None if all have equally many.
         runs: Simulated runs; the same number gives the same share.
         replicates: Replicates of each run's bootstrap.
         fixed: Share of the noise's variance that is the same in all seeds.

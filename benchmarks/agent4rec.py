@@ -1,9 +1,9 @@
-"""agent4rec on MovieLens small, played by a script: agents on pages of a kept model, of popularity and of chance.
+"""agent4rec on MovieLens small, from scripted answers: agents on pages of a kept model, by popularity and at random.
 
 Run:   .venv/bin/python benchmarks/keep.py agent4rec
-There is no language model here: the rule in benchmarks/agent4rec_engine plays the agents, so that the figures say that
-simulations run and are judged with controls, and not what Agent4Rec is worth. An agent's tastes are the genres that its
-user liked more, and less, than other users did in the last tenth of his events, which no model and no page has seen.
+There is no language model here: the rule in benchmarks/agent4rec_engine plays the agents, so the figures show that
+simulations run and are judged with controls, not the value of Agent4Rec. An agent's tastes are the genres that its user
+liked more, and less, than other users did in the last tenth of the user's events, which no model and no page uses.
 With `shuffled profiles` every agent has the profile of another one. The last line printed is one JSON object.
 """
 
@@ -33,13 +33,13 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "movielens"
 ARM, AGENTS, PAGE_SIZE, MOST = "base", 200, 5, 3
 HELD_OUT = 0.1
-"""Share of each user's events, the newest ones, that only an agent's tastes are drawn from."""
+"""Share of each user's events, the newest ones, used only for an agent's tastes."""
 LIKED, TASTES = 4.0, 3
-"""Rating from which on an event is liked; genres that an agent likes, and dislikes, at most."""
+"""Minimum rating of a liked event; maximum number of genres that an agent likes, and dislikes."""
 
 
 def main() -> None:
-    """Train in a home of its own, let agents walk through pages, and print the figures."""
+    """Train in a separate home, let agents browse pages, and print the figures."""
     with tempfile.TemporaryDirectory() as folder:
         config, held_out = configure(Path(folder))
         run("refresh", "--config", str(config), "--task", "item_facts", "--json")
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def configure(folder: Path) -> tuple[Path, pl.DataFrame]:
-    """Write a knowflow.yaml beside the events that are not held out; gives its path, and those that are."""
+    """Write a knowflow.yaml and the events that are not held out; return its path, and the held-out events."""
     settings = yaml.safe_load((EXAMPLE / "knowflow.yaml").read_text(encoding="utf-8"))
     settings["items"] |= {"path": str(EXAMPLE / settings["items"]["path"])}
     events = pl.read_parquet(EXAMPLE / settings["events"]["path"]).sort("timestamp", "item_id")
@@ -76,7 +76,7 @@ def configure(folder: Path) -> tuple[Path, pl.DataFrame]:
 
 
 def run(*arguments: str) -> None:
-    """Run a command; leaves with its exit code when it fails."""
+    """Run a command; exit with its exit code if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "cli.main", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, check=False
     )
@@ -85,7 +85,7 @@ def run(*arguments: str) -> None:
 
 
 def measured(config: Config, held_out: pl.DataFrame) -> dict[str, Any]:
-    """Let the same agents walk through the pages of every recommender; gives figures with intervals."""
+    """Let the same agents browse the pages of every recommender; return figures with intervals."""
     workplace = open_workplace(config)
     training = workplace.dataset.events.filter(pl.col("part") == "train")
     tiers = traits(training, workplace.dataset.items, workplace.dataset.category_fields)
@@ -110,7 +110,7 @@ def measured(config: Config, held_out: pl.DataFrame) -> dict[str, Any]:
 
 
 def ranked(config: Config, workplace: Workplace, agents: list[str]) -> dict[str, dict[str, list[str]]]:
-    """Items by user, the best first, of those that the user has not had; all recommenders rank the same ones."""
+    """Rank the items that each user has not had, the best first; all recommenders rank the same ones."""
     best = ranked_items(config, open_model(config, ARM), workplace.dataset, agents)
     popular, chance = popular_items(workplace.dataset), np.random.default_rng(0)
     by_popularity = {user: [item for item in popular if item in set(items)] for user, items in best.items()}
@@ -121,14 +121,14 @@ def ranked(config: Config, workplace: Workplace, agents: list[str]) -> dict[str,
 def walked(
     workplace: Workplace, profiles: Mapping[str, Mapping[str, str]], items: Mapping[str, list[str]]
 ) -> Simulation:
-    """Let agents walk through pages."""
+    """Let agents browse pages."""
     with workplace.store.writer("a benchmark") as writer:
         asker = Asker(agent4rec, workplace, writer)
         return simulate(asker, profiles, pages_of(items, PAGE_SIZE), names_of(workplace), MOST)
 
 
 def tastes_of(held_out: pl.DataFrame) -> dict[str, str]:
-    """Tastes of every user with liked events: genres with a larger, and with a smaller share of them than overall."""
+    """Return the tastes of users with liked events: genres with a larger, and a smaller, share of them than overall."""
     liked = held_out.filter(pl.col("rating") >= LIKED)
     overall = shares(liked["genres"])
     out = {}
@@ -142,7 +142,7 @@ def tastes_of(held_out: pl.DataFrame) -> dict[str, str]:
 
 
 def shares(genres: Iterable[list[str]]) -> dict[str, float]:
-    """Genre -> share of the films that have it."""
+    """Return genre -> share of the films that have it."""
     films = [list(of) for of in genres]
     return {genre: count / len(films) for genre, count in Counter(one for of in films for one in of).items()}
 

@@ -1,13 +1,13 @@
-"""Tuning a small model to rewrite queries: does PRO make it prefer the rewrites that the search likes?
+"""Tune a small model to rewrite queries: does PRO make it prefer the rewrites that the search rewards?
 
 Run:   python benchmarks/beque_tuning.py [--out FOLDER] [--scale 1.0]
 Reads: examples/movielens: tags as queries, the recorded rewrites of 1,469 of them, the recorded texts about films.
-A language model of about two million numbers is trained from nothing on the recorded texts and the rewrites of training
-queries, for no weights can be downloaded; then it learns to rewrite (SFT with rejection sampling), and from there on
-to rank: by PRO, and by the pairwise loss as a control. On queries that it never saw it is measured after each:
-Kendall's tau between its scores of the recorded rewrites and their rewards, and hit@50 of the rewrites that it writes
-itself, fused with the original query. FOLDER gets the models and tuned-sft.parquet and so on, for
-`knowflow eval rewrites --rewrites`. Intervals draw users, who share queries (evals/by_user.py).
+A language model of about two million parameters is trained from scratch on the recorded texts and the rewrites of
+training queries, because no weights can be downloaded; then it learns to rewrite (SFT with rejection sampling), and
+then to rank: by PRO, and by the pairwise loss as a control. After each stage it is measured on unseen queries:
+Kendall's tau between its scores of the recorded rewrites and their rewards, and hit@50 of its own rewrites, fused with
+the original query. FOLDER gets the models and tuned-sft.parquet and so on, for `knowflow eval rewrites --rewrites`.
+Intervals resample users, who share queries (evals/by_user.py).
 The last line printed is one JSON object.
 """
 
@@ -51,7 +51,7 @@ SETTINGS = RewriteConfig(
 
 
 def measure(out: Path, scale: float) -> dict[str, Any]:
-    """All stages: judge, train from nothing, SFT, PRO and pairwise; figures of each."""
+    """Run all stages: judge, train from scratch, SFT, PRO and pairwise; return figures of each."""
     begun = time.process_time()
     out.mkdir(parents=True, exist_ok=True)
     shop = load_config(EXAMPLE / "knowflow.yaml")
@@ -120,12 +120,12 @@ def measure(out: Path, scale: float) -> dict[str, Any]:
 
 
 def told(what: str, begun: float) -> None:
-    """Print what is done, and after how many CPU-seconds."""
+    """Print a finished step, with the CPU-seconds so far."""
     print(f"{time.process_time() - begun:6.0f} CPU-s  {what}", flush=True)
 
 
 def make_simulator(dataset: Dataset, queries: QueriesConfig) -> Simulator:
-    """Search over titles, genres and recorded texts; words in common say what is relevant."""
+    """Build a search over titles, genres and recorded texts, with relevance by words in common."""
     recorded = pl.read_parquet(EXAMPLE / "recorded" / "items.parquet")
     descriptions = dict(recorded.select(pl.col("item_id").cast(pl.String), "answer").iter_rows())
     texts = document_texts(dataset.items, descriptions=descriptions)
@@ -135,19 +135,19 @@ def make_simulator(dataset: Dataset, queries: QueriesConfig) -> Simulator:
 
 
 def item_texts(dataset: Dataset, domain: Domain) -> list[str]:
-    """What the recorded answers say of films."""
+    """Return the recorded answers about films."""
     recorded = pl.read_parquet(EXAMPLE / "recorded" / "items.parquet")
     return [f"{row['input']}\n{row['answer']}" for row in recorded.iter_rows(named=True)]
 
 
 def taus(folder: Path, queries: Sequence[Ranked]) -> np.ndarray:
-    """Kendall's tau of each query."""
+    """Return Kendall's tau of each query."""
     model, base = load_weights(folder), find_base(folder, {})
     return agreement(score_queries(model, queries, base.pad), queries)
 
 
 def users_of(dataset: Dataset, queries: Sequence[str]) -> Parts:
-    """The users behind some queries, as the evaluation of rewrites divides a query among them."""
+    """Return the users behind some queries, with the shares used in the evaluation of rewrites."""
     row_of = {query: row for row, query in enumerate(queries)}
     table = engagements(dataset).filter(pl.col("query").is_in(list(row_of)))
     item, user = (table[name].rank("dense").fill_null(0).cast(pl.Int64).to_numpy() for name in ("item", "user"))
@@ -155,21 +155,21 @@ def users_of(dataset: Dataset, queries: Sequence[str]) -> Parts:
 
 
 def ranking_figures(folder: Path, queries: Sequence[Ranked], users: Parts) -> dict[str, Any]:
-    """Kendall's tau with an interval over users, and how likely best and other rewrites are."""
+    """Return Kendall's tau with an interval over users, and the likelihoods of best and other rewrites."""
     model, base = load_weights(folder), find_base(folder, {})
     found = measure_ranking(model, queries, base.pad)
     return {**interval(taus(folder, queries), users), "best": found["best"], "others": found["others"]}
 
 
 def interval(values: np.ndarray, users: Parts) -> dict[str, Any]:
-    """Mean of queries [Q], and its 95% bootstrap interval over users."""
+    """Return the mean over queries [Q], and its 95% bootstrap interval over users."""
     (told,) = intervals(values[users.of, None], users, users.draws())
     return {name: value if value is None else round(value, 4) for name, value in told.items()}
 
 
 @torch.inference_mode()
 def write_rewrites(folder: Path, queries: pl.DataFrame, domain: Domain) -> list[list[str]]:
-    """Let a model write four rewrites of every query: beam search, four beams."""
+    """Generate four rewrites of every query: beam search, four beams."""
     base, model = find_base(folder, {}), load_weights(folder).eval()
     prompt, found = choose_prompt("query_to_rewrite"), list[list[str]]()
     for shown in queries["shown"]:
@@ -192,7 +192,7 @@ def write_rewrites(folder: Path, queries: pl.DataFrame, domain: Domain) -> list[
 
 
 def hit_figures(by: Simulator, queries: pl.DataFrame, arms: dict[str, list[list[str]]], users: Parts) -> dict[str, Any]:
-    """Mean share of the engaged items among 50 results: of the query alone, and fused with an arm's rewrites."""
+    """Return the mean share of engaged items among 50 results: query alone, and fused with an arm's rewrites."""
     place = {item: number for number, item in enumerate(by.search.items)}
     engaged = [[place[item] for item in of] for of in queries["items"]]
     original = by.search.search(queries["query"].to_list(), 50)

@@ -1,12 +1,11 @@
-"""Every choice of the defaults, made on validation rows alone: test rows are dropped before anything is built.
+"""Choose the defaults on validation rows alone: test rows are dropped before anything is built.
 
 Run:   .venv/bin/python benchmarks/choices.py [--config FILE] [--only backbone,arm,trees,rate] [--save]
 Reads: the newest release of examples/movielens (make demo).
 
 Only events before the first cut of rolling time (50% of all) that the split by position does not test are loaded: none
-of them is a test row of either protocol. Two kinds of validation rows among them: those that the split validates, and
-two windows of rolling time, 30% to 40% and 40% to 50% of all events. About ten CPU-minutes; the last line printed is
-one JSON object.
+of them is a test row of either protocol. There are two kinds of validation rows: those of the split, and two windows of
+rolling time, 30% to 40% and 40% to 50% of all events. About ten CPU-minutes; the last line printed is one JSON object.
 """
 
 import argparse
@@ -42,7 +41,7 @@ from sources.tables import Dataset
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
 SEEDS = (0, 1)
 CUTS = (0.3, 0.4, 0.5)
-"""The windows of rolling time that choose: the last one ends where the report's first test window begins."""
+"""The validation windows of rolling time: the last one ends where the report's first test window begins."""
 COLUMNS = ("position", "rolling 30%", "rolling 40%")
 DENSE, LEXICAL = "kar_item/dense", "kar_item/lexical"
 FACTS_TASTE = Use("taste", (f"{FACTS}/dense", f"{FACTS}/lexical"))
@@ -51,20 +50,20 @@ SIMILARITY, QUALITY, TASTE = KNOWLEDGE.uses
 
 @dataclass(frozen=True)
 class Protocol:
-    """Samples without any test row, and the parts under which they are judged."""
+    """Samples without test rows, and the splits that judge them."""
 
     samples: Samples
-    """All of them train or validate."""
+    """Training and validation rows only."""
     parts: tuple[np.ndarray, ...]
     """[N] int8 each."""
 
 
 Prepared = dict[tuple[int, Use], dict[str, View]]
-"""Views that several arms share, by protocol and use."""
+"""Views shared by several arms, by protocol and use."""
 
 
 def main() -> None:
-    """Try everything, and print what was found."""
+    """Try everything, and print the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", default=str(CONFIG))
     parser.add_argument("--only", default="backbone,arm,trees,rate")
@@ -95,10 +94,10 @@ def main() -> None:
 
 
 def without_tests(dataset: Dataset) -> tuple[Dataset, pl.DataFrame]:
-    """Leave out every event that is tested under either protocol.
+    """Drop every event that is a test row under either protocol.
 
     Returns:
-        The data, and of each of its events the part in the windows of rolling time.
+        The data, and the part of each of its events in the windows of rolling time.
     """
     first, second, last = rolling_split(dataset.events, CUTS)[1:]
     parts = pl.DataFrame({"first": first, "second": second})
@@ -107,13 +106,13 @@ def without_tests(dataset: Dataset) -> tuple[Dataset, pl.DataFrame]:
 
 
 def by_position(dataset: Dataset, length: int) -> Protocol:
-    """Training and validation rows of the split."""
+    """Return training and validation rows of the split."""
     samples = build_samples(dataset, histories(dataset.events, length))
     return Protocol(samples, (samples.part,))
 
 
 def by_time(dataset: Dataset, parts: pl.DataFrame, length: int) -> Protocol:
-    """Each window validates what was trained before it."""
+    """Return splits by time: each window validates a model trained before it."""
     samples = build_samples(dataset, histories(dataset.events, length))
     renamed = [parts[name].replace({"test": "validation"}) for name in ("first", "second")]
     codes = [codes_of(one.to_numpy().astype(str), np.array(PARTS)).astype(np.int8) for one in renamed]
@@ -127,7 +126,7 @@ def validate(
     protocols: Iterable[Protocol],
     prepared: Prepared,
 ) -> list[float]:
-    """Mean validation AUC over the seeds, one for each parting."""
+    """Return the mean validation AUC over the seeds, one for each split."""
     out = []
     for place, protocol in enumerate(protocols):
         views: Views = {}
@@ -148,7 +147,7 @@ Tries = Iterable[tuple[str, Arm, TrainConfig]]
 
 
 def backbones() -> Tries:
-    """Every backbone, with the base, the facts and the knowledge arm."""
+    """Try every backbone, with the base, the facts and the knowledge arm."""
     names: tuple[str, ...] = ("lr", "din", "deepfm", "dcnv2", "gbdt", "blend")
     for backbone in names:
         for arm in (BASE, as_facts(KNOWLEDGE, "facts"), KNOWLEDGE):
@@ -156,7 +155,7 @@ def backbones() -> Tries:
 
 
 def arms() -> Tries:
-    """What the knowledge arm reads, by trees."""
+    """Try inputs of the knowledge arm, with trees."""
     tried = {
         "similarity, quality": (SIMILARITY, QUALITY),
         "taste alone": (TASTE,),
@@ -173,7 +172,7 @@ def arms() -> Tries:
 
 
 def trees() -> Tries:
-    """How trees are grown, with the knowledge arm."""
+    """Try settings of the trees, with the knowledge arm."""
     tried: dict[str, dict[str, float]] = {
         "as they are": {},
         "31 leaves": {"leaves": 31},
@@ -190,7 +189,7 @@ def trees() -> Tries:
 
 
 def rates() -> Tries:
-    """Rate and epochs of the network, with the base and the knowledge arm."""
+    """Try rates and epochs of the network, with the base and the knowledge arm."""
     for rate, epochs in ((6e-3, 1), (3e-3, 1), (2e-3, 2), (1.2e-2, 1), (6e-3, 2)):
         for arm in (BASE, KNOWLEDGE):
             settings = TrainConfig(backbone="dcnv2", learning_rate=rate, epochs=epochs, patience=2)

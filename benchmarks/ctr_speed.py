@@ -1,9 +1,9 @@
-"""Speed of training: samples a CPU-second of the default model, on MovieLens, on one thread.
+"""Training speed: samples per CPU-second of the default model, on MovieLens, on one thread.
 
 Run:   python benchmarks/ctr_speed.py
-Reads: examples/movielens, and the vectors of its newest release, where there is one (make demo).
-The last line printed is one JSON object; speeds are the best of three runs of one epoch each, so that other work on
-the machine counts as little as it can. Scoring, loading and the preparation of vectors are told apart.
+Reads: examples/movielens, and the vectors of its newest release, if there is one (make demo).
+The last line printed is one JSON object; speeds are the best of three runs of one epoch each, to reduce the effect of
+other work on the machine. Scoring, loading and the preparation of vectors are measured separately.
 """
 
 import json
@@ -30,7 +30,7 @@ RUNS = 3
 
 
 def main() -> None:
-    """Measure, and print what was found."""
+    """Measure, and print the results."""
     torch.set_num_threads(1)
     config = load_config(CONFIG)
     train = TrainConfig(backbone="dcnv2", search=(), seeds=(0,))
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """Do some work; returns what it gave, and its CPU seconds."""
+    """Run a function; return its result, and its CPU seconds."""
     begun = time.process_time()
     return work(), round(time.process_time() - begun, 2)
 

@@ -1,8 +1,8 @@
-"""The whole demo twice, in a copy of the tree: what it prints, time, memory, the arms' figures, nothing paid twice.
+"""Run the whole demo twice in a copy of the tree: output, time, memory, the arms' figures, nothing paid twice.
 
 Run:   .venv/bin/python benchmarks/demo.py [--save]
-Last line: one JSON object. With --save it is kept in benchmarks/results/demo.json, the whole evaluation and what the
-demo printed among it: `make figures` writes README and docs from that.
+Last line: one JSON object. With --save it is kept in benchmarks/results/demo.json, including the whole evaluation and
+the demo's output: `make figures` writes README and docs from it.
 """
 
 import argparse
@@ -23,7 +23,7 @@ COUNTS = re.compile(r"\(([\d,]+) asked, ([\d,]+) encoded in this run\)")
 
 
 def main() -> None:
-    """Copy the tracked files, run the demo in the copy twice, print what it took and gave."""
+    """Copy the tracked files, run the demo in the copy twice, print costs and results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--save", action="store_true", help="keep it for `make figures`")
     given = parser.parse_args()
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def demo(folder: Path, *options: str) -> Taken:
-    """Run the demo of a tree; leaves with its exit code when it fails."""
+    """Run the demo of a tree; exit with its exit code if it fails."""
     taken = run_tree([sys.executable, "-m", "cli.main", "demo", *options], folder)
     if taken.code:
         sys.exit(taken.code)
@@ -51,7 +51,7 @@ def demo(folder: Path, *options: str) -> Taken:
 
 
 def figures(first: Taken, second: Taken) -> dict[str, Any]:
-    """What both runs took, and what each asked and encoded; the second one prints JSON."""
+    """Return the costs of both runs, and the rows each asked and encoded; the second one prints JSON."""
     counted, again = COUNTS.search(first.output), json.loads(second.output)
     assert counted, "the demo no longer says what it asked"
     asked, encoded = (int(number.replace(",", "")) for number in counted.groups())

@@ -1,4 +1,4 @@
-"""Speed of encoding the example's texts: CPU-seconds before and now, and how far the vectors are apart.
+"""Encoding speed on the example's texts: CPU-seconds before and now, and the difference of the vectors.
 
 Run:   nice .venv/bin/python benchmarks/encode_speed.py [--every 24]
        Without AVX-512: MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
@@ -31,7 +31,7 @@ BATCH, AT_ONCE = 32, 2_048
 
 
 def main() -> None:
-    """Measure each encoder before and now, and print what was found."""
+    """Measure each encoder before and now, and print the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--every", type=int, default=24)
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def dense(texts: dict[str, list[str]]) -> dict[str, Any]:
-    """The dense encoder: one vector a text, batches by characters against batches by tokens."""
+    """Measure the dense encoder: one vector per text, batches by characters against batches by tokens."""
     encoder = DenseEncoder("all-MiniLM-L6-v2", "mean", 256, BATCH)
     encoder.encode(["warm"], silent)
     before, now, apart = 0.0, 0.0, 0.0
@@ -65,7 +65,7 @@ def dense(texts: dict[str, list[str]]) -> dict[str, Any]:
 
 
 def by_characters(encoder: DenseEncoder, texts: list[str]) -> np.ndarray:
-    """As batches were made before: sorted by characters, padded to the longest, in order."""
+    """Encode with the old batches: sorted by characters, padded to the longest, in order."""
     out = np.zeros((len(texts), encoder.dimension), np.float32)
     order = np.argsort([-len(text) for text in texts], kind="stable")
     for start in range(0, len(order), BATCH):
@@ -75,7 +75,7 @@ def by_characters(encoder: DenseEncoder, texts: list[str]) -> np.ndarray:
 
 
 def lexical(texts: dict[str, list[str]]) -> dict[str, Any]:
-    """The lexical encoders: what a fit takes, and how far the cosines between texts are from those before."""
+    """Measure the lexical encoders: the cost of a fit, and the difference of the cosines between texts."""
     before, now, apart = 0.0, 0.0, 0.0
     for some in texts.values():
         old, taken = timed(lambda some=some: fit_before(some))
@@ -95,7 +95,7 @@ def lexical(texts: dict[str, list[str]]) -> dict[str, Any]:
 
 
 def fit_before(texts: list[str]) -> np.ndarray:
-    """As it was fitted before: float64, on all threads. Returns the texts' vectors, [n, d]."""
+    """Fit the old way: float64, on all threads. Return the texts' vectors, [n, d]."""
     rarest = 2 if len(set(texts)) >= FEW_TEXTS else 1
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=rarest, max_features=MOST_TERMS)
     weights = vectorizer.fit_transform(sorted(set(texts)))
@@ -105,7 +105,7 @@ def fit_before(texts: list[str]) -> np.ndarray:
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """Do some work; returns what it gave, and its CPU seconds."""
+    """Run a function; return its result, and its CPU seconds."""
     begun = time.process_time()
     return work(), time.process_time() - begun
 

@@ -1,8 +1,8 @@
 """Peak memory of generation: 10,000 requests against 100,000, each answered by one token of the tiny model.
 
 Run:   .venv/bin/python benchmarks/engine_memory.py [--rows 10000 100000]
-Each run is a process of its own that plans, asks, parses and commits all rows; its highest resident memory (the model
-and vLLM among it) is compared. `start` is the memory before the plan, with the model loaded and 32 other rows answered.
+Each run is a separate process that plans, asks, parses and commits all rows; its peak resident memory (including the
+model and vLLM) is compared. `start` is the memory before the plan, with the model loaded and 32 other rows answered.
 The last line printed is one JSON object.
 """
 
@@ -20,7 +20,7 @@ WARM = 32
 
 
 def main() -> None:
-    """Measure both numbers of rows, and print what was found."""
+    """Measure both numbers of rows, and print the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, nargs=2, default=[10_000, 100_000])
     parser.add_argument("--shop", type=Path, help="measure this shop in this process")
@@ -60,7 +60,7 @@ def run(shop: Path) -> dict:
 
 
 def measure(shop: Path) -> None:
-    """Warm up, then answer all rows of a shop; prints memory in MiB."""
+    """Warm up, then answer all rows of a shop; print memory in MiB."""
     from tiny_shop import answers_of, refresh_answers  # noqa: PLC0415
 
     with answers_of(1):
@@ -72,7 +72,7 @@ def measure(shop: Path) -> None:
 
 
 def highest() -> float:
-    """Highest resident memory of this process so far, in MiB."""
+    """Return the peak resident memory of this process so far, in MiB."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 

@@ -1,10 +1,10 @@
-"""What generation costs beside the model: our whole generation against bare `LLM.chat` with a list.
+"""Overhead of generation: our whole generation against bare `LLM.chat` with a list.
 
 Run:   .venv/bin/python benchmarks/engine_overhead.py [--rows 5000] [--max-tokens 16 64] [--repetitions 3]
-Same prompts, same model of half a million numbers, same settings of vLLM, greedy, one thread. Bare: the rendered
+Same prompts, same model of half a million parameters, same settings of vLLM, greedy, one thread. Bare: the rendered
 messages as one list into `LLM.chat`. Ours: read the data, plan, render, feed, parse, commit answers and lineage to
-LanceDB. Each run is a process of its own that has loaded the model and answered 32 other rows before its CPU time (all
-threads) is taken; the two alternate. The texts of both are compared. The last line printed is one JSON object.
+LanceDB. Each run is a separate process that has loaded the model and answered 32 other rows before its CPU time (all
+threads) is measured; the two alternate. The texts of both are compared. The last line printed is one JSON object.
 """
 
 import argparse
@@ -25,7 +25,7 @@ Texts = Callable[[], list[str]]
 
 
 def main() -> None:
-    """Measure every length of answer, and print what was found."""
+    """Measure every length of answer, and print the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=5_000)
     parser.add_argument("--max-tokens", type=int, nargs="+", default=[16, 64])
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def compare(folder: Path, rows: int, max_tokens: int, repetitions: int) -> dict:
-    """Run both sides in turn, each in a process of its own."""
+    """Run both sides in turn, each in a separate process."""
     from tiny_model import make_model  # noqa: PLC0415 - only the runs need vLLM, only this the model
     from tiny_shop import make_shop  # noqa: PLC0415
 
@@ -82,7 +82,7 @@ def run(name: str, folder: Path, max_tokens: int) -> dict:
 
 
 def side(name: str, folder: Path, max_tokens: int) -> None:
-    """Warm up, then measure; prints CPU seconds and a hash of all texts."""
+    """Warm up, then measure; print CPU seconds and a hash of all texts."""
     from tiny_shop import answers_of  # noqa: PLC0415
 
     with answers_of(max_tokens):
@@ -97,7 +97,7 @@ def side(name: str, folder: Path, max_tokens: int) -> None:
 
 
 def bare(config: Path, max_tokens: int) -> Callable[[], Texts]:
-    """`LLM.chat` with a list of the very messages that we would send."""
+    """Run `LLM.chat` with a list of the same messages that we would send."""
     from tiny_shop import TASK, open_shop, short_prompt  # noqa: PLC0415
     from vllm import SamplingParams  # noqa: PLC0415
 
@@ -117,7 +117,7 @@ def bare(config: Path, max_tokens: int) -> Callable[[], Texts]:
 
 
 def ours(config: Path, max_tokens: int) -> Callable[[], Texts]:
-    """All of our generation."""
+    """Run our whole generation."""
     from tiny_shop import open_shop, refresh_answers  # noqa: PLC0415
 
     from feature_store.answers import known_answers, read_answers  # noqa: PLC0415

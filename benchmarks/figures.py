@@ -1,9 +1,9 @@
-"""Writes every measured figure of README and docs from benchmarks/results/, where each script's JSON is kept.
+"""Write every measured figure in README and docs from benchmarks/results/, where each script's JSON is kept.
 
-Run:   .venv/bin/python benchmarks/figures.py           rewrites the marked places (`make figures`)
-       .venv/bin/python benchmarks/figures.py --check   lists the stale ones; exit code 1 when there are any
+Run:   .venv/bin/python benchmarks/figures.py           rewrites the marked positions (`make figures`)
+       .venv/bin/python benchmarks/figures.py --check   lists the stale ones; exit code 1 if there are any
 
-Two kinds of marks, HTML comments that no reader sees:
+There are two kinds of marks, in invisible HTML comments:
 
     recall <!-- figure: similar.tuned | fixed(3) -->0.157<!-- /figure --> against ...
 
@@ -12,8 +12,8 @@ Two kinds of marks, HTML comments that no reader sees:
     <!-- /block -->
 
 A figure is a Jinja2 expression, a block the template docs/blocks/NAME.md.j2. Both see every results file under its
-name: `demo.result.arms` is `result`, `arms` of results/demo.json. The filters below write numbers. A name that no file
-has is a fault, and so is a figure that begins a line: Markdown would take that line for HTML.
+name: `demo.result.arms` is `result`, `arms` of results/demo.json. The filters below format numbers. An unknown name is
+a fault, and so is a figure that begins a line: Markdown would treat that line as HTML.
 """
 
 import json
@@ -28,7 +28,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 ROOT = Path(__file__).resolve().parents[1]
 EXEMPT = ("decisions.md", "catalogue.md", "knowflow-yaml.md")
-"""Decisions keep the figures of their day; the others are written by generators of their own."""
+"""Decisions keep the figures of their day; the others have their own generators."""
 MARK = re.compile(
     r"(?P<open><!-- (?P<kind>figure|block): (?P<what>.+?) -->)(?P<text>.*?)<!-- /(?P=kind) -->", re.DOTALL
 )
@@ -39,7 +39,7 @@ Gain = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Fault:
-    """A mark that cannot be written, or a place that is not what the results say."""
+    """A mark that cannot be written, or text that differs from the results."""
 
     page: str
     """The page, relative to the repository."""
@@ -50,7 +50,7 @@ class Fault:
 
 
 def main() -> None:
-    """Rewrite the pages, or with --check say what is stale."""
+    """Rewrite the pages, or with --check list what is stale."""
     faults = list(stale() if "--check" in sys.argv[1:] else rewrite_all())
     for fault in faults:
         print(f"{fault.page}:{fault.line}  {fault.text}")
@@ -58,12 +58,12 @@ def main() -> None:
 
 
 def pages(root: Path = ROOT) -> list[Path]:
-    """README and docs, but for those that are exempt."""
+    """Return README and docs, except for exempt pages."""
     return [root / "README.md", *(path for path in sorted((root / "docs").rglob("*.md")) if path.name not in EXEMPT)]
 
 
 def stale(root: Path = ROOT) -> Iterator[Fault]:
-    """Every mark that cannot be written, and every place whose text is not what the results say."""
+    """Return every mark that cannot be written, and every mark whose text differs from the results."""
     environment = environment_of(root)
     for page in pages(root):
         text, name = page.read_text(encoding="utf-8"), page.relative_to(root).as_posix()
@@ -77,7 +77,7 @@ def stale(root: Path = ROOT) -> Iterator[Fault]:
 
 
 def rewrite_all(root: Path = ROOT) -> Iterator[Fault]:
-    """Write every marked place anew; gives the marks that cannot be written, which stay as they are."""
+    """Rewrite every mark; return the marks that cannot be written, which stay unchanged."""
     environment = environment_of(root)
     for page in pages(root):
         text = page.read_text(encoding="utf-8")
@@ -95,7 +95,7 @@ def rewrite_all(root: Path = ROOT) -> Iterator[Fault]:
 
 
 def unmarked(text: str) -> list[str]:
-    """Figures with four decimals, as AUCs and their gains have them, that stand in no marked place.
+    """Return figures with four decimals, such as AUCs and their gains, that are outside of marks.
 
     Example:
         >>> unmarked("0.8267 <!-- figure: a -->0.8209<!-- /figure --> +0.0058, 0.157")
@@ -105,7 +105,7 @@ def unmarked(text: str) -> list[str]:
 
 
 def environment_of(root: Path) -> Environment:
-    """Jinja2 with the results by name and the filters that write numbers."""
+    """Build a Jinja2 environment with the results by name and the number filters."""
     environment = Environment(
         loader=FileSystemLoader(root / "docs" / "blocks"),
         undefined=StrictUndefined,
@@ -140,27 +140,27 @@ def _short(text: str) -> str:
 
 
 def fixed(value: float | None, digits: int = 4) -> str:
-    """A number with so many decimals; a dash where there is none."""
+    """Format a number with some decimals; a dash for None."""
     return NOTHING if value is None else f"{value:.{digits}f}"
 
 
 def signed(value: float | None, digits: int = 4) -> str:
-    """The same with its sign."""
+    """Format a number with its sign."""
     return NOTHING if value is None else f"{value:+.{digits}f}"
 
 
 def share(value: float | None, digits: int = 1) -> str:
-    """A share in percent."""
+    """Format a share in percent."""
     return NOTHING if value is None else f"{100 * value:.{digits}f}%"
 
 
 def count(value: float) -> str:
-    """A whole number with separators."""
+    """Format an integer with separators."""
     return f"{round(value):,}"
 
 
 def span(value: float | list[float], digits: int = 0) -> str:
-    """A number with separators, or the lowest and the highest of several runs.
+    """Format a number with separators, or the lowest and the highest of several runs.
 
     Example:
         >>> span([5.0, 5.4], 1), span(13409)
@@ -170,12 +170,12 @@ def span(value: float | list[float], digits: int = 0) -> str:
 
 
 def spread(of_seeds: Gain, digits: int = 4) -> str:
-    """Mean and standard deviation over seeds."""
+    """Format mean and standard deviation over seeds."""
     return f"{fixed(of_seeds['mean'], digits)} ± {fixed(of_seeds['sd'], digits)}"
 
 
 def gain(found: Gain, digits: int = 4, strong: bool = False) -> str:
-    """A difference with its interval; `strong` prints it in bold where the whole interval is above 0.
+    """Format a difference with its interval; `strong` makes it bold if the whole interval is above 0.
 
     Example:
         >>> gain({"mean": 0.00582, "low": 0.0032, "high": 0.0086}, strong=True)
@@ -190,7 +190,7 @@ def gain(found: Gain, digits: int = 4, strong: bool = False) -> str:
 
 
 def verdict(found: Gain) -> str:
-    """What an interval allows to say: `better`, `worse`, `no gain shown`, or `unknown`."""
+    """Return the conclusion from an interval: `better`, `worse`, `no gain shown`, or `unknown`."""
     low, high = found["low"], found["high"]
     if low is None or high is None:
         return "unknown"
@@ -198,12 +198,12 @@ def verdict(found: Gain) -> str:
 
 
 def wrapped(text: str) -> str:
-    """Break long lines of an output, and leave the others as they are."""
+    """Break long lines of an output."""
     return "\n".join(part for line in text.splitlines() for part in (textwrap.wrap(line, WIDTH, tabsize=4) or [""]))
 
 
 def filled(text: str) -> str:
-    """A paragraph of prose, its lines filled anew."""
+    """Refill the lines of a paragraph."""
     return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
 
 

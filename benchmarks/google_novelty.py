@@ -1,8 +1,8 @@
-"""google_novelty on MovieLens small, from scripted answers: what the recommender `novelty` names, beside its controls.
+"""google_novelty on MovieLens small, from scripted answers: the recommender `novelty` against its controls.
 
 Run:   .venv/bin/python benchmarks/keep.py google_novelty
-There is no model here: the rule in benchmarks/novelty_engine stands for one. `novelty, random table` draws the next
-cluster, `novelty, liked clusters` stays with the two. The last line printed is one JSON object.
+There is no model here: the rule in benchmarks/novelty_engine replaces one. `novelty, random table` draws the next
+cluster, `novelty, liked clusters` keeps the two. The last line printed is one JSON object.
 """
 
 import json
@@ -29,7 +29,7 @@ TABLES = {"novelty": "answers", "novelty, random table": "random", "novelty, lik
 
 
 def main() -> None:
-    """Ask in a home of its own, evaluate with every table, and print the figures."""
+    """Ask in a separate home, evaluate with every table, and print the figures."""
     with tempfile.TemporaryDirectory() as folder:
         config = load_config(configure(Path(folder)))
         asked = ask(config)
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def configure(folder: Path) -> Path:
-    """Write a knowflow.yaml whose data are the example's."""
+    """Write a knowflow.yaml with the example's data."""
     settings = yaml.safe_load((EXAMPLE / "knowflow.yaml").read_text(encoding="utf-8"))
     for source in ("events", "items", "queries"):
         settings[source] = settings[source] | {"path": str(EXAMPLE / settings[source]["path"])}
@@ -61,7 +61,7 @@ def configure(folder: Path) -> Path:
 
 
 def ask(config: Config) -> dict[str, Any]:
-    """Ask both techniques and publish a release; gives rows, calls and errors of each."""
+    """Run both techniques and publish a release; return rows, calls and errors of each."""
     place, done = open_workplace(config), []
     with place.store.writer("a benchmark") as writer:
         for task in choose_tasks(TASKS):

@@ -1,10 +1,10 @@
-"""The gain that is believed: knowledge over its facts control under both protocols, and what guards the figure.
+"""The headline gain: knowledge over its facts control under both protocols, and the checks behind the figure.
 
 Run:   .venv/bin/python benchmarks/honesty.py [--config FILE] [--train-run NAME | --kept] [--save]
-Reads: the newest training run of examples/movielens (make demo), or trains one where there is none; with --kept the
+Reads: the newest training run of examples/movielens (make demo), or trains one if there is none; with --kept the
 evaluation that benchmarks/demo.py --save kept.
 
-Beside the gains: how often noise is called a gain (200 simulated runs a case, one CPU-minute), and how many kinds of
+Also measured: how often noise is called a gain (200 simulated runs per case, one CPU-minute), and how many kinds of
 planted leaks the leak check finds. The last line printed is one JSON object.
 """
 
@@ -56,18 +56,18 @@ def main() -> None:
 
 
 def kept() -> dict[str, Any]:
-    """The evaluation of the demo that was kept last."""
+    """Return the last kept evaluation of the demo."""
     return json.loads((RESULTS / "demo.json").read_text(encoding="utf-8"))["result"]
 
 
 def run_of(config: str, name: str | None) -> dict[str, Any]:
-    """The result of a training run; the newest one, or of a new one, where none is named."""
+    """Return the result of a training run; by default the newest one, or a new one."""
     home = load_config(config).home_folder
     return get_run(home, name or (None if list_runs(home) else train(config=config))).read("result")
 
 
 def gains(result: Mapping[str, Any]) -> dict[str, Any]:
-    """AUC gains of knowledge over facts and over base on all rows, and over facts on cold rows with knowledge."""
+    """Return AUC gains of knowledge over facts and base on all rows, and over facts on cold rows with knowledge."""
     return {
         "knowledge_facts": _gain(result, "facts", "all"),
         "knowledge_base": _gain(result, "base", "all"),
@@ -76,7 +76,7 @@ def gains(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def auc(result: Mapping[str, Any], arm: str) -> float:
-    """Mean AUC of an arm on all test rows."""
+    """Return the mean AUC of an arm on all test rows."""
     return result["arms"][arm]["all"]["auc"]["mean"]
 
 

@@ -1,10 +1,10 @@
-"""Speed of training LLM-CF's in-context module: samples a CPU-second with four examples a sample, on one thread.
+"""Training speed of LLM-CF's in-context module: samples per CPU-second with four examples each, on one thread.
 
 Run:   python benchmarks/ict_speed.py
-Reads: what benchmarks/retrieval_speed.py reads.
+Reads: the same as benchmarks/retrieval_speed.py.
 The last line printed is one JSON object; `samples_per_cpu_second` is the best of three runs of one epoch over the
-training rows of MovieLens small, with the reconstruction loss, so that other work on the machine counts as little as it
-can; `base_samples_per_cpu_second` is the same model without the module, measured beside it.
+training rows of MovieLens small, with the reconstruction loss, to reduce the effect of other work on the machine;
+`base_samples_per_cpu_second` is the same model without the module, measured in the same run.
 """
 
 import json
@@ -26,7 +26,7 @@ from llm_tasks.cot_examples import LLM_CF
 
 
 def main() -> None:
-    """Measure, and print what was found."""
+    """Measure, and print the results."""
     torch.set_num_threads(1)
     config, samples = TrainConfig(backbone="dcnv2", search=(), seeds=(0,)), open_samples(load_config(CONFIG))
     knowledge = dict(zip(LLM_CF.vectors, read_examples(samples), strict=True))

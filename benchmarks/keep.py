@@ -1,9 +1,9 @@
-"""Runs a benchmark and keeps the JSON object of its last line in benchmarks/results/, where `make figures` reads it.
+"""Run a benchmark and keep the JSON object of its last line in benchmarks/results/, where `make figures` reads it.
 
 Run:   .venv/bin/python benchmarks/keep.py ctr_speed
        .venv/bin/python benchmarks/keep.py rewrites .venv/bin/knowflow eval rewrites --config CONFIG --json
 
-The first argument names the file; what follows is the command, benchmarks/NAME.py when nothing does.
+The first argument is the name of the file; the rest is the command, by default benchmarks/NAME.py.
 """
 
 import json
@@ -17,7 +17,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def main() -> None:
-    """Run the command, show what it prints, keep its last line."""
+    """Run the command, show its output, keep its last line."""
     name, *command = sys.argv[1:]
     command = command or [sys.executable, str(Path(__file__).resolve().parent / f"{name}.py")]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def last_object(printed: str) -> dict[str, Any]:
-    """The JSON object that ends a text: its last line, or the whole text.
+    """Return the JSON object at the end of a text: its last line, or the whole text.
 
     Example:
         >>> last_object('arm a' + chr(10) + '{"seconds": 1}')
@@ -41,7 +41,7 @@ def last_object(printed: str) -> dict[str, Any]:
 
 
 def keep(name: str, found: dict[str, Any]) -> Path:
-    """Write one result, with the day of the measurement; returns the file."""
+    """Write one result, with the day of the measurement; return the file."""
     file = RESULTS / f"{name}.json"
     RESULTS.mkdir(exist_ok=True)
     about = {"measured": datetime.now(UTC).date().isoformat()}
@@ -55,7 +55,7 @@ def keep(name: str, found: dict[str, Any]) -> Path:
 
 
 def cleaned(value: Any) -> Any:
-    """Round numbers to six decimals, and leave of absolute paths their names: they are of one machine.
+    """Round numbers to six decimals, and shorten absolute paths, which are specific to a machine, to their names.
 
     Example:
         >>> cleaned({"page": "/srv/one/similar.html", "recall": [0.12345678]})

@@ -1,8 +1,8 @@
-"""How many kinds of planted leaks the leak check finds, and that it finds none where none is planted.
+"""Count the kinds of planted leaks that the leak check finds, and check that it finds none in an honest release.
 
 Run:   .venv/bin/python benchmarks/leak_kinds.py
-An honest release of a toy shop has a row of every sort; each kind changes one thing of it. It takes some ten
-CPU-seconds. The last line printed is one JSON object. tests/feature_store/test_leak_kinds.py asks for each kind.
+An honest release of a toy shop has a row of every sort; each kind changes one thing in it. It takes some ten
+CPU-seconds. The last line printed is one JSON object. tests/feature_store/test_leak_kinds.py tests each kind.
 """
 
 import json
@@ -44,12 +44,12 @@ LOG = [
 
 
 def minute(number: float) -> datetime:
-    """A moment of the toy shop."""
+    """Return a moment of the toy shop."""
     return START + timedelta(minutes=number)
 
 
 def evidence() -> Evidence:
-    """The data of the toy shop."""
+    """Return the data of the toy shop."""
     events = pl.DataFrame(
         [
             (user, item, minute(at), rating, f"{ITEMS[item][0]}: {rating:g}", "train" if at < 3 else "test")
@@ -71,7 +71,7 @@ def evidence() -> Evidence:
 def made(
     task: str, kind: str, entity: str, as_of: datetime, prompt: str | None, text: str = "a text", **changes: Any
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """A row of the lineage and its answer; without a prompt no model was asked. `changes` are columns of the row."""
+    """Return a lineage row and its answer; no model was called without a prompt. `changes` are columns of the row."""
     key = None if prompt is None else f"answer of {task} to {entity} {as_of}"
     row = {
         "row": row_key(task, entity, as_of), "task": task, "entity_type": kind, "entity": entity, "as_of": as_of,
@@ -85,7 +85,7 @@ def made(
 
 
 def sent(prompt: str) -> str:
-    """A prompt as it is stored."""
+    """Return a stored prompt."""
     return json.dumps([{"role": "user", "content": prompt}])
 
 
@@ -94,56 +94,56 @@ Made = tuple[dict[str, Any], dict[str, Any] | None]
 
 @dataclass(frozen=True)
 class World:
-    """A release as it is about to be made."""
+    """A release before it is published."""
 
     rows: tuple[Made, ...]
     """Rows of the lineage with their answers."""
     rewrites: tuple[str, ...] = ("slow cars", "quick engines")
     """Served rewrites of the query `fast machines`."""
     fitted_on: tuple[str, ...] = ("Horror", "Musical")
-    """Texts that the lexical encoder was fitted on."""
+    """Training texts of the lexical encoder."""
     facts: tuple[tuple[str, str | None], ...] = (("facts/lexical", None), ("facts/note", minute(2).isoformat()))
-    """Released vectors, and the newest event that the release says their encoder has seen."""
+    """Released vectors, and the newest event that their encoder has seen, according to the release."""
 
     def changed(self, task: str, entity: str, new: Made) -> "World":
-        """The same with one row replaced."""
+        """Return the same world with one row replaced."""
         kept = [one for one in self.rows if (one[0]["task"], one[0]["entity"]) != (task, entity)]
         return replace(self, rows=(*kept, new))
 
 
 U = "Alien (1979): 4; Brazil (1985): 3"
-"""What user u had met at minute 1."""
+"""The items of user u up to minute 1."""
 ASK = "Given this user's history, say what the user likes.\n"
 WHY = "Explain.\nHistory:\n{}\nTarget:\n{} [{}]\nDecision:\n{}"
 
 
 def told(prompt: str, **changes: Any) -> Made:
-    """A row about user u at minute 1."""
+    """Return a row about user u at minute 1."""
     text = "Likes grim films, and may like Cabaret (1972) or The Long Goodbye (1973)."
     return made("told", "user", "u", minute(1), ASK + prompt, **({"text": text, "seen_until": minute(1)} | changes))
 
 
 def reason(item: str, at: float, decision: str = "likes", history: str = U) -> Made:
-    """A row about an event of user u."""
+    """Return a row about an event of user u."""
     name, _, genre = ITEMS[item]
     prompt = WHY.format(history, name, genre, decision)
     return made("reason", "event", event_id("u", item), minute(at), prompt, seen_until=minute(at))
 
 
 def rewritten(prompt: str, answer: str = "slow cars\nquick engines") -> Made:
-    """A row about a query."""
+    """Return a row about a query."""
     return made("rewrite", "query", "fast machines", EPOCH, f"Rewrite.\nQuery: {prompt}", answer)
 
 
 def facts() -> tuple[Made, ...]:
-    """Rows about items that no model wrote."""
+    """Return rows about items that no model wrote."""
     return tuple(
         made("facts", "item", item, EPOCH, None, f"{name} [{genre}]") for item, (name, _, genre) in ITEMS.items()
     )
 
 
 def honest() -> World:
-    """A release without a leak, with rows of every sort; its answers name later films, as a model may."""
+    """Return a release without a leak, with rows of every sort; its answers name later films, as a model may."""
     return World(
         (
             told(U),
@@ -203,7 +203,7 @@ KINDS: dict[str, Callable[[World], World]] = {
         made("about", "item", "a", EPOCH, "Tell.\nAlien (1979) [Horror]", answered_until=minute(3)),
     ),
 }
-"""Kind -> how it is planted in an honest release."""
+"""Kind -> function that plants it in an honest release."""
 
 
 def walk(world: World, folder: Path) -> LeakReport:
@@ -234,16 +234,16 @@ def walk(world: World, folder: Path) -> LeakReport:
 
 
 def leak_kinds_found(tell: Callable[[str], None] = lambda line: None) -> tuple[int, int]:
-    """Plant every kind in a store of its own.
+    """Plant every kind in a separate store.
 
     Args:
-        tell: Told a line a kind.
+        tell: Called with one line per kind.
 
     Returns:
         Kinds found, and kinds planted.
 
     Raises:
-        AssertionError: The honest release is said to leak, so that what is found says nothing.
+        AssertionError: The honest release is reported as leaking, so the result would mean nothing.
     """
     found = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -258,7 +258,7 @@ def leak_kinds_found(tell: Callable[[str], None] = lambda line: None) -> tuple[i
 
 
 def main() -> None:
-    """Print what was found."""
+    """Print the results."""
     found, kinds = leak_kinds_found(print)
     print(json.dumps({"leak_kinds_found": found, "leak_kinds": kinds}))
 

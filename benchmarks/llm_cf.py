@@ -1,4 +1,4 @@
-"""LLM-CF against its controls, and what was tried: pool size, K, alpha, guards, encoders, backbones.
+"""LLM-CF against its controls, and other settings: pool size, K, alpha, guards, encoders, backbones.
 
 Run:   .venv/bin/python benchmarks/llm_cf.py [--only arms]
 Reads: the newest release of examples/movielens (make demo).
@@ -41,7 +41,7 @@ THREE = TrainConfig(backbone="dcnv2", search=(), seeds=(0, 1, 2))
 
 
 def main() -> None:
-    """Measure, and print what was found."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", choices=["arms", "settings"], help="one half of it")
     only = parser.parse_args().only
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def compare(arms: Mapping[str, Arm], knowledge: Mapping[str, Knowledge], samples: Samples) -> dict[str, object]:
-    """Train the arms with five seeds each: figures of each, and gains over every control with intervals."""
+    """Train the arms with five seeds each: return figures, and gains over every control with intervals."""
     results = {name: train_arm(arms[name], knowledge, samples, NETWORK) for name in ARMS}
     test = samples.part == PARTS.index("test")
     told = knowledge_view(knowledge["kar_item/dense"], samples).rows >= 0
@@ -83,7 +83,7 @@ def compare(arms: Mapping[str, Arm], knowledge: Mapping[str, Knowledge], samples
 
 
 def settings(knowledge: Mapping[str, Knowledge], samples: Samples) -> dict[str, float]:
-    """Mean validation AUC over three seeds of one change each: what is chosen here sees no test row."""
+    """Return the mean validation AUC over three seeds for one change each: the choice uses no test row."""
     arms, pool = arms_of(), len(knowledge["cot_examples/dense"].entities)
     tried: dict[str, tuple[Arm, TrainConfig, int]] = {"base": (arms["base"], THREE, pool)}
     tried |= {f"pool {size}": (LLM_CF, THREE, size) for size in (150, 300, pool)}
@@ -103,12 +103,12 @@ def settings(knowledge: Mapping[str, Knowledge], samples: Samples) -> dict[str, 
 
 
 def with_examples(**changes: float | bool) -> TrainConfig:
-    """Three seeds, and other settings under `train.examples`."""
+    """Return a config with three seeds, and other settings under `train.examples`."""
     return THREE.model_copy(update={"examples": ExamplesConfig.model_validate(changes)})
 
 
 def of_size(knowledge: Knowledge, size: int) -> Knowledge:
-    """Draw so many examples by chance; vectors that are not about events stay whole."""
+    """Draw some examples at random; vectors that are not about events stay complete."""
     if knowledge.entity != "event":
         return knowledge
     kept = np.sort(np.random.default_rng(0).permutation(len(knowledge.entities))[:size])

@@ -1,9 +1,9 @@
-"""What a tuned encoder's vectors of items are worth to the click-through-rate model, against their controls.
+"""Item vectors of a tuned encoder in the click-through-rate model, against their controls.
 
 Run:   .venv/bin/python benchmarks/notellm.py
-Reads: examples/movielens; all that is made lies in a temporary folder.
-all-MiniLM-L6-v2 is tuned on pairs of the training events before the moment by which half of them had happened. Its
-vectors are known to samples strictly later than the newest of these; the others train and are judged without. Five
+Reads: examples/movielens; all output is in a temporary folder.
+all-MiniLM-L6-v2 is tuned on pairs from the first half of the training events by time. Its vectors are visible to
+samples strictly later than the newest of these; the others train and are judged without them. Five
 seeds, 95% intervals. It takes about four CPU-minutes. The last line printed is one JSON object.
 """
 
@@ -48,11 +48,11 @@ from tuning.note_pairs import training_pairs
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
 ARMS = (BASE, NOTELLM, *controls_of(NOTELLM, {"item_facts": "item", "note_embed": "item"}))
 SHARE = 0.5
-"""Of the training events, from which the encoder is tuned."""
+"""Share of the training events used to tune the encoder."""
 
 
 def main() -> None:
-    """Tune, refresh, train, and print what was found."""
+    """Tune, refresh, train, and print the results."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         config = copy_example(Path(folder) / "movielens")
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def copy_example(folder: Path) -> Config:
-    """Copy the example, with a tuned encoder beside the frozen one and a home of its own."""
+    """Copy the example, with a tuned encoder in addition to the frozen one, and a separate home."""
     shutil.copytree(EXAMPLE, folder)
     settings = yaml.safe_load((folder / "knowflow.yaml").read_text(encoding="utf-8"))
     settings |= {
@@ -78,7 +78,7 @@ def copy_example(folder: Path) -> Config:
 
 
 def tune(config: Config) -> dict[str, Any]:
-    """Tune the encoder on what training events before the moment say."""
+    """Tune the encoder on the training events before the moment."""
     begun, dataset = time.process_time(), open_dataset(config)
     times = dataset.events.filter(pl.col("part") == "train")["time"]
     until = cast(datetime, times.sort()[int(SHARE * len(times))])
@@ -97,12 +97,12 @@ def tune(config: Config) -> dict[str, Any]:
 
 
 def refresh(config: Config) -> None:
-    """Encode the items by both encoders and publish a release."""
+    """Encode the items with both encoders and publish a release."""
     subprocess.run([sys.executable, "-m", "cli.main", "refresh", "--config", str(config.path)], check=True)
 
 
 def compare(knowledge: Mapping[str, Knowledge], samples: Samples) -> dict[str, Any]:
-    """Train the arms with five seeds each: figures of each, and gains over every control with intervals."""
+    """Train the arms with five seeds each: return figures, and gains over every control with intervals."""
     sees = knowledge_view(knowledge[TUNED], samples).rows >= 0
     cold, test = cold_rows(samples), samples.part == PARTS.index("test")
     masks = {

@@ -1,12 +1,12 @@
-"""Tuning a small model to compress films into a word and to write their genres: does it learn both at once?
+"""Tune a small model to compress films into a word and to write their genres: does it learn both at once?
 
 Run:   python benchmarks/notellm_generation.py [--out FOLDER] [--scale 1.0]
 Reads: examples/movielens: the recorded texts about 3,227 films, their genres, and the training events.
-No weights can be downloaded, so that a language model of about two million numbers is trained from nothing on the
-recorded texts of the films that are learnt. Then tune_encoder teaches it pairs, categories and hashtags in one forward;
-notes show title and recorded text and no genre. 30% of the films are held out of all of it: of these it writes the main
-genre and all genres, before and after, as far as the text does not name them; beside it stands what is most common. And
-its vectors have to find what people go on to among these films.
+No weights can be downloaded, so a language model of about two million parameters is trained from scratch on the
+recorded texts of the training films. Then tune_encoder teaches it pairs, categories and hashtags in one forward pass;
+notes show title and recorded text, without genres. 30% of the films are held out of both stages: for these it writes
+the main genre and all genres, before and after tuning, where the text does not name them; the control is the most
+common genre. Its vectors must also find the films that people choose next among these films.
 The last line printed is one JSON object.
 """
 
@@ -51,11 +51,11 @@ TUNING = ContrastiveConfig(
     save_every=1_000,
     written=300,
 )
-"""alpha is 0.01 in the paper, where a large model can write before; this one has to learn it."""
+"""alpha is 0.01 in the paper, whose large model can already write; this one has to learn it."""
 
 
 def measure(out: Path, scale: float) -> dict[str, Any]:
-    """All stages: train from nothing, tune, and look at the films that were held out."""
+    """Run all stages: train from scratch, tune, and measure on the held-out films."""
     begun = time.process_time()
     shop = load_config(EXAMPLE / "knowflow.yaml")
     dataset, domain = open_dataset(shop), load_domain(shop.domain, shop.folder)
@@ -101,12 +101,12 @@ def measure(out: Path, scale: float) -> dict[str, Any]:
 
 
 def told(what: str, begun: float) -> None:
-    """Print what is done, and after how many CPU-seconds."""
+    """Print a finished step, with the CPU-seconds so far."""
     print(f"{time.process_time() - begun:6.0f} CPU-s  {what}", flush=True)
 
 
 def prompts(items: Sequence[str], texts: Mapping[str, str], labels: Mapping[str, Labels], domain: Domain) -> list[str]:
-    """Examples of prompts, so that their words become tokens; the student does not learn them."""
+    """Return examples of prompts, so that their words become tokens; the student does not learn them."""
     guides, wrapping = Guides(domain, FIELD), compression(domain)
     known = [item for item in items[:200] if labels[item].category]
     outputs = [guide(labels[item]) for item in known for guide in (guides.category, guides.all_hashtags)]
@@ -116,7 +116,7 @@ def prompts(items: Sequence[str], texts: Mapping[str, str], labels: Mapping[str,
 def recalls(
     texts: Mapping[str, str], pairs: pl.DataFrame, student: Path, tuned: Path, domain: Domain
 ) -> dict[str, Mapping[str, float]]:
-    """Recall of pairs of films that were held out, among all of these: by the untuned vectors and by the tuned ones."""
+    """Return the recall of pairs of held-out films among all of these, by the untuned and the tuned vectors."""
     items = sorted(texts)
     place = {item: number for number, item in enumerate(items)}
     ends = np.array([(place[one], place[other]) for one, other in pairs.select("source", "target").rows()])

@@ -1,9 +1,9 @@
 """ONCE on MovieLens small, from scripted answers: its arm against its controls, under both splits.
 
 Run:   .venv/bin/python benchmarks/keep.py once
-There is no model here: rules in benchmarks/once_engine stand for one, so that the figures say that the techniques run
-and are judged as any other, and not what ONCE is worth. A network alone is trained, with three seeds, for the profile
-enters as vectors. It takes about fifteen CPU-minutes. The last line printed is one JSON object.
+There is no model here: rules in benchmarks/once_engine replace one, so the figures show that the techniques run and are
+judged like any other, not the value of ONCE. Only a network is trained, with three seeds, because the profile is used
+as vectors. It takes about fifteen CPU-minutes. The last line printed is one JSON object.
 """
 
 import json
@@ -23,7 +23,7 @@ ARMS = ("base", "once", "once-shuffled", "once-random")
 
 
 def main() -> None:
-    """Refresh and train in a home of its own, and print the figures."""
+    """Refresh and train in a separate home, and print the figures."""
     with tempfile.TemporaryDirectory() as folder:
         config = configure(Path(folder))
         run("refresh", "--config", str(config), "--json")
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def configure(folder: Path) -> Path:
-    """Write a knowflow.yaml beside a copy of the example's data."""
+    """Write a knowflow.yaml and a copy of the example's data."""
     shutil.copytree(EXAMPLE, folder / "movielens")
     file = folder / "movielens" / "knowflow.yaml"
     settings = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -54,7 +54,7 @@ def configure(folder: Path) -> Path:
 
 
 def run(*arguments: str) -> str:
-    """Run a command; leaves with its exit code when it fails."""
+    """Run a command; exit with its exit code if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "cli.main", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
     )
@@ -64,7 +64,7 @@ def run(*arguments: str) -> str:
 
 
 def shown(result: dict[str, Any]) -> dict[str, Any]:
-    """AUC of every arm, and the arm's gains over its controls with their intervals, over all test rows."""
+    """Return the AUC of every arm, and the arm's gains over its controls with intervals, over all test rows."""
     return {
         "auc": {arm: of["all"]["auc"]["mean"] for arm, of in result["arms"].items()},
         "gains": {arm: of["all"]["auc"] for arm, of in result["gains"]["once"].items()},

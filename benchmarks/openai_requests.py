@@ -1,10 +1,10 @@
-"""What one request costs the client of the openai engine: CPU time, and how many a core drives in a second.
+"""Client cost of one request of the openai engine: CPU time, and requests per second and core.
 
 Run:   python benchmarks/openai_requests.py
 Reads: nothing; it starts the tests' server (tests/helpers/fault_server.py) without faults, as a process.
 The last line printed is one JSON object. `cpu_ms_per_request` is that of the engine alone: its thread, HTTP, JSON and
-the hand-over to the caller. Prompts have about 120 tokens, answers a few; the best of three runs counts, so that other
-work on the machine counts as little as it can. `per_core` is what one core could drive if the servers kept up.
+passing results to the caller. Prompts have about 120 tokens, answers a few; the best of three runs is used, to reduce
+the effect of other work on the machine. `per_core` is the rate of one core if the servers keep up.
 """
 
 import json
@@ -25,7 +25,7 @@ REQUESTS, RUNS, CONCURRENCY = 5_000, 3, 32
 
 
 def main() -> None:
-    """Measure, and print what was found."""
+    """Measure, and print the results."""
     with subprocess.Popen([sys.executable, str(SERVER), "--rates", "{}"], stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def measure(engine: OpenAIEngine) -> tuple[float, float]:
-    """CPU milliseconds a request, and requests a second."""
+    """Return CPU milliseconds per request, and requests per second."""
     begun, spent = time.perf_counter(), cpu_seconds()
     answered = sum(answer.text is not None for answer in engine.generate(requests()))
     assert answered == REQUESTS
@@ -58,14 +58,14 @@ def measure(engine: OpenAIEngine) -> tuple[float, float]:
 
 
 def requests() -> Iterator[Request]:
-    """Prompts that begin alike."""
+    """Return prompts with a common prefix."""
     for place in range(REQUESTS):
         messages = ({"role": "user", "content": "Introduce this film and describe it. " * 15 + f"Film {place}"},)
         yield Request(str(place), messages, {"temperature": 0.0, "max_tokens": 160}, {"type": "text"})
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process so far."""
+    """Return the CPU time of this process so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 

@@ -1,4 +1,4 @@
-"""How long NoteLLM's pairs take: a million synthetic events, in a process of its own.
+"""Speed of NoteLLM's pairs: a million synthetic events, in a separate process.
 
 Run:   .venv/bin/python benchmarks/pairs_speed.py
 Items are drawn by Zipf's law from 100,000; users have 33 events on average, a few of them thousands. It takes about ten
@@ -20,7 +20,7 @@ EVENTS, ITEMS, USERS = 1_000_000, 100_000, 60_000
 
 
 def main() -> None:
-    """Start the child, or be it."""
+    """Start the child process, or run as the child."""
     if sys.argv[1:] == ["child"]:
         measure()
     else:
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def measure() -> None:
-    """Make events, count their pairs, and print what it took."""
+    """Make events, count their pairs, and print time and memory."""
     events = synthetic_events()
     begun = time.process_time()
     pairs = note_pairs(events)
@@ -37,7 +37,7 @@ def measure() -> None:
 
 
 def synthetic_events() -> pl.DataFrame:
-    """user, item and time of a million events; the same ones every time."""
+    """Return user, item and time of a million events; always the same ones."""
     chance = np.random.default_rng(0)
     lengths = chance.lognormal(3, 1.2, USERS).astype(int) + 1
     user = np.repeat(np.arange(USERS), lengths)[:EVENTS]

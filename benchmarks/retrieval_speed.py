@@ -1,10 +1,10 @@
 """Speed of bulk retrieval: CPU seconds until every row of MovieLens small has its in-context examples.
 
 Run:   python benchmarks/retrieval_speed.py
-Reads: examples/movielens, and the examples of its newest release (make demo); without one, 632 training rows drawn by
-       chance and made-up vectors of the same sizes stand in, which takes as long.
-The last line printed is one JSON object. Counted is all that an arm does before it trains: finding the pool, encoding
-histories and items, comparing every training, validation and test row with the whole pool, and measuring recall.
+Reads: examples/movielens, and the examples of its newest release (make demo); without one, 632 random training rows and
+       random vectors of the same sizes, which take the same time.
+The last line printed is one JSON object. The time includes all steps of an arm before training: finding the pool,
+encoding histories and items, comparing every training, validation and test row with the pool, and measuring recall.
 """
 
 import json
@@ -33,7 +33,7 @@ RUNS = 3
 
 
 def main() -> None:
-    """Measure, and print what was found."""
+    """Measure, and print the results."""
     torch.set_num_threads(1)
     samples = open_samples(load_config(CONFIG))
     knowledge = read_examples(samples)
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def read_examples(samples: Samples) -> Sequence[Knowledge]:
-    """The vectors that the arm llm-cf reads, or others of their sizes where nothing has been released."""
+    """Return the vectors that the arm llm-cf reads, or random ones of the same sizes without a release."""
     config = load_config(CONFIG)
     try:
         vectors = read_vectors_of(config, get_release(open_store(config)), [LLM_CF])
@@ -62,7 +62,7 @@ def read_examples(samples: Samples) -> Sequence[Knowledge]:
 
 
 def made_up(samples: Samples) -> Sequence[Knowledge]:
-    """Vectors at random: of training rows drawn by chance, and of all items."""
+    """Return random vectors, for random training rows and for all items."""
     random = np.random.default_rng(0)
     rows = np.sort(random.choice(np.flatnonzero(samples.part == 0), EXAMPLES, replace=False))
     users, items = samples.user_ids[samples.user[rows]], samples.item_ids[samples.item[rows]]

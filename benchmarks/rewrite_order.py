@@ -4,9 +4,9 @@ Run:   python benchmarks/rewrite_order.py [--config FILE]
 Reads: examples/movielens, and its newest release with query_rewrite, item_facts and kar_item (make demo); FILE reads
        another knowflow.yaml.
 A search for the first rewrite alone, 50 results: hit@50 is the mean share of the engaged items among them. The judges
-see no engaged item but to calibrate their threshold, on training queries; the weight of the model's own order is chosen
-on these, too, so that held-out queries tell what it is worth. Intervals: a paired bootstrap over users, of the
-difference from the model's own order (evals/by_user.py).
+use engaged items only to calibrate their threshold, on training queries; the weight of the model's own order is chosen
+on these too, so that held-out queries measure its value. Intervals: a paired bootstrap over users, of the difference
+from the model's own order (evals/by_user.py).
 The last line printed is one JSON object.
 """
 
@@ -31,7 +31,7 @@ ORDERS = (0.0, 0.5, 1.0, 2.0, 4.0)
 
 
 def main() -> None:
-    """Measure, and print what was found."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", type=Path, default=EXAMPLE / "knowflow.yaml")
     inputs = open_inputs(load_config(parser.parse_args().config), {}, None)
@@ -57,12 +57,12 @@ def main() -> None:
 
 
 def first(rewrites: list[str]) -> str:
-    """The rewrite that is searched alone; nothing where there is none."""
+    """Return the first rewrite; an empty text if there is none."""
     return rewrites[0] if rewrites else ""
 
 
 def hits(search: BulkSearch, inputs: RewriteInputs, texts: list[str]) -> np.ndarray:
-    """Whether a text finds each part of its query; the query itself is searched where it is empty: [T]."""
+    """Return whether a text finds each part of its query; an empty text searches for the query itself: [T]."""
     queries = inputs.queries
     asked = [text or shown for text, shown in zip(texts, queries.shown, strict=True)]
     return found(search.search(asked, BUDGET), queries.parts.of, queries.place)
@@ -71,7 +71,7 @@ def hits(search: BulkSearch, inputs: RewriteInputs, texts: list[str]) -> np.ndar
 def figures(
     values: np.ndarray, own: np.ndarray, queries: Queries, masks: dict[str, np.ndarray]
 ) -> dict[str, dict[str, Any]]:
-    """Mean, and its difference from the model's own order with an interval, of each part of the queries."""
+    """Return the mean, and its difference from the model's own order with an interval, for each part of the queries."""
     draws = queries.parts.draws(REPLICATES)
     told: dict[str, dict[str, Any]] = {}
     for name, mask in masks.items():

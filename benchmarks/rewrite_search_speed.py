@@ -1,10 +1,10 @@
 """Speed of bulk search: CPU seconds to rank 10,000 queries and 4 rewrites of each over all films of MovieLens small.
 
 Run:   python benchmarks/rewrite_search_speed.py
-Reads: examples/movielens. Queries and rewrites are drawn with replacement from the recorded ones, and every one gets a
-       film's title added, so that hardly a text repeats: a text that does is searched once.
-The last line printed is one JSON object. Counted is everything: making the documents, the index, 50,000 searches and
-the fusion of the five rankings of every query.
+Reads: examples/movielens. Queries and rewrites are drawn with replacement from the recorded ones, and a film's title is
+       added to each, so that few texts repeat: a repeated text is searched once.
+The last line printed is one JSON object. The time includes everything: making the documents, the index, 50,000 searches
+and the fusion of the five rankings of every query.
 """
 
 import json
@@ -24,7 +24,7 @@ QUERIES, REWRITES, BUDGET = 10_000, 4, 50
 
 
 def main() -> None:
-    """Measure, and print what was found."""
+    """Measure, and print the results."""
     items = open_dataset(load_config(EXAMPLE / "knowflow.yaml")).items
     answers = pl.read_parquet(EXAMPLE / "recorded" / "items.parquet").select(
         pl.col("item_id").cast(pl.String), "answer"
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def draw(titles: list[str]) -> list[str]:
-    """Query and rewrites, one query after the other."""
+    """Return query and rewrites, one query after the other."""
     random = np.random.default_rng(0)
     recorded = pl.read_parquet(EXAMPLE / "recorded" / "queries.parquet")
     rewrites = [text for answer in recorded["answer"] for text in json.loads(answer)["rewrites"]]

@@ -1,4 +1,4 @@
-"""What semantic ids are worth in a click model on MovieLens small, and what they do when an item gets another id.
+"""Value of semantic ids in a click model on MovieLens small, and their stability when an item gets another id.
 
 Run:   .venv/bin/knowflow refresh --config examples/movielens/knowflow.yaml   (once: item vectors)
        .venv/bin/knowflow codes rqvae --vectors item_facts/dense --config examples/movielens/knowflow.yaml
@@ -6,9 +6,9 @@ Run:   .venv/bin/knowflow refresh --config examples/movielens/knowflow.yaml   (o
        .venv/bin/python benchmarks/keep.py semantic_ids
 
 Gain: the arm `semantic-ids`, its shuffled and its random codes against the backbone alone (dcnv2, one epoch, no search
-of settings, the split of the example), on all test rows and on those of items that training met fewer than five times.
-Stability (A/A): every item is doubled, each event goes to one of the two by chance, and nothing but the id differs; how
-far do predictions move when a test row's item is called by its other id?
+of settings, the split of the example), on all test rows and on those of items with fewer than five training events.
+Stability (A/A): every item is doubled, each event goes to one of the two at random, and only the id differs; how much
+do predictions change when a test row uses the item's other id?
 """
 
 import json
@@ -41,7 +41,7 @@ RARE = 5
 
 
 def main() -> None:
-    """Train, print the figures, and all of them as JSON on the last line."""
+    """Train, print the figures, and all of them as JSON in the last line."""
     torch.set_num_threads(1)
     seeds = range(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
     config = load_config(CONFIG)
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def gains(arms: list[Arm], knowledge: Mapping[str, Knowledge], samples: Samples, seeds: range) -> dict:
-    """AUC of every arm, and gains over the first arm with intervals over users."""
+    """Return the AUC of every arm, and gains over the first arm with intervals over users."""
     test = np.flatnonzero(samples.part == PARTS.index("test"))
     met = np.bincount(samples.item[samples.part == 0], minlength=len(samples.item_ids))
     parts = {"all": test, "rare items": test[met[samples.item[test]] < RARE]}
@@ -74,7 +74,7 @@ def gains(arms: list[Arm], knowledge: Mapping[str, Knowledge], samples: Samples,
 
 
 def interval(samples: Samples, rows: np.ndarray, arm: list[np.ndarray], base: list[np.ndarray]) -> list[float]:
-    """95% of the mean gain over seeds when users are drawn anew, 200 times."""
+    """Return the 95% interval of the mean gain over seeds, from 200 resamples of users."""
     order = np.argsort(samples.user[rows], kind="stable")
     of_users = np.split(rows[order], np.flatnonzero(np.diff(samples.user[rows[order]])) + 1)
     chance, found = np.random.default_rng(0), []
@@ -86,18 +86,18 @@ def interval(samples: Samples, rows: np.ndarray, arm: list[np.ndarray], base: li
 
 
 def trained(arm: Arm, knowledge: Mapping[str, Knowledge], samples: Samples, seed: int) -> NetworkModel:
-    """One network of an arm."""
+    """Train one network of an arm."""
     views = prepare_views(arm, knowledge, samples, TRAIN.folds)
     return Network(arm, views, samples).train(samples.part, TRAIN, seed)
 
 
 def scored(arm: Arm, knowledge: Mapping[str, Knowledge], samples: Samples, seed: int) -> np.ndarray:
-    """Probabilities of all rows: [N]."""
+    """Return the probabilities of all rows: [N]."""
     return probabilities(trained(arm, knowledge, samples, seed), np.arange(len(samples.label)))
 
 
 def stability(arms: list[Arm], knowledge: Mapping[str, Knowledge], samples: Samples, seeds: range) -> dict:
-    """Mean change of a test row's probability when its item is called by its other id, over their deviation."""
+    """Return the mean change of a test row's probability under its item's other id, over their deviation."""
     test, both, out = np.flatnonzero(samples.part == PARTS.index("test")), doubled_codes(knowledge), {}
     for arm in arms:
         moved, spread = [], []
@@ -115,7 +115,7 @@ def stability(arms: list[Arm], knowledge: Mapping[str, Knowledge], samples: Samp
 
 
 def doubled(samples: Samples, coin: np.ndarray) -> Samples:
-    """The samples with two ids an item, 2i and 2i + 1; a coin a row says which."""
+    """Return the samples with two ids per item, 2i and 2i + 1, drawn at random for each row."""
     return replace(
         samples,
         item=2 * samples.item + coin,
@@ -126,7 +126,7 @@ def doubled(samples: Samples, coin: np.ndarray) -> Samples:
 
 
 def doubled_codes(knowledge: Mapping[str, Knowledge]) -> dict[str, Knowledge]:
-    """What is known of an item is known of both."""
+    """Assign an item's codes to both of its ids."""
     return {
         name: replace(
             one,

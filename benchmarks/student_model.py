@@ -1,7 +1,6 @@
-"""A language model of about two million numbers, trained from nothing on given texts: no weights can be downloaded.
+"""A language model of about two million parameters, trained from scratch on given texts: no weights can be downloaded.
 
-It writes sentences like those that it read, and so has something that a tuning can change; the benchmarks of tuning
-use it.
+It writes sentences like its training texts, so tuning has something to change; the tuning benchmarks use it.
 """
 
 import argparse
@@ -29,7 +28,7 @@ VOCABULARY = 4_096
 
 
 def run(measure: Callable[[Path, float], dict[str, Any]]) -> None:
-    """Read the command line, measure on one core, and print what was found as one JSON object."""
+    """Read the command line, measure on one core, and print the results as one JSON object."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, help="folder for the models and what they write")
     parser.add_argument("--scale", type=float, default=1.0, help="passes over the texts, relative to the full run")
@@ -41,13 +40,13 @@ def run(measure: Callable[[Path, float], dict[str, Any]]) -> None:
 
 
 def make_student(folder: Path, texts: Sequence[str], prompts: Sequence[str], given: StepConfig, scale: float) -> Base:
-    """Train tokenizer and model from nothing, two passes over the texts.
+    """Train tokenizer and model from scratch, two passes over the texts.
 
     Args:
-        folder: Where to.
-        texts: What is learnt.
-        prompts: Examples of prompts, so that their words become tokens; they are not learnt.
-        given: How it is trained; rate, warm-up and passes are its own.
+        folder: Output folder.
+        texts: Training texts.
+        prompts: Examples of prompts, so that their words become tokens; they are not learned.
+        given: Training settings; rate, warm-up and passes are overridden.
         scale: Passes, relative to two.
     """
     tokenizer = Tokenizer(models.BPE())

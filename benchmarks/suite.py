@@ -1,6 +1,6 @@
-"""What `make test` costs: minutes, and CPU-seconds of all its processes, lint and types with them.
+"""Cost of `make test`: minutes, and CPU-seconds of all its processes, including lint and types.
 
-Run it on a machine that does nothing else: python benchmarks/suite.py
+Run it on an idle machine: python benchmarks/suite.py
 The last line is a JSON object: cpu_seconds, minutes, tests, failed, slowest (test -> seconds, ten of them).
 """
 
@@ -21,13 +21,13 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt_orphans() -> None:
-    """Let processes whose parents end before them become children of this one (Linux), so that they are counted."""
+    """Adopt processes whose parents end before them (Linux), so that they are counted."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def wait_for_all() -> None:
-    """Wait until no child is left."""
+    """Wait for all children."""
     while True:
         try:
             os.wait()
@@ -36,7 +36,7 @@ def wait_for_all() -> None:
 
 
 def main() -> int:
-    """Run the suite, show what it says, and say what it cost; returns its exit code."""
+    """Run the suite, show its output, and print its cost; return its exit code."""
     adopt_orphans()
     begun, lines = time.monotonic(), []
     with subprocess.Popen(["make", "test"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:

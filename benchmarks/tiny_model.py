@@ -1,7 +1,6 @@
-"""A language model of half a million random numbers with a real tokenizer and chat template, made on the spot.
+"""A language model of half a million random parameters with a real tokenizer and chat template, made on the fly.
 
-It answers nonsense, but vLLM runs it like any other: the tests of the vLLM engine and the benchmarks of its cost use
-it.
+It answers nonsense, but vLLM runs it like any other: the tests and benchmarks of the vLLM engine use it.
 """
 
 from pathlib import Path
@@ -17,29 +16,29 @@ PLAIN = (
     "{% for message in messages %}<|{{ message['role'] }}|>\n{{ message['content'] }}<|end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
 )
-"""A chat template that shows every message, the system's too."""
+"""A chat template that shows every message, including the system's."""
 REFUSING = (
     "{{ bos_token }}{% for message in messages %}"
     "{% if message['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     "<|{{ message['role'] }}|>{{ message['content'] | trim }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-"""As Gemma's: begins with a token of its own, trims, and raises at a system message."""
+"""Like Gemma's: begins with its own token, trims, and raises an error for a system message."""
 FOLDING = (
     "{% if messages[0]['role'] == 'system' %}{% set said = messages[0]['content'] ~ '\n---\n' %}"
     "{% set messages = messages[1:] %}{% else %}{% set said = '' %}{% endif %}"
     "{% for message in messages %}<s>[{{ message['role'] }}] {{ said if loop.first else '' }}{{ message['content'] }}"
     "[/{{ message['role'] }}]{% endfor %}"
 )
-"""As Llama 2's: the system message becomes part of the user's, and there is no generation prompt."""
+"""Like Llama 2's: the system message becomes part of the user's, and there is no generation prompt."""
 DEAF = "{% for message in messages if message['role'] != 'system' %}{{ message['content'] }}{% endfor %}"
-"""Leaves a system message out without a word, and adds nothing, so that an empty prompt has no token at all."""
+"""Silently drops a system message, and adds nothing, so that an empty prompt has no tokens."""
 SPECIAL = ["<s>", "</s>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
 VOCABULARY = 1_024
 
 
 def make_tokenizer(template: str = PLAIN) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE tokenizer on the prompts of this project; any text can be written with it."""
+    """Train a byte-level BPE tokenizer on the prompts of this project; it can encode any text."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -58,10 +57,10 @@ def make_model(folder: Path, template: str = PLAIN, *, seed: int = 0, context: i
     """Save a random Llama with its tokenizer.
 
     Args:
-        folder: Where to; made when it is missing.
+        folder: Output folder; created if missing.
         template: Chat template.
-        seed: Of the weights.
-        context: Tokens it reads at most.
+        seed: Seed of the weights.
+        context: Maximum tokens of its context.
     """
     disable_progress_bar()
     torch.manual_seed(seed)

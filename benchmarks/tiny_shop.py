@@ -1,4 +1,4 @@
-"""A shop of any number of items whose facts a tiny model is asked for, for the benchmarks of the vLLM engine."""
+"""A shop with any number of items and a tiny model that writes their facts, for the benchmarks of the vLLM engine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,17 +28,17 @@ OPTIONS = {
     "kv_cache_bytes": 256 << 20,
     "in_flight": 256,
 }
-"""Of the engine: 256 rows of 200 tokens fit its memory at once."""
+"""Engine options: 256 rows of 200 tokens fit its memory at once."""
 
 
 def make_shop(folder: Path, items: int, model: Path, first: int = 0) -> Path:
     """Write the data and knowflow.yaml of a shop.
 
     Args:
-        folder: Where to; made when it is missing.
-        items: How many items.
+        folder: Output folder; created if missing.
+        items: Number of items.
         model: Folder of the model.
-        first: Number of the first item, so that two shops share none.
+        first: Number of the first item, so that two shops share no items.
 
     Returns:
         Path of knowflow.yaml.
@@ -62,12 +62,12 @@ def make_shop(folder: Path, items: int, model: Path, first: int = 0) -> Path:
 
 
 def open_shop(config: Path) -> Workplace:
-    """Open the shop as every stage does."""
+    """Open the shop like every stage does."""
     return open_workplace(load_config(config))
 
 
 def short_prompt(max_tokens: int) -> Prompt:
-    """The prompt as it is, but for the length of its answers."""
+    """Return the prompt with a different maximum length of answers."""
     prompt = choose_prompt(TASK)
     return replace(prompt, front=prompt.front.model_copy(update={"sampling": dict(SAMPLING, max_tokens=max_tokens)}))
 
@@ -77,13 +77,13 @@ SAMPLING = {"temperature": 0.0}
 
 @contextmanager
 def answers_of(max_tokens: int) -> Iterator[None]:
-    """Let every answer have so many tokens at most."""
+    """Limit every answer to some tokens."""
     with patch("llm_tasks.pipeline.plan.choose_prompt", lambda *_: short_prompt(max_tokens)):
         yield
 
 
 def refresh_answers(config: Path) -> Generated:
-    """Plan, ask, parse and commit: what `knowflow refresh` does for one technique before it encodes."""
+    """Plan, ask, parse and commit, like `knowflow refresh` for one technique before encoding."""
     place = open_shop(config)
     with place.store.writer("a benchmark") as writer:
         plan = plan_task(choose_tasks([TASK])[0], place, count_tokens=False)

@@ -1,4 +1,4 @@
-"""What recommenders are worth on MovieLens small: all items are candidates, at every moment that tests.
+"""Evaluate recommenders on MovieLens small: all items are candidates, at every test moment.
 
 Run:   .venv/bin/knowflow refresh --config examples/movielens/knowflow.yaml   (once: item vectors)
        .venv/bin/python benchmarks/top_k.py [SEEDS]
@@ -22,7 +22,7 @@ SHOWN = ("recall@10", "ndcg@10", "mrr@10", "hit@10", "coverage@10", "popularity@
 
 
 def main() -> None:
-    """Evaluate the models, print their figures, and all of them as JSON on the last line."""
+    """Evaluate the models, print their figures, and all of them as JSON in the last line."""
     config, seeds = load_config(CONFIG), int(sys.argv[1]) if len(sys.argv) > 1 else 1
     found = evaluate_recommenders(config, silent, ["sasrec", "star"], seeds=seeds)
     knowing = evaluate_recommenders(config, silent, ["star"], KNOWLEDGE)
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def of_ten(found: dict[str, Any]) -> dict[str, Any]:
-    """Keep the figures of lists of ten: all of them over all requests, one in every segment."""
+    """Keep the figures for lists of ten: all of them over all requests, one in every segment."""
     models = {
         name: {
             segment: {

@@ -1,4 +1,4 @@
-"""What a command and all its children take: wall time, CPU time, and the highest memory at one moment."""
+"""Measure a command and all its children: wall time, CPU time, and peak memory."""
 
 import subprocess
 import time
@@ -13,7 +13,7 @@ EVERY_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Taken:
-    """What a command took."""
+    """The cost of a command."""
 
     code: int
     """Its exit code."""
@@ -22,7 +22,7 @@ class Taken:
     seconds: float
     """Wall time."""
     peak_bytes: int
-    """Highest sum, over its processes, of memory with shared pages counted once."""
+    """Peak memory summed over its processes, with shared pages counted once."""
 
 
 def run_tree(command: Sequence[str], folder: Path) -> Taken:
@@ -42,7 +42,7 @@ def _memory(process: psutil.Process) -> int:
     for one in _family(process):
         try:
             total += one.memory_full_info().pss
-        except psutil.Error:  # it has just ended
+        except psutil.Error:  # the process has just ended
             continue
     return total
 

@@ -1,9 +1,9 @@
-"""Speed of tuning: tokens a CPU-second with examples packed and not, an adapter on half a million numbers, one thread.
+"""Tuning speed: tokens per CPU-second, packed and unpacked, an adapter on half a million parameters, one thread.
 
 Run:   python benchmarks/tuning_speed.py
-Reads: examples/movielens; model and instructions are made on the spot (benchmarks/tuning_toy.py).
-The last line printed is one JSON object. The model is far smaller than any real one, so that the figures tell what
-packing and the Trainer cost, not how long a real tuning takes.
+Reads: examples/movielens; model and instructions are made on the fly (benchmarks/tuning_toy.py).
+The last line printed is one JSON object. The model is far smaller than any real one, so the figures show the cost of
+packing and the Trainer, not the time of a real tuning.
 """
 
 import json
@@ -29,7 +29,7 @@ ROWS = 240
 
 
 def main() -> None:
-    """Measure, and print what was found."""
+    """Measure, and print the results."""
     torch.set_num_threads(1)
     shop = load_config(CONFIG)
     dataset, domain = open_dataset(shop), load_domain(shop.domain, shop.folder)

@@ -1,8 +1,8 @@
-"""A toy to tune: a random language model and general instructions of our own, both made on the spot.
+"""A toy for tuning: a random language model and our own general instructions, both made on the fly.
 
 Run:   python benchmarks/tuning_toy.py FOLDER
-Makes: FOLDER/tiny, a model, and FOLDER/instructions.jsonl: sums, words in order, and small JSON objects. Nobody's text
-is in them; they are free of rights (CC0). A real tuning takes a real model and real instructions instead.
+Makes: FOLDER/tiny, a model, and FOLDER/instructions.jsonl: sums, words in order, and small JSON objects. They contain
+no third-party text and are in the public domain (CC0). A real tuning needs a real model and real instructions.
 """
 
 import json
@@ -17,10 +17,10 @@ WORDS = ("amber", "basil", "cedar", "delta", "ember", "flint", "grove", "hazel",
 
 
 def instructions(count: int, seed: int = 0) -> Iterator[dict[str, object]]:
-    """Make instructions, no two of them alike in every part.
+    """Make distinct instructions.
 
     Args:
-        count: How many.
+        count: Number of instructions.
         seed: The same seed gives the same ones.
     """
     chance = random.Random(seed)
@@ -40,7 +40,7 @@ def instructions(count: int, seed: int = 0) -> Iterator[dict[str, object]]:
 
 
 def make_toy(folder: Path, count: int = 600) -> tuple[Path, Path]:
-    """Write the model and the instructions; returns their paths."""
+    """Write the model and the instructions; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "instructions.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in instructions(count)), encoding="utf-8")

@@ -19,8 +19,8 @@ def nightly(
 
     Args:
         config: Path of knowflow.yaml.
-        tasks: Techniques to refresh; those of knowflow.yaml when left out.
-        arms: Arms to train; a full comparison when left out.
+        tasks: Techniques to refresh; by default those of knowflow.yaml.
+        arms: Arms to train; by default a full comparison.
         asking: Limits of the refresh, errors to retry, another engine; see `Asking`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Who sees how a generation run goes: the command line's bar, a Prefect progress artifact, a file of metrics."""
+"""Report the progress of a generation run: the command line's bar, a Prefect artifact, a file of metrics."""
 
 import time
 from collections.abc import Iterator
@@ -16,19 +16,19 @@ from llm_tasks.pipeline.meter import Observe, Reading
 SECONDS_BETWEEN_ARTIFACTS = 5.0
 """Each update is a request to Prefect's server."""
 METRICS = "metrics"
-"""Folder under the home: one file a technique, for node_exporter's textfile collector or any scraper of files."""
+"""Folder in the home: one file per technique, for node_exporter's textfile collector or any scraper of files."""
 
 
 @contextmanager
 def observing(home: Path, task: str) -> Iterator[Observe]:
-    """Observe one technique's generation run, inside of a Prefect task.
+    """Observe one technique's generation run, inside a Prefect task.
 
     Args:
         home: Folder of the store and the reports; the metrics are written to `metrics/` in it.
         task: Name of the technique.
 
     Yields:
-        What is told how the run goes.
+        The callback for readings of the run.
     """
     watch, file = observer(), home / METRICS / f"knowflow_{task}.prom"
     artifact: UUID | None = None
@@ -61,9 +61,9 @@ def observing(home: Path, task: str) -> Iterator[Observe]:
 
 
 def write_metrics(reading: Reading, file: Path) -> None:
-    """Write a reading in Prometheus' text format; the file is replaced at once, never half-written.
+    """Write a reading in Prometheus' text format; the file is replaced atomically.
 
-    Names follow OpenTelemetry's conventions for generative AI where there is one (`gen_ai_token_type`).
+    Names follow OpenTelemetry's conventions for generative AI where they exist (`gen_ai_token_type`).
     """
     registry, task = CollectorRegistry(), reading.task
     calls = Counter("knowflow_calls", "Calls that came back", ["task"], registry=registry)

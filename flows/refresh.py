@@ -1,4 +1,4 @@
-"""The refresh flow: ask what is new, encode what is new, publish a release when the gates hold."""
+"""The refresh flow: ask what is new, encode what is new, publish a release if the gates pass."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +27,7 @@ def refresh(config: str, tasks: list[str] | None = None, asking: Asking = Asking
 
     Args:
         config: Path of knowflow.yaml.
-        tasks: Techniques to run; those of knowflow.yaml when left out.
+        tasks: Techniques to run; by default those of knowflow.yaml.
         asking: Limits of the run, errors to retry, another engine; see `Asking`.
 
     Returns:
@@ -44,7 +44,7 @@ def refresh(config: str, tasks: list[str] | None = None, asking: Asking = Asking
 
 @task(task_run_name="check input", cache_policy=NO_CACHE, persist_result=False)
 def check_input(config: str, tasks: list[str] | None, asking: Asking) -> list[str]:
-    """Validate the data and the encoders before anything is paid for; returns the names of the tasks to run."""
+    """Validate the data and the encoders before any cost; return the names of the tasks to run."""
     settings = read_settings(config, asking)
     open_workplace(settings)
     names = [chosen.name for chosen in chosen_tasks(settings, tasks)]
@@ -56,18 +56,18 @@ def check_input(config: str, tasks: list[str] | None, asking: Asking) -> list[st
 
 @task(task_run_name="ask {name}", cache_policy=NO_CACHE, persist_result=False)
 def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
-    """Ask what one technique lacks; returns counts.
+    """Ask for one technique's missing answers; return counts.
 
     Args:
         config: Path of knowflow.yaml.
         name: The technique.
         asking: As for the flow.
-        before: What this task returned for the techniques before, which have used up some of the budget.
+        before: Results of this task for the previous techniques, which have used some of the budget.
     """
     settings = read_settings(config, asking)
     workplace = open_workplace(settings, read_secret)
     with workplace.store.writer(command_line()) as writer, observing(settings.home_folder, name) as observe:
-        # Planned while nobody else can write: what another process has just asked is not asked again.
+        # Planned under the writer's lock, so that another process' new answers are not asked again.
         technique = one_task(settings, name)
         plan = plan_task(technique, workplace, retry=asking.retry, count_tokens=False)
         spending = Spending(settings.prices, asking.budget(before), observe)
@@ -77,17 +77,17 @@ def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
 
 @task(task_run_name="encode", cache_policy=NO_CACHE, persist_result=False)
 def encode(config: str, names: list[str]) -> list[dict]:
-    """Encode the techniques' new texts; returns what each encoder did for each."""
+    """Encode the techniques' new texts; return the work of each encoder for each technique."""
     return encode_texts(load_config(config), names, progress())
 
 
 @task(task_run_name="release", cache_policy=NO_CACHE, persist_result=False)
 def release(config: str, names: list[str], asking: Asking, asked: list[dict], vectors: list[dict]) -> str:
-    """Check the gates and publish; returns the name of the current release."""
+    """Check the gates and publish; return the name of the current release."""
     settings = read_settings(config, asking)
     return publish_release(settings, open_workplace(settings), names, asked, vectors)
 
 
 def read_settings(config: str, asking: Asking) -> Config:
-    """Read knowflow.yaml, with the engine that a run names instead."""
+    """Read knowflow.yaml, with the engine of the run if it sets one."""
     return with_engine(load_config(Path(config)), asking.engine, asking.model)

@@ -16,7 +16,7 @@ def report(config: str, train_run: str | None = None) -> str:
 
     Args:
         config: Path of knowflow.yaml.
-        train_run: Name of a training run; the newest finished one when left out.
+        train_run: Name of a training run; by default the newest finished one.
 
     Returns:
         Path of report.html.
@@ -28,5 +28,5 @@ def report(config: str, train_run: str | None = None) -> str:
 
 @task(task_run_name="write report", cache_policy=NO_CACHE, persist_result=False)
 def write(config: str, train_run: str | None) -> str:
-    """Write report.html and report.json into the home folder; returns the path of the first."""
+    """Write report.html and report.json into the home folder; return the path of the first."""
     return str(write_report(load_config(config), train_run))

@@ -34,22 +34,22 @@ def rewrites(config: str, asking: Asking = Asking()) -> str:  # noqa: B008 - is 
 
 @task(task_run_name="check ranking", cache_policy=NO_CACHE, persist_result=False)
 def check_ranking(config: str, asking: Asking) -> None:
-    """See that rewrites can be ranked before anything is paid for."""
+    """Check, before any cost, that rewrites can be ranked."""
     check_rewrites(read_settings(config, asking))
 
 
 @task(task_run_name="rank", cache_policy=NO_CACHE, persist_result=False)
 def rank(config: str, asking: Asking) -> str:
-    """Rank all rewrites; returns the path of the table as it shall be."""
+    """Rank all rewrites; return the path of the next table."""
     settings = read_settings(config, asking)
-    path = settings.home_folder / "rewrites.parquet"  # to be looked at when a gate is closed
+    path = settings.home_folder / "rewrites.parquet"  # for inspection if a gate fails
     rank_rewrites(settings, open_workplace(settings)).save(path)
     return str(path)
 
 
 @task(task_run_name="release", cache_policy=NO_CACHE, persist_result=False)
 def release(config: str, asking: Asking, asked: dict, vectors: list[dict], table: str) -> str:
-    """Check the gates and publish; returns the name of the current release."""
+    """Check the gates and publish; return the name of the current release."""
     settings = read_settings(config, asking)
     staged = RewriteTable.load(table, settings.gates.rewrites)
     return publish_release(settings, open_workplace(settings), [TASK], [asked], vectors, staged)

@@ -1,4 +1,4 @@
-"""Secrets that Prefect keeps, such as the key of a model server."""
+"""Secrets stored in Prefect, such as the key of a model server."""
 
 from typing import cast
 

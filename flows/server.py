@@ -13,22 +13,22 @@ import httpx
 from base.faults import WrongUse
 
 SECONDS_TO_START = 180
-"""A busy machine may take that long."""
+"""A busy machine may need that long."""
 _started: list[subprocess.Popen[str]] = []
 """Kept until this process ends: Prefect sends its last events when Python shuts down."""
 
 
 @contextmanager
 def prefect_server() -> Iterator[str]:
-    """Run flows against the user's Prefect server, or against a temporary one where none is set.
+    """Run flows against the user's Prefect server, or against a temporary one if none is set.
 
     Yields:
         Its address.
 
     Raises:
-        WrongUse: Nobody answers.
+        WrongUse: The server does not answer.
     """
-    # Here, because Prefect takes a second to import.
+    # Imported here, because Prefect takes a second to import.
     from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415
 
     url = PREFECT_API_URL.value()
@@ -59,10 +59,10 @@ def _start() -> str:
             stderr=said,
             text=True,
             cwd=Path(__file__).resolve().parents[1],
-            start_new_session=True,  # Ctrl-C is for the flow, which still has to tell the server
+            start_new_session=True,  # Ctrl-C is for the flow, which still has to report to the server
         )
         _started.append(process)
-        assert process.stdout is not None  # a pipe was asked for
+        assert process.stdout is not None  # stdout is a pipe
         url = f"http://127.0.0.1:{process.stdout.readline().strip()}/api"
         try:
             _ask(url, "")

@@ -1,7 +1,7 @@
 """A Prefect server that lives as long as the process that started it: `python -m flows.server_process`.
 
-Prefect's own temporary server hears the Ctrl-C that is meant for the flow, which then waits for it a minute and more,
-and it stays behind for ever when its parent is killed.
+Prefect's own temporary server receives the Ctrl-C for the flow, which then waits for the server for a minute or more,
+and it keeps running forever if its parent is killed.
 """
 
 import os
@@ -12,16 +12,16 @@ import time
 from app.lifeline import when_the_parent_ends
 
 SECONDS_TO_END = 10
-"""After that the server is ended in the middle of what it does."""
+"""Grace period before the server is killed."""
 
 
 def main() -> None:
     """Write the port as one line, then serve until the parent is gone."""
     os.environ |= {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
-    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "ERROR"  # the parent shows it when there is no start
+    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "ERROR"  # shown by the parent if the start fails
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    listener.listen()  # who asks now is answered once the server is up
+    listener.listen()  # early requests are answered once the server is up
     import uvicorn  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
     server = uvicorn.Server(

@@ -1,4 +1,4 @@
-"""The train flow: every arm in a process of its own, several at a time, then the comparison."""
+"""The train flow: every arm in its own process, several at a time, then the comparison."""
 
 import os
 from typing import Any
@@ -25,8 +25,8 @@ def train(config: str, arms: list[str] | None = None, release: str | None = None
 
     Args:
         config: Path of knowflow.yaml.
-        arms: Arms, or techniques of the release as arms of their own; a full comparison when left out.
-        release: Name of a release; the current one when left out.
+        arms: Arms, or techniques of the release as separate arms; by default a full comparison.
+        release: Name of a release; by default the current one.
 
     Returns:
         Name of the training run.
@@ -45,21 +45,21 @@ def train(config: str, arms: list[str] | None = None, release: str | None = None
 
 @task(task_run_name="begin", cache_policy=NO_CACHE, persist_result=False)
 def begin(config: str, arms: list[str] | None, release: str | None) -> tuple[str, list[str]]:
-    """Check arms and release, note the test rows; returns the name of the run and of the arms to train."""
+    """Check arms and release, record the test rows; return the names of the run and of the arms to train."""
     run = begin_run(load_config(config), arms, release)
-    # The last arms are the largest: begun first, none of them is left to run alone at the end.
+    # The last arms are the largest: start them first, so that none runs alone at the end.
     return run.name, list(reversed(run.read("run")["trained"]))
 
 
 @task(task_run_name="train {arm}", cache_policy=NO_CACHE, persist_result=False)
 def train_arm(config: str, run: str, arm: str) -> dict:
-    """Train one arm with every seed; returns what it took."""
+    """Train one arm with every seed; return its cost."""
     settings = load_config(config)
     return run_arm(settings, get_run(settings.home_folder, run), arm, progress())
 
 
 @task(task_run_name="compare", cache_policy=NO_CACHE, persist_result=False)
 def compare(config: str, run: str) -> tuple[Rows, Rows, str]:
-    """Evaluate all arms; returns the tables of metrics and of gains, and whose rows the gains are from."""
+    """Evaluate all arms; return the tables of metrics and of gains, and the rows behind the gains."""
     result = end_run(get_run(load_config(config).home_folder, run), progress())
     return arm_rows(result), gain_rows(result), gain_title(result)
