@@ -81,7 +81,7 @@ def _look_at_all(paths: Mapping[str, Path | None]) -> dict[str, Look]:
 
 
 def _findings(
-    target: Path, tables: Sequence[TableGuess], domain: tuple[str, str], liked: Line | None
+    target: Path, tables: Sequence[TableGuess], domain: tuple[str, str], liked: Sequence[Line]
 ) -> dict[str, Any]:
     """Collect everything to print, ready for JSON."""
     found: list[dict[str, Any]] = []
@@ -107,8 +107,8 @@ def _findings(
             found.append({"file": file, "field": field, "column": guess.column, "why": guess.why, "others": others})
             if guess.column is None:
                 fill_in.append({"field": field, "what": wanted(guess, table)})
-    if liked and liked.value == FILL_IN:
-        fill_in.append({"field": "label.rating_at_least", "what": liked.comment.removeprefix("FILL IN ")})
+    for line in [line for line in liked if line.value == FILL_IN]:
+        fill_in.append({"field": f"label.{line.name}", "what": line.comment.removeprefix("FILL IN ")})
     return {
         "config": str(target),
         "domain": {"name": domain[0], "why": domain[1]},

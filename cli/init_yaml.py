@@ -16,6 +16,7 @@ from feature_store.gates import GatesConfig
 from llm_tasks.pipeline.budget import Prices
 from sources.config import OWN_NAMES, HistoryConfig, SplitConfig
 from sources.guess import Guess, TableGuess
+from sources.guess_words import WEIGHT, by_name, positive_types
 from sources.look import LOOKED_AT, Column
 
 FEW_EVENTS = 10
@@ -116,13 +117,13 @@ def _fits(field: str, guess: Guess, column: Column) -> bool:
     return guess.setting in settings and re.fullmatch(pattern, column.key) is not None
 
 
-def render(tables: Sequence[TableGuess], domain: tuple[str, str], liked: Line | None, folder: Path) -> str:
+def render(tables: Sequence[TableGuess], domain: tuple[str, str], liked: Sequence[Line], folder: Path) -> str:
     """Fill the template of knowflow.yaml.
 
     Args:
         tables: What the columns are guessed to be.
         domain: The proposed domain, and the reason.
-        liked: The lowest rating that counts as liked.
+        liked: How a label is made.
         folder: The folder of the file.
     """
     environment = Environment(
@@ -221,16 +222,40 @@ def wanted(guess: Guess, table: TableGuess) -> str:
     return f"{guess.why}; {table.look.path.name} has: {', '.join(yaml_value(name) for name in table.look.names())}"
 
 
-def liked_from(events: TableGuess) -> Line | None:
-    """Propose the rating from which on an event is liked: 80% of the largest; None when there is no rating."""
+def liked_from(events: TableGuess) -> list[Line]:
+    """Propose how a label is made: from the type of an event, a weight, or a rating; empty if nothing is to be set."""
+    for guess in events.of("label"):
+        types = positive_types(events.look.column(guess.column)) if guess.column else []
+        if types:
+            return [Line("positive", yaml_value(tuple(types)), "proposed: the types that are more than a look; check")]
     for guess in events.of("rating"):
-        largest = events.look.largest(str(guess.column))
-        if largest <= 0:
-            return Line("rating_at_least", FILL_IN, f"FILL IN a number; the largest rating in the file is {largest:g}")
-        least = round(0.8 * largest, 6)
-        value = yaml_value(int(least) if least.is_integer() else least)
-        return Line("rating_at_least", value, f"proposed: 80% of {largest:g}, the largest rating in the file")
-    return None
+        column = events.look.column(str(guess.column))
+        if by_name([column], WEIGHT) and column.numbers is not None:
+            middle = yaml_value(round(float(column.numbers.to_numpy().mean()), 6))
+            return [Line("at_least", middle, "proposed: the mean of the weights; what counts as liked is yours to say")]
+        return [_least(events.look.largest(str(guess.column))), *_unrated(column)]
+    return []
+
+
+def _least(largest: float) -> Line:
+    if largest <= 0:
+        return Line("rating_at_least", FILL_IN, f"FILL IN a number; the largest rating in the file is {largest:g}")
+    least = round(0.8 * largest, 6)
+    value = yaml_value(int(least) if least.is_integer() else least)
+    return Line("rating_at_least", value, f"proposed: 80% of {largest:g}, the largest rating in the file")
+
+
+def _unrated(column: Column) -> list[Line]:
+    """Propose a rating that stands apart as `not rated`: -1, or a 0 that is more frequent than every other."""
+    numbers = column.numbers
+    if numbers is None or not (numbers > 0).any():
+        return []
+    counts = {float(value): int(count) for value, count in numbers.value_counts().iter_rows()}
+    below = [value for value in counts if value < 0]
+    frequent = max(counts, key=lambda value: counts[value])
+    marks = below if len(below) == 1 else [0.0] if frequent == 0.0 and len(counts) > 3 and not below else []
+    words = "proposed: it stands apart from the other ratings and seems to mean `not rated`; check"
+    return [Line("missing", yaml_value(tuple(int(one) for one in marks)), words)] if marks else []
 
 
 def _defaults(config: type[BaseModel]) -> list[Line]:

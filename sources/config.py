@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AliasChoices, BaseModel, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
@@ -53,7 +53,7 @@ class EventsConfig(FileFormat):
     rating: str | None = None
     """Column of a rating; `label.rating_at_least` turns it into a label."""
     label: str | None = Field(default=None, validate_default=True)
-    """Column of a label that is 0 or 1."""
+    """Column of a label that is 0 or 1, or of a type of event, of which `label.positive` lists the positive ones."""
 
     # A rule over two settings belongs to the later one: unlike a rule of the whole section, it is checked and reported
     # even if something else in the section is wrong.
@@ -157,10 +157,16 @@ class QueriesConfig(FileFormat):
 
 
 class LabelConfig(Frozen):
-    """How a rating becomes a label."""
+    """How a rating, a weight or the type of an event becomes a label."""
 
-    rating_at_least: float | None = Field(default=None, allow_inf_nan=False)
-    """The smallest rating that counts as liked."""
+    rating_at_least: float | None = Field(
+        default=None, allow_inf_nan=False, validation_alias=AliasChoices("rating_at_least", "at_least")
+    )
+    """The smallest rating that counts as liked; also called at_least, for a weight such as a number of plays."""
+    positive: tuple[str, ...] = ()
+    """Values of events.label that are positive, such as [purchase, cart], where it holds types of events."""
+    missing: tuple[float, ...] = ()
+    """Ratings that mean `not rated`, such as [-1]; their rows are left out, and how many is said."""
     rating_range: tuple[float, float] | None = None
     """The smallest and the largest possible rating, as in [0.5, 5]; a rating outside is a fault."""
 
@@ -251,7 +257,7 @@ def parse_source_config(mapping: Mapping[str, Any], file: Path) -> SourceConfig:
 def _lacks_rule(mapping: Mapping[str, Any]) -> bool:
     events, label = mapping.get("events"), mapping.get("label", {})
     rated = isinstance(events, Mapping) and events.get("rating") is not None
-    return rated and isinstance(label, Mapping) and label.get("rating_at_least") is None
+    return rated and isinstance(label, Mapping) and label.get("rating_at_least", label.get("at_least")) is None
 
 
 def config_fault(file: Path, detail: Mapping[str, Any], fields: Mapping[str, FieldInfo] | None = None) -> Fault:

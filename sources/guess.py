@@ -8,17 +8,20 @@ from collections.abc import Iterable, Sequence
 
 from sources.guess_items import guess_entity, guess_id, guess_title
 from sources.guess_words import (
+    EVENT,
     ITEM,
     LABEL,
     QUERY,
     RATING,
     TIME,
     USER,
+    WEIGHT,
     Guess,
     TableGuess,
     by_name,
     choose,
     free_in,
+    positive_types,
     taken_by,
     told_apart,
 )
@@ -155,11 +158,18 @@ def guess_target(events: Look, taken: Iterable[str] = ()) -> Guess:
     if labels:
         alike = ", though all values are the same" if labels[0].distinct == 1 else ""
         return choose("label", [*labels, *ratings], f"its name{alike}", "")
+    types = [column for column in by_name(free_in(events, taken), EVENT) if positive_types(column)]
+    if types:
+        return choose("label", types, "its name and its values, types of events", "")
     both = [column for column in free if column.is_label and column.distinct == 2]
     steps = [column for column in free if column.looks_like_rating]
     if both:
         return choose("label", [*both, *steps], "its values: each is 0 or 1", "")
-    missing = "a column of 0 and 1; or use `rating:` with a column of ratings"
+    if weights := [column for column in by_name(free, WEIGHT) if not column.is_label]:
+        return choose("rating", [*weights, *steps], "its name: a weight", "")
+    missing = (
+        "a column of 0 and 1, or of types of events with `label.positive`; or use `rating:` with ratings or weights"
+    )
     return Guess("label", None, missing) if not steps else choose("rating", steps, "its values: few steps, 0 to 10", "")
 
 

@@ -22,6 +22,17 @@ TIME = (
 )
 RATING = ("ratings?|stars?|overall|score", ".*(rating|stars|score)|grade|rate")
 LABEL = ("label|target", "(is)?(click(ed|s)?|purchased?|bought|liked?|converted|conversion|watched|viewed)")
+EVENT = ("(event|action|behaviou?r|interaction|activity|feedback)(type|name|kind)?", "type|kind")
+STRONG = (
+    r"(purchased?|buy|bought|order(ed)?|transaction|checkout|(add)?(to)?cart|basket|liked?|fav\w*|follow|share"
+    r"|subscribe|install|book(ed|ing)?|apply)s?"
+)
+WEAK = r"(click(ed)?|play(ed)?|read|watch(ed)?|open(ed)?|complete[d]?)s?"
+"""Types of events that are positive; the weak ones only where there is none of the strong ones."""
+WEIGHT = (
+    "weights?|(play|listen|view|watch|click|purchase)?counts?|plays|listens|hours?|.*hours(played)?|playtime",
+    "watch(ed)?(ratio|time|share|percent(age)?)|completion|frequency|quantity|strength",
+)
 TITLE = ("title", f"name|headline|{_ITEMS}(title|name)", ".*(title|headline)")
 QUERY = ("query|(search)?(query|term)s?|querytext|keywords?|q", "text|search|.*query")
 CATEGORY = (
@@ -112,3 +123,20 @@ def choose(setting: str, best: Sequence[Column], why: str, missing: str) -> Gues
     if not best:
         return Guess(setting, None, missing)
     return Guess(setting, best[0].name, why, tuple(dict.fromkeys(c.name for c in best[1:] if c is not best[0])))
+
+
+def positive_types(column: Column) -> list[str]:
+    """Return the values of a column of event types that are positive; empty if it holds none.
+
+    Example:
+        >>> positive_types(Column("event", pl.Series(["view", "cart", "purchase", "view"]), 4))
+        ['cart', 'purchase']
+    """
+    if not column.is_text or not 2 <= column.distinct <= 20:
+        return []
+    values = column.texts.unique().sort().to_list()
+    bare = {value: re.sub(r"[\W_]", "", value.lower()) for value in values}
+    for pattern in (STRONG, WEAK):
+        if found := [value for value in values if re.fullmatch(pattern, bare[value])]:
+            return found
+    return []

@@ -17,6 +17,7 @@ from sources.tables import Dataset, content_hash
 from sources.times import MICROSECONDS, to_time
 
 logger = logging.getLogger("sources")
+OTHER_LABELS = "use 0 or 1, set the column as events.rating, or list the positive values in label.positive"
 FIRST = 946_684_800_000_000
 """Microseconds from 1970 to 2000, where times by row order begin."""
 
@@ -111,7 +112,7 @@ def _fill_events(table: CheckedTable, config: EventsConfig, rule: LabelConfig) -
     if config.rating is not None:
         _fill_rating(table, config.rating, rule)
     elif config.label is not None:
-        _fill_label(table, config.label)
+        _fill_label(table, config.label, rule)
     if all(name in table.columns for name in ("user", "item", "time", "label")):
         lost = table.drop_repeated(["user", "item", "time"], best="label")
         words = "%s: %s with the user, item and time of another row; of each only one is kept"
@@ -132,20 +133,34 @@ def _fill_time(table: CheckedTable, column: str, config: EventsConfig) -> None:
 def _fill_rating(table: CheckedTable, column: str, rule: LabelConfig) -> None:
     values = table.values("events.rating", column, required=True, numbers=True)
     rating = table.take("rating", column, values, table.numbers, "is not a number")
+    unrated = rating.is_in(rule.missing)
+    if lost := table.drop(unrated):
+        words = "%s: left out %s that label.missing calls not rated"
+        logger.warning(words, table.name, _rows(lost))
     if rule.rating_range:
         low, high = rule.rating_range
         words = f"is outside {low:g} to {high:g}"
-        table.reject(~rating.is_between(low, high), column, words, "fix the rating, or change label.rating_range")
+        table.reject(
+            ~rating.is_between(low, high) & ~unrated, column, words, "fix the rating, or change label.rating_range"
+        )
     single = table.columns["rating"] = rating.cast(pl.Float32)
     table.columns["label"] = (single >= rule.rating_at_least).cast(pl.Float32)  # in single precision on both sides
 
 
-def _fill_label(table: CheckedTable, column: str) -> None:
+def _fill_label(table: CheckedTable, column: str, rule: LabelConfig) -> None:
     values = table.values("events.label", column, required=True)
+    table.columns["rating"] = pl.repeat(None, len(values), dtype=pl.Float32, eager=True)
+    if rule.positive:
+        kinds = to_text(values).str.strip_chars()
+        table.columns["label"] = kinds.is_in(rule.positive).cast(pl.Float32)
+        there = kinds.drop_nulls().unique().sort().to_list()
+        for value in [one for one in rule.positive if there and one not in there]:
+            what = f"holds no {value!r}, which label.positive names; it holds {', '.join(map(repr, there[:10]))}"
+            table.faults.append(Fault(table.name, None, column, None, what, "correct label.positive"))
+        return
     label, _ = table.numbers(values)
     outside = values.is_not_null() & ~label.is_in([0.0, 1.0]).fill_null(value=False)
-    table.reject(outside, column, "is neither 0 nor 1", "use 0 or 1, or set the column as events.rating")
-    table.columns["rating"] = pl.Series([None] * len(label), dtype=pl.Float32)
+    table.reject(outside, column, "is neither 0 nor 1", OTHER_LABELS)
     table.columns["label"] = label.cast(pl.Float32)
 
 

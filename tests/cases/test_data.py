@@ -56,6 +56,19 @@ CASES: dict[str, list[Right]] = {
     "duplicates": [Right(counts=(12, 4, 6), years=(2017, 2017))],
     "float-ids-in-csv": [Right(settings={"events.item": "item_id"}, counts=(24, 16, 6), years=(2014, 2014))],
     "yyyymmdd-dates": [Right(settings={"events.time": "date"}, counts=(24, 9, 6), years=(2020, 2020))],
+    "positives-only": [
+        Right(settings={"events.rating": "weight", "label.at_least": 435.5}, counts=(24, 12, 6), years=(2017, 2017))
+    ],
+    "rating-minus-one": [
+        Right(settings={"label.missing": [-1], "label.rating_at_least": 8}, counts=(16, 8, 6), years=(2017, 2017))
+    ],
+    "rees46-utc-suffix": [
+        Right(
+            settings={"events.label": "event_type", "label.positive": ["cart", "purchase"]},
+            counts=(20, 13, 5),
+            years=(2019, 2019),
+        )
+    ],
     "recbole-atomic": [
         Right(*files, RECBOLE, (24, 9, 6), TOY_STORY, (1997, 1997))
         for files in (("ml-100k.inter", "ml-100k.item"), ("inter.csv", "item.csv"))
@@ -103,7 +116,7 @@ def test_a_log_without_times_is_offered_the_order_of_its_rows_by_name(tmp_path, 
     data = load(config.source, config.folder)
 
     assert "fill in events.time: the column of the time, or {by: row_order} if the log has none" in offered
-    assert data.events["user"].to_list()[:3] == ["0", "1", "2"]
+    assert data.events["user"].to_list()[:3] == ["1", "2", "3"]  # of user 0 the rating is -1
 
 
 def _at(settings: Any, path: str) -> Any:

@@ -97,7 +97,7 @@ def test_all_faults_are_told_at_once_of_labels_parquet_and_unreadable_files_too(
         "  row 3   i       '404'  is not in items.csv\n"
         "  fix: fill in the empty values\n"
         "  fix: set the right column in knowflow.yaml under events.time\n"
-        "  fix: use 0 or 1, or set the column as events.rating\n"
+        "  fix: use 0 or 1, set the column as events.rating, or list the positive values in label.positive\n"
         "  fix: add it to items.csv, or drop the row\n"
         "users.parquet: 1 fault, nothing was read\n"
         "  cannot be read as Parquet: parquet: File out of specification: The file must end with PAR1 or PARE\n"
