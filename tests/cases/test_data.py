@@ -69,6 +69,10 @@ CASES: dict[str, list[Right]] = {
             years=(2019, 2019),
         )
     ],
+    "steam-python-literals": [
+        Right(f"events.{suffix}", f"items.{suffix}", {"events.time": "posted"}, (24, 16, 6), years=(2011, 2011))
+        for suffix in ("json", "jsonl")
+    ],
     "recbole-atomic": [
         Right(*files, RECBOLE, (24, 9, 6), TOY_STORY, (1997, 1997))
         for files in (("ml-100k.inter", "ml-100k.item"), ("inter.csv", "item.csv"))
