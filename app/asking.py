@@ -54,7 +54,7 @@ def with_engine(config: Config, name: str | None, model: str | None) -> Config:
     """
     old = config.engine
     if name is not None and name != old.name:
-        engine = EngineConfig(name=name, model=model or old.model)
+        engine = EngineConfig(name=name, model=model or old.model, stop_after_failures=old.stop_after_failures)
     elif model is not None and model != old.model:
         engine = old.model_copy(update={"model": model, "revision": "", "knowledge_cutoff": None})
         engine = engine.model_copy(update={"seen_until": None})  # was about the model in knowflow.yaml

@@ -74,6 +74,7 @@ def open_workplace(config: Config, secret: SecretReader | None = None, dataset: 
         folder=config.folder,
         cutoff=config.engine.cutoff,
         plugins=config.plugin_folders,
+        stop_after_failures=config.engine.stop_after_failures,
     )
 
 

@@ -115,6 +115,8 @@ def print_release(release: Release) -> None:
             say(f"  {one['task']}: {count_rows(count)} without text: {kind}")
         if one["withdrawn"]:
             say(f"  {one['task']}: {count_rows(one['withdrawn'])} withdrawn: the data no longer supports them")
+        if one["cut_off"]:
+            say(f"  {one['task']}: {one['cut_off']:,} answers were cut off at the prompt's max_tokens")
         if one["shortened"]:
             say(f"  {one['task']}: {count_rows(one['shortened'])} shortened to fit the model's context")
     cost = sum(one["cost"] for one in asked)

@@ -10,6 +10,7 @@ from app.asking import with_engine
 from app.config import load_config
 from app.workplace import open_dataset, split_counts
 from app.workplace import plan as make_plan
+from base.failures import how_to_go_on
 from cli.asking import model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, count_rows, print_json, print_table, say, say_next
 from cli.split import print_split
@@ -97,7 +98,7 @@ def _say_notes(row: dict[str, Any]) -> None:
     for name, count in row["waits_for"].items():
         say(f"  {task}: {count_rows(count)} of {name} are asked first; the rows that read them are not counted yet")
     for kind, count in row["failures"].items():
-        say(f"  {task}: {count_rows(count)} failed: {kind}")
+        say(f"  {task}: {count_rows(count)} failed: {how_to_go_on([kind])[0]}")
     if row["shortened"]:
         say(f"  {task}: {count_rows(row['shortened'])} shortened (oldest history dropped) to fit the model's context")
     for name in row["too_long"][:NAMED]:

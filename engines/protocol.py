@@ -39,6 +39,8 @@ class EngineConfig(Frozen):
     """Time of the newest event of your data that the model was tuned on, such as 2018-09-24T14:27:30Z; `none` if it saw
     none. Its answers are shown only to later samples. Required if a tuned model's folder does not record it, and for a
     tuned model on a server; a model as published by its makers needs none. Not part of any key."""
+    stop_after_failures: int = Field(default=32, ge=0)
+    """Stop asking when the first answers of a technique, this many, all end in the same error; 0 = never."""
 
     @property
     def told_until(self) -> datetime | None:
@@ -65,6 +67,9 @@ class Engine(Protocol):
 
     A request that cannot be answered (refused, too long) gets an `Answer` with an error, never an exception, so that
     one bad row does not end a batch. Requests are built when they are taken: take only as many as are in flight.
+
+    An engine that answers without cost may say so with an attribute `costs_nothing = True`: then a run goes on even if
+    all its rows end in the same error.
     """
 
     @property

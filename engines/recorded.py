@@ -51,6 +51,8 @@ class RecordedEngine:
 
     context_tokens = None
 
+    costs_nothing = True
+
     def __init__(
         self,
         model: str,

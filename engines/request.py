@@ -61,7 +61,7 @@ class Answer:
     key: str
     """Key of the request."""
     text: str | None
-    """The raw text, unchanged; None on an error."""
+    """The raw text, without what the model thought before it; None on an error."""
     error: str | None = None
     """Kind of the error, a word such as `not_recorded`; None if answered."""
     detail: str = ""
@@ -72,6 +72,10 @@ class Answer:
     """Tokens of the answer."""
     cached_tokens: int = 0
     """Tokens of the prompt that the engine had computed before (prefix cache), included in `input_tokens`."""
+    finish: str = ""
+    """How the answer ended: `stop`, `length` if it was cut off at the maximum of tokens, or empty if not known."""
+    answered_by: str = ""
+    """The model that the server says answered; empty if it does not say."""
 
 
 def answer_key(

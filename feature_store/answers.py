@@ -7,10 +7,12 @@ content hashes. A crash of the whole machine can lose the answers since the last
 """
 
 import errno
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,12 @@ import pyarrow as pa
 from feature_store.database import Store, Writer, quoted
 from feature_store.schemas import ANSWERS
 
+LOG = logging.getLogger(__name__)
 TABLE = "answers"
 JOURNAL = "answers.journal"
 READ_ROWS = 4_096
+SHOWN_LINES = 10
+"""Maximum numbers of damaged lines in a message."""
 Row = dict[str, Any]
 
 
@@ -121,11 +126,37 @@ def answer_log(writer: Writer) -> Iterator[AnswerLog]:
 
 
 def _journalled(path: Path) -> list[Row]:
-    """Read the journal; a last line cut off by a kill is ignored."""
+    """Read the journal; a last line cut off by a kill is ignored, and a damaged one costs only its own answer."""
     if not path.is_file():
         return []
-    rows = [orjson.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
-    return [{**row, **_moments(row)} for row in rows]
+    rows: list[Row] = []
+    damaged: list[int] = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        row = _read_line(line)
+        if row is None:
+            damaged.append(number)
+        else:
+            rows.append(row)
+    if damaged:
+        _warn_of_damage(path, tuple(damaged))
+    return rows
+
+
+@lru_cache(maxsize=64)
+def _warn_of_damage(path: Path, lines: tuple[int, ...]) -> None:
+    """Warn of damaged lines, once a process: every technique of a plan reads the journal."""
+    shown = ", ".join(map(str, lines[:SHOWN_LINES])) + ", ..." * (len(lines) > SHOWN_LINES)
+    what = "line is" if len(lines) == 1 else "lines are"
+    LOG.warning("%s: %d %s damaged and left out (%s); what they held is asked again", path, len(lines), what, shown)
+
+
+def _read_line(line: bytes) -> Row | None:
+    """Read one line of the journal; None if it is damaged, as lines are that a power cut left."""
+    try:
+        row = orjson.loads(line)
+        return {**row, **_moments(row)} if isinstance(row["key"], str) and "error" in row else None
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _moments(row: Row) -> Row:

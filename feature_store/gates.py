@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import polars as pl
 from pydantic import Field
 
+from base.failures import how_to_go_on
 from base.faults import CheckFailed
 from base.frozen import Frozen
+from feature_store.answers import read_answers
 from feature_store.database import Store, check_keys
 from feature_store.leak_check import LeakReport
 from feature_store.lineage import VectorName, read_lineage
@@ -34,6 +36,8 @@ class GatesConfig(Frozen):
     """Share of a task's rows that must have a text."""
     parse_failures: float = Field(default=0.02, ge=0, le=1)
     """Share of a task's rows that may fail to parse."""
+    cut_off: float = Field(default=0.05, ge=0, le=1)
+    """Share of a task's rows whose answer may have been cut off at the maximum of tokens."""
     drift: float = Field(default=1.0, ge=0, le=1)
     """Share of a task's rows whose text may differ from the current release; 1 = any."""
     rewrites: RewriteGates = RewriteGates()
@@ -50,6 +54,8 @@ class Gate:
     """Whether the check passed."""
     found: str
     """The finding, with numbers."""
+    errors: tuple[str, ...] = ()
+    """Errors of rows that keep it from passing."""
 
 
 class GatesClosed(CheckFailed):
@@ -63,6 +69,8 @@ class GatesClosed(CheckFailed):
     def __init__(self, gates: Sequence[Gate], command: str = "knowflow refresh") -> None:
         self.gates = tuple(gates)
         lines = [f"  {'holds ' if gate.holds else 'FAILED'}  {gate.name}: {gate.found}" for gate in gates]
+        errors = [error for gate in gates if not gate.holds for error in gate.errors]
+        lines += [f"  {line}" for line in how_to_go_on(errors)]
         super().__init__(
             "nothing was released; the current release is unchanged\n" + "\n".join(lines) + "\n"
             "fix the cause (knowflow plan shows failed rows), or change gates: in knowflow.yaml,"
@@ -88,11 +96,14 @@ def check_gates(
         leaks: Result of the leak check on the candidate.
         before: row and text_key of the current release; None if there is none.
     """
-    rows = read_lineage(store, tasks, ["row", "task", "text_key", "error"])
+    rows = read_lineage(store, tasks, ["row", "task", "text_key", "error", "answer_key"])
+    finished = read_answers(store, rows["answer_key"].drop_nulls(), ["key", "finish"])
+    cut = finished.filter(pl.col("finish") == "length")["key"]
     gates = [_unique(store)]
     for task in tasks:
         part = rows.filter(pl.col("task") == task)
         gates += [_answered(task, part, config.answered), _parsed(task, part, config.parse_failures)]
+        gates.append(_whole(task, part, cut, config.cut_off))
         gates.append(_drift(task, part, before, config.drift))
         for name, made in vectors.items():
             if name.task == task:
@@ -114,12 +125,24 @@ def _answered(task: str, rows: pl.DataFrame, least: float) -> Gate:
     share = rows["text_key"].count() / max(len(rows), 1)
     reasons = rows["error"].drop_nulls().value_counts(sort=True).head(1)
     example = f"; most often: {reasons['error'][0]}" if len(reasons) else ""
-    return Gate(f"{task} answered", share >= least, f"{share:.1%} of {len(rows):,} rows, at least {least:.1%}{example}")
+    found = f"{share:.1%} of {len(rows):,} rows, at least {least:.1%}{example}"
+    return Gate(f"{task} answered", share >= least, found, tuple(_kinds(rows["error"])))
 
 
 def _parsed(task: str, rows: pl.DataFrame, most: float) -> Gate:
     failed = rows["error"].str.starts_with("parse").sum() / max(len(rows), 1)
-    return Gate(f"{task} parsed", failed <= most, f"{failed:.1%} failed to parse, at most {most:.1%}")
+    found = f"{failed:.1%} failed to parse, at most {most:.1%}"
+    return Gate(f"{task} parsed", failed <= most, found, ("parse",) if failed else ())
+
+
+def _kinds(errors: pl.Series) -> list[str]:
+    return errors.drop_nulls().str.split(":").list.first().unique().sort().to_list()
+
+
+def _whole(task: str, rows: pl.DataFrame, cut: pl.Series, most: float) -> Gate:
+    share = rows["answer_key"].is_in(cut.implode()).sum() / max(len(rows), 1)
+    fix = "; raise sampling.max_tokens in the prompt, or ask for shorter answers" if share > most else ""
+    return Gate(f"{task} cut off", share <= most, f"{share:.1%} of answers cut off, at most {most:.1%}{fix}")
 
 
 def _drift(task: str, rows: pl.DataFrame, before: pl.DataFrame | None, most: float) -> Gate:

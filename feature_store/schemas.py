@@ -32,6 +32,8 @@ ANSWERS = pa.schema(
         pa.field("cached_tokens", pa.int32()),  # of the input tokens, those the engine's prefix cache held
         pa.field("created_at", MOMENT),
         pa.field("knowledge_cutoff", pa.date32(), metadata=LATER),  # knowledge cutoff of the model; or null
+        pa.field("finish", pa.utf8(), metadata=LATER),  # stop, length (cut off); null or empty if not known
+        pa.field("answered_by", pa.utf8(), metadata=LATER),  # the model that the server says answered; or null
     ]
 )
 LINEAGE = pa.schema(

@@ -11,19 +11,21 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from engines.openai.messages import (
+from engines.openai.messages import chat_body, unwrapped
+from engines.openai.options import OpenAIOptions, read_key
+from engines.openai.reply import (
     Again,
     Barred,
-    chat_body,
+    added,
     estimate_tokens,
     read_body,
     read_reply,
-    shown,
-    unwrapped,
+    spent_by,
     usage,
+    with_spent,
 )
-from engines.openai.options import OpenAIOptions, read_key
 from engines.openai.run import Http, running
+from engines.openai.wording import shown
 from engines.protocol import EngineFault, SecretReader
 from engines.request import Answer, ModelIdentity, Request
 
@@ -121,23 +123,20 @@ async def score(http: Http, url: str, request: Request, model: str, options: Ope
     for candidate in request.schema["candidates"]:
         ids = tokens.text_ids(candidate)
         body = {**extra, "model": model, "prompt": prompt + ids, "max_tokens": 1, "temperature": 0.0}
-        reply = await http.post(url, "/completions", {**body, "prompt_logprobs": 0})
         try:
+            reply = await http.post(url, "/completions", {**body, "prompt_logprobs": 0})
             said = read_body(reply, request)
+            if isinstance(said, Answer):
+                return with_spent(said, spent_by(spent))
+            spent = with_spent(spent, usage(said, request, "")[0])
+            found = _logprobs(said, len(prompt), ids)
         except Barred as barred:
             if barred.status in (404, 405) and not NO_MODEL.search(barred.words):
                 return _cannot(request, f"{CANNOT}: {barred}")
             raise
-        if isinstance(said, Answer):
-            return said
-        given, made, cached = usage(said, request, "")
-        spent = replace(
-            spent,
-            input_tokens=spent.input_tokens + given,
-            output_tokens=spent.output_tokens + made,
-            cached_tokens=spent.cached_tokens + cached,
-        )
-        found = _logprobs(said, len(prompt), ids)
+        except Again as failure:  # the candidates before were paid for
+            failure.spent = added(failure.spent, spent_by(spent))
+            raise
         if found is None:
             return _cannot(request, f"{CANNOT}: {shown(reply.body)}")
         scores[candidate] = found
@@ -239,6 +238,6 @@ class OpenAIEngine:
             return await score(http, url, request, model, options, self._tokens)
         reply = await http.post(url, "/chat/completions", chat_body(request, self.identity.model, options))
         answer = read_reply(reply, request)
-        if answer.text is None:
+        if answer.text is None:  # an error of this row
             return answer
         return replace(answer, text=unwrapped(answer.text, request.schema, options.structured))

@@ -48,7 +48,7 @@ class OpenAIOptions(Frozen):
     timeout: float = Field(default=600.0, gt=0)
     """Seconds for one attempt, from the first byte sent to the last one read."""
     attempts: int = Field(default=6, ge=1)
-    """How many times a row is tried before it becomes an error row."""
+    """How many times a row is tried before it becomes an error row; being asked to slow down is no attempt."""
     backoff: float = Field(default=1.0, ge=0)
     """Maximum seconds before the second attempt, doubled for each further one; waits are random up to that."""
     longest_backoff: float = Field(default=60.0, ge=0)
@@ -71,6 +71,8 @@ class OpenAIOptions(Frozen):
     no seed; turn it off for services that do not support `seed`."""
     output_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """The server's name for the maximum number of answer tokens."""
+    other_model: Literal["warn", "error"] = "warn"
+    """What to do if a server says that another model answered than the one asked for: warn once, or stop the run."""
     extra: dict[str, Any] = Field(default_factory=dict)
     """Additional fields of every request, such as `chat_template_kwargs`; part of every answer's key."""
 

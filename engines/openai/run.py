@@ -6,9 +6,11 @@ store never makes a connection time out. A session lasts one run; the key is onl
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,12 +20,14 @@ import aiohttp
 from pydantic import SecretStr
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from engines.openai.messages import Again, Barred, Reply
 from engines.openai.options import OpenAIOptions
+from engines.openai.reply import Again, Barred, Reply, Spent, added, with_spent
+from engines.openai.same_model import same_model
 from engines.openai.servers import KEPT, Servers
 from engines.protocol import EngineFault
 from engines.request import Answer, Request
 
+LOG = logging.getLogger(__name__)
 CONNECT_SECONDS = 10.0
 """Maximum seconds to open a connection."""
 SECRET_LENGTH = 8
@@ -120,16 +124,21 @@ def _proxy(url: str) -> str | None:
 
 LAST_SECONDS = 30.0
 """Seconds that rows in flight get to finish when the run stops."""
-ONLY_BAD = 32
-"""Rows that may be refused as `bad_request` before the first answer; with more, the prompt is at fault, not the row."""
-LOOK = (
-    "check the prompt's sampling and schema, and structured, output_limit and extra under engine.options;\n"
-    "  then ask again: knowflow retry --error bad_request"
-)
+OTHER_MODEL = "correct engine.model, or set engine.options.other_model: warn to keep such answers"
 
 
 class _Stopped(Exception):
     """The run stops; the row has no answer and no error."""
+
+
+@dataclass
+class Tries:
+    """What the attempts of one row have left."""
+
+    again_at: dict[str, float] = field(default_factory=dict)
+    """Address of a server that was asked in vain -> when to ask it again."""
+    spent: Spent = (0, 0, 0)
+    """Tokens of the replies that were thrown away."""
 
 
 class Run:
@@ -151,7 +160,7 @@ class Run:
         self._fault: EngineFault | None = None
         self._rows: set[asyncio.Task[None]] = set()
         self._asking: set[asyncio.Task[None]] = set()
-        self._only_bad: int | None = 0
+        self._others: set[tuple[str, str]] = set()
 
     def begin(self) -> None:
         """Start the thread."""
@@ -210,8 +219,7 @@ class Run:
 
     async def _row(self, request: Request) -> None:
         """Process one row until its answer or its error."""
-        tried: dict[str, float] = {}
-        options = self._options
+        tries, options = Tries(), self._options
         attempts = AsyncRetrying(
             stop=stop_after_attempt(options.attempts),
             wait=wait_random_exponential(multiplier=options.backoff, max=options.longest_backoff),
@@ -219,7 +227,7 @@ class Run:
             reraise=True,
         )
         try:
-            answer = await attempts(self._attempt, request, tried)
+            answer = await attempts(self._attempt, request, tries)
         except _Stopped:
             return
         except Again as failure:
@@ -230,16 +238,16 @@ class Run:
         except Exception as error:  # not a fault of a server: raised in the caller's thread
             self._finished.put(error)
             return
-        self._finished.put(answer)
-        self._judge(answer)
+        if self._accepts(answer, request):
+            self._finished.put(with_spent(answer, tries.spent))
 
-    async def _attempt(self, request: Request, tried: dict[str, float]) -> Answer:
-        """Ask one server once; meeting a server that is barred does not count as an attempt."""
-        model = request.adapter.name if request.adapter else self._model
+    async def _attempt(self, request: Request, tries: "Tries") -> Answer:
+        """Ask one server once; meeting one that is barred or asks to slow down does not count as an attempt."""
+        model = self._asked(request)
         row = asyncio.current_task()
         assert row is not None
         while self._fault is None:
-            server = await self._servers.take(model, tried)
+            server = await self._servers.take(model, tries.again_at)
             self._asking.add(row)
             try:
                 answer = await self._call(self._http, server.url, request)
@@ -248,23 +256,33 @@ class Run:
             except Barred as barred:
                 self._servers.bar(server, model, str(barred))
             except Again as failure:
-                tried[server.url] = asyncio.get_running_loop().time() + min(failure.after, self._options.give_up_after)
-                self._servers.failed(server, failure)
-                raise
+                tries.spent = added(tries.spent, failure.spent)
+                wait = min(failure.after, self._options.give_up_after)
+                tries.again_at[server.url] = asyncio.get_running_loop().time() + wait
+                if not failure.slow_down:
+                    self._servers.failed(server, failure)
+                    raise
+                self._servers.slow_down(server, failure)
             finally:
                 self._asking.discard(row)
                 self._servers.give_back(server)
         raise _Stopped
 
-    def _judge(self, answer: Answer) -> None:
-        """Stop if the servers refuse every row: then the prompt or the options are at fault, not the row."""
-        if answer.text is not None:
-            self._only_bad = None
-        elif self._only_bad is not None and answer.error == "bad_request":
-            self._only_bad += 1
-            if self._only_bad > ONLY_BAD:
-                words = f"the servers refuse every row: {answer.detail}"
-                self._give_up(EngineFault(f"{words}\n  {LOOK}\n  {KEPT}"))
+    def _asked(self, request: Request) -> str:
+        return request.adapter.name if request.adapter else self._model
+
+    def _accepts(self, answer: Answer, request: Request) -> bool:
+        """Return whether the model that answered will do; warn once, or stop the run, if it is another one."""
+        asked, said = self._asked(request), answer.answered_by
+        if not said or (asked, said) in self._others or same_model(asked, said):
+            return True
+        if self._options.other_model == "error":
+            words = f"'{said}' answers instead of '{asked}', so the answers are not those of engine.model"
+            self._give_up(EngineFault(f"{words}\n  {OTHER_MODEL}\n  {KEPT}"))
+            return False
+        self._others.add((asked, said))
+        LOG.warning("'%s' answers instead of '%s'; each answer says so (answered_by)", said, asked)
+        return True
 
     def _give_up(self, fault: EngineFault) -> None:
         if self._fault is None:

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from engines.openai.messages import Again
 from engines.openai.options import OpenAIOptions
+from engines.openai.reply import Again
 from engines.protocol import EngineFault
 
 LOG = logging.getLogger(__name__)
@@ -16,6 +17,10 @@ TICK = 0.05
 """Seconds added so that a limit is checked late rather than early."""
 LESS = 0.7
 """Factor by which a busy server's capacity shrinks; it grows by one again after as many answers as fit in it."""
+FIRST_PAUSE = 1 / 16
+"""Part of `backoff` that a server pauses when it first asks to slow down."""
+FASTER = 0.25
+"""So a server whose rate is limited settles at about four answers for each time that it asks to slow down."""
 FIX = "check that the servers run, and that engine.options.urls, engine.model and the key are right"
 KEPT = "the answers so far are kept; run the same command again to continue"
 
@@ -42,6 +47,12 @@ class Server:
     """When the breaker opened, by the loop's clock; None once it has answered a row."""
     rest_until: float = 0.0
     """Time until which it asked to wait."""
+    slow_since: float | None = None
+    """When it asked to slow down, by the loop's clock; None once it has answered a row."""
+    slower: float = 0.0
+    """How often its pause is doubled: one more after each pause, `FASTER` less after each answer."""
+    pause_until: float = 0.0
+    """Time until which it gets no rows, because it asked to slow down."""
     last_words: str = ""
     """Its last failure."""
     barred: dict[str, str] = field(default_factory=dict)
@@ -79,13 +90,14 @@ class Servers:
         while True:
             now = self._now()
             free = [s for s in self.all if self._open_to(s, model) and s.running < int(s.room)]
-            ready = [s for s in free if tried.get(s.url, 0.0) <= now]
+            begin = {s.url: max(tried.get(s.url, 0.0), s.pause_until) for s in free}
+            ready = [s for s in free if begin[s.url] <= now]
             if ready:
                 server = min(ready, key=lambda s: (s.url in tried, (s.running + 1) / s.weight))
                 server.running += 1
                 return server
             self._changed.clear()
-            soonest = min((tried[s.url] for s in free), default=None)
+            soonest = min(begin.values(), default=None)
             try:
                 async with asyncio.timeout_at(soonest):
                     await self._changed.wait()
@@ -102,6 +114,7 @@ class Servers:
         if server.down_since is not None:
             LOG.warning("%s answers again", server.url)
         server.failures, server.down_since = 0, None
+        server.slower, server.slow_since = max(server.slower - FASTER, 0.0), None
         server.room = min(server.room + 1 / server.room, float(server.concurrency))
 
     def failed(self, server: Server, failure: Again) -> None:
@@ -109,11 +122,25 @@ class Servers:
         server.last_words = str(failure)
         wait = min(failure.after, self._options.give_up_after)
         server.rest_until = max(server.rest_until, self._now() + wait)
-        if failure.busy:
-            server.room = max(server.room * LESS, 1.0)
         server.failures += 1
         if server.failures >= self._options.open_after and not server.resting:
             self._rest(server)
+
+    def slow_down(self, server: Server, words: Again) -> None:
+        """Record that a server asked to be asked less: it pauses and gets less at once; that is no failure."""
+        now, options = self._now(), self._options
+        server.last_words = str(words)
+        server.rest_until = max(server.rest_until, now + min(words.after, options.give_up_after))
+        server.room = max(server.room * LESS, 1.0)
+        if now >= server.pause_until:  # rows that were under way when it asked are not counted again
+            longest = min(options.backoff * FIRST_PAUSE * 2**server.slower, options.longest_backoff)
+            server.pause_until = now + longest * random.uniform(0.5, 1.0)
+            server.slower += 1
+        if server.slow_since is None:
+            server.slow_since = now
+            asyncio.get_running_loop().call_later(options.give_up_after + TICK, self._see_who_is_left)
+        elif server.slow_since <= now - options.give_up_after:
+            self._see_who_is_left()
 
     def bar(self, server: Server, model: str, words: str) -> None:
         """Record that a server will not answer for a model."""
@@ -169,5 +196,6 @@ class Servers:
 
 
 def _down(server: Server, long_ago: float) -> str | None:
-    """Return the last failure of a server that has been down since `long_ago` or earlier."""
-    return server.last_words if server.down_since is not None and server.down_since <= long_ago else None
+    """Return the last words of a server that has failed or asked to slow down since `long_ago` or earlier."""
+    since = [moment for moment in (server.down_since, server.slow_since) if moment is not None]
+    return server.last_words if since and min(since) <= long_ago else None

@@ -13,6 +13,7 @@ from typing import Any
 
 from engines.protocol import EngineFault
 from engines.request import Adapter, Answer, ModelIdentity, Request
+from engines.thinking import WAYS_OUT, without_thinking
 from engines.vllm.load import BUSY, SPARE, Loaded, check_adapter, load, prepare, rank_of, room_for
 from engines.vllm.options import ModelSource, VllmOptions
 from engines.vllm.sampling import ParamsMaker, read_sampling
@@ -139,7 +140,10 @@ class Feed:
         }
         if made.finish_reason in FAILED:
             return Answer(key, None, error="broke_off", detail=FAILED[made.finish_reason], **spent)
-        return Answer(key, made.text, detail=CUT_OFF if made.finish_reason == "length" else "", **spent)
+        finish, text = made.finish_reason or "", without_thinking(made.text)
+        if text is None:
+            return Answer(key, None, "no_text", f"the model gave no text: {WAYS_OUT}", finish=finish, **spent)
+        return Answer(key, text, detail=CUT_OFF if finish == "length" else "", finish=finish, **spent)
 
     def _abort_all(self) -> None:
         """Leave nothing in flight; a failed engine may no longer know its requests."""
@@ -213,6 +217,10 @@ class VllmEngine:
             raise EngineFault("a candidate has no token in the model\n  remove it from schema.candidates")
         if request.adapter:
             check_adapter(request.adapter, Path(self._model.place), self._options.max_lora_rank)
+
+    def prepare(self, adapter: Adapter | None) -> None:
+        """Load the model before the first request is taken, so that loading does not count as time of the rows."""
+        self._load(adapter)
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """Yield answers as they finish; the model is loaded with the first request."""

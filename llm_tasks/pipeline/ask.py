@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from base.failures import kind_of
 from base.progress import Progress, silent
 from engines.request import Answer, Request
 from feature_store.answers import known_answers, read_answers
 from feature_store.database import Writer
 from llm_tasks.pipeline.fit import Renderer, why_unfit
 from llm_tasks.pipeline.generate import Spending, ask_plan
+from llm_tasks.pipeline.one_cause import OneCause
 from llm_tasks.pipeline.plan import TaskPlan, check_prompt
 from llm_tasks.pipeline.spool import Spool
 from llm_tasks.pipeline.task import Task
@@ -51,6 +53,8 @@ class Asker:
     """Prices, the budget of all rounds together, and an observer."""
     progress: Progress = silent
     """Called with the number of finished calls of a round."""
+    _asked: set[str] = field(default_factory=set, init=False, repr=False)
+    _cause: OneCause | None = field(default=None, init=False, repr=False)
     _renderers: dict[tuple[str, int | None], Renderer] = field(default_factory=dict, init=False, repr=False)
 
     def question(self, prompt: str, variables: Mapping[str, Any], version: int | None = None) -> Question:
@@ -74,16 +78,19 @@ class Asker:
         """Return the answers of one round in the order of the questions; stored answers are not asked again.
 
         A question that cannot be answered (too long, refused) gets an `Answer` with an error, also when the error was
-        stored by an earlier run.
+        stored by an earlier run, unless it was the server's (timeout, connection): that is asked again, once a loop.
 
         Args:
             questions: Any number, from any prompts; a repeated question is asked once.
 
         Raises:
-            EngineFault: The engine failed; its answers so far are kept.
+            EngineFault: The engine failed, or all first answers of the loop ended in one error; its answers so far are
+                kept.
             BudgetReached: The budget of all rounds is spent; the answers so far are kept.
         """
-        known, unfit = known_answers(self.workplace.store), self._unfit(questions)
+        stored, unfit = known_answers(self.workplace.store), self._unfit(questions)
+        known = {key for key, error in stored.items() if key in self._asked or not (error and kind_of(error).passes)}
+        self._cause = self._cause or OneCause.of(self.workplace)
         by_prompt: dict[str, list[Question]] = {}
         for one in questions:
             if one.request.key not in known and one.request.key not in unfit:
@@ -95,8 +102,9 @@ class Asker:
                 if one.request.key not in asks:
                     spool.add(one.request)
                 asks[one.request.key] = 0
+            self._asked |= asks.keys()
             plan = TaskPlan(self.task, of_one[0].prompt, (), asks, spool=spool)
-            ask_plan(plan, self.workplace, self.writer, self.progress, self.spending)
+            ask_plan(plan, self.workplace, self.writer, self.progress, self.spending, self._cause)
         return self._read(questions, unfit)
 
     def _unfit(self, questions: Sequence[Question]) -> dict[str, Answer]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 from pydantic import ValidationError
 
+from base.failures import how_to_go_on
 from base.faults import WrongUse
 from base.frozen import Frozen
 from base.plugins import UnknownPlugin
@@ -183,8 +184,11 @@ def _fitted(name: str, fitting: Fitting, options: Frozen, space: str, writer: Wr
     try:
         encoder = fitting.fit(options, list(texts.values()), f"{name}/{space}")
     except ValueError:
+        errors = read_lineage(writer.store, [space], ["error"])["error"].drop_nulls().to_list()
+        failed = "".join(f"\n  {line}" for line in [f"{len(errors):,} rows failed:", *how_to_go_on(errors)] if errors)
         raise WrongUse(
-            f"encoder {name}: it is fitted on the texts of {space}, and its {len(texts)} texts have too few words\n"
+            f"encoder {name}: it is fitted on the texts of {space}, and its {len(texts)} texts have too few words"
+            f"{failed}\n"
             f"  make more first (knowflow refresh --task {space}), or name other encoders under tasks: in knowflow.yaml"
         ) from None
     write_state(writer, name, space, encoder.fingerprint, sorted(texts), encoder.state())

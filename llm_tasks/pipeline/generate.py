@@ -16,6 +16,7 @@ from feature_store.runs import write_run
 from llm_tasks.pipeline.before import model_name
 from llm_tasks.pipeline.budget import Budget, BudgetReached, Prices
 from llm_tasks.pipeline.meter import Meter, Observe, Reading, look_away
+from llm_tasks.pipeline.one_cause import OneCause
 from llm_tasks.pipeline.plan import TaskPlan
 from llm_tasks.pipeline.rows import write_rows
 from llm_tasks.pipeline.workplace import Workplace
@@ -24,6 +25,8 @@ COMMIT_ROWS = 5_000
 """Maximum answers per commit: each commit is a file. Until then they are in the journal, which is as safe."""
 COMMIT_SECONDS = 5.0
 OBSERVE_SECONDS = 1.0
+LARGEST = 2**31 - 1
+"""The largest number of tokens that the table of answers holds."""
 KEPT = "the answers so far are kept; run the same command again to continue"
 
 
@@ -67,6 +70,8 @@ class Generated:
     """Number of stored rows deleted now because the data no longer supports them."""
     shortened: int = 0
     """Number of rows whose oldest events were dropped to fit the model's context."""
+    cut_off: int = 0
+    """Number of answers given now that were cut off at the maximum of tokens."""
 
 
 def generate(
@@ -103,22 +108,39 @@ def generate(
         cost=last.cost,
         withdrawn=len(plan.withdrawn),
         shortened=plan.shortened,
+        cut_off=last.cut_off,
     )
 
 
-def ask_plan(plan: TaskPlan, workplace: Workplace, writer: Writer, progress: Progress, spending: Spending) -> Reading:
+def ask_plan(
+    plan: TaskPlan,
+    workplace: Workplace,
+    writer: Writer,
+    progress: Progress,
+    spending: Spending,
+    cause: OneCause | None = None,
+) -> Reading:
     """Ask the calls of a plan and store the answers; the lineage is not changed.
+
+    Args:
+        plan: The plan.
+        workplace: Data, engine and store.
+        writer: The store's writer.
+        progress: Called with the number of finished calls.
+        spending: Prices, budget and observer.
+        cause: Stops the run if all its first answers end in one error; counts over several plans if given.
 
     Returns:
         Tokens, time and cost of the run.
 
     Raises:
-        EngineFault: The engine failed; its answers so far are kept.
+        EngineFault: The engine failed, or all first answers ended in one error; the answers so far are kept.
         BudgetReached: The budget is spent; the answers so far are kept.
     """
     meter = Meter(plan.task.name, len(plan.asks), spending.prices)
+    run = _Run(plan, workplace, spending, meter, cause or OneCause.of(workplace))
     try:
-        _ask(plan, workplace, writer, progress, spending, meter)
+        _ask(run, writer, progress)
     finally:
         if meter.done:
             write_run(writer, _run_row(plan, workplace, meter.read()))
@@ -126,56 +148,64 @@ def ask_plan(plan: TaskPlan, workplace: Workplace, writer: Writer, progress: Pro
     return meter.read()
 
 
-def _ask(
-    plan: TaskPlan, workplace: Workplace, writer: Writer, progress: Progress, spending: Spending, meter: Meter
-) -> None:
+@dataclass(frozen=True)
+class _Run:
+    """One run of a plan."""
+
+    plan: TaskPlan
+    workplace: Workplace
+    spending: Spending
+    meter: Meter
+    cause: OneCause
+    in_flight: dict[str, Request] = field(default_factory=dict)
+
+
+def _ask(run: _Run, writer: Writer, progress: Progress) -> None:
     """Write every answer to disk as it comes; also recover what a killed run left."""
-    in_flight: dict[str, Request] = {}
+    meter, spending = run.meter, run.spending
     with answer_log(writer) as log:
-        if not plan.asks:
+        if not run.plan.asks:
             return
-        shared, what = _shared_columns(plan, workplace), meter.read().what
+        shared, what = _shared_columns(run.plan, run.workplace), meter.read().what
         committed_at = observed_at = time.monotonic()
-        for raw in _answers(workplace, requests_of(plan, spending.budget, in_flight), in_flight, plan, spending):
+        for raw in _answers(run):
             answer = checked(raw)
-            request = in_flight.pop(answer.key)
+            request = run.in_flight.pop(answer.key)
             log.append(_answer_row(answer, request, shared))
+            run.cause.count(answer)
             spending.budget.spend(answer.input_tokens + answer.output_tokens, meter.count(answer))
             now = time.monotonic()
             if len(log) >= COMMIT_ROWS or now - committed_at >= COMMIT_SECONDS:
                 log.commit()
                 committed_at = now
-            if now - observed_at >= OBSERVE_SECONDS:
+            if now - observed_at >= OBSERVE_SECONDS or meter.done == meter.total:
                 spending.observe(meter.read())
                 observed_at = now
             progress(what, meter.done, meter.total)
 
 
-def requests_of(plan: TaskPlan, budget: Budget, in_flight: dict[str, Request]) -> Iterator[Request]:
-    """Yield the requests of a plan as the engine takes them, until the budget is spent.
-
-    Args:
-        plan: The plan.
-        budget: Stops the requests when it is spent.
-        in_flight: Receives every request as it is taken.
-    """
-    for request in plan.spool.requests():
-        if request.key not in plan.asks:  # its row was replaced by a later one
+def _requests(run: _Run) -> Iterator[Request]:
+    """Yield the requests of a plan as the engine takes them, until the budget is spent or all fail for one cause."""
+    for request in run.plan.spool.requests():
+        if request.key not in run.plan.asks:  # its row was replaced by a later one
             continue
-        if budget.reached():
+        if run.spending.budget.reached() or run.cause.found:
             return
-        in_flight[request.key] = request
+        run.meter.begin()
+        run.in_flight[request.key] = request
         yield request
 
 
-def _answers(
-    workplace: Workplace, requests: Iterator[Request], in_flight: dict[str, Request], plan: TaskPlan, spending: Spending
-) -> Iterator[Answer]:
-    """Yield the engine's answers; raise a readable error if it breaks its contract or the budget is spent."""
-    done, total, model = 0, len(plan.asks), workplace.engine.identity.model
+def _answers(run: _Run) -> Iterator[Answer]:
+    """Yield the engine's answers; raise a readable error if it breaks its contract or the run stops early."""
+    plan, engine = run.plan, run.workplace.engine
+    done, total, model = 0, len(plan.asks), engine.identity.model
     try:
-        for answer in workplace.engine.generate(requests):
-            if answer.key not in in_flight:
+        prepare = getattr(engine, "prepare", None)
+        if prepare is not None and not run.spending.budget.reached():
+            prepare(run.workplace.adapter_of(plan.task))
+        for answer in engine.generate(_requests(run)):
+            if answer.key not in run.in_flight:
                 raise EngineFault(
                     f"the engine of {model} answered a request that is not open: {answer.key} was answered before, or"
                     f" never sent\n  {KEPT}"
@@ -190,8 +220,10 @@ def _answers(
             f"the engine of {model} failed after {done:,} of {total:,} calls: {reason}\n  {KEPT}"
         ) from error
     if done < total:
-        limit = spending.budget.reached()
-        if limit and not in_flight:
+        limit = run.spending.budget.reached()
+        if run.cause.found and not run.in_flight:
+            raise run.cause.fault(plan.task.name, done, total)
+        if limit and not run.in_flight:
             raise BudgetReached(f"stopped after {done:,} of {total:,} calls of {plan.task.name}: {limit}\n  {KEPT}")
         raise EngineFault(f"the engine of {model} stopped after {done:,} of {total:,} calls\n  {KEPT}")
 
@@ -237,9 +269,11 @@ def _answer_row(answer: Answer, request: Request, shared: dict[str, Any]) -> dic
         "detail": answer.detail,
         "messages": messages_json(request.messages).decode(),
         "sampling": json.dumps(dict(request.sampling), sort_keys=True),
-        "input_tokens": answer.input_tokens,
-        "output_tokens": answer.output_tokens,
-        "cached_tokens": answer.cached_tokens,
+        "input_tokens": min(answer.input_tokens, LARGEST),
+        "output_tokens": min(answer.output_tokens, LARGEST),
+        "cached_tokens": min(answer.cached_tokens, LARGEST),
+        "finish": answer.finish,
+        "answered_by": answer.answered_by,
         "created_at": datetime.now(UTC),
         **shared,
     }

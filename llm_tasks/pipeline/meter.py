@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from engines.request import Answer
 from llm_tasks.pipeline.budget import Prices
 
+CUT_OFF = "length"
+"""How an answer finishes that was cut off."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -28,11 +31,13 @@ class Reading:
     output_tokens: int
     """Tokens of the answers."""
     seconds: float
-    """Seconds since the run started."""
+    """Seconds since the first request was taken."""
     cost: float
     """Cost by the prices in knowflow.yaml."""
     currency: str
     """Currency of the cost."""
+    cut_off: int = 0
+    """Number of answers that were cut off at the maximum of tokens."""
 
     @property
     def what(self) -> str:
@@ -61,6 +66,8 @@ class Reading:
             parts.append(f"{self.cached_tokens / max(self.input_tokens, 1):.0%} cached")
         if self.cost:
             parts.append(f"{self.cost:,.2f} {self.currency}")
+        if self.cut_off:
+            parts.append(f"{self.cut_off:,} cut off")
         if self.errors:
             parts.append("errors: " + ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.errors.items())))
         return ", ".join(parts)
@@ -94,14 +101,21 @@ class Meter:
     """Input tokens that the engine had computed before (prefix cache)."""
     output_tokens: int = 0
     """Tokens of the answers."""
-    begun: float = field(default_factory=time.monotonic)
-    """When the run started."""
+    cut_off: int = 0
+    """Number of answers that were cut off at the maximum of tokens."""
+    begun: float | None = None
+    """When the first request was taken; a model is loaded before. None = not yet."""
+
+    def begin(self) -> None:
+        """Record that a request is taken."""
+        self.begun = time.monotonic() if self.begun is None else self.begun
 
     def count(self, answer: Answer) -> float:
         """Count one answer; return its cost."""
         self.done += 1
         if answer.error is not None:
             self.errors[answer.error] += 1
+        self.cut_off += answer.finish == CUT_OFF
         self.input_tokens += answer.input_tokens
         self.cached_tokens += answer.cached_tokens
         self.output_tokens += answer.output_tokens
@@ -118,7 +132,8 @@ class Meter:
             self.input_tokens,
             self.cached_tokens,
             self.output_tokens,
-            time.monotonic() - self.begun,
+            0.0 if self.begun is None else time.monotonic() - self.begun,
             cost,
             self.prices.currency,
+            self.cut_off,
         )

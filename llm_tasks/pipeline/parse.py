@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from engines.thinking import WAYS_OUT, without_thinking
 from prompts.schema import ChoiceSchema, ObjectSchema, ScoresSchema, TextSchema, read_schema
 
 MARKS = " \t\r\n\"'`*.,:;!()[]"
@@ -49,8 +50,14 @@ class Parser:
             The text without surrounding whitespace and code fence, the choice as declared, or the object's fields.
 
         Raises:
-            ParseFault: The answer is empty, or does not have its form.
+            ParseFault: The answer is empty, nothing but thinking, or does not have its form.
         """
+        answer = without_thinking(text)  # engines leave it out; older stores and engines of others may hold it
+        if answer is None:
+            raise ParseFault(f"the answer holds nothing but thinking: {WAYS_OUT}")
+        return self._parsed(answer)
+
+    def _parsed(self, text: str) -> Parsed:
         if isinstance(self._schema, TextSchema):
             return _not_empty(_without_fence(text))
         if isinstance(self._schema, ChoiceSchema):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from base.failures import kind_of
 from engines.request import ModelIdentity, Request, candidates_of
 from feature_store.lineage import row_key
 from feature_store.vectors import text_key
@@ -16,6 +17,8 @@ from prompts.prompt import Prompt
 
 AGAIN = "the error is to be retried"
 """Begins the reason of a row whose stored error is asked again."""
+SERVER = "the server failed last time"
+"""Begins the reason of a row whose stored error was the server's, not its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +125,9 @@ class RowPlanner:
         errors = [self.answers[one.key] for one in asked if known]
         error = errors[0] if errors and None not in errors else None  # one answered candidate is enough
         if error is not None:
-            again = bool(self.retry & {"all", error})
-            return ("changed", f"{AGAIN}: {error}") if again else ("failed", error)
+            if self.retry & {"all", error}:
+                return "changed", f"{AGAIN}: {error}"
+            return ("changed", f"{SERVER}: {error}") if not self.retry and kind_of(error).passes else ("failed", error)
         if known and key in self.before.unparsed and self.retry & {"all", "parse"}:
             return "changed", f"{AGAIN}: parse"
         return self.before.status_of(key, row.entity, digest, self.prompt, self.identity, known=known)

@@ -43,6 +43,8 @@ class Workplace:
     """Knowledge cutoff of the engine's model; None if unknown."""
     plugins: tuple[Path, ...] = ()
     """Folders of a team's own plug-ins, prompts and domains."""
+    stop_after_failures: int = 32
+    """Number of first answers that, if all end in the same error, stop a run; 0 = never."""
 
     def options_of(self, task: Task) -> TaskOptions:
         """Return the options of one task; its defaults if knowflow.yaml gives none."""

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, date, datetime
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -160,3 +161,52 @@ def test_the_cutoff_of_an_answer_comes_back_from_a_journal_and_an_older_journal_
 
     kept = dict(read_answers(store, ["a", "b", "c"]).select("key", "knowledge_cutoff").iter_rows())
     assert kept == {"a": None, "b": date(2024, 6, 30), "c": date(2025, 1, 31)}
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    damage=st.sampled_from(
+        [b"\0" * 8, b"", b'{"key": "x", "te', b"[]", b'"text"', b"null", b'{"key": 3, "error": null}']
+    )
+    | st.binary(max_size=30).filter(lambda line: b"\n" not in line),
+    before=st.integers(0, 3),
+)
+def test_a_damaged_line_costs_its_own_answer_and_no_other(tmp_path_factory, damage, before):
+    store = Store(tmp_path_factory.mktemp("store") / "store")
+    store.folder.mkdir()
+    lines = [journal_line(row(key)) for key in "abc"]
+    lines.insert(before, damage + b"\n")
+    (store.folder / JOURNAL).write_bytes(b"".join(lines))
+
+    assert known_answers(store) == dict.fromkeys("abc")
+    with store.writer("a test") as writer, answer_log(writer):
+        pass
+    assert read_answers(store, ["a", "b", "c"])["key"].sort().to_list() == ["a", "b", "c"]
+
+
+def test_damaged_lines_are_named_once_with_their_file_and_what_becomes_of_them(store, caplog):
+    store.folder.mkdir()
+    (store.folder / JOURNAL).write_bytes(b"\0" * 8 + b"\n" + journal_line(row("a")) + b'{"key": "b", "te\n')
+
+    for _ in range(2):
+        known_answers(store)
+
+    (message,) = caplog.messages
+    assert message == (
+        f"{store.folder / JOURNAL}: 2 lines are damaged and left out (1, 3); what they held is asked again"
+    )
+
+
+def test_how_an_answer_ended_and_who_gave_it_comes_back_and_an_older_store_knows_neither(store, monkeypatch):
+    later = ("finish", "answered_by")
+    older = pa.schema([field for field in ANSWERS if field.name not in later])
+    with monkeypatch.context() as before, store.writer("a test") as writer:
+        before.setattr("feature_store.answers.ANSWERS", older)
+        write_answers(writer, [{key: value for key, value in row("a").items() if key not in later}])
+    assert read_answers(store, ["a"], ["key", "finish"]).to_dicts() == [{"key": "a", "finish": None}]
+
+    with store.writer("a test") as writer, answer_log(writer) as log:
+        log.append({**row("b"), "finish": "length", "answered_by": "some-other-1b"})
+
+    found = read_answers(store, ["a", "b"], ["key", *later]).sort("key").rows()
+    assert found == [("a", None, None), ("b", "length", "some-other-1b")]

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from base.faults import CheckFailed
+from feature_store.answers import write_answers
 from feature_store.database import Store
 from feature_store.gates import GatesClosed, GatesConfig, check_gates
 from feature_store.leak_check import LeakReport
@@ -153,3 +154,32 @@ def test_a_closed_gate_is_told_with_all_gates_and_what_to_do(filled):
     assert "  holds   toy parsed: 0.0% failed to parse, at most 2.0%\n" in text
     assert text.endswith("then run: knowflow refresh")
     assert str(GatesClosed(gates, "knowflow rewrites")).endswith("then run: knowflow rewrites")
+
+
+@pytest.mark.parametrize(("cut", "holds"), [(1, True), (2, False)])
+def test_too_many_answers_that_were_cut_off_close_their_gate(filled, cut, holds):
+    rows = [{**row(f"i{n}", f"text {n}"), "answer_key": f"k{n}"} for n in range(10)]
+    store = filled(rows)
+    answers = [{"key": f"k{n}", "finish": "length" if n < cut else "stop"} for n in range(10)]
+    with store.writer("a test") as writer:
+        write_answers(writer, [*answers, {"key": "of an older row", "finish": "length"}])
+
+    found = closed(store, GatesConfig(cut_off=0.1))
+
+    words = (
+        "20.0% of answers cut off, at most 10.0%; raise sampling.max_tokens in the prompt, or ask for shorter answers"
+    )
+    assert found == ({} if holds else {"toy cut off": words})
+
+
+def test_closed_gates_name_the_command_for_every_kind_of_error_that_is_there(filled):
+    rows = [*ten(5, "refused: no"), row("i10", None, "http_502: Bad Gateway"), row("i11", None, "parse: empty")]
+    gates = check_gates(filled(rows), ["toy"], MADE, GatesConfig(), CLEAN, None)
+
+    lines = str(GatesClosed(gates)).splitlines()
+
+    assert "  http_502: check the log of the server; then knowflow refresh asks its rows again" in lines
+    assert [line.rpartition(": ")[2] for line in lines if "retry" in line] == [
+        "knowflow retry --error parse",
+        "knowflow retry --error refused",
+    ]

@@ -1,6 +1,7 @@
 """What tests of the openai engine ask with: short engines, rows, and servers that behave by rules."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from fault_server import Behave, Served
@@ -46,3 +47,20 @@ def by_rule(rules: dict[str, Callable | str]) -> Behave:
 
 def engine_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "openai engine"]
+
+
+class RateLimit:
+    """Admits so many calls a second, with no more than a tenth of a second's worth saved up."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second, self._most = per_second, max(1.0, per_second / 10)
+        self._left, self._seen = self._most, time.monotonic()
+
+    def admits(self) -> bool:
+        now = time.monotonic()
+        self._left = min(self._most, self._left + (now - self._seen) * self._per_second)
+        self._seen = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

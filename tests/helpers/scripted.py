@@ -45,8 +45,9 @@ class ScriptedEngine:
     in_flight: how many requests are taken ahead.
     seconds: pause before each answer.
     context_tokens: tokens of prompt and answer that fit together.
+    free: whether the engine says that its answers cost nothing.
     rules: text that stands in the last line of a prompt -> what comes back for it: `empty`, `silent` (neither text nor
-        error), `broken` (half of a surrogate pair), `refused` and `long` (errors), `raise`, `stop`, `twice`, or a text.
+        error), `error:KIND`, `cut off`, `broken` (half of a surrogate pair), `refused` and `long` (errors), `raise`, `stop`, `twice`, or a text.
     """
 
     token_counter = "words between spaces"
@@ -55,6 +56,7 @@ class ScriptedEngine:
         self.identity = ModelIdentity(config.model, config.revision, seen_until=config.told_until)
         options: dict[str, Any] = dict(config.options)
         self.context_tokens: int | None = options.get("context_tokens")
+        self.costs_nothing: bool = options.get("free", False)
         self._calls = folder / options.get("calls", "calls.txt")
         self._in_flight, self._seconds = options.get("in_flight", 1), options.get("seconds", 0.0)
         self._rules: dict[str, str] = options.get("rules", {})
@@ -94,6 +96,10 @@ class ScriptedEngine:
         tokens = self.count_tokens(request.messages)
         if rule == "silent":
             return Answer(request.key, None, input_tokens=tokens)
+        if rule and rule.startswith("error:"):
+            return Answer(request.key, None, rule.removeprefix("error:"), "as the rule says", input_tokens=tokens)
+        if rule == "cut off":
+            return Answer(request.key, "A warm, well pac", None, "", tokens, 160, finish="length")
         if rule == "refused":
             return Answer(request.key, None, error="refused", detail="the model will not", input_tokens=tokens)
         if rule == "long":

@@ -7,10 +7,11 @@ from email.utils import formatdate
 
 import pytest
 from fault_server import answer_of, completion, listen, serve, told
-from openai_asking import by_rule, engine, engine_threads, good, request, requests
+from openai_asking import RateLimit, by_rule, engine, engine_threads, good, request, requests
 from starlette.responses import JSONResponse
 
 from engines.openai import run as openai_run
+from engines.openai.same_model import same_model
 from engines.protocol import EngineFault
 from engines.request import Answer, Request
 
@@ -19,7 +20,6 @@ from engines.request import Answer, Request
     ("fault", "error", "detail"),
     [
         ("error_500", "http_500", "after 3 attempts: Internal Server Error"),
-        ("busy", "http_429", "after 3 attempts: too many requests"),
         ("garbage", "garbage", "after 3 attempts: the body is no JSON"),
         ("truncated_utf8", "garbage", "after 3 attempts: the body is no JSON"),
         ("cut", "connection", "after 3 attempts: ClientPayloadError"),
@@ -129,14 +129,82 @@ def test_a_server_that_lacks_the_model_leaves_all_rows_to_the_others(caplog):
     assert "will not answer for tiny (HTTP 404" in caplog.text
 
 
-def test_servers_that_refuse_every_row_alike_stop_the_run_before_thousands_of_error_rows():
-    with serve(lambda call: told(400, "Unsupported parameter: 'max_tokens'")) as one:
-        answers, stream = [], engine(one, concurrency=4).generate(requests(2000))
-        with pytest.raises(EngineFault, match="refuse every row: HTTP 400: Unsupported parameter: 'max_tokens'"):
-            answers.extend(stream)
+@pytest.mark.parametrize("dress", ["status", "body", "too large"])
+def test_of_many_rows_at_a_server_that_limits_their_rate_none_is_lost(dress):
+    limit = RateLimit(per_second=100)
+    words = "Rate limit reached on tokens per minute (TPM): Limit 6000, Used 5900, Requested 150"
+    slow_down = {
+        "status": lambda: told(429, words),
+        "body": lambda: JSONResponse({"error": {"code": 429, "message": words}}),
+        "too large": lambda: told(413, words, "rate_limit_exceeded"),
+    }[dress]
+    with serve(lambda call: "good" if limit.admits() else slow_down()) as one:
+        answers = list(engine(one, concurrency=32, attempts=1, open_after=1, backoff=0.1).generate(requests(300)))
+        calls = len(one.seen.calls)
 
-    assert 32 < len(answers) <= 40
-    assert {answer.error for answer in answers} == {"bad_request"}
+    assert {answer.key: answer.text for answer in answers} == {f"row {n}": answer_of(f"row {n}") for n in range(300)}
+    assert 300 < calls < 600
+
+
+def test_a_server_that_only_ever_asks_to_slow_down_stops_the_run_with_its_words():
+    stopped = pytest.raises(EngineFault, match=r"no server answers for 0\.4 seconds now\n.*come back tomorrow")
+    with serve(lambda call: told(429, "come back tomorrow")) as one, stopped:
+        list(engine(one, concurrency=4, give_up_after=0.4).generate(requests(20)))
+
+    assert engine_threads() == []
+
+
+def test_tokens_of_attempts_that_failed_are_part_of_the_row_s_answer():
+    usage = {"prompt_tokens": 100, "completion_tokens": 40, "prompt_tokens_details": {"cached_tokens": 5}}
+
+    def twice(call):
+        broken = call.count < 2 or call.prompt == "row 1"
+        body = completion(call.prompt, finish_reason="abort" if broken else "stop")
+        return JSONResponse({**body, "usage": usage})
+
+    with serve(twice) as one:
+        answers = {answer.key: answer for answer in engine(one).generate(requests(2))}
+
+    good, failed = answers["row 0"], answers["row 1"]
+    assert (good.error, failed.error) == (None, "broke_off")
+    for answer in (good, failed):  # three attempts each
+        assert (answer.input_tokens, answer.output_tokens, answer.cached_tokens) == (300, 120, 15)
+
+
+def other_model(call):
+    return JSONResponse({**completion(call.prompt), "model": "some-other-1b"})
+
+
+def test_another_model_than_the_one_asked_for_is_kept_with_the_answers_and_said_once(caplog):
+    with serve(other_model) as one:
+        answers = list(engine(one).generate(requests(20)))
+
+    assert {answer.answered_by for answer in answers} == {"some-other-1b"}
+    assert caplog.text.count("'some-other-1b' answers instead of 'tiny'") == 1
+
+
+def test_another_model_ends_the_run_where_the_options_say_so():
+    with serve(other_model) as one, pytest.raises(EngineFault, match="'some-other-1b' answers instead of 'tiny'"):
+        list(engine(one, other_model="error").generate(requests(20)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "same"),
+    [
+        ("Qwen/Qwen3-8B", "qwen3-8b", True),
+        ("gpt-4o", "gpt-4o-2024-08-06", True),
+        ("gpt-4", "gpt-4-0613", True),
+        ("mistral-small-latest", "mistral-small-2503", True),
+        ("llama3", "llama3:latest", True),
+        ("models/tiny", "/srv/models/tiny", True),
+        ("gpt-4o", "gpt-4o-mini", False),
+        ("gpt-4", "gpt-4o", False),
+        ("qwen3-8b", "qwen3-1b", False),
+        ("llama-3", "llama-3-8b", False),
+    ],
+)
+def test_a_date_or_a_folder_makes_no_other_model(asked, said, same):
+    assert same_model(asked, said) is same
 
 
 def test_the_rows_of_a_dead_server_go_to_the_others_and_come_back_when_it_lives_again(caplog):

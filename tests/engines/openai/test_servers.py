@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from engines.openai.messages import Again
 from engines.openai.options import OpenAIOptions
+from engines.openai.reply import Again
 from engines.openai.servers import Server, Servers
 from engines.protocol import EngineFault
 
 FAILURE = Again("http_500", "Internal Server Error")
+SLOW = Again("http_429", "slow down", slow_down=True)
 A, B = "http://a/v1", "http://b/v1"
 
 
@@ -103,7 +104,7 @@ def test_a_server_that_asks_to_wait_is_not_even_probed_before():
     async def scenario(servers: Servers, told: Told) -> None:
         begun = asyncio.get_running_loop().time()
         for _ in range(2):
-            servers.failed(servers.all[0], Again("http_429", "slow down", 0.5, busy=True))
+            servers.failed(servers.all[0], Again("http_503", "starting", 0.5))
         assert (await servers.take("m", {})).url == A
         assert asyncio.get_running_loop().time() - begun >= 0.5
 
@@ -113,8 +114,8 @@ def test_a_server_that_asks_to_wait_is_not_even_probed_before():
 def test_a_busy_server_gets_less_at_once_and_each_answer_gives_some_of_it_back():
     async def scenario(servers: Servers, told: Told) -> None:
         server = servers.all[0]
-        servers.failed(server, Again("http_429", "slow down", busy=True))
-        servers.failed(server, Again("http_429", "slow down", busy=True))
+        servers.slow_down(server, SLOW)
+        servers.slow_down(server, SLOW)
         assert server.room == pytest.approx(10 * 0.7 * 0.7)  # 4.9
         servers.answered(server)
         assert server.room == pytest.approx(4.9 + 1 / 4.9)
@@ -122,10 +123,43 @@ def test_a_busy_server_gets_less_at_once_and_each_answer_gives_some_of_it_back()
             servers.answered(server)
         assert server.room == 10
         for _ in range(99):
-            servers.failed(server, Again("http_429", "slow down", busy=True))
+            servers.slow_down(server, SLOW)
         assert server.room == 1
 
-    with_servers([A], scenario, concurrency=10, open_after=1000)
+    with_servers([A], scenario, concurrency=10)
+
+
+def test_a_server_that_asks_to_slow_down_pauses_longer_each_time_and_never_counts_as_failing():
+    async def scenario(servers: Servers, told: Told) -> None:
+        server, now = servers.all[0], asyncio.get_running_loop().time
+        pauses = []
+        for _ in range(4):
+            servers.slow_down(server, SLOW)
+            servers.slow_down(server, SLOW)  # was under way when the first asked: not counted again
+            pauses.append(server.pause_until - now())
+            assert (await servers.take("m", {})).url == A
+            assert now() >= server.pause_until
+            servers.give_back(server)
+        assert [0.5 * 0.02 * 2**n < pause <= 0.02 * 2**n for n, pause in enumerate(pauses)] == [True] * 4
+        assert (server.failures, server.resting, server.slower) == (0, False, 4)
+        for _ in range(4):
+            servers.answered(server)
+        assert (server.slower, server.slow_since) == (3, None)  # four answers take back one doubling
+
+    with_servers([A], scenario, open_after=1, backoff=0.32)  # a sixteenth at first: 0.02
+
+
+def test_servers_that_only_ask_to_slow_down_are_given_up_when_none_answers_for_long():
+    async def scenario(servers: Servers, told: Told) -> None:
+        servers.slow_down(servers.all[0], SLOW)
+        servers.slow_down(servers.all[1], SLOW)
+        servers.answered(servers.all[1])
+        await asyncio.sleep(0.3)
+        assert told == []  # one of them answers
+        servers.slow_down(servers.all[1], SLOW)
+        assert "http://a/v1: http_429: slow down\n" in await until_told(told)
+
+    with_servers([A, B], scenario, give_up_after=0.2, backoff=0.01)
 
 
 async def until_told(told: Told) -> str:
@@ -183,7 +217,7 @@ def test_a_server_that_is_dead_and_one_that_will_not_answer_are_nobody_left():
 
 def test_a_server_that_once_asked_for_a_very_long_wait_is_not_lost_for_the_run():
     async def scenario(servers: Servers, told: Told) -> None:
-        servers.failed(servers.all[0], Again("http_429", "tomorrow", 86_400, busy=True))
+        servers.slow_down(servers.all[0], Again("http_429", "tomorrow", 86_400, slow_down=True))
         servers.answered(servers.all[0])
         await asyncio.sleep(0.3)
         servers.failed(servers.all[0], FAILURE)

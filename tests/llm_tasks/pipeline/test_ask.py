@@ -102,3 +102,16 @@ def test_half_of_a_surrogate_pair_is_an_error_and_is_not_sent(shop, rounds):
 
     assert (good.error, broken.error, broken.text) == (None, "not_utf8", None)
     assert len(shop.calls("asked")) == 1
+
+
+def test_a_question_that_the_server_failed_on_is_asked_again_by_the_next_loop_and_once_a_loop(shop, rounds):
+    shop.configure(rules={"bad": "error:http_502"})
+
+    def loop(asker):
+        return [asker.ask(about(asker, "bad"))[0].error for _ in range(3)]
+
+    assert rounds(loop) == ["http_502"] * 3
+    assert len(shop.calls("gave")) == 1
+    shop.configure(rules={})
+    assert rounds(loop) == [None] * 3
+    assert len(shop.calls("gave")) == 2

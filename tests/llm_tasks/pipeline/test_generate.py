@@ -264,3 +264,34 @@ def test_rows_are_written_in_several_commits_when_they_are_many_and_none_is_lost
     assert (done.rows, done.calls, done.errors) == (23, 20, {"refused": 1, "parse": 1})
     assert rows(in_parts) == rows(at_once)
     assert in_parts.place().store.version("lineage") > at_once.place().store.version("lineage")
+
+
+@pytest.mark.parametrize("kind", ["http_502", "timeout", "connection", "garbage", "broke_off"])
+def test_rows_for_which_the_server_was_at_fault_are_asked_again_by_the_next_refresh(shop, kind):
+    shop.configure(rules={"Thing 2": f"error:{kind}", "Thing 3": "refused"})
+    shop.ask("kar_item")
+    plan, other = shop.plan("kar_item"), shop.plan("kar_item", retry=["refused"])
+    shop.configure(rules={})
+    done = shop.ask("kar_item")
+
+    assert plan.summary()["why"] == {f"the server failed last time: {kind}": 1}
+    assert (plan.count("changed"), plan.count("failed"), len(plan.asks)) == (1, 1, 1)
+    assert [row.entity for row in other.rows] == ["i3"]  # a retry takes the errors it names, and no others
+    assert (done.calls, errors_of(shop)) == (1, {"i3": "refused"})
+
+
+def test_how_an_answer_ended_is_stored_counted_and_part_of_the_books(shop):
+    shop.configure(rules={"Thing 3": "cut off"})
+
+    done = shop.ask("kar_item")
+
+    rows = shop.lineage("kar_item")
+    answers = read_answers(shop.place().store, [row["answer_key"] for row in rows.values()], ["key", "finish"])
+    assert dict(answers.iter_rows())[rows["kar_item/i3/0"]["answer_key"]] == "length"
+    assert (done.answered, done.cut_off, answers["finish"].to_list().count("length")) == (12, 1, 1)
+
+
+def test_counts_of_tokens_that_no_column_holds_do_not_end_the_run(shop, monkeypatch):
+    monkeypatch.setattr("scripted.ScriptedEngine.count_tokens", lambda self, messages: 10**12)
+
+    assert shop.ask("kar_item").input_tokens == 12 * 10**12

@@ -1,5 +1,6 @@
 """The meter: what a run says of itself adds up to what its answers say, and reads well in one line."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -62,6 +63,7 @@ def test_speed_and_time_left_follow_from_what_is_done():
     [
         ({}, "5.0 rows/s, 400 tokens/s in, 50 out"),
         ({"cached_tokens": 1000}, "5.0 rows/s, 400 tokens/s in, 50 out, 25% cached"),
+        ({"cut_off": 1200}, "5.0 rows/s, 400 tokens/s in, 50 out, 1,200 cut off"),
         ({"cost": 1234.567}, "5.0 rows/s, 400 tokens/s in, 50 out, 1,234.57 EUR"),
         (
             {"errors": {"too_long": 1, "refused": 1200}},
@@ -107,3 +109,35 @@ def test_a_run_that_breaks_off_is_told_too(shop):
         generate(plan, place, writer, silent, Spending(observe=seen.append))
 
     assert seen[-1].done == len(shop.calls("gave"))
+
+
+def test_the_clock_begins_with_the_first_request_and_loading_the_model_is_before_it(shop, monkeypatch):
+    loaded: list[object] = []
+    seen: list[Reading] = []
+    place = shop.place()
+    plan = plan_task(find_tasks()["kar_item"], place)
+
+    def prepare(adapter: object) -> None:
+        time.sleep(0.3)  # the model is loaded
+        loaded.append(adapter)
+        assert shop.calls() == []
+
+    monkeypatch.setattr(place.engine, "prepare", prepare, raising=False)
+    with place.store.writer("a test") as writer:
+        done = generate(plan, place, writer, silent, Spending(PRICES, observe=seen.append))
+
+    assert loaded == [None]
+    assert Meter("t", 1, PRICES).read().seconds == 0
+    assert 0 < done.seconds < 0.3
+    assert 0 < seen[-1].seconds < 0.3
+
+
+def test_whoever_reports_the_last_row_has_seen_the_last_reading(shop):
+    happened: list[tuple[str, int]] = []
+    place = shop.place()
+    with place.store.writer("a test") as writer:
+        plan = plan_task(find_tasks()["kar_item"], place)
+        spending = Spending(PRICES, observe=lambda reading: happened.append(("reading", reading.done)))
+        generate(plan, place, writer, lambda what, done, total: happened.append(("row", done)), spending)
+
+    assert happened[happened.index(("row", 12)) - 1] == ("reading", 12)

@@ -219,3 +219,9 @@ def test_the_recorded_answers_of_prompt_v2_are_found_again_by_their_prompt():
 def test_version_2_is_a_draft_so_that_nobody_pays_for_it_unasked():
     assert choose_prompt("kar_item", 2).front.status == "draft"
     assert choose_prompt("kar_item").front.version == 1
+
+
+def test_thinking_that_an_older_store_holds_is_no_part_of_an_answer():
+    assert parse_answer("<think>Hm.</think>A warm film.", {"type": "text"}) == "A warm film."
+    with pytest.raises(ParseFault, match="nothing but thinking"):
+        parse_answer("<think>The user wants", {"type": "text"})

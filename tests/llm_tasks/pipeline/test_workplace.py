@@ -5,9 +5,7 @@ import json
 import pytest
 
 from base.faults import WrongUse
-from llm_tasks.pipeline.budget import Budget
 from llm_tasks.pipeline.catalogue import find_tasks
-from llm_tasks.pipeline.generate import requests_of
 from llm_tasks.pipeline.plan import plan_task
 
 
@@ -28,7 +26,7 @@ def with_adapter(shop, **adapter):
 
 
 def requests(place, task: str = "kar_item") -> list:
-    return list(requests_of(plan_task(find_tasks()[task], place), Budget(), {}))
+    return list(plan_task(find_tasks()[task], place).spool.requests())
 
 
 def test_a_task_without_an_adapter_is_answered_by_the_model_as_it_is(shop):

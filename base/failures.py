@@ -1,0 +1,91 @@
+"""The kinds of errors that rows end with: which of them pass, and what to do about each.
+
+An error that is the server's, not the row's, is asked again by the next refresh; any other stays on record until
+`knowflow retry --error KIND` asks for it, because the same question would get the same answer.
+"""
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of error."""
+
+    pattern: str
+    """Its name; `*` stands for any characters."""
+    passes: bool
+    """Whether it is the fault of the server or the connection, so that the same request may be answered later."""
+    fix: str
+    """What to do about it."""
+
+
+KINDS = (
+    Kind("http_*", True, "check the log of the server"),
+    Kind("timeout", True, "check the load of the server, or raise engine.options.timeout"),
+    Kind("connection", True, "check that the server runs, and engine.options.urls"),
+    Kind(
+        "garbage",
+        True,
+        "check that engine.options.urls names an OpenAI-compatible API; often /v1 is missing",
+    ),
+    Kind("broke_off", True, "check the log of the server"),
+    Kind("no_text", False, "if the model thinks, switch thinking off or raise sampling.max_tokens in the prompt"),
+    Kind("refused", False, "reword the prompt, or use another model"),
+    Kind("too_long", False, "serve the model with a longer context, or show less: history, or tasks.TASK.too_long"),
+    Kind(
+        "bad_request",
+        False,
+        "check the prompt's sampling and schema, and structured, output_limit and extra under engine.options",
+    ),
+    Kind("bad_schema", False, "simplify the prompt's schema"),
+    Kind("bad_template", False, "change the roles in the prompt, or use another model"),
+    Kind("unsupported", False, "use an engine or a server that can do what the prompt asks for"),
+    Kind("not_recorded", False, "add the answers to engine.options.files, or use an engine that asks a model"),
+    Kind("not_utf8", False, "fix the characters in the data"),
+    Kind("parse", False, "change the prompt, or use a model that keeps to the form"),
+)
+OTHER = Kind("*", False, "fix what the error says")
+
+
+def kind_of(error: str) -> Kind:
+    """Return the kind of an error, given as its name or as `name: sentence`.
+
+    Example:
+        >>> kind_of("http_502: after 6 attempts: Bad Gateway").passes, kind_of("refused").passes
+        (True, False)
+    """
+    name = error.split(":", maxsplit=1)[0]
+    return next((kind for kind in KINDS if fnmatchcase(name, kind.pattern)), OTHER)
+
+
+def how_to_go_on(errors: Iterable[str]) -> list[str]:
+    """Return a line for each kind of these errors: what to fix, and which command asks its rows again.
+
+    Example:
+        >>> for line in how_to_go_on(["http_502: Bad Gateway", "refused: no"]):
+        ...     print(line)
+        http_502: check the log of the server; then knowflow refresh asks its rows again
+        refused: reword the prompt, or use another model; then ask its rows again: knowflow retry --error refused
+    """
+    names = sorted({error.split(":")[0] for error in errors})
+    return [f"{name}: {kind_of(name).fix}; then {_asks_again(name)}" for name in names]
+
+
+def _asks_again(name: str) -> str:
+    if kind_of(name).passes:
+        return "knowflow refresh asks its rows again"
+    return f"ask its rows again: {retry_command([name])}"
+
+
+def retry_command(errors: Iterable[str]) -> str:
+    """Return the command that asks rows with these errors again.
+
+    Example:
+        >>> retry_command(["refused: no", "garbage: no JSON", "refused: never"])
+        'knowflow retry --error garbage --error refused'
+    """
+    names = sorted({error.split(":")[0] for error in errors})
+    return shlex.join(["knowflow", "retry", *(word for name in names for word in ("--error", name))])
