@@ -94,7 +94,7 @@ def words_in(error: object) -> str:
         return shown(error.encode(errors="replace"))
     if not isinstance(error, dict) or not isinstance(error.get("message"), str):
         return ""
-    code = error.get("code") or error.get("type")
+    code = error.get("code")
     said = f"{error['message']} ({code})" if isinstance(code, str) else error["message"]
     return shown(said.encode(errors="replace"))
 

@@ -25,7 +25,7 @@ def throws_back(call: Call) -> Response | str:
         "Thing 3": told(400, f"context length; headers: {header}"),
         "Thing 4": Response(f"<html>{header}".encode(), 200),
         "Thing 5": JSONResponse(completion(call.prompt, text=f"your header is {header}")),
-        "Thing 6": told(429, f"{header} " * 50, headers={"X-Echo": header}),
+        "Thing 6": told(503 if call.count else 429, f"{header} " * 50, headers={"X-Echo": header}),
     }
     return replies.get(call.prompt.splitlines()[-1], "good")
 
