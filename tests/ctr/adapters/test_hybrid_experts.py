@@ -112,7 +112,9 @@ def test_the_published_sizes_are_the_default():
 
 
 def test_vectors_of_two_lengths_are_told_with_what_to_change():
-    with pytest.raises(WrongUse, match=r"kar_user/lexical has 4, kar_item/lexical has 7\n  let it read"):
+    with pytest.raises(
+        WrongUse, match=r"kar_user/lexical has 4, kar_item/lexical has 7\n  use vectors of the same length"
+    ):
         HybridExperts({"kar_user/lexical": 4, "kar_item/lexical": 7})
 
 
