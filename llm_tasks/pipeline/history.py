@@ -12,8 +12,7 @@ def in_history(events: pl.DataFrame, domain: Domain) -> pl.Series:
     """Return which events a history shows.
 
     A rated event is always shown, with its rating. An event that only has a label of 0 is something the user was shown
-    and did not choose: the domain's `unrated` says whether it is left out or marked. A negative that was sampled never
-    happened, so it is never shown.
+    and did not choose: the domain's `unrated` says whether it is left out or marked.
 
     Args:
         events: Canonical events.
@@ -33,8 +32,6 @@ def in_history(events: pl.DataFrame, domain: Domain) -> pl.Series:
             " (mark each event by the words under `decisions`)"
         )
     shown = rated | (pl.col("label") > 0) | pl.lit(domain.unrated == "decisions")
-    if "sampled" in events.columns:
-        shown = shown & ~pl.col("sampled")
     return events.select(shown.alias("shown"))["shown"]
 
 

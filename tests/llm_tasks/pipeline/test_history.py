@@ -1,4 +1,4 @@
-"""What a history shows: rated events always; events with a label alone as the domain says, and sampled ones never."""
+"""What a history shows: rated events always; events with a label alone as the domain says."""
 
 import shutil
 from pathlib import Path
@@ -36,13 +36,6 @@ def test_decisions_mark_every_event_by_the_words_of_the_domain():
     shown = show_history(events_shown(CLICKS, MARKING), NAMES, MARKING)
 
     assert shown == "Storm: reads; Budget: does not read; Cup: 4"
-
-
-@pytest.mark.parametrize("domain", [NEWS, MARKING])
-def test_a_negative_that_was_sampled_never_happened(domain):
-    sampled = CLICKS.with_columns(sampled=pl.Series([False, True, False]))
-
-    assert events_shown(sampled, domain)["item"].to_list() == ["a", "c"]
 
 
 def test_a_domain_that_does_not_say_is_refused_only_where_events_have_no_rating():
