@@ -13,7 +13,7 @@ from app.workplace import plan as make_plan
 from base.failures import how_to_go_on
 from cli.asking import model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, count_rows, print_json, print_table, say, say_next
-from cli.split import print_split
+from cli.split import print_split, say_notes
 from llm_tasks.pipeline.budget import Prices
 from sources.parts import split_warnings
 
@@ -75,7 +75,8 @@ def plan(
     for row in rows:
         _say_notes(row)
     _say_total(rows, settings.prices.currency)
-    print_split(parts, notes)
+    print_split(parts)
+    say_notes(notes)
     say_next("retry" if error else "refresh", config, task, error=error, engine=engine, model=model)
     return 0
 

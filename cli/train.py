@@ -9,7 +9,7 @@ from app.samples import arms_in, lacking_in
 from app.train_runs import get_run, models_folder
 from app.workplace import open_store, split_counts
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say_next
-from cli.split import print_split
+from cli.split import print_split, say_notes
 from evals.tables import Rows, tables
 from feature_store.releases import get_release
 from flows.server import prefect_server
@@ -43,13 +43,14 @@ def train(
     parts = split_counts(settings)
     notes = split_warnings(parts, settings.source.split) + (lacking_in(settings, chosen) if wanted is None else [])
     if not json:
-        print_split(parts, notes)
+        say_notes(notes)
     with prefect_server(), bars():
         run = train_flow(config=str(settings.path), arms=names, release=release)
     result = get_run(settings.home_folder, run).read("result")
     if json:
         print_json({"train_run": run, **result, "split_counts": [one.to_dict() for one in parts], "notes": notes})
         return 0
+    print_split(parts)
     print_arms(result)
     print_line(f"training run {run}\nmodels       {models_folder(settings.home_folder, run)}")
     say_next("report", config)

@@ -94,9 +94,9 @@ def test_a_toy_technique_is_an_arm_of_its_own_in_train(compared, add, knowflow):
 
     assert refreshed.returncode == trained.returncode == 0, refreshed.stderr + trained.stderr
     result = json.loads(trained.stdout)
-    assert list(result["arms"]) == ["base", "toy"]
+    assert list(result["arms"]) == ["constant", "base", "toy"]
     assert len(result["arms"]["toy"]["all"]["auc"]["values"]) == 2  # seeds
-    assert set(result["gains"]["toy"]) == {"base"}
+    assert set(result["gains"]["toy"]) == {"base", "constant"}
     assert result["arms"]["toy"]["all"]["auc"]["values"] != result["arms"]["base"]["all"]["auc"]["values"]
 
 

@@ -29,10 +29,6 @@ def null_key(shop):
     events_as_text(shop, [("u1", "i1", TIME.format(day=1), 4), ("", "i2", TIME.format(day=2), 4)])
 
 
-def duplicate_event(shop):
-    events_as_text(shop, [("u1", "i1", TIME.format(day=1), 4)] * 2)
-
-
 def duplicate_item(shop):
     pl.DataFrame({"item": ["i0", "i1", "i0"], "title": ["a", "b", "c"]}).write_parquet(shop.folder / "items.parquet")
     events_as_text(shop, [("u1", "i1", TIME.format(day=1), 4)])
@@ -82,7 +78,6 @@ def home_that_is_a_file(shop):
             ["events.parquet: 1 fault, nothing was read", "column  times  is missing; did you mean 'time'?"],
         ),
         (null_key, ["events.csv: 1 fault", "line 3  user  is empty", ADVICE]),
-        (duplicate_event, ["line 3  item  'i1'  appears more than once with this user and time", ADVICE]),
         (duplicate_item, ["items.parquet: 1 fault", "row 3  item  'i0'  appears more than once", ADVICE]),
         (no_time, ["line 2  time  'last Tuesday'  is not a time", ADVICE]),
         (rating_outside, ["line 2  rating  '50'  is outside 0.5 to 5", ADVICE]),

@@ -17,7 +17,7 @@ FACTS = {"examples", "k", "shortage_share", "similarity_mean", "days_back_median
 def test_a_comparison_has_the_arms_that_knowflow_yaml_names_with_what_was_retrieved(examples_shop):
     run = get_run(examples_shop.folder / "runs")
     result = run.read("result")
-    assert list(result["arms"]) == ["base", "llm-cf", "llm-cf-labels"]
+    assert list(result["arms"]) == ["constant", "base", "llm-cf", "llm-cf-labels"]
     assert "retrieval" not in result["training"]["base"]
     retrieval = result["training"]["llm-cf"]["retrieval"]
     assert set(retrieval) == FACTS
@@ -38,9 +38,10 @@ def test_arms_named_by_hand_come_before_those_of_knowflow_yaml(reasoned):
 
     named, own = (begin_run(config, arms, None).read("run")["arms"] for arms in (["llm-cf-random"], ["cot_examples"]))
 
-    assert list(named) == ["llm-cf-random"]
-    assert list(own) == ["cot_examples"]
-    assert list(begin_run(config, None, None).read("run")["arms"]) == ["base", "llm-cf", "llm-cf-labels"]
+    assert list(named) == ["constant", "llm-cf-random"]
+    assert list(own) == ["constant", "cot_examples"]
+    arms = begin_run(config, None, None).read("run")["arms"]
+    assert list(arms) == ["constant", "base", "llm-cf", "llm-cf-labels"]
 
 
 def test_a_release_without_examples_has_no_such_arm_to_train(searched_shop):

@@ -41,4 +41,4 @@ def test_the_next_night_asks_only_about_new_events_and_compares_on_the_new_relea
     assert len(compared.calls()) - calls == 1
     run = get_run(compared.folder / "runs")
     assert run.read("run")["release"] == "rel-000002"
-    assert list(run.read("result")["arms"]) == ["base", "kar_item"]
+    assert list(run.read("result")["arms"]) == ["constant", "base", "kar_item"]
