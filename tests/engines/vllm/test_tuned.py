@@ -7,7 +7,7 @@ import torch
 
 from base.progress import silent
 from llm_tasks.pipeline.workplace import read_adapter
-from prompts.domain import Domain, load_domain
+from prompts.domain import load_domain
 
 SAYINGS = [f"what of thing {number}?" for number in range(4)]
 
@@ -35,10 +35,8 @@ def tuned(tiny, make_shop, instructions, tmp_path):
     file = tmp_path / "sums.jsonl"
     file.write_text("".join(json.dumps({"messages": list(said)}) + "\n" for said in instructions))
     dataset = make_shop(items=97, users=20, events=10).place().dataset
-    config = TuningConfig(learning_rate=1e-2, row_tokens=512, batch_rows=2, epochs=8, rank=8, alpha=16, held_out=4)
-    # Titles alone, so that the rows are short enough for the tiny model to learn their form.
-    titles = Domain.model_validate(load_domain("generic").model_dump() | {"description": "{{ title }}"})
-    mixture = mix(dataset, titles, config, file)
+    config = TuningConfig(learning_rate=1e-2, row_tokens=512, batch_rows=2, epochs=16, rank=8, alpha=16, held_out=4)
+    mixture = mix(dataset, load_domain("generic"), config, file)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     tune(find_base(tiny, {}), mixture, config, tmp_path / "recgen", silent)
