@@ -3,7 +3,7 @@
 from app.config import Config
 from app.workplace import chosen_tasks, encoders_of, open_store
 from base.faults import WrongUse
-from ctr.controls import arms_of, entities_of, fitted_to, lacking
+from ctr.controls import arms_of, fitted_to, lacking
 from feature_store.lineage import VectorName
 from feature_store.releases import list_releases
 
@@ -17,12 +17,11 @@ def check_arms(config: Config) -> list[str]:
     Raises:
         WrongUse: An arm in `train.arms` reads vectors that nothing makes; reports all such arms at once.
     """
-    there = vectors_to_come(config)
-    arms = arms_of(config.plugin_folders)
+    there, plugins = vectors_to_come(config), config.plugin_folders
     if config.train.arms is None:
-        return lacking(arms, fitted_to(arms, there, entities_of(config.plugin_folders)))
-    fitted = fitted_to(arms, there, entities_of(config.plugin_folders))
-    named = {name: fitted.get(name, arms[name]) for name in config.train.arms if name in arms}
+        return lacking(there, plugins)
+    arms = arms_of(plugins) | fitted_to(there, plugins)
+    named = {name: arms[name] for name in config.train.arms if name in arms}
     faults = {name: [one for one in arm.vectors if one not in there] for name, arm in named.items()}
     if words := [f"train.arms: {name} reads {', '.join(missing)}" for name, missing in faults.items() if missing]:
         made = ", ".join(sorted(there)) or "none"

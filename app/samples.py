@@ -6,7 +6,7 @@ import numpy as np
 
 from app.config import Config
 from app.workplace import open_dataset, open_store
-from ctr.controls import arms_of, choose_arms, entities_of, fitted_to, lacking
+from ctr.controls import choose_arms
 from ctr.samples import Samples, build_samples
 from evals.comparison import windows_of
 from feature_store.codes import released_codes
@@ -43,12 +43,6 @@ def arms_in(config: Config, release: Release, names: Iterable[str] | None) -> li
             tasks.setdefault(task, (known[task].entity, []))[1].append(encoder)
     there = set(map(str, release.vectors))
     return choose_arms(list(names) if names is not None else None, tasks, config.plugin_folders, there)
-
-
-def lacking_in(config: Config, release: Release) -> list[str]:
-    """What the usual arms go without under a release, one sentence each."""
-    arms, there = arms_of(config.plugin_folders), set(map(str, release.vectors))
-    return lacking(arms, fitted_to(arms, there, entities_of(config.plugin_folders)))
 
 
 def read_vectors_of(config: Config, release: Release, arms: Iterable[Arm]) -> Mapping[str, Knowledge]:

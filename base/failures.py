@@ -57,8 +57,11 @@ def kind_of(error: str) -> Kind:
         >>> kind_of("http_502: after 6 attempts: Bad Gateway").passes, kind_of("refused").passes
         (True, False)
     """
-    name = error.split(":", maxsplit=1)[0]
-    return next((kind for kind in KINDS if fnmatchcase(name, kind.pattern)), OTHER)
+    return next((kind for kind in KINDS if fnmatchcase(_name(error), kind.pattern)), OTHER)
+
+
+def _name(error: str) -> str:
+    return error.split(":", maxsplit=1)[0]
 
 
 def how_to_go_on(errors: Iterable[str]) -> list[str]:
@@ -70,7 +73,7 @@ def how_to_go_on(errors: Iterable[str]) -> list[str]:
         http_502: check the log of the server; then knowflow refresh asks its rows again
         refused: reword the prompt, or use another model; then ask its rows again: knowflow retry --error refused
     """
-    names = sorted({error.split(":")[0] for error in errors})
+    names = sorted(set(map(_name, errors)))
     return [f"{name}: {kind_of(name).fix}; then {_asks_again(name)}" for name in names]
 
 
@@ -87,5 +90,5 @@ def retry_command(errors: Iterable[str]) -> str:
         >>> retry_command(["refused: no", "garbage: no JSON", "refused: never"])
         'knowflow retry --error garbage --error refused'
     """
-    names = sorted({error.split(":")[0] for error in errors})
+    names = sorted(set(map(_name, errors)))
     return shlex.join(["knowflow", "retry", *(word for name in names for word in ("--error", name))])

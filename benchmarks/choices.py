@@ -29,13 +29,13 @@ from ctr.arms.base import BASE
 from ctr.config import TrainConfig, TreesConfig
 from ctr.controls import as_facts
 from ctr.learners import Views, make_learner
-from ctr.samples import PARTS, Samples, build_samples, codes_of
+from ctr.samples import Samples, build_samples, codes_of
 from ctr.views import View
 from feature_store.releases import get_release
 from feature_store.vectors import Knowledge
 from llm_tasks.kar_item import KNOWLEDGE
 from llm_tasks.pipeline.arm import FACTS, Arm, Use
-from sources.events import histories, rolling_split
+from sources.events import PARTS, histories, rolling_split
 from sources.tables import Dataset
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"

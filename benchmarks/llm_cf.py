@@ -21,7 +21,7 @@ from app.workplace import open_dataset, open_store
 from ctr.compare import train_arm
 from ctr.config import ExamplesConfig, TrainConfig
 from ctr.controls import arms_of
-from ctr.samples import PARTS, Samples
+from ctr.samples import Samples
 from ctr.views import knowledge_view
 from evals.comparison import segments_of_test
 from evals.evaluate import Scores, evaluate
@@ -30,6 +30,7 @@ from feature_store.releases import get_release
 from feature_store.vectors import Knowledge
 from llm_tasks.cot_examples import LLM_CF
 from llm_tasks.pipeline.arm import Arm, Use
+from sources.events import PARTS
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"
 ARMS = ("base", "kar", "llm-cf", "kar+llm-cf", "llm-cf-shuffled", "llm-cf-labels", "llm-cf-random")

@@ -31,7 +31,7 @@ from ctr.arms.base import BASE
 from ctr.compare import train_arm
 from ctr.config import TrainConfig
 from ctr.controls import controls_of
-from ctr.samples import PARTS, Samples
+from ctr.samples import Samples
 from ctr.views import knowledge_view
 from engines.model_folder import minilm_folder
 from evals.comparison import cold_rows
@@ -41,6 +41,7 @@ from feature_store.vectors import Knowledge
 from llm_tasks.note_embed import NOTELLM, TUNED
 from prompts.domain import load_domain
 from prompts.notes import notes
+from sources.events import PARTS
 from tuning.config import ContrastiveConfig
 from tuning.contrastive import tune_encoder
 from tuning.note_pairs import training_pairs

@@ -28,11 +28,12 @@ from ctr.compare import prepare_views, probabilities
 from ctr.config import TrainConfig
 from ctr.controls import choose_arms
 from ctr.learners import Network, NetworkModel
-from ctr.samples import PARTS, Samples
+from ctr.samples import Samples
 from evals.metrics import auc
 from feature_store.releases import get_release
 from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import Arm
+from sources.events import PARTS
 
 CONFIG = Path(__file__).parents[1] / "examples" / "movielens" / "knowflow.yaml"
 ARMS = ("base", "semantic-ids", "semantic-ids-shuffled", "semantic-ids-random")

@@ -15,18 +15,19 @@ from cli.output import bars, count_rows, print_json, print_table, say, say_next
 from feature_store.releases import Release, get_release, list_releases
 from flows.server import prefect_server
 
+EngineName = Annotated[str | None, Parameter(help="Engine to use instead of knowflow.yaml's: recorded, vllm, openai.")]
+ModelName = Annotated[
+    str | None, Parameter(help="Model to use instead of knowflow.yaml's: a folder, or a name the engine knows.")
+]
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class AskingOptions:
     """Options of a command that asks a model."""
 
-    engine: Annotated[
-        str | None, Parameter(help="Engine to use instead of knowflow.yaml's: recorded, vllm, openai.")
-    ] = None
-    model: Annotated[
-        str | None, Parameter(help="Model to use instead of knowflow.yaml's: a folder, or a name the engine knows.")
-    ] = None
+    engine: EngineName = None
+    model: ModelName = None
     max_tokens: Annotated[int | None, Parameter(help="Stop after this many tokens, input and output together.")] = None
     max_cost: Annotated[
         float | None, Parameter(help="Stop after spending this much, by `prices` in knowflow.yaml.")

@@ -11,7 +11,6 @@ from cyclopts import Parameter
 from cli.errors import WRONG_INPUT
 from cli.init_yaml import (
     FIELDS,
-    FILL_IN,
     Line,
     field_names,
     format_lines,
@@ -22,6 +21,7 @@ from cli.init_yaml import (
     wanted,
 )
 from cli.output import AsJson, print_json, print_table
+from sources.checked import FILL_IN
 from sources.faults import Fault, SourceFaults
 from sources.guess import TableGuess, guess_tables
 from sources.look import Look, look

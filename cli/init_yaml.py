@@ -14,6 +14,7 @@ from ctr.config import TrainConfig
 from engines.protocol import EngineConfig
 from feature_store.gates import GatesConfig
 from llm_tasks.pipeline.budget import Prices
+from sources.checked import FILL_IN
 from sources.config import OWN_NAMES, HistoryConfig, SplitConfig
 from sources.guess import Guess, TableGuess
 from sources.guess_words import WEIGHT, by_name, positive_types
@@ -21,8 +22,6 @@ from sources.look import LOOKED_AT, Column
 
 FEW_EVENTS = 10
 """With fewer events a user on average, 10% of a user's log is less than one event."""
-FILL_IN = "FILL_IN"
-"""Written where no column fits; `knowflow plan` then reports that there is no such column, and which there are."""
 OPTIONAL = {("queries", "user"), ("queries", "item"), ("queries", "time")}
 FIELDS = ("texts", "categories", "numbers")
 DOMAIN_WORDS = (

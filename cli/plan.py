@@ -11,7 +11,7 @@ from app.config import load_config
 from app.workplace import open_dataset, split_counts
 from app.workplace import plan as make_plan
 from base.failures import how_to_go_on
-from cli.asking import model_path
+from cli.asking import EngineName, ModelName, model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, count_rows, print_json, print_table, say, say_next
 from cli.split import print_split, say_notes
 from llm_tasks.pipeline.budget import Prices
@@ -30,10 +30,8 @@ def plan(
         list[str] | None,
         Parameter(negative="", help="Plan a `knowflow retry` of this kind of error, or of all; repeatable."),
     ] = None,
-    engine: Annotated[str | None, Parameter(help="Engine to use instead of knowflow.yaml's.")] = None,
-    model: Annotated[
-        str | None, Parameter(help="Model to use instead of knowflow.yaml's: a folder, or a name.")
-    ] = None,
+    engine: EngineName = None,
+    model: ModelName = None,
     json: AsJson = False,
 ) -> int:
     """Show what a refresh would ask, why, how many tokens that takes, and what it would cost. Writes nothing.

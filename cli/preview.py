@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from app.asking import with_engine
 from app.config import load_config
 from app.preview import Preview, preview_row
-from cli.asking import model_path
+from cli.asking import EngineName, ModelName, model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, say, say_next
 from feature_store.lineage import EPOCH
 
@@ -21,10 +21,8 @@ def preview(
         str | None, Parameter(help="Id of an item, user, query or event; default: the first row.", show_default=False)
     ] = None,
     config: ConfigPath = DEFAULT_CONFIG,
-    engine: Annotated[str | None, Parameter(help="Engine to use instead of knowflow.yaml's.")] = None,
-    model: Annotated[
-        str | None, Parameter(help="Model to use instead of knowflow.yaml's: a folder, or a name.")
-    ] = None,
+    engine: EngineName = None,
+    model: ModelName = None,
     json: AsJson = False,
 ) -> int:
     """Show the prompt of one row as the model would get it, with its tokens. Asks nothing and writes nothing.

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from app.config import load_config
-from app.samples import arms_in, lacking_in
+from app.samples import arms_in
 from app.train_runs import get_run, models_folder
 from app.workplace import open_store, split_counts
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say_next
 from cli.split import print_split, say_notes
+from ctr.controls import lacking
 from evals.tables import Rows, tables
 from feature_store.releases import get_release
 from flows.server import prefect_server
@@ -41,7 +42,9 @@ def train(
     from flows.train import train as train_flow  # noqa: PLC0415 - takes seconds; wrong input is reported first
 
     parts = split_counts(settings)
-    notes = split_warnings(parts, settings.source.split) + (lacking_in(settings, chosen) if wanted is None else [])
+    notes = split_warnings(parts, settings.source.split)
+    if wanted is None:
+        notes += lacking(set(map(str, chosen.vectors)), settings.plugin_folders)
     if not json:
         say_notes(notes)
     with prefect_server(), bars():

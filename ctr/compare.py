@@ -15,11 +15,12 @@ from ctr.config import TrainConfig
 from ctr.constant import constant_scores
 from ctr.controls import fed
 from ctr.learners import Learner, Model, Views, make_learner
-from ctr.samples import PARTS, Samples
+from ctr.samples import Samples
 from ctr.views import Examples
 from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import Arm
 from retrieval.examples import STRICT, ExampleRule
+from sources.events import PARTS
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ctr.samples import PARTS, Samples
+from ctr.samples import Samples
+from sources.events import PARTS
 
 
 def constant_scores(samples: Samples, parts: Sequence[np.ndarray], seeds: int) -> np.ndarray:

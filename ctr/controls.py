@@ -87,31 +87,31 @@ def as_facts(arm: Arm, name: str) -> Arm:
     return Arm(name, about, tuple(uses))
 
 
-def fitted_to(arms: Mapping[str, Arm], there: Collection[str], entities: Mapping[str, str]) -> dict[str, Arm]:
+def fitted_to(there: Collection[str], plugins: Sequence[Path] = ()) -> dict[str, Arm]:
     """Let the arms of the usual comparison read what there is: an encoder may be off, or off for one technique.
 
     Args:
-        arms: All arms by name.
         there: The vectors there are, each as `task/encoder`.
-        entities: Technique -> what its rows are about.
+        plugins: Folders of a team's own plug-ins.
 
     Returns:
         The arms of `COMPARED_ARMS` that can be trained, by name: the knowledge arm without what is missing, and its
         controls made of that, so that they have as many views.
     """
+    arms = arms_of(plugins)
     found = {name: arms[name] for name in COMPARED_ARMS if not arms[name].vectors}
     whole = arms["knowledge"]
     own = {name for name in whole.vectors if VectorName.read(name).technique != FACTS}
     kept = (replace(use, vectors=tuple(name for name in use.vectors if name in there)) for use in whole.uses)
     arm = replace(whole, uses=tuple(use for use in kept if use.vectors))
-    made = [arm, *controls_of(arm, entities)] if own & set(arm.vectors) else []
+    made = [arm, *controls_of(arm, entities_of(plugins))] if own & set(arm.vectors) else []
     found |= {one.name: one for one in made if set(one.vectors) <= set(there)}
     return {name: found[name] for name in COMPARED_ARMS if name in found}
 
 
-def lacking(arms: Mapping[str, Arm], fitted: Mapping[str, Arm]) -> list[str]:
+def lacking(there: Collection[str], plugins: Sequence[Path] = ()) -> list[str]:
     """Say what the arms of the usual comparison go without, one sentence each."""
-    found = []
+    arms, fitted, found = arms_of(plugins), fitted_to(there, plugins), []
     for name in COMPARED_ARMS:
         if name not in fitted:
             found.append(f"arm {name} is left out: there are no vectors of {', '.join(arms[name].vectors)}")
@@ -165,7 +165,7 @@ def choose_arms(
         if encoders and entity in ("item", "user", "event")
     ]
     known = {one.name: one for arm in own for one in (arm, *controls_of(arm, entities))} | known
-    fitted = fitted_to(known, there, entities_of(plugins)) if there is not None else {}
+    fitted = fitted_to(there, plugins) if there is not None else {}
     known |= fitted
     usual = COMPARED_ARMS if there is None else tuple(fitted)
     wanted = usual if names is None else list(dict.fromkeys(names))

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from base.faults import WrongUse
-from ctr.samples import PARTS, Samples, codes_of
+from ctr.samples import Samples, codes_of
 from ctr.views import history_view, knowledge_view
 from feature_store.vectors import Knowledge
 from retrieval.examples import RECENT, Retrieved, Situations, encodings
+from sources.events import PARTS
 from sources.tables import event_of
 
 REPORTED = 3

@@ -22,11 +22,12 @@ from ctr.compare import Best, prepare_views, probabilities
 from ctr.config import TrainConfig
 from ctr.faults import unfit_kept
 from ctr.learners import make_learner
-from ctr.samples import PARTS, Frame, Samples
+from ctr.samples import Frame, Samples
 from ctr.train import validation_auc
 from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import Arm, Use
 from retrieval.examples import ExampleRule
+from sources.events import PARTS
 
 FACTS = "model.json"
 

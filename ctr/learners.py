@@ -22,11 +22,12 @@ from ctr.batch import Batches, Fields
 from ctr.config import TrainConfig
 from ctr.faults import unfit_kept
 from ctr.model import ClickModel, build_model
-from ctr.samples import PARTS, Samples
+from ctr.samples import Samples
 from ctr.schedule import for_rows
 from ctr.train import score_logits, train, validation_auc
 from ctr.views import Examples, View
 from llm_tasks.pipeline.arm import Arm
+from sources.events import PARTS
 
 NETWORK_FILE = "network.safetensors"
 IDS = ("fields.user.weight", "fields.item.weight")

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 
 from ctr.statistics import Log, count_statistics, strictly_earlier
+from sources.events import PARTS
 from sources.faults import Fault, SourceFaults
 from sources.tables import Dataset
 
-PARTS = ("train", "validation", "test")
 LEAST_DEVIATION = 1e-6
 """A column with a smaller deviation counts as constant."""
 FARTHEST = 5.0

@@ -15,7 +15,8 @@ from base.progress import Progress
 from ctr.batch import Batches
 from ctr.config import TrainConfig
 from ctr.model import ClickModel
-from ctr.samples import PARTS, Samples
+from ctr.samples import Samples
+from sources.events import PARTS
 
 SCORING_BATCH = 4096
 

@@ -15,6 +15,8 @@ from engines.request import Answer, ModelIdentity, Request
 from engines.seen import SeenUntil
 from prompts.domain import Domain
 
+KEPT = "the answers so far are kept; run the same command again to continue"
+"""Ends the message of a run that stops early."""
 SecretReader = Callable[[str], str]
 """Reads a stored secret by name; passed in from `flows`, the only room that uses Prefect."""
 

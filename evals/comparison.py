@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from base.progress import Progress, silent
-from ctr.samples import PARTS, Samples, codes_of
+from ctr.samples import Samples, codes_of
 from ctr.views import knowledge_view
 from evals.conclusion import conclude_both
 from evals.evaluate import Scores, evaluate
@@ -16,7 +16,7 @@ from feature_store.lineage import VectorName, technique_of
 from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import FACTS
 from llm_tasks.pipeline.task import Task
-from sources.events import rolling_split
+from sources.events import PARTS, rolling_split
 
 BEFORE, AFTER = "segment_before_cutoff", "segment_after_cutoff"
 COLD_BELOW = 5

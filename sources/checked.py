@@ -11,7 +11,7 @@ from sources.faults import Fault
 from sources.raw import Raw
 
 FILL_IN = "FILL_IN"
-"""What `knowflow init` writes where no column fits."""
+"""What `knowflow init` writes if no column fits; `knowflow plan` then names the setting and the columns there are."""
 NAMED = 10
 """Maximum columns named in a message."""
 

@@ -12,6 +12,9 @@ import polars as pl
 
 from sources.config import SplitConfig
 
+PARTS = ("train", "validation", "test")
+"""The parts of a split."""
+
 
 def split(events: pl.DataFrame, config: SplitConfig) -> pl.Series:
     """Return for each event whether it is for training, validation or test.

@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from sources.config import SplitConfig
+from sources.events import PARTS
 
-PARTS = ("train", "validation", "test")
 TOLERANCE = 0.05
 """Maximum difference between a part's share of the events and the setting, without a warning."""
 FEW = 20

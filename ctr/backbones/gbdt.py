@@ -19,10 +19,11 @@ import numpy as np
 from ctr.backbones.protocol import Backbone
 from ctr.config import TrainConfig, TreesConfig
 from ctr.faults import unfit_kept
-from ctr.samples import PARTS, Samples
+from ctr.samples import Samples
 from ctr.schedule import for_rows
 from ctr.train import validation_auc
 from ctr.views import View
+from sources.events import PARTS
 
 FILE = "trees.txt"
 

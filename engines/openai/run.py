@@ -23,8 +23,8 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 from engines.openai.options import OpenAIOptions
 from engines.openai.reply import Again, Barred, Reply, Spent, added, with_spent
 from engines.openai.same_model import same_model
-from engines.openai.servers import KEPT, Servers
-from engines.protocol import EngineFault
+from engines.openai.servers import Servers
+from engines.protocol import KEPT, EngineFault
 from engines.request import Answer, Request
 
 LOG = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from engines.openai.options import OpenAIOptions
 from engines.openai.reply import Again
-from engines.protocol import EngineFault
+from engines.protocol import KEPT, EngineFault
 
 LOG = logging.getLogger(__name__)
 LONGEST_PAUSE = 30.0
@@ -22,7 +22,6 @@ FIRST_PAUSE = 1 / 16
 FASTER = 0.25
 """So a server whose rate is limited settles at about four answers for each time that it asks to slow down."""
 FIX = "check that the servers run, and that engine.options.urls, engine.model and the key are right"
-KEPT = "the answers so far are kept; run the same command again to continue"
 
 
 @dataclass

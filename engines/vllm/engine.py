@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from engines.protocol import EngineFault
+from engines.protocol import KEPT, EngineFault
 from engines.request import Adapter, Answer, ModelIdentity, Request
 from engines.thinking import WAYS_OUT, without_thinking
 from engines.vllm.load import BUSY, SPARE, Loaded, check_adapter, load, prepare, rank_of, room_for
@@ -116,7 +116,7 @@ class Feed:
         except Exception as error:
             raise EngineFault(
                 f"vLLM failed with {self._under_way:,} rows in flight: {type(error).__name__}: {error}\n"
-                "  the answers so far are kept; run the same command again to continue; if memory is short, lower"
+                f"  {KEPT}; if memory is short, lower"
                 " in_flight or max_model_len under engine.options"
             ) from error
 

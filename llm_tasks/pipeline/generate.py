@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from base.progress import Progress
-from engines.protocol import EngineFault
+from engines.protocol import KEPT, EngineFault
 from engines.request import Answer, Request, is_utf8, messages_json
 from feature_store.answers import answer_log
 from feature_store.database import Writer
@@ -27,7 +27,6 @@ COMMIT_SECONDS = 5.0
 OBSERVE_SECONDS = 1.0
 LARGEST = 2**31 - 1
 """The largest number of tokens that the table of answers holds."""
-KEPT = "the answers so far are kept; run the same command again to continue"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pytest
 from app.arm_check import check_arms, vectors_to_come
 from app.config import load_config
 from base.faults import WrongUse
-from ctr.controls import arms_of, entities_of, fitted_to, lacking
+from ctr.controls import arms_of, fitted_to, lacking
 
 LEXICAL = {"lexical": {"kind": "lexical"}}
 
@@ -34,15 +34,13 @@ def test_a_named_arm_that_nothing_feeds_is_refused_with_what_there_is(make_shop)
 def test_the_usual_controls_have_as_many_views_as_the_arm_that_is_left():
     arms, there = arms_of(), {"kar_item/lexical", "item_facts/lexical"}
 
-    fitted = fitted_to(arms, there, entities_of())
+    fitted = fitted_to(there)
 
     assert list(fitted) == ["constant", "base", "facts", "knowledge", "shuffled", "random"]
     assert all(set(arm.vectors) <= there for arm in fitted.values())
     views = [[len(use.vectors) for use in fitted[name].uses] for name in ("facts", "knowledge", "shuffled", "random")]
     assert views == [views[0]] * 4
-    assert fitted_to(arms, {*there, "kar_item/dense", "item_facts/dense"}, entities_of())["knowledge"].uses == (
-        arms["knowledge"].uses
-    )
+    assert fitted_to({*there, "kar_item/dense", "item_facts/dense"})["knowledge"].uses == (arms["knowledge"].uses)
 
 
 @pytest.mark.parametrize(
@@ -55,10 +53,10 @@ def test_the_usual_controls_have_as_many_views_as_the_arm_that_is_left():
 )
 def test_arms_that_nothing_is_left_of_are_left_out_and_named(there, left):
     arms = arms_of()
-    fitted = fitted_to(arms, there, entities_of())
+    fitted = fitted_to(there)
 
     assert list(fitted) == left
     out = [name for name in ("facts", "knowledge", "shuffled", "random") if name not in left]
-    assert [note for note in lacking(arms, fitted) if "left out" in note] == [
+    assert [note for note in lacking(there) if "left out" in note] == [
         f"arm {name} is left out: there are no vectors of {', '.join(arms[name].vectors)}" for name in out
     ]

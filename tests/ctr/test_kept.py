@@ -11,9 +11,9 @@ from base.faults import WrongUse
 from ctr.compare import train_arm
 from ctr.config import TrainConfig, TreesConfig
 from ctr.kept import keep, open_kept, score_rows
-from ctr.samples import PARTS, build_samples
+from ctr.samples import build_samples
 from llm_tasks.pipeline.arm import Arm, Use
-from sources.events import histories
+from sources.events import PARTS, histories
 
 CONFIG = TrainConfig(
     search=(), batch_size=64, embedding_dim=4, folds=3, seeds=(3, 5), trees=TreesConfig(count=12, leaves=4)

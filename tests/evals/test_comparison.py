@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from ctr.samples import PARTS, build_samples
+from ctr.samples import build_samples
 from evals.comparison import AFTER, BEFORE, encodings_of_tasks, known_items, noted_rows, rolling_rows, windows_of
 from feature_store.lineage import VectorName
 from llm_tasks.pipeline.catalogue import find_tasks
-from sources.events import histories
+from sources.events import PARTS, histories
 from sources.tables import Dataset
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)

@@ -12,9 +12,9 @@ from ctr.compare import prepare_views, train_arm
 from ctr.config import TrainConfig
 from ctr.controls import choose_arms, controls_of, disturb
 from ctr.kept import keep, open_kept, score_rows
-from ctr.samples import PARTS
 from feature_store.codes import Codes, Made
 from llm_tasks.pipeline.arm import Arm, Use
+from sources.events import PARTS
 
 FIRST = np.datetime64("1970-01-01", "us")
 CODES = np.array([[3, 1, 0], [3, 1, 1], [3, 2, 0], [0, 1, 0]], dtype=np.int32)
