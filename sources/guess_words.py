@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from sources.look import Column, Look
 
@@ -57,6 +58,8 @@ SUMMED = (
 """Numbers of items that events were added up to, whenever these happened."""
 INDEX = r"|unnamed\d*|index|indexlevel0|rownumber|rowid"
 SEPARATORS = ("|", ";", ",")
+FIELDS = ("texts", "categories", "numbers")
+"""Settings of items and users that hold fields."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,21 @@ class Guess:
     """The reason: `its name`, or `its values: each is 0 or 1`; without a column, what was looked for."""
     others: tuple[str, ...] = ()
     """Other columns that would fit."""
+    field: str = ""
+    """The name of the field, if a preset gives one."""
+    by: str = "guessed from "
+    """What the comment says before the reason: nothing if a preset decides."""
+
+
+class Setting(NamedTuple):
+    """A setting of a section that is not one column."""
+
+    name: str
+    """Its name in knowflow.yaml."""
+    value: Any
+    """Its value."""
+    why: str
+    """The reason."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +105,8 @@ class TableGuess:
     """Columns of items or users without use; their setting is empty."""
     separator: str | None = None
     """Separator of the categories in a text; None if no column needs one."""
+    settings: tuple[Setting, ...] = ()
+    """Other settings of the section."""
 
     def of(self, setting: str) -> tuple[Guess, ...]:
         """Return the guesses for a setting."""

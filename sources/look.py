@@ -188,8 +188,12 @@ class Look:
         return float(numbers.to_numpy().max())
 
 
-def look(path: Path) -> Look:
+def look(path: Path, known: FileFormat | None = None) -> Look:
     """Inspect the first rows of a file.
+
+    Args:
+        path: The file.
+        known: What is known of how it is written; the rest is found out.
 
     Raises:
         SourceFaults: The file does not exist, cannot be read, or is not a table.
@@ -197,16 +201,16 @@ def look(path: Path) -> Look:
     parts = parts_of(path)
     if not parts:
         raise _no_table(path, NO_FILE, "fix the path")
-    settings = FileFormat(path=str(path))
+    settings = (known or FileFormat(path="")).model_copy(update={"path": str(path)})
     if is_parquet(parts[0]):
         names = _read(parts[0], [], settings).there
         table = pl.scan_parquet(parts[0], glob=False, hive_partitioning=False).head(LOOKED_AT).collect()
         raw = Raw(table, numbered(1, len(table)), names)
     else:
-        encoding = _encoding(path, parts[0])
-        raw, form = _beginning(parts[0], settings.model_copy(update={"encoding": encoding}))
-        fields = {"delimiter": form.delimiter, "header": form.header} if form.kind == "fields" else {}
-        settings = FileFormat(path=str(path), encoding=encoding, **fields)
+        settings = settings.model_copy(update={"encoding": settings.encoding or _encoding(path, parts[0])})
+        raw, form = _beginning(parts[0], settings)
+        if form.kind == "fields":
+            settings = settings.model_copy(update={"delimiter": form.delimiter, "header": form.header})
     names = list(dict.fromkeys(raw.there))
     if raw.rows.is_empty() or not names:
         first = raw.broken[0][1] if raw.broken else Broken("has no column", "use a file with data")

@@ -14,7 +14,8 @@ from app.config import load_config
 from app.workplace import plan
 from cli.errors import WRONG_INPUT, describe
 from cli.init import init
-from cli.init_yaml import field_names, propose_domain, split_lines, yaml_value
+from cli.init_guess import field_names, propose_domain, split_lines
+from cli.init_line import yaml_value
 from ctr.config import TrainConfig
 from engines.choose import build_engine
 from feature_store.gates import GatesConfig
