@@ -15,6 +15,7 @@ from cli.asking import EngineName, ModelName, model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, count_rows, print_json, print_table, say, say_next
 from cli.split import print_split, say_notes
 from llm_tasks.pipeline.budget import Prices
+from llm_tasks.pipeline.plan import NAME_AN_ENGINE
 from sources.parts import split_warnings
 
 COLUMNS = ("task", "rows", "cached", "new", "changed", "failed", "calls", "tokens in", "out, at most")
@@ -75,6 +76,9 @@ def plan(
     _say_total(rows, settings.prices.currency)
     print_split(parts)
     say_notes(notes)
+    if any(row["calls"] and row["unanswered"] == row["calls"] and not row["cached"] for row in rows):
+        say(f"nobody is there to answer: {NAME_AN_ENGINE}")
+        return 0
     say_next("retry" if error else "refresh", config, task, error=error, engine=engine, model=model)
     return 0
 
@@ -96,6 +100,11 @@ def _say_notes(row: dict[str, Any]) -> None:
         say(f"  {task}: {count_rows(count)} {why}")
     for name, count in row["waits_for"].items():
         say(f"  {task}: {count_rows(count)} of {name} are asked first; the rows that read them are not counted yet")
+    if row["unanswered"]:
+        engine = (
+            f"{row['unanswered']:,} of {row['calls']:,} calls have no answer: the engine of this plan calls no model"
+        )
+        say(f"  {task}: {engine}")
     for kind, count in row["failures"].items():
         say(f"  {task}: {count_rows(count)} failed: {how_to_go_on([kind])[0]}")
     if row["shortened"]:

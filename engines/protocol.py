@@ -71,7 +71,8 @@ class Engine(Protocol):
     one bad row does not end a batch. Requests are built when they are taken: take only as many as are in flight.
 
     An engine that answers without cost may say so with an attribute `costs_nothing = True`: then a run goes on even if
-    all its rows end in the same error.
+    all its rows end in the same error. One that can answer some requests only, such as `recorded`, may say which it
+    cannot with a method `unanswered(keys)`, which returns how many of these keys have no answer: then `plan` shows it.
     """
 
     @property

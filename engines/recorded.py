@@ -82,6 +82,10 @@ class RecordedEngine:
                 answers[key] = row["answer"]
         return answers
 
+    def unanswered(self, keys: Iterable[str]) -> int:
+        """Count the keys without a recorded answer."""
+        return sum(self._answers.get(key) is None for key in keys)
+
     def count_tokens(self, messages: Sequence[Mapping[str, str]]) -> int:
         """Count word pieces of all messages, without special tokens."""
         texts = [message["content"] for message in messages]

@@ -18,7 +18,7 @@ from feature_store.database import command_line
 from flows.observation import observing
 from flows.secrets import read_secret
 from llm_tasks.pipeline.generate import Spending, generate
-from llm_tasks.pipeline.plan import plan_task
+from llm_tasks.pipeline.plan import check_answerable, plan_task
 
 
 @flow(name="refresh", flow_run_name="refresh {config}")
@@ -70,6 +70,7 @@ def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
         # Planned under the writer's lock, so that another process' new answers are not asked again.
         technique = one_task(settings, name)
         plan = plan_task(technique, workplace, retry=asking.retry, count_tokens=False)
+        check_answerable(plan, settings.engine.name)
         spending = Spending(settings.prices, asking.budget(before), observe)
         done = generate(plan, workplace, writer, progress(), spending)
     return {**asdict(done), "cached": plan.count("cached"), "currency": settings.prices.currency}

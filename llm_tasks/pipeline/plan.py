@@ -22,6 +22,12 @@ from prompts.faults import unfit
 from prompts.library import choose_prompt
 from prompts.prompt import Prompt
 
+NAME_AN_ENGINE = (
+    "name one that does under engine: in knowflow.yaml, or for one run: --engine vllm --model FOLDER "
+    "(docs/how-to/vllm.md), --engine openai --model NAME (docs/how-to/openai-server.md)"
+)
+"""What to do if the engine has no answers."""
+
 
 @dataclass(frozen=True)
 class TaskPlan:
@@ -43,6 +49,8 @@ class TaskPlan:
     """Expected output and duration of calls, from past runs; None if there were none."""
     waits: Mapping[str, int] = field(default_factory=dict)
     """Technique that this one reads -> number of its rows to ask first; rows that read them are not known yet."""
+    unanswered: int = 0
+    """Number of the calls that the engine already knows it cannot answer; see `Engine`."""
     spool: Spool = field(default_factory=Spool, compare=False, repr=False)
     """The requests of the calls to make, possibly with some extra ones."""
 
@@ -67,6 +75,7 @@ class TaskPlan:
             "withdrawn": len(self.withdrawn),
             "shortened": self.shortened,
             "calls": len(self.asks),
+            "unanswered": self.unanswered,
             "input_tokens": sum(self.asks.values()),
             "output_tokens_at_most": len(self.asks) * bound,
             "output_tokens_estimate": round(len(self.asks) * guess.output_tokens) if guess else None,
@@ -139,7 +148,27 @@ def plan_task(
         wanted = {key for row in rows.values() for key in (row.answer_key, *row.candidates)}
         tokens = {key: count for key, count in tokens.items() if key in wanted}
     guess = estimate(workplace.store, prompt, planner.identity) if prompt and tokens else None
-    return TaskPlan(task, prompt, tuple(rows.values()), tokens, gone, len(shortened), guess, spool=spool)
+    none = unanswered(workplace, tokens)
+    return TaskPlan(
+        task, prompt, tuple(rows.values()), tokens, gone, len(shortened), guess, unanswered=none, spool=spool
+    )
+
+
+def unanswered(workplace: Workplace, keys: Collection[str]) -> int:
+    """Count the calls that the engine knows it cannot answer; 0 for an engine that asks a model."""
+    count = getattr(workplace.engine, "unanswered", None)
+    return count(keys) if count is not None else 0
+
+
+def check_answerable(plan: TaskPlan, engine: str) -> None:
+    """Refuse to fill the store with error rows: nobody answers any call, and no row has an answer yet.
+
+    Raises:
+        WrongUse: No row of the technique can get a text.
+    """
+    if plan.asks and plan.unanswered == len(plan.asks) and not plan.count("cached"):
+        what = f"{plan.task.name}: the engine {engine!r} calls no model and has none of the {len(plan.asks):,} answers"
+        raise WrongUse(f"{what}\n  {NAME_AN_ENGINE}")
 
 
 def known_from(row: Row, model_seen_until: datetime | None) -> Row:

@@ -61,6 +61,8 @@ def test_what_is_not_recorded_becomes_an_error_that_says_so_and_never_an_invente
     assert {answer.error for answer in answers} == {"not_recorded"}
     assert "no recorded answer was asked for with exactly this prompt" in answers[0].detail
     assert [answer.key for answer in answers] == [other.key for other in others]
+    assert engine.unanswered([other.key for other in others]) == 3
+    assert engine.unanswered([request(engine, "Heat (1995) [Crime]").key, others[1].key]) == 1
 
 
 def test_a_recording_without_a_text_is_no_answer(build, tmp_path):
@@ -72,6 +74,7 @@ def test_a_recording_without_a_text_is_no_answer(build, tmp_path):
     (answer,) = engine.generate([request(engine, "Heat")])
 
     assert answer.error == "not_recorded"
+    assert engine.unanswered([answer.key]) == 1
 
 
 @pytest.mark.parametrize(
