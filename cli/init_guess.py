@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from cli.init_line import Line, defaults, yaml_value
 from sources.checked import FILL_IN
-from sources.config import OWN_NAMES, SplitConfig
+from sources.config import SplitConfig
+from sources.entity_config import OWN_NAMES
 from sources.guess import Guess, TableGuess
 from sources.guess_words import FIELDS, WEIGHT, by_name, positive_types
 from sources.look import LOOKED_AT, Column

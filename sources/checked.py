@@ -96,10 +96,10 @@ class CheckedTable:
         mask = mask.fill_null(value=False)
         if not mask.any():
             return
-        rows, values = self.raw.rows.filter(mask), self.raw.table[column].filter(mask)
-        for place, row, value in zip(mask.arg_true(), rows, values, strict=True):
+        for place, value in zip(mask.arg_true(), self.raw.table[column].filter(mask), strict=True):
+            row, part = self.raw.where(column, place)
             shown = None if value is None else str(value)
-            self.faults.append(Fault(self.name, row, column, shown, what + self.raw.part(place), fix))
+            self.faults.append(Fault(self.name, row, column, shown, what + part, fix))
         self.bad = self.bad | mask
 
     def reject_repeated(self, keys: list[str], column: str, what: str, fix: str) -> None:
@@ -151,7 +151,7 @@ class CheckedTable:
         Returns:
             How many rows were newly marked.
         """
-        kept = known.columns[key].filter(~known.bad).cast(pl.String)
+        kept = known.columns[key].filter(~known.bad & ~known.dropped).cast(pl.String)
         ids = self.columns[key].cast(pl.String)
         lost = ids.is_not_null() & ~ids.is_in(kept.unique().implode()) & ~self.bad
         self.bad = self.bad | lost

@@ -12,21 +12,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from base.frozen import Frozen
+from sources.entity_config import Fields, ItemsConfig
 from sources.faults import Fault, SourceFaults
 from sources.file_format import FileFormat
 
-OWN_NAMES = ("item", "title", "user")
-"""Columns of the documented tables; no field may have one of these names."""
 NO_RULE = "is missing; set it to the smallest rating that counts as liked"
-
-
-def _named(value: Any) -> Any:
-    """Read a list of columns as a mapping of each to itself."""
-    if not isinstance(value, list):
-        return value
-    if not all(isinstance(name, str) for name in value):
-        raise ValueError("should be a list of columns, or `field: column` pairs without dashes")
-    return {name: name for name in value}
 
 
 class RowOrder(Frozen):
@@ -63,42 +53,6 @@ class EventsConfig(FileFormat):
         if "rating" in info.data and (info.data["rating"] is None) == (label is None):
             raise ValueError("set either events.rating or events.label, not both")
         return label
-
-
-class Fields(FileFormat):
-    """Fields of an entity: name -> column, or a list of columns that keep their names."""
-
-    id: str
-    """Column of the id."""
-    texts: dict[str, str] = Field(default_factory=dict)
-    """Text fields."""
-    categories: dict[str, str] = Field(default_factory=dict)
-    """Category fields: lists, or texts split at `separator`."""
-    numbers: dict[str, str] = Field(default_factory=dict)
-    """Number fields."""
-    separator: str = Field(default="|", min_length=1)
-    """Separator of the categories in a text."""
-
-    _lists = field_validator("texts", "categories", "numbers", mode="before")(_named)
-
-    @field_validator("texts", "categories", "numbers")
-    @classmethod
-    def _distinct(cls, fields: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        earlier = [name for kind in ("texts", "categories", "numbers") for name in info.data.get(kind) or ()]
-        taken = [name for name in fields if name in OWN_NAMES]
-        twice = [name for name in fields if name in earlier]
-        words = [f"{name!r} is one of KnowFlow's own columns, give the field another name" for name in taken]
-        words += [f"{name!r} is already a field of another kind, give one of them another name" for name in twice]
-        if words:
-            raise ValueError("; ".join(words))
-        return fields
-
-
-class ItemsConfig(Fields):
-    """The file of items."""
-
-    title: str
-    """Column with the name of an item in prompts."""
 
 
 class SegmentsConfig(Frozen):

@@ -1,16 +1,19 @@
 """Load the user's files into the documented tables, or report everything that is wrong with them."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from sources.checked import CheckedTable
-from sources.columns import to_categories, to_id, to_text
-from sources.config import EventsConfig, Fields, ItemsConfig, LabelConfig, QueriesConfig, RowOrder, SourceConfig
+from sources.columns import to_id, to_text
+from sources.config import EventsConfig, LabelConfig, QueriesConfig, RowOrder, SourceConfig
+from sources.entities import fill_entity, fill_items
 from sources.events import with_parts
 from sources.faults import Fault, SourceFaults
 from sources.file_format import FileFormat
+from sources.long_form import from_long
 from sources.queries import CONTROL
 from sources.read import read_columns
 from sources.tables import Dataset, content_hash
@@ -44,10 +47,14 @@ def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dat
         if raw is not None:
             tables[section] = CheckedTable(of_file.path, raw)
             faults[section] = tables[section].faults
+    for section, entity in (("items", config.items), ("users", config.users)):
+        if section in tables and entity and entity.long:
+            tables[section] = from_long(tables[section], entity, section)
+            faults[section] = tables[section].faults
     if items := tables.get("items"):
-        _fill_items(items, config.items)
+        fill_items(items, config.items)
     if (users := tables.get("users")) and config.users:
-        _fill_entity(users, config.users, "users", "user")
+        fill_entity(users, config.users, "users", "user")
     if events := tables.get("events"):
         _fill_events(events, config.events, config.label)
         _check_known(events, config.events, tables)
@@ -64,12 +71,12 @@ def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dat
 def _mapped(config: SourceConfig) -> list[tuple[str, FileFormat, list[str]]]:
     """Return each section, its file and the columns it names."""
     events, queries = config.events, config.queries
-    named: dict[str, tuple[FileFormat, list[str | None]]] = {
+    named: dict[str, tuple[FileFormat, Sequence[str | None]]] = {
         "events": (events, [events.user, events.item, _column(events.time), events.rating, events.label]),
-        "items": (config.items, [config.items.title, *_field_columns(config.items)]),
+        "items": (config.items, config.items.to_read()),
     }
     if config.users:
-        named["users"] = (config.users, [*_field_columns(config.users)])
+        named["users"] = (config.users, config.users.to_read())
     if queries:
         named["queries"] = (queries, [queries.query, queries.user, queries.item, queries.time])
     return [(key, file, [column for column in columns if column is not None]) for key, (file, columns) in named.items()]
@@ -77,29 +84,6 @@ def _mapped(config: SourceConfig) -> list[tuple[str, FileFormat, list[str]]]:
 
 def _column(time: str | RowOrder) -> str | None:
     return time if isinstance(time, str) else None
-
-
-def _field_columns(config: Fields) -> list[str]:
-    return [config.id, *config.texts.values(), *config.categories.values(), *config.numbers.values()]
-
-
-def _fill_items(table: CheckedTable, config: ItemsConfig) -> None:
-    _fill_entity(table, config, "items", "item")
-    table.columns["title"] = to_text(table.values("items.title", config.title, required=True))
-
-
-def _fill_entity(table: CheckedTable, config: Fields, section: str, key: str) -> None:
-    table.columns[key] = to_id(table.values(f"{section}.id", config.id, required=True))
-    table.reject_repeated([key], config.id, "appears more than once", "keep one row per id")
-    for name, column in config.texts.items():
-        table.columns[name] = to_text(table.values(f"{section}.texts", column))
-    for name, column in config.categories.items():
-        values = table.values(f"{section}.categories", column, lists=True)
-        table.columns[name] = to_categories(values, config.separator)
-    for name, column in config.numbers.items():
-        table.take(
-            name, column, table.values(f"{section}.numbers", column, numbers=True), table.numbers, "is not a number"
-        )
 
 
 def _fill_events(table: CheckedTable, config: EventsConfig, rule: LabelConfig) -> None:
@@ -200,7 +184,11 @@ def _leave_out(tables: dict[str, CheckedTable], found: list[Fault]) -> None:
                 words = "%s: left out %s whose %s was left out of %s"
                 if lost:
                     logger.warning(words, table.name, _rows(lost), key, tables[known].name)
-    empty = [table for section, table in tables.items() if section in ("events", "items") and table.bad.all()]
+    empty = [
+        table
+        for section, table in tables.items()
+        if section in ("events", "items") and (table.bad | table.dropped).all()
+    ]
     if empty:
         words, fix = "every row has a fault, none is left", "fix the rows"
         raise SourceFaults([*found, *(Fault(table.name, None, None, None, words, fix) for table in empty)])

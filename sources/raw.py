@@ -26,14 +26,20 @@ class Raw:
     """Whether a comma in a number is a decimal comma."""
     parts: tuple[tuple[str, int], ...] = ()
     """Name and number of rows of each file that the table is made of; empty for a single file."""
+    long: "tuple[Raw, Mapping[str, pl.Series]] | None" = None
+    """The table in long form that this one was made of, and for each column the places of its values there."""
 
-    def part(self, place: int) -> str:
-        """Return the words that name the part of a row: ` (in part-1.csv)`; empty for a single file."""
+    def where(self, column: str, place: int) -> tuple[int, str]:
+        """Return the row of a value, and the words that name its part: ` (in part-1.csv)`; empty for a single file."""
+        if self.long and column in self.long[1]:
+            table, places = self.long
+            return table.where(column, places[column][place])
+        row = self.rows[place]
         for name, count in self.parts:
             if place < count:
-                return f" (in {name})"
+                return row, f" (in {name})"
             place -= count
-        return ""
+        return row, ""
 
 
 def known(wanted: Sequence[str], there: Sequence[str]) -> list[str]:

@@ -66,7 +66,7 @@ def test_all_faults_of_all_files_are_told_at_once(source):
         "  line 5  title  ' '  is empty\n"
         "  fix: write one JSON object per line\n"
         "  fix: fill in the empty values\n"
-        "  fix: keep one row per id\n"
+        "  fix: keep one row per id, or set items.repeated: first to take the first filled value of each field\n"
         "  fix: set the right column in knowflow.yaml under items.numbers\n"
         "people.csv: 1 fault, nothing was read\n"
         "  there is no such file\n"
