@@ -49,7 +49,7 @@ def init(
     ] = None,
     items: Annotated[
         Path | None,
-        Parameter(help="File of the items.", show_default=False),
+        Parameter(help="File of the items; taken from the rows of the events if left out.", show_default=False),
     ] = None,
     users: Annotated[Path | None, Parameter(help="File of the users, if there is one.", show_default=False)] = None,
     queries: Annotated[Path | None, Parameter(help="File of the queries, if there is one.", show_default=False)] = None,
@@ -103,7 +103,7 @@ def _check_use(folder: Path | None, data: Path | None, preset: str | None, named
         raise WrongUse("name the folder to write knowflow.yaml to\n  such as: knowflow init shop --events events.csv")
     if preset is None and data is not None:
         raise WrongUse(f"{data} is a folder of data, which needs --from NAME\n  the names: knowflow init --from list")
-    if preset is None and not {"events", "items"} <= set(named):
+    if preset is None and "events" not in named:
         raise WrongUse("give --events FILE and --items FILE, or --from NAME\n  the names: knowflow init --from list")
 
 

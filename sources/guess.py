@@ -7,10 +7,12 @@ guess lists the other columns that it could have been, and a setting that nothin
 from collections.abc import Iterable, Sequence
 
 from sources.guess_items import guess_entity, guess_id, guess_title
+from sources.guess_one_file import guess_items_of_events, guess_long, guess_own_item
 from sources.guess_words import (
     EVENT,
     ITEM,
     LABEL,
+    NO_RATING,
     QUERY,
     RATING,
     TIME,
@@ -27,13 +29,17 @@ from sources.guess_words import (
 )
 from sources.look import Look
 
+STEPS = "its values: few steps, 0 to 10"
 
-def guess_tables(events: Look, items: Look, users: Look | None = None, queries: Look | None = None) -> list[TableGuess]:
+
+def guess_tables(
+    events: Look, items: Look | None = None, users: Look | None = None, queries: Look | None = None
+) -> list[TableGuess]:
     """Guess the whole mapping.
 
     Args:
         events: Who did what to which item, when.
-        items: What the events refer to.
+        items: What the events refer to; taken from the events' own rows if there is no such file.
         users: Who the events refer to, if there is such a file.
         queries: What was searched for, if there is such a file.
 
@@ -44,49 +50,69 @@ def guess_tables(events: Look, items: Look, users: Look | None = None, queries: 
         >>> guess_tables(look(Path("events.csv")), look(Path("items.csv")))[0].of("user")  # doctest: +SKIP
         (Guess(setting='user', column='user_id', why='its name', others=()),)
     """
-    item_id, user_id = guess_id(items, ITEM, events), guess_id(users, USER, events) if users else None
-    tables = [_events(events, items, item_id.column, users, user_id.column if user_id else None)]
-    title = guess_title(items, taken_by(item_id))
-    tables.append(guess_entity("items", items, (item_id, title)))
+    user_id = guess_id(users, USER, events) if users else None
+    known = (users, user_id.column if user_id else None)
+    if items is None or items.path.resolve() == events.path.resolve():
+        of_events = _events(events, guess_own_item(events), *known)
+        of_items = guess_items_of_events(events, of_events.of("item")[0], of_events.guesses)
+    else:
+        of_items = guess_long(items)
+        item_id = of_items.of("id")[0] if of_items else guess_id(items, ITEM, events)
+        of_events = _by_place(events, items, item_id.column)
+        if of_events is None:
+            of_events = _events(events, guess_reference(events, "item", ITEM, items, item_id.column), *known)
+        title = guess_title(items, taken_by(item_id))
+        of_items = of_items or guess_entity("items", items, (item_id, title))
+    (item_id,) = of_items.of("id")
+    tables = [of_events, of_items]
     if users and user_id:
         tables.append(guess_entity("users", users, (user_id,)))
     if queries:
         query = guess_query(queries)
-        item = guess_reference(queries, "item", ITEM, items, item_id.column, taken_by(query))
+        item = guess_reference(queries, "item", ITEM, of_items.look, item_id.column, taken_by(query))
         user = guess_reference(queries, "user", USER, users, user_id.column if user_id else None, taken_by(query, item))
         time = guess_time(queries, taken_by(query, item, user))
         tables.append(TableGuess("queries", queries, (query, user, item, time)))
     return tables
 
 
-def _events(events: Look, items: Look, item_id: str | None, users: Look | None, user_id: str | None) -> TableGuess:
-    if by_place := _by_place(events, items, item_id):
-        return TableGuess("events", events, by_place)
-    item = guess_reference(events, "item", ITEM, items, item_id)
+def _events(events: Look, item: Guess, users: Look | None, user_id: str | None) -> TableGuess:
     user = guess_reference(events, "user", USER, users, user_id, taken_by(item))
     time = guess_time(events, taken_by(item, user))
     target = guess_target(events, taken_by(item, user, time))
     if user.column is None:
-        free = [c for c in free_in(events, taken_by(item, time, target)) if c.looks_like_id and not c.is_label]
-        repeating = sorted((c for c in free if c.distinct < len(c.filled)), key=lambda c: c.distinct, reverse=True)
-        user = choose("user", repeating, "its values: ids that repeat", user.why)
+        user, target = _without_names(events, user, target, taken_by(item, time))
     return TableGuess("events", events, (user, item, time, target))
 
 
-def _by_place(events: Look, items: Look, item_id: str | None) -> tuple[Guess, ...]:
-    """Return user, item, rating and time of a file without names of columns, if they are in this usual order."""
+def _without_names(events: Look, user: Guess, target: Guess, taken: Sequence[str]) -> tuple[Guess, Guess]:
+    """Find the user among ids that repeat; ids of few users look like ratings, then the usual order decides."""
+    steps = [column for column in free_in(events, taken) if column.looks_like_rating]
+    if target.why == STEPS and len(steps) > 1:
+        ids = [column for column in steps if column.looks_like_id]
+        rating = next((column for column in reversed(steps) if column not in ids[:1]), steps[-1])
+        place = "its place: of columns with few small numbers the user is the first, the rating the last; check both"
+        user = choose("user", [column for column in ids if column is not rating], place, user.why)
+        return user, choose("rating", [rating, *(c for c in steps if c is not rating)], place, "")
+    free = [c for c in free_in(events, [*taken, *taken_by(target)]) if c.looks_like_id and not c.is_label]
+    repeating = sorted((c for c in free if c.distinct < len(c.filled)), key=lambda c: c.distinct, reverse=True)
+    return choose("user", repeating, "its values: ids that repeat", user.why), target
+
+
+def _by_place(events: Look, items: Look, item_id: str | None) -> TableGuess | None:
+    """Return the guess for a file without names of columns, if user, item, rating and time are in this usual order."""
     columns = events.columns
     if events.settings.header is not False or len(columns) != 4 or item_id is None:
-        return ()
+        return None
     user, item, rating, time = columns
     fits = user.looks_like_id and item.looks_like_id and rating.numbers is not None and time.looks_like_time
     if not fits or item.share_of(items.ids(item_id)) < 0.5:
-        return ()
+        return None
     why = "its place: user, item, rating, time"
-    target = "label" if rating.is_label else "rating"
-    return tuple(
-        Guess(s, c.name, why) for s, c in zip(("user", "item", "time", target), (user, item, time, rating), strict=True)
+    roles = zip(
+        ("user", "item", "time", "label" if rating.is_label else "rating"), (user, item, time, rating), strict=True
     )
+    return TableGuess("events", events, tuple(Guess(setting, column.name, why) for setting, column in roles))
 
 
 def guess_reference(
@@ -162,7 +188,7 @@ def guess_target(events: Look, taken: Iterable[str] = ()) -> Guess:
     if types:
         return choose("label", types, "its name and its values, types of events", "")
     both = [column for column in free if column.is_label and column.distinct == 2]
-    steps = [column for column in free if column.looks_like_rating]
+    steps = [column for column in free if column.looks_like_rating and not by_name([column], NO_RATING)]
     if both:
         return choose("label", [*both, *steps], "its values: each is 0 or 1", "")
     if weights := [column for column in by_name(free, WEIGHT) if not column.is_label]:
@@ -170,7 +196,7 @@ def guess_target(events: Look, taken: Iterable[str] = ()) -> Guess:
     missing = (
         "a column of 0 and 1, or of types of events with `label.positive`; or use `rating:` with ratings or weights"
     )
-    return Guess("label", None, missing) if not steps else choose("rating", steps, "its values: few steps, 0 to 10", "")
+    return Guess("label", None, missing) if not steps else choose("rating", steps, STEPS, "")
 
 
 def guess_query(queries: Look) -> Guess:

@@ -11,7 +11,7 @@ _KEY = "(id|uid|key|no|nr|number|code|uuid|guid|hash)"
 _USERS = "(user|customer|reviewer|visitor|client|member|account|buyer|shopper|viewer|reader|listener|player|person)"
 _ITEMS = (
     "(item|movie|film|product|article|book|song|track|video|show|series|business|restaurant|recipe|news|game|app|ad"
-    "|content|document|doc|listing|hotel|place|venue|post|job|course|anime|album|artist|goods|offer)"
+    "|content|document|doc|listing|stock|hotel|place|venue|post|job|course|anime|album|artist|goods|offer)"
 )
 USER = (f"{_USERS}{_KEY}|uid", f"{_USERS}s?", f"{_USERS}name|(session|device|cookie){_KEY}?")
 ITEM = (f"{_ITEMS}{_KEY}", "(parent)?asin|isbn(10|13)?|sku|ean|upc|gtin|iid|mid|pid", f"{_ITEMS}s?")
@@ -32,8 +32,13 @@ WEAK = r"(click(ed)?|play(ed)?|read|watch(ed)?|open(ed)?|complete[d]?)s?"
 """Types of events that are positive; the weak ones only where there is none of the strong ones."""
 WEIGHT = (
     "weights?|(play|listen|view|watch|click|purchase)?counts?|plays|listens|hours?|.*hours(played)?|playtime",
-    "watch(ed)?(ratio|time|share|percent(age)?)|completion|frequency|quantity|strength",
+    "watch(ed)?(ratio|time|share|percent(age)?)|completion|frequency|strength",
 )
+SESSION = ("(user)?(session|impression|request|visit)(id|key|no|nr|number|uuid|guid)?",)
+PROPERTY = ("(property|attribute|attr|feature|characteristic)(name|key|id)?", "key|name|variable|field")
+PROPERTY_VALUE = ("(property|attribute|attr|feature)?(value|val)",)
+NO_RATING = (".+(id|no|nr|number|code|key)", "quantity|qty|pieces|units|amount|total|paid|.*price")
+"""Names of columns that are no rating, even where their values are few small numbers."""
 TITLE = ("title", f"name|headline|{_ITEMS}(title|name)", ".*(title|headline)")
 QUERY = ("query|(search)?(query|term)s?|querytext|keywords?|q", "text|search|.*query")
 CATEGORY = (

@@ -1,5 +1,6 @@
 """Data as people bring it: every folder of data/ is mapped by `init` and read as its README calls right."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ class Right:
 
     events: str = "events.csv"
     """The file of events."""
-    items: str = "items.csv"
-    """The file of items."""
+    items: str | None = "items.csv"
+    """The file of items; None if the events' file is all there is."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Settings that `init` writes."""
     counts: tuple[int, int, int] = (0, 0, 0)
@@ -77,6 +78,15 @@ CASES: dict[str, list[Right]] = {
         Right(*files, RECBOLE, (24, 9, 6), TOY_STORY, (1997, 1997))
         for files in (("ml-100k.inter", "ml-100k.item"), ("inter.csv", "item.csv"))
     ],
+    "retailrocket": [
+        Right(
+            items="item_properties.csv",
+            settings={"label.positive": ["addtocart", "transaction"], "items.long.name": "property"},
+            counts=(20, 8, 5),
+            item={"title": "355900", "categoryid": ["1338"]},
+            years=(2015, 2015),
+        )
+    ],
     "parquet-kinds": [
         Right(events, "items.parquet", counts=(24, 16, 6), item={"tags": ["run", "road"]}, years=(2020, 2020))
         for events in ("events.parquet", "parts")
@@ -93,10 +103,12 @@ def test_every_folder_is_named_in_a_test():
 
 @pytest.mark.parametrize(
     ("name", "right"),
-    [pytest.param(name, right, id=f"{name}-{right.events}") for name in CASES for right in CASES[name]],
+    [pytest.param(name, right, id=f"{name}-{right.events}-{right.items}") for name in CASES for right in CASES[name]],
 )
 def test_init_maps_the_case_and_load_reads_it(tmp_path, name, right):
-    code = init(tmp_path, events=DATA / name / right.events, items=DATA / name / right.items)
+    items = DATA / name / right.items if right.items else None
+
+    code = init(tmp_path, events=DATA / name / right.events, items=items)
 
     written = yaml.safe_load((tmp_path / "knowflow.yaml").read_text())
     config = load_config(tmp_path / "knowflow.yaml")
@@ -108,6 +120,18 @@ def test_init_maps_the_case_and_load_reads_it(tmp_path, name, right):
     assert (len(data.events), int(data.events["label"].sum()), len(data.items)) == right.counts
     assert right.item.items() <= data.items.row(0, named=True).items()
     assert (times.min(), times.max()) == right.years
+
+
+def test_few_users_with_small_ids_do_not_change_places_with_the_ratings(tmp_path):
+    lines = (DATA / "chinese" / "events.csv").read_text(encoding="utf-8").splitlines()
+    small = [re.sub(r"^100(\d\d)", lambda found: str(int(found[1]) % 6 + 1), line) for line in lines]
+    (tmp_path / "events.csv").write_text("\n".join(small), encoding="utf-8")
+
+    init(tmp_path / "out", events=tmp_path / "events.csv", items=DATA / "chinese" / "items.csv")
+
+    written = yaml.safe_load((tmp_path / "out" / "knowflow.yaml").read_text())
+    assert (written["events"]["user"], written["events"]["rating"]) == ("用户编号", "评分")
+    assert "the user is the first, the rating the last; check both" in (tmp_path / "out" / "knowflow.yaml").read_text()
 
 
 def test_a_log_without_times_is_offered_the_order_of_its_rows_by_name(tmp_path, capsys):
