@@ -16,6 +16,7 @@ from sources.entity_config import Fields, ItemsConfig
 from sources.faults import Fault, SourceFaults
 from sources.file_format import FileFormat
 
+ONE_TARGET = "set exactly one of events.rating, events.label and events.impressions"
 NO_RULE = "is missing; set it to the smallest rating that counts as liked"
 
 
@@ -24,6 +25,15 @@ class RowOrder(Frozen):
 
     by: Literal["row_order"]
     """row_order: earlier rows are earlier events; the moments themselves mean nothing."""
+
+
+class ImpressionsConfig(Frozen):
+    """How a cell holds all items of one page, each with its label, such as `N55689-1 N35729-0`."""
+
+    separator: str = Field(default=" ", min_length=1)
+    """What stands between two items."""
+    label: str = Field(default="-", min_length=1)
+    """What stands between an item and its label, which is 0 or 1; the last one counts if an id holds it too."""
 
 
 class EventsConfig(FileFormat):
@@ -42,6 +52,12 @@ class EventsConfig(FileFormat):
     """A time before this day is a fault: it is more often a misread number than a time."""
     rating: str | None = None
     """Column of a rating; `label.rating_at_least` turns it into a label."""
+    impressions: ImpressionsConfig | None = None
+    """Set where a cell of `item` holds all items of one page with their labels, as MIND writes them: each becomes an
+    event of the row's user and time, and a page is a session unless `session` names a column."""
+    session: str | None = None
+    """Column of a session, an impression or a request of a user. Its events are never in different parts of a split:
+    all are in the part of its last one. An event without one stands for itself."""
     label: str | None = Field(default=None, validate_default=True)
     """Column of a label that is 0 or 1, or of a type of event, of which `label.positive` lists the positive ones."""
 
@@ -50,8 +66,9 @@ class EventsConfig(FileFormat):
     @field_validator("label")
     @classmethod
     def _one_target(cls, label: str | None, info: ValidationInfo) -> str | None:
-        if "rating" in info.data and (info.data["rating"] is None) == (label is None):
-            raise ValueError("set either events.rating or events.label, not both")
+        there = [label, *(info.data[name] for name in ("rating", "impressions") if name in info.data)]
+        if len(there) == 3 and len([one for one in there if one is not None]) != 1:
+            raise ValueError(ONE_TARGET)
         return label
 
 
@@ -149,7 +166,8 @@ class SplitConfig(Frozen):
     """Share of validation events; the rest is test."""
     together: Literal["moment", "event"] = "moment"
     """What user_position never cuts: all events of a user at one moment, such as what was shown on one page; or single
-    events, for logs whose equal times mean nothing."""
+    events, for logs whose equal times mean nothing. Sessions come first: with `events.session` or `events.impressions`
+    no session is cut, by user_position and by global_time alike, though a moment of two sessions may be."""
 
     @field_validator("validation")
     @classmethod

@@ -3,6 +3,9 @@
 Splits are chronological; a split by global time never separates events of the same moment. Rolling time imitates
 production: at each of several moments everything is fitted on what happened before and judged on what happens until
 the next one.
+
+Sessions are never cut: if the events have a column `session`, a session is in the part of its last event. So training
+holds no event later than the cut; events before the cut may be tested, with the rest of their session.
 """
 
 from collections.abc import Sequence
@@ -26,8 +29,13 @@ def split(events: pl.DataFrame, config: SplitConfig) -> pl.Series:
     Returns:
         [N] String, aligned with `events`: `train`, `validation` or `test`. By position, a user's first
         floor(n * train) of n moments train, up to floor(n * (train + validation)) validate; with `together: event` the
-        same holds of events. By time, events of the same moment are always in the same part, the later one.
+        same holds of events. By time, events of the same moment are always in the same part, the later one. By either
+        rule a session is in the part of its last event.
     """
+    return _whole_sessions(events, _split(events, config))
+
+
+def _split(events: pl.DataFrame, config: SplitConfig) -> pl.Series:
     if config.by == "user_position":
         place, size = pl.col("position"), pl.len().over("user")
         if config.together == "moment":
@@ -76,7 +84,19 @@ def rolling_split(events: pl.DataFrame, cuts: Sequence[float]) -> list[pl.Series
         parts.append(
             pl.when(time < begin).then(pl.lit("train")).when(tested).then(pl.lit("test")).otherwise(pl.lit("none"))
         )
-    return [events.select(part.alias("part"))["part"] for part in parts]
+    return [_whole_sessions(events, events.select(part.alias("part"))["part"]) for part in parts]
+
+
+def _whole_sessions(events: pl.DataFrame, part: pl.Series) -> pl.Series:
+    """Put each session of a user into the part of its last event; an event without a session stays where it is.
+
+    The last event decides, because by the first one training would hold events later than the cut.
+    """
+    if "session" not in events.columns:
+        return part
+    last = pl.col("part").last().over("user", "session")  # events are sorted by time
+    whole = pl.when(pl.col("session").is_null()).then(pl.col("part")).otherwise(last)
+    return events.select("user", "session", part.alias("part")).select(whole.alias("part"))["part"]
 
 
 def _moments(events: pl.DataFrame, shares: Sequence[float]) -> list[pl.Expr]:

@@ -13,6 +13,7 @@ from sources.entities import fill_entity, fill_items
 from sources.events import with_parts
 from sources.faults import Fault, SourceFaults
 from sources.file_format import FileFormat
+from sources.impressions import fill_impressions, from_impressions
 from sources.long_form import from_long
 from sources.queries import CONTROL
 from sources.read import read_columns
@@ -56,6 +57,8 @@ def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dat
     if (users := tables.get("users")) and config.users:
         fill_entity(users, config.users, "users", "user")
     if events := tables.get("events"):
+        events = tables["events"] = from_impressions(events, config.events)
+        faults["events"] = events.faults
         _fill_events(events, config.events, config.label)
         _check_known(events, config.events, tables)
     if (queries := tables.get("queries")) and config.queries:
@@ -71,8 +74,9 @@ def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dat
 def _mapped(config: SourceConfig) -> list[tuple[str, FileFormat, list[str]]]:
     """Return each section, its file and the columns it names."""
     events, queries = config.events, config.queries
+    of_events = [events.user, events.item, _column(events.time), events.session, events.rating, events.label]
     named: dict[str, tuple[FileFormat, Sequence[str | None]]] = {
-        "events": (events, [events.user, events.item, _column(events.time), events.rating, events.label]),
+        "events": (events, of_events),
         "items": (config.items, config.items.to_read()),
     }
     if config.users:
@@ -88,7 +92,12 @@ def _column(time: str | RowOrder) -> str | None:
 
 def _fill_events(table: CheckedTable, config: EventsConfig, rule: LabelConfig) -> None:
     table.columns["user"] = to_id(table.values("events.user", config.user, required=True))
-    table.columns["item"] = to_id(table.values("events.item", config.item, required=True))
+    if config.impressions:
+        fill_impressions(table, config.item, config.impressions.label)
+    else:
+        table.columns["item"] = to_id(table.values("events.item", config.item, required=True))
+    if config.session is not None:
+        table.columns["session"] = to_id(table.values("events.session", config.session)).cast(pl.String)
     if isinstance(config.time, str):
         _fill_time(table, config.time, config)
     else:
@@ -199,12 +208,13 @@ def _rows(count: int) -> str:
 
 
 def _dataset(config: SourceConfig, tables: dict[str, pl.DataFrame]) -> Dataset:
+    session = [name for name in ("session",) if name in tables["events"].columns]
     events = (
         tables["events"]
         .sort("time", "item", "user")
         .with_columns(pl.col("user", "item").cast(pl.String))
         .with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).over("user").alias("position"))
-        .select("user", "item", "time", "rating", "label", "position")
+        .select("user", "item", "time", "rating", "label", "position", *session)
     )
     fields = [*config.items.texts, *config.items.categories, *config.items.numbers]
     items = tables["items"].sort("item").with_columns(pl.col("item").cast(pl.String)).select("item", "title", *fields)
@@ -217,5 +227,5 @@ def _dataset(config: SourceConfig, tables: dict[str, pl.DataFrame]) -> Dataset:
         text_fields=tuple(config.items.texts),
         category_fields=tuple(config.items.categories),
         number_fields=tuple(config.items.numbers),
-        version=content_hash([events, items, users, tables.get("queries")]),
+        version=content_hash([events.drop(session), items, users, tables.get("queries")]),
     )

@@ -13,8 +13,8 @@ class Dataset:
 
     events: pl.DataFrame
     """user, item (String), time (Datetime us UTC), rating (Float32, null if only labels are given), label (Float32,
-    0 or 1), position (UInt32, 0-based index of the event within its user), part (String: train, validation or test);
-    sorted by (time, item, user)."""
+    0 or 1), position (UInt32, 0-based index of the event within its user), session (String, only if the data
+    has sessions), part (String: train, validation or test); sorted by (time, item, user)."""
     items: pl.DataFrame
     """item, title (String), then the mapped fields: texts String, categories List(String), numbers Float64."""
     users: pl.DataFrame | None
@@ -28,8 +28,8 @@ class Dataset:
     number_fields: tuple[str, ...]
     """Names of the items' number fields."""
     version: str
-    """Hash of the content: the same content from CSV, JSONL or Parquet has the same version. The parts are not
-    included: a split with other shares does not change the version."""
+    """Hash of the content: the same content from CSV, JSONL or Parquet has the same version. The sessions and
+    the parts are not included: a split by other settings does not change the version."""
 
     def __post_init__(self) -> None:
         """Check that every event has its part, so that no other code splits again by another rule."""

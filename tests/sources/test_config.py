@@ -5,6 +5,7 @@ import pytest
 from sources.config import (
     EventsConfig,
     HistoryConfig,
+    ImpressionsConfig,
     ItemsConfig,
     LabelConfig,
     QueriesConfig,
@@ -108,13 +109,13 @@ def test_a_list_of_fields_keeps_the_names_of_the_columns(tmp_path):
     assert config.items.numbers == {"year": "released"}
 
 
-@pytest.mark.parametrize("both", [{"rating": "r"}, {"label": None}])
-def test_events_have_either_a_rating_or_a_label(tmp_path, both):
+@pytest.mark.parametrize("both", [{"rating": "r"}, {"label": None}, {"impressions": {}}])
+def test_events_have_one_source_of_labels(tmp_path, both):
     label = {"rating_at_least": 4}
 
     found = faults(tmp_path, events={**EVENTS, **both}, label=label)
 
-    assert found == {"events.label": "set either events.rating or events.label, not both"}
+    assert found == {"events.label": "set exactly one of events.rating, events.label and events.impressions"}
 
 
 @pytest.mark.parametrize("label", [{}, {"rating_at_least": None}, {"rating_range": [1, 5]}])
@@ -158,7 +159,17 @@ def test_a_config_made_in_python_keeps_the_same_rules():
 
 
 @pytest.mark.parametrize(
-    "section", [SourceConfig, EventsConfig, ItemsConfig, QueriesConfig, LabelConfig, SplitConfig, HistoryConfig]
+    "section",
+    [
+        SourceConfig,
+        EventsConfig,
+        ImpressionsConfig,
+        ItemsConfig,
+        QueriesConfig,
+        LabelConfig,
+        SplitConfig,
+        HistoryConfig,
+    ],
 )
 def test_every_setting_is_documented_and_no_config_can_be_changed(section):
     assert all(field.description for field in section.model_fields.values())

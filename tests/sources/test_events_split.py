@@ -199,3 +199,73 @@ def test_settings_are_chosen_on_the_stretch_before_the_first_cut():
     assert alone.to_list() == [TRAIN] * 2 + [VALIDATION] * 2 + ["none"] * 6  # to the end it is 60%, more than there is
     assert first.to_list() == [TRAIN] * 5 + [TEST] * 2 + ["none"] * 3
     assert second.to_list() == [TRAIN] * 7 + [TEST] * 3
+
+
+def in_sessions(log):
+    """(user, second, session) -> canonical events with sessions."""
+    log = sorted(log, key=lambda event: event[1])
+    return events([event[:2] for event in log]).with_columns(
+        pl.Series("session", [session for *_, session in log], dtype=pl.String)
+    )
+
+
+@pytest.mark.parametrize("by", ["user_position", "global_time"])
+def test_a_session_is_in_the_part_of_its_last_event(by):
+    # Ten events; 6 train and 2 validate. Session y (seconds 4 to 6) crosses the first cut, z (7 and 8) the second one.
+    log = [("a", second, "x") for second in range(4)] + [("a", second, "y") for second in (4, 5, 6)]
+    table = in_sessions([*log, ("a", 7, "z"), ("a", 8, "z"), ("a", 9, None)])
+
+    parts = split(table, SplitConfig(by=by, train=0.6, validation=0.2))
+
+    assert parts.to_list() == [TRAIN] * 4 + [VALIDATION] * 3 + [TEST] * 3
+
+
+def test_events_without_a_session_stand_for_themselves_and_sessions_of_two_users_are_two():
+    table = in_sessions([("a", second, None) for second in range(5)] + [("b", second, "1") for second in range(5, 10)])
+
+    parts = split(table, SplitConfig(by="global_time", train=0.4, validation=0.2))
+
+    assert parts.to_list() == [TRAIN] * 4 + [VALIDATION] + [TEST] * 5
+    twice = in_sessions([("a", 0, "1"), ("b", 9, "1"), ("b", 8, "2")])
+    assert split(twice, SplitConfig(by="global_time", train=0.4, validation=0.3)).to_list() == [TRAIN, VALIDATION, TEST]
+
+
+SESSIONS = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.sampled_from(["1", "2", "3", None])), max_size=40
+)
+
+
+@given(SESSIONS, TENTHS, st.sampled_from(["user_position", "global_time"]), st.sampled_from(["moment", "event"]))
+def test_no_session_is_in_two_parts_and_no_event_moves_to_an_earlier_part(log, tenths, by, together):
+    table = in_sessions(log)
+    config = SplitConfig(by=by, train=tenths[0] / 10, validation=tenths[1] / 10, together=together)
+
+    whole = table.with_columns(split(table, config), plain=split(table.drop("session"), config))
+
+    of_session = whole.drop_nulls("session").group_by("user", "session").agg(pl.col("part").n_unique())
+    assert (of_session["part"] == 1).all()
+    order = pl.Enum([TRAIN, VALIDATION, TEST])
+    assert whole.select(
+        (pl.col("part").cast(order).to_physical() >= pl.col("plain").cast(order).to_physical()).all()
+    ).item()
+    alone = whole.filter(pl.col("session").is_null())
+    assert alone["part"].to_list() == alone["plain"].to_list()
+
+
+@given(SESSIONS.filter(len), st.sampled_from([[0.5], [0.4, 0.7]]))
+def test_rolling_time_cuts_no_session(log, cuts):
+    table = in_sessions(log)
+
+    for part in rolling_split(table, cuts):
+        of_session = table.with_columns(part).drop_nulls("session").group_by("user", "session")
+        assert (of_session.agg(pl.col("part").n_unique())["part"] == 1).all()
+
+
+@pytest.mark.parametrize("by", ["user_position", "global_time"])
+def test_short_sessions_leave_the_shares_near_the_settings(by):
+    table = in_sessions([(user, second, str(second // 3)) for user in "abcd" for second in range(100)])
+
+    parts = split(table, SplitConfig(by=by))
+
+    shares = {part: (parts == part).mean() for part in (TRAIN, VALIDATION, TEST)}
+    assert shares == pytest.approx({TRAIN: 0.8, VALIDATION: 0.1, TEST: 0.1}, abs=0.03)
