@@ -3,7 +3,7 @@
 import gzip
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def log() -> Iterator[Row]:
             yield user + 1, item + 1, rating, datetime.fromtimestamp(1_500_000_000 + 86_400 * n + 60 * user, UTC)
 
 
-def write(path: Path, rows: Iterator[str] | list[str], encoding: str = "utf-8") -> None:
+def write(path: Path, rows: Iterable[str], encoding: str = "utf-8") -> None:
     """Write lines, packed when the suffix says so."""
     text = "".join(f"{row}\n" for row in rows).encode(encoding)
     path.parent.mkdir(parents=True, exist_ok=True)

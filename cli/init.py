@@ -146,6 +146,12 @@ def _findings(target: Path, draft: Draft) -> dict[str, Any]:
             found.append({"file": file, "field": field, "column": guess.column, "why": guess.why, "others": others})
             if guess.column is None:
                 fill_in.append({"field": field, "what": wanted(guess, table)})
+    file = draft.tables[0].look.path.name
+    found += [
+        {"file": file, "field": f"label.{line.name}", "column": line.value, "why": line.comment, "others": []}
+        for line in draft.label
+        if line.value != FILL_IN
+    ]
     for line in [line for line in draft.label if line.value == FILL_IN]:
         fill_in.append({"field": f"label.{line.name}", "what": line.comment.removeprefix("FILL IN ")})
     return {

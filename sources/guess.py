@@ -15,10 +15,12 @@ from sources.guess_words import (
     NO_RATING,
     QUERY,
     RATING,
+    SESSION,
     TIME,
     USER,
     WEIGHT,
     Guess,
+    Setting,
     TableGuess,
     by_name,
     choose,
@@ -82,7 +84,15 @@ def _events(events: Look, item: Guess, users: Look | None, user_id: str | None) 
     target = guess_target(events, taken_by(item, user, time))
     if user.column is None:
         user, target = _without_names(events, user, target, taken_by(item, time))
-    return TableGuess("events", events, (user, item, time, target))
+    roles = (user, item, time, target)
+    return TableGuess("events", events, roles, settings=_session(events, taken_by(*roles)))
+
+
+def _session(events: Look, taken: Sequence[str]) -> tuple[Setting, ...]:
+    """Propose a column by whose values events belong together: by its name, where values repeat."""
+    named = [column for column in by_name(free_in(events, taken), SESSION) if column.is_simple and column.is_full]
+    named = [column for column in named if 1 < column.distinct < column.rows]
+    return tuple(Setting("session", one.name, "proposed: its name; a split never cuts one") for one in named[:1])
 
 
 def _without_names(events: Look, user: Guess, target: Guess, taken: Sequence[str]) -> tuple[Guess, Guess]:

@@ -20,12 +20,13 @@ from sources.preset import load_preset, preset_names
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))  # the published forms, shared with own_data.py
 
-from published import PUBLISHED, log, movielens  # noqa: E402
+from published import ITEMS, PUBLISHED, kuairec, log, movielens, write  # noqa: E402
 
 LIKED = sum(rating >= 4 for _, _, rating, _ in log())
 COUNTS = {
     "book-crossing": (900 - sum(rating == 2 for _, _, rating, _ in log()), LIKED, 40),
     "steam": (899, LIKED - 1, 40),  # one review lacks the hours
+    "mind": (1800, LIKED, 40),  # two items are shown on each page
     "kuairec": (900, sum(rating / 2 >= 2 for _, _, rating, _ in log()), 40),
 }
 """Events, positives and items of a preset whose numbers are not those of the whole log."""
@@ -51,6 +52,21 @@ def test_files_as_they_are_published_load_without_an_edit(tmp_path, name):
     assert (len(data.events), int(data.events["label"].sum()), len(data.items)) == COUNTS.get(name, (900, LIKED, 40))
     assert (f"# preset {name}\n" in text) == (name != "recbole")  # of RecBole's files all is guessed from the header
     assert load_preset(name).domain in (None, config.domain)
+
+
+def test_of_two_tables_that_a_preset_knows_the_better_one_is_taken(tmp_path):
+    kuairec(tmp_path / "data")
+    head = "video_id,manual_cover_text,caption,topic_tag,first_level_category_id,first_level_category_name"
+    head += ",second_level_category_id,second_level_category_name,third_level_category_id,third_level_category_name"
+    videos = (f"{n},UNKNOWN,{'Cats' if n > 1 else ''},[猫],1,Pets,2,Cats,-124,UNKNOWN" for n in range(1, ITEMS + 1))
+    write(tmp_path / "data" / "data" / "kuairec_caption_category.csv", [head, *videos])
+
+    init(tmp_path / "shop", tmp_path / "data", preset="kuairec")
+
+    config = load_config(tmp_path / "shop" / "knowflow.yaml")
+    items = load(config.source, config.folder, config.skip_bad_rows).items
+    assert items["title"].to_list()[:2] == ["[猫]", "Cats"]
+    assert items["first_level_category_name"].to_list()[0] == ["Pets"]
 
 
 def test_presets_are_in_the_package():

@@ -125,3 +125,16 @@ def test_few_users_with_small_ids_do_not_change_places_with_the_rating(tmp_path,
     assert chosen(guessed) == {"user": user, "item": item, "time": time, "rating": rating}
     assert "check both" in guessed.of("user")[0].why
     assert (guessed.of("user")[0].others, guessed.of("rating")[0].others) == ((), (user,))
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("user_session", True), ("impression_id", True), ("RequestID", True), ("note", False)]
+)
+def test_a_session_is_proposed_by_its_name_where_values_repeat(tmp_path, name, found):
+    repeating = guess_tables(
+        write(tmp_path, "e.csv", SALES | {name: ["s1", "s1", "s2", "s2", "s3", "s3", "s4", "s4"]})
+    )[0]
+    unique = guess_tables(write(tmp_path, "e.csv", SALES | {name: [f"s{n}" for n in range(8)]}))[0]
+
+    assert [(one.name, one.value) for one in repeating.settings] == ([("session", name)] if found else [])
+    assert unique.settings == ()
