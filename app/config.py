@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, SerializeAsAny, ValidationError
+from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from app.options import HasOptions
@@ -24,7 +24,7 @@ from llm_tasks.pipeline.task import TaskOptions
 from recommenders.protocol import RECOMMENDERS
 from retrieval.rewrites import RewritesConfig
 from sources.config import SourceConfig, config_fault, parse_source_config
-from sources.faults import Fault, SourceFaults
+from sources.faults import KINDS, Fault, FaultKind, SourceFaults
 
 SOURCE_KEYS = tuple(SourceConfig.model_fields)
 NOT_IN_THE_FILE = ("path", "source")
@@ -44,7 +44,11 @@ class Config(Frozen):
     source: SourceConfig
     """The mapping of the data: events, items, users, queries, label, split, history."""
     skip_bad_rows: bool = False
-    """Leave out rows with faults, and report how many, instead of stopping."""
+    """true: leave out rows with faults of every kind, and report how many, instead of stopping."""
+    skip: tuple[FaultKind, ...] = ()
+    """Leave out rows with faults of these kinds only, and report how many of each. duplicates: ids that repeat;
+    unknown_items, unknown_users: ids that are not in their table; bad_values: values that are missing or wrong;
+    broken_lines: lines that cannot be read."""
     engine: EngineConfig = EngineConfig()
     """The engine and model that answer."""
     plugins: tuple[Path, ...] = ()
@@ -64,6 +68,17 @@ class Config(Frozen):
     """Options of recommenders by name, for `knowflow eval recommend`; its `--set` overrides them."""
     prices: Prices = Prices()
     """What tokens cost."""
+
+    @field_validator("skip")
+    @classmethod
+    def _one_switch(cls, skip: tuple[FaultKind, ...], info: ValidationInfo) -> tuple[FaultKind, ...]:
+        if skip and info.data.get("skip_bad_rows"):
+            raise ValueError("skip_bad_rows: true already skips every kind; set only one of the two")
+        return skip
+
+    def skipped(self) -> tuple[FaultKind, ...]:
+        """Return the kinds of faults whose rows are left out."""
+        return KINDS if self.skip_bad_rows else self.skip
 
     @property
     def plugin_folders(self) -> tuple[Path, ...]:

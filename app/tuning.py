@@ -51,7 +51,7 @@ def readers(config: Config) -> Readers:
         texts=partial(item_texts, config),
         rewrites=partial(rewrites, config),
         template=config.engine.options.get("template", {}) if vllm else {},
-        skip_bad_rows=config.skip_bad_rows,
+        skip=config.skipped(),
         progress=progress(),
     )
 

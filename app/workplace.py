@@ -34,7 +34,7 @@ def open_dataset(config: Config) -> Dataset:
     Raises:
         SourceFaults: With all faults of the data at once.
     """
-    return load(config.source, config.folder, config.skip_bad_rows)
+    return load(config.source, config.folder, config.skipped())
 
 
 def split_counts(config: Config, dataset: Dataset | None = None) -> list[PartCount]:

@@ -7,11 +7,13 @@ from difflib import get_close_matches
 import polars as pl
 
 from sources.columns import plain, to_number, unusable, without_marks
-from sources.faults import Fault
+from sources.faults import KINDS, Fault, FaultKind
 from sources.raw import Raw
 
 FILL_IN = "FILL_IN"
 """What `knowflow init` writes if no column fits; `knowflow plan` then names the setting and the columns there are."""
+UNKNOWN: dict[str, FaultKind] = {"item": "unknown_items", "user": "unknown_users"}
+"""Kind of the fault of an id that is not in its table."""
 NAMED = 10
 """Maximum columns named in a message."""
 
@@ -30,6 +32,10 @@ class CheckedTable:
     """All faults so far."""
     bad: pl.Series = field(init=False)
     """[N] Boolean: rows with a fault."""
+    earlier: dict[FaultKind, int] = field(default_factory=dict)
+    """Rows with faults, by their kind, of a table in long form that this one was made of."""
+    of_kind: dict[FaultKind, pl.Series] = field(init=False, default_factory=dict)
+    """[N] Boolean for each kind: rows with a fault of it."""
     dropped: pl.Series = field(init=False)
     """[N] Boolean: rows that are left out, but no fault."""
 
@@ -37,7 +43,9 @@ class CheckedTable:
         """Add the lines that could not be read."""
         self.bad = pl.repeat(False, len(self.raw.rows), dtype=pl.Boolean, eager=True)
         self.dropped = self.bad.clone()
-        self.faults += [Fault(self.name, line, None, None, why.what, why.fix) for line, why in self.raw.broken]
+        self.faults += [
+            Fault(self.name, line, None, None, why.what, why.fix, "broken_lines") for line, why in self.raw.broken
+        ]
 
     def values(
         self, setting: str, column: str, required: bool = False, lists: bool = False, numbers: bool = False
@@ -91,7 +99,7 @@ class CheckedTable:
         """Convert values to numbers as the file writes them, see `to_number`."""
         return to_number(values, self.raw.decimal_comma)
 
-    def reject(self, mask: pl.Series, column: str, what: str, fix: str) -> None:
+    def reject(self, mask: pl.Series, column: str, what: str, fix: str, kind: FaultKind = "bad_values") -> None:
         """Add a fault for every row in a mask."""
         mask = mask.fill_null(value=False)
         if not mask.any():
@@ -99,14 +107,17 @@ class CheckedTable:
         for place, value in zip(mask.arg_true(), self.raw.table[column].filter(mask), strict=True):
             row, part = self.raw.where(column, place)
             shown = None if value is None else str(value)
-            self.faults.append(Fault(self.name, row, column, shown, what + part, fix))
+            self.faults.append(Fault(self.name, row, column, shown, what + part, fix, kind))
+        self.of_kind[kind] = self.of_kind.get(kind, mask) | mask
         self.bad = self.bad | mask
 
     def reject_repeated(self, keys: list[str], column: str, what: str, fix: str) -> None:
         """Reject rows whose key appears in an earlier row."""
         key = pl.DataFrame([self.columns[name].alias(name) for name in keys])
         whole = key.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
-        self.reject(whole & ~key.select(pl.struct(pl.all()).is_first_distinct()).to_series(), column, what, fix)
+        self.reject(
+            whole & ~key.select(pl.struct(pl.all()).is_first_distinct()).to_series(), column, what, fix, "duplicates"
+        )
 
     def drop_repeated(self, keys: list[str], best: str) -> int:
         """Leave out rows whose key appears in another row, but for one: that with the largest value of `best`.
@@ -139,7 +150,17 @@ class CheckedTable:
             self.faults.append(Fault(self.name, None, column, None, what.replace("FILE", known.name), fix))
             self.bad = self.bad | unknown
             return
-        self.reject(unknown, column, f"is not in {known.name}", f"add it to {known.name}, or drop the row")
+        self.reject(
+            unknown, column, f"is not in {known.name}", f"add it to {known.name}, or drop the row", UNKNOWN[key]
+        )
+
+    def counts(self) -> dict[FaultKind, int]:
+        """Return how many rows have a fault of each kind; a row may have faults of several."""
+        found = {**self.earlier}
+        found["broken_lines"] = found.get("broken_lines", 0) + len(self.raw.broken)
+        for kind, mask in self.of_kind.items():
+            found[kind] = found.get(kind, 0) + int(mask.sum())
+        return {kind: found[kind] for kind in KINDS if found.get(kind)}
 
     def ids(self, key: str) -> pl.Series:
         """Return the ids of all rows as text."""

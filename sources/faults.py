@@ -3,9 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Literal, get_args
 
 from base.faults import WrongUse
 
+FaultKind = Literal["duplicates", "unknown_items", "unknown_users", "bad_values", "broken_lines"]
+"""Kinds of faults of single rows: an id that repeats or is not in its table, a wrong value, a broken line."""
+KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+"""All kinds, in the order in which they are named."""
 SHOWN = 10
 """Maximum faults of one kind in a message; the rest is counted."""
 LONGEST = 30
@@ -28,6 +33,8 @@ class Fault:
     """What is wrong."""
     fix: str
     """How to fix it."""
+    kind: FaultKind = "bad_values"
+    """Its kind, if it is the fault of a row; a fault of the whole file can never be skipped."""
 
     def cells(self) -> tuple[str, str, str]:
         """Return its position, column and value for a message."""
@@ -65,7 +72,8 @@ def _text(faults: tuple[Fault, ...]) -> str:
         lines += _table(found)
         lines += [f"  fix: {fix}" for fix in dict.fromkeys(fault.fix for fault in found)]
     if faults and all(fault.row is not None for fault in faults):
-        lines.append("fix the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out")
+        kinds = ", ".join(kind for kind in KINDS if any(fault.kind == kind for fault in faults))
+        lines.append(f"fix the rows, or add to skip in knowflow.yaml to leave them out: {kinds}")
     return "\n".join(lines)
 
 

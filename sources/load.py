@@ -1,7 +1,7 @@
 """Load the user's files into the documented tables, or report everything that is wrong with them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +11,7 @@ from sources.columns import to_id, to_text
 from sources.config import EventsConfig, LabelConfig, QueriesConfig, RowOrder, SourceConfig
 from sources.entities import fill_entity, fill_items
 from sources.events import with_parts
-from sources.faults import Fault, SourceFaults
+from sources.faults import Fault, FaultKind, SourceFaults
 from sources.file_format import FileFormat
 from sources.impressions import fill_impressions, from_impressions
 from sources.long_form import from_long
@@ -26,14 +26,14 @@ FIRST = 946_684_800_000_000
 """Microseconds from 1970 to 2000, where times by row order begin."""
 
 
-def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dataset:
+def load(config: SourceConfig, folder: Path, skip: Collection[FaultKind] = ()) -> Dataset:
     """Read and validate the user's data.
 
     Args:
         config: The mapping.
         folder: Base of its relative paths.
-        skip_bad_rows: Leave out rows with faults, and rows that refer to an item or user left out, and log how many;
-            of repeated rows the first is kept. Missing files and columns are still errors.
+        skip: Leave out rows with faults of these kinds, and rows that refer to an item or user left out, and log how
+            many; of repeated rows the first is kept. Missing files and columns are still errors.
 
     Returns:
         The documented tables.
@@ -65,8 +65,8 @@ def load(config: SourceConfig, folder: Path, skip_bad_rows: bool = False) -> Dat
         _fill_queries(queries, config.queries)
         _check_known(queries, config.queries, tables)
     found = [fault for of_section in faults.values() for fault in of_section]
-    if found and not (skip_bad_rows and all(fault.row is not None for fault in found)):
-        raise SourceFaults(found)
+    if stops := [fault for fault in found if fault.row is None or fault.kind not in skip]:
+        raise SourceFaults(stops)
     _leave_out(tables, found)
     return _dataset(config, {section: table.finish() for section, table in tables.items()})
 
@@ -185,8 +185,9 @@ def _leave_out(tables: dict[str, CheckedTable], found: list[Fault]) -> None:
     """
     for section, table in tables.items():
         if table.faults:
-            count = int(table.bad.sum()) + len(table.raw.broken)
-            logger.warning("%s: left out %s with faults", table.name, _rows(count))
+            by_kind = ", ".join(f"{count:,} {kind}" for kind, count in table.counts().items())
+            count = int(table.bad.sum()) + len(table.raw.broken) + sum(table.earlier.values())
+            logger.warning("%s: left out %s with faults: %s", table.name, _rows(count), by_kind)
         for key, known in (("item", "items"), ("user", "users")):
             if section in ("events", "queries") and key in table.columns and known in tables:
                 lost = table.leave_out_lost(key, tables[known])

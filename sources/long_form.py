@@ -56,4 +56,4 @@ def from_long(table: CheckedTable, config: Fields, section: str) -> CheckedTable
         decimal_comma=table.raw.decimal_comma,
         long=(table.raw, places),
     )
-    return CheckedTable(table.name, wide, faults=table.faults)
+    return CheckedTable(table.name, wide, faults=table.faults, earlier=table.counts())

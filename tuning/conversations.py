@@ -2,12 +2,12 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from engines.request import is_utf8, messages_json
-from sources.faults import Fault, SourceFaults
+from sources.faults import Fault, FaultKind, SourceFaults
 from sources.records import Broken, jsonl_records
 
 logger = logging.getLogger("sources")
@@ -18,12 +18,12 @@ FIX_PATH = "give a JSONL file of conversations"
 FIX = 'write {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}'
 
 
-def read_conversations(path: Path, skip_bad_rows: bool = False) -> list[Conversation]:
+def read_conversations(path: Path, skip: Collection[FaultKind] = ()) -> list[Conversation]:
     """Read a JSONL file of conversations; keys other than `messages`, such as source and licence, are ignored.
 
     Args:
         path: The file.
-        skip_bad_rows: Leave out lines with faults, and log how many.
+        skip: Leave out lines with faults of these kinds, and log how many.
 
     Raises:
         SourceFaults: The file has faults; all are listed at once.
@@ -34,13 +34,13 @@ def read_conversations(path: Path, skip_bad_rows: bool = False) -> list[Conversa
     faults: list[Fault] = []
     for line, record in jsonl_records(path):
         if isinstance(record, Broken):
-            faults.append(Fault(path.name, line, None, None, record.what, record.fix))
+            faults.append(Fault(path.name, line, None, None, record.what, record.fix, "broken_lines"))
         elif wrong := _what_is_wrong(record.get("messages")):
             faults.append(Fault(path.name, line, "messages", None, wrong, FIX))
         else:
             found.append(tuple({"role": said["role"], "content": said["content"]} for said in record["messages"]))
-    if faults and not skip_bad_rows:
-        raise SourceFaults(faults)
+    if stops := [fault for fault in faults if fault.kind not in skip]:
+        raise SourceFaults(stops)
     if faults:
         logger.warning("%s: left out %d rows with faults", path.name, len(faults))
     if not found:

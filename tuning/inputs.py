@@ -16,6 +16,7 @@ from base.faults import WrongUse
 from base.progress import Progress
 from prompts.domain import Domain
 from prompts.notes import Labels, labels_of, notes
+from sources.faults import FaultKind
 from sources.tables import Dataset
 from tuning.config import RewriteConfig, TuningConfig
 from tuning.mixture import Mixture, mix
@@ -74,7 +75,7 @@ class Readers:
     """Judged rewrites, from files or from the store."""
     template: Mapping[str, Any]
     """Additional variables of the chat template."""
-    skip_bad_rows: bool
+    skip: Collection[FaultKind]
     """Leave out file rows with faults."""
     progress: Progress
     """Called with the progress of long steps."""
@@ -119,7 +120,7 @@ class RecipeInputs:
         self._allow("events")
         if instructions is not None:
             self._allow("instructions")
-        found = mix(self._readers.dataset(), self.domain(), config, instructions, self._readers.skip_bad_rows)
+        found = mix(self._readers.dataset(), self.domain(), config, instructions, self._readers.skip)
         self._noted["mixture"] = found.facts
         return found
 

@@ -1,6 +1,6 @@
 """Mix recommendation rows and general instructions, half and half, so that general ability is kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from base.faults import WrongUse
 from prompts.domain import Domain
 from prompts.library import choose_prompt
+from sources.faults import FaultKind
 from sources.tables import Dataset
 from tuning.config import TuningConfig
 from tuning.conversations import Conversation, digest, read_conversations
@@ -41,7 +42,7 @@ def mix(
     domain: Domain,
     config: TuningConfig,
     instructions: Path | None = None,
-    skip_bad_rows: bool = False,
+    skip: Collection[FaultKind] = (),
 ) -> Mixture:
     """Collect and mix the rows to learn.
 
@@ -53,14 +54,14 @@ def mix(
         domain: The words of the domain.
         config: Share, history and seed.
         instructions: JSONL file of conversations; None = only recommendation rows.
-        skip_bad_rows: Leave out lines of that file with faults.
+        skip: Kinds of faults for which lines of that file are left out.
 
     Raises:
         SourceFaults: The file of instructions cannot be used.
         WrongUse: There is nothing to learn.
     """
     chance = np.random.default_rng([config.seed, 1])
-    given = read_conversations(instructions, skip_bad_rows) if instructions else []
+    given = read_conversations(instructions, skip) if instructions else []
     choice = choose_rows(dataset, domain, config.share, config.history_length, config.seed)
     learnt = len(choice.learnt)
     if not learnt and not given:

@@ -10,7 +10,7 @@ from app.config import Config, Prices, load_config
 from app.samples import open_samples
 from app.workplace import open_dataset, open_workplace, plan
 from sources.config import SourceConfig
-from sources.faults import SourceFaults
+from sources.faults import KINDS, SourceFaults
 
 SOURCE = {
     "events": {"path": "e.csv", "user": "u", "item": "i", "time": "t", "label": "l"},
@@ -120,15 +120,22 @@ def test_every_setting_of_the_file_is_a_field_and_the_other_way_round():
     assert set(SourceConfig.model_fields) & set(Config.model_fields) == set()
 
 
+def test_one_switch_skips_every_kind_and_goes_with_no_list_of_kinds(write):
+    assert load_config(write({**SOURCE, "skip_bad_rows": True})).skipped() == KINDS
+    assert load_config(write({**SOURCE, "skip": ["duplicates"]})).skipped() == ("duplicates",)
+    said = told(write({**SOURCE, "skip_bad_rows": True, "skip": ["duplicates"]}))
+    assert "skip_bad_rows: true already skips every kind; set only one of the two" in said
+
+
 def test_rows_with_faults_are_refused_by_every_stage_or_left_out_by_every_stage(shop, caplog):
     user, _, time, rating = shop.events()[0]
     good = shop.events()
     shop.write_events([*good, (user, "nowhere", time + timedelta(days=1), rating)])
 
     for stage in (open_dataset, open_workplace, open_samples):
-        with pytest.raises(SourceFaults, match=r"set skip_bad_rows: true in knowflow\.yaml to leave them out"):
+        with pytest.raises(SourceFaults, match=r"add to skip in knowflow\.yaml to leave them out: unknown_items"):
             stage(load_config(shop.config))
-    shop.configure(skip_bad_rows=True)
+    shop.configure(skip=["unknown_items"])
     with caplog.at_level(logging.WARNING, logger="sources"):
         config = load_config(shop.config)
         seen = [
@@ -138,7 +145,7 @@ def test_rows_with_faults_are_refused_by_every_stage_or_left_out_by_every_stage(
         ]
 
     assert seen == [len(good)] * 3
-    assert set(caplog.messages) == {"events.parquet: left out 1 row with faults"}
+    assert set(caplog.messages) == {"events.parquet: left out 1 row with faults: 1 unknown_items"}
     assert [one.summary()["rows"] for one in plan(load_config(shop.config))] == [12, 8, 12]
 
 

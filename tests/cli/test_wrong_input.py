@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-ADVICE = "fix the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out"
+ADVICE = "fix the rows, or add to skip in knowflow.yaml to leave them out:"
 TIME = "2024-01-0{day}T00:00:00"
 
 
@@ -179,7 +179,7 @@ def test_rows_left_out_are_told_once_however_often_they_are_read(shop, knowflow)
     done = knowflow.run("refresh", "--config", str(shop.config), "--json")
 
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("events.parquet: left out 1 row with faults\n") == 1
+    assert done.stderr.count("events.parquet: left out 1 row with faults: 1 unknown_items\n") == 1
     assert json.loads(done.stdout)["release"] == "rel-000001"
 
 

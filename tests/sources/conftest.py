@@ -1,7 +1,7 @@
 """A folder of small files and the mapping that reads them, as a user would have them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from sources.config import SourceConfig, parse_source_config
-from sources.faults import SourceFaults
+from sources.faults import FaultKind, SourceFaults
 from sources.load import load
 from sources.tables import Dataset
 
@@ -54,8 +54,8 @@ class Source:
         kept = {name: {key: value for key, value in of.items() if value is not None} for name, of in merged.items()}
         return parse_source_config(kept, self.folder / "knowflow.yaml")
 
-    def load(self, skip_bad_rows: bool = False, **sections: Mapping[str, Any]) -> Dataset:
-        return load(self.config(**sections), self.folder, skip_bad_rows)
+    def load(self, skip: Collection[FaultKind] = (), **sections: Mapping[str, Any]) -> Dataset:
+        return load(self.config(**sections), self.folder, skip)
 
     def message(self, **sections: Mapping[str, Any]) -> str:
         with pytest.raises(SourceFaults) as caught:

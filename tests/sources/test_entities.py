@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sources.config import parse_source_config
-from sources.faults import SourceFaults
+from sources.faults import KINDS, SourceFaults
 
 SALES = (
     "invoice,code,text,when,price,tags,customer\n"
@@ -99,7 +99,7 @@ def test_skipping_uses_the_rows_without_faults_and_leaves_out_events_of_items_th
     source.write("items.csv", "id,title,year\n9,Old Heat,soon\n9,Heat,1995\n10,,1996\n10,,1997\n")
 
     with caplog.at_level(logging.WARNING, logger="sources"):
-        dataset = source.load(skip_bad_rows=True, items={"numbers": ["year"], "repeated": "first"})
+        dataset = source.load(skip=KINDS, items={"numbers": ["year"], "repeated": "first"})
 
     assert dataset.items.rows() == [("9", "Heat", 1995.0)]
     assert dataset.events["item"].to_list() == ["9"]
@@ -180,7 +180,7 @@ def test_rows_of_a_long_table_with_faults_take_no_part(source):
     source.write("long.csv", PROPERTIES + "soon,9,price,1\n1600000000,,price,2\n1600000000,9,,3\n")
 
     assert "long.csv: 3 faults" in source.message(**long())
-    assert source.load(skip_bad_rows=True, **long()).items["price"].to_list() == [5.0, None, None]
+    assert source.load(skip=KINDS, **long()).items["price"].to_list() == [5.0, None, None]
 
 
 def test_a_table_that_looks_like_long_form_is_told_so(source):

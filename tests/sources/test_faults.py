@@ -1,5 +1,7 @@
 """Fault messages: what, where and how to fix it, aligned, and short however much is wrong."""
 
+from dataclasses import replace
+
 from sources.faults import SHOWN, Fault, SourceFaults
 
 
@@ -32,10 +34,16 @@ def test_a_message_says_file_row_column_value_and_fix_in_aligned_columns():
 
 
 def test_rows_can_be_left_out_only_when_nothing_else_is_wrong():
-    advice = "fix the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out"
+    advice = "fix the rows, or add to skip in knowflow.yaml to leave them out: bad_values"
 
     assert str(SourceFaults([fault(1, "a")])).endswith(advice)
     assert advice not in str(SourceFaults([fault(1, "a"), fault(None, "b")]))
+
+
+def test_the_way_out_names_exactly_the_kinds_that_there_are_in_one_order():
+    found = [replace(fault(row, "a"), kind=kind) for row, kind in enumerate(("broken_lines", "unknown_items"))]
+
+    assert str(SourceFaults(found)).endswith("to leave them out: unknown_items, broken_lines")
 
 
 def test_parquet_has_rows_text_files_have_lines_and_yaml_has_settings():

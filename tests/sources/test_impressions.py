@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sources.faults import KINDS
 from sources.impressions import item_and_label, one_row_each
 from sources.raw import Raw
 
@@ -62,7 +63,7 @@ def test_an_unknown_item_leaves_the_others_of_its_cell(source, caplog):
     source.write("events.csv", HEAD + "1,1700000000,9-1 12-0 10-0\n")
 
     with caplog.at_level(logging.WARNING, logger="sources"):
-        events = source.load(skip_bad_rows=True, events=OF_EVENTS, label=RULE).events
+        events = source.load(skip=KINDS, events=OF_EVENTS, label=RULE).events
 
     assert events["item"].to_list() == ["9", "10"]
     assert "left out 1 row with faults" in caplog.text

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sources.faults import SHOWN, SourceFaults
+from sources.faults import KINDS, SHOWN, SourceFaults
 
 BAD_EVENTS = """who,item,when,stars
 1,9,1700000000,4
@@ -115,7 +115,7 @@ def test_faults_of_rows_alone_end_with_the_way_to_leave_them_out(source):
         "events.csv: 1 fault, nothing was read\n"
         "  line 2  time  'now'  is not a time\n"
         "  fix: correct each value that is not a time\n"
-        "fix the rows, or set skip_bad_rows: true in knowflow.yaml to leave them out"
+        "fix the rows, or add to skip in knowflow.yaml to leave them out: bad_values"
     )
 
 
@@ -183,7 +183,7 @@ def test_skipping_leaves_out_exactly_the_rows_with_faults(source, caplog):
 
     with caplog.at_level(logging.WARNING, logger="sources"):
         dataset = source.load(
-            skip_bad_rows=True,
+            skip=KINDS,
             events={"user": "who", "time": "when", "rating": "stars"},
             items={"path": "items.jsonl", "numbers": ["year"]},
             label={"rating_at_least": 4, "rating_range": [0.5, 5]},
@@ -197,8 +197,8 @@ def test_skipping_leaves_out_exactly_the_rows_with_faults(source, caplog):
     assert dataset.items.rows() == [("9", "Heat", 1995.0), ("10", "Fargo", 1996.0)]
     assert caplog.messages == [
         "events.csv: 1 row with the user, item and time of another row; of each only one is kept",
-        "events.csv: left out 7 rows with faults",
-        "items.jsonl: left out 4 rows with faults",
+        "events.csv: left out 7 rows with faults: 1 unknown_items, 5 bad_values, 1 broken_lines",
+        "items.jsonl: left out 4 rows with faults: 1 duplicates, 2 bad_values, 1 broken_lines",
     ]
 
 
@@ -208,7 +208,7 @@ def test_skipping_an_item_leaves_its_events_and_queries_out_too(source, caplog):
 
     with caplog.at_level(logging.WARNING, logger="sources"):
         dataset = source.load(
-            skip_bad_rows=True,
+            skip=KINDS,
             items={"numbers": ["year"]},
             queries={"path": "queries.csv", "query": "query", "item": "item"},
         )
@@ -219,7 +219,7 @@ def test_skipping_an_item_leaves_its_events_and_queries_out_too(source, caplog):
     assert dataset.queries["query"].to_list() == ["second", "third"]
     assert caplog.messages == [
         "events.csv: left out 1 row whose item was left out of items.csv",
-        "items.csv: left out 1 row with faults",
+        "items.csv: left out 1 row with faults: 1 bad_values",
         "queries.csv: left out 1 row whose item was left out of items.csv",
     ]
 
@@ -227,13 +227,13 @@ def test_skipping_an_item_leaves_its_events_and_queries_out_too(source, caplog):
 def test_skipping_a_user_leaves_their_events_out_too(source):
     source.write("users.csv", "id,age\n1,old\n2,40\n")
 
-    dataset = source.load(skip_bad_rows=True, users={"path": "users.csv", "id": "id", "numbers": ["age"]})
+    dataset = source.load(skip=KINDS, users={"path": "users.csv", "id": "id", "numbers": ["age"]})
 
     assert dataset.events.select("user", "item").rows() == [("2", "10")]
 
 
 def test_skipping_changes_nothing_when_nothing_is_wrong(source, caplog):
-    source.check_same(source.load(skip_bad_rows=True), source.load())
+    source.check_same(source.load(skip=KINDS), source.load())
     assert caplog.messages == []
 
 
@@ -241,7 +241,7 @@ def test_skipping_does_not_help_with_a_missing_column(source):
     source.write("events.csv", "user,item,rating\n,9,4\n1,9,4\n")
 
     with pytest.raises(SourceFaults, match="column  time"):
-        source.load(skip_bad_rows=True)
+        source.load(skip=KINDS)
 
 
 @pytest.mark.parametrize("name", ["events.csv", "items.csv"])
@@ -250,7 +250,7 @@ def test_skipping_every_row_is_a_fault(source, name):
     source.write(name, header + "\n" + "," * header.count(",") + "\n")
 
     with pytest.raises(SourceFaults, match="every row has a fault, none is left"):
-        source.load(skip_bad_rows=True)
+        source.load(skip=KINDS)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -265,9 +265,30 @@ def test_skipping_gives_what_a_file_without_the_bad_rows_gives(source, bad):
     source.write("good.csv", header + "".join(",".join(row.values()) + "\n" for row in good))
 
     if good:
-        skipped = source.load(skip_bad_rows=True, events={"path": "marked.csv"})
+        skipped = source.load(skip=KINDS, events={"path": "marked.csv"})
         source.check_same(skipped, source.load(events={"path": "good.csv"}))
     if any(bad):
         with pytest.raises(SourceFaults) as caught:
             source.load(events={"path": "marked.csv"})
         assert sorted(fault.row for fault in caught.value.faults) == [row + 2 for row, fault in enumerate(bad) if fault]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_rows_with_faults_of_the_skipped_kinds_are_left_out_and_all_others_stop(source, kind, caplog):
+    source.write("users.csv", "id\n1\n2\n")
+    source.write("items.csv", "id,title\n9,Heat\n10,Fargo\n9,Again\n")
+    wrong = {"unknown_items": "1,8,7,4", "unknown_users": "3,9,7,4", "bad_values": "1,9,7,x", "broken_lines": "1,9"}
+    source.write("events.csv", "\n".join(["user,item,time,rating", "1,10,7,4", *wrong.values(), ""]))
+    users = {"path": "users.csv", "id": "id"}
+
+    with pytest.raises(SourceFaults) as caught:
+        source.load(skip=[kind], users=users)
+    others = [one for one in KINDS if one != kind]
+
+    assert sorted(fault.kind for fault in caught.value.faults) == sorted(others)
+    assert str(caught.value).endswith(f"to leave them out: {', '.join(others)}")
+    assert len(source.load(skip=KINDS, users=users).events) == 1
+    assert caplog.messages == [
+        "events.csv: left out 4 rows with faults: 1 unknown_items, 1 unknown_users, 1 bad_values, 1 broken_lines",
+        "items.csv: left out 1 row with faults: 1 duplicates",
+    ]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from base.faults import WrongUse
 from sources.config import QuerySplit, SegmentsConfig
+from sources.faults import KINDS
 from sources.queries import (
     CONTROL,
     check_query,
@@ -251,7 +252,7 @@ def test_rows_with_unfit_queries_are_faults_and_the_others_load(source):
     mapped = {**MAPPED, "path": "queries.jsonl"}
 
     lines = source.message(queries=mapped).splitlines()
-    kept = source.load(skip_bad_rows=True, queries=mapped)
+    kept = source.load(skip=KINDS, queries=mapped)
 
     assert lines[:4] == [
         "queries.jsonl: 3 faults, nothing was read",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sources.faults import SourceFaults
+from sources.faults import KINDS, SourceFaults
 from tuning.conversations import digest, read_conversations
 
 GOOD = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
@@ -59,7 +59,10 @@ def test_all_faults_are_told_at_once_and_can_be_left_out(tmp_path, caplog):
         read_conversations(path)
 
     assert [fault.row for fault in caught.value.faults] == [1, 3, 4]
-    assert read_conversations(path, skip_bad_rows=True) == [tuple(GOOD)]
+    with pytest.raises(SourceFaults) as caught:
+        read_conversations(path, skip=["bad_values"])
+    assert [fault.row for fault in caught.value.faults] == [1, 3]
+    assert read_conversations(path, skip=KINDS) == [tuple(GOOD)]
     assert caplog.messages == ["said.jsonl: left out 3 rows with faults"]
 
 
