@@ -103,13 +103,13 @@ class Draft:
     """How a label is made."""
     split: Sequence[Line]
     """How events are split."""
-    skip: tuple[str, ...] = ()
+    skip: Line
     """Kinds of faults whose rows are left out."""
 
 
 def propose(tables: Sequence[TableGuess]) -> Draft:
     """Propose everything that the columns alone do not say."""
-    return Draft(tables, propose_domain(tables[1]), liked_from(tables[0]), split_lines(tables[0]))
+    return Draft(tables, propose_domain(tables[1]), liked_from(tables[0]), split_lines(tables[0]), Line("skip", "[]"))
 
 
 def split_lines(events: TableGuess) -> list[Line]:

@@ -41,7 +41,8 @@ def draft_of_preset(name: str, folder: Path, given: Mapping[str, Path]) -> Draft
         for line in split_lines(tables[0])
     ]
     domain = (preset.domain, f"that of the {why}") if preset.domain else propose_domain(tables[1])
-    return Draft(tables, domain, label or liked_from(tables[0]), split, preset.skip)
+    skip = Line("skip", yaml_value(preset.skip), why if preset.skip else "")
+    return Draft(tables, domain, label or liked_from(tables[0]), split, skip)
 
 
 def _check(preset: Preset, found: Mapping[str, Mapping[str, Any]], name: str) -> None:

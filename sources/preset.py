@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 from base.faults import WrongUse
 from base.frozen import Frozen
 from sources.config import config_fault
-from sources.faults import Fault, SourceFaults
+from sources.faults import Fault, FaultKind, SourceFaults
 
 FOLDER = Path(__file__).parent / "presets"
 PACKED = ("", ".gz", ".zst", ".bz2", ".xz", ".zip")
@@ -46,7 +46,7 @@ class Preset(Frozen):
     """How the events are split; proposed if left out."""
     domain: str | None = None
     """The domain; proposed if left out."""
-    skip: tuple[str, ...] = ()
+    skip: tuple[FaultKind, ...] = ()
     """Kinds of faults that the published files have."""
 
     @field_validator(*SECTIONS, mode="before")

@@ -46,11 +46,12 @@ def test_files_as_they_are_published_load_without_an_edit(tmp_path, name):
 
     text = (tmp_path / "shop" / "knowflow.yaml").read_text()
     config = load_config(tmp_path / "shop" / "knowflow.yaml")
-    data = load(config.source, config.folder, config.skip_bad_rows)
+    data = load(config.source, config.folder, config.skipped())
     assert code == 0
     assert "FILL_IN" not in yaml.safe_dump(yaml.safe_load(text))
     assert (len(data.events), int(data.events["label"].sum()), len(data.items)) == COUNTS.get(name, (900, LIKED, 40))
     assert (f"# preset {name}\n" in text) == (name != "recbole")  # of RecBole's files all is guessed from the header
+    assert config.skip == load_preset(name).skip
     assert load_preset(name).domain in (None, config.domain)
 
 
@@ -64,7 +65,7 @@ def test_of_two_tables_that_a_preset_knows_the_better_one_is_taken(tmp_path):
     init(tmp_path / "shop", tmp_path / "data", preset="kuairec")
 
     config = load_config(tmp_path / "shop" / "knowflow.yaml")
-    items = load(config.source, config.folder, config.skip_bad_rows).items
+    items = load(config.source, config.folder, config.skipped()).items
     assert items["title"].to_list()[:2] == ["[猫]", "Cats"]
     assert items["first_level_category_name"].to_list()[0] == ["Pets"]
 
