@@ -122,6 +122,25 @@ def test_init_maps_the_case_and_load_reads_it(tmp_path, name, right):
     assert (times.min(), times.max()) == right.years
 
 
+@pytest.mark.parametrize("twice", [True, False])
+def test_one_file_of_transactions_holds_the_items_too(tmp_path, twice):
+    sales = DATA / "uci-online-retail" / "retail.csv"
+
+    init(tmp_path, events=sales, items=sales if twice else None)
+
+    path = tmp_path / "knowflow.yaml"
+    written = yaml.safe_load(path.read_text())
+    path.write_text(path.read_text().replace("label: FILL_IN", "rating: Quantity") + "\nlabel: {at_least: 1}\n")
+    config = load_config(path)
+    data = load(config.source, config.folder)
+    roles = [written["events"][role] for role in ("user", "item", "time", "time_format")]
+    assert roles == ["CustomerID", "StockCode", "InvoiceDate", "%m/%d/%Y %H:%M"]
+    assert (written["items"]["title"], written["items"]["repeated"]) == ("Description", "first")
+    assert set(written["items"]) & {"texts", "categories"} == set()
+    assert (len(data.events), int(data.events["label"].sum()), len(data.items)) == (25, 21, 5)
+    assert data.items.row(0, named=True) == {"item": "85120A", "title": "WHITE HANGING HEART 0", "UnitPrice": 2.55}
+
+
 def test_few_users_with_small_ids_do_not_change_places_with_the_ratings(tmp_path):
     lines = (DATA / "chinese" / "events.csv").read_text(encoding="utf-8").splitlines()
     small = [re.sub(r"^100(\d\d)", lambda found: str(int(found[1]) % 6 + 1), line) for line in lines]
