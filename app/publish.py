@@ -14,6 +14,7 @@ from app.search import write_item_documents
 from feature_store.database import Store, Writer, command_line
 from feature_store.fitted import fitted_until
 from feature_store.gates import Gate, GatesClosed, check_gates
+from feature_store.identity import read_identity
 from feature_store.leak_check import leak_check
 from feature_store.lineage import VectorName
 from feature_store.releases import (
@@ -72,8 +73,8 @@ def publish_release(
     """Publish what the tables hold now, unless nothing changed or a gate fails.
 
     The writer is held from the first read of the tables to the move of the pointer: what the gates checked is what is
-    published. After a rollback, the next refresh publishes the present tables, which is the newer state again: first
-    fix what was wrong, or set a gate that rejects it.
+    published. While the current release is pinned, which a rollback does too, nothing is published: the tables are
+    filled, and the first refresh after `knowflow release unpin` publishes them.
 
     Args:
         config: The config.
@@ -105,6 +106,8 @@ def _publish(
 ) -> str:
     store = workplace.store
     before = next(reversed(list_releases(store)), None)
+    if before is not None and before.pinned:
+        return before.name
     made = _kept(before, names) | {VectorName(v["task"], v["encoder"]): ReleasedVectors.read(v) for v in made_now}
     noted = before.facts if before else {}
     made = _with_fits(store, made)
@@ -128,7 +131,9 @@ def _publish(
         raise GatesClosed(gates, staged.command if staged else "knowflow refresh")
     if staged:
         staged.write(writer)
+    identity = read_identity(store.folder)
     facts = {
+        "store": identity.id if identity else None,
         "data_version": workplace.dataset.version,
         "tasks": tasks,
         "model": model_name(workplace.engine.identity),

@@ -10,6 +10,7 @@ from encoders.protocol import EncoderConfig
 from engines.choose import build_engine
 from engines.protocol import SecretReader
 from feature_store.database import Store
+from feature_store.identity import Note
 from feature_store.lineage import read_lineage
 from feature_store.releases import list_releases
 from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks, in_order
@@ -24,8 +25,25 @@ from sources.tables import Dataset
 
 
 def open_store(config: Config) -> Store:
-    """Return the store of a config, without creating anything."""
-    return Store(config.store_folder)
+    """Return the store of a config, without creating anything.
+
+    Raises:
+        StoreFault: The store that this config used is gone, or another one is in its place.
+    """
+    note = Note.beside(config.path)
+    note.check(config.store_folder)
+    return Store(config.store_folder, note)
+
+
+def begin_new_store(config: Config) -> None:
+    """Let a config forget the store that it used, so that the next refresh begins a new one.
+
+    Raises:
+        WrongUse: There is a store where the config says.
+    """
+    if Store(config.store_folder).on_disk():
+        raise WrongUse(f"{config.store_folder}: there is a store\n  leave out --new-store, or move that folder away")
+    Note.beside(config.path).forget()
 
 
 def open_dataset(config: Config) -> Dataset:

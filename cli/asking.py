@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from app.arm_check import check_arms
 from app.asking import Asking, with_engine
 from app.config import Config, load_config
-from app.workplace import chosen_tasks, open_store, open_workplace
+from app.workplace import begin_new_store, chosen_tasks, open_store, open_workplace
 from base.faults import WrongUse
 from cli.output import bars, count_rows, print_json, print_table, say, say_next
 from feature_store.releases import Release, get_release, list_releases
@@ -51,9 +51,11 @@ def model_path(model: str | None) -> str | None:
     return str(Path(model).resolve()) if model and Path(model).is_dir() else model
 
 
-def run_refresh(config: str, tasks: list[str] | None, asking: Asking, *, json: bool) -> int:
+def run_refresh(config: str, tasks: list[str] | None, asking: Asking, *, json: bool, new_store: bool = False) -> int:
     """Run the refresh flow, print what it did, and return the exit code."""
     settings = with_engine(load_config(config), asking.engine, asking.model)
+    if new_store:
+        begin_new_store(settings)
     chosen_tasks(settings, tasks)
     check_prices(settings, asking)
     open_workplace(settings)  # reports wrong input before any flow or store is touched
@@ -66,7 +68,12 @@ def run_refresh(config: str, tasks: list[str] | None, asking: Asking, *, json: b
     release = get_release(open_store(settings), name)
     fresh = not releases or releases[-1].name != name
     if json:
-        print_json({"release": name, "new": fresh, "tasks": release.facts["asked"] if fresh else []})
+        tasks = release.facts["asked"] if fresh else []
+        print_json({"release": name, "new": fresh, "pinned": release.pinned, "tasks": tasks})
+        return 0
+    if release.pinned:
+        say(f"{name} is pinned: the tables were filled, nothing was published")
+        say(f"to publish again: knowflow release unpin {name}, then knowflow refresh")
         return 0
     if not fresh:
         say(f"nothing is new, 0 asked, 0 encoded: {name} stays the current release")

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from app.config import load_config
 from app.train_runs import get_run
-from app.workplace import chosen_tasks, open_store
+from app.workplace import begin_new_store, chosen_tasks, open_store
 from cli.output import AsJson, bars, print_json, print_line, say
 from cli.prefect_settings import keep_in
 from cli.train import print_arms, split_arms
@@ -30,6 +30,9 @@ def demo(
 
     Example: knowflow demo
     """
+    settings = load_config(CONFIG)
+    if not settings.store_folder.exists():  # whoever deletes the demo's folder wants to see it begin again
+        begin_new_store(settings)
     return whole_pipeline(CONFIG, json=json, arms=arms)
 
 

@@ -41,6 +41,11 @@ COMMANDS = {
         "Ask what is new, encode it, publish a release. After an interruption, it continues where it stopped.",
         f"knowflow refresh {MOVIELENS} --task kar_user",
     ),
+    "migrate": Command(
+        "cli.migrate:migrate",
+        "Bring a store of an older version of KnowFlow up to date. Keeps everything in it.",
+        f"knowflow migrate {MOVIELENS}",
+    ),
     "retry": Command(
         "cli.retry:retry",
         "Ask again for rows with a recorded error, and for no others.",

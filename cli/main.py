@@ -20,6 +20,8 @@ HELP = """A large language model's knowledge in your click-through-rate model, w
 The usual order: init (once), then plan, refresh, train, report. `knowflow demo` shows all of it on MovieLens.
 Exit codes: 0 success, 1 a check or a step failed, 2 wrong use or wrong input. `--debug` shows an error's traceback.
 """
+TO_THE_USER = ("sources", "feature_store.identity")
+"""Loggers whose warnings a command shows."""
 ANSWERS_KEPT = "answers so far are kept; run the same command to continue"
 KEPT = {
     "demo": "work so far is kept; run the same command to continue",
@@ -109,10 +111,12 @@ def _print_warnings_once() -> None:
         printed.add(text)
         return new
 
-    logger, handler = logging.getLogger("sources"), logging.StreamHandler()
+    handler = logging.StreamHandler()
     handler.addFilter(is_new)
-    logger.addHandler(handler)
-    logger.propagate = False
+    for name in TO_THE_USER:
+        logger = logging.getLogger(name)
+        logger.addHandler(handler)
+        logger.propagate = False
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from app.workplace import open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table, say
 from feature_store.database import command_line
 from feature_store.releases import Release, get_release, list_releases, roll_back
+from feature_store.releases import unpin as unpin_release
 
 app = App(name="release", help="Look at releases, or make an older one current again.", help_format="plaintext")
 NAME = Parameter(help="Name of a release, such as rel-000003; default: the current one.")
@@ -31,12 +32,18 @@ def list_all(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> in
         return 0
     print_table(
         "releases, the last one is current",
-        ["name", "made at (UTC)", "rolled back to", "tasks"],
+        ["name", "made at (UTC)", "rolled back to", "pinned", "tasks"],
         [
-            [r.name, f"{r.created_at:%Y-%m-%d %H:%M:%S}", r.rolled_back_to or "", ", ".join(r.facts.get("tasks", []))]
+            [
+                r.name,
+                f"{r.created_at:%Y-%m-%d %H:%M:%S}",
+                r.rolled_back_to or "",
+                "yes" if r.pinned and r is releases[-1] else "",
+                ", ".join(r.facts.get("tasks", [])),
+            ]
             for r in releases
         ],
-        text_columns=4,
+        text_columns=5,
     )
     if not releases:
         say("nothing has been released yet; make one: knowflow refresh")
@@ -56,6 +63,7 @@ def show(name: Annotated[str | None, NAME] = None, *, config: ConfigPath = DEFAU
     print_line(
         f"{release.name}, made {release.created_at:%Y-%m-%d %H:%M:%S} UTC"
         + (f", points to the tables of {release.rolled_back_to}" if release.rolled_back_to else "")
+        + (", pinned" if release.pinned else "")
     )
     print_line(f"data {release.facts.get('data_version', '')[:12]}   model {release.facts.get('model', '')}")
     print_table("table versions", ["table", "version"], [[k, v] for k, v in release.versions.items()])
@@ -70,7 +78,9 @@ def show(name: Annotated[str | None, NAME] = None, *, config: ConfigPath = DEFAU
 
 @app.command
 def rollback(name: Name, *, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
-    """Make an older release current again; nothing is deleted.
+    """Make an older release current again, and pin it; nothing is deleted.
+
+    Refreshes go on filling the tables, and publish nothing until `knowflow release unpin`.
 
     Example: knowflow release rollback rel-000003
     """
@@ -81,5 +91,30 @@ def rollback(name: Name, *, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = 
     if json:
         print_json(_facts(release))
     else:
-        say(f"{release.name} is current now and points to the tables of {release.rolled_back_to}")
+        say(f"{release.name} is current now, pinned, and points to the tables of {release.rolled_back_to}")
+        say(f"to let refresh publish again: knowflow release unpin {release.name}")
+    return 0
+
+
+@app.command
+def pin(name: Name, *, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
+    """Keep a release current until it is unpinned, whatever refreshes add to the tables; the same as a rollback to it.
+
+    Example: knowflow release pin rel-000003
+    """
+    return rollback(name, config=config, json=json)
+
+
+@app.command
+def unpin(name: Name, *, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
+    """Let the next refresh publish again.
+
+    Example: knowflow release unpin rel-000004
+    """
+    with open_store(load_config(config)).writer(command_line()) as writer:
+        release = unpin_release(writer, name)
+    if json:
+        print_json(_facts(release))
+    else:
+        say(f"{release.name} is no longer pinned: the next refresh publishes what the tables hold then")
     return 0

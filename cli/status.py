@@ -12,6 +12,8 @@ from feature_store.lineage import read_lineage
 from feature_store.releases import list_releases
 from llm_tasks.pipeline.task import EPOCH
 
+PINNED = ", pinned: refresh publishes nothing until knowflow release unpin"
+
 
 def status(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
     """Show the current release, the rows of knowledge by task, and the newest training run.
@@ -38,6 +40,7 @@ def status(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
     found = {
         "store": str(store.folder),
         "release": releases[-1].name if releases else None,
+        "pinned": bool(releases) and releases[-1].pinned,
         "releases": len(releases),
         "tasks": rows,
         "train_run": runs[-1].name if runs else None,
@@ -48,7 +51,7 @@ def status(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
         print_json(found)
         return 0
     print_line(f"store            {found['store']}")
-    print_line(f"current release  {found['release'] or 'none; make one: knowflow refresh'}")
+    print_line(f"current release  {found['release'] or 'none; make one: knowflow refresh'}{PINNED * found['pinned']}")
     print_line(f"newest training  {found['train_run'] or 'none; make one: knowflow train'}")
     print_line(f"kept models      {found['models'] or 'none; make some: knowflow train'}")
     print_line(f"report           {found['report'] or 'none; make one: knowflow report'}")

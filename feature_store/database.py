@@ -1,9 +1,7 @@
 """The LanceDB database: one folder, reads at a pinned version, one writer at a time."""
 
-import errno
 import json
 import os
-import re
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +18,8 @@ from filelock import FileLock, Timeout
 from lancedb.index import FTS
 
 from base.faults import CheckFailed, WrongUse
+from feature_store.disk import reason_of
+from feature_store.identity import Identity, Note, StoreFault, read_identity
 from feature_store.schemas import LATER
 
 KEEP_UNTAGGED = timedelta(days=7)
@@ -29,7 +29,6 @@ ROWS_IN_A_FILE = 1_000_000
 """Rows in a compacted file."""
 KEYS_IN_A_CONDITION = 1_000
 """Maximum keys in one delete condition."""
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE, errno.EACCES, errno.EPERM)
 LARGEST_MERGE = 64 << 20
 """Maximum bytes in one merge; LanceDB's merge has a memory pool of 150 MB."""
 WORDS = FTS(  # the words are already analysed: the index must not change them
@@ -49,18 +48,45 @@ class Store:
 
     folder: Path
     """Absolute folder of the database."""
+    note: Note | None = None
+    """Where the config remembers this store; written by a writer."""
 
     def path(self, table: str) -> Path:
         """Return the folder of a table."""
         return self.folder / f"{table}.lance"
 
     def has(self, table: str) -> bool:
-        """Return whether a table exists; one whose first commit was killed does not, whatever files it left."""
+        """Return whether a table exists; one whose first commit was killed does not, whatever files it left.
+
+        Raises:
+            StoreFault: It existed, and its folder is gone.
+        """
+        if self._is_there(table):
+            return True
+        identity = read_identity(self.folder)
+        if identity is not None and table in identity.tables:
+            raise StoreFault(
+                f"{self.path(table)}: this table of the store is gone; it does not read as empty, because then"
+                " everything in it would be made and paid for again\n"
+                "  bring it back from a backup; what is lost and how to go on: knowflow verify"
+            )
+        return False
+
+    def _is_there(self, table: str) -> bool:
         return any(self.path(table).glob("_versions/*.manifest"))
 
     def tables(self) -> list[str]:
-        """Return the names of all tables."""
-        return sorted(path.stem for path in self.folder.glob("*.lance") if self.has(path.stem))
+        """Return the names of all tables.
+
+        Raises:
+            StoreFault: A table is gone.
+        """
+        identity = read_identity(self.folder)
+        return [name for name in sorted({*self.on_disk(), *(identity.tables if identity else ())}) if self.has(name)]
+
+    def on_disk(self) -> list[str]:
+        """Return the names of the tables that are there, whatever the store says of itself."""
+        return sorted(path.stem for path in self.folder.glob("*.lance") if self._is_there(path.stem))
 
     def version(self, table: str) -> int:
         """Return the newest version of a table."""
@@ -123,14 +149,16 @@ class Store:
             )
 
     @contextmanager
-    def writer(self, purpose: str) -> Iterator["Writer"]:
+    def writer(self, purpose: str, migrating: bool = False) -> Iterator["Writer"]:
         """Become the only writer of the store.
 
         Args:
             purpose: Shown to other processes that are refused meanwhile.
+            migrating: Whether the store may be of an older format.
 
         Raises:
             WrongUse: Another process is writing.
+            StoreFault: The store is of another format.
             CheckFailed: The disk rejected a write; everything written before is kept.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -148,9 +176,11 @@ class Store:
             since = datetime.now(UTC).isoformat(timespec="seconds")
             about = {"purpose": purpose, "process": os.getpid(), "host": socket.gethostname(), "since": since}
             holder.write_text(json.dumps(about))
+            if not migrating:
+                self._identify()
             yield Writer(self)
         except (OSError, RuntimeError) as error:
-            reason = _of_the_disk(error)
+            reason = reason_of(error)
             if reason is None:
                 raise
             raise CheckFailed(
@@ -161,14 +191,19 @@ class Store:
             holder.unlink(missing_ok=True)
             lock.release()
 
-
-def _of_the_disk(error: Exception) -> str | None:
-    """Return the operating system's message if the disk failed; LanceDB wraps it in its own error."""
-    number = error.errno if isinstance(error, OSError) else None
-    if number is None:
-        told = re.search(r"os error (\d+)", str(error))
-        number = int(told[1]) if told else None
-    return os.strerror(number) if number in DISK_ERRORS else None
+    def _identify(self) -> None:
+        """Give a new store an identity, and let the config note it."""
+        identity = read_identity(self.folder)
+        if identity is None and self.on_disk():
+            raise StoreFault(
+                f"{self.folder}: this store was made before stores had a format number\n"
+                "  bring it up to date, which keeps everything in it: knowflow migrate"
+            )
+        if identity is None:
+            identity = Identity.new()
+            identity.write(self.folder)
+        if self.note is not None:
+            self.note.write(self.folder, identity)
 
 
 def _holder(file: Path) -> dict[str, Any]:
@@ -211,6 +246,7 @@ class Writer:
             raise CheckFailed(f"{table}: a batch of {len(data):,} rows holds a key twice")
         self._add_columns(table, schema)
         handle = self._connection.create_table(table, schema=schema, exist_ok=True)
+        self._register(table)
         rows = data.select(schema.names).cast(schema)
         step = max(1, int(len(rows) * LARGEST_MERGE / max(rows.nbytes, 1)))
         for start in range(0, len(rows), step):
@@ -218,6 +254,11 @@ class Writer:
             merge.use_index(False).execute(rows.slice(start, step))
             self._compact_when_many(table)
         return len(rows)
+
+    def _register(self, table: str) -> None:
+        identity = read_identity(self.store.folder)
+        if identity is not None and table not in identity.tables:
+            identity.with_table(table).write(self.store.folder)
 
     def _add_columns(self, table: str, schema: pa.Schema) -> None:
         # Versions pinned by a release keep the table as it was: they read the new column as null.

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -75,6 +75,11 @@ class Release:
     """How it was made: data version, tasks, knowledge cutoff, encoders (fingerprint and dimension), gates, software."""
 
     @property
+    def pinned(self) -> bool:
+        """Return whether it stays current until it is unpinned by name: no refresh publishes meanwhile."""
+        return self.rolled_back_to is not None and not self.facts.get("unpinned", False)
+
+    @property
     def vectors(self) -> dict[VectorName, ReleasedVectors]:
         """Return what it records of its vectors."""
         made = self.facts.get("vectors", {})
@@ -124,14 +129,33 @@ def publish(writer: Writer, facts: Mapping[str, Any]) -> Release:
 
 
 def roll_back(writer: Writer, name: str) -> Release:
-    """Make an older release current again by adding a row that points to its tables.
+    """Make a release current, and pin it, by adding a row that points to its tables.
 
     Raises:
         NoRelease: There is no release of that name.
     """
     old = get_release(writer.store, name)
     target = old.rolled_back_to or old.name
-    return _insert(writer, Release(_next_name(writer.store), datetime.now(UTC), target, old.versions, old.facts))
+    facts = {key: value for key, value in old.facts.items() if key != "unpinned"}
+    return _insert(writer, Release(_next_name(writer.store), datetime.now(UTC), target, old.versions, facts))
+
+
+def unpin(writer: Writer, name: str) -> Release:
+    """Let the next refresh publish again.
+
+    Args:
+        writer: The writer.
+        name: The current release, or the one it points to.
+
+    Raises:
+        WrongUse: The current release is not pinned, or it is another one.
+    """
+    current = get_release(writer.store)
+    if name not in (current.name, current.rolled_back_to):
+        raise WrongUse(f"{name} is not the current release, which is {current.name}\n  see: knowflow release list")
+    if not current.pinned:
+        raise WrongUse(f"{current.name} is not pinned: refresh publishes\n  see: knowflow release list")
+    return _insert(writer, replace(current, facts={**current.facts, "unpinned": True}))
 
 
 def _next_name(store: Store) -> str:

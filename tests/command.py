@@ -68,15 +68,17 @@ class Knowflow:
 @contextmanager
 def as_a_command(words: list[str], folder: Path) -> Iterator[None]:
     """Let this process look like one that a command has to itself, and put back afterwards what a command changes."""
-    logger = logging.getLogger("sources")
-    handlers, propagate, interrupted = logger.handlers[:], logger.propagate, signal.getsignal(signal.SIGINT)
+    loggers = [logging.getLogger(name) for name in ("sources", "feature_store.identity")]
+    before = [(logger.handlers[:], logger.propagate) for logger in loggers]
+    interrupted = signal.getsignal(signal.SIGINT)
     with pytest.MonkeyPatch.context() as patch, chdir(folder):
         patch.setattr(sys, "argv", ["knowflow", *words])
         patch.setenv("COLUMNS", "200")
         try:
             yield
         finally:
-            logger.handlers[:], logger.propagate = handlers, propagate
+            for logger, (handlers, propagate) in zip(loggers, before, strict=True):
+                logger.handlers[:], logger.propagate = handlers, propagate
             signal.signal(signal.SIGINT, interrupted)
 
 

@@ -38,7 +38,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(compared, knowflo
         ("refresh",): {"release", "new", "tasks"},
         ("report",): {"report", "train_run", "conclusion"},
         ("leak-check",): {"release", "rows", "texts", "samples", "pairs", "leaks", "counter_examples", "undated"},
-        ("status",): {"store", "release", "releases", "tasks", "train_run", "models", "report"},
+        ("status",): {"store", "release", "pinned", "releases", "tasks", "train_run", "models", "report"},
         ("release", "list"): {"releases"},
         ("release", "show", "rel-000001"): {"name", "created_at", "rolled_back_to", "versions", "facts"},
     }
@@ -132,7 +132,10 @@ def test_a_roll_back_makes_an_older_release_current_and_deletes_nothing(twice_re
 
     releases = list_releases(twice_released.place().store)
     assert done.returncode == 0
-    assert done.stderr == "rel-000003 is current now and points to the tables of rel-000001\n"
+    assert done.stderr == (
+        "rel-000003 is current now, pinned, and points to the tables of rel-000001\n"
+        "to let refresh publish again: knowflow release unpin rel-000003\n"
+    )
     assert releases[2].versions == releases[0].versions
     rows = [re.split("  +", line) for line in listed.stdout.splitlines()]
     assert [row[0] for row in rows] == [
@@ -142,9 +145,9 @@ def test_a_roll_back_makes_an_older_release_current_and_deletes_nothing(twice_re
         "rel-000002",
         "rel-000003",
     ]
-    assert rows[4][2:] == ["rel-000001", "item_facts, kar_item"]
+    assert rows[4][2:] == ["rel-000001", "yes", "item_facts, kar_item"]
     assert shown.stdout.startswith(
-        f"rel-000003, made {releases[2].created_at:%Y-%m-%d %H:%M:%S} UTC, points to the tables of rel-000001\n"
+        f"rel-000003, made {releases[2].created_at:%Y-%m-%d %H:%M:%S} UTC, points to the tables of rel-000001, pinned\n"
     )
     assert "data dddddddddddd   model scripted\n" in shown.stdout
 

@@ -1,0 +1,149 @@
+"""The identity of a store: `store.json` holds its format, its id and its tables; a note beside the config holds the id.
+
+With it a store, or a table of it, that has gone is an error. Without it, it would read as empty, and all would be asked
+and paid for again.
+"""
+
+import json
+import logging
+import os
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from base.faults import WrongUse
+
+logger = logging.getLogger(__name__)
+FORMAT = 1
+"""Format of the stores that this version writes; `feature_store.migrations` brings older ones up to it."""
+FILE = "store.json"
+
+
+class StoreFault(WrongUse):
+    """A store, or a part of it, is gone, damaged or of another format; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a store says of itself."""
+
+    id: str
+    """A random id."""
+    format: int
+    """Number of its format."""
+    tables: tuple[str, ...]
+    """Its tables."""
+    created_at: str
+    """When it was made, ISO 8601."""
+
+    @classmethod
+    def new(cls, tables: Iterable[str] = ()) -> "Identity":
+        """Make the identity of a new store."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(uuid.uuid4().hex, FORMAT, tuple(sorted(tables)), now)
+
+    def with_table(self, table: str) -> "Identity":
+        """Return the identity of the same store with one more table."""
+        return replace(self, tables=tuple(sorted({*self.tables, table})))
+
+    def write(self, folder: Path) -> None:
+        """Write this to a store."""
+        write_whole(folder / FILE, json.dumps(asdict(self), indent=1) + "\n")
+
+
+def read_identity(folder: Path) -> Identity | None:
+    """Read the identity of a store.
+
+    Args:
+        folder: Folder of the store.
+
+    Returns:
+        The identity; None if the folder holds none: there is no store, or it was made before stores had one.
+
+    Raises:
+        StoreFault: The file is damaged, or the store was written by a newer version.
+    """
+    file = folder / FILE
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        found = Identity(str(said["id"]), int(said["format"]), tuple(said["tables"]), str(said["created_at"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreFault(
+            f"{file} is damaged: {error}\n  bring it back from a backup, or make it anew: knowflow migrate"
+        ) from None
+    if found.format > FORMAT:
+        raise StoreFault(
+            f"{folder}: this store was written by a newer KnowFlow: its format is {found.format}, this version knows"
+            f" {FORMAT}\n  install the newer version; nothing was changed"
+        )
+    return found
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file so that a kill leaves the old or the new one, never a part."""
+    made = file.with_name(f".{file.name}.{os.getpid()}")
+    made.write_text(text, encoding="utf-8")
+    made.replace(file)
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a config remembers of its store: a small file beside knowflow.yaml."""
+
+    file: Path
+    """The note."""
+
+    @classmethod
+    def beside(cls, config: Path) -> "Note":
+        """Return the note of a config."""
+        return cls(config.with_name(f".{config.name}.store"))
+
+    def check(self, folder: Path) -> None:
+        """Check that the store that this config used is still there.
+
+        Args:
+            folder: Folder of the store.
+
+        Raises:
+            StoreFault: It is gone, or another one is in its place.
+        """
+        known = self._read()
+        if known is None:
+            return
+        found = read_identity(folder)
+        if found is not None and found.id == known["id"]:
+            return
+        what = "is gone" if found is None else f"is another one: its id is {found.id}"
+        old = f" (it was at {known['folder']})" if known["folder"] != str(folder) else ""
+        raise StoreFault(
+            f"{folder}: the store {known['id']} of this config {what}{old}\n"
+            "  bring it back, or set home: in knowflow.yaml to where it is; to begin a new one, which asks and pays for"
+            " everything again: knowflow refresh --new-store"
+        )
+
+    def write(self, folder: Path, identity: Identity) -> None:
+        """Note which store the config uses."""
+        said = {"id": identity.id, "folder": str(folder)}
+        if self._read() == said:
+            return
+        try:
+            write_whole(self.file, json.dumps(said) + "\n")
+        except OSError as error:  # a config may be mounted read-only; the store itself can be written
+            logger.warning("%s cannot be written (%s): a store that goes missing will not be noticed", self.file, error)
+
+    def forget(self) -> None:
+        """Forget the store, so that a new one may be begun."""
+        self.file.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, str] | None:
+        try:
+            said = json.loads(self.file.read_text(encoding="utf-8"))
+            return {"id": str(said["id"]), "folder": str(said["folder"])}
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            raise StoreFault(f"{self.file} is damaged\n  delete it if the store is the right one") from None
