@@ -35,7 +35,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(compared, knowflo
     config = ["--config", str(compared.config), "--json"]
     keys = {
         ("plan",): {"tasks", "split", "notes"},
-        ("refresh",): {"release", "new", "tasks"},
+        ("refresh",): {"release", "new", "pinned", "tasks"},
         ("report",): {"report", "train_run", "conclusion"},
         ("leak-check",): {"release", "rows", "texts", "samples", "pairs", "leaks", "counter_examples", "undated"},
         ("status",): {"store", "release", "pinned", "releases", "tasks", "train_run", "models", "report"},
