@@ -14,7 +14,7 @@ from ctr.samples import Samples, codes_of
 from ctr.views import history_view, knowledge_view
 from feature_store.vectors import Knowledge
 from retrieval.examples import RECENT, Retrieved, Situations, encodings
-from sources.events import PARTS
+from sources.events import PARTS, histories
 from sources.tables import event_of
 
 REPORTED = 3
@@ -62,8 +62,14 @@ def find_examples(knowledge: Knowledge, samples: Samples) -> ExampleRows:
 
 
 def situations(items: Knowledge, samples: Samples) -> Situations:
-    """Encode each sample by the vectors of its item and its history's items, known strictly before it."""
-    recent = replace(samples, history=samples.history[:, -RECENT:])
+    """Encode each sample by the vectors of its item and its history's items, known strictly before it.
+
+    Only what a user rated or chose is recent: items shown and not chosen say little of a taste.
+    """
+    length = min(RECENT, samples.history.shape[1])
+    log = pl.DataFrame({"user": samples.user, "time": samples.time})
+    past = samples.history[:, -length:] if samples.chosen is None else histories(log, length, samples.chosen)
+    recent = replace(samples, history=past)
     item, history = (view.rows for view in (knowledge_view(items, samples), history_view(items, recent)))
     return Situations(samples.user, samples.time, encodings(items.vectors, item, history))
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ctr.statistics import Log, count_statistics, strictly_earlier
-from sources.events import PARTS
+from sources.events import PARTS, chosen
 from sources.faults import Fault, SourceFaults
 from sources.tables import Dataset
 
@@ -56,6 +56,8 @@ class Samples:
     """The values of each category field, in the order of its columns."""
     number_scale: tuple[tuple[float, float], ...] = ()
     """Mean and deviation that standardise each of the items' numbers."""
+    chosen: np.ndarray | None = None
+    """[N] bool: the events that were rated or chosen, see `sources.events.chosen`; None = all."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ def build_samples(dataset: Dataset, histories: np.ndarray, frame: Frame | None =
         category_spans=spans,
         category_values=values,
         number_scale=scale,
+        chosen=chosen(events),
     )
 
 

@@ -12,7 +12,7 @@ from feature_store.database import Store
 from feature_store.releases import NoRelease, Release, released_knowledge, released_lineage
 from feature_store.vectors import Knowledge, as_of_rows
 from retrieval.examples import RECENT, STRICT, Encodings, ExamplePool, ExampleRule, Situations, encodings, retrieve
-from sources.events import histories
+from sources.events import chosen, histories
 from sources.tables import event_of
 
 TASK, ITEMS = "cot_examples", ("item_facts", "dense")
@@ -40,7 +40,7 @@ class ExampleSearch:
     pool: ExamplePool
     """The same examples in searchable form."""
     events: pl.DataFrame
-    """user, item, time of all events, sorted by time."""
+    """user, item, time of the events that were rated or chosen, sorted by time."""
     users: Mapping[str, int]
     """User id -> code, for all users with events."""
     items: Knowledge
@@ -77,8 +77,8 @@ def open_examples(store: Store, release: Release, events: pl.DataFrame) -> Examp
     Args:
         store: The store.
         release: The release; later rows are ignored.
-        events: user, item, time, label and part of the dataset's events, sorted by time; examples about events outside
-            the training part are left out.
+        events: user, item, time, label, part and, if there is one, rating of the dataset's events, sorted by time;
+            examples about events outside the training part are left out.
 
     Raises:
         NoRelease: The release has no vectors of items, or no examples.
@@ -96,7 +96,8 @@ def open_examples(store: Store, release: Release, events: pl.DataFrame) -> Examp
     examples = reasonings.join(training, on=EVENT, maintain_order="left")
     users = {user: code for code, user in enumerate(log["user"].unique(maintain_order=True))}
     times = examples["time"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
-    past = histories(log, RECENT)[examples["row"].to_numpy()]  # [M, H]
+    recent = chosen(events)
+    past = histories(log, RECENT, recent)[examples["row"].to_numpy()]  # [M, H]
     named_past = np.where(past >= 0, log["item"].to_numpy().astype(str)[past], "")
     encoded = _encode(items, examples["item"].to_numpy().astype(str), named_past, times)
     user = np.array([users[one] for one in examples["user"]], dtype=np.int64)
@@ -104,7 +105,7 @@ def open_examples(store: Store, release: Release, events: pl.DataFrame) -> Examp
     seen_until = None if told is None else np.datetime64(told, "us")
     pool = ExamplePool(Situations(user, times, encoded), examples["label"].to_numpy().astype(np.float32), seen_until)
     shown = examples.select(*EVENT, "label", "text")
-    return ExampleSearch(shown, pool, log.select(EVENT), users, items)
+    return ExampleSearch(shown, pool, log.filter(pl.Series(recent)).select(EVENT), users, items)
 
 
 def _encode(items: Knowledge, item: np.ndarray, past: np.ndarray, time: np.ndarray) -> Encodings:

@@ -113,6 +113,18 @@ def _name(trains: pl.Expr, validates: pl.Expr) -> pl.Expr:
     return chosen.alias("part")
 
 
+def chosen(events: pl.DataFrame) -> np.ndarray:
+    """Return which events say something of their user's taste: those with a rating or a label of 1: [N] bool.
+
+    An event that only has a label of 0 is something the user was shown and did not choose.
+
+    Args:
+        events: label, and rating if the data has ratings.
+    """
+    rated = pl.col("rating").is_not_null() if "rating" in events.columns else pl.lit(value=False)
+    return events.select(((pl.col("label") > 0) | rated).alias("chosen"))["chosen"].to_numpy()
+
+
 def histories(events: pl.DataFrame, length: int = 30, shown: np.ndarray | None = None) -> np.ndarray:
     """Return each event's history: the same user's strictly earlier events.
 

@@ -39,6 +39,15 @@ def test_the_newest_twelve_events_are_the_history(world):
     assert found[2, :3].tolist() == [0, 0, 0]  # no history yet
 
 
+def test_items_that_were_shown_and_not_chosen_are_not_recent(world):
+    samples = world.bare([0, 0, 0], [0, 1, 0], [1, 2, 3], [[-1, -1], [-1, 0], [0, 1]])
+    picked = replace(samples, chosen=np.array([True, False, True]))
+
+    found = situations(items_of([[1, 0], [0, 1]]), picked).encoded.of(np.arange(3))
+
+    assert found[:, :2].tolist() == pytest.approx(np.array([[0, 0], [1, 0], [1, 0]]) / 2**0.5)
+
+
 def test_what_is_known_of_an_item_too_late_is_not_compared(world):
     samples = world.bare([0, 0, 0], [0, 1, 0], [1, 2, 3], [[-1], [0], [1]])
     late = replace(items_of([[1, 0], [0, 1]]), as_of=np.array([2, 0], dtype="datetime64[s]").astype("datetime64[us]"))

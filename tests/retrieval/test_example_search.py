@@ -97,7 +97,7 @@ def test_a_shortage_is_told_and_never_filled_up_in_silence(small):
     assert (nothing.examples, nothing.lacking) == ((), 4)
 
 
-def released_examples(folder, seen_until: datetime | None):
+def released_examples(folder, seen_until: datetime | None, **columns):
     """Items a and b at right angles; two events of u with a reasoning each, on a at minute 1 and on b at minute 6."""
     events = table([("u", "a", 1, 1), ("u", "b", 6, 0), ("v", "a", 7, 1)]).drop("text")
     store = Store(folder)
@@ -118,7 +118,7 @@ def released_examples(folder, seen_until: datetime | None):
         keys = [one["text_key"] for one in items + reasonings]
         write_vectors(writer, "dense", "fit", keys, np.array([[1, 0], [0, 1], [1, 1], [1, 1]], dtype=np.float32))
         release = publish(writer, {"vectors": {"item_facts/dense": made, "cot_examples/dense": made}})
-    return open_examples(store, release, events.with_columns(part=pl.Series(["train", "train", "test"])))
+    return open_examples(store, release, events.with_columns(part=pl.Series(["train", "train", "test"]), **columns))
 
 
 def test_encodings_of_a_tuned_encoder_count_only_for_moments_later_than_all_that_it_saw(tmp_path):
@@ -137,3 +137,17 @@ def test_encodings_of_a_tuned_encoder_count_only_for_moments_later_than_all_that
     found = later.examples_of("v", "b", minute(7), TWO).examples
     assert [(one["item"], one["similarity"]) for one in found] == [("a", 0.0), ("b", pytest.approx(0.5 + 0.0))]
     assert [one["similarity"] for one in later.examples_of("v", "b", minute(5), TWO).examples] == [0.0]
+
+
+def test_recent_items_are_those_rated_or_chosen(tmp_path):
+    # u chose a at minute 1, and was shown b at minute 6 without choosing it; the example about a has no history.
+    implicit = released_examples(tmp_path / "implicit", None)
+    rated = released_examples(tmp_path / "rated", None, rating=pl.Series([5.0, 1.0, 5.0]))
+
+    def similarity_to_b(search) -> float:
+        found = search.examples_of("u", "b", minute(8), TWO).examples
+        return next(one["similarity"] for one in found if one["item"] == "b")
+
+    # The example about b has the history [a]; u's own history at minute 8 is [a], and [a, b] if b was rated.
+    assert similarity_to_b(implicit) == pytest.approx(1.0)
+    assert similarity_to_b(rated) == pytest.approx(0.5 + 0.5 * 0.5**0.5)
