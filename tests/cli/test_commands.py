@@ -49,7 +49,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(compared, knowflo
         assert done.returncode == 0, done.stderr
         found[arguments[-1]] = only_object(done.stdout)
         assert set(found[arguments[-1]]) == names
-    assert found["refresh"] == {"release": "rel-000001", "new": False, "tasks": []}
+    assert found["refresh"] == {"release": "rel-000001", "new": False, "pinned": False, "tasks": []}
     assert found["report"]["conclusion"].startswith("By the configured split: ")
     assert (found["leak-check"]["leaks"], found["leak-check"]["samples"]) == (0, 800)
     assert (found["status"]["release"], found["status"]["train_run"]) == ("rel-000001", "train-000001")
