@@ -20,7 +20,7 @@ from feature_store.codes import (
     write_edges,
 )
 from feature_store.database import Store, Writer
-from feature_store.gates import Gate
+from feature_store.gate import Gate
 from feature_store.leak_codes import seen_behind
 from feature_store.releases import NoRelease, Release
 from llm_tasks.pipeline.workplace import Workplace

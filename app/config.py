@@ -17,7 +17,7 @@ from ctr.config import TrainConfig
 from encoders.choose import setting_faults
 from encoders.protocol import EncoderConfig
 from engines.protocol import EngineConfig
-from feature_store.gates import GatesConfig
+from feature_store.gate import GatesConfig
 from llm_tasks.pipeline.budget import Prices
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.task import TaskOptions

@@ -13,7 +13,8 @@ from app.evidence import leak_evidence
 from app.search import write_item_documents
 from feature_store.database import Store, Writer, command_line
 from feature_store.fitted import fitted_until
-from feature_store.gates import Gate, GatesClosed, check_gates
+from feature_store.gate import Gate, GatesClosed
+from feature_store.gates import check_gates
 from feature_store.identity import read_identity
 from feature_store.leak_check import leak_check
 from feature_store.lineage import VectorName
@@ -121,13 +122,13 @@ def _publish(
     same = same and noted.get("knowledge_cutoff") == cutoff
     if before and same and not (staged and staged.changes(store)):
         return before.name
-    old = released_lineage(store, before, tasks, ["row", "text_key"]) if before else None
+    old = released_lineage(store, before, tasks, ["row", "text_key", "text", "answer_key"]) if before else None
     vector_facts = {str(name): one.to_facts() for name, one in made.items()}
     candidate = Release("the candidate", datetime.now(UTC), None, versions, {"vectors": vector_facts, **_noted(noted)})
     leaks = leak_check(store, candidate, leak_evidence(config, workplace))
-    gates = check_gates(store, tasks, made, config.gates, leaks, old)
+    gates = check_gates(store, tasks, made, config.gates, leaks, old, before.vectors if before else None)
     gates += staged.gates(store, before) if staged else []
-    if not all(gate.holds for gate in gates):
+    if any(gate.closed for gate in gates):
         raise GatesClosed(gates, staged.command if staged else "knowflow refresh")
     if staged:
         staged.write(writer)

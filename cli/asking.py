@@ -127,6 +127,9 @@ def print_release(release: Release) -> None:
             say(f"  {one['task']}: {one['cut_off']:,} answers were cut off at the prompt's max_tokens")
         if one["shortened"]:
             say(f"  {one['task']}: {count_rows(one['shortened'])} shortened to fit the model's context")
+    for gate in release.facts["gates"]:
+        if not gate["holds"]:
+            say(f"warning: {gate['name']}: {gate['found']}")
     cost = sum(one["cost"] for one in asked)
     if cost:
         say(f"cost {cost:,.2f} {asked[0]['currency']}")

@@ -10,7 +10,7 @@ from cli.init_guess import Draft, field_names, format_lines, is_shown, time_line
 from cli.init_line import Line, defaults, yaml_value
 from ctr.config import TrainConfig
 from engines.protocol import EngineConfig
-from feature_store.gates import GatesConfig
+from feature_store.gate import GatesConfig
 from llm_tasks.pipeline.budget import Prices
 from sources.checked import FILL_IN
 from sources.config import HistoryConfig

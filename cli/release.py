@@ -70,7 +70,7 @@ def show(name: Annotated[str | None, NAME] = None, *, config: ConfigPath = DEFAU
     print_table(
         "gates",
         ["gate", "holds", "found"],
-        [[g["name"], "yes" if g["holds"] else "no", g["found"]] for g in release.facts.get("gates", [])],
+        [[g["name"], "yes" if g["holds"] else "no, it only warns", g["found"]] for g in release.facts.get("gates", [])],
         text_columns=3,
     )
     return 0

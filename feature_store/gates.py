@@ -1,81 +1,19 @@
 """Gates: checks that must pass before a release is published."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import polars as pl
-from pydantic import Field
 
-from base.failures import how_to_go_on
-from base.faults import CheckFailed
-from base.frozen import Frozen
 from feature_store.answers import read_answers
 from feature_store.database import Store, check_keys
+from feature_store.gate import Gate, GatesConfig
 from feature_store.leak_check import LeakReport
 from feature_store.lineage import VectorName, read_lineage
 from feature_store.releases import TABLE as RELEASES_TABLE
 from feature_store.releases import ReleasedVectors
+from feature_store.text_gates import neighbours_gate, text_gates
 from feature_store.vectors import known_vectors, spaces_of
-
-
-class RewriteGates(Frozen):
-    """Thresholds for the served table of rewrites."""
-
-    relevance_fall: float = Field(default=0.05, ge=0, le=1)
-    """How far the mean relevance may fall below that of the current release."""
-    unchanged: float = Field(default=0.2, ge=0, le=1)
-    """Share of rewrites that may be empty, the query itself, or duplicates."""
-    drift: float = Field(default=1.0, ge=0, le=1)
-    """Share of queries whose best rewrite may differ from the current release; 1 = any."""
-
-
-class GatesConfig(Frozen):
-    """Thresholds under `gates:` in knowflow.yaml."""
-
-    answered: float = Field(default=0.9, ge=0, le=1)
-    """Share of a task's rows that must have a text."""
-    parse_failures: float = Field(default=0.02, ge=0, le=1)
-    """Share of a task's rows that may fail to parse."""
-    cut_off: float = Field(default=0.05, ge=0, le=1)
-    """Share of a task's rows whose answer may have been cut off at the maximum of tokens."""
-    drift: float = Field(default=1.0, ge=0, le=1)
-    """Share of a task's rows whose text may differ from the current release; 1 = any."""
-    rewrites: RewriteGates = RewriteGates()
-    """Thresholds for the served table of rewrites."""
-
-
-@dataclass(frozen=True)
-class Gate:
-    """One gate and its result."""
-
-    name: str
-    """What is checked."""
-    holds: bool
-    """Whether the check passed."""
-    found: str
-    """The finding, with numbers."""
-    errors: tuple[str, ...] = ()
-    """Errors of rows that keep it from passing."""
-
-
-class GatesClosed(CheckFailed):
-    """A release was not published because a gate failed.
-
-    Args:
-        gates: All gates, passed and failed.
-        command: The command to run after the cause is fixed.
-    """
-
-    def __init__(self, gates: Sequence[Gate], command: str = "knowflow refresh") -> None:
-        self.gates = tuple(gates)
-        lines = [f"  {'holds ' if gate.holds else 'FAILED'}  {gate.name}: {gate.found}" for gate in gates]
-        errors = [error for gate in gates if not gate.holds for error in gate.errors]
-        lines += [f"  {line}" for line in how_to_go_on(errors)]
-        super().__init__(
-            "nothing was released; the current release is unchanged\n" + "\n".join(lines) + "\n"
-            "fix the cause (knowflow plan shows failed rows), or change gates: in knowflow.yaml,"
-            f" then run: {command}"
-        )
 
 
 def check_gates(
@@ -85,6 +23,7 @@ def check_gates(
     config: GatesConfig,
     leaks: LeakReport,
     before: pl.DataFrame | None,
+    old_vectors: Mapping[VectorName, ReleasedVectors] | None = None,
 ) -> list[Gate]:
     """Check all gates on the newest version of every table; the caller must hold the writer.
 
@@ -94,9 +33,10 @@ def check_gates(
         vectors: What the release is to record of its vectors.
         config: Thresholds.
         leaks: Result of the leak check on the candidate.
-        before: row and text_key of the current release; None if there is none.
+        before: row, text_key and text of the current release; None if there is none.
+        old_vectors: What the current release records of its vectors; None if there is none.
     """
-    rows = read_lineage(store, tasks, ["row", "task", "text_key", "error", "answer_key"])
+    rows = read_lineage(store, tasks, ["row", "task", "entity", "text_key", "text", "error", "answer_key"])
     finished = read_answers(store, rows["answer_key"].drop_nulls(), ["key", "finish"])
     cut = finished.filter(pl.col("finish") == "length")["key"]
     gates = [_unique(store)]
@@ -105,14 +45,25 @@ def check_gates(
         gates += [_answered(task, part, config.answered), _parsed(task, part, config.parse_failures)]
         gates.append(_whole(task, part, cut, config.cut_off))
         gates.append(_drift(task, part, before, config.drift))
+        gates += text_gates(task, part, before, config)
         for name, made in vectors.items():
             if name.task == task:
                 gates.append(_encoded(store, name, part, made))
+                old = (old_vectors or {}).get(name)
+                if before is not None and old is not None and gates[-1].holds:
+                    gates.append(neighbours_gate(store, name, (part, made), (before, old), config.neighbours))
     gates += _same_space(store, vectors)
     found = f"{leaks.leaks:,} leaks in {leaks.pairs:,} pairs of a sample and a row"
     for one in leaks.counter_examples[:1]:  # a candidate that is not published cannot be inspected afterwards
         found += f"; the first: {one.question}: {one.row}, {one.event}; {one.fix}"
+    gates = [replace(gate, blocks=False) if _kind(gate) in config.warn else gate for gate in gates]
     return [*gates, Gate("no leak", leaks.leaks == 0, found)]
+
+
+def _kind(gate: Gate) -> str:
+    """Return the setting of a gate of a task, from its name: `kar_item cut off` is gates.cut_off."""
+    name = gate.name.partition(" ")[2].replace(" ", "_")
+    return "parse_failures" if name == "parsed" else name
 
 
 def _unique(store: Store) -> Gate:

@@ -13,8 +13,10 @@ from app.config import Config, load_config
 from app.encoding import encode_texts
 from app.progress import progress
 from app.publish import publish_release
-from app.workplace import chosen_tasks, encoders_of, one_task, open_workplace, sharing_a_space
+from app.workplace import chosen_tasks, encoders_of, one_task, open_store, open_workplace, sharing_a_space
 from feature_store.database import command_line
+from feature_store.gate import GatesClosed
+from feature_store.releases import get_release
 from flows.observation import observing
 from flows.secrets import read_secret
 from llm_tasks.pipeline.generate import Spending, generate
@@ -86,7 +88,20 @@ def encode(config: str, names: list[str]) -> list[dict]:
 def release(config: str, names: list[str], asking: Asking, asked: list[dict], vectors: list[dict]) -> str:
     """Check the gates and publish; return the name of the current release."""
     settings = read_settings(config, asking)
-    return publish_release(settings, open_workplace(settings), names, asked, vectors)
+    try:
+        name = publish_release(settings, open_workplace(settings), names, asked, vectors)
+    except GatesClosed as closed:
+        show_gates([vars(gate) for gate in closed.gates], "nothing was released")
+        raise
+    show_gates(get_release(open_store(settings), name).facts.get("gates", []), name)
+    return name
+
+
+def show_gates(gates: list[dict], of: str) -> None:
+    """Keep the gates as an artifact of the run, with what each found."""
+    shown = {"gate": "name", "holds": "holds", "stops": "blocks", "found": "found"}
+    table = [{title: gate.get(key) for title, key in shown.items()} for gate in gates]
+    create_table_artifact(key="gates", table=table, description=f"Gates: {of}")
 
 
 def read_settings(config: str, asking: Asking) -> Config:

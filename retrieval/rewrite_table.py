@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feature_store.database import Store, Writer
-from feature_store.gates import Gate, RewriteGates
+from feature_store.gate import Gate, RewriteGates
 from feature_store.releases import Release
 from feature_store.schemas import REWRITES
 from feature_store.served import TABLE, read_rewrites

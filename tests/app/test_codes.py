@@ -8,7 +8,7 @@ from app.config import load_config
 from app.recommend_evaluation import Released
 from base.faults import WrongUse
 from feature_store.codes import Codes, Made, released_codes
-from feature_store.gates import GatesClosed
+from feature_store.gate import GatesClosed
 from feature_store.releases import get_release
 
 NOW = np.datetime64("2030-01-01", "us")

@@ -18,7 +18,7 @@ from cli.init_guess import field_names, propose_domain, split_lines
 from cli.init_line import yaml_value
 from ctr.config import TrainConfig
 from engines.choose import build_engine
-from feature_store.gates import GatesConfig
+from feature_store.gate import GatesConfig
 from llm_tasks.pipeline.budget import Prices
 from prompts.domain import load_domain
 from sources.config import SplitConfig

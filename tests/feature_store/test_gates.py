@@ -10,7 +10,8 @@ import pytest
 from base.faults import CheckFailed
 from feature_store.answers import write_answers
 from feature_store.database import Store
-from feature_store.gates import GatesClosed, GatesConfig, check_gates
+from feature_store.gate import GatesClosed, GatesConfig
+from feature_store.gates import check_gates
 from feature_store.leak_check import LeakReport
 from feature_store.lineage import VectorName, row_key, write_lineage
 from feature_store.releases import ReleasedVectors

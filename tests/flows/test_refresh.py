@@ -16,7 +16,7 @@ from app.workplace import plan
 from base.faults import WrongUse
 from engines.request import messages_json
 from feature_store.answers import known_answers, read_answers
-from feature_store.gates import GatesClosed
+from feature_store.gate import GatesClosed
 from feature_store.releases import get_release, list_releases, released_knowledge, released_lineage, roll_back
 from flows.refresh import refresh
 from llm_tasks.pipeline.catalogue import find_tasks

@@ -10,7 +10,7 @@ from app.config import load_config
 from app.rewriting import live_rewrites
 from app.workplace import chosen_tasks
 from base.faults import WrongUse
-from feature_store.gates import GatesClosed
+from feature_store.gate import GatesClosed
 from feature_store.releases import get_release, list_releases, publish
 from feature_store.served import read_rewrites
 from flows.refresh import refresh

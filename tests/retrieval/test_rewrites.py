@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_store.database import Store
-from feature_store.gates import RewriteGates
+from feature_store.gate import RewriteGates
 from feature_store.releases import get_release, publish, roll_back
 from feature_store.served import read_rewrites
 from retrieval.rewrite_table import RewriteTable, mean_relevance

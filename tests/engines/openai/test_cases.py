@@ -16,7 +16,7 @@ from base.faults import WrongUse
 from base.progress import silent
 from engines.protocol import EngineFault
 from feature_store.answers import JOURNAL, read_answers
-from feature_store.gates import GatesClosed
+from feature_store.gate import GatesClosed
 from llm_tasks.pipeline.budget import Budget, BudgetReached, Limits, Prices
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.generate import Generated, Spending, generate

@@ -1,0 +1,192 @@
+"""Gates over the answers themselves: refusals, answers that are alike, length, script, and neighbours of vectors."""
+
+import re
+from collections import Counter
+
+import numpy as np
+import polars as pl
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import HashingVectorizer
+
+from feature_store.database import Store
+from feature_store.gate import Gate, GatesConfig
+from feature_store.lineage import VectorName
+from feature_store.releases import ReleasedVectors
+from feature_store.vectors import read_vectors
+
+EXCUSE = re.compile(
+    r"^\W*(well, |okay, |hello[,.!] |hi[,.!] )?(but )?"
+    r"((i|we)('m| am|'re| are) (very |really |so |truly )?(sorry|afraid|unable|not able)\b"
+    r"|(sorry|apologies|unfortunately)\b[^.]{0,80}\b(can(no|'|’)t|can not|unable|not able|don't|do not)\b"
+    r"|(sorry|my apologies|i apologi[sz]e)\b"
+    r"|as an? (ai|artificial intelligence|(large )?language model)\b"
+    r"|i (can(no|'|’)t|can not|am not able to|won't|will not) (help|assist|provide|answer|comply|fulfil|do that|give)\b"
+    r"|i (do not|don't) have (any |enough |access|information|specific)"
+    r"|(es tut mir leid|lo siento|je suis désolée?|mi dispiace|desculpe|к сожалению|извините|抱歉|对不起|申し訳))",
+    re.IGNORECASE,
+)
+"""How a refusal or an excuse begins."""
+WORDS_TO_COMPARE = 12
+"""Shorter answers, such as a category, may well be the same for many."""
+HASHES, BAND = 24, 4
+"""Minimum hashes of a text, and how many of them must agree for two texts to be compared."""
+SAME = 0.8
+"""Share of three-word sequences that two nearly equal texts have in common."""
+PROBES = 500
+"""Rows whose neighbours are compared."""
+NEAREST = 10
+"""Neighbours of each."""
+SCRIPTS = {
+    "Latin": r"\p{Latin}",
+    "Cyrillic": r"\p{Cyrillic}",
+    "Greek": r"\p{Greek}",
+    "Arabic": r"\p{Arabic}",
+    "Hebrew": r"\p{Hebrew}",
+    "Devanagari": r"\p{Devanagari}",
+    "Thai": r"\p{Thai}",
+    "Hangul": r"\p{Hangul}",
+    "Kana": r"[\p{Hiragana}\p{Katakana}]",
+    "Han": r"\p{Han}",
+}
+"""Letters of each script."""
+
+
+def text_gates(task: str, rows: pl.DataFrame, before: pl.DataFrame | None, config: GatesConfig) -> list[Gate]:
+    """Check the texts that a model wrote for a technique; none for a technique that asks no model.
+
+    Args:
+        task: The technique.
+        rows: Its lineage: entity, row, text, answer_key.
+        before: The same of the current release; None if there is none.
+        config: Thresholds.
+    """
+    texts = _answers(rows)
+    if texts.is_empty():
+        return []
+    refused = texts["text"].map_elements(is_excuse, return_dtype=pl.Boolean)
+    share, example = float(refused.mean() or 0), ""  # pyright: ignore[reportArgumentType] - the mean of Booleans
+    if share > config.refusals:
+        example = f"; the first: {texts['entity'][refused.arg_max() or 0]}: {texts['text'].filter(refused)[0][:80]!r}"
+    found = f"{share:.1%} of {len(texts):,} answers, at most {config.refusals:.1%}{example}"
+    gates = [Gate(f"{task} refusals", share <= config.refusals, found)]
+    share = share_alike(texts["entity"].to_list(), texts["text"].to_list())
+    found = f"{share:.1%} of {len(texts):,} answers are nearly the same as another entity's, at most {config.alike:.1%}"
+    gates.append(Gate(f"{task} alike", share <= config.alike, found))
+    gates.append(_script(task, texts["text"], config.script))
+    if before is not None:
+        old = _answers(before.filter(pl.col("row").str.starts_with(f"{task}/")))
+        gates += [] if old.is_empty() else [_length(task, texts["text"], old["text"], config.length)]
+    return gates
+
+
+def _answers(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(pl.col("answer_key").is_not_null() & pl.col("text").is_not_null())
+
+
+def is_excuse(text: str) -> bool:
+    """Return whether an answer is a refusal or an excuse.
+
+    Example:
+        >>> is_excuse("I'm sorry, but as an AI I cannot help."), is_excuse("A sorry tale of two thieves.")
+        (True, False)
+    """
+    return EXCUSE.search(text[:300]) is not None
+
+
+def share_alike(entities: list[str], texts: list[str]) -> float:
+    """Return the share of texts that are nearly the same as the text of another entity.
+
+    Two texts are nearly the same if 80% of their sequences of three words agree (Jaccard similarity, estimated from 24
+    minimum hashes; Broder 1997, "On the resemblance and containment of documents"). Digits do not count; a text of
+    fewer than 12 words is not compared.
+
+    Example:
+        >>> share_alike(["a", "b", "c"], ["one two three four " * 4] * 2 + ["another text of other words " * 4])
+        0.6666666666666666
+    """
+    long = [place for place, text in enumerate(texts) if len(text.split()) >= WORDS_TO_COMPARE]
+    if not long:
+        return 0.0
+    signatures = _signatures([re.sub(r"\d+", "", texts[place]) for place in long])
+    alike: set[int] = set()
+    for start in range(0, HASHES, BAND):
+        first: dict[bytes, int] = {}
+        for number, key in enumerate(signatures[:, start : start + BAND]):
+            other = first.setdefault(key.tobytes(), number)
+            if entities[long[other]] == entities[long[number]]:
+                continue  # snapshots of one user may well agree
+            if (signatures[other] == signatures[number]).mean() >= SAME:
+                alike |= {other, number}
+    return len(alike) / len(texts)
+
+
+def _signatures(texts: list[str]) -> np.ndarray:
+    """Return the minimum hashes of each text's sequences of three words: [n, HASHES] uint64."""
+    vectorizer = HashingVectorizer(ngram_range=(3, 3), token_pattern=r"\w+", n_features=2**24, binary=True)
+    found = csr_matrix(vectorizer.transform(texts))
+    seeds = np.random.default_rng(0).integers(0, 2**63, HASHES, dtype=np.uint64)
+    signatures = np.zeros((len(texts), HASHES), dtype=np.uint64)
+    for number in range(len(texts)):
+        shingles = found.indices[found.indptr[number] : found.indptr[number + 1]].astype(np.uint64)
+        if len(shingles):
+            signatures[number] = _mixed(shingles[:, None] ^ seeds[None, :]).min(axis=0)  # of [shingles, HASHES]
+    return signatures
+
+
+def _mixed(numbers: np.ndarray) -> np.ndarray:
+    """Scatter numbers over all of 64 bits, by the finaliser of SplitMix64 (Steele et al. 2014)."""
+    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return numbers ^ (numbers >> np.uint64(31))
+
+
+def _script(task: str, texts: pl.Series, most: float) -> Gate:
+    counts = pl.DataFrame([texts.str.count_matches(letters).alias(name) for name, letters in SCRIPTS.items()])
+    main = [max(row, key=lambda name: row[name]) for row in counts.iter_rows(named=True) if any(row.values())]
+    usual, count = Counter(main).most_common(1)[0] if main else ("no letters", 0)
+    share = 1 - count / max(len(main), 1)
+    found = f"{share:.1%} of {len(texts):,} answers are not in {usual} letters, at most {most:.1%}"
+    return Gate(f"{task} script", share <= most, found)
+
+
+def _length(task: str, texts: pl.Series, old: pl.Series, most: float) -> Gate:
+    now, then = (max(float(np.median(of.str.len_chars().to_numpy())), 1.0) for of in (texts, old))
+    found = f"{now:,.0f} characters in the middle, {then:,.0f} in the current release, at most {most:g} times apart"
+    return Gate(f"{task} length", max(now / then, then / now) <= most, found)
+
+
+def neighbours_gate(
+    store: Store,
+    name: VectorName,
+    new: tuple[pl.DataFrame, ReleasedVectors],
+    old: tuple[pl.DataFrame, ReleasedVectors],
+    least: float,
+) -> Gate:
+    """Compare the nearest neighbours of the same rows in the candidate and in the current release.
+
+    Args:
+        store: The store.
+        name: The vectors.
+        new: Lineage of the candidate, and what it records of the vectors.
+        old: The same of the current release.
+        least: Share of neighbours that must be the same.
+    """
+    both = new[0].join(old[0].select("row", old_key="text_key"), on="row").drop_nulls(["text_key", "old_key"])
+    both = both.unique("row").sort(pl.col("row").hash(0)).head(PROBES)
+    if len(both) <= 2 * NEAREST:
+        return Gate(f"{name} neighbours", True, f"{len(both):,} rows in both releases are too few to compare")
+    now, then = (
+        _nearest(read_vectors(store, name.encoder, made.dimension, made.fingerprint, both[key].to_list()))
+        for (_, made), key in ((new, "text_key"), (old, "old_key"))
+    )
+    share = float(np.mean([len(set(a) & set(b)) / NEAREST for a, b in zip(now, then, strict=True)]))
+    found = f"{share:.1%} of the {NEAREST} nearest among {len(both):,} rows are the same, at least {least:.1%}"
+    return Gate(f"{name} neighbours", share >= least, found)
+
+
+def _nearest(vectors: np.ndarray) -> np.ndarray:
+    """Return the places of the nearest other rows by cosine: [n, d] -> [n, NEAREST]."""
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    close = unit @ unit.T
+    np.fill_diagonal(close, -np.inf)
+    return np.argsort(-close, axis=1, kind="stable")[:, :NEAREST]
