@@ -17,7 +17,7 @@ from base.faults import WrongUse
 from engines.request import messages_json
 from feature_store.answers import known_answers, read_answers
 from feature_store.gate import GatesClosed
-from feature_store.releases import get_release, list_releases, released_knowledge, released_lineage, roll_back
+from feature_store.releases import get_release, list_releases, released_knowledge, released_lineage, roll_back, unpin
 from flows.refresh import refresh
 from llm_tasks.pipeline.catalogue import find_tasks
 
@@ -256,7 +256,7 @@ def test_a_space_that_moves_takes_all_its_tasks_along(shop):
     assert users.vectors.shape == (8, 4)
 
 
-def test_a_refresh_after_a_roll_back_publishes_the_present_state_again(shop):
+def test_a_roll_back_holds_until_it_is_unpinned_and_then_the_present_state_is_published_again(shop):
     run(shop)
     shop.write_items(things(13))
     run(shop)
@@ -264,10 +264,15 @@ def test_a_refresh_after_a_roll_back_publishes_the_present_state_again(shop):
     with store.writer("a test") as writer:
         roll_back(writer, "rel-000001")
 
+    shop.write_items(things(14))
+    held, known = run(shop), len(released_knowledge(store, get_release(store), "kar_item", "lexical").entities)
+    with store.writer("a test") as writer:
+        unpin(writer, "rel-000001")
     name = run(shop)
 
+    assert (held, known) == ("rel-000003", 12)
     assert name == "rel-000004"
-    assert len(released_knowledge(store, get_release(store), "kar_item", "lexical").entities) == 13
+    assert len(released_knowledge(store, get_release(store), "kar_item", "lexical").entities) == 14
 
 
 def test_changed_data_alone_makes_a_release_for_its_samples_were_checked_anew(shop):
