@@ -67,12 +67,12 @@ class CheckedTable:
         if column not in self.raw.there:
             problem = _missing(column, self.raw.there)
         else:
-            problem = self.raw.spoiled.get(column) or unusable(self.raw.table[column], lists)
+            problem = self.raw.spoiled.get(column) or unusable(self.raw.column(column), lists)
         if problem:
             fix = f"set the right column in knowflow.yaml under {setting}"
             self.faults.append(Fault(self.name, None, column, None, problem, fix))
             return self._nothing()
-        values = plain(self.raw.table[column])
+        values = plain(self.raw.column(column))
         if numbers:
             values = without_marks(values)
         if required:
@@ -104,7 +104,7 @@ class CheckedTable:
         mask = mask.fill_null(value=False)
         if not mask.any():
             return
-        for place, value in zip(mask.arg_true(), self.raw.table[column].filter(mask), strict=True):
+        for place, value in zip(mask.arg_true(), self.raw.column(column).filter(mask), strict=True):
             row, part = self.raw.where(column, place)
             shown = None if value is None else str(value)
             self.faults.append(Fault(self.name, row, column, shown, what + part, fix, kind))

@@ -2,6 +2,8 @@
 
 import polars as pl
 
+from sources.list_text import as_lists
+
 WHOLE, WHOLE_FLOAT = r"^(0|-?[1-9]\d*)(\.0+)?$", r"\.0+$"
 """Whole numbers without leading zeros, and those that are written as floats."""
 MARKS = ("NULL", "null", "\\N", "NaN", "nan", "None", "N/A", "#N/A", "<NA>")
@@ -134,8 +136,20 @@ def _written_number(text: pl.Series, numbers: pl.Series, decimal_comma: bool) ->
 
 
 def to_categories(column: pl.Series, separator: str) -> pl.Series:
-    """Convert values to lists of non-blank texts; a text is split at the separator, null becomes an empty list."""
+    """Convert values to lists of non-blank texts; null becomes an empty list.
+
+    Texts that are all written as lists (`['a', 'b']`) are read as such; other texts are split at the separator.
+
+    Example:
+        >>> to_categories(pl.Series(["['a', 'b']", "[8]"]), "|").to_list()
+        [['a', 'b'], ['8']]
+    """
     column = plain(column)
-    lists = column if isinstance(column.dtype, pl.List) else column.cast(pl.String).str.split(separator)
+    if isinstance(column.dtype, pl.List):
+        lists = column
+    else:
+        texts = column.cast(pl.String)
+        written = as_lists(texts)
+        lists = texts.str.split(separator) if written is None else written
     trimmed = lists.list.eval(pl.element().str.strip_chars())
     return trimmed.list.eval(pl.element().filter(pl.element().is_not_null() & (pl.element() != ""))).fill_null([])

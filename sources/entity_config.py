@@ -45,7 +45,7 @@ class Fields(FileFormat):
     texts: dict[str, str] = Field(default_factory=dict)
     """Text fields."""
     categories: dict[str, str] = Field(default_factory=dict)
-    """Category fields: lists, or texts split at `separator`."""
+    """Category fields: lists, lists written as text (`['a', 'b']`), or texts split at `separator`."""
     numbers: dict[str, str] = Field(default_factory=dict)
     """Number fields."""
     separator: str = Field(default="|", min_length=1)

@@ -9,6 +9,7 @@ from sources.guess_words import (
     CATEGORY,
     ID,
     INDEX,
+    NAMELESS,
     NUMBER,
     SEPARATORS,
     SEVERAL,
@@ -125,7 +126,8 @@ def _useless(column: Column) -> str:
         return "holds links"
     if column.texts.str.contains(r"(?s)^[\[{].*[\]}]$").cast(pl.Int8).sum() * 2 > len(column.texts):
         return "holds lists or records written as texts; write lists as a|b|c"
-    is_key = re.fullmatch(INDEX, column.key) or (column.key.endswith("id") and not by_name([column], CATEGORY))
+    is_index = re.fullmatch(INDEX, column.key) or (re.fullmatch(NAMELESS, column.name) and column.counts_up)
+    is_key = is_index or (column.key.endswith("id") and not by_name([column], CATEGORY))
     return "is an id of something else, or a row number" if is_key and column.looks_like_id else ""
 
 

@@ -61,7 +61,9 @@ SUMMED = (
     f"(number|num|n|total)(of)?{_ACTS}|{_ACTS}(number|count|num|counts|total)",
 )
 """Numbers of items that events were added up to, whenever these happened."""
-INDEX = r"|unnamed\d*|index|indexlevel0|rownumber|rowid"
+INDEX = r"unnamed\d*|index|indexlevel0|rownumber|rowid"
+NAMELESS = r"|column_\d+"
+"""Name of a column that has none in the file; pandas writes the numbers of rows like this."""
 SEPARATORS = ("|", ";", ",")
 FIELDS = ("texts", "categories", "numbers")
 """Settings of items and users that hold fields."""

@@ -31,7 +31,7 @@ def one_row_each(raw: Raw, column: str, separator: str) -> tuple[Raw, pl.Series]
     place = pl.int_range(len(raw.rows), dtype=pl.UInt32, eager=True)
     if column not in raw.table.columns:
         return raw, place
-    cells = raw.table[column]
+    cells = raw.column(column)
     if not isinstance(cells.dtype, pl.List):
         cells = cells.cast(pl.String).str.split(separator)
     texts = pl.element().cast(pl.String).str.strip_chars()

@@ -12,6 +12,8 @@ import polars as pl
 from sources.columns import plain, to_id, to_number, unusable
 from sources.faults import Fault, SourceFaults
 from sources.file_format import FileFormat
+from sources.list_text import as_lists
+from sources.nested import columns_at
 from sources.plain_text import utf8_lines
 from sources.raw import Raw, numbered
 from sources.read import NO_FILE, is_parquet, parts_of, read_columns
@@ -146,6 +148,11 @@ class Column:
         return self.is_full and self.is_simple and self.distinct == self.rows
 
     @property
+    def counts_up(self) -> bool:
+        """Return whether the values are whole numbers, each one more than that of the row before."""
+        return self.is_full and self.numbers is not None and bool((self.numbers.diff().drop_nulls() == 1).all())
+
+    @property
     def is_link(self) -> bool:
         """Return whether all values are web addresses."""
         return self.is_simple and bool(self.texts.str.contains(r"^https?://").all())
@@ -178,13 +185,13 @@ class Look:
     def ids(self, name: str) -> set[str]:
         """Return all ids in a column of the whole file, in the form that `sources.load` compares."""
         return set(
-            to_id(_read(self.path, [name], self.settings).table[name]).drop_nulls().cast(pl.String).unique().to_list()
+            to_id(_read(self.path, [name], self.settings).column(name)).drop_nulls().cast(pl.String).unique().to_list()
         )
 
     def largest(self, name: str) -> float:
         """Return the largest number in a column of the whole file."""
         raw = _read(self.path, [name], self.settings)
-        numbers = to_number(raw.table[name], raw.decimal_comma)[0].drop_nulls()
+        numbers = to_number(raw.column(name), raw.decimal_comma)[0].drop_nulls()
         return float(numbers.to_numpy().max())
 
 
@@ -204,7 +211,8 @@ def look(path: Path, known: FileFormat | None = None) -> Look:
     settings = (known or FileFormat(path="")).model_copy(update={"path": str(path)})
     if is_parquet(parts[0]):
         names = _read(parts[0], [], settings).there
-        table = pl.scan_parquet(parts[0], glob=False, hive_partitioning=False).head(LOOKED_AT).collect()
+        lazy = pl.scan_parquet(parts[0], glob=False, hive_partitioning=False).head(LOOKED_AT)
+        table = lazy.select(columns_at(lazy.collect_schema(), names)).collect()
         raw = Raw(table, numbered(1, len(table)), names)
     else:
         settings = settings.model_copy(update={"encoding": settings.encoding or _encoding(path, parts[0])})
@@ -245,9 +253,12 @@ def _beginning(path: Path, settings: FileFormat) -> tuple[Raw, Form]:
 def _column(name: str, raw: Raw) -> Column:
     rows = min(len(raw.rows), LOOKED_AT)
     spoiled = raw.spoiled.get(name)
-    values = raw.table[name].head(rows) if spoiled is None else pl.Series(name, [], dtype=pl.String)
+    values = raw.column(name).head(rows) if spoiled is None else pl.Series([], dtype=pl.String)
+    if values.dtype == pl.String:
+        lists = as_lists(plain(values))
+        values = values if lists is None else lists
     fault = spoiled or unusable(values, lists=True)
-    return Column(name, pl.Series(name, [], dtype=pl.String) if fault else values, rows, fault, raw.decimal_comma)
+    return Column(name, pl.Series([], dtype=pl.String) if fault else values, rows, fault, raw.decimal_comma)
 
 
 def _read(path: Path, columns: Sequence[str], settings: FileFormat) -> Raw:

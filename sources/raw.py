@@ -29,6 +29,10 @@ class Raw:
     long: "tuple[Raw, Mapping[str, pl.Series]] | None" = None
     """The table in long form that this one was made of, and for each column the places of its values there."""
 
+    def column(self, name: str) -> pl.Series:
+        """Return a column as a series without a name: polars takes a name such as `*` for a pattern."""
+        return self.table.get_column(name).alias("")
+
     def where(self, column: str, place: int) -> tuple[int, str]:
         """Return the row of a value, and the words that name its part: ` (in part-1.csv)`; empty for a single file."""
         if self.long and column in self.long[1]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from sources.faults import Fault
 from sources.file_format import FileFormat
+from sources.nested import columns_at, paths
 from sources.plain_text import NoSingleFile, utf8_lines
 from sources.raw import Raw, known, numbered
 from sources.read_csv import read_fields
@@ -87,7 +88,10 @@ def _together(parts: list[Path], wanted: list[str], settings: FileFormat | None)
             return Broken(what, "give every part the same columns, or name the parts by a pattern such as logs/*.csv")
     spoiled = {column: why for _, raw in raws for column, why in raw.spoiled.items()}
     try:
-        table = pl.concat([raw.table.drop(spoiled, strict=False) for _, raw in raws], how="vertical_relaxed")
+        # By name and as series: polars takes a name such as ^.*$ for a pattern.
+        columns = [[one for one in raw.table.get_columns() if one.name not in spoiled] for _, raw in raws]
+        tables = [pl.DataFrame({one.name: one for one in of_part}) for of_part in columns]
+        table = pl.concat(tables, how="vertical_relaxed")
     except pl.exceptions.PolarsError as error:
         return Broken(f"has parts of other types: {str(error).splitlines()[0]}", "give a column one type in all parts")
     return Raw(
@@ -135,6 +139,7 @@ def is_parquet(path: Path) -> bool:
 
 def _parquet(path: Path, wanted: list[str]) -> Raw:
     lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-    there = lazy.collect_schema().names()
-    table = lazy.select(known(wanted, there) or there[:1]).collect()
-    return Raw(table, numbered(1, len(table)), tuple(there))
+    schema = lazy.collect_schema()
+    there = paths(schema, wanted)
+    table = lazy.select(columns_at(schema, known(wanted, there)) or pl.nth(0)).collect()
+    return Raw(table, numbered(1, len(table)), there)

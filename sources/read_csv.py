@@ -1,7 +1,7 @@
 """Read text with delimited fields: the whole file at once if every record is one line, else record by record."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -33,18 +33,36 @@ def read_fields(path: Path, wanted: list[str], form: Form) -> Raw | Broken:
             what = f"has {len(header)} columns, and `columns` names {len(form.names)}"
             return Broken(what, "name every column, in the order of the file")
         header = list(form.names)
-    there = [name if is_text(name) else name.encode("utf-8", "replace").decode() for name in header]
-    twice = [name for name, count in Counter(header).items() if count > 1 and name in wanted]
-    spoiled = dict.fromkeys(twice, "appears more than once in the header")
-    places = {name: header.index(name) for name in known(wanted, header) if name not in spoiled}
+    there = distinct([name if is_text(name) else name.encode("utf-8", "replace").decode() for name in header])
+    places = {name: there.index(name) for name in known(wanted, there)}
     one_line = not any(mark in name for name in header for mark in "\r\n")
     before = line if form.header else line - 1
     table = _at_once(path, len(header), list(places.values()) or [0], before, form) if one_line else None
     comma = form.delimiter == ";"
     if table is not None and len(table) == count_lines(path) - before:
         renamed = table.rename({str(place): name for name, place in places.items()})
-        return Raw(renamed, numbered(before + 1, len(renamed)), tuple(there), (), spoiled, comma)
-    return _by_record(path, places, there, spoiled, form)
+        return Raw(renamed, numbered(before + 1, len(renamed)), tuple(there), decimal_comma=comma)
+    return _by_record(path, places, there, form)
+
+
+def distinct(header: Sequence[str]) -> list[str]:
+    """Give every column a name of its own: `name (2)` if the name was there before, `column_N` if it has none.
+
+    A name that no other column has stays as it is.
+
+    Example:
+        >>> distinct(["user", "tag", "", "tag", "tag (2)"])
+        ['user', 'tag', 'column_3', 'tag (3)', 'tag (2)']
+    """
+    taken = set(header)
+    names: list[str] = []
+    for place, own in enumerate(header, 1):
+        name = own or f"column_{place}"
+        if name in names or (not own and name in taken):
+            news = (f"{name} ({count})" for count in itertools.count(2))
+            name = next(new for new in news if new not in taken and new not in names)
+        names.append(name)
+    return names
 
 
 def _records(path: Path, form: Form) -> Iterator[tuple[int, list[str] | Broken]]:
@@ -72,7 +90,7 @@ def _at_once(path: Path, width: int, places: list[int], skipped: int, form: Form
     return pl.DataFrame(table)
 
 
-def _by_record(path: Path, places: Mapping[str, int], there: list[str], spoiled: Mapping[str, str], form: Form) -> Raw:
+def _by_record(path: Path, places: Mapping[str, int], there: list[str], form: Form) -> Raw:
     lines: list[int] = []
     broken: list[tuple[int, Broken]] = []
     columns: dict[str, list[str | None]] = {name: [] for name in places}
@@ -88,7 +106,9 @@ def _by_record(path: Path, places: Mapping[str, int], there: list[str], spoiled:
         for name, place in places.items():
             columns[name].append(fields[place] or None)
     table = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
-    return Raw(table, pl.Series(lines, dtype=pl.Int64), tuple(there), tuple(broken), spoiled, form.delimiter == ";")
+    return Raw(
+        table, pl.Series(lines, dtype=pl.Int64), tuple(there), tuple(broken), decimal_comma=form.delimiter == ";"
+    )
 
 
 def _shape(fields: list[str], width: int, places: Mapping[str, int]) -> Broken | None:

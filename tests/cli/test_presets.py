@@ -70,6 +70,16 @@ def test_of_two_tables_that_a_preset_knows_the_better_one_is_taken(tmp_path):
     assert items["first_level_category_name"].to_list()[0] == ["Pets"]
 
 
+def test_the_lists_that_kuairec_writes_as_text_are_read(tmp_path):
+    kuairec(tmp_path / "data")
+
+    init(tmp_path / "shop", tmp_path / "data", preset="kuairec")
+
+    config = load_config(tmp_path / "shop" / "knowflow.yaml")
+    tags = load(config.source, config.folder, config.skipped()).items["tags"].to_list()
+    assert sorted(tags) == sorted([str(number % 4), "9"] for number in range(1, ITEMS + 1))
+
+
 def test_presets_are_in_the_package():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
 

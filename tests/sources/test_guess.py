@@ -254,8 +254,8 @@ def test_columns_of_no_use_are_left_out_with_the_reason(tmp_path):
         "imdbId": [113277, 116282, 78748],
         "poster": ["https://a/1.jpg", "https://a/2.jpg", "https://a/3.jpg"],
         "nothing": ["", "", ""],
-        "details": [{"a": 1}, {"a": 2}, {"a": 3}],
-        "kinds": ["['a', 'b']", "['b']", "['c']"],
+        "details": [{f"key {number}": number for number in range(51)}] * 3,
+        "kinds": ["['a', 'b']", "['b']", "{'c'}"],
         "Unnamed: 0": [0, 1, 2],
     }
 

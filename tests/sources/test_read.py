@@ -89,17 +89,22 @@ def test_a_header_may_be_longer_than_a_line(tmp_path):
     assert (raw.rows.to_list(), raw.table.rows()) == ([3], [("1",)])
 
 
-def test_a_name_that_stands_twice_in_the_header_cannot_be_read(tmp_path):
-    raw, _ = read(tmp_path / "a.csv", b"a,b,a\n1,x,2\n")
+@pytest.mark.parametrize("slow", [b"", b"1\n"])
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        (b"a,b,a", ("a", "b", "a (2)")),
+        (b"a,,a", ("a", "column_2", "a (2)")),
+        (b"a,a,a (2)", ("a", "a (3)", "a (2)")),
+        (b"column_3,b,", ("column_3", "b", "column_3 (2)")),
+        (b",,", ("column_1", "column_2", "column_3")),
+    ],
+)
+def test_names_that_stand_twice_or_are_empty_are_mapped_by_new_names(tmp_path, header, names, slow):
+    raw, faults = read(tmp_path / "a.csv", header + b"\n1,x,2\n" + slow, names)
 
-    assert raw.spoiled == {"a": "appears more than once in the header"}
-    assert rows(raw) == [(2, "x")]
-
-
-def test_a_name_that_stands_twice_but_is_not_mapped_does_not_matter(tmp_path):
-    raw, _ = read(tmp_path / "a.csv", b"a,c,b,c\n1,7,x,8\n")
-
-    assert (rows(raw), raw.spoiled) == ([(2, "1", "x")], {})
+    assert (raw.there, faults, raw.spoiled) == (names, [], {})
+    assert raw.table.select(names).rows() == [("1", "x", "2")]
 
 
 @given(table=st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=6))
@@ -256,7 +261,7 @@ def test_only_the_mapped_columns_are_kept_each_once_and_all_names_are_known(tmp_
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet", "slow.csv", "slow.jsonl"])
-@pytest.mark.parametrize("column", ["__row", "rows", "row", "index", "0", "1", "literal", ""])
+@pytest.mark.parametrize("column", ["__row", "rows", "row", "index", "0", "1", "literal", "*", "^.*$", ""])
 def test_a_column_of_any_name_is_the_users_and_never_one_of_ours(tmp_path, name, column):
     path = tmp_path / name
     frame = pl.DataFrame({"a": ["x", "y"], column: ["one", "two"]})
@@ -264,8 +269,9 @@ def test_a_column_of_any_name_is_the_users_and_never_one_of_ours(tmp_path, name,
     if name.startswith("slow"):  # a broken line at the end: the file is read record by record
         path.write_bytes(path.read_bytes() + (b"x,y,z\n" if path.suffix == ".csv" else b"no json\n"))
 
+    column = column or ("column_2" if path.suffix == ".csv" else "")
     raw, faults = read_columns(path, ["a", column], name, "items")
 
     assert faults == []
-    assert raw.table.select("a", column).rows() == [("x", "one"), ("y", "two")]
+    assert list(zip(raw.table["a"], raw.table[column], strict=True)) == [("x", "one"), ("y", "two")]
     assert raw.rows.to_list() == ([2, 3] if path.suffix == ".csv" else [1, 2])
