@@ -37,6 +37,7 @@ from feature_store.releases import Release, get_release, knowledge_cutoff, relea
 from llm_tasks.pipeline.arm import Arm
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.task import Task
+from sources.label_config import LabelConfig
 
 
 def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | None) -> TrainRun:
@@ -74,6 +75,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
             "train": config.train.model_dump(),
             "data_version": dataset.version,
             "data": _data(config, samples),
+            "negatives": negatives.told() if (negatives := config.source.label.negatives) else None,
             **noted_rows(samples, windows, knows, cutoff),
             "begun": time.time(),
         },
@@ -99,8 +101,13 @@ def _check_release(
 def _data(config: Config, samples: Samples) -> dict[str, Any]:
     split = config.source.split
     model = f"{config.train.backbone}, embeddings of width {config.train.embedding_dim}"
-    least = config.source.label.rating_at_least
-    return noted_data(samples, least, split.by, (split.train, split.validation), model)
+    return noted_data(samples, _label(config.source.label), split.by, (split.train, split.validation), model)
+
+
+def _label(rule: LabelConfig) -> str:
+    if rule.negatives is not None:
+        return "positives only; negatives are sampled"
+    return "as given" if rule.rating_at_least is None else f"rating of at least {rule.rating_at_least:g}"
 
 
 def _write_constant(run: TrainRun, arm: str, samples: Samples, windows: Sequence[np.ndarray], seeds: int) -> None:
@@ -124,6 +131,7 @@ def end_run(run: TrainRun, progress: Progress) -> Mapping[str, Any]:
     result |= {
         "looks": count_looks(run.folder.parent, noted["data_version"]),
         "training": trained,
+        "negatives": noted.get("negatives"),
         "release": noted["release"],
         "seconds": time.time() - noted["begun"],
     }

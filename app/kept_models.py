@@ -1,5 +1,7 @@
 """Opens kept models by run and arm, and scores events with the vectors of the release they were trained on."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from app.config import Config
@@ -54,6 +56,7 @@ def score_events(
         NoRelease: The release is gone, or lacks vectors that the arm reads.
         WrongUse: The data has other columns than when the model was trained.
     """
+    dataset = replace(dataset, sampled=None)  # they are no rows of the log
     samples = build_samples(dataset, histories(dataset.events, model.history_length), model.frame)
     vectors = read_vectors_of(config, get_release(open_store(config), release or model.release), [model.arm])
     wanted = np.arange(len(samples.label)) if rows is None else rows

@@ -27,7 +27,7 @@ def open_samples(config: Config, dataset: Dataset | None = None) -> Samples:
 
 def open_windows(config: Config, dataset: Dataset) -> list[np.ndarray]:
     """Return the parts of all samples at each cut of rolling time, from `evals.comparison.windows_of`."""
-    return windows_of(dataset.events, config.train.rolling)
+    return windows_of(dataset, config.train.rolling)
 
 
 def arms_in(config: Config, release: Release, names: Iterable[str] | None) -> list[Arm]:

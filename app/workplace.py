@@ -20,6 +20,7 @@ from llm_tasks.pipeline.task import Task
 from llm_tasks.pipeline.workplace import Workplace
 from prompts.domain import Domain, load_domain
 from sources.load import load
+from sources.negatives import trained_rows
 from sources.parts import PartCount, count_parts
 from sources.tables import Dataset
 
@@ -56,8 +57,8 @@ def open_dataset(config: Config) -> Dataset:
 
 
 def split_counts(config: Config, dataset: Dataset | None = None) -> list[PartCount]:
-    """What each part of the split holds; the data is loaded unless it is given."""
-    return count_parts((dataset or open_dataset(config)).events, config.source.split)
+    """What each part of the split holds, sampled negatives among it; the data is loaded unless it is given."""
+    return count_parts(trained_rows(dataset or open_dataset(config)), config.source.split)
 
 
 def open_domain(config: Config) -> Domain:

@@ -13,10 +13,9 @@ from app.workplace import plan as make_plan
 from base.failures import how_to_go_on
 from cli.asking import EngineName, ModelName, model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, count_rows, print_json, print_table, say, say_next
-from cli.split import print_split, say_notes
+from cli.split import print_split, say_notes, split_notes
 from llm_tasks.pipeline.budget import Prices
 from llm_tasks.pipeline.plan import NAME_AN_ENGINE
-from sources.parts import split_warnings
 
 COLUMNS = ("task", "rows", "cached", "new", "changed", "failed", "calls", "tokens in", "out, at most")
 NAMED = 5
@@ -47,7 +46,7 @@ def plan(
     plans = make_plan(settings, task, retry=error or (), dataset=dataset)
     rows = [_priced(p.summary(), settings.prices) for p in plans]
     parts = split_counts(settings, dataset)
-    notes += split_warnings(parts, settings.source.split)
+    notes += split_notes(parts, settings.source)
     if json:
         print_json({"tasks": rows, "split": [one.to_dict() for one in parts], "notes": notes})
         return 0

@@ -9,12 +9,11 @@ from app.samples import arms_in
 from app.train_runs import get_run, models_folder
 from app.workplace import open_store, split_counts
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say_next
-from cli.split import print_split, say_notes
+from cli.split import print_split, say_notes, split_notes
 from ctr.controls import lacking
 from evals.tables import Rows, tables
 from feature_store.releases import get_release
 from flows.server import prefect_server
-from sources.parts import split_warnings
 
 Arms = Annotated[
     str | None,
@@ -42,7 +41,7 @@ def train(
     from flows.train import train as train_flow  # noqa: PLC0415 - takes seconds; wrong input is reported first
 
     parts = split_counts(settings)
-    notes = split_warnings(parts, settings.source.split)
+    notes = split_notes(parts, settings.source)
     if wanted is None:
         notes += lacking(set(map(str, chosen.vectors)), settings.plugin_folders)
     if not json:

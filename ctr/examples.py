@@ -47,6 +47,7 @@ def find_examples(knowledge: Knowledge, samples: Samples) -> ExampleRows:
         }
     ).with_row_index("row")
     events = pl.DataFrame({"user": samples.user, "item": samples.item, "time": samples.time}).with_row_index("sample")
+    events = events.filter(samples.happened)
     found = wanted.join(events.unique(key, keep="first", maintain_order=True), on=key, how="inner").sort("row")
     sample = found["sample"].to_numpy().astype(np.int64)
     wrong = samples.part[sample] != PARTS.index("train")

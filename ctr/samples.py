@@ -10,6 +10,7 @@ import polars as pl
 from ctr.statistics import Log, count_statistics, strictly_earlier
 from sources.events import PARTS, chosen
 from sources.faults import Fault, SourceFaults
+from sources.negatives import positives_of, trained_rows
 from sources.tables import Dataset
 
 LEAST_DEVIATION = 1e-6
@@ -20,7 +21,10 @@ FARTHEST = 5.0
 
 @dataclass(frozen=True)
 class Samples:
-    """One row per event, in the order of the dataset's events; N events, I items, U users, H history length."""
+    """One row per event, in the order of the dataset's events, then one per sampled negative.
+
+    N rows, I items, U users, H history length.
+    """
 
     user: np.ndarray
     """[N] int64, index into `user_ids`."""
@@ -58,6 +62,13 @@ class Samples:
     """Mean and deviation that standardise each of the items' numbers."""
     chosen: np.ndarray | None = None
     """[N] bool: the events that were rated or chosen, see `sources.events.chosen`; None = all."""
+    sampled: np.ndarray | None = None
+    """[N] bool: sampled negatives, which are rows to train on and to judge by, but no events; None = none."""
+
+    @property
+    def happened(self) -> np.ndarray:
+        """Return which rows are events: [N] bool."""
+        return np.ones(len(self.label), dtype=bool) if self.sampled is None else ~self.sampled
 
 
 @dataclass(frozen=True)
@@ -89,12 +100,14 @@ def build_samples(dataset: Dataset, histories: np.ndarray, frame: Frame | None =
         frame: The meaning of codes and columns; if None, taken from the dataset.
 
     Returns:
-        The samples, aligned with `dataset.events`.
+        The samples: first the events, aligned with `dataset.events`, then its sampled negatives.
 
     Raises:
         SourceFaults: The split leaves no event for training.
     """
-    events = dataset.events
+    events, positive = trained_rows(dataset), positives_of(dataset)
+    rows = np.concatenate([np.arange(len(dataset.events)), positive])  # a negative has its positive's past and part
+    sampled = np.arange(len(rows)) >= len(dataset.events)
     users, found = events["user"].to_numpy().astype(str), dataset.items["item"].to_numpy().astype(str)
     user_ids = _extended(frame.user_ids if frame else (), np.unique(users))
     item_ids = _extended(frame.item_ids if frame else (), found)
@@ -104,14 +117,14 @@ def build_samples(dataset: Dataset, histories: np.ndarray, frame: Frame | None =
     rating = events["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
     rating = np.where(np.isnan(rating), label, rating).astype(np.float32)
     time = events["time"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
-    part = codes_of(events["part"].to_numpy().astype(str), np.array(PARTS)).astype(np.int8)
+    part = codes_of(dataset.events["part"].to_numpy().astype(str), np.array(PARTS)).astype(np.int8)[rows]
     train = part == 0
     if not train.any():
         what, fix = "leaves no event for training", "give training a larger share, or split by: global_time"
         raise SourceFaults([Fault("knowflow.yaml", None, "split", None, what, fix)])
     values = frame.category_values if frame else category_values(items, dataset.category_fields)
     item_categories, spans = category_shares(items, dataset.category_fields, values)
-    log = Log(user, item, time, rating.astype(np.float64), label.astype(np.float64))
+    log = Log(user, item, time, rating.astype(np.float64), label.astype(np.float64), ~sampled)
     counted = count_statistics(log, item_categories)
     numbers = np.zeros((len(item_ids), 0))  # Polars returns no rows without a column
     if dataset.number_fields:
@@ -124,8 +137,8 @@ def build_samples(dataset: Dataset, histories: np.ndarray, frame: Frame | None =
         rating=rating,
         label=label,
         part=part,
-        history=np.asarray(histories, dtype=np.int32),
-        statistics=standardise_by_past(counted.values, time),
+        history=np.asarray(histories, dtype=np.int32)[rows],
+        statistics=standardise_by_past(counted.values, time, ~sampled),
         user_mean=np.nan_to_num(counted.user_mean).astype(np.float32),
         surprise=counted.surprise.astype(np.float32),
         item_categories=item_categories,
@@ -136,6 +149,7 @@ def build_samples(dataset: Dataset, histories: np.ndarray, frame: Frame | None =
         category_values=values,
         number_scale=scale,
         chosen=chosen(events),
+        sampled=sampled,
     )
 
 
@@ -221,7 +235,7 @@ def standardise(values: np.ndarray, scale: Sequence[tuple[float, float]]) -> np.
     return np.nan_to_num((values - mean) / deviation).astype(np.float32)
 
 
-def standardise_by_past(values: np.ndarray, time: np.ndarray) -> np.ndarray:
+def standardise_by_past(values: np.ndarray, time: np.ndarray, happened: np.ndarray | None = None) -> np.ndarray:
     """Shift and scale each row by mean and deviation of strictly earlier rows; unknown values (NaN) become 0.
 
     Statistics are computed from labels, so a scale from later rows would leak them.
@@ -229,11 +243,12 @@ def standardise_by_past(values: np.ndarray, time: np.ndarray) -> np.ndarray:
     Args:
         values: [N, F].
         time: [N] datetime64[us].
+        happened: [N] bool: the rows that others are compared with; None = all.
 
     Returns:
         [N, F] float32, clipped to -5..5, because the first rows have few rows to compare with.
     """
-    everybody = strictly_earlier(np.zeros(len(time), dtype=np.int64), time)
+    everybody = strictly_earlier(np.zeros(len(time), dtype=np.int64), time, happened)
     out = np.zeros(values.shape, dtype=np.float32)
     for place, column in enumerate(values.T):
         known, filled = ~np.isnan(column), np.nan_to_num(column)

@@ -16,7 +16,7 @@ class Earlier:
     """For each row, the range of strictly earlier rows with the same key, in an order sorted by key and time."""
 
     order: np.ndarray
-    """[N] int64: rows sorted by key, then time."""
+    """[M] int64: the rows that count, sorted by key, then time."""
     begin: np.ndarray
     """[N] int64: where each row's key begins in `order`."""
     end: np.ndarray
@@ -56,12 +56,13 @@ class Earlier:
         return np.where(self.end > self.begin, self.order[np.maximum(self.end - 1, 0)], -1)
 
 
-def strictly_earlier(key: np.ndarray, time: np.ndarray) -> Earlier:
+def strictly_earlier(key: np.ndarray, time: np.ndarray, counted: np.ndarray | None = None) -> Earlier:
     """Find, for each row, the rows with the same key and a strictly earlier time.
 
     Args:
         key: [N] int64.
         time: [N] datetime64[us].
+        counted: [N] bool: the rows that others may see; None = all.
 
     Returns:
         The ranges.
@@ -78,10 +79,12 @@ def strictly_earlier(key: np.ndarray, time: np.ndarray) -> Earlier:
     new_key[1:] = sorted_key[1:] != sorted_key[:-1]
     new_moment = new_key.copy()
     new_moment[1:] |= sorted_time[1:] != sorted_time[:-1]
+    seen = np.ones(len(key), dtype=bool) if counted is None else counted[order]
+    before = np.cumsum(seen) - seen  # [N] how many of those that count come before each place
     begin, end = np.empty_like(rows), np.empty_like(rows)
-    begin[order] = np.maximum.accumulate(np.where(new_key, rows, 0))
-    end[order] = np.maximum.accumulate(np.where(new_moment, rows, 0))
-    return Earlier(order, begin, end)
+    begin[order] = np.maximum.accumulate(np.where(new_key, before, 0))
+    end[order] = np.maximum.accumulate(np.where(new_moment, before, 0))
+    return Earlier(order[seen], begin, end)
 
 
 RECENT = (1, 3, 10, 30)
@@ -92,7 +95,7 @@ HOUR = np.timedelta64(1, "h")
 
 @dataclass(frozen=True)
 class Log:
-    """The columns of all events used to count statistics."""
+    """The columns of all events used to count statistics, and of rows that only read them."""
 
     user: np.ndarray
     """[N] int64 codes."""
@@ -104,6 +107,12 @@ class Log:
     """[N] float64, so that sums and differences stay exact."""
     label: np.ndarray
     """[N] float64."""
+    happened: np.ndarray | None = None
+    """[N] bool: the events that statistics count; False for sampled negatives; None = all."""
+
+    def earlier(self, key: np.ndarray) -> Earlier:
+        """Return the strictly earlier events with the same key ([N] int64), from `strictly_earlier`."""
+        return strictly_earlier(key, self.time, self.happened)
 
 
 @dataclass(frozen=True)
@@ -133,7 +142,7 @@ class Statistics:
 
 def prior_of(log: Log) -> Prior:
     """Average over all strictly earlier events."""
-    everybody = strictly_earlier(np.zeros(len(log.time), dtype=np.int64), log.time)
+    everybody = log.earlier(np.zeros(len(log.time), dtype=np.int64))
     rating, square = (everybody.mean(values, prior=np.nan) for values in (log.rating, np.square(log.rating)))
     return Prior(rating, np.maximum(square - np.square(rating), 0), everybody.mean(log.label, prior=np.nan))
 
@@ -145,7 +154,7 @@ def count_statistics(log: Log, item_categories: np.ndarray) -> Statistics:
         log: N events.
         item_categories: [I, C] float32 shares.
     """
-    prior, earlier = prior_of(log), strictly_earlier(log.user, log.time)
+    prior, earlier = prior_of(log), log.earlier(log.user)
     count = earlier.count()
     user_mean = prior.rating + (earlier.total(log.rating) - count * prior.rating) / (count + SHRINK)
     of_item = item_statistics(log, prior, user_mean)
@@ -222,7 +231,7 @@ def category_affinity(log: Log, earlier: Earlier, item_categories: np.ndarray) -
     row, category, share = _categories_of(log.item, item_categories)
     user_mean = earlier.mean(log.rating)
     key = log.user[row].astype(np.int64) * item_categories.shape[1] + category
-    of_category = strictly_earlier(key, log.time[row])
+    of_category = strictly_earlier(key, log.time[row], None if log.happened is None else log.happened[row])
     count = of_category.count()
     affinity = (of_category.total(log.rating[row]) - count * user_mean[row]) / (count + SHRINK)
     total_share = np.maximum(np.bincount(row, share, len(log.user)), 1e-9)
@@ -253,7 +262,7 @@ def item_statistics(log: Log, prior: Prior, user_mean: np.ndarray) -> np.ndarray
         [N, 4] float64: log count, and shrunk means of the rating, of the label (both minus the prior) and of the
         residual: each earlier rating minus its user's mean before it.
     """
-    earlier = strictly_earlier(log.item, log.time)
+    earlier = log.earlier(log.item)
     count = earlier.count()
     rating = earlier.total(log.rating) - count * prior.rating
     label = earlier.total(log.label) - count * prior.label

@@ -75,7 +75,7 @@ def sample_view(values: np.ndarray, known: np.ndarray, samples: Samples) -> View
     """
     masked = np.where(known[:, None], values.astype(np.float64), np.nan)
     rows = np.where(known, np.arange(len(values)), -1).astype(np.int64)
-    return View(standardise_by_past(masked, samples.time), rows)
+    return View(standardise_by_past(masked, samples.time, samples.happened), rows)
 
 
 def knowledge_view(knowledge: Knowledge, samples: Samples) -> View:

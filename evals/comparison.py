@@ -17,28 +17,31 @@ from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import FACTS
 from llm_tasks.pipeline.task import Task
 from sources.events import PARTS, rolling_split
+from sources.negatives import positives_of, trained_rows
+from sources.tables import Dataset
 
 BEFORE, AFTER = "segment_before_cutoff", "segment_after_cutoff"
 COLD_BELOW = 5
 """Training events below which an item is cold (docs/benchmarks.md, protocol)."""
 
 
-def windows_of(events: pl.DataFrame, cuts: Sequence[float]) -> list[np.ndarray]:
+def windows_of(dataset: Dataset, cuts: Sequence[float]) -> list[np.ndarray]:
     """Return the parts of all samples at each cut of rolling time, the first for choosing settings; empty without cuts.
 
     A window is left out if its training or its test rows lack one of the labels; all are left out if the first one is,
     because nothing can be trained or evaluated on such a short log.
 
     Args:
-        events: Canonical events with their label, one sample each.
+        dataset: The data; a sampled negative is in the part of its positive.
         cuts: Shares of all events, rising.
 
     Returns:
         [N] int8 each, index into `PARTS`, -1 = in no part.
     """
-    label = events["label"].to_numpy()
-    names = rolling_split(events, cuts) if cuts else []
-    parts = [codes_of(one.to_numpy().astype(str), np.array(PARTS)).astype(np.int8) for one in names]
+    label = trained_rows(dataset)["label"].to_numpy()
+    rows = np.concatenate([np.arange(len(dataset.events)), positives_of(dataset)])
+    names = rolling_split(dataset.events, cuts) if cuts else []
+    parts = [codes_of(one.to_numpy().astype(str), np.array(PARTS)).astype(np.int8)[rows] for one in names]
     fit = [part for part in parts[1:] if all(len(set(label[part == of])) > 1 for of in (0, PARTS.index("test")))]
     return [parts[0], *fit] if fit and (parts[0] == 0).any() else []
 
@@ -66,7 +69,7 @@ def segments_of_test(samples: Samples, knows: np.ndarray, cutoff: np.datetime64 
 
 def cold_rows(samples: Samples) -> np.ndarray:
     """Find the samples whose item has fewer than 5 training events: [N] bool."""
-    train = samples.part == PARTS.index("train")
+    train = (samples.part == PARTS.index("train")) & samples.happened
     return np.bincount(samples.item[train], minlength=len(samples.item_ids))[samples.item] < COLD_BELOW
 
 
@@ -179,7 +182,7 @@ def _cut(samples: Samples, window: np.ndarray) -> dict[str, Any]:
 
 def noted_data(
     samples: Samples,
-    rating_at_least: float | None,
+    label: str,
     split_by: Literal["user_position", "global_time"],
     shares: tuple[float, float],
     model: str,
@@ -188,7 +191,7 @@ def noted_data(
 
     Args:
         samples: All samples.
-        rating_at_least: The lowest rating that counts as a click; None if labels are given.
+        label: How labels are made, in words.
         split_by: How events are split.
         shares: Shares of training and of validation.
         model: The model without knowledge, in words.
@@ -196,10 +199,10 @@ def noted_data(
     counts = np.bincount(samples.part, minlength=len(PARTS))
     how = "each user's events by position" if split_by == "user_position" else "all events at two moments"
     return {
-        "Events": len(samples.label),
+        "Events": int(samples.happened.sum()),
         "Users": len(samples.user_ids),
         "Items": len(samples.item_ids),
-        "Label": "as given" if rating_at_least is None else f"rating of at least {rating_at_least:g}",
+        "Label": label,
         "Positive": f"{samples.label.mean():.1%}",
         "Split": f"{shares[0]:.0%} training, {shares[1]:.0%} validation, the rest test: {how}",
         "Rows": f"{counts[0]:,} training, {counts[1]:,} validation, {counts[2]:,} test",

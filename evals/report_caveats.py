@@ -33,7 +33,7 @@ def caveats_of(noted: Mapping[str, Any], release: Release, techniques: Mapping[s
     Args:
         noted: What a training run recorded at its start: `data_version`; `after_cutoff`, the share of test rows later
             than the knowledge cutoff, None or missing if it was not counted; `test_years`, the years of the first and
-            the last test row, if they were recorded.
+            the last test row, if they were recorded; `negatives`, what is to be said of sampled ones, if there are any.
         release: The release that the run read.
         techniques: All techniques by name.
     """
@@ -42,6 +42,8 @@ def caveats_of(noted: Mapping[str, Any], release: Release, techniques: Mapping[s
         caveats = [SEEN_BEFORE, about_cutoff(noted, release), *caveats]
     if noted["data_version"] != release.facts.get("data_version"):
         caveats.append(NEWER_DATA)
+    if told := noted.get("negatives"):
+        caveats = [f"{told[0].upper()}{told[1:]}.", *caveats]
     return caveats
 
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import AliasChoices, BaseModel, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
@@ -15,9 +15,12 @@ from base.frozen import Frozen
 from sources.entity_config import Fields, ItemsConfig
 from sources.faults import Fault, SourceFaults
 from sources.file_format import FileFormat
+from sources.label_config import ONE_TARGET, LabelConfig, across
 
-ONE_TARGET = "set exactly one of events.rating, events.label and events.impressions"
-NO_RULE = "is missing; set it to the smallest rating that counts as liked"
+TARGETS = ("rating", "label", "impressions")
+"""Settings of events of which one says how labels are made."""
+ACROSS = "across"
+"""Type of a fault between two sections."""
 
 
 class RowOrder(Frozen):
@@ -65,9 +68,9 @@ class EventsConfig(FileFormat):
     # even if something else in the section is wrong.
     @field_validator("label")
     @classmethod
-    def _one_target(cls, label: str | None, info: ValidationInfo) -> str | None:
+    def _one_target_at_most(cls, label: str | None, info: ValidationInfo) -> str | None:
         there = [label, *(info.data[name] for name in ("rating", "impressions") if name in info.data)]
-        if len(there) == 3 and len([one for one in there if one is not None]) != 1:
+        if len([one for one in there if one is not None]) > 1:
             raise ValueError(ONE_TARGET)
         return label
 
@@ -127,34 +130,6 @@ class QueriesConfig(FileFormat):
         return split
 
 
-class LabelConfig(Frozen):
-    """How a rating, a weight or the type of an event becomes a label."""
-
-    rating_at_least: float | None = Field(
-        default=None, allow_inf_nan=False, validation_alias=AliasChoices("rating_at_least", "at_least")
-    )
-    """The smallest rating that counts as liked; also called at_least, for a weight such as a number of plays."""
-    positive: tuple[str, ...] = ()
-    """Values of events.label that are positive, such as [purchase, cart], where it holds types of events."""
-    missing: tuple[float, ...] = ()
-    """Ratings that mean `not rated`, such as [-1]; their rows are left out, and how many is said."""
-    rating_range: tuple[float, float] | None = None
-    """The smallest and the largest possible rating, as in [0.5, 5]; a rating outside is a fault."""
-
-    @field_validator("rating_range")
-    @classmethod
-    def _holds_the_rule(cls, bounds: tuple[float, float] | None, info: ValidationInfo) -> tuple[float, float] | None:
-        if bounds is None:
-            return None
-        low, high = bounds
-        if not low < high:
-            raise ValueError("should be [smallest, largest]")
-        least = info.data.get("rating_at_least")
-        if least is not None and not low <= least <= high:
-            raise ValueError(f"does not include label.rating_at_least, which is {least:g}")
-        return bounds
-
-
 class SplitConfig(Frozen):
     """How events are split into training, validation and test."""
 
@@ -204,10 +179,11 @@ class SourceConfig(Frozen):
 
     @field_validator("label")
     @classmethod
-    def _rating_has_a_rule(cls, label: LabelConfig, info: ValidationInfo) -> LabelConfig:
-        events = info.data.get("events")
-        if events is not None and events.rating is not None and label.rating_at_least is None:
-            raise PydanticCustomError("no_rule", NO_RULE)
+    def _fits_the_events(cls, label: LabelConfig, info: ValidationInfo) -> LabelConfig:
+        if (events := info.data.get("events")) is not None:
+            targets = [name for name in TARGETS if getattr(events, name) is not None]
+            for where, words in across(targets, label.rating_at_least is not None, label.negatives is not None):
+                raise PydanticCustomError(ACROSS, "{words}", {"words": f"{'.'.join(where)} {words}"})
         return label
 
 
@@ -220,16 +196,19 @@ def parse_source_config(mapping: Mapping[str, Any], file: Path) -> SourceConfig:
     try:
         return SourceConfig.model_validate(mapping)
     except ValidationError as error:
-        details = [dict(detail) for detail in error.errors() if detail["type"] != "no_rule"]
-        if _lacks_rule(mapping):  # added here, because pydantic reports it only if the events have no other fault
-            details.append({"type": "no_rule", "loc": ("label", "rating_at_least"), "msg": NO_RULE})
+        details = [dict(detail) for detail in error.errors() if detail["type"] != ACROSS]
+        # Added here, because pydantic reports them only if the events have no other fault, and one at a time.
+        details += [{"type": ACROSS, "loc": where, "msg": words} for where, words in _across(mapping)]
         raise SourceFaults(config_fault(file, detail) for detail in details) from None
 
 
-def _lacks_rule(mapping: Mapping[str, Any]) -> bool:
+def _across(mapping: Mapping[str, Any]) -> list[tuple[tuple[str, str], str]]:
     events, label = mapping.get("events"), mapping.get("label", {})
-    rated = isinstance(events, Mapping) and events.get("rating") is not None
-    return rated and isinstance(label, Mapping) and label.get("rating_at_least", label.get("at_least")) is None
+    if not isinstance(events, Mapping) or not isinstance(label, Mapping):
+        return []
+    targets = [name for name in TARGETS if events.get(name) is not None]
+    has_rule = label.get("rating_at_least", label.get("at_least")) is not None
+    return across(targets, has_rule, label.get("negatives") is not None)
 
 
 def config_fault(file: Path, detail: Mapping[str, Any], fields: Mapping[str, FieldInfo] | None = None) -> Fault:

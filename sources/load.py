@@ -15,6 +15,7 @@ from sources.faults import Fault, FaultKind, SourceFaults
 from sources.file_format import FileFormat
 from sources.impressions import fill_impressions, from_impressions
 from sources.long_form import from_long
+from sources.negatives import sample_negatives
 from sources.queries import CONTROL
 from sources.read import read_columns
 from sources.tables import Dataset, content_hash
@@ -106,6 +107,9 @@ def _fill_events(table: CheckedTable, config: EventsConfig, rule: LabelConfig) -
         _fill_rating(table, config.rating, rule)
     elif config.label is not None:
         _fill_label(table, config.label, rule)
+    elif not config.impressions:  # positives only
+        table.columns["rating"] = pl.repeat(None, len(table.raw.rows), dtype=pl.Float32, eager=True)
+        table.columns["label"] = pl.repeat(1.0, len(table.raw.rows), dtype=pl.Float32, eager=True)
     if all(name in table.columns for name in ("user", "item", "time", "label")):
         lost = table.drop_repeated(["user", "item", "time"], best="label")
         words = "%s: %s with the user, item and time of another row; of each only one is kept"
@@ -220,13 +224,15 @@ def _dataset(config: SourceConfig, tables: dict[str, pl.DataFrame]) -> Dataset:
     fields = [*config.items.texts, *config.items.categories, *config.items.numbers]
     items = tables["items"].sort("item").with_columns(pl.col("item").cast(pl.String)).select("item", "title", *fields)
     users = tables["users"].sort("user").with_columns(pl.col("user").cast(pl.String)) if "users" in tables else None
+    events, negatives = with_parts(events, config.split), config.label.negatives
     return Dataset(
-        events=with_parts(events, config.split),
+        events=events,
         items=items,
         users=users,
         queries=tables.get("queries"),
         text_fields=tuple(config.items.texts),
         category_fields=tuple(config.items.categories),
         number_fields=tuple(config.items.numbers),
-        version=content_hash([events.drop(session), items, users, tables.get("queries")]),
+        version=content_hash([events.drop("part", *session), items, users, tables.get("queries")]),
+        sampled=sample_negatives(events, negatives) if negatives else None,
     )

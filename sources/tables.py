@@ -28,8 +28,11 @@ class Dataset:
     number_fields: tuple[str, ...]
     """Names of the items' number fields."""
     version: str
-    """Hash of the content: the same content from CSV, JSONL or Parquet has the same version. The sessions and
-    the parts are not included: a split by other settings does not change the version."""
+    """Hash of the content: the same content from CSV, JSONL or Parquet has the same version. The sessions, the parts
+    and sampled negatives are not included: a split by other settings does not change the version."""
+    sampled: pl.DataFrame | None = None
+    """Negatives sampled for a log of positives only, with the columns of the events; user, time and position are those
+    of the positive. Only models are trained and judged on them: they are nobody's history. None if none are sampled."""
 
     def __post_init__(self) -> None:
         """Check that every event has its part, so that no other code splits again by another rule."""

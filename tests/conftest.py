@@ -110,7 +110,7 @@ class Shop:
         from app.config import load_config
         from app.publish import publish_release
 
-        asked = [{"task": task, **vars(self.ask(task))} for task in tasks]
+        asked = [{"task": task, "cached": 0, **vars(self.ask(task))} for task in tasks]
         vectors = [vars(made) for task in tasks for made in self.encode(task)]
         return publish_release(load_config(self.config), self.place(), tasks, asked, vectors)
 

@@ -35,18 +35,19 @@ def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dic
     for vectors in knowledge:
         item = entity_codes(vectors, samples) if vectors.entity == "item" else np.full(len(vectors.entities), -1)
         row = knowledge_view(vectors, samples).rows  # [N]
-        moments, served = moments_of(samples.time, MOMENTS)
+        moments, served = moments_of(samples.time, MOMENTS, samples.happened)
         value, known = np.zeros((len(row), 1), dtype=np.float32), (row >= 0) & (served >= 0)
         for place, moment in enumerate(moments):
             there = known_before(item, vectors.as_of, moment)
-            predicted = out_of_fold(vectors.vectors, item, samples, samples.time < moment, folds, there)
+            earlier = (samples.time < moment) & samples.happened
+            predicted = out_of_fold(vectors.vectors, item, samples, earlier, folds, there)
             here = known & (served == place)
             value[here, 0] = predicted[row[here]]
         views[view_name(vectors)] = sample_view(value, known, samples)
     return views
 
 
-def moments_of(time: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
+def moments_of(time: np.ndarray, number: int, happened: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Choose moments that divide the events into equal numbers, and find the one that serves each sample.
 
     What is fitted on the events strictly before a moment serves the samples at or after it, until the next one.
@@ -54,6 +55,7 @@ def moments_of(time: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
     Args:
         time: [N] datetime64[us].
         number: Number of moments; some may coincide.
+        happened: [N] bool: the samples that are events; None = all.
 
     Returns:
         [K] datetime64[us], rising; [N] int64, the moment of each sample, -1 before the first.
@@ -63,8 +65,9 @@ def moments_of(time: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
         >>> [part.astype(int).tolist() for part in moments_of(time, 1)]
         [[2], [-1, -1, 0, 0]]
     """
-    places = np.arange(1, number + 1) * len(time) // (number + 1)
-    moments = np.unique(np.sort(time)[places]) if len(time) else time
+    events = time if happened is None else time[happened]
+    places = np.arange(1, number + 1) * len(events) // (number + 1)
+    moments = np.unique(np.sort(events)[places]) if len(events) else events
     return moments, np.searchsorted(moments, time, side="right") - 1
 
 

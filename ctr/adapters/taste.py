@@ -67,7 +67,7 @@ def components(vectors: np.ndarray, fitted: np.ndarray) -> np.ndarray:
 
 def residuals(samples: Samples) -> np.ndarray:
     """Each event's surprise minus its user's shrunk mean surprise before it: [N] float64."""
-    earlier = strictly_earlier(samples.user, samples.time)
+    earlier = strictly_earlier(samples.user, samples.time, samples.happened)
     return samples.surprise - earlier.total(samples.surprise) / (earlier.count() + SHRINK)
 
 
@@ -91,8 +91,9 @@ def tastes(vectors: np.ndarray, known: np.ndarray, target: np.ndarray, samples: 
     sizes = np.diff(np.append(begins, len(order)))
     longest = np.argsort(-sizes, kind="stable")
     fresh = np.append(True, (user[1:] != user[:-1]) | (time[1:] != time[:-1]))  # the first of a moment
+    learnt = samples.happened
     for chosen in np.array_split(longest, max(-(-len(longest) // USERS), 1)):
-        _block(vectors, target, order, begins[chosen], sizes[chosen], fresh, out)
+        _block(vectors, target, order, begins[chosen], sizes[chosen], fresh, learnt, out)
     return out
 
 
@@ -103,6 +104,7 @@ def _block(
     begins: np.ndarray,
     sizes: np.ndarray,
     fresh: np.ndarray,
+    learnt: np.ndarray,
     out: np.ndarray,
 ) -> None:
     """Go through the samples of some users, those with most first, one sample of each at a time."""
@@ -117,7 +119,7 @@ def _block(
         seen[:live] = np.where(fresh[place, None], weights[:live], seen[:live])  # a moment's samples see none of it
         out[row] = (seen[:live] * x).sum(axis=1)
         gain = np.einsum("uij,uj->ui", inverse[:live], x)
-        scale = 1 / (1 + (gain * x).sum(axis=1))  # [u]
+        scale = learnt[row] / (1 + (gain * x).sum(axis=1))  # [u]; 0 where nothing happened
         error = target[row] - (weights[:live] * x).sum(axis=1)
         weights[:live] += gain * (scale * error)[:, None].astype(np.float32)
         inverse[:live] -= np.einsum("ui,uj->uij", gain * scale[:, None], gain)

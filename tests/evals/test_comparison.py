@@ -27,14 +27,18 @@ TEN = pl.DataFrame(
 )
 
 
-def samples_of(events):
+def dataset_of(events):
     items = pl.DataFrame({"item": ["i0", "i1", "i2"], "title": ["a", "b", "c"]})
-    return build_samples(Dataset(events, items, None, None, (), (), (), "v"), histories(events))
+    return Dataset(events, items, None, None, (), (), (), "v")
+
+
+def samples_of(events):
+    return build_samples(dataset_of(events), histories(events))
 
 
 def test_windows_by_hand():
     # Cuts after 5 and 8 of ten events; choosing holds back the last 2.5 before the first: those of days 2 to 4.
-    choosing, first, second = windows_of(TEN, [0.5, 0.8])
+    choosing, first, second = windows_of(dataset_of(TEN), [0.5, 0.8])
 
     assert [PARTS[part] if part >= 0 else "" for part in choosing] == ["train"] * 2 + ["validation"] * 3 + [""] * 5
     assert [PARTS[part] if part >= 0 else "" for part in first] == ["train"] * 5 + ["test"] * 3 + [""] * 2
@@ -44,9 +48,9 @@ def test_windows_by_hand():
 def test_a_window_whose_test_rows_hold_one_label_is_left_out():
     one_label = TEN.with_columns(label=pl.Series([1, 0, 1, 0, 1, 0, 1, 0, 1, 1], dtype=pl.Int8))
 
-    assert len(windows_of(one_label, [0.5, 0.8])) == 2  # for choosing, and the first
-    assert windows_of(one_label, [0.8]) == []
-    assert windows_of(TEN, []) == []
+    assert len(windows_of(dataset_of(one_label), [0.5, 0.8])) == 2  # for choosing, and the first
+    assert windows_of(dataset_of(one_label), [0.8]) == []
+    assert windows_of(dataset_of(TEN), []) == []
 
 
 def test_rows_about_events_are_not_looked_up_and_unknown_techniques_are():
@@ -67,7 +71,7 @@ def test_only_a_models_answers_about_items_count_as_known():
 
 
 def test_rolling_rows_are_pooled_and_split_at_the_cutoff():
-    samples, windows = samples_of(TEN), windows_of(TEN, [0.5, 0.8])[1:]
+    samples, windows = samples_of(TEN), windows_of(dataset_of(TEN), [0.5, 0.8])[1:]
     known = samples.item == 0
     cutoff = np.datetime64("2024-01-08T00:00:00")  # day 7: days 8 and 9 are later
 

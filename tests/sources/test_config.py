@@ -115,7 +115,10 @@ def test_events_have_one_source_of_labels(tmp_path, both):
 
     found = faults(tmp_path, events={**EVENTS, **both}, label=label)
 
-    assert found == {"events.label": "set exactly one of events.rating, events.label and events.impressions"}
+    assert found == {
+        "events.label": "set exactly one of events.rating, events.label and events.impressions; or for a log of "
+        "positives only set none of them, and label.negatives: {per_positive: 4}"
+    }
 
 
 @pytest.mark.parametrize("label", [{}, {"rating_at_least": None}, {"rating_range": [1, 5]}])
