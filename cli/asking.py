@@ -63,7 +63,7 @@ def run_refresh(config: str, tasks: list[str] | None, asking: Asking, *, json: b
     releases = list_releases(open_store(settings))
     from flows.refresh import refresh  # noqa: PLC0415 - takes seconds; wrong input is reported first
 
-    with prefect_server(), bars():
+    with prefect_server(settings.home_folder), bars():
         name = refresh(config=str(settings.path), tasks=tasks, asking=asking)
     release = get_release(open_store(settings), name)
     fresh = not releases or releases[-1].name != name

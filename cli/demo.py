@@ -56,7 +56,7 @@ def whole_pipeline(config: Path, *, json: bool = False, arms: str | None = None)
     before = _counts(store)
     if not json:
         say(f"refresh, train and report on {settings.path}")
-    with prefect_server(), bars():
+    with prefect_server(settings.home_folder), bars():
         done = nightly(config=str(settings.path), arms=split_arms(arms))
     asked, encoded = (now - then for now, then in zip(_counts(store), before, strict=True))
     result = get_run(settings.home_folder, done["train_run"]).read("result")

@@ -1,6 +1,7 @@
 """Prefect settings for runs that start their own temporary server; settings of the user stay."""
 
 import os
+import warnings
 from pathlib import Path
 
 
@@ -9,6 +10,8 @@ def set_defaults() -> None:
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    # Of Prefect's home only the user's settings are read; what a run writes has a place of its own.
+    warnings.filterwarnings("ignore", "Failed to create the Prefect home directory")
 
 
 def keep_in(home: Path) -> None:

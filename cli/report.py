@@ -25,7 +25,7 @@ def report(
     conclusion = run.read("result")["conclusion"]
     from flows.report import report as report_flow  # noqa: PLC0415 - takes seconds; wrong input is reported first
 
-    with prefect_server():
+    with prefect_server(settings.home_folder):
         path = report_flow(config=str(settings.path), train_run=run.name)
     if json:
         print_json({"report": path, "train_run": run.name, "conclusion": conclusion})

@@ -33,7 +33,7 @@ def rewrites(
     releases = list_releases(open_store(settings))
     from flows.rewrites import rewrites as flow  # noqa: PLC0415 - takes seconds; wrong input is reported first
 
-    with prefect_server(), bars():
+    with prefect_server(settings.home_folder), bars():
         name = flow(config=str(settings.path), asking=asking)
     release = get_release(open_store(settings), name)
     fresh = not releases or releases[-1].name != name

@@ -46,7 +46,7 @@ def train(
         notes += lacking(set(map(str, chosen.vectors)), settings.plugin_folders)
     if not json:
         say_notes(notes)
-    with prefect_server(), bars():
+    with prefect_server(settings.home_folder), bars():
         run = train_flow(config=str(settings.path), arms=names, release=release)
     result = get_run(settings.home_folder, run).read("result")
     if json:
