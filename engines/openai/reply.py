@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from engines.openai.waits import wait_in_body
 from engines.openai.wording import (
     REFUSED,
     USED_UP,
@@ -26,6 +27,8 @@ MOST_TOKENS = 10_000_000
 """More than any model reads or writes at once: a larger count is a fault of the server."""
 BARRING = frozenset({301, 302, 303, 307, 308, 401, 402, 403, 404, 405})
 """Statuses that concern the address, the key or the model, not the row."""
+MAY_ASK_TO_WAIT = frozenset({400, 403, 413, 429, 503, 529})
+"""Statuses of replies whose body may ask to wait; a header may ask with any status."""
 AGAIN = frozenset({408, 409, 425})
 BROKEN_OFF = frozenset({"abort", "error"})
 """Finish reasons of an answer that the server did not finish."""
@@ -181,6 +184,8 @@ def _judged(status: int, said: str, reply: Reply, request: Request, paid: Spent 
         Barred: This server will not answer any row for this model.
     """
     words, wait = f"HTTP {status}: {said}", retry_after(reply.headers, datetime.now(UTC))
+    if wait is None and status in MAY_ASK_TO_WAIT:
+        wait = wait_in_body(reply.body)
     if status == 429 and USED_UP.search(said):
         raise Barred(status, said)
     if is_slow_down(status, said, wait) and not never_fits(said):

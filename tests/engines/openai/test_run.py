@@ -68,14 +68,16 @@ def test_the_error_rows_of_one_batch_say_what_was_wrong_with_each_and_are_not_tr
     assert len(one.seen.calls) == 8
 
 
-@pytest.mark.parametrize("wait", ["seconds", "date"])
+@pytest.mark.parametrize("wait", ["seconds", "date", "words", "words of a 503"])
 def test_a_server_that_asks_to_wait_is_not_asked_before_and_the_other_rows_go_on(wait):
     times: list[float] = []
 
     def busy_once(call):
         times.append(time.monotonic())
         later = "1" if wait == "seconds" else formatdate(time.time() + 2, usegmt=True)  # a date is cut to the second
-        return told(429, "slow down", headers={"Retry-After": later}) if call.count == 0 else "good"
+        status, words = 503 if wait.endswith("503") else 429, "slow down, please try again in 1.2s"
+        asking = told(status, words) if "words" in wait else told(429, "slow down", headers={"Retry-After": later})
+        return asking if call.count == 0 else "good"
 
     with serve(by_rule({"row 0": busy_once})) as one:
         keys = [answer.key for answer in engine(one, concurrency=4).generate(requests(30))]
