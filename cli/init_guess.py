@@ -10,9 +10,14 @@ from sources.config import SplitConfig
 from sources.entity_config import OWN_NAMES
 from sources.guess import Guess, TableGuess
 from sources.guess_words import FIELDS, WEIGHT, by_name, positive_types
+from sources.label_config import NegativesConfig
 from sources.look import LOOKED_AT, Column
 
-OPTIONAL = {("queries", "user"), ("queries", "item"), ("queries", "time")}
+OPTIONAL = {("queries", "user"), ("queries", "item"), ("queries", "time"), ("events", "label")}
+NO_LABEL = (
+    "proposed: no column holds ratings, weights, 0 and 1 or types of events: every event is positive, and negatives "
+    "are sampled; if a column says what was chosen, set events.label or events.rating instead"
+)
 FEW_EVENTS = 10
 """With fewer events a user on average, 10% of a user's log is less than one event."""
 DOMAIN_WORDS = (
@@ -161,7 +166,9 @@ def wanted(guess: Guess, table: TableGuess) -> str:
 def liked_from(events: TableGuess) -> list[Line]:
     """Propose how a label is made: from the type of an event, a weight, or a rating; empty if nothing is to be set."""
     for guess in events.of("label"):
-        types = positive_types(events.look.column(guess.column)) if guess.column else []
+        if guess.column is None:
+            return [Line("negatives", yaml_value({"per_positive": NegativesConfig().per_positive}), NO_LABEL)]
+        types = positive_types(events.look.column(guess.column))
         if types:
             return [Line("positive", yaml_value(tuple(types)), "proposed: the types that are more than a look; check")]
     for guess in events.of("rating"):

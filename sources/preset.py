@@ -18,6 +18,7 @@ from base.faults import WrongUse
 from base.frozen import Frozen
 from sources.config import config_fault
 from sources.faults import Fault, FaultKind, SourceFaults
+from sources.file_format import FileFormat
 
 FOLDER = Path(__file__).parent / "presets"
 PACKED = ("", ".gz", ".zst", ".bz2", ".xz", ".zip")
@@ -121,7 +122,8 @@ def find_files(preset: Preset, folder: Path, given: Mapping[str, Path]) -> dict[
                 found[section] = {**variant, "path": path}
                 break
             if section == "items" and "path" not in variant and "events" in found:
-                found[section] = {**variant, "path": found["events"]["path"]}
+                form = {key: value for key, value in found["events"].items() if key in FileFormat.model_fields}
+                found[section] = {**form, **variant}
                 break
         if variants and section not in found and section in ("events", "items"):
             names = [name for variant in variants for name in variant.get("path", [])]

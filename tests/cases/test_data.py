@@ -1,5 +1,6 @@
 """Data as people bring it: every folder of data/ is mapped by `init` and read as its README calls right."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,14 +131,14 @@ def test_one_file_of_transactions_holds_the_items_too(tmp_path, twice):
 
     path = tmp_path / "knowflow.yaml"
     written = yaml.safe_load(path.read_text())
-    path.write_text(path.read_text().replace("label: FILL_IN", "rating: Quantity") + "\nlabel: {at_least: 1}\n")
     config = load_config(path)
     data = load(config.source, config.folder)
     roles = [written["events"][role] for role in ("user", "item", "time", "time_format")]
     assert roles == ["CustomerID", "StockCode", "InvoiceDate", "%m/%d/%Y %H:%M"]
     assert (written["items"]["title"], written["items"]["repeated"]) == ("Description", "first")
     assert set(written["items"]) & {"texts", "categories"} == set()
-    assert (len(data.events), int(data.events["label"].sum()), len(data.items)) == (25, 21, 5)
+    assert written["label"] == {"negatives": {"per_positive": 4}}  # no column is a label
+    assert (len(data.events), int(data.events["label"].sum()), len(data.items)) == (25, 25, 5)
     assert data.items.row(0, named=True) == {"item": "85120A", "title": "WHITE HANGING HEART 0", "UnitPrice": 2.55}
 
 
@@ -164,6 +165,24 @@ def test_a_log_without_times_is_offered_the_order_of_its_rows_by_name(tmp_path, 
 
     assert "fill in events.time: the column of the time, or {by: row_order} if the log has none" in offered
     assert data.events["user"].to_list()[:3] == ["1", "2", "3"]  # of user 0 the rating is -1
+
+
+def test_a_log_of_positives_only_is_offered_sampled_negatives_and_reads_unedited(tmp_path, capsys):
+    lines = (DATA / "positives-only" / "events.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "events.csv").write_text("\n".join(line.rsplit(",", 1)[0] for line in lines), encoding="utf-8")
+
+    init(tmp_path / "shop", events=tmp_path / "events.csv", items=DATA / "positives-only" / "items.csv", json=True)
+
+    told = json.loads(capsys.readouterr().out)
+    config = load_config(tmp_path / "shop" / "knowflow.yaml")
+    data = load(config.source, config.folder)
+    (found,) = [one for one in told["found"] if one["field"] == "label.negatives"]
+    assert found["column"] == "{per_positive: 4}"
+    assert "every event is positive, and negatives are sampled" in found["why"]
+    assert told["fill_in"] == []
+    assert data.events["label"].to_list() == [1] * 24
+    assert data.sampled is not None
+    assert len(data.sampled) > 24
 
 
 def _at(settings: Any, path: str) -> Any:

@@ -23,11 +23,14 @@ sys.path.insert(0, str(ROOT / "benchmarks"))  # the published forms, shared with
 from published import ITEMS, PUBLISHED, kuairec, log, movielens, write  # noqa: E402
 
 LIKED = sum(rating >= 4 for _, _, rating, _ in log())
+TOLD = sum(item != 1 for _, item, _, _ in log())
 COUNTS = {
     "book-crossing": (900 - sum(rating == 2 for _, _, rating, _ in log()), LIKED, 40),
     "steam": (899, LIKED - 1, 40),  # one review lacks the hours
     "mind": (1800, LIKED, 40),  # two items are shown on each page
     "kuairec": (900, sum(rating / 2 >= 2 for _, _, rating, _ in log()), 40),
+    "lastfm": (900, 900, 40),  # positives only
+    "lastfm-1k": (TOLD, TOLD, 39),  # one artist has no id
 }
 """Events, positives and items of a preset whose numbers are not those of the whole log."""
 
@@ -51,6 +54,7 @@ def test_files_as_they_are_published_load_without_an_edit(tmp_path, name):
     assert "FILL_IN" not in yaml.safe_dump(yaml.safe_load(text))
     assert (len(data.events), int(data.events["label"].sum()), len(data.items)) == COUNTS.get(name, (900, LIKED, 40))
     assert (f"# preset {name}\n" in text) == (name != "recbole")  # of RecBole's files all is guessed from the header
+    assert (data.sampled is not None) == ("negatives" in load_preset(name).label)
     assert config.skip == load_preset(name).skip
     assert load_preset(name).domain in (None, config.domain)
 
