@@ -47,6 +47,8 @@ KINDS = (
     Kind("not_utf8", False, "fix the characters in the data"),
     Kind("parse", False, "change the prompt, or use a model that keeps to the form"),
 )
+SENDS = "knowflow refresh sends its rows"
+"""What asks rows that were never sent."""
 OTHER = Kind("*", False, "fix what the error says")
 
 
@@ -64,8 +66,13 @@ def _name(error: str) -> str:
     return error.split(":", maxsplit=1)[0]
 
 
-def how_to_go_on(errors: Iterable[str]) -> list[str]:
+def how_to_go_on(errors: Iterable[str], *, sent: bool = True) -> list[str]:
     """Return a line for each kind of these errors: what to fix, and which command asks its rows again.
+
+    Args:
+        errors: The errors, as names or as `name: sentence`.
+        sent: Whether the rows were sent to a model. One that never was has no answer to retry: the next refresh sends
+            it once it fits.
 
     Example:
         >>> for line in how_to_go_on(["http_502: Bad Gateway", "refused: no"]):
@@ -74,7 +81,7 @@ def how_to_go_on(errors: Iterable[str]) -> list[str]:
         refused: reword the prompt, or use another model; then ask its rows again: knowflow retry --error refused
     """
     names = sorted(set(map(_name, errors)))
-    return [f"{name}: {kind_of(name).fix}; then {_asks_again(name)}" for name in names]
+    return [f"{name}: {kind_of(name).fix}; then {_asks_again(name) if sent else SENDS}" for name in names]
 
 
 def _asks_again(name: str) -> str:

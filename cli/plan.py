@@ -105,7 +105,11 @@ def _say_notes(row: dict[str, Any]) -> None:
         )
         say(f"  {task}: {engine}")
     for kind, count in row["failures"].items():
-        say(f"  {task}: {count_rows(count)} failed: {how_to_go_on([kind])[0]}")
+        unsent = row["unsent"].get(kind, 0)
+        if count > unsent:
+            say(f"  {task}: {count_rows(count - unsent)} failed: {how_to_go_on([kind])[0]}")
+        if unsent:
+            say(f"  {task}: {count_rows(unsent)} cannot be sent: {how_to_go_on([kind], sent=False)[0]}")
     if row["shortened"]:
         say(f"  {task}: {count_rows(row['shortened'])} shortened (oldest history dropped) to fit the model's context")
     for name in row["too_long"][:NAMED]:

@@ -8,6 +8,7 @@ Relations: dense generalises over wording; one arm can use both.
 import hashlib
 import io
 import json
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -17,9 +18,11 @@ from pydantic import Field
 
 from base.frozen import Frozen
 from base.progress import Progress
-from encoders.protocol import EncoderKind, Fitting
+from encoders.protocol import EncoderKind, Fitting, TooFewTexts
 
 FORM = "tfidf 1-2 grams, sublinear, truncated svd, unit length, v1"
+NO_WORDS = r"empty vocabulary|no terms remain"
+"""What scikit-learn says of texts without a single word, or without one that is common enough."""
 FEW_TEXTS = 200
 MOST_TERMS = 100_000
 """Maximum words and word pairs, the most common ones: 150 MB of fitted state at 384 dimensions for any number of
@@ -68,7 +71,7 @@ class LexicalEncoder:
             place: Purpose of the state, part of the fingerprint: two tasks with the same texts each keep their own.
 
         Raises:
-            ValueError: The texts have too few words.
+            TooFewTexts: The texts have too few words.
         """
         import sklearn  # noqa: PLC0415 - takes a second, and a plan needs none
         from sklearn.decomposition import TruncatedSVD  # noqa: PLC0415
@@ -82,11 +85,13 @@ class LexicalEncoder:
         too_few = f"the lexical encoder cannot be fitted on {len(texts)} texts: they have too few words"
         try:
             weights = vectorizer.fit_transform(texts)  # [n, V]
-        except ValueError as error:  # not a single word
-            raise ValueError(too_few) from error
+        except ValueError as error:
+            if not re.search(NO_WORDS, str(error)):
+                raise
+            raise TooFewTexts(too_few) from error
         span = spanned(dimension, *weights.shape)
         if span < 1:
-            raise ValueError(too_few)
+            raise TooFewTexts(too_few)
         # Threads that wait for each other cost more than they save; and one thread always sums in the same order.
         with threadpool_limits(1):
             svd = TruncatedSVD(n_components=span, random_state=0).fit(weights)

@@ -60,12 +60,16 @@ class FittedEncoder(Encoder, Protocol):
         ...
 
 
+class TooFewTexts(ValueError):
+    """The texts do not suffice to fit an encoder: there are too few, or they hold too few words."""
+
+
 @dataclass(frozen=True)
 class Fitting:
     """How an encoder is fitted, saved and loaded."""
 
     fit: Callable[[Any, Sequence[str], str], FittedEncoder]
-    """Fits on texts: options, texts, purpose of the state. Raises `ValueError` if the texts do not suffice."""
+    """Fits on texts: options, texts, purpose of the state. Raises `TooFewTexts` if they do not suffice."""
     from_state: Callable[[bytes], FittedEncoder]
     """Loads a state."""
     keeps: Callable[[Any, Any, int, int, int], bool]

@@ -236,6 +236,7 @@ def released_knowledge(store: Store, release: Release, task: str, encoder: str, 
 
     Raises:
         NoRelease: The release holds no such vectors.
+        MissingVectors: The table of the release lacks some of them.
     """
     made = made_vectors(
         release, task, encoder, "add the task and the encoder to knowflow.yaml, then run: knowflow refresh"
@@ -246,9 +247,9 @@ def released_knowledge(store: Store, release: Release, task: str, encoder: str, 
         rows = _known_later(rows, seen_until)
     seen_until = _with_models(rows, seen_until)
     table = vectors_table(encoder, made.dimension)
-    vectors = read_vectors(
-        store, encoder, made.dimension, made.fingerprint, rows["text_key"].to_list(), release.versions.get(table)
-    )
+    keys, version = rows["text_key"].to_list(), release.versions.get(table)
+    holder = f"release {release.name}"
+    vectors = read_vectors(store, encoder, made.dimension, made.fingerprint, keys, version, holder)
     knowledge = Knowledge(
         task=task,
         encoder=encoder,

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from base.faults import WrongUse
 from feature_store.database import Store, Writer, quoted
 from feature_store.schemas import STATES, vectors_schema
 
@@ -61,16 +62,35 @@ def write_vectors(writer: Writer, encoder: str, fingerprint: str, keys: Sequence
     return writer.upsert(vectors_table(encoder, dimension), rows, vectors_schema(dimension))
 
 
+class MissingVectors(WrongUse):
+    """Texts have no vector where a release, or a newer state of the store, should hold one."""
+
+
 def read_vectors(
-    store: Store, encoder: str, dimension: int, fingerprint: str, keys: Sequence[str], version: int | None = None
+    store: Store,
+    encoder: str,
+    dimension: int,
+    fingerprint: str,
+    keys: Sequence[str],
+    version: int | None = None,
+    holder: str = "the store",
 ) -> np.ndarray:
     """Read the vectors of some texts, in the order of `keys`.
+
+    Args:
+        store: The store.
+        encoder: Name of the encoder.
+        dimension: Length of its vectors.
+        fingerprint: Identifies everything that shapes its vectors.
+        keys: [n] text keys.
+        version: Version of the table; None = the newest.
+        holder: What should hold the vectors, for messages: `release 7`.
 
     Returns:
         [n, d] float32.
 
     Raises:
-        KeyError: A text has no vector from this encoder; the gates of a release rule this out.
+        MissingVectors: A text has no vector from this encoder; the gates of a release rule this out.
     """
     table = vectors_table(encoder, dimension)
     where = f"fingerprint = {quoted(fingerprint)}"
@@ -79,8 +99,10 @@ def read_vectors(
     found = pl.DataFrame({"text_key": pl.Series(list(keys), dtype=pl.String)}).join(
         place, on="text_key", how="left", maintain_order="left"
     )
-    if found["place"].null_count():
-        raise KeyError(f"{found['place'].null_count():,} texts have no vector in {table}: run `knowflow refresh`")
+    if missing := found["place"].null_count():
+        which = f"{table} (version {version})" if version is not None else table
+        what = f"{holder}: {missing:,} of {len(found):,} texts have no vector in the table {which}"
+        raise MissingVectors(f"{what}\n  make them, and a release that holds them: knowflow refresh")
     matrix = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, dimension)
     return matrix[found["place"].to_numpy()].astype(np.float32)
 

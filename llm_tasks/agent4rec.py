@@ -218,9 +218,15 @@ def _seen(profile: Mapping[str, str], memory: Sequence[str], page: Sequence[str]
 def _watched(
     said: Mapping[str, Any], page: Sequence[str], names: Mapping[str, str], lost: Counter[str]
 ) -> Iterator[tuple[str, float]]:
-    """Yield the viewed items of the page with their ratings; items that are not on the page are dropped."""
+    """Yield the viewed items of the page with their ratings; items that are not on the page are dropped.
+
+    A schema cannot say that two lists are equally long: what stands beyond the shorter one is dropped and counted.
+    """
     places = {names[item]: item for item in page}
-    for named, rating in zip(said["watch"], said["ratings"], strict=False):
+    both = min(len(said["watch"]), len(said["ratings"]))
+    if unpaired := max(len(said["watch"]), len(said["ratings"])) - both:
+        lost["titles without a rating, or ratings without a title"] += unpaired
+    for named, rating in zip(said["watch"][:both], said["ratings"][:both], strict=True):
         if named not in places:
             lost["items that are not on the page"] += 1
             continue

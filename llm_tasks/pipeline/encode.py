@@ -14,7 +14,7 @@ from base.frozen import Frozen
 from base.plugins import UnknownPlugin
 from base.progress import Progress
 from encoders.choose import kind_of
-from encoders.protocol import Encoder, EncoderConfig, EncoderKind, Fitting
+from encoders.protocol import Encoder, EncoderConfig, EncoderKind, Fitting, TooFewTexts
 from feature_store.database import Store, Writer
 from feature_store.lineage import read_lineage
 from feature_store.vectors import known_vectors, newest_state, write_state, write_vectors
@@ -183,7 +183,7 @@ def _fitted(name: str, fitting: Fitting, options: Frozen, space: str, writer: Wr
             return encoder, ""
     try:
         encoder = fitting.fit(options, list(texts.values()), f"{name}/{space}")
-    except ValueError:
+    except TooFewTexts:
         errors = read_lineage(writer.store, [space], ["error"])["error"].drop_nulls().to_list()
         failed = "".join(f"\n  {line}" for line in [f"{len(errors):,} rows failed:", *how_to_go_on(errors)] if errors)
         raise WrongUse(

@@ -63,6 +63,7 @@ class TaskPlan:
         bound = self.prompt.front.sampling.get("max_tokens", 0) if self.prompt else 0
         reasons = Counter(row.why for row in self.rows if row.status in ("new", "changed"))
         failures = Counter(row.why.split(":")[0] for row in self.rows if row.status == "failed")
+        unsent = Counter(r.why.split(":")[0] for r in self.rows if r.status == "failed" and r.answer_key is None)
         guess = self.estimate
         return {
             "task": self.task.name,
@@ -83,6 +84,7 @@ class TaskPlan:
             "waits_for": dict(self.waits),
             "why": dict(reasons),
             "failures": dict(failures),
+            "unsent": dict(unsent),
             "too_long": [row.row for row in self.rows if row.why.startswith("too_long")],
         }
 

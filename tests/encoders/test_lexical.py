@@ -11,6 +11,7 @@ from sklearn.preprocessing import Normalizer
 
 from base.progress import silent
 from encoders.lexical import FEW_TEXTS, LexicalEncoder
+from encoders.protocol import TooFewTexts
 
 WORDS = [
     "warm",
@@ -134,5 +135,12 @@ def test_few_texts_give_shorter_vectors_and_the_encoder_knows_that_they_are_as_l
 
 @pytest.mark.parametrize("texts", [[], ["warm noir"], ["warm", "warm"], ["!", "?"], ["a", "b"]])
 def test_texts_with_too_few_words_are_refused(texts):
-    with pytest.raises(ValueError, match=f"{len(set(texts))} texts: they have too few words"):
+    with pytest.raises(TooFewTexts, match=f"{len(set(texts))} texts: they have too few words"):
         LexicalEncoder.fit(texts, 4)
+
+
+def test_another_error_of_a_fit_is_not_taken_for_too_few_words():
+    with pytest.raises(ValueError, match="unicode") as caught:
+        LexicalEncoder.fit([np.nan], 4)  # pyright: ignore[reportArgumentType]
+
+    assert not isinstance(caught.value, TooFewTexts)

@@ -9,6 +9,7 @@ import lance
 import numpy as np
 import pytest
 
+from base.faults import WrongUse
 from feature_store.answers import answer_log
 from feature_store.database import COMPACT_EVERY, Store
 from feature_store.lineage import read_lineage, row_key, write_lineage
@@ -215,6 +216,18 @@ def test_vectors_that_a_release_does_not_hold_are_named_with_those_it_does(store
 
     with pytest.raises(NoRelease, match="holds no vectors of kar_item under dense; there are: kar_user/dense"):
         released_knowledge(store, release, "kar_item", "dense")
+
+
+def test_vectors_that_a_release_lacks_are_named_with_the_release_the_table_and_the_command(store):
+    with store.writer("a test") as writer:
+        write_state_of(writer, 1)
+        write_lineage(writer, [lineage_row("d", "a text that was never encoded")])
+        release = publish(writer, FACTS)
+
+    with pytest.raises(
+        WrongUse, match=rf"release {release.name}: 1 of 4 texts .* vectors_dense_2 .*\n.*knowflow refresh"
+    ):
+        released_knowledge(store, release, "kar_user", "dense")
 
 
 def test_a_publisher_killed_at_any_moment_leaves_a_whole_release_current(store, tmp_path):

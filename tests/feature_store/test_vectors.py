@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from base.faults import WrongUse
 from feature_store.database import Store
 from feature_store.vectors import (
     known_vectors,
@@ -57,8 +58,13 @@ def test_a_text_without_a_vector_is_an_error_that_counts_them(store):
     with store.writer("a test") as writer:
         write_vectors(writer, "dense", "fit", ["a"], np.ones((1, 2), dtype=np.float32))
 
-    with pytest.raises(KeyError, match="2 texts have no vector in vectors_dense_2"):
-        read_vectors(store, "dense", 2, "fit", ["a", "b", "c"])
+    with pytest.raises(WrongUse) as caught:
+        read_vectors(store, "dense", 2, "fit", ["a", "b", "c"], holder="release 7")
+
+    assert str(caught.value) == (
+        "release 7: 2 of 3 texts have no vector in the table vectors_dense_2\n"
+        "  make them, and a release that holds them: knowflow refresh"
+    )
 
 
 def test_no_text_reads_as_no_vector(store):
@@ -88,7 +94,7 @@ def test_vectors_are_read_as_a_pinned_version_holds_them(store):
         write_vectors(writer, "dense", "fit", ["a", "b"], np.ones((2, 2), dtype=np.float32))
 
     assert read_vectors(store, "dense", 2, "fit", ["a"], pinned).tolist() == [[0, 0]]
-    with pytest.raises(KeyError):
+    with pytest.raises(WrongUse, match=rf"in the table vectors_dense_2 \(version {pinned}\)"):
         read_vectors(store, "dense", 2, "fit", ["b"], pinned)
 
 

@@ -65,6 +65,15 @@ def test_an_agent_is_told_from_training_events_alone_and_dated_by_the_newest_of_
     }
 
 
+@pytest.mark.parametrize(("watch", "ratings"), [(["Thing 0", "Thing 1"], ["4"]), (["Thing 0"], ["4", "2", "1"])])
+def test_what_has_no_partner_in_the_other_list_is_dropped_and_counted(walk, watch, ratings):
+    simulated = walk(said(watch, ratings), most=1)
+
+    assert [(one.item, one.rating) for one in simulated.events] == [("i0", 4.0)]
+    unpaired = abs(len(watch) - len(ratings))
+    assert simulated.lost == {"titles without a rating, or ratings without a title": unpaired}
+
+
 def test_agents_see_new_items_on_every_page_and_leave_when_they_say_so(walk):
     going = walk(said(["Thing 0"], ["4"]))
     leaving = walk(said([], [], more=False))

@@ -243,6 +243,18 @@ def test_an_encoder_in_a_team_s_folder_encodes_a_technique_s_texts(shop, folder)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(12), abs=1e-3)  # stored in 16 bits
 
 
+def test_a_fault_of_a_team_s_encoder_is_not_taken_for_too_few_words(shop, folder):
+    shop.ask("kar_item")
+    fitted = "Fitting(lambda *_: [][0:1].index(7), lambda state: None, lambda *_: False)"
+    code = HASHED.replace("EncoderKind\n", "EncoderKind, Fitting\n", 1)
+    code = code.replace("lambda options, folder: Hashed(options.width)", fitted)
+    (folder / "hashed.py").write_text(code, encoding="utf-8")
+    chosen = {"words": EncoderConfig(kind="hashed")}
+
+    with shop.place().store.writer("a test") as writer, pytest.raises(ValueError, match="is not in list"):
+        encode_task(choose_tasks(["kar_item"])[0], chosen, writer, silent, folder, [folder])
+
+
 def test_settings_that_a_kind_does_not_know_are_reported_where_it_is_used(folder):
     with pytest.raises(WrongUse, match=r"encoders\.w\.widht: Extra inputs"):
         model_encoder("w", EncoderConfig(kind="hashed", widht=16), folder, [folder])
