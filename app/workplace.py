@@ -36,6 +36,11 @@ def open_store(config: Config) -> Store:
     return Store(config.store_folder, note)
 
 
+def damaged_store(config: Config) -> Store:
+    """Return the store of a config, whatever state it is in."""
+    return Store(config.store_folder, Note.beside(config.path))
+
+
 def begin_new_store(config: Config) -> None:
     """Let a config forget the store that it used, so that the next refresh begins a new one.
 

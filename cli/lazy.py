@@ -46,6 +46,16 @@ COMMANDS = {
         "Bring a store of an older version of KnowFlow up to date. Keeps everything in it.",
         f"knowflow migrate {MOVIELENS}",
     ),
+    "verify": Command(
+        "cli.verify:verify",
+        "Read every table of every release whole and check it against its checksums; exit code 1 if one is damaged.",
+        f"knowflow verify {MOVIELENS} --release rel-000001",
+    ),
+    "repair": Command(
+        "cli.repair:repair",
+        "Restore a damaged store from what is whole: first the plan; --yes does it.",
+        f"knowflow repair {MOVIELENS}",
+    ),
     "retry": Command(
         "cli.retry:retry",
         "Ask again for rows with a recorded error, and for no others.",

@@ -16,11 +16,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import lance
 import orjson
 import polars as pl
 import pyarrow as pa
 
+from feature_store.damage import reading
 from feature_store.database import Store, Writer, quoted
 from feature_store.schemas import ANSWERS
 
@@ -63,9 +63,10 @@ def scan_answers(store: Store, columns: list[str], model: str, revision: str, ad
     if not store.has(TABLE):
         return
     where = f"model = {quoted(model)} AND revision = {quoted(revision)} AND adapter = {quoted(adapter)}"
-    table = lance.dataset(str(store.path(TABLE)))
-    for batch in table.to_batches(columns=columns, filter=where, batch_size=READ_ROWS, batch_readahead=1):
-        yield pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
+    table = store.open(TABLE)
+    with reading(store.path(TABLE)):
+        for batch in table.to_batches(columns=columns, filter=where, batch_size=READ_ROWS, batch_readahead=1):
+            yield pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
 
 
 def write_answers(writer: Writer, rows: list[Row]) -> int:
@@ -127,19 +128,27 @@ def answer_log(writer: Writer) -> Iterator[AnswerLog]:
 
 def _journalled(path: Path) -> list[Row]:
     """Read the journal; a last line cut off by a kill is ignored, and a damaged one costs only its own answer."""
-    if not path.is_file():
-        return []
-    rows: list[Row] = []
-    damaged: list[int] = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-        row = _read_line(line)
-        if row is None:
-            damaged.append(number)
-        else:
-            rows.append(row)
+    lines = list(_lines(path))
+    damaged = tuple(number for number, row in lines if row is None)
     if damaged:
-        _warn_of_damage(path, tuple(damaged))
-    return rows
+        _warn_of_damage(path, damaged)
+    return [row for _, row in lines if row is not None]
+
+
+def journalled(store: Store) -> set[str]:
+    """Return the keys of the answers in the journal."""
+    return {row["key"] for row in _journalled(store.folder / JOURNAL)}
+
+
+def damaged_lines(folder: Path) -> list[int]:
+    """Return the numbers of the damaged lines in the journal of a store."""
+    return [number for number, row in _lines(folder / JOURNAL) if row is None]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Row | None]]:
+    if path.is_file():
+        for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+            yield number, _read_line(line)
 
 
 @lru_cache(maxsize=64)

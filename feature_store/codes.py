@@ -18,7 +18,8 @@ import polars as pl
 import pyarrow as pa
 
 from feature_store.database import Store, Writer, quoted
-from feature_store.releases import NoRelease, Release, utc_moment
+from feature_store.release_record import utc_moment
+from feature_store.releases import NoRelease, Release
 from feature_store.schemas import CODES, EDGES
 from feature_store.vectors import Knowledge, as_of_rows
 

@@ -1,25 +1,23 @@
 """The LanceDB database: one folder, reads at a pinned version, one writer at a time."""
 
-import json
-import os
-import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import lance
 import lancedb
 import pyarrow as pa
-from filelock import FileLock, Timeout
 from lancedb.index import FTS
 
 from base.faults import CheckFailed, WrongUse
+from feature_store.checksums import check_files, check_manifest, files_of
+from feature_store.damage import reading
 from feature_store.disk import reason_of
 from feature_store.identity import Identity, Note, StoreFault, read_identity
+from feature_store.lock import only_writer
 from feature_store.schemas import LATER
 
 KEEP_UNTAGGED = timedelta(days=7)
@@ -90,7 +88,25 @@ class Store:
 
     def version(self, table: str) -> int:
         """Return the newest version of a table."""
-        return lance.dataset(str(self.path(table))).version
+        return self.open(table).version
+
+    def open(self, table: str, version: int | None = None, *, whole: bool = True) -> lance.LanceDataset:
+        """Open a table at its newest version or a pinned one, after a look at its files.
+
+        Args:
+            table: Name of the table.
+            version: The pinned version.
+            whole: Whether to hash the files of a pinned version, once a process.
+
+        Raises:
+            StoreFault: The table is damaged.
+        """
+        check_manifest(self.folder, table, version)
+        with reading(self.path(table)):
+            dataset = lance.dataset(str(self.path(table)), version=version)
+            files = files_of(dataset)
+        check_files(self.folder, files, whole=whole and version is not None)
+        return dataset
 
     def read(
         self,
@@ -111,15 +127,18 @@ class Store:
 
         Raises:
             WrongUse: The table lacks a column that is read.
+            StoreFault: It is gone or damaged.
         """
         if not self.has(table):
             return schema.empty_table() if columns is None else schema.empty_table().select(columns)
-        dataset = lance.dataset(str(self.path(table)), version=version)
+        dataset = self.open(table, version)
         wanted = columns or schema.names
         lacking = self.added_columns(table, wanted, schema, dataset.schema.names)
+        there = columns if not lacking else [name for name in wanted if name not in lacking]
+        with reading(self.path(table)):
+            found = dataset.to_table(columns=there, filter=where)
         if not lacking:
-            return dataset.to_table(columns=columns, filter=where)
-        found = dataset.to_table(columns=[name for name in wanted if name not in lacking], filter=where)
+            return found
         for name in lacking:
             found = found.append_column(schema.field(name), pa.nulls(len(found), schema.field(name).type))
         return found.select(wanted)
@@ -161,35 +180,19 @@ class Store:
             StoreFault: The store is of another format.
             CheckFailed: The disk rejected a write; everything written before is kept.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock, holder = FileLock(self.folder / "writer.lock"), self.folder / "writer.json"
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            who = _holder(holder)
-            raise WrongUse(
-                f"{self.folder}: another process is writing: {who.get('purpose', 'unknown')},"
-                f" process {who.get('process')} on {who.get('host')} since {who.get('since')}\n"
-                "  wait for it to end, or stop it, and run this again"
-            ) from None
-        try:
-            since = datetime.now(UTC).isoformat(timespec="seconds")
-            about = {"purpose": purpose, "process": os.getpid(), "host": socket.gethostname(), "since": since}
-            holder.write_text(json.dumps(about))
-            if not migrating:
-                self._identify()
-            yield Writer(self)
-        except (OSError, RuntimeError) as error:
-            reason = reason_of(error)
-            if reason is None:
-                raise
-            raise CheckFailed(
-                f"{self.folder}: the store cannot be written: {reason}\n"
-                "  the answers so far are kept; free space or fix the disk, then run the same command again to continue"
-            ) from error
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
+        with only_writer(self.folder, purpose):
+            try:
+                if not migrating:
+                    self._identify()
+                yield Writer(self)
+            except (OSError, RuntimeError) as error:
+                reason = reason_of(error)
+                if reason is None:
+                    raise
+                raise CheckFailed(
+                    f"{self.folder}: the store cannot be written: {reason}\n  the answers so far are kept;"
+                    " free space or fix the disk, then run the same command again to continue"
+                ) from error
 
     def _identify(self) -> None:
         """Give a new store an identity, and let the config note it."""
@@ -204,14 +207,6 @@ class Store:
             identity.write(self.folder)
         if self.note is not None:
             self.note.write(self.folder, identity)
-
-
-def _holder(file: Path) -> dict[str, Any]:
-    """Read who is writing; empty until the writer has recorded itself."""
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
 
 
 class Writer:
@@ -251,7 +246,8 @@ class Writer:
         step = max(1, int(len(rows) * LARGEST_MERGE / max(rows.nbytes, 1)))
         for start in range(0, len(rows), step):
             merge = handle.merge_insert(key).when_matched_update_all().when_not_matched_insert_all()
-            merge.use_index(False).execute(rows.slice(start, step))
+            with reading(self.store.path(table)):
+                merge.use_index(False).execute(rows.slice(start, step))
             self._compact_when_many(table)
         return len(rows)
 
@@ -263,7 +259,7 @@ class Writer:
     def _add_columns(self, table: str, schema: pa.Schema) -> None:
         # Versions pinned by a release keep the table as it was: they read the new column as null.
         if self.store.has(table):
-            dataset = lance.dataset(str(self.store.path(table)))
+            dataset = self.store.open(table)
             lacking = self.store.added_columns(table, schema.names, schema, dataset.schema.names)
             if lacking:
                 dataset.add_columns(pa.schema([schema.field(name) for name in lacking]))
@@ -273,7 +269,8 @@ class Writer:
         listed = sorted(set(keys))
         for start in range(0, len(listed), KEYS_IN_A_CONDITION):
             chosen = ", ".join(quoted(value) for value in listed[start : start + KEYS_IN_A_CONDITION])
-            self._connection.open_table(table).delete(f"{key} IN ({chosen})")
+            with reading(self.store.path(table)):
+                self._connection.open_table(table).delete(f"{key} IN ({chosen})")
 
     def _compact_when_many(self, table: str) -> None:
         # Counted in the table, not in this process: a nightly run commits only once or twice, but every night.
@@ -333,8 +330,9 @@ def check_keys(store: Store, table: str, key: str | None = None) -> int:
     Raises:
         CheckFailed: A key appears more than once.
     """
-    dataset = lance.dataset(str(store.path(table)))
-    keys = dataset.to_table(columns=[key or dataset.schema.names[0]]).column(0)
+    dataset = store.open(table)
+    with reading(store.path(table)):
+        keys = dataset.to_table(columns=[key or dataset.schema.names[0]]).column(0)
     doubled = len(keys) - len(keys.unique())
     if doubled:
         raise CheckFailed(f"{table}: {doubled:,} of {len(keys):,} rows repeat a key")

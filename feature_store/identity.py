@@ -25,6 +25,10 @@ class StoreFault(WrongUse):
     """A store, or a part of it, is gone, damaged or of another format; the text says what to do."""
 
 
+class NewerStore(StoreFault):
+    """The store was written by a newer version of KnowFlow."""
+
+
 @dataclass(frozen=True)
 class Identity:
     """What a store says of itself."""
@@ -47,6 +51,10 @@ class Identity:
     def with_table(self, table: str) -> "Identity":
         """Return the identity of the same store with one more table."""
         return replace(self, tables=tuple(sorted({*self.tables, table})))
+
+    def without_table(self, table: str) -> "Identity":
+        """Return the identity of the same store without a table."""
+        return replace(self, tables=tuple(name for name in self.tables if name != table))
 
     def write(self, folder: Path) -> None:
         """Write this to a store."""
@@ -73,10 +81,10 @@ def read_identity(folder: Path) -> Identity | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise StoreFault(
-            f"{file} is damaged: {error}\n  bring it back from a backup, or make it anew: knowflow migrate"
+            f"{file} is damaged: {error}\n  bring it back from a backup, or make it anew: knowflow repair"
         ) from None
     if found.format > FORMAT:
-        raise StoreFault(
+        raise NewerStore(
             f"{folder}: this store was written by a newer KnowFlow: its format is {found.format}, this version knows"
             f" {FORMAT}\n  install the newer version; nothing was changed"
         )
@@ -111,7 +119,7 @@ class Note:
         Raises:
             StoreFault: It is gone, or another one is in its place.
         """
-        known = self._read()
+        known = self.read()
         if known is None:
             return
         found = read_identity(folder)
@@ -128,7 +136,7 @@ class Note:
     def write(self, folder: Path, identity: Identity) -> None:
         """Note which store the config uses."""
         said = {"id": identity.id, "folder": str(folder)}
-        if self._read() == said:
+        if self.read() == said:
             return
         try:
             write_whole(self.file, json.dumps(said) + "\n")
@@ -139,7 +147,12 @@ class Note:
         """Forget the store, so that a new one may be begun."""
         self.file.unlink(missing_ok=True)
 
-    def _read(self) -> dict[str, str] | None:
+    def read(self) -> dict[str, str] | None:
+        """Return the id and the folder of the store; None if the config has not had one.
+
+        Raises:
+            StoreFault: The note is damaged.
+        """
         try:
             said = json.loads(self.file.read_text(encoding="utf-8"))
             return {"id": str(said["id"]), "folder": str(said["folder"])}

@@ -69,7 +69,9 @@ def open_pinned(store: Store, table: str, version: int, columns: Sequence[str]) 
 
     Raises:
         WrongUse: The table lacks one of them.
+        StoreFault: It is damaged.
     """
+    store.open(table, version, whole=False)
     handle = lancedb.connect(str(store.folder)).open_table(table)
     handle.checkout(version)
     store.check_columns(table, columns, handle.schema.names)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,86 +13,33 @@ import pyarrow as pa
 from base.faults import WrongUse
 from feature_store.answers import TABLE as ANSWERS_TABLE
 from feature_store.answers import read_answers
+from feature_store.checksums import note_sums
+from feature_store.damage import reading
 from feature_store.database import Store, Writer
+from feature_store.identity import StoreFault, write_whole
 from feature_store.lineage import TABLE as LINEAGE_TABLE
 from feature_store.lineage import VectorName, read_lineage
+from feature_store.release_record import Release, ReleasedVectors, read_row, row_of
 from feature_store.schemas import ANSWERS, RELEASES
 from feature_store.vectors import Knowledge, mean_of_sets, read_vectors, vectors_table
 
 TABLE = "releases"
+COPY = "releases.jsonl"
+"""A copy of the table beside it."""
 
 
 class NoRelease(WrongUse):
     """The store holds no release, or none of that name; the text says what to run."""
 
 
-@dataclass(frozen=True)
-class ReleasedVectors:
-    """What a release records of the vectors of one technique from one encoder."""
-
-    fingerprint: str
-    """Everything that shapes the vectors."""
-    dimension: int
-    """Their length."""
-    seen_until: datetime | None = None
-    """The newest event that the encoder was tuned or fitted on; None if it has seen none."""
-
-    @classmethod
-    def read(cls, facts: Mapping[str, Any]) -> "ReleasedVectors":
-        """Read what `to_facts` wrote."""
-        said = facts.get("seen_until")
-        return cls(facts["fingerprint"], facts["dimension"], datetime.fromisoformat(said) if said else None)
-
-    def to_facts(self) -> dict[str, Any]:
-        """Return this as plain JSON, as releases have always stored it."""
-        made: dict[str, Any] = {"fingerprint": self.fingerprint, "dimension": self.dimension}
-        return made | ({"seen_until": self.seen_until.isoformat()} if self.seen_until else {})
-
-    @property
-    def known_from(self) -> np.datetime64 | None:
-        """Return `seen_until` as datetime64[us] in UTC.
-
-        Example:
-            >>> ReleasedVectors("f", 2, datetime(2018, 1, 1, 10, tzinfo=UTC)).known_from
-            np.datetime64('2018-01-01T10:00:00.000000')
-        """
-        return utc_moment(self.seen_until)
-
-
-@dataclass(frozen=True)
-class Release:
-    """One published state of the whole store."""
-
-    name: str
-    """rel-000001 and so on, in order of publication."""
-    created_at: datetime
-    """When it was published."""
-    rolled_back_to: str | None
-    """The older release whose tables it points to; None for a new release."""
-    versions: Mapping[str, int]
-    """Table -> version."""
-    facts: Mapping[str, Any]
-    """How it was made: data version, tasks, knowledge cutoff, encoders (fingerprint and dimension), gates, software."""
-
-    @property
-    def pinned(self) -> bool:
-        """Return whether it stays current until it is unpinned by name: no refresh publishes meanwhile."""
-        return self.rolled_back_to is not None and not self.facts.get("unpinned", False)
-
-    @property
-    def vectors(self) -> dict[VectorName, ReleasedVectors]:
-        """Return what it records of its vectors."""
-        made = self.facts.get("vectors", {})
-        return {VectorName.read(name): ReleasedVectors.read(facts) for name, facts in made.items()}
+def all_releases(store: Store) -> list[Release]:
+    """Return all releases, also those that `knowflow repair` took out of service, oldest first."""
+    return [read_row(row) for row in sorted(store.read(TABLE, RELEASES).to_pylist(), key=lambda row: row["name"])]
 
 
 def list_releases(store: Store) -> list[Release]:
-    """Return all releases, oldest first; the last one is current."""
-    rows = store.read(TABLE, RELEASES).to_pylist()
-    return [
-        Release(r["name"], r["created_at"], r["rolled_back_to"], json.loads(r["versions"]), json.loads(r["facts"]))
-        for r in sorted(rows, key=lambda row: row["name"])
-    ]
+    """Return the releases that can be served, oldest first; the last one is current."""
+    return [release for release in all_releases(store) if release.damaged is None]
 
 
 def get_release(store: Store, name: str | None = None) -> Release:
@@ -100,8 +47,16 @@ def get_release(store: Store, name: str | None = None) -> Release:
 
     Raises:
         NoRelease: There is none.
+        StoreFault: It is damaged.
     """
-    releases = list_releases(store)
+    everything = all_releases(store)
+    releases = [release for release in everything if release.damaged is None]
+    damaged = next((one for one in everything if one.name == name and one.damaged is not None), None)
+    if damaged is not None:
+        raise StoreFault(
+            f"{name} is damaged, and `knowflow repair` took it out of service: {damaged.damaged}\n"
+            "  use another one: knowflow release list"
+        )
     chosen = releases if name is None else [release for release in releases if release.name == name]
     if chosen:
         return chosen[-1]
@@ -125,7 +80,9 @@ def publish(writer: Writer, facts: Mapping[str, Any]) -> Release:
     name = _next_name(store)
     for table, version in versions.items():
         writer.tag(table, name, version)
-    return _insert(writer, Release(name, datetime.now(UTC), None, versions, dict(facts)))
+    with reading(store.folder):
+        digests = note_sums(store.folder, versions)
+    return _insert(writer, Release(name, datetime.now(UTC), None, versions, {**facts, "checksums": digests}))
 
 
 def roll_back(writer: Writer, name: str) -> Release:
@@ -158,21 +115,43 @@ def unpin(writer: Writer, name: str) -> Release:
     return _insert(writer, replace(current, facts={**current.facts, "unpinned": True}))
 
 
+def mark_damaged(writer: Writer, release: Release, why: str) -> Release:
+    """Take a release out of service; the newest of the others becomes current."""
+    return _insert(writer, replace(release, facts={**release.facts, "damaged": why}))
+
+
 def _next_name(store: Store) -> str:
-    releases = list_releases(store)
+    releases = all_releases(store)
     return f"rel-{int(releases[-1].name.removeprefix('rel-')) + 1 if releases else 1:06d}"
 
 
 def _insert(writer: Writer, release: Release) -> Release:
-    row = {
-        "name": release.name,
-        "created_at": release.created_at,
-        "rolled_back_to": release.rolled_back_to,
-        "versions": json.dumps(dict(release.versions)),
-        "facts": json.dumps(dict(release.facts)),
-    }
-    writer.upsert(TABLE, pa.Table.from_pylist([row], schema=RELEASES), RELEASES)
+    writer.upsert(TABLE, pa.Table.from_pylist([row_of(release)], schema=RELEASES), RELEASES)
+    write_copy(writer.store)
     return release
+
+
+def write_copy(store: Store) -> None:
+    """Write all rows of the table to a file beside it, one line each, for `knowflow repair`; take its checksums."""
+    lines = (json.dumps(row_of(release), default=str) + "\n" for release in all_releases(store))
+    write_whole(store.folder / COPY, "".join(lines))
+    note_sums(store.folder, {TABLE: store.version(TABLE)})
+
+
+def read_copy(store: Store) -> list[Release]:
+    """Read the copy of the table; empty for a store that has none.
+
+    Raises:
+        StoreFault: It is damaged.
+    """
+    file = store.folder / COPY
+    try:
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        return [read_row({**row, "created_at": datetime.fromisoformat(row["created_at"])}) for row in rows]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError):
+        raise StoreFault(f"{file} is damaged\n  make it anew: knowflow repair") from None
 
 
 def released_lineage(
@@ -290,11 +269,6 @@ def _known_later(rows: pl.DataFrame, seen_until: np.datetime64) -> pl.DataFrame:
         .drop("known")
         .sort("row")
     )
-
-
-def utc_moment(time: datetime | None) -> np.datetime64 | None:
-    """Return a time as datetime64[us] in UTC, and None as None."""
-    return None if time is None else np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
 
 
 def knowledge_cutoff(release: Release) -> np.datetime64 | None:

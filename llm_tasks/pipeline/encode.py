@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import polars as pl
 from pydantic import ValidationError
@@ -16,8 +17,9 @@ from base.progress import Progress
 from encoders.choose import kind_of
 from encoders.protocol import Encoder, EncoderConfig, EncoderKind, Fitting, TooFewTexts
 from feature_store.database import Store, Writer
+from feature_store.identity import StoreFault
 from feature_store.lineage import read_lineage
-from feature_store.vectors import known_vectors, newest_state, write_state, write_vectors
+from feature_store.vectors import STATES_TABLE, known_vectors, newest_state, write_state, write_vectors
 from llm_tasks.pipeline.rows import parts_of
 from llm_tasks.pipeline.task import Task
 
@@ -172,12 +174,22 @@ def _built(name: str, kind: EncoderKind, options: Frozen, folder: Path | None) -
         raise WrongUse(f"encoders.{name}: {error}\n  {kind.fix}") from error
 
 
+def _loaded(name: str, fitting: Fitting, state: bytes, store: Store) -> Encoder:
+    try:
+        return fitting.from_state(state)
+    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
+        raise StoreFault(
+            f"{store.path(STATES_TABLE)}: the fitted state of encoder {name} is damaged: {error}\n"
+            "  what that costs, and what to do: knowflow verify"
+        ) from error
+
+
 def _fitted(name: str, fitting: Fitting, options: Frozen, space: str, writer: Writer) -> tuple[Encoder, str]:
     """Load the fitted state of a space, or fit it again if it no longer suits the texts."""
     texts = task_texts(writer.store, space)
     state = newest_state(writer.store, name, space)
     if state is not None:
-        encoder = fitting.from_state(state["state"])
+        encoder = _loaded(name, fitting, state["state"], writer.store)
         unseen = len(set(texts) - set(state["text_keys"]))
         if fitting.keeps(options, encoder, len(state["text_keys"]), len(texts), unseen):
             return encoder, ""

@@ -1,0 +1,51 @@
+"""Turn an error of LanceDB into words: whoever reads a damaged table learns which one it is, and what to run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from feature_store.disk import reason_of
+from feature_store.identity import StoreFault
+
+ERRORS = (OSError, ValueError, RuntimeError)
+"""What LanceDB raises for a file that is missing, cut off or changed."""
+PANIC = "PanicException"
+"""What its Rust part raises for bytes that it did not expect; the class cannot be imported."""
+SHOWN = 160
+"""Maximum length of LanceDB's own words in a message."""
+
+
+def is_damage(error: BaseException) -> bool:
+    """Return whether LanceDB may raise this error for a damaged file."""
+    return isinstance(error, ERRORS) or type(error).__name__ == PANIC
+
+
+def short(error: BaseException) -> str:
+    """Return the first line of an error, without the place in LanceDB's code.
+
+    Example:
+        >>> short(OSError("file is corrupt, /home/runner/work/lance/rust/reader.rs:797:24"))
+        'file is corrupt'
+    """
+    line = str(error).partition("\n")[0].partition(", /home/runner")[0].partition(", /rustc")[0]
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Read or write a table inside; the failures of a disk pass through.
+
+    Args:
+        path: Folder of the table.
+
+    Raises:
+        StoreFault: The table is damaged.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not is_damage(error) or (isinstance(error, Exception) and reason_of(error)):
+            raise
+        raise StoreFault(
+            f"{path}: this table is damaged: {short(error)}\n  which files, and what to do: knowflow verify"
+        ) from error
