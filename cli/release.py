@@ -8,7 +8,7 @@ from app.config import load_config
 from app.workplace import open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table, say
 from feature_store.database import command_line
-from feature_store.releases import Release, get_release, list_releases, roll_back
+from feature_store.releases import Release, all_releases, get_release, roll_back
 from feature_store.releases import unpin as unpin_release
 
 app = App(name="release", help="Look at releases, or make an older one current again.", help_format="plaintext")
@@ -26,7 +26,8 @@ def list_all(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> in
 
     Example: knowflow release list
     """
-    releases = list_releases(open_store(load_config(config)))
+    everything = all_releases(open_store(load_config(config)))
+    releases = [release for release in everything if release.damaged is None]
     if json:
         print_json({"releases": [_facts(release) for release in releases]})
         return 0
@@ -45,8 +46,11 @@ def list_all(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> in
         ],
         text_columns=5,
     )
+    for release in everything:
+        if release.damaged is not None:
+            say(f"{release.name} is damaged, and not served: {release.damaged}")
     if not releases:
-        say("nothing has been released yet; make one: knowflow refresh")
+        say(f"{'no release is left' if everything else 'nothing has been released yet'}; make one: knowflow refresh")
     return 0
 
 

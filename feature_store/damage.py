@@ -1,5 +1,6 @@
 """Turn an error of LanceDB into words: whoever reads a damaged table learns which one it is, and what to run."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,10 +25,10 @@ def short(error: BaseException) -> str:
     """Return the first line of an error, without the place in LanceDB's code.
 
     Example:
-        >>> short(OSError("file is corrupt, /home/runner/work/lance/rust/reader.rs:797:24"))
+        >>> short(OSError("file is corrupt, /src/reader.rs:797:24"))
         'file is corrupt'
     """
-    line = str(error).partition("\n")[0].partition(", /home/runner")[0].partition(", /rustc")[0]
+    line = re.sub(r"(, /\S+\.rs:\d+:\d+)+$", "", str(error).partition("\n")[0])
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
 
 

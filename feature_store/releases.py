@@ -65,7 +65,8 @@ def get_release(store: Store, name: str | None = None) -> Release:
         raise NoRelease(
             f"{store.folder}: there is no release '{name}'; the newest are {there}\n  see: knowflow release list"
         )
-    raise NoRelease(f"{store.folder}: nothing has been released yet\n  make one: knowflow refresh")
+    what = "no release is left that is whole" if everything else "nothing has been released yet"
+    raise NoRelease(f"{store.folder}: {what}\n  make one: knowflow refresh")
 
 
 def publish(writer: Writer, facts: Mapping[str, Any]) -> Release:

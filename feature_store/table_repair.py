@@ -71,7 +71,8 @@ def plan_table(check: Checker, table: str) -> TableRepair | None:
         kept |= set(extra["key"].to_pylist())
         lost = max(0, lost - len(extra))
     parts = [f"{table}: goes back to version {best.version}" if best.version != _newest(check, table) else table + ":"]
-    parts += [f"{len(best.damaged)} damaged files are left out"] if best.damaged else []
+    many = len(best.damaged) > 1
+    parts += [f"{len(best.damaged):,} damaged file{'s are' if many else ' is'} left out"] if best.damaged else []
     parts += [f"the index {name} is left out" for name in best.indices]
     parts += [f"{len(extra):,} rows are taken from files that no version names"] if extra else []
     what = f"{parts[0]} {', '.join(parts[1:])}".rstrip() + f"; {best.kept + len(extra or ()):,} rows are kept"

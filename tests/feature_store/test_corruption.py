@@ -169,7 +169,10 @@ def test_the_command_shows_the_plan_and_does_it_with_yes(path, plain_knowflow):
     again = plain_knowflow.run("repair", *config)
 
     assert (planned.returncode, done.returncode, again.returncode, same) == (0, 0, 0, False)
-    assert "answers: 1 damaged files are left out; 3 rows are kept; 8 answers are lost" in planned.stdout
+    assert "answers: 1 damaged file is left out; 3 rows are kept; 8 answers are lost" in planned.stdout
     assert "nothing was changed; 8 answers are lost" in planned.stderr
     assert '"calls": 8' in done.stdout
     assert again.stderr.startswith("nothing to repair")
+    listed = plain_knowflow.run("release", "list", *config).stderr
+    assert "rel-000002 is damaged, and not served: answers.lance" in listed
+    assert "no release is left; make one: knowflow refresh" in listed
