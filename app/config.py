@@ -18,6 +18,7 @@ from encoders.choose import setting_faults
 from encoders.protocol import EncoderConfig
 from engines.protocol import EngineConfig
 from feature_store.gate import GatesConfig
+from feature_store.retention import KeepConfig
 from llm_tasks.pipeline.budget import Prices
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.task import TaskOptions
@@ -60,6 +61,8 @@ class Config(Frozen):
     """Encoders by name."""
     gates: GatesConfig = GatesConfig()
     """What must hold before a release is published."""
+    keep: KeepConfig = KeepConfig()
+    """How long releases are kept by `knowflow release gc`."""
     rewrites: RewritesConfig = RewritesConfig()
     """How to make the served table of rewritten queries."""
     train: TrainConfig = TrainConfig()

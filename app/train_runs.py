@@ -76,3 +76,11 @@ def new_run(home: Path) -> TrainRun:
         except FileExistsError:
             continue
         return TrainRun(folder)
+
+
+def releases_in_use(home: Path) -> set[str]:
+    """Return the releases of the newest finished training run, whose report may be written again, and of later ones."""
+    finished = list_runs(home)
+    newest = finished[-1].name if finished else ""
+    begun = [TrainRun(path.parent) for path in home.glob("train/train-*/run.json")]
+    return {run.read("run")["release"] for run in begun if run.name >= newest}

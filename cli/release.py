@@ -1,15 +1,18 @@
 """knowflow release: lists and shows releases, and rolls back to an older one."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from app.config import load_config
+from app.train_runs import releases_in_use
 from app.workplace import open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table, say
 from feature_store.database import command_line
 from feature_store.releases import Release, all_releases, get_release, roll_back
 from feature_store.releases import unpin as unpin_release
+from feature_store.retention import collect, to_drop
 
 app = App(name="release", help="Look at releases, or make an older one current again.", help_format="plaintext")
 NAME = Parameter(help="Name of a release, such as rel-000003; default: the current one.")
@@ -97,6 +100,39 @@ def rollback(name: Name, *, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = 
     else:
         say(f"{release.name} is current now, pinned, and points to the tables of {release.rolled_back_to}")
         say(f"to let refresh publish again: knowflow release unpin {release.name}")
+    return 0
+
+
+@app.command
+def gc(
+    *,
+    config: ConfigPath = DEFAULT_CONFIG,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only name the releases that would go.")] = False,
+    json: AsJson = False,
+) -> int:
+    """Drop releases that are older than `keep:` in knowflow.yaml allows, and give their disk space back.
+
+    The current release, the one it points to, and that of the newest training run always stay.
+
+    Example: knowflow release gc --dry-run
+    """
+    settings = load_config(config)
+    store, now, in_use = open_store(settings), datetime.now(UTC), releases_in_use(settings.home_folder)
+    if dry_run:
+        going = [release.name for release in to_drop(list_releases(store), settings.keep, now, in_use)]
+        if json:
+            print_json({"would_drop": going})
+        else:
+            say(f"would drop {', '.join(going) or 'no release'}")
+        return 0
+    with store.writer(command_line()) as writer:
+        done = collect(writer, settings.keep, now, in_use)
+    if json:
+        print_json(vars(done))
+        return 0
+    say(f"dropped {', '.join(done.dropped) or 'no release'}; {len(done.kept):,} are left")
+    sizes = f"{done.bytes_before / 1e6:,.1f} MB in {done.files_before:,} files"
+    say(f"{sizes} became {done.bytes_after / 1e6:,.1f} MB in {done.files_after:,} files")
     return 0
 
 

@@ -1,7 +1,7 @@
 """The LanceDB database: one folder, reads at a pinned version, one writer at a time."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +16,7 @@ from base.faults import CheckFailed, WrongUse
 from feature_store.checksums import check_files, check_manifest, files_of
 from feature_store.damage import reading
 from feature_store.disk import reason_of
+from feature_store.files import ROWS_IN_A_FILE, forget_versions, join_small_files
 from feature_store.identity import Identity, Note, StoreFault, read_identity
 from feature_store.lock import only_writer
 from feature_store.schemas import LATER
@@ -23,8 +24,6 @@ from feature_store.schemas import LATER
 KEEP_UNTAGGED = timedelta(days=7)
 COMPACT_EVERY = 20
 """Number of files above which a table is compacted: thousands of small files slow down reads several times."""
-ROWS_IN_A_FILE = 1_000_000
-"""Rows in a compacted file."""
 KEYS_IN_A_CONDITION = 1_000
 """Maximum keys in one delete condition."""
 LARGEST_MERGE = 64 << 20
@@ -248,7 +247,7 @@ class Writer:
             merge = handle.merge_insert(key).when_matched_update_all().when_not_matched_insert_all()
             with reading(self.store.path(table)):
                 merge.use_index(False).execute(rows.slice(start, step))
-            self._compact_when_many(table)
+            self.compact_when_many(table)
         return len(rows)
 
     def _register(self, table: str) -> None:
@@ -272,7 +271,9 @@ class Writer:
             with reading(self.store.path(table)):
                 self._connection.open_table(table).delete(f"{key} IN ({chosen})")
 
-    def _compact_when_many(self, table: str) -> None:
+    def compact_when_many(self, table: str) -> None:
+        """Compact a table that has many small files."""
+        # Not more often: releases would pin every generation of the joined files.
         # Counted in the table, not in this process: a nightly run commits only once or twice, but every night.
         dataset = lance.dataset(str(self.store.path(table)))
         if len(dataset.get_fragments()) > COMPACT_EVERY + dataset.count_rows() // ROWS_IN_A_FILE:
@@ -289,12 +290,15 @@ class Writer:
         return any(stat is not None and stat.num_unindexed_rows == 0 for stat in stats)
 
     def compact(self, table: str) -> None:
-        """Merge small files and delete old versions that no release pins."""
-        self._connection.open_table(table).optimize(cleanup_older_than=timedelta(days=365_000))
-        # lancedb's own clean-up stops at a tagged version; this one skips it and also removes a killed writer's files.
-        lance.dataset(str(self.store.path(table))).cleanup_old_versions(
-            KEEP_UNTAGGED, error_if_tagged_old_versions=False
-        )
+        """Join small files and delete old versions that no release pins."""
+        join_small_files(self.store.path(table))
+        forget_versions(self.store.path(table), KEEP_UNTAGGED)
+
+    def untag(self, table: str, kept: Collection[str]) -> None:
+        """Give up the versions of a table that were kept under other names than these."""
+        tags = self._connection.open_table(table).tags
+        for name in set(tags.list()) - set(kept):
+            tags.delete(name)
 
     def tag(self, table: str, name: str, version: int) -> None:
         """Keep a version of a table permanently, under a name."""

@@ -11,7 +11,10 @@ import pytest
 from cli.lazy import COMMANDS
 from cli.main import build_app
 
-PAGES = [*([name] for name in COMMANDS), *(["release", name] for name in ("list", "show", "rollback", "pin", "unpin"))]
+PAGES = [
+    *([name] for name in COMMANDS),
+    *(["release", name] for name in ("list", "show", "rollback", "pin", "unpin", "gc")),
+]
 HEAVY = ["torch", "prefect", "lancedb", "lance", "polars", "sklearn", "sentence_transformers", "transformers", "numpy"]
 
 
