@@ -21,7 +21,7 @@ from app.asking import Asking
 from app.config import load_config
 from app.encoding import encode_texts
 from app.publish import publish_release
-from app.workplace import chosen_tasks, one_task, open_workplace
+from app.workplace import chosen_tasks, one_task, open_store, open_workplace
 from base.progress import silent
 from feature_store.database import Store
 from feature_store.retention import KeepConfig, collect, disk_use
@@ -32,23 +32,6 @@ ROOT = Path(__file__).resolve().parents[1]
 NIGHTS, USERS, ITEMS, EVENTS = 60, 1_000, 12_000, 20
 START = datetime(2024, 1, 1, tzinfo=UTC)
 WORDS = ("warm", "slow", "bright", "noir", "tender", "comic", "grim", "vast", "quiet", "loud", "rural", "urban")
-    "warm",
-    "slow",
-    "bright",
-    "noir",
-    "tender",
-    "comic",
-    "grim",
-    "vast",
-    "quiet",
-    "loud",
-    "rural",
-    "urban",
-    "heist",
-    "court",
-    "space",
-    "ocean",
-]
 
 
 def main() -> None:
@@ -58,12 +41,14 @@ def main() -> None:
         config = write_config(folder)
         for number in range(NIGHTS + 1):
             write_data(folder, number)
-            store = night(config)
+            night(config)
+            store = open_store(load_config(config))
             with store.writer("the benchmark") as writer:
                 keep = KeepConfig(releases=14, days=0)
                 done = collect(writer, keep, datetime.now(UTC), untagged=timedelta(0))
             if number % 10 == 0:
                 print(f"night {number}: {done.bytes_after / 1e6:,.1f} MB in {done.files_after:,} files", flush=True)
+        store = open_store(load_config(config))
         size, files = disk_use(store)
         alive = size_alive(store, folder / "alive")
     found = {"nights": NIGHTS, "bytes": size, "files": files, "alive": alive, "ratio": round(size / alive, 3)}
@@ -80,7 +65,6 @@ def write_config(folder: Path) -> Path:
         "items": {"path": "items.parquet", "id": "item", "title": "title"},
         "tasks": {"kar_item": {}, "kar_user": {"snapshots": [1.0]}, "item_facts": {}},
         "encoders": {"lexical": {"kind": "lexical", "dimension": 256}},
-        "gates": {"warn": ["alike"]},
     }
     path = folder / "knowflow.yaml"
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -106,7 +90,7 @@ def write_data(folder: Path, nights: int) -> None:
     pl.DataFrame({"item": [f"i{n}" for n in range(count)], "title": titles}).write_parquet(folder / "items.parquet")
 
 
-def night(path: Path) -> Store:
+def night(path: Path) -> None:
     """Ask, encode and publish."""
     config = load_config(path)
     workplace = open_workplace(config)
@@ -118,7 +102,6 @@ def night(path: Path) -> Store:
             done = asdict(generate(plan, workplace, writer, silent, spending))
         asked.append({**done, "cached": plan.count("cached"), "currency": config.prices.currency})
     publish_release(config, workplace, names, asked, encode_texts(config, names, silent))
-    return workplace.store
 
 
 def size_alive(store: Store, folder: Path) -> int:

@@ -9,7 +9,7 @@ from pydantic import Field
 from base.frozen import Frozen
 from feature_store.database import Store, Writer
 from feature_store.files import forget_versions
-from feature_store.releases import TABLE, Release, list_releases
+from feature_store.releases import TABLE, Release, all_releases, list_releases, write_copy
 
 UNTAGGED = timedelta(days=1)
 """Versions of a table that belong to no release are kept this long: a process may be reading them."""
@@ -84,12 +84,13 @@ def collect(
     size, files = disk_use(store)
     dropped = to_drop(list_releases(store), keep, now, in_use)
     writer.delete(TABLE, "name", [one.name for one in dropped])  # before the tags, so that no release lacks a version
-    there = {one.name for one in list_releases(store)}
+    there = {one.name for one in all_releases(store)}
     for table in store.tables():
         if table != TABLE:
             writer.untag(table, there)
         writer.compact_when_many(table)
         forget_versions(store.path(table), untagged)
+    write_copy(store)  # `knowflow repair` reads it: a dropped release must not come back
     size_now, files_now = disk_use(store)
     names = tuple(one.name for one in dropped)
     return Collected(names, tuple(sorted(there)), size, size_now, files, files_now)

@@ -9,9 +9,10 @@ import pytest
 
 from app.train_runs import new_run, releases_in_use
 from feature_store.database import Store
-from feature_store.releases import Release, get_release, list_releases, publish, roll_back
+from feature_store.releases import Release, get_release, list_releases, publish, read_copy, roll_back
 from feature_store.retention import KeepConfig, collect, disk_use, to_drop
 from feature_store.schemas import key_field
+from feature_store.verify import verify
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SCHEMA = pa.schema([key_field("key"), pa.field("value", pa.binary())])
@@ -90,6 +91,8 @@ def test_a_pinned_release_reads_the_same_after_a_collection(tmp_path):
         collect(writer, KeepConfig(releases=1, days=0), datetime.now(UTC), untagged=timedelta(0))
 
     assert [release.name for release in list_releases(store)] == ["rel-000002", "rel-000006"]
+    assert [release.name for release in read_copy(store)] == ["rel-000002", "rel-000006"]
+    assert verify(store).findings == ()
     assert len(store.read("t", SCHEMA, version=get_release(store).versions["t"])) == 80
     assert len(store.read("t", SCHEMA)) == 200
 
