@@ -10,7 +10,7 @@ from app.train_runs import releases_in_use
 from app.workplace import open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table, say
 from feature_store.database import command_line
-from feature_store.releases import Release, all_releases, get_release, roll_back
+from feature_store.releases import Release, all_releases, get_release, list_releases, roll_back
 from feature_store.releases import unpin as unpin_release
 from feature_store.retention import collect, to_drop
 
