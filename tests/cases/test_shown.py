@@ -9,6 +9,7 @@ from app.config import load_config
 from app.preview import preview_row
 from app.workplace import open_dataset, split_counts
 from cli.init import init
+from ctr.schedule import for_rows
 from sources.parts import split_warnings
 
 DATA = Path(__file__).parent / "data"
@@ -74,6 +75,20 @@ def test_a_short_log_is_split_by_time_and_a_bad_split_is_warned_of(begin):
     assert events.group_by("user", "time").agg(parts="part").select("parts").to_series().list.n_unique().max() == 1
     warned = split_warnings(split_counts(config), by_user)
     assert any("too few to compare arms by" in warning for warning in warned)
+
+
+def test_a_log_that_is_too_small_to_learn_from_is_said_to_be_so_and_its_steps_follow_its_size(begin):
+    path, _ = begin("report-on-untrained-model")
+    config = load_config(path)
+    parts = split_counts(config)
+
+    warned = " ".join(split_warnings(parts, config.source.split))
+    fitted = for_rows(config.train, parts[0].rows)
+
+    assert sum(one.rows for one in parts) == 28
+    for words in ("too few to learn from", "too few to choose settings by", "too few to compare arms by"):
+        assert words in warned
+    assert -(-parts[0].rows // fitted.batch_size) * fitted.epochs >= 10 * config.train.epochs > 1  # not one step
 
 
 def test_without_an_encoder_a_plan_says_what_the_arms_go_without(begin, plain_knowflow):
