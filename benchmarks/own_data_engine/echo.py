@@ -28,7 +28,7 @@ class Echo:
         """Yield the last line of each prompt and letters of its key."""
         for request in requests:
             words = " ".join(request.key[place : place + 3] for place in range(0, 48, 3))  # no two answers are alike
-            text = f"About {request.messages[-1]['content'].strip().splitlines()[-1]} {words}"
+            text = f"About {request.messages[-1]['content'].strip().splitlines()[-1][:60]} {words}"
             yield Answer(request.key, text, input_tokens=self.count_tokens(request.messages), output_tokens=9)
 
 
