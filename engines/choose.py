@@ -1,6 +1,7 @@
 """Build the engine that knowflow.yaml names: built in, from a team's folder, or a class from any package."""
 
 import importlib
+import inspect
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -91,6 +92,8 @@ def _of_a_package(config: EngineConfig, domain: Domain, folder: Path) -> Engine:
     module_name, class_name = config.name.split(":", 1)
     try:
         factory = getattr(importlib.import_module(module_name), class_name)
+        if not (inspect.isclass(factory) and callable(getattr(factory, "generate", None))):
+            raise TypeError("it is not a class with a method generate")  # anything else is never called
         return factory(config=config, domain=domain, folder=folder)
     except (ImportError, AttributeError, TypeError) as error:
         raise EngineFault(

@@ -112,6 +112,8 @@ def test_an_option_nobody_knows_is_refused(build):
         ("vlm", "there is no engine 'vlm'\n  use openai, recorded, vllm, or package"),
         ("no_such_module:Engine", "cannot build 'no_such_module:Engine': No module named"),
         ("scripted:Nobody", "cannot build 'scripted:Nobody': .*Nobody"),
+        ("os:system", "cannot build .os:system.: it is not a class with a method generate"),
+        ("subprocess:Popen", "cannot build .subprocess:Popen.: it is not a class with a method generate"),
         ("engines.recorded:RecordedEngine", "must be importable and take config=, domain= and folder="),
     ],
 )
