@@ -91,7 +91,7 @@ def _kind(name: str, folders: Sequence[Path]) -> EngineKind:
 def _of_a_package(config: EngineConfig, domain: Domain, folder: Path) -> Engine:
     module_name, class_name = config.name.split(":", 1)
     try:
-        factory = getattr(importlib.import_module(module_name), class_name)
+        factory: Any = getattr(importlib.import_module(module_name), class_name)
         if not (inspect.isclass(factory) and callable(getattr(factory, "generate", None))):
             raise TypeError("it is not a class with a method generate")  # anything else is never called
         return factory(config=config, domain=domain, folder=folder)

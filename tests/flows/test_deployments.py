@@ -50,7 +50,7 @@ def check(deployment: dict[str, Any]) -> None:
 
 def test_each_flow_has_a_deployment_of_its_name():
     assert {name: one["entrypoint"] for name, one in DEPLOYMENTS.items()} == {
-        name: f"flows/{name}.py:{name}" for name in ("refresh", "train", "report", "nightly", "rewrites")
+        name: f"flows/{name}.py:{name}" for name in ("refresh", "train", "report", "nightly", "rewrites", "maintain")
     }
 
 
