@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -91,10 +91,10 @@ def _kind(name: str, folders: Sequence[Path]) -> EngineKind:
 def _of_a_package(config: EngineConfig, domain: Domain, folder: Path) -> Engine:
     module_name, class_name = config.name.split(":", 1)
     try:
-        factory: Any = getattr(importlib.import_module(module_name), class_name)
+        factory = getattr(importlib.import_module(module_name), class_name)
         if not (inspect.isclass(factory) and callable(getattr(factory, "generate", None))):
             raise TypeError("it is not a class with a method generate")  # anything else is never called
-        return factory(config=config, domain=domain, folder=folder)
+        return cast(Any, factory)(config=config, domain=domain, folder=folder)
     except (ImportError, AttributeError, TypeError) as error:
         raise EngineFault(
             f"engine.name: cannot build '{config.name}': {error}\n"

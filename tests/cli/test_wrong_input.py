@@ -184,12 +184,12 @@ def test_rows_left_out_are_told_once_however_often_they_are_read(shop, knowflow)
 
 
 def test_an_error_nobody_foresaw_is_a_sentence_and_its_traceback_comes_with_debug(shop, plain_knowflow):
-    folder = shop.folder / "runs" / "store" / "releases.lance" / "_versions"
+    folder = shop.folder / "runs" / "train" / "train-000001"
     folder.mkdir(parents=True)
-    (folder / "1.manifest").write_bytes(b"no manifest at all")
+    (folder / "result.json").write_text("no JSON at all")
 
-    plain = plain_knowflow.run("status", "--config", str(shop.config))
-    debugged = plain_knowflow.run_apart("status", "--config", str(shop.config), "--debug")
+    plain = plain_knowflow.run("report", "--config", str(shop.config))
+    debugged = plain_knowflow.run_apart("report", "--config", str(shop.config), "--debug")
 
     assert plain.returncode == debugged.returncode == 1
     assert plain.stderr.startswith("something went wrong that should not: ")
