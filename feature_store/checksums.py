@@ -94,7 +94,7 @@ def files_of(dataset: lance.LanceDataset) -> dict[str, int | None]:
     table = Path(dataset.uri)
     files: dict[str, int | None] = {f"{table.name}/_versions/{manifest_of(table, dataset.version).name}": None}
     for fragment in dataset.get_fragments():
-        files |= {f"{table.name}/data/{one.path}": one.file_size_bytes for one in fragment.metadata.data_files()}
+        files |= {f"{table.name}/data/{one.path}": one.file_size_bytes for one in fragment.metadata.files}
         deleted = fragment.deletion_file()
         if deleted is not None:
             files[f"{table.name}/_deletions/{Path(deleted).name}"] = None

@@ -92,7 +92,7 @@ def candidate(check: Checker, table: str, version: int) -> Candidate | None:
     for fragment in dataset.get_fragments():
         meta = fragment.metadata
         count = meta.physical_rows - (meta.deletion_file.num_deleted_rows if meta.deletion_file else 0)
-        names = [f"{table}.lance/data/{one.path}" for one in meta.data_files()]
+        names = [f"{table}.lance/data/{one.path}" for one in meta.files]
         deleted = fragment.deletion_file()
         names += [f"{table}.lance/_deletions/{Path(deleted).name}"] if deleted else []
         sound = not any(check.files[name] for name in names)
