@@ -66,6 +66,8 @@ class Gate:
     """The finding, with numbers."""
     errors: tuple[str, ...] = ()
     """Errors of rows that keep it from passing."""
+    setting: str = ""
+    """Setting under `gates:` that holds its threshold; empty for a gate without one."""
     blocks: bool = True
     """Whether a release is stopped if it fails; else it warns."""
 
@@ -73,11 +75,6 @@ class Gate:
     def closed(self) -> bool:
         """Return whether it stops a release."""
         return self.blocks and not self.holds
-
-    @property
-    def warning(self) -> str:
-        """Return the finding if it failed and only warns; empty otherwise."""
-        return f"{self.name}: {self.found}" if not self.holds and not self.blocks else ""
 
 
 class GatesClosed(CheckFailed):

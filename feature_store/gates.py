@@ -56,14 +56,8 @@ def check_gates(
     found = f"{leaks.leaks:,} leaks in {leaks.pairs:,} pairs of a sample and a row"
     for one in leaks.counter_examples[:1]:  # a candidate that is not published cannot be inspected afterwards
         found += f"; the first: {one.question}: {one.row}, {one.event}; {one.fix}"
-    gates = [replace(gate, blocks=False) if _kind(gate) in config.warn else gate for gate in gates]
+    gates = [replace(gate, blocks=False) if gate.setting in config.warn else gate for gate in gates]
     return [*gates, Gate("no leak", leaks.leaks == 0, found)]
-
-
-def _kind(gate: Gate) -> str:
-    """Return the setting of a gate of a task, from its name: `kar_item cut off` is gates.cut_off."""
-    name = gate.name.partition(" ")[2].replace(" ", "_")
-    return "parse_failures" if name == "parsed" else name
 
 
 def _unique(store: Store) -> Gate:
@@ -77,13 +71,13 @@ def _answered(task: str, rows: pl.DataFrame, least: float) -> Gate:
     reasons = rows["error"].drop_nulls().value_counts(sort=True).head(1)
     example = f"; most often: {reasons['error'][0]}" if len(reasons) else ""
     found = f"{share:.1%} of {len(rows):,} rows, at least {least:.1%}{example}"
-    return Gate(f"{task} answered", share >= least, found, tuple(_kinds(rows["error"])))
+    return Gate(f"{task} answered", share >= least, found, tuple(_kinds(rows["error"])), "answered")
 
 
 def _parsed(task: str, rows: pl.DataFrame, most: float) -> Gate:
     failed = rows["error"].str.starts_with("parse").sum() / max(len(rows), 1)
     found = f"{failed:.1%} failed to parse, at most {most:.1%}"
-    return Gate(f"{task} parsed", failed <= most, found, ("parse",) if failed else ())
+    return Gate(f"{task} parsed", failed <= most, found, ("parse",) if failed else (), "parse_failures")
 
 
 def _kinds(errors: pl.Series) -> list[str]:
@@ -93,15 +87,22 @@ def _kinds(errors: pl.Series) -> list[str]:
 def _whole(task: str, rows: pl.DataFrame, cut: pl.Series, most: float) -> Gate:
     share = rows["answer_key"].is_in(cut.implode()).sum() / max(len(rows), 1)
     fix = "; raise sampling.max_tokens in the prompt, or ask for shorter answers" if share > most else ""
-    return Gate(f"{task} cut off", share <= most, f"{share:.1%} of answers cut off, at most {most:.1%}{fix}")
+    return Gate(
+        f"{task} cut off", share <= most, f"{share:.1%} of answers cut off, at most {most:.1%}{fix}", setting="cut_off"
+    )
 
 
 def _drift(task: str, rows: pl.DataFrame, before: pl.DataFrame | None, most: float) -> Gate:
     if before is None:
-        return Gate(f"{task} drift", True, "first release")
+        return Gate(f"{task} drift", True, "first release", setting="drift")
     both = rows.join(before.rename({"text_key": "old_key"}), on="row").drop_nulls(["text_key", "old_key"])
     share = (both["text_key"] != both["old_key"]).sum() / max(len(both), 1)
-    return Gate(f"{task} drift", share <= most, f"{share:.1%} of {len(both):,} texts changed, at most {most:.1%}")
+    return Gate(
+        f"{task} drift",
+        share <= most,
+        f"{share:.1%} of {len(both):,} texts changed, at most {most:.1%}",
+        setting="drift",
+    )
 
 
 def _encoded(store: Store, name: VectorName, rows: pl.DataFrame, made: ReleasedVectors) -> Gate:

@@ -68,10 +68,10 @@ def text_gates(task: str, rows: pl.DataFrame, before: pl.DataFrame | None, confi
     if share > config.refusals:
         example = f"; the first: {texts['entity'][refused.arg_max() or 0]}: {texts['text'].filter(refused)[0][:80]!r}"
     found = f"{share:.1%} of {len(texts):,} answers, at most {config.refusals:.1%}{example}"
-    gates = [Gate(f"{task} refusals", share <= config.refusals, found)]
+    gates = [Gate(f"{task} refusals", share <= config.refusals, found, setting="refusals")]
     share = share_alike(texts["entity"].to_list(), texts["text"].to_list())
     found = f"{share:.1%} of {len(texts):,} answers are nearly the same as another entity's, at most {config.alike:.1%}"
-    gates.append(Gate(f"{task} alike", share <= config.alike, found))
+    gates.append(Gate(f"{task} alike", share <= config.alike, found, setting="alike"))
     gates.append(_script(task, texts["text"], config.script))
     if before is not None:
         old = _answers(before.filter(pl.col("row").str.starts_with(f"{task}/")))
@@ -146,13 +146,13 @@ def _script(task: str, texts: pl.Series, most: float) -> Gate:
     usual, count = Counter(main).most_common(1)[0] if main else ("no letters", 0)
     share = 1 - count / max(len(main), 1)
     found = f"{share:.1%} of {len(texts):,} answers are not in {usual} letters, at most {most:.1%}"
-    return Gate(f"{task} script", share <= most, found)
+    return Gate(f"{task} script", share <= most, found, setting="script")
 
 
 def _length(task: str, texts: pl.Series, old: pl.Series, most: float) -> Gate:
     now, then = (max(float(np.median(of.str.len_chars().to_numpy())), 1.0) for of in (texts, old))
     found = f"{now:,.0f} characters in the middle, {then:,.0f} in the current release, at most {most:g} times apart"
-    return Gate(f"{task} length", max(now / then, then / now) <= most, found)
+    return Gate(f"{task} length", max(now / then, then / now) <= most, found, setting="length")
 
 
 def neighbours_gate(
@@ -174,14 +174,21 @@ def neighbours_gate(
     both = new[0].join(old[0].select("row", old_key="text_key"), on="row").drop_nulls(["text_key", "old_key"])
     both = both.unique("row").sort(pl.col("row").hash(0)).head(PROBES)
     if len(both) <= 2 * NEAREST:
-        return Gate(f"{name} neighbours", True, f"{len(both):,} rows in both releases are too few to compare")
-    now, then = (
-        _nearest(read_vectors(store, name.encoder, made.dimension, made.fingerprint, both[key].to_list()))
-        for (_, made), key in ((new, "text_key"), (old, "old_key"))
-    )
-    share = float(np.mean([len(set(a) & set(b)) / NEAREST for a, b in zip(now, then, strict=True)]))
+        return Gate(
+            f"{name} neighbours",
+            True,
+            f"{len(both):,} rows in both releases are too few to compare",
+            setting="neighbours",
+        )
+    share = 1.0
+    if new[1].fingerprint != old[1].fingerprint or not both["text_key"].equals(both["old_key"]):
+        now, then = (
+            _nearest(read_vectors(store, name.encoder, made.dimension, made.fingerprint, both[key].to_list()))
+            for (_, made), key in ((new, "text_key"), (old, "old_key"))
+        )
+        share = float(np.mean([len(set(a) & set(b)) / NEAREST for a, b in zip(now, then, strict=True)]))
     found = f"{share:.1%} of the {NEAREST} nearest among {len(both):,} rows are the same, at least {least:.1%}"
-    return Gate(f"{name} neighbours", share >= least, found)
+    return Gate(f"{name} neighbours", share >= least, found, setting="neighbours")
 
 
 def _nearest(vectors: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -97,16 +98,10 @@ def _content(answer: httpx.Response) -> object:
 
 def _credentials(auth: object, key: object) -> dict[str, str]:
     """Return the headers that Prefect's own client sends."""
-    secrets = [getattr(one, "get_secret_value", lambda one=one: one)() for one in (auth, key)]
-    if secrets[0]:
-        return _basic(str(secrets[0]))
-    return {"Authorization": f"Bearer {secrets[1]}"} if secrets[1] else {}
-
-
-def _basic(auth: str) -> dict[str, str]:
-    user, _, password = auth.partition(":")
-    signed = next(httpx.BasicAuth(user, password).auth_flow(httpx.Request("GET", "http://unused")))
-    return {"Authorization": signed.headers["Authorization"]}
+    auth, key = (getattr(one, "get_secret_value", lambda one=one: one)() for one in (auth, key))
+    if auth:
+        return {"Authorization": f"Basic {b64encode(str(auth).encode()).decode()}"}
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 @cache

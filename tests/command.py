@@ -68,7 +68,9 @@ class Knowflow:
 @contextmanager
 def as_a_command(words: list[str], folder: Path) -> Iterator[None]:
     """Let this process look like one that a command has to itself, and put back afterwards what a command changes."""
-    loggers = [logging.getLogger(name) for name in ("sources", "feature_store.identity")]
+    from cli.main import TO_THE_USER
+
+    loggers = [logging.getLogger(name) for name in TO_THE_USER]
     before = [(logger.handlers[:], logger.propagate) for logger in loggers]
     interrupted = signal.getsignal(signal.SIGINT)
     with pytest.MonkeyPatch.context() as patch, chdir(folder):
