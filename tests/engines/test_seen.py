@@ -146,6 +146,9 @@ from engines.request import ModelIdentity
 class Forgetful:
     def __init__(self, config, domain, folder):
         self.identity = ModelIdentity(config.model, config.revision)
+
+    def generate(self, requests):
+        return []
 """
 
 

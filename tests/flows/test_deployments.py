@@ -150,7 +150,7 @@ def test_a_worker_runs_a_deployment_of_the_file_to_its_end(shop, plain_knowflow,
     for one in deployed:
         assert one["concurrency_options"]["collision_strategy"] == "ENQUEUE"
         assert one["global_concurrency_limit"]["limit"] == 1
-        assert [s["active"] for s in one["schedules"]] == ([False] if one["name"] in ("nightly", "rewrites") else [])
+        assert [s["active"] for s in one["schedules"]] == [False for _ in DEPLOYMENTS[one["name"]].get("schedules", [])]
     assert "Flow run finished successfully" in told
     assert [(run["name"], run["state"]["type"]) for run in runs] == [(f"refresh {shop.config}", "COMPLETED")]
     assert {task["name"]: task["state"]["type"] for task in tasks} == dict.fromkeys(
