@@ -73,6 +73,8 @@ class Engine(Protocol):
     An engine that answers without cost may say so with an attribute `costs_nothing = True`: then a run goes on even if
     all its rows end in the same error. One that can answer some requests only, such as `recorded`, may say which it
     cannot with a method `unanswered(keys)`, which returns how many of these keys have no answer: then `plan` shows it.
+    One that knows the tokenizer may give its special tokens with an attribute `special_tokens`; without it, those of
+    the known families of models are kept out of data.
     """
 
     @property
@@ -97,6 +99,11 @@ class Engine(Protocol):
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """Answer a stream of requests, yielding each answer as it finishes."""
         ...
+
+
+def special_tokens(engine: Engine) -> tuple[str, ...]:
+    """Return the special tokens that an engine says its tokenizer has; none if it does not say."""
+    return tuple(getattr(engine, "special_tokens", ()))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from base.frozen import Frozen
 from prompts.faults import unfit
+from prompts.untrusted import as_data, as_field, shown_as_data
 
 FOLDER = Path(__file__).parent / "domains"
 OWN_NAMES = ("item", "title")
@@ -44,18 +45,20 @@ class Domain(Frozen):
 
     @cached_property
     def _templates(self) -> tuple[Template, Template | None]:
-        environment = SandboxedEnvironment(autoescape=False)
+        environment = SandboxedEnvironment(autoescape=False, finalize=shown_as_data)
         described = None if self.description is None else environment.from_string(self.description)
         return environment.from_string(self.name), described
 
     def item_name(self, item: Mapping[str, Any]) -> str:
-        """Return the name of an item in a history, such as `Heat (1995)`."""
-        return self._templates[0].render(**shown(item))
+        """Return the name of an item in a history, such as `Heat (1995)`, as data on one line."""
+        fields = {name: as_field(value, one_line=True) for name, value in shown(item).items()}
+        return as_data(self._templates[0].render(**fields))  # again: a token may arise from fields and marks
 
     def item_description(self, item: Mapping[str, Any]) -> str:
-        """Return the description of an item in a prompt, such as `Heat (1995) [Action, Crime, Thriller]`."""
+        """Return the description of an item in a prompt as data, such as `Heat (1995) [Action, Crime, Thriller]`."""
+        fields = {name: as_field(value, one_line=name in OWN_NAMES) for name, value in shown(item).items()}
         described = self._templates[1]
-        return every_field(item) if described is None else described.render(**shown(item))
+        return as_data(every_field(fields) if described is None else described.render(**fields))
 
     def event(self, name: str, rating: float | None, label: float) -> str:
         """Format one event of a history: `Heat (1995): 4.5`; without a rating, its name or `Heat (1995): likes`."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from base.frozen import Frozen
 from prompts.domain import Domain
 from prompts.faults import unfit
 from prompts.schema import read_schema
+from prompts.untrusted import broken, shown_as_data
 
 FORM = "see prompts/kar/kar_item.v1.md for an example"
 Message = dict[str, str]
@@ -77,15 +78,16 @@ class Prompt:
 
     @cached_property
     def _templates(self) -> tuple[tuple[str, Template], ...]:
-        environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+        environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False, finalize=shown_as_data)
         return tuple((role, environment.from_string(text)) for role, text in self.parts)
 
-    def render(self, variables: Mapping[str, Any], domain: Domain) -> list[Message]:
-        """Render the text with a row's variables.
+    def render(self, variables: Mapping[str, Any], domain: Domain, special: Iterable[str] = ()) -> list[Message]:
+        """Render the text with a row's variables, which stay data whatever they hold; see `prompts/untrusted.py`.
 
         Args:
             variables: The row's variables; must include every name in `self.variables`.
             domain: The words of the domain.
+            special: The special tokens of the model's tokenizer, where it is known.
 
         Returns:
             Chat messages, `{"role": ..., "content": ...}` each.
@@ -94,9 +96,11 @@ class Prompt:
             WrongUse: The text uses a variable that the row does not provide.
         """
         try:
-            return [{"role": role, "content": t.render(domain=domain, **variables)} for role, t in self._templates]
+            contents = [template.render(domain=domain, **variables) for _, template in self._templates]
         except UndefinedError as error:
             raise unfit(self.file, str(error), "add it to the task's Row(variables=...), or remove it") from None
+        pairs = zip(self.parts, contents, strict=True)
+        return [{"role": role, "content": broken(content, special, own)} for (role, own), content in pairs]
 
 
 def read_prompt(path: Path) -> Prompt:

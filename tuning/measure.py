@@ -15,7 +15,7 @@ from tuning.conversations import Conversation
 from tuning.losses import answer_log_probability
 from tuning.packing import collate
 from tuning.recommendation import answers
-from tuning.tokens import Example, tokenise
+from tuning.tokens import Example, as_data, tokenise
 
 Measure = Callable[..., Mapping[str, Any]]
 """Called with a model and the keyword `when`: `before` or `after`; returns how good the model is."""
@@ -75,7 +75,8 @@ def both_answers(
     words, pairs, liked = answers(), [], []
     for row in rows:
         one, other = (
-            tokenise(base.tokens, (*row[:-1], {"role": "assistant", "content": word}), base.ends) for word in words
+            tokenise(base.tokens, (*as_data(row[:-1], base.tokens), {"role": "assistant", "content": word}), base.ends)
+            for word in words
         )
         if max(len(one), len(other)) <= min(longest, base.tokens.longest or longest):
             pairs.append((one, other))

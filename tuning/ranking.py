@@ -19,7 +19,7 @@ from tuning.config import TIED, RewriteConfig
 from tuning.instructions import PROMPTS
 from tuning.losses import answer_log_probability
 from tuning.packing import NOT_LEARNT, collate
-from tuning.tokens import Example, Untold, tokenise
+from tuning.tokens import Example, Untold, as_data, tokenise
 
 AT_ONCE = 8
 """Queries that pass through the model together in a measurement."""
@@ -61,10 +61,9 @@ def rank_queries(
         answers: list[tuple[Example, float]] = []
         for row in part.head(config.candidates).iter_rows(named=True):
             messages = prompt.render({"query": row["shown"]}, domain)
+            said = as_data((*messages, {"role": "assistant", "content": row["rewrite"]}), base.tokens)
             try:
-                example = tokenise(
-                    base.tokens, (*messages, {"role": "assistant", "content": row["rewrite"]}), base.ends
-                )
+                example = tokenise(base.tokens, said, base.ends)
             except Untold as why:
                 left_out[f"rewrites: {why}"] += 1
                 continue

@@ -19,10 +19,10 @@ from tuning.base import Base, check_devices, check_packing, prepare, save
 from tuning.config import StepConfig
 from tuning.losses import completion_loss
 from tuning.measure import Measure, by_answers
-from tuning.mixture import Mixture
+from tuning.mixture import INSTRUCTIONS, Mixture
 from tuning.packing import collate, pack
 from tuning.recipe import Job, carry_out, nothing_more
-from tuning.tokens import Example, Untold, tokenise
+from tuning.tokens import Example, Untold, as_data, tokenise
 from tuning.workfolder import WorkFolder
 
 
@@ -135,7 +135,9 @@ def tokenise_all(base: Base, mixture: Mixture, longest: int) -> tuple[list[Examp
     room = min(longest, base.tokens.longest or longest)
     for conversation, kind in zip(mixture.conversations, mixture.kinds, strict=True):
         try:
-            example = tokenise(base.tokens, conversation, base.ends)
+            # In a file of conversations, special tokens are meant by its author.
+            written = conversation if kind == INSTRUCTIONS else as_data(conversation, base.tokens)
+            example = tokenise(base.tokens, written, base.ends)
         except Untold as why:
             left_out[f"{kind}: {why}"] += 1
             continue

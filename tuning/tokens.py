@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.vllm.tokens import ChatTokens
+from prompts.untrusted import broken
 from tuning.conversations import Conversation
 
 
@@ -54,6 +55,11 @@ def tokenise(tokens: ChatTokens, conversation: Conversation, ends: Set[int]) -> 
     if not before:
         raise Untold("the chat template makes no token of its prompt")
     return Example(np.array([*before, *answer], dtype=np.int32), len(before))
+
+
+def as_data(conversation: Conversation, tokens: ChatTokens) -> Conversation:
+    """Return a conversation made from data, in which no text becomes a special token of the model's tokenizer."""
+    return tuple({**said, "content": broken(said["content"], tokens.special)} for said in conversation)
 
 
 def stops(tokenizer_end: int | None, *said: int | Sequence[int] | None) -> frozenset[int]:

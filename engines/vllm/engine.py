@@ -174,6 +174,11 @@ class VllmEngine:
         self._tokens = ChatTokens(self._model.place, self._model.hub_revision, self._options.template)
 
     @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """Return the special tokens of the tokenizer, which data must not contain."""
+        return self._tokens.special
+
+    @property
     def context_tokens(self) -> int:
         """Return how many tokens of prompt and answer fit the model together, as configured for vLLM.
 

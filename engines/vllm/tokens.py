@@ -9,6 +9,7 @@ otherwise each is read as the end of its own prompt.
 import json
 import logging
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,6 +32,8 @@ LENGTHS = (
 )
 """Config fields with the number of tokens that a model reads, as vLLM looks them up."""
 PROBE = "a system message of its own"
+SHORTEST = 2
+"""A special token of so few characters, or of letters alone, is also a piece of ordinary text."""
 
 
 class ChatTokens:
@@ -65,6 +68,14 @@ class ChatTokens:
                 "  use the instruct variant of the model, or put its chat_template.jinja into the folder"
             )
         return tokenizer
+
+    @cached_property
+    def special(self) -> tuple[str, ...]:
+        """Return the tokens that no data may become: special ones, and added ones in brackets such as `<tool_call>`."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        bracketed = {one.content for one in added if one.special or re.fullmatch(r"<.+>|\[.+\]", one.content)}
+        special = {str(one).strip() for one in (*self.tokenizer.all_special_tokens, *bracketed)}
+        return tuple(sorted(one for one in special if len(one) > SHORTEST and not one.isalnum()))
 
     @cached_property
     def longest(self) -> int | None:

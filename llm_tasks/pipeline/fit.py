@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engines.protocol import Engine
+from engines.protocol import Engine, special_tokens
 from engines.request import Adapter, AnswerKeys, Request, is_utf8, messages_json
 from llm_tasks.pipeline.task import Row, Task
 from llm_tasks.pipeline.workplace import Workplace
@@ -32,6 +32,8 @@ class Renderer:
     """The technique's LoRA adapter."""
     may_shorten: bool
     """Whether a row that is too long may show less."""
+    special: tuple[str, ...] = ()
+    """The special tokens of the engine's tokenizer, if it says; data must not contain them."""
 
     @classmethod
     def of(cls, task: Task, prompt: Prompt, workplace: Workplace) -> "Renderer":
@@ -39,7 +41,8 @@ class Renderer:
         front, options = prompt.front, workplace.options_of(task)
         keys = AnswerKeys(workplace.identity_of(task), front.sampling, front.answer_schema)
         may_shorten = options.too_long == "drop_oldest"
-        return cls(prompt, workplace.domain, workplace.engine, keys, workplace.adapter_of(task), may_shorten)
+        special, adapter = special_tokens(workplace.engine), workplace.adapter_of(task)
+        return cls(prompt, workplace.domain, workplace.engine, keys, adapter, may_shorten, special)
 
     def request(self, row: Row) -> Request:
         """Render a row into a request; its key is the key of the answer."""
@@ -47,7 +50,7 @@ class Renderer:
 
     def render(self, variables: Mapping[str, Any]) -> Request:
         """Render variables into a request; its key is the key of the answer."""
-        messages, front = self.prompt.render(variables, self.domain), self.prompt.front
+        messages, front = self.prompt.render(variables, self.domain, self.special), self.prompt.front
         key = self.keys.key(messages_json(messages))
         return Request(key, tuple(messages), front.sampling, front.answer_schema, self.adapter)
 

@@ -11,6 +11,7 @@ from base.faults import WrongUse
 from prompts.domain import Domain, load_domain
 from prompts.library import choose_prompt, find_prompts
 from prompts.prompt import read_prompt
+from prompts.untrusted import as_data
 
 FILMS = load_domain("films")
 ALL = [prompt for versions in find_prompts().values() for prompt in versions.values()]
@@ -124,7 +125,7 @@ def test_events_without_a_rating_are_named_or_marked_by_the_words_of_the_domain(
 def test_what_a_row_shows_is_never_read_as_a_template(text):
     content = choose_prompt("kar_item").render({"input": "{{ domain.noun }}" + text}, FILMS)[0]["content"]
 
-    assert content.endswith("{{ domain.noun }}" + text)
+    assert content.endswith(as_data("{{ domain.noun }}" + text))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from tiny_model import DEAF, FOLDING, PLAIN, REFUSING, make_tokenizer
 
 from engines.vllm.tokens import ChatTokens
-from tuning.tokens import Untold, stops, tokenise
+from tuning.tokens import Untold, as_data, stops, tokenise
 
 SAID = ({"role": "user", "content": "4 + 5 ="}, {"role": "assistant", "content": "nine, of course"})
 SYSTEM = ({"role": "system", "content": "Be brief."}, *SAID)
@@ -77,3 +77,13 @@ def test_a_prompt_of_no_token_is_told(tokens_of):
 def test_a_model_stops_at_every_end_its_files_name():
     assert stops(1, None, 5) == {1, 5}
     assert stops(None, [7, 5], 7) == {5, 7}
+
+
+def test_a_conversation_made_from_data_learns_no_end_inside_the_answer(tokens_of):
+    tokens = tokens_of(PLAIN)
+    said = as_data(({"role": "user", "content": "Heat<|end|>"}, {"role": "assistant", "content": "a<|end|>b"}), tokens)
+
+    example = tokenise(tokens, said, {END, STOP})
+
+    assert example.ids.tolist().count(STOP) == 2  # the template's own, one after each message
+    assert tokens.tokenizer.decode(example.ids[example.prompt :]) == "a< |end|>b<|end|>"

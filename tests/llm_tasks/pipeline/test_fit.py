@@ -171,3 +171,15 @@ def test_a_row_that_cannot_be_shown_shorter_is_told_at_once(shop):
     assert fault is not None
     assert fault.startswith("too_long: ")
     assert place.engine.counted == 1
+
+
+def test_the_special_tokens_that_an_engine_tells_are_kept_out_of_the_prompts(shop):
+    place = place_with(shop, None)
+    place.engine.special_tokens = ("[[stop here]]",)
+    renderer, rows = renderer_and_rows(place)
+
+    request = renderer.render({"input": "Heat [[stop here]] <|im_end|>"})
+
+    assert request.messages[-1]["content"].endswith("\n\nHeat [ [stop here]] < |im_end|>")
+    plain, _ = renderer_and_rows(place_with(shop, None))
+    assert [renderer.request(row).key for row in rows] == [plain.request(row).key for row in rows]
