@@ -1,12 +1,14 @@
 """The kinds of errors that rows end with: which of them pass, and what to do about each.
 
-An error that is the server's, not the row's, is asked again by the next refresh; any other stays on record until
-`knowflow retry --error KIND` asks for it, because the same question would get the same answer.
+An error that is the server's, not the row's, is asked again by later refreshes, a few times and less and less often;
+any other stays on record until `knowflow retry --error KIND` asks for it, because the same question would get the same
+answer.
 """
 
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 
@@ -50,6 +52,29 @@ KINDS = (
 SENDS = "knowflow refresh sends its rows"
 """What asks rows that were never sent."""
 OTHER = Kind("*", False, "fix what the error says")
+ATTEMPTS = 8
+"""Times that a row is asked whose error passes, before it needs `knowflow retry`."""
+FIRST_WAIT, LONGEST_WAIT = timedelta(hours=1), timedelta(days=7)
+"""How long a row waits after its third attempt, and at most; before that it does not wait."""
+
+
+def next_attempt(attempts: int, last: datetime) -> datetime | None:
+    """Return when a row whose error passes may be asked again; None if it was asked often enough.
+
+    The waits are 0, 0, 1, 4, 16 and 64 hours, then 7 days: nightly runs ask it on six nights in a row, then twice more.
+
+    Args:
+        attempts: Times that it was asked, from 1.
+        last: When it was asked last.
+
+    Example:
+        >>> next_attempt(4, datetime(2024, 1, 1)).hour, next_attempt(8, datetime(2024, 1, 1))
+        (4, None)
+    """
+    if attempts >= ATTEMPTS:
+        return None
+    wait = FIRST_WAIT * 4 ** (attempts - 3) if attempts > 2 else timedelta(0)
+    return last + min(wait, LONGEST_WAIT)
 
 
 def kind_of(error: str) -> Kind:
@@ -66,27 +91,26 @@ def _name(error: str) -> str:
     return error.split(":", maxsplit=1)[0]
 
 
-def how_to_go_on(errors: Iterable[str], *, sent: bool = True) -> list[str]:
+def how_to_go_on(errors: Iterable[str], *, sent: bool = True, later: bool = True) -> list[str]:
     """Return a line for each kind of these errors: what to fix, and which command asks its rows again.
 
     Args:
         errors: The errors, as names or as `name: sentence`.
         sent: Whether the rows were sent to a model. One that never was has no answer to retry: the next refresh sends
             it once it fits.
+        later: Whether refreshes still ask the rows of errors that pass; after `ATTEMPTS` they do not.
 
     Example:
-        >>> for line in how_to_go_on(["http_502: Bad Gateway", "refused: no"]):
-        ...     print(line)
-        http_502: check the log of the server; then knowflow refresh asks its rows again
-        refused: reword the prompt, or use another model; then ask its rows again: knowflow retry --error refused
+        >>> how_to_go_on(["refused: no"])
+        ['refused: reword the prompt, or use another model; then ask its rows again: knowflow retry --error refused']
     """
     names = sorted(set(map(_name, errors)))
-    return [f"{name}: {kind_of(name).fix}; then {_asks_again(name) if sent else SENDS}" for name in names]
+    return [f"{name}: {kind_of(name).fix}; then {_asks_again(name, later=later) if sent else SENDS}" for name in names]
 
 
-def _asks_again(name: str) -> str:
-    if kind_of(name).passes:
-        return "knowflow refresh asks its rows again"
+def _asks_again(name: str, *, later: bool) -> str:
+    if later and kind_of(name).passes:
+        return f"refreshes ask its rows again, at once: {retry_command([name])}"
     return f"ask its rows again: {retry_command([name])}"
 
 

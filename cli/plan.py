@@ -1,6 +1,7 @@
 """knowflow plan: shows what a refresh would do and what it would cost; writes nothing."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -105,9 +106,13 @@ def _say_notes(row: dict[str, Any]) -> None:
         )
         say(f"  {task}: {engine}")
     for kind, count in row["failures"].items():
-        unsent = row["unsent"].get(kind, 0)
-        if count > unsent:
-            say(f"  {task}: {count_rows(count - unsent)} failed: {how_to_go_on([kind])[0]}")
+        unsent, waiting = row["unsent"].get(kind, 0), row["waiting"].get(kind, 0)
+        if count > unsent + waiting:
+            say(f"  {task}: {count_rows(count - unsent - waiting)} failed: {how_to_go_on([kind], later=False)[0]}")
+        if waiting:
+            until = datetime.fromisoformat(row["waits_until"]).astimezone(UTC)
+            say(f"  {task}: {count_rows(waiting)} failed: {how_to_go_on([kind])[0]}")
+            say(f"    not yet: each wait is longer than the one before; the first after {until:%Y-%m-%d %H:%M} UTC")
         if unsent:
             say(f"  {task}: {count_rows(unsent)} cannot be sent: {how_to_go_on([kind], sent=False)[0]}")
     if row["shortened"]:

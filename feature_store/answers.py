@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -39,6 +40,24 @@ def known_answers(store: Store) -> dict[str, str | None]:
     journal = {row["key"]: row["error"] for row in _journalled(store.folder / JOURNAL)}
     table = store.read(TABLE, ANSWERS, columns=["key", "error"])
     return dict(zip(table["key"].to_pylist(), table["error"].to_pylist(), strict=True)) | journal
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How often a call was tried that ended in an error."""
+
+    attempts: int
+    """Times that it was asked."""
+    last: datetime
+    """When it was asked last."""
+
+
+def failed_calls(store: Store) -> dict[str, Tried]:
+    """Return how often each key was asked whose answer is an error; includes the journal of a killed run."""
+    journal = [row for row in _journalled(store.folder / JOURNAL) if row["error"] is not None]
+    columns = ["key", "attempts", "created_at"]
+    table = store.read(TABLE, ANSWERS, columns=columns, where="error IS NOT NULL")
+    return {row["key"]: Tried(row.get("attempts") or 1, row["created_at"]) for row in [*table.to_pylist(), *journal]}
 
 
 def read_answers(

@@ -1,5 +1,6 @@
 """The files of one table: join small ones, delete those of versions that nobody reads."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import lance
 
 ROWS_IN_A_FILE = 1_000_000
 """Rows in a file that is joined from small ones, at most."""
-SHARE_OF_LARGE = 4
-"""A file with more than one in so many rows of its table is not joined with others."""
+FILES_LEFT = 10
+"""Files that a table may have after its small ones were joined, at most, unless all are large."""
 
 
 def join_small_files(table: Path) -> None:
@@ -18,9 +19,31 @@ def join_small_files(table: Path) -> None:
         table: Folder of the table.
     """
     dataset = lance.dataset(str(table))
-    rows = min(max(dataset.count_rows() // SHARE_OF_LARGE, 1), ROWS_IN_A_FILE)
+    rows = rows_to_join([fragment.count_rows() for fragment in dataset.get_fragments()])
     dataset.optimize.compact_files(target_rows_per_fragment=rows)
     lance.dataset(str(table)).optimize.optimize_indices()
+
+
+def rows_to_join(files: Sequence[int]) -> int:
+    """Return the number of rows below which files are joined, which is what the joined file may hold, too.
+
+    The smallest files are joined, and each next one that is not larger than all of them together: a row is then copied
+    about as often as its table grows tenfold, however many nights there are.
+
+    Args:
+        files: Rows of each file.
+
+    Example:
+        >>> rows_to_join([5000, 3000, 7, 7, 7, 7, 7, 7, 7, 7, 7])
+        63
+    """
+    sizes = sorted(files)
+    together, count = 0, 0
+    for size in sizes:
+        if len(sizes) - count < FILES_LEFT and size > together:
+            break
+        together, count = together + size, count + 1
+    return min(max(together, 1), ROWS_IN_A_FILE)
 
 
 def forget_versions(table: Path, older_than: timedelta) -> None:

@@ -70,7 +70,9 @@ def _answered(task: str, rows: pl.DataFrame, least: float) -> Gate:
     share = rows["text_key"].count() / max(len(rows), 1)
     reasons = rows["error"].drop_nulls().value_counts(sort=True).head(1)
     example = f"; most often: {reasons['error'][0]}" if len(reasons) else ""
-    found = f"{share:.1%} of {len(rows):,} rows, at least {least:.1%}{example}"
+    old = len(rows.drop_nulls(["text_key", "error"]))
+    kept = f"; {old:,} failed now and keep an older text" if old else ""
+    found = f"{share:.1%} of {len(rows):,} rows, at least {least:.1%}{example}{kept}"
     return Gate(f"{task} answered", share >= least, found, tuple(_kinds(rows["error"])), "answered")
 
 

@@ -34,6 +34,7 @@ ANSWERS = pa.schema(
         pa.field("knowledge_cutoff", pa.date32(), metadata=LATER),  # knowledge cutoff of the model; or null
         pa.field("finish", pa.utf8(), metadata=LATER),  # stop, length (cut off); null or empty if not known
         pa.field("answered_by", pa.utf8(), metadata=LATER),  # the model that the server says answered; or null
+        pa.field("attempts", pa.int32(), metadata=LATER),  # times that it was asked until this answer; null = 1
     ]
 )
 LINEAGE = pa.schema(
@@ -94,7 +95,7 @@ RELEASES = pa.schema(
 DOCUMENTS = pa.schema(
     [
         key_field("item"),
-        pa.field("place", pa.int32()),  # position among the documents: breaks ties of the score
+        pa.field("place", pa.int32()),  # in the order in which the store met the documents: breaks ties of the score
         pa.field("text", pa.utf8()),  # as it was before analysis
         pa.field("words", pa.utf8()),  # what is searched: analysed words separated by spaces
     ]

@@ -20,7 +20,6 @@ from typing import Any
 import bm25s
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import Stemmer
 from scipy import sparse
 
@@ -30,6 +29,8 @@ from feature_store.releases import NoRelease, Release
 from feature_store.schemas import DOCUMENTS
 
 TABLE = "documents"
+WRITTEN = ("item", "text", "words")
+"""What a document holds besides its position."""
 K1, B = 1.2, 0.75
 """Parameters of BM25, as in LanceDB."""
 QUERIES_AT_ONCE = 256
@@ -242,14 +243,14 @@ def write_documents(writer: Writer, items: Sequence[str], texts: Sequence[str]) 
         Whether anything was written.
     """
     words = [" ".join(found) for found in analysed(texts)]
-    columns = {"item": list(items), "place": range(len(items)), "text": list(texts), "words": words}
-    wanted = pa.table({name: pa.array(column, DOCUMENTS.field(name).type) for name, column in columns.items()})
-    frame = pl.DataFrame(pl.from_arrow(wanted))
+    wanted = pl.DataFrame(
+        {"item": list(items), "text": list(texts), "words": words}, schema=dict.fromkeys(WRITTEN, pl.String)
+    )
     there = pl.DataFrame(pl.from_arrow(writer.store.read(TABLE, DOCUMENTS)))
-    changed = frame.join(there, on=frame.columns, how="anti")
+    changed = wanted.join(there, on=WRITTEN, how="anti", maintain_order="left")
     gone = set(there["item"]) - set(items)
     if len(changed):
-        writer.upsert(TABLE, changed.to_arrow(), DOCUMENTS)
+        writer.upsert(TABLE, _placed(changed, there).to_arrow().cast(DOCUMENTS), DOCUMENTS)
     if gone:
         writer.delete(TABLE, "item", gone)
     # Scores depend on the number of documents and their mean length: rebuild the index instead of adding to it.
@@ -259,6 +260,14 @@ def write_documents(writer: Writer, items: Sequence[str], texts: Sequence[str]) 
     return False
 
 
+def _placed(changed: pl.DataFrame, there: pl.DataFrame) -> pl.DataFrame:
+    """Give each document its position: a known item keeps its own, else one new item would rewrite all after it."""
+    known = changed.join(there.select("item", "place"), on="item", how="left", maintain_order="left")
+    free = there.select(pl.col("place").max().fill_null(-1)).item() + 1
+    number = pl.col("place").is_null().cum_sum() + (free - 1)
+    return known.with_columns(pl.coalesce("place", number).cast(pl.Int32)).select(DOCUMENTS.names)
+
+
 @dataclass(frozen=True)
 class Hit:
     """One result of a search in the store."""
@@ -266,7 +275,7 @@ class Hit:
     item: str
     """The item."""
     place: int
-    """Its position among the documents."""
+    """Its position among the documents, in the order in which the store met them."""
     score: float
     """BM25."""
     text: str

@@ -170,7 +170,8 @@ def _ask(run: _Run, writer: Writer, progress: Progress) -> None:
         for raw in _answers(run):
             answer = checked(raw)
             request = run.in_flight.pop(answer.key)
-            log.append(_answer_row(answer, request, shared))
+            before = run.plan.tried.get(answer.key)
+            log.append(_answer_row(answer, request, shared) | {"attempts": 1 + (before.attempts if before else 0)})
             run.cause.count(answer)
             spending.budget.spend(answer.input_tokens + answer.output_tokens, meter.count(answer))
             now = time.monotonic()

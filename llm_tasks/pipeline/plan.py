@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from base.faults import WrongUse
 from base.plugins import PluginFault
 from engines.protocol import EngineFault
 from engines.request import Request
-from feature_store.answers import known_answers
+from feature_store.answers import Tried, failed_calls, known_answers
 from feature_store.lineage import read_lineage
 from llm_tasks.pipeline.before import Before, Status
 from llm_tasks.pipeline.estimate import Estimate, estimate
@@ -51,6 +51,8 @@ class TaskPlan:
     """Technique that this one reads -> number of its rows to ask first; rows that read them are not known yet."""
     unanswered: int = 0
     """Number of the calls that the engine already knows it cannot answer; see `Engine`."""
+    tried: Mapping[str, Tried] = field(default_factory=dict, repr=False)
+    """Key of every call that ended in an error before -> how often it was asked."""
     spool: Spool = field(default_factory=Spool, compare=False, repr=False)
     """The requests of the calls to make, possibly with some extra ones."""
 
@@ -63,6 +65,8 @@ class TaskPlan:
         bound = self.prompt.front.sampling.get("max_tokens", 0) if self.prompt else 0
         reasons = Counter(row.why for row in self.rows if row.status in ("new", "changed"))
         failures = Counter(row.why.split(":")[0] for row in self.rows if row.status == "failed")
+        waiting = Counter(r.why.split(":")[0] for r in self.rows if r.waits_until is not None)
+        until = min((row.waits_until for row in self.rows if row.waits_until is not None), default=None)
         unsent = Counter(r.why.split(":")[0] for r in self.rows if r.status == "failed" and r.answer_key is None)
         guess = self.estimate
         return {
@@ -85,6 +89,8 @@ class TaskPlan:
             "why": dict(reasons),
             "failures": dict(failures),
             "unsent": dict(unsent),
+            "waiting": dict(waiting),
+            "waits_until": until.isoformat() if until else None,
             "too_long": [row.row for row in self.rows if row.why.startswith("too_long")],
         }
 
@@ -96,6 +102,7 @@ def plan_task(
     retry: Collection[str] = (),
     asked_before: Collection[str] = frozenset(),
     count_tokens: bool = True,
+    now: datetime | None = None,
 ) -> TaskPlan:
     """Compare the rows that a technique yields with what the store holds.
 
@@ -106,18 +113,22 @@ def plan_task(
             rows with these errors, to be asked again.
         asked_before: Keys that earlier techniques of this refresh ask: techniques with the same prompt share answers.
         count_tokens: Count the tokens of every prompt to ask; a refresh leaves that to the engine.
+        now: The present, for rows that wait before they are asked again; the clock's time if not given.
 
     Returns:
         The plan; nothing is written.
     """
     version = workplace.options_of(task).prompt_version
     prompt = choose_prompt(task.prompt, version, workplace.plugins) if task.prompt else None
+    tried = failed_calls(workplace.store) if prompt else {}
     planner = RowPlanner(
         task=task,
         prompt=prompt,
         identity=workplace.identity_of(task),
         before=Before.read(workplace.store, task.name),
         answers={**known_answers(workplace.store), **dict.fromkeys(asked_before)} if prompt else {},
+        tried=tried,
+        now=now or datetime.now(UTC),
         retry=frozenset(retry),
         candidates=number_of_candidates(task, prompt, workplace),
     )
@@ -152,7 +163,16 @@ def plan_task(
     guess = estimate(workplace.store, prompt, planner.identity) if prompt and tokens else None
     none = unanswered(workplace, tokens)
     return TaskPlan(
-        task, prompt, tuple(rows.values()), tokens, gone, len(shortened), guess, unanswered=none, spool=spool
+        task,
+        prompt,
+        tuple(rows.values()),
+        tokens,
+        gone,
+        len(shortened),
+        guess,
+        unanswered=none,
+        tried=tried,
+        spool=spool,
     )
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from base.failures import kind_of
+from base.failures import kind_of, next_attempt
 from engines.request import ModelIdentity, Request, candidates_of
+from feature_store.answers import Tried
 from feature_store.lineage import row_key
 from feature_store.vectors import text_key
 from llm_tasks.pipeline.before import Before, Status
@@ -54,6 +55,8 @@ class PlannedRow:
     """Texts of its parts if no model is asked."""
     choices: tuple[str, ...] = ()
     """The allowed answers, if each row has its own; empty = any."""
+    waits_until: datetime | None = None
+    """When a row whose error was the server's is asked again; None if it does not wait."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,10 @@ class RowPlanner:
     """The technique's current lineage."""
     answers: Mapping[str, str | None]
     """Every stored answer key -> its error, None where the model answered."""
+    tried: Mapping[str, Tried]
+    """Key of every stored error -> how often it was asked."""
+    now: datetime
+    """The present: rows whose error was the server's wait before they are asked again."""
     retry: frozenset[str]
     """Kinds of errors that are asked again; `all` is every kind."""
     candidates: int
@@ -100,6 +107,7 @@ class RowPlanner:
         else:
             known = all(one.key in self.answers for one in asked)
         status, why = self._status(key, row, digest, asked, known=known)
+        waits_until = self._waits_until(asked) if status == "failed" and kind_of(why).passes else None
         planned = PlannedRow(
             key,
             row.entity,
@@ -115,6 +123,7 @@ class RowPlanner:
             None if row.reads is None else json.dumps(sorted({one.row for one in row.reads})),
             parts,
             row.choices,
+            waits_until,
         )
         if status not in ("new", "changed"):
             return planned, ()
@@ -127,7 +136,13 @@ class RowPlanner:
         if error is not None:
             if self.retry & {"all", error}:
                 return "changed", f"{AGAIN}: {error}"
-            return ("changed", f"{SERVER}: {error}") if not self.retry and kind_of(error).passes else ("failed", error)
+            until = self._waits_until(asked) if kind_of(error).passes and not self.retry else None
+            return ("changed", f"{SERVER}: {error}") if until is not None and until <= self.now else ("failed", error)
         if known and key in self.before.unparsed and self.retry & {"all", "parse"}:
             return "changed", f"{AGAIN}: parse"
         return self.before.status_of(key, row.entity, digest, self.prompt, self.identity, known=known)
+
+    def _waits_until(self, asked: Sequence[Request]) -> datetime | None:
+        """Return when a row that failed may be asked again; None if it was asked often enough."""
+        tried = [self.tried[one.key] for one in asked if one.key in self.tried]
+        return next_attempt(max(one.attempts for one in tried), max(one.last for one in tried)) if tried else None

@@ -1,10 +1,12 @@
 """Turn the stored answers of a plan into lineage rows. Nothing is asked, so a changed parser needs no new call."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+
+import polars as pl
 
 from engines.request import is_utf8
 from feature_store.answers import scan_answers
@@ -38,18 +40,22 @@ Made = tuple[PlannedRow, Parts | None, str | None]
 def write_rows(plan: TaskPlan, workplace: Workplace, writer: Writer) -> dict[str, int]:
     """Parse the stored answers of a plan, write the lineage rows that changed and delete the withdrawn ones.
 
+    A row that failed keeps the text of an earlier answer, with that answer's lineage, until a new one replaces it.
+
     Args:
         plan: A plan whose calls have all been answered, if only with errors.
         workplace: Engine and store.
         writer: The store's writer.
 
     Returns:
-        Number of rows without a text, by kind of error.
+        Number of rows that failed, by kind of error.
     """
     task = plan.task
     lineage = read_lineage(workplace.store, [task.name, *parts_of(task)], ["row", "task", "entity", "as_of", *COMPARED])
     # 64-bit hashes: it would take billions of rows for a changed one to look unchanged.
     before = {row[0]: hash(row[4:]) for row in lineage.iter_rows()}
+    texts_before = {*lineage.drop_nulls("text_key")["row"]}
+    failed: dict[str, str] = {}
     # Rows of parts, with the row that they belong to: those that are not made again are deleted.
     old = {row[0]: row_key(task.name, row[2], row[3]) for row in lineage.iter_rows() if row[1] != task.name}
     del lineage
@@ -59,6 +65,9 @@ def write_rows(plan: TaskPlan, workplace: Workplace, writer: Writer) -> dict[str
     for planned, texts, error in _made(plan, workplace):
         if error:
             errors[error.split(":")[0]] += 1
+            if planned.row in texts_before:
+                failed[planned.row] = error
+                continue
         again.add(planned.row)
         for row in [shared | own for own in _rows_of(task, planned, texts, error)]:
             made_again.add(row["row"])
@@ -67,11 +76,21 @@ def write_rows(plan: TaskPlan, workplace: Workplace, writer: Writer) -> dict[str
         if len(changed) >= WRITTEN_AT_ONCE:
             write_lineage(writer, changed)
             changed = []
-    write_lineage(writer, changed)
+    write_lineage(writer, [*changed, *_with_old_texts(task, workplace, failed)])
     gone = {part for part, whole in old.items() if whole in again | {*plan.withdrawn} and part not in made_again}
     if plan.withdrawn or gone:
         delete_lineage(writer, [*plan.withdrawn, *sorted(gone)])
     return dict(errors)
+
+
+def _with_old_texts(task: Task, workplace: Workplace, failed: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the stored rows that failed now: all of them stays but the error, which is that of the newest answer."""
+    rows = read_lineage(workplace.store, [task.name]) if failed else None
+    if rows is None:
+        return []
+    kept = rows.filter(pl.col("row").is_in(pl.Series(list(failed), dtype=pl.String).implode()))
+    old = [(row, failed[row["row"]]) for row in kept.iter_rows(named=True)]
+    return [{**row, "error": error} for row, error in old if row["error"] != error]
 
 
 def parts_of(task: Task) -> list[str]:

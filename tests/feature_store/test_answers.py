@@ -198,7 +198,7 @@ def test_damaged_lines_are_named_once_with_their_file_and_what_becomes_of_them(s
 
 
 def test_how_an_answer_ended_and_who_gave_it_comes_back_and_an_older_store_knows_neither(store, monkeypatch):
-    later = ("finish", "answered_by")
+    later = ("finish", "answered_by", "attempts")
     older = pa.schema([field for field in ANSWERS if field.name not in later])
     with monkeypatch.context() as before, store.writer("a test") as writer:
         before.setattr("feature_store.answers.ANSWERS", older)
@@ -206,7 +206,7 @@ def test_how_an_answer_ended_and_who_gave_it_comes_back_and_an_older_store_knows
     assert read_answers(store, ["a"], ["key", "finish"]).to_dicts() == [{"key": "a", "finish": None}]
 
     with store.writer("a test") as writer, answer_log(writer) as log:
-        log.append({**row("b"), "finish": "length", "answered_by": "some-other-1b"})
+        log.append({**row("b"), "finish": "length", "answered_by": "some-other-1b", "attempts": 2})
 
     found = read_answers(store, ["a", "b"], ["key", *later]).sort("key").rows()
-    assert found == [("a", None, None), ("b", "length", "some-other-1b")]
+    assert found == [("a", None, None, None), ("b", "length", "some-other-1b", 2)]

@@ -168,7 +168,21 @@ def test_documents_that_are_there_already_write_nothing(tmp_path):
         version = store.version("documents")
         assert not write_documents(writer, ["a", "b"], ["star", "moon"])
         assert store.version("documents") == version
-        assert write_documents(writer, ["b", "a"], ["moon", "star"])  # places break ties, so they count
+        assert not write_documents(writer, ["b", "a"], ["moon", "star"])
+
+
+def test_a_new_item_before_others_rewrites_none_of_them(tmp_path):
+    store = Store(tmp_path)
+    with store.writer("a test") as writer:
+        write_documents(writer, ["b", "d"], ["star", "moon"])
+        write_documents(writer, ["a", "b", "c", "d"], ["star", "star", "star", "full moon"])
+        release = publish(writer, {})
+
+    files = [[row["item"] for row in one.to_table().to_pylist()] for one in store.open("documents").get_fragments()]
+    places = {row["item"]: row["place"] for row in store.open("documents").to_table().to_pylist()}
+    assert [sorted(of) for of in files] == [["b"], ["a", "c", "d"]]
+    assert places == {"b": 0, "d": 1, "a": 2, "c": 3}
+    assert [hit.item for hit in open_search(store, release).search("star")] == ["b", "a", "c"]
 
 
 def test_a_writer_killed_before_the_index_is_made_up_for(tmp_path, monkeypatch):

@@ -153,7 +153,7 @@ def test_a_server_that_is_mended_is_asked_again_by_the_next_refresh(case, plain_
     done = case.ask("ok")
 
     assert "40 rows failed:\n  garbage: check that engine.options.urls names an OpenAI-compatible" in str(stopped.value)
-    assert "then knowflow refresh asks its rows again" in str(stopped.value)
+    assert "then refreshes ask its rows again, at once: knowflow retry --error garbage" in str(stopped.value)
     assert "kar_item: 40 rows the server failed last time: garbage" in told.stderr
     assert (done.calls, done.answered, done.errors) == (40, 40, {})
 
@@ -167,7 +167,7 @@ def test_closed_gates_name_what_to_fix_and_the_command_that_asks_again(case):
     with pytest.raises(GatesClosed) as refused:
         case.shop.release("kar_item")
 
-    assert "/v1 is missing; then knowflow refresh asks its rows again\n" in str(garbage.value)
+    assert "/v1 is missing; then refreshes ask its rows again, at once: knowflow retry" in str(garbage.value)
     assert "then ask its rows again: knowflow retry --error refused\n" in str(refused.value)
 
 

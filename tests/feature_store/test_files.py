@@ -1,0 +1,49 @@
+"""Which files of a table are joined: few files stay, and a row is not copied again and again."""
+
+import lance
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feature_store.files import FILES_LEFT, join_small_files, rows_to_join
+
+
+def after_joining(files: list[int]) -> tuple[list[int], int]:
+    """The files after one joining, as lance does it, and the rows that were copied."""
+    limit = rows_to_join(files)
+    small = sum(size for size in files if size < limit)
+    return [size for size in files if size >= limit] + [small] * bool(small), small
+
+
+@given(first=st.lists(st.integers(1, 5_000), max_size=30), nightly=st.integers(1, 50))
+def test_over_a_year_of_nights_files_stay_few_and_rows_are_copied_a_few_times(first, nightly):
+    files, copied = list(first), 0
+    for _ in range(365):
+        files.append(nightly)
+        if len(files) > 20:
+            files, now = after_joining(files)
+            copied += now
+        assert len(files) <= 20
+
+    assert copied <= 4 * sum(files)
+
+
+@given(st.lists(st.integers(1, 5_000), min_size=1, max_size=60))
+def test_what_is_left_is_few_files_and_a_large_one_is_not_copied_for_the_sake_of_small_ones(files):
+    left, _ = after_joining(files)
+
+    assert sum(left) == sum(files)
+    assert len(left) <= FILES_LEFT
+    larger = [size for size in files if size > rows_to_join(files)]
+    assert all(size > sum(one for one in files if one < size and one not in larger) for size in larger)
+
+
+def test_the_files_of_a_real_table_are_joined_so(tmp_path):
+    for number, size in enumerate([500, 200, *[7] * 15]):
+        rows = pa.table({"key": [f"{number}/{row}" for row in range(size)]})
+        lance.write_dataset(rows, tmp_path / "one.lance", mode="append" if number else "create")
+    join_small_files(tmp_path / "one.lance")
+
+    table = lance.dataset(str(tmp_path / "one.lance"))
+    assert [fragment.count_rows() for fragment in table.get_fragments()] == [500, 200, 105]
+    assert len(set(table.to_table()["key"].to_pylist())) == 805
