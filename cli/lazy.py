@@ -130,6 +130,11 @@ COMMANDS = {
         "List and show releases, or make an older one current again.",
         f"knowflow release list {MOVIELENS}",
     ),
+    "ops": Command(
+        "cli.ops:app",
+        "Prepare the Prefect server for scheduled runs: work pool, automations.",
+        "knowflow ops setup --dry-run",
+    ),
     "status": Command(
         "cli.status:status",
         "Show what is in the store, and where the newest report is.",

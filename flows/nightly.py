@@ -3,12 +3,14 @@
 from prefect import flow
 
 from app.asking import Asking
+from flows.ends import named_ends
 from flows.refresh import refresh
 from flows.report import report
 from flows.train import train
 
 
 @flow(name="nightly", flow_run_name="nightly {config}")
+@named_ends
 def nightly(
     config: str,
     tasks: list[str] | None = None,

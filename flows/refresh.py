@@ -17,6 +17,7 @@ from app.workplace import chosen_tasks, encoders_of, one_task, open_store, open_
 from feature_store.database import command_line
 from feature_store.gate import GatesClosed
 from feature_store.releases import get_release
+from flows.ends import named_ends
 from flows.observation import observing
 from flows.secrets import read_secret
 from llm_tasks.pipeline.generate import Spending, generate
@@ -24,6 +25,7 @@ from llm_tasks.pipeline.plan import check_answerable, plan_task
 
 
 @flow(name="refresh", flow_run_name="refresh {config}")
+@named_ends
 def refresh(config: str, tasks: list[str] | None = None, asking: Asking = Asking()) -> str:  # noqa: B008 - is frozen
     """Bring the store up to date.
 

@@ -8,11 +8,13 @@ from app.asking import Asking
 from app.publish import publish_release
 from app.rewriting import TASK, check_rewrites, rank_rewrites
 from app.workplace import open_workplace
+from flows.ends import named_ends
 from flows.refresh import ask, check_input, encode, read_settings
 from retrieval.rewrite_table import RewriteTable
 
 
 @flow(name="rewrites", flow_run_name="rewrites {config}")
+@named_ends
 def rewrites(config: str, asking: Asking = Asking()) -> str:  # noqa: B008 - is frozen
     """Bring the served table of rewrites up to date.
 

@@ -46,16 +46,32 @@ def prefect_server(home: Path) -> Iterator[str]:
         temporary_settings,
     )
 
-    url = PREFECT_API_URL.value()
-    if url:
-        check_server(url, _credentials(PREFECT_API_AUTH_STRING.value(), PREFECT_API_KEY.value()))
-        yield url
+    if PREFECT_API_URL.value():
+        yield own_server()
         return
     for name in NO_PROXY:
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), LOCAL]))
     url = _start(Path(os.environ.get("PREFECT_HOME") or home / "prefect"))
     with temporary_settings({PREFECT_API_URL: url}, restore_defaults={PREFECT_API_AUTH_STRING, PREFECT_API_KEY}):
         yield url
+
+
+def own_server() -> str:
+    """Return the address of the user's Prefect server, which answers there.
+
+    Raises:
+        WrongUse: None is set, it does not answer, or what answers is no Prefect server.
+    """
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL  # noqa: PLC0415
+
+    url = PREFECT_API_URL.value()
+    if not url:
+        raise WrongUse(
+            "PREFECT_API_URL is not set: scheduled runs need a Prefect server that goes on running\n"
+            "  start one: prefect server start; then: export PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
+    check_server(url, _credentials(PREFECT_API_AUTH_STRING.value(), PREFECT_API_KEY.value()))
+    return url
 
 
 def check_server(url: str, headers: Mapping[str, str]) -> None:

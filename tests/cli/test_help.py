@@ -14,6 +14,7 @@ from cli.main import build_app
 PAGES = [
     *([name] for name in COMMANDS),
     *(["release", name] for name in ("list", "show", "rollback", "pin", "unpin", "gc")),
+    ["ops", "setup"],
 ]
 HEAVY = ["torch", "prefect", "lancedb", "lance", "polars", "sklearn", "sentence_transformers", "transformers", "numpy"]
 

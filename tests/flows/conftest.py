@@ -1,10 +1,13 @@
 """What a Prefect server says of the flows that ran."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from scheduled import Scheduled, scheduled
+
+from tests.command import Knowflow
 
 
 def seen_by_prefect(flow_run: str) -> SimpleNamespace:
@@ -28,3 +31,13 @@ def seen_by_prefect(flow_run: str) -> SimpleNamespace:
 def prefect_has(prefect_server: str) -> Callable[[str], Any]:
     """Ask the server for a flow run by name."""
     return seen_by_prefect
+
+
+@pytest.fixture(scope="module")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scheduled]:
+    """A server for one file of tests, set up as docs/how-to/schedule.md says: pool, automations, deployments."""
+    folder = tmp_path_factory.mktemp("prefect")
+    with scheduled(Knowflow(None, folder).environment, folder) as server:
+        server.knowflow("ops", "setup")
+        server.call("--no-prompt", "deploy", "--all")
+        yield server

@@ -2,22 +2,18 @@
 
 import json
 import re
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from prefect import Flow
 from prefect.cli.deploy._models import ConcurrencyLimitSpec, DeploymentConfig, RawScheduleConfig, WorkPoolConfig
 from prefect.exceptions import ParameterTypeError, SignatureMismatchError
 from prefect.utilities.importtools import import_object
+from scheduled import wait_until
+
+from flows.automations import HEARTBEAT_SECONDS, TAG
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFECT_YAML = yaml.safe_load((ROOT / "prefect.yaml").read_text())
@@ -59,7 +55,10 @@ def test_a_deployment_holds_only_what_prefect_and_the_flow_know(name):
     check(DEPLOYMENTS[name])
 
     assert (ROOT / DEPLOYMENTS[name]["parameters"]["config"]).is_file()
+    assert DEPLOYMENTS[name]["tags"] == [TAG]
     assert DEPLOYMENTS[name]["work_pool"]["job_variables"]["stream_output"] is False
+    seconds = DEPLOYMENTS[name]["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]
+    assert int(seconds) == HEARTBEAT_SECONDS
     assert DEPLOYMENTS[name]["concurrency_limit"]["collision_strategy"] == "ENQUEUE"
 
 
@@ -90,64 +89,16 @@ def test_the_schedule_is_off_and_keeps_its_name_and_no_path_of_a_machine_stands_
     )
 
 
-@contextmanager
-def running(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is ended by its id."""
-    with log.open("wb") as said:
-        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=said, stderr=said)
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 @pytest.mark.slow(reason="a Prefect server, a worker and its flow run, each a process of its own")
-def test_a_worker_runs_a_deployment_of_the_file_to_its_end(shop, plain_knowflow, tmp_path):
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    environment = {**plain_knowflow.environment, "PREFECT_HOME": str(tmp_path / "home"), "PREFECT_API_URL": url}
-    environment |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "COLUMNS": "300"}
-    prefect = [sys.executable, "-m", "prefect"]
-
-    def call(*words: str) -> str:
-        command = [*prefect, *words]
-        done = subprocess.run(
-            command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def ask(what: str, **query: Any) -> Any:
-        return httpx.post(f"{url}/{what}/filter", json=query, timeout=60).raise_for_status().json()
-
-    server = [*prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    worker = [*prefect, "worker", "start", "--pool", "knowflow", "--limit", "1"]
-    with running(server, environment, tmp_path / "server.log") as process:
-        deadline = time.monotonic() + 180
-        while not answers(url):
-            assert process.poll() is None, (tmp_path / "server.log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        call("work-pool", "create", "knowflow", "--type", "process")
-        call("--no-prompt", "deploy", "--all")
-        with running(worker, environment, tmp_path / "worker.log"):
-            told = call("deployment", "run", "refresh/refresh", "-p", f"config={shop.config}", "--watch")
-        deployed, runs = ask("deployments"), ask("flow_runs")
-        tasks, artifacts = ask("task_runs"), ask("artifacts")
+def test_a_worker_runs_a_deployment_of_the_file_to_its_end(shop, plain_knowflow, prefect):
+    with prefect.worker():
+        told = prefect.call("deployment", "run", "refresh/refresh", "-p", f"config={shop.config}", "--watch")
+    deployed, runs = prefect.ask("deployments"), prefect.ask("flow_runs")
+    tasks, artifacts = prefect.ask("task_runs"), prefect.ask("artifacts")
 
     assert {one["name"] for one in deployed} == set(DEPLOYMENTS)
     for one in deployed:
+        assert one["tags"] == [TAG]
         assert one["concurrency_options"]["collision_strategy"] == "ENQUEUE"
         assert one["global_concurrency_limit"]["limit"] == 1
         assert [s["active"] for s in one["schedules"]] == [False for _ in DEPLOYMENTS[one["name"]].get("schedules", [])]
@@ -167,8 +118,15 @@ def test_a_worker_runs_a_deployment_of_the_file_to_its_end(shop, plain_knowflow,
     ] == ["rel-000001"]
 
 
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health").status_code == 200
-    except httpx.TransportError:
-        return False
+@pytest.mark.slow(reason="the server of the test above, another worker and another run")
+def test_a_run_outlives_its_worker(shop, prefect):
+    shop.configure(options={"seconds": 0.3})
+    with prefect.worker() as worker:
+        run = prefect.start("refresh", config=str(shop.config))
+        wait_until(lambda: shop.calls("gave"), 120)
+        worker.kill()
+
+        done = prefect.wait(run, "Completed", 120)
+
+    assert done["run_count"] == 1
+    assert len(shop.calls("gave")) == 20  # 12 items, 8 snapshots of users
