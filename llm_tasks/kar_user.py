@@ -9,16 +9,15 @@ Relations: kar_item is its other half; its lexical vectors are in kar_item's spa
 Example:   knowflow plan --task kar_user
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Annotated
 
-import polars as pl
 from pydantic import Field
 
 from llm_tasks.pipeline.arm import Arm, Use
-from llm_tasks.pipeline.history import events_shown, show_history
+from llm_tasks.pipeline.history import SEPARATOR, event_texts, events_shown
 from llm_tasks.pipeline.task import Inputs, Row, TaskOptions, llm_task
-from prompts.domain import Domain
 
 KAR = Arm(
     "kar",
@@ -41,31 +40,29 @@ def kar_user(inputs: Inputs) -> Iterator[Row]:
     """Yield one row per user and snapshot; a snapshot without any event is left out."""
     options = inputs.own_options(KarUserOptions)
     names = {item["item"]: inputs.domain.item_name(item) for item in inputs.dataset.items.iter_rows(named=True)}
-    users = events_shown(inputs.dataset.events, inputs.domain).sort("user", "position")
-    for (user,), log in users.group_by("user", maintain_order=True):
-        if not inputs.wanted(str(user)):
-            continue
-        for position in snapshot_positions(len(log), options.snapshots):
-            seen = log.slice(max(0, position - options.history_length), min(position, options.history_length))
-            yield snapshot(str(user), seen, names, inputs.domain)
+    log = events_shown(inputs.dataset.events, inputs.domain).sort("user", "position")
+    texts, times, begin = event_texts(log, names, inputs.domain), log["time"], 0
+    for user, events in log.group_by("user", maintain_order=True).len().iter_rows():
+        for position in snapshot_positions(events, options.snapshots) if inputs.wanted(user) else ():
+            end = begin + position
+            yield snapshot(user, texts[max(begin, end - options.history_length) : end], times[end - 1])
+        begin += events
 
 
-def snapshot(user: str, seen: pl.DataFrame, names: dict[str, str], domain: Domain) -> Row:
+def snapshot(user: str, seen: Sequence[str], newest: datetime) -> Row:
     """Return one row about a user: the events shown, oldest first; if that is too long, the oldest can be dropped.
 
     Args:
         user: Id of the user.
-        seen: item, rating, label and time of at least one event, by time.
-        names: Item id -> its name in a history.
-        domain: The words of the domain.
+        seen: At least one event of the user, as a history shows it, by time.
+        newest: Time of the last one.
     """
-    newest = seen["time"][-1]
     return Row(
         user,
         newest,
-        {"input": show_history(seen, names, domain)},
+        {"input": SEPARATOR.join(seen)},
         seen_until=newest,
-        shorter=lambda: snapshot(user, seen.slice(1), names, domain) if len(seen) > 1 else None,
+        shorter=lambda: snapshot(user, seen[1:], newest) if len(seen) > 1 else None,
     )
 
 

@@ -7,6 +7,9 @@ import polars as pl
 from base.faults import WrongUse
 from prompts.domain import Domain
 
+SEPARATOR = "; "
+"""Stands between the events of a history."""
+
 
 def in_history(events: pl.DataFrame, domain: Domain) -> pl.Series:
     """Return which events a history shows.
@@ -48,5 +51,17 @@ def show_history(seen: pl.DataFrame, names: Mapping[str, str], domain: Domain) -
         names: Item id -> its name in a history.
         domain: The words of the domain.
     """
+    return SEPARATOR.join(event_texts(seen, names, domain))
+
+
+def event_texts(seen: pl.DataFrame, names: Mapping[str, str], domain: Domain) -> list[str]:
+    """Format each event alone, in order; a history joins them with `SEPARATOR`.
+
+    Args:
+        seen: item, rating and label of events that a history shows.
+        names: Item id -> its name in a history.
+        domain: The words of the domain.
+    """
+    texts: dict[tuple[str, float | None, float], str] = {}  # equal events share one text: logs have millions
     rows = seen.select("item", "rating", "label").iter_rows()
-    return "; ".join(domain.event(names[item], rating, label) for item, rating, label in rows)
+    return [texts.get(row) or texts.setdefault(row, domain.event(names[row[0]], *row[1:])) for row in rows]
