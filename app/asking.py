@@ -27,6 +27,11 @@ class Asking(Frozen):
     max_hours: float | None = Field(default=None, gt=0)
     """Stop asking after this many hours."""
 
+    @property
+    def limits(self) -> Limits:
+        """Return how much the run may spend."""
+        return Limits(self.max_tokens, self.max_cost, self.max_hours)
+
     def budget(self, done: Sequence[dict]) -> Budget:
         """Return the budget as it stands after some techniques.
 
@@ -34,7 +39,7 @@ class Asking(Frozen):
             done: What generation did for each of them, with `input_tokens`, `output_tokens`, `cost` and `seconds`.
         """
         return Budget(
-            Limits(self.max_tokens, self.max_cost, self.max_hours),
+            self.limits,
             tokens=sum(one["input_tokens"] + one["output_tokens"] for one in done),
             cost=sum(one["cost"] for one in done),
             begun=time.monotonic() - sum(one["seconds"] for one in done),

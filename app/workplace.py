@@ -133,16 +133,20 @@ def one_task(config: Config, name: str) -> Task:
     return choose_tasks([name], config.plugin_folders)[0]
 
 
+def encoder_names(config: Config, name: str) -> tuple[str, ...]:
+    """Return the names of the encoders for a technique's text, whether they can be used or not."""
+    options = config.tasks.get(name)
+    return tuple(config.encoders) if options is None or options.encoders is None else options.encoders
+
+
 def encoders_of(config: Config, name: str) -> dict[str, EncoderConfig]:
     """Return the encoders for a technique's text, by name.
 
     Raises:
         WrongUse: A name is not an encoder, or its model cannot be used.
     """
-    options = config.tasks.get(name)
-    return choose_encoders(
-        name, options.encoders if options else None, config.encoders, config.folder, config.plugin_folders
-    )
+    names = encoder_names(config, name)
+    return choose_encoders(name, names, config.encoders, config.folder, config.plugin_folders)
 
 
 def sharing_a_space(path: str | Path, names: Sequence[str]) -> list[str]:

@@ -6,11 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from app.arm_check import check_arms
 from app.asking import Asking, with_engine
-from app.config import Config, load_config
-from app.workplace import begin_new_store, chosen_tasks, open_store, open_workplace
-from base.faults import WrongUse
+from app.before_paying import check_before_paying
+from app.config import load_config
+from app.workplace import begin_new_store, open_store
 from cli.output import bars, count_rows, print_json, print_table, say, say_next
 from feature_store.releases import Release, get_release, list_releases
 from flows.server import prefect_server
@@ -56,10 +55,7 @@ def run_refresh(config: str, tasks: list[str] | None, asking: Asking, *, json: b
     settings = with_engine(load_config(config), asking.engine, asking.model)
     if new_store:
         begin_new_store(settings)
-    chosen_tasks(settings, tasks)
-    check_prices(settings, asking)
-    open_workplace(settings)  # reports wrong input before any flow or store is touched
-    check_arms(settings)
+    check_before_paying(settings, tasks, asking)  # before any flow or store is touched
     releases = list_releases(open_store(settings))
     from flows.refresh import refresh  # noqa: PLC0415 - takes seconds; wrong input is reported first
 
@@ -81,20 +77,6 @@ def run_refresh(config: str, tasks: list[str] | None, asking: Asking, *, json: b
     print_release(release)
     say_next("train", config)
     return 0
-
-
-def check_prices(settings: Config, asking: Asking) -> None:
-    """Reject a limit on cost when nothing has a price.
-
-    Raises:
-        WrongUse: The limit would have no effect.
-    """
-    prices = settings.prices
-    if asking.max_cost is not None and not prices.input_per_million and not prices.output_per_million:
-        raise WrongUse(
-            "--max-cost has no effect: knowflow.yaml sets no prices\n"
-            "  add them: prices: {input_per_million: ..., output_per_million: ...}"
-        )
 
 
 def print_release(release: Release) -> None:

@@ -1,9 +1,10 @@
 """knowflow rewrites: brings the served table of rewritten queries up to date."""
 
 from app.asking import with_engine
+from app.before_paying import check_before_paying
 from app.config import load_config
-from app.workplace import chosen_tasks, open_store, open_workplace
-from cli.asking import AskingOptions, check_prices, print_release
+from app.workplace import open_store
+from cli.asking import AskingOptions, print_release
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, say, say_next
 from feature_store.releases import get_release, list_releases
 from flows.server import prefect_server
@@ -26,10 +27,8 @@ def rewrites(
     settings = with_engine(load_config(config), asking.engine, asking.model)
     from app.rewriting import TASK, check_rewrites  # noqa: PLC0415 - the search takes a second to import
 
-    chosen_tasks(settings, [TASK])
     check_rewrites(settings)
-    check_prices(settings, asking)
-    open_workplace(settings)  # reports wrong input before any flow or store is touched
+    check_before_paying(settings, [TASK], asking)  # before any flow or store is touched
     releases = list_releases(open_store(settings))
     from flows.rewrites import rewrites as flow  # noqa: PLC0415 - takes seconds; wrong input is reported first
 

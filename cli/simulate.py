@@ -6,10 +6,11 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from app.asking import with_engine
+from app.before_paying import check_prices
 from app.config import load_config
 from app.progress import observer, progress
 from app.simulation import simulate_agents
-from cli.asking import AskingOptions, check_prices
+from cli.asking import AskingOptions
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
 from flows.secrets import read_secret
 from llm_tasks.pipeline.generate import Spending
@@ -35,7 +36,7 @@ def simulate(
     """
     asking = options.asking()
     settings = with_engine(load_config(config), asking.engine, asking.model)
-    check_prices(settings, asking)
+    check_prices(settings.prices, asking)
     with bars():
         spending = Spending(settings.prices, asking.budget(()), observer())
         done = simulate_agents(settings, arm, run, page_size, pages, spending, progress(), read_secret)

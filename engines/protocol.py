@@ -74,7 +74,8 @@ class Engine(Protocol):
     all its rows end in the same error. One that can answer some requests only, such as `recorded`, may say which it
     cannot with a method `unanswered(keys)`, which returns how many of these keys have no answer: then `plan` shows it.
     One that knows the tokenizer may give its special tokens with an attribute `special_tokens`; without it, those of
-    the known families of models are kept out of data.
+    the known families of models are kept out of data. One that takes several requests before its first answer may say
+    how many with an attribute `in_flight`: a limit that these exceed is refused before they are paid for.
     """
 
     @property
@@ -104,6 +105,11 @@ class Engine(Protocol):
 def special_tokens(engine: Engine) -> tuple[str, ...]:
     """Return the special tokens that an engine says its tokenizer has; none if it does not say."""
     return tuple(getattr(engine, "special_tokens", ()))
+
+
+def in_flight(engine: Engine) -> int:
+    """Return how many requests an engine takes before its first answer; 1 if it does not say."""
+    return int(getattr(engine, "in_flight", 1))
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from app.arm_check import check_arms
 from app.asking import Asking, with_engine
+from app.before_paying import check_before_paying
 from app.config import Config, load_config
 from app.encoding import encode_texts
 from app.progress import progress
 from app.publish import publish_release
-from app.workplace import chosen_tasks, encoders_of, one_task, open_store, open_workplace, sharing_a_space
+from app.workplace import chosen_tasks, one_task, open_store, open_workplace, sharing_a_space
 from feature_store.database import command_line
 from feature_store.gate import GatesClosed
 from feature_store.releases import get_release
@@ -48,14 +48,10 @@ def refresh(config: str, tasks: list[str] | None = None, asking: Asking = Asking
 
 @task(task_run_name="check input", cache_policy=NO_CACHE, persist_result=False)
 def check_input(config: str, tasks: list[str] | None, asking: Asking) -> list[str]:
-    """Validate the data and the encoders before any cost; return the names of the tasks to run."""
+    """Check all that could end a run badly before any cost; return the names of the tasks to run."""
     settings = read_settings(config, asking)
-    open_workplace(settings)
-    names = [chosen.name for chosen in chosen_tasks(settings, tasks)]
-    for name in names:
-        encoders_of(settings, name)
-    check_arms(settings)
-    return names
+    check_before_paying(settings, tasks, asking)
+    return [chosen.name for chosen in chosen_tasks(settings, tasks)]
 
 
 @task(task_run_name="ask {name}", cache_policy=NO_CACHE, persist_result=False)

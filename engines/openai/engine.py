@@ -28,10 +28,13 @@ from engines.openai.run import Http, running
 from engines.openai.wording import shown
 from engines.protocol import EngineFault, SecretReader
 from engines.request import Answer, ModelIdentity, Request
+from engines.vllm.tokens import special_of
 
 
 class EstimatedTokens:
     """Estimates tokens without a tokenizer."""
+
+    special: tuple[str, ...] = ()
 
     words = "an estimate, a quarter of the prompt's bytes; set engine.options.tokenizer for exact counts"
 
@@ -66,6 +69,11 @@ class ExactTokens:
                 "  put the chat_template.jinja that the server uses into the folder"
             )
         return tokenizer
+
+    @cached_property
+    def special(self) -> tuple[str, ...]:
+        """Return the special tokens of the tokenizer."""
+        return special_of(self._tokenizer)
 
     def count(self, messages: Sequence[Mapping[str, str]]) -> int:
         """Count the tokens of a rendered prompt."""
@@ -191,6 +199,16 @@ class OpenAIEngine:
         self.identity = ModelIdentity(model, revision, seen_until=seen_until)
         self.token_counter = self._tokens.words
         self.context_tokens = self._options.context_tokens
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many rows the servers have at once."""
+        return self._options.in_flight
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """Return the special tokens of the tokenizer, if one is set, which data must not contain."""
+        return self._tokens.special
 
     def count_tokens(self, messages: Sequence[Mapping[str, str]]) -> int:
         """Count the tokens of a rendered prompt; `token_counter` describes how."""

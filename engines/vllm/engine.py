@@ -174,6 +174,11 @@ class VllmEngine:
         self._tokens = ChatTokens(self._model.place, self._model.hub_revision, self._options.template)
 
     @property
+    def in_flight(self) -> int:
+        """Return how many rows are inside vLLM at once."""
+        return self._options.in_flight
+
+    @property
     def special_tokens(self) -> tuple[str, ...]:
         """Return the special tokens of the tokenizer, which data must not contain."""
         return self._tokens.special

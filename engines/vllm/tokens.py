@@ -71,11 +71,8 @@ class ChatTokens:
 
     @cached_property
     def special(self) -> tuple[str, ...]:
-        """Return the tokens that no data may become: special ones, and added ones in brackets such as `<tool_call>`."""
-        added = self.tokenizer.added_tokens_decoder.values()
-        bracketed = {one.content for one in added if one.special or re.fullmatch(r"<.+>|\[.+\]", one.content)}
-        special = {str(one).strip() for one in (*self.tokenizer.all_special_tokens, *bracketed)}
-        return tuple(sorted(one for one in special if len(one) > SHORTEST and not one.isalnum()))
+        """Return the tokens that no data may become; see `special_of`."""
+        return special_of(self.tokenizer)
 
     @cached_property
     def longest(self) -> int | None:
@@ -128,6 +125,14 @@ class ChatTokens:
         if fast is not None:  # the same without the wrapper, which is half of the cost
             return fast.encode(text, add_special_tokens=False).ids
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def special_of(tokenizer: Any) -> tuple[str, ...]:
+    """Return the special tokens of a tokenizer, and added ones in brackets such as `<tool_call>`."""
+    added = tokenizer.added_tokens_decoder.values()
+    bracketed = {one.content for one in added if one.special or re.fullmatch(r"<.+>|\[.+\]", one.content)}
+    special = {str(one).strip() for one in (*tokenizer.all_special_tokens, *bracketed)}
+    return tuple(sorted(one for one in special if len(one) > SHORTEST and not one.isalnum()))
 
 
 def _without_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:

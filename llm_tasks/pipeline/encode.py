@@ -126,20 +126,32 @@ def choose_encoders(
         folders: Folders of a team's own plug-ins.
 
     Raises:
-        WrongUse: There is no encoder of a name, a name cannot name a table, or an encoder cannot be used.
+        WrongUse: There is no encoder of a name, a name cannot name a table, or an encoder cannot be used; all faults
+            are reported at once.
     """
     names = list(encoders) if wanted is None else list(wanted)
     unknown = [name for name in names if name not in encoders]
+    faults = []
     if unknown:
         there = ", ".join(encoders)
-        raise WrongUse(f"tasks.{task}.encoders: there is no encoder {', '.join(unknown)}\n  there are: {there}")
-    for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-            raise WrongUse(f"encoders: '{name}' cannot name a table\n  use letters, digits, - and _")
-        kind, options = _read(name, encoders[name], folders)
-        if not kind.fitted:
-            _built(name, kind, options, folder)
+        faults.append(f"tasks.{task}.encoders: there is no encoder {', '.join(unknown)}\n  there are: {there}")
+    for name in [name for name in names if name in encoders]:
+        try:
+            _check(name, encoders[name], folder, folders)
+        except WrongUse as fault:
+            faults.append(str(fault))
+    if faults:
+        raise WrongUse("\n".join(faults))
     return {name: encoders[name] for name in names}
+
+
+def _check(name: str, config: EncoderConfig, folder: Path, folders: Sequence[Path]) -> None:
+    """Raise `WrongUse` if an encoder cannot be used."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise WrongUse(f"encoders: '{name}' cannot name a table\n  use letters, digits, - and _")
+    kind, options = _read(name, config, folders)
+    if not kind.fitted:
+        _built(name, kind, options, folder)
 
 
 def model_encoder(name: str, config: EncoderConfig, folder: Path | None, folders: Sequence[Path] = ()) -> Encoder:

@@ -58,7 +58,7 @@ class ScriptedEngine:
         self.context_tokens: int | None = options.get("context_tokens")
         self.costs_nothing: bool = options.get("free", False)
         self._calls = folder / options.get("calls", "calls.txt")
-        self._in_flight, self._seconds = options.get("in_flight", 1), options.get("seconds", 0.0)
+        self.in_flight, self._seconds = options.get("in_flight", 1), options.get("seconds", 0.0)
         self._rules: dict[str, str] = options.get("rules", {})
 
     def count_tokens(self, messages: Sequence[Mapping[str, str]]) -> int:
@@ -67,7 +67,7 @@ class ScriptedEngine:
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         source, waiting = iter(requests), []
         while True:
-            while len(waiting) < self._in_flight and (request := next(source, None)) is not None:
+            while len(waiting) < self.in_flight and (request := next(source, None)) is not None:
                 self._note("asked", request)
                 waiting.append(request)
             if not waiting:
