@@ -10,6 +10,7 @@ from encoders.protocol import EncoderConfig
 from engines.choose import build_engine
 from engines.protocol import SecretReader
 from feature_store.database import Store
+from feature_store.forgotten import read_forgotten
 from feature_store.identity import Note
 from feature_store.lineage import read_lineage
 from feature_store.releases import list_releases
@@ -53,12 +54,13 @@ def begin_new_store(config: Config) -> None:
 
 
 def open_dataset(config: Config) -> Dataset:
-    """Load the user's data, the same way in every stage.
+    """Load the user's data, the same way in every stage, without the users who were forgotten.
 
     Raises:
         SourceFaults: With all faults of the data at once.
+        StoreFault: The list of the forgotten users is damaged.
     """
-    return load(config.source, config.folder, config.skipped())
+    return load(config.source, config.folder, config.skipped(), read_forgotten(config.store_folder))
 
 
 def split_counts(config: Config, dataset: Dataset | None = None) -> list[PartCount]:

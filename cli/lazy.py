@@ -56,6 +56,11 @@ COMMANDS = {
         "Restore a damaged store from what is whole: first the plan; --yes does it.",
         f"knowflow repair {MOVIELENS}",
     ),
+    "forget": Command(
+        "cli.forget:forget_users",
+        "Delete what is known of users, in every release: first the plan; --yes does it and leaves a receipt.",
+        f"knowflow forget 7 {MOVIELENS}",
+    ),
     "retry": Command(
         "cli.retry:retry",
         "Ask again for rows with a recorded error, and for no others.",

@@ -156,7 +156,12 @@ def _journalled(path: Path) -> list[Row]:
 
 def journalled(store: Store) -> set[str]:
     """Return the keys of the answers in the journal."""
-    return {row["key"] for row in _journalled(store.folder / JOURNAL)}
+    return {row["key"] for row in journal_rows(store)}
+
+
+def journal_rows(store: Store) -> list[Row]:
+    """Return the answers in the journal."""
+    return _journalled(store.folder / JOURNAL)
 
 
 def damaged_lines(folder: Path) -> list[int]:

@@ -12,11 +12,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from base.faults import WrongUse
+from feature_store.swap import finish
 
 
 @contextmanager
 def only_writer(folder: Path, purpose: str) -> Iterator[None]:
-    """Hold the lock of a store.
+    """Hold the lock of a store; what a killed process was replacing in it is finished first.
 
     Args:
         folder: Folder of the store; created if missing.
@@ -40,6 +41,7 @@ def only_writer(folder: Path, purpose: str) -> Iterator[None]:
         since = datetime.now(UTC).isoformat(timespec="seconds")
         about = {"purpose": purpose, "process": os.getpid(), "host": socket.gethostname(), "since": since}
         holder.write_text(json.dumps(about))
+        finish(folder)
         yield
     finally:
         holder.unlink(missing_ok=True)

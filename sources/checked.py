@@ -174,7 +174,7 @@ class CheckedTable:
         """
         kept = known.columns[key].filter(~known.bad & ~known.dropped).cast(pl.String)
         ids = self.columns[key].cast(pl.String)
-        lost = ids.is_not_null() & ~ids.is_in(kept.unique().implode()) & ~self.bad
+        lost = ids.is_not_null() & ~ids.is_in(kept.unique().implode()) & ~self.bad & ~self.dropped
         self.bad = self.bad | lost
         return int(lost.sum())
 

@@ -1,7 +1,7 @@
 """Load the user's files into the documented tables, or report everything that is wrong with them."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -27,7 +27,9 @@ FIRST = 946_684_800_000_000
 """Microseconds from 1970 to 2000, where times by row order begin."""
 
 
-def load(config: SourceConfig, folder: Path, skip: Collection[FaultKind] = ()) -> Dataset:
+def load(
+    config: SourceConfig, folder: Path, skip: Collection[FaultKind] = (), forgotten: Container[str] = ()
+) -> Dataset:
     """Read and validate the user's data.
 
     Args:
@@ -35,6 +37,7 @@ def load(config: SourceConfig, folder: Path, skip: Collection[FaultKind] = ()) -
         folder: Base of its relative paths.
         skip: Leave out rows with faults of these kinds, and rows that refer to an item or user left out, and log how
             many; of repeated rows the first is kept. Missing files and columns are still errors.
+        forgotten: Ids of users whose rows are left out, of events, users and queries alike.
 
     Returns:
         The documented tables.
@@ -65,6 +68,7 @@ def load(config: SourceConfig, folder: Path, skip: Collection[FaultKind] = ()) -
     if (queries := tables.get("queries")) and config.queries:
         _fill_queries(queries, config.queries)
         _check_known(queries, config.queries, tables)
+    _leave_out_forgotten(tables, forgotten)
     found = [fault for of_section in faults.values() for fault in of_section]
     if stops := [fault for fault in found if fault.row is None or fault.kind not in skip]:
         raise SourceFaults(stops)
@@ -179,6 +183,18 @@ def _check_known(table: CheckedTable, config: EventsConfig | QueriesConfig, tabl
     for key, column, known in (("item", config.item, "items"), ("user", config.user, "users")):
         if column and known in tables:
             table.reject_unknown(key, column, tables[known])
+
+
+def _leave_out_forgotten(tables: dict[str, CheckedTable], forgotten: Container[str]) -> None:
+    """Leave out the rows of users who were forgotten, and say how many: the file still holds them."""
+    for table in tables.values() if forgotten else ():
+        if "user" not in table.columns:
+            continue
+        ids = table.columns["user"].cast(pl.String)
+        lost = [one for one in ids.drop_nulls().unique() if one in forgotten]
+        if count := table.drop(ids.is_in(lost)):
+            words = "%s: left out %s of %s who asked to be forgotten; the file still holds them"
+            logger.warning(words, table.name, _rows(count), f"{len(lost):,} user{'' if len(lost) == 1 else 's'}")
 
 
 def _leave_out(tables: dict[str, CheckedTable], found: list[Fault]) -> None:

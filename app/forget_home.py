@@ -1,0 +1,91 @@
+"""Take users out of what lies in the home folder beside the store: training runs, kept models, pages, simulations."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from feature_store.identity import write_whole
+from feature_store.scrub import Scrubber
+from feature_store.seek import documents, holds_bytes, kept_rows
+from feature_store.traces import Traces
+
+PREFECT = "prefect"
+"""Folder of the temporary Prefect server, which keeps the messages of runs; nothing reads it when they have ended."""
+AGAIN = {"report": "knowflow report", "recommend": "knowflow eval recommend", "rewrites": "knowflow eval rewrites"}
+AGAIN |= {"similar": "knowflow eval similar"}
+"""Page -> the command that writes it again."""
+DERIVED = (".html", ".log", ".prom", ".txt", ".csv", ".half")
+"""Endings of files that may be deleted: something else holds what they show, or nobody needs it any more."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file that names one of the users, and what becomes of it."""
+
+    file: str
+    """The file or folder, relative to the home."""
+    what: str
+    """What is done, in a few words."""
+    run: Callable[[], None]
+    """Does it; doing it twice does no harm."""
+
+
+def home_changes(home: Path, store: Path, traces: Traces) -> list[Change]:
+    """Find the files that name one of some users. Writes nothing.
+
+    Args:
+        home: The home folder.
+        store: The folder of the store in it, which is left out.
+        traces: Whom and what to search for.
+    """
+    scrub = Scrubber(traces.users, traces.needles)
+    changes: dict[Path, Change] = {}
+    if (home / PREFECT).is_dir():
+        runs = "is deleted: the messages of past runs of the temporary Prefect server"
+        changes[home / PREFECT] = Change(f"{PREFECT}/", runs, lambda: shutil.rmtree(home / PREFECT, ignore_errors=True))
+    for file in sorted(path for path in home.rglob("*") if path.is_file()):
+        if file.is_relative_to(store) or file.is_relative_to(home / PREFECT):
+            continue
+        change = _change(home, file, traces, scrub)
+        if change is not None:
+            changes[file] = change
+            if file.suffix == ".json" and file.with_suffix(".html").is_file():
+                changes[file.with_suffix(".html")] = _deletion(home, file.with_suffix(".html"))
+    return [changes[file] for file in sorted(changes)]
+
+
+def _change(home: Path, file: Path, traces: Traces, scrub: Scrubber) -> Change | None:
+    name = file.relative_to(home).as_posix()
+    if file.suffix in (".json", ".jsonl") and (told := documents(file)):
+        if all(scrub(one) == one for one in told):
+            return None
+        return Change(name, "loses what it says of them", lambda: _rewrite(file, scrub))
+    if file.suffix == ".parquet":
+        rows = pl.read_parquet(file)
+        kept = kept_rows(rows, scrub)
+        if kept.all():
+            return None
+        return Change(name, f"loses {len(rows) - kept.sum():,} rows", lambda: _replace(file, rows.filter(kept)))
+    if file.suffix in DERIVED and holds_bytes(file, traces):
+        return _deletion(home, file)
+    return None
+
+
+def _deletion(home: Path, file: Path) -> Change:
+    again = f"; write it again: {AGAIN[file.stem]}" if file.suffix == ".html" and file.stem in AGAIN else ""
+    return Change(file.relative_to(home).as_posix(), f"is deleted{again}", lambda: file.unlink(missing_ok=True))
+
+
+def _rewrite(file: Path, scrub: Scrubber) -> None:
+    lines: Iterator[str] = (json.dumps(scrub(one), ensure_ascii=False) for one in documents(file))
+    write_whole(file, "\n".join(lines) + "\n" * (file.suffix == ".jsonl"))
+
+
+def _replace(file: Path, rows: pl.DataFrame) -> None:
+    half = file.with_suffix(".half")
+    rows.write_parquet(half)
+    half.replace(file)

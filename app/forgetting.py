@@ -1,0 +1,220 @@
+"""Forget users: plan it, do it so that a kill at any moment can be finished, prove it by a search, leave a receipt."""
+
+import json
+import shutil
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from app.config import Config
+from app.forget_home import Change, home_changes
+from app.forget_inputs import Inputs, read_inputs
+from app.learnt import Learnt, learnt_from
+from app.workplace import open_store
+from base.faults import CheckFailed, WrongUse
+from feature_store.answers import answer_log
+from feature_store.database import Store, Writer
+from feature_store.forget import ForgetPlan, forget_in_store, plan_tables
+from feature_store.forgotten import read_forgotten
+from feature_store.identity import read_identity, write_whole
+from feature_store.needles import Needles
+from feature_store.seek import Search, search_folder
+from feature_store.swap import WORK
+from feature_store.table_repair import ASIDE
+from feature_store.traces import IMPERSONAL, Traces, find_traces
+from llm_tasks.pipeline.catalogue import find_tasks
+
+RECEIPTS = "receipts"
+"""Folder of the home for receipts."""
+BEGUN = "begun.json"
+"""What a forgetting has begun with: it holds ids and texts, and is deleted at the end."""
+PURPOSE = "knowflow forget"
+"""Shown to others that want to write: the command itself would name the users."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What forgetting some users would do."""
+
+    traces: Traces
+    """What the store holds of them."""
+    tables: ForgetPlan
+    """Tables that are written anew, and the releases that go on with them."""
+    changes: tuple[Change, ...]
+    """Files beside the store that change."""
+    learnt: tuple[Learnt, ...]
+    """What has learnt from them, and stays as it is."""
+    inputs: Inputs
+    """What the input files hold of them, and go on holding."""
+
+    def removed(self) -> dict[str, Any]:
+        """Return counts of what goes, plain JSON."""
+        return {
+            "rows": dict(self.traces.tasks),
+            "rows_of_others": self.traces.of_others,
+            "answers": len(self.traces.answers),
+            "answers_unnamed": self.traces.unnamed,
+            "tables": list(self.tables.tables),
+            "releases": list(self.tables.releases),
+            "files": {one.file: one.what for one in self.changes},
+        }
+
+
+def plan_forgetting(config: Config, users: Collection[str]) -> Plan:
+    """Find out what forgetting some users would do. Writes nothing.
+
+    Raises:
+        WrongUse: Nobody is named.
+        StoreFault: There is no store, or it is damaged.
+    """
+    store = open_store(config)
+    begun = _begun(store)
+    return _plan(config, store, _named(users, begun), begun)
+
+
+def _plan(config: Config, store: Store, users: frozenset[str], begun: Mapping[str, Any]) -> Plan:
+    traces = find_traces(store, users, impersonal_prompts(config))
+    needles = Needles(traces.needles.texts | set(begun.get("texts", ())), traces.needles.ids)
+    traces = replace(traces, needles=needles)
+    inputs = read_inputs(config, users)
+    changes = home_changes(config.home_folder, store.folder, traces)
+    learnt = learnt_from(config, store, traces, inputs.first)
+    return Plan(traces, plan_tables(store, traces), tuple(changes), tuple(learnt), inputs)
+
+
+def _named(users: Collection[str], begun: Mapping[str, Any]) -> frozenset[str]:
+    named = frozenset(users) | set(begun.get("users", ()))
+    if not named:
+        raise WrongUse("nobody is named\n  name users by their ids: knowflow forget USER..., or --file FILE")
+    return named
+
+
+def impersonal_prompts(config: Config) -> frozenset[str]:
+    """Return the names of prompts that only techniques about items or queries use."""
+    tasks = [task for task in find_tasks(config.plugin_folders).values() if task.prompt is not None]
+    personal = {task.prompt for task in tasks if task.entity not in IMPERSONAL}
+    return frozenset(task.prompt for task in tasks if task.prompt and task.prompt not in personal)
+
+
+def forget(config: Config, users: Collection[str]) -> dict[str, Any]:
+    """Forget some users; whatever was begun and killed before is finished too.
+
+    Args:
+        config: The config.
+        users: Ids of the users.
+
+    Returns:
+        The receipt, plain JSON, with its `file`.
+
+    Raises:
+        WrongUse: Nobody is named, or another process is writing.
+        StoreFault: There is no store, or it is damaged.
+        CheckFailed: The search at the end found something; the text names the files.
+    """
+    store = open_store(config)
+    if read_identity(store.folder) is None and not store.on_disk():
+        raise WrongUse(f"{store.folder}: there is no store, so there is nobody to forget in it")
+    with store.writer(PURPOSE) as writer:
+        begun = _begun(store)
+        plan, when = _plan(config, store, _named(users, begun), begun), datetime.now(UTC)
+        done = _Forgetting(config, writer, plan, begun, when)
+        for step in done.steps():
+            step()
+    return done.receipt
+
+
+def _begun(store: Store) -> dict[str, Any]:
+    """Return what a forgetting that was killed had begun with; empty if there is none."""
+    file = store.folder / WORK / BEGUN
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+class _Forgetting:
+    """The steps of forgetting; each can be killed and done again."""
+
+    def __init__(self, config: Config, writer: Writer, plan: Plan, begun: Mapping[str, Any], when: datetime) -> None:
+        self.config, self.writer, self.plan, self.begun, self.when = config, writer, plan, begun, when
+        self.store, self.home = writer.store, config.home_folder
+        self.receipt: dict[str, Any] = {}
+
+    def steps(self) -> list[Callable[[], None]]:
+        """Return the steps in order."""
+        return [self.begin, self.note, self.clean, self.tidy, self.prove, self.end]
+
+    def begin(self) -> None:
+        """Write down what is searched for, before it is gone."""
+        traces, learnt = self.plan.traces, [asdict(one) for one in self.plan.learnt]
+        before = self.begun.get("learnt", [])
+        said = {
+            "users": sorted(traces.users),
+            "texts": sorted(traces.needles.texts),
+            "removed": _merged(self.plan.removed(), self.begun.get("removed", {})),
+            "learnt": [*before, *(one for one in learnt if one not in before)],
+        }
+        (self.store.folder / WORK).mkdir(exist_ok=True)
+        write_whole(self.store.folder / WORK / BEGUN, json.dumps(said))
+        self.begun = said
+
+    def note(self) -> None:
+        """Note who is forgotten, so that nobody asks about them from now on."""
+        forgotten = read_forgotten(self.store.folder)
+        forgotten.adding(self.plan.traces.users, self.when.isoformat(timespec="seconds")).write(self.store.folder)
+
+    def clean(self) -> None:
+        """Write the tables of the store anew."""
+        with answer_log(self.writer):
+            pass  # opening it moves the answers of the journal to the table
+        forget_in_store(self.writer, self.plan.traces)
+
+    def tidy(self) -> None:
+        """Clean the files beside the tables; what repairs have set aside cannot be looked through, and goes."""
+        shutil.rmtree(self.store.folder / ASIDE, ignore_errors=True)
+        for change in self.plan.changes:
+            change.run()
+
+    def prove(self) -> None:
+        """Search every file of the home, and write the receipt."""
+        found = search_folder(self.home, self.plan.traces, without=(self.store.folder / WORK,))
+        self.receipt = self._receipt(found)
+        folder = self.home / RECEIPTS
+        folder.mkdir(exist_ok=True)
+        file = folder / f"forget-{self.when:%Y%m%dT%H%M%S%f}.json"
+        write_whole(file, json.dumps(self.receipt, indent=1) + "\n")
+        self.receipt["file"] = str(file)
+        if found.found:
+            files = "\n".join(f"  {one.file} ({one.where})" for one in found.found)
+            raise CheckFailed(
+                f"{len(found.found):,} files of {self.home} still hold something of the forgotten users:\n{files}\n"
+                "delete them, or take the users out of them; then run the same command again"
+            )
+
+    def end(self) -> None:
+        """Delete what was written down at the beginning."""
+        shutil.rmtree(self.store.folder / WORK)
+
+    def _receipt(self, found: Search) -> dict[str, Any]:
+        forgotten, identity = read_forgotten(self.store.folder), read_identity(self.store.folder)
+        return {
+            "forgotten_at": self.when.isoformat(timespec="seconds"),
+            "store": identity.id if identity else None,
+            "users": sorted(map(forgotten.digest, self.plan.traces.users)),
+            "removed": self.begun["removed"],
+            "has_learnt": self.begun["learnt"],
+            "input_files": self.plan.inputs.told(),
+            "queries_only_theirs": self.plan.inputs.queries,
+            "search": asdict(found),
+        }
+
+
+def _merged(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return counts of this run, or of the one that was killed where that found more."""
+    merged = dict(now)
+    for name, value in before.items():
+        if isinstance(value, int):
+            merged[name] = max(value, merged[name])
+        elif isinstance(value, Mapping):
+            merged[name] = {**merged[name], **value}
+        else:
+            merged[name] = sorted({*merged[name], *value})
+    return merged
