@@ -13,7 +13,8 @@ from cli.output import AsJson, bars, print_json, print_line, say
 from cli.prefect_settings import keep_in
 from cli.train import print_arms, split_arms
 from ctr.controls import choose_arms
-from feature_store.database import Store, check_keys
+from feature_store.database import Store
+from feature_store.keys import check_keys
 from flows.server import prefect_server
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "movielens" / "knowflow.yaml"

@@ -95,6 +95,11 @@ COMMANDS = {
         "Show what to search for instead of a query; the query itself when it has no rewrites.",
         f'knowflow rewrite "scifi w/ time travel" {MOVIELENS}',
     ),
+    "lookup": Command(
+        "cli.lookup:lookup",
+        "Show what a sample at a moment would have seen of a user, an item or a query, with prompts and answers.",
+        f"knowflow lookup user 42 --as-of 2018-01-01 {MOVIELENS}",
+    ),
     "similar": Command(
         "cli.similar:similar",
         "Show the items nearest to an item, by the vectors of a release.",

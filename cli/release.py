@@ -9,12 +9,14 @@ from app.config import load_config
 from app.train_runs import releases_in_use
 from app.workplace import open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table, say
+from cli.release_diff import diff
 from feature_store.database import command_line
 from feature_store.releases import Release, all_releases, get_release, list_releases, roll_back
 from feature_store.releases import unpin as unpin_release
 from feature_store.retention import collect, to_drop
 
 app = App(name="release", help="Look at releases, or make an older one current again.", help_format="plaintext")
+app.command(diff)
 NAME = Parameter(help="Name of a release, such as rel-000003; default: the current one.")
 Name = Annotated[str, Parameter(help="Name of a release, such as rel-000003.")]
 

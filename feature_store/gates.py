@@ -6,8 +6,9 @@ from dataclasses import replace
 import polars as pl
 
 from feature_store.answers import read_answers
-from feature_store.database import Store, check_keys
+from feature_store.database import Store
 from feature_store.gate import Gate, GatesConfig
+from feature_store.keys import check_keys
 from feature_store.leak_check import LeakReport
 from feature_store.lineage import VectorName, read_lineage
 from feature_store.releases import TABLE as RELEASES_TABLE

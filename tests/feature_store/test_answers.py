@@ -18,7 +18,8 @@ from feature_store.answers import (
     scan_answers,
     write_answers,
 )
-from feature_store.database import Store, check_keys
+from feature_store.database import Store
+from feature_store.keys import check_keys
 from feature_store.schemas import ANSWERS
 
 MOMENT = datetime(2026, 11, 1, 12, 30, 0, 123_456, tzinfo=UTC)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.faults import CheckFailed, WrongUse
-from feature_store.database import COMPACT_EVERY, Store, check_keys, quoted
+from feature_store.database import COMPACT_EVERY, Store, quoted
+from feature_store.keys import check_keys
 from feature_store.schemas import LATER, key_field
 
 SCHEMA = pa.schema([key_field("key"), pa.field("value", pa.int64())])

@@ -11,7 +11,7 @@ import pytest
 
 from base.faults import WrongUse
 from feature_store.answers import answer_log, known_answers, read_answers
-from feature_store.database import check_keys
+from feature_store.keys import check_keys
 from feature_store.lineage import row_key, write_lineage
 from feature_store.releases import get_release, list_releases, publish, released_knowledge
 from feature_store.schemas import ANSWERS, LINEAGE

@@ -13,7 +13,7 @@ from fault_server import RATES, answer_of
 
 from base.progress import silent
 from feature_store.answers import read_answers
-from feature_store.database import check_keys
+from feature_store.keys import check_keys
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.generate import generate
 from llm_tasks.pipeline.plan import plan_task

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from feature_store.answers import JOURNAL, known_answers
-from feature_store.database import check_keys
+from feature_store.keys import check_keys
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """

@@ -46,14 +46,14 @@ def test_a_row_that_fails_and_fails_waits_longer_and_longer_then_needs_a_retry(s
     assert shop.ask("kar_item", retry=["http_503"]).calls == 1
 
 
-def test_what_a_command_says_of_rows_that_wait_and_of_those_that_do_not_any_more(shop, knowflow):
+def test_what_a_command_says_of_rows_that_wait_and_of_those_that_do_not_any_more(shop, plain_knowflow):
     shop.configure(rules={"Thing 2": "error:http_503"})
     for _ in range(3):
         shop.ask("kar_item")
-    waiting = knowflow.run("plan", "--config", shop.config, "--task", "kar_item")
+    waiting = plain_knowflow.run("plan", "--config", shop.config, "--task", "kar_item")
     for _ in range(5):
         shop.ask("kar_item", now=datetime.now(UTC) + WEEKS)
-    tired = knowflow.run("plan", "--config", shop.config, "--task", "kar_item")
+    tired = plain_knowflow.run("plan", "--config", shop.config, "--task", "kar_item")
 
     what = "kar_item: 1 row failed: http_503: check the log of the server; then "
     assert f"{what}refreshes ask its rows again, at once: knowflow retry --error http_503" in waiting.stderr
