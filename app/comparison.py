@@ -1,7 +1,9 @@
 """A training run from start to result: opens what is compared, and writes the result into the run."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +11,7 @@ import polars as pl
 
 from app.config import Config
 from app.samples import arms_in, open_samples, open_windows
-from app.train_runs import TrainRun, new_run
+from app.train_runs import TrainRun, list_runs, new_run
 from app.workplace import open_dataset, open_store
 from base.progress import Progress
 from ctr.arms.base import CONSTANT
@@ -50,9 +52,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     """
     store = open_store(config)
     release = get_release(store, release_name)
-    chosen = arms_in(config, release, arms if arms is not None else config.train.arms)
-    if CONSTANT.name not in [arm.name for arm in chosen]:  # what any model must beat stands in every table
-        chosen = [CONSTANT, *chosen]
+    chosen = _chosen_arms(config, arms, release)
     dataset = open_dataset(config)
     samples = open_samples(config, dataset)
     techniques = find_tasks(config.plugin_folders)
@@ -68,12 +68,8 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     run.write(
         "run",
         {
-            "release": release.name,
-            "arms": {arm.name: arm.about for arm in chosen},
+            **_inputs(config, chosen, release, dataset.version),
             "trained": [arm.name for arm in chosen if arm.learns],
-            "uses": {arm.name: [[use.adapter, list(use.reads)] for use in arm.uses] for arm in chosen},
-            "train": config.train.model_dump(),
-            "data_version": dataset.version,
             "data": _data(config, samples),
             "negatives": negatives.told() if (negatives := config.source.label.negatives) else None,
             **noted_rows(samples, windows, knows, cutoff),
@@ -83,6 +79,42 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     for arm in (arm for arm in chosen if not arm.learns):  # nothing to train, so no process is needed
         _write_constant(run, arm.name, samples, windows, len(config.train.seeds))
     return run
+
+
+def finished_run(config: Config, arms: Sequence[str] | None, release_name: str) -> str | None:
+    """Return the newest finished run that compared the same arms on the same release, data and settings; or None.
+
+    Args:
+        config: The config.
+        arms: Names of arms; None for a full comparison.
+        release_name: Name of a release.
+    """
+    runs = list_runs(config.home_folder)
+    if not runs:
+        return None
+    release = get_release(open_store(config), release_name)
+    wanted = _inputs(config, _chosen_arms(config, arms, release), release, open_dataset(config).version)
+    as_written = json.loads(json.dumps(wanted, default=str))
+    noted = runs[-1].read("run")
+    return runs[-1].name if {name: noted.get(name) for name in as_written} == as_written else None
+
+
+def _chosen_arms(config: Config, arms: Sequence[str] | None, release: Release) -> list[Arm]:
+    chosen = arms_in(config, release, arms if arms is not None else config.train.arms)
+    # What any model must beat stands in every table.
+    return [*([] if CONSTANT.name in [arm.name for arm in chosen] else [CONSTANT]), *chosen]
+
+
+def _inputs(config: Config, arms: Sequence[Arm], release: Release, data_version: str) -> dict[str, Any]:
+    """Return what decides the result of a run."""
+    return {
+        "release": release.name,
+        "arms": {arm.name: arm.about for arm in arms},
+        "uses": {arm.name: [[use.adapter, list(use.reads)] for use in arm.uses] for arm in arms},
+        "train": config.train.model_dump(),
+        "data_version": data_version,
+        "version": version("knowflow"),
+    }
 
 
 def _check_release(

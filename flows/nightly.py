@@ -3,6 +3,8 @@
 from prefect import flow
 
 from app.asking import Asking
+from app.comparison import finished_run
+from app.config import load_config
 from flows.ends import named_ends
 from flows.refresh import refresh
 from flows.report import report
@@ -19,6 +21,8 @@ def nightly(
 ) -> dict[str, str]:
     """Bring the store up to date, compare all arms on the new release, and write the report.
 
+    A release that the newest run has compared already, with the same data and settings, is not trained on again.
+
     Args:
         config: Path of knowflow.yaml.
         tasks: Techniques to refresh; by default those of knowflow.yaml.
@@ -29,5 +33,5 @@ def nightly(
         Names of the release and the training run, and the path of the report.
     """
     release = refresh(config, tasks, asking)
-    run = train(config, arms, release)
+    run = finished_run(load_config(config), arms, release) or train(config, arms, release)
     return {"release": release, "train_run": run, "report": report(config, run)}

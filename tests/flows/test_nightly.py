@@ -5,7 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from app.train_runs import get_run
+from app.comparison import finished_run
+from app.config import load_config
+from app.train_runs import get_run, list_runs
 from feature_store.releases import get_release
 from flows.nightly import nightly
 
@@ -42,3 +44,11 @@ def test_the_next_night_asks_only_about_new_events_and_compares_on_the_new_relea
     run = get_run(compared.folder / "runs")
     assert run.read("run")["release"] == "rel-000002"
     assert list(run.read("result")["arms"]) == ["constant", "base", "kar_item"]
+
+    # A night on which nothing is new trains nothing; other arms or settings are another comparison.
+    assert nightly(config=str(compared.config), arms=["base", "kar_item"]) == done
+    assert [run.name for run in list_runs(compared.folder / "runs")] == ["train-000001", "train-000002"]
+    assert finished_run(load_config(compared.config), ["base"], "rel-000002") is None
+    assert finished_run(load_config(compared.config), ["base", "kar_item"], "rel-000001") is None
+    compared.configure(train={**compared.settings["train"], "seeds": [7]})
+    assert finished_run(load_config(compared.config), ["base", "kar_item"], "rel-000002") is None
