@@ -19,6 +19,7 @@ from feature_store.forget import ForgetPlan, forget_in_store, plan_tables
 from feature_store.forgotten import read_forgotten
 from feature_store.identity import read_identity, write_whole
 from feature_store.needles import Needles
+from feature_store.scrub import Scrubber
 from feature_store.seek import Search, search_folder
 from feature_store.swap import WORK
 from feature_store.table_repair import ASIDE
@@ -29,6 +30,8 @@ RECEIPTS = "receipts"
 """Folder of the home for receipts."""
 BEGUN = "begun.json"
 """What a forgetting has begun with: it holds ids and texts, and is deleted at the end."""
+Elsewhere = Callable[[Callable[[Any], bool]], Mapping[str, Any] | None]
+"""Forgets users in a place outside the home: gets what says whether plain JSON names one, returns what it did."""
 PURPOSE = "knowflow forget"
 """Shown to others that want to write: the command itself would name the users."""
 
@@ -47,6 +50,10 @@ class Plan:
     """What has learnt from them, and stays as it is."""
     inputs: Inputs
     """What the input files hold of them, and go on holding."""
+
+    def holds(self, told: Any) -> bool:
+        """Return whether plain JSON names one of the users."""
+        return Scrubber(self.traces.users, self.traces.needles)(told) != told
 
     def removed(self) -> dict[str, Any]:
         """Return counts of what goes, plain JSON."""
@@ -97,12 +104,13 @@ def impersonal_prompts(config: Config) -> frozenset[str]:
     return frozenset(task.prompt for task in tasks if task.prompt and task.prompt not in personal)
 
 
-def forget(config: Config, users: Collection[str]) -> dict[str, Any]:
+def forget(config: Config, users: Collection[str], elsewhere: Elsewhere = lambda _: None) -> dict[str, Any]:
     """Forget some users; whatever was begun and killed before is finished too.
 
     Args:
         config: The config.
         users: Ids of the users.
+        elsewhere: Forgets them outside the home, such as on a Prefect server.
 
     Returns:
         The receipt, plain JSON, with its `file`.
@@ -118,7 +126,7 @@ def forget(config: Config, users: Collection[str]) -> dict[str, Any]:
     with store.writer(PURPOSE) as writer:
         begun = _begun(store)
         plan, when = _plan(config, store, _named(users, begun), begun), datetime.now(UTC)
-        done = _Forgetting(config, writer, plan, begun, when)
+        done = _Forgetting(config, writer, plan, begun, when, elsewhere)
         for step in done.steps():
             step()
     return done.receipt
@@ -133,14 +141,24 @@ def _begun(store: Store) -> dict[str, Any]:
 class _Forgetting:
     """The steps of forgetting; each can be killed and done again."""
 
-    def __init__(self, config: Config, writer: Writer, plan: Plan, begun: Mapping[str, Any], when: datetime) -> None:
+    def __init__(
+        self,
+        config: Config,
+        writer: Writer,
+        plan: Plan,
+        begun: Mapping[str, Any],
+        when: datetime,
+        elsewhere: Elsewhere,
+    ) -> None:
         self.config, self.writer, self.plan, self.begun, self.when = config, writer, plan, begun, when
+        self.elsewhere = elsewhere
+        self.outside: Mapping[str, Any] | None = None
         self.store, self.home = writer.store, config.home_folder
         self.receipt: dict[str, Any] = {}
 
     def steps(self) -> list[Callable[[], None]]:
         """Return the steps in order."""
-        return [self.begin, self.note, self.clean, self.tidy, self.prove, self.end]
+        return [self.begin, self.note, self.clean, self.tidy, self.outdoors, self.prove, self.end]
 
     def begin(self) -> None:
         """Write down what is searched for, before it is gone."""
@@ -173,6 +191,10 @@ class _Forgetting:
         for change in self.plan.changes:
             change.run()
 
+    def outdoors(self) -> None:
+        """Forget them outside the home."""
+        self.outside = self.elsewhere(self.plan.holds)
+
     def prove(self) -> None:
         """Search every file of the home, and write the receipt."""
         found = search_folder(self.home, self.plan.traces, without=(self.store.folder / WORK,))
@@ -203,6 +225,7 @@ class _Forgetting:
             "has_learnt": self.begun["learnt"],
             "input_files": self.plan.inputs.told(),
             "queries_only_theirs": self.plan.inputs.queries,
+            "prefect_server": self.outside,
             "search": asdict(found),
         }
 

@@ -1,8 +1,9 @@
 """knowflow forget: deletes what is known of users, with a plan first and a receipt at the end."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -36,21 +37,29 @@ def forget_users(
     """
     settings, ids = load_config(config), read_ids(users, file)
     if yes:
-        receipt = forget(settings, ids)
+        receipt = forget(settings, ids, prefect_runs)
         if json:
             print_json(receipt)
         else:
             print_receipt(receipt)
         return 0
     plan = plan_forgetting(settings, ids)
+    runs = prefect_runs(plan.holds, dry_run=True)
     if json:
         print_json(
             {"done": False, **plan.removed(), "has_learnt": [vars(one) for one in plan.learnt]}
-            | {"input_files": plan.inputs.told(), "queries_only_theirs": plan.inputs.queries}
+            | {"input_files": plan.inputs.told(), "queries_only_theirs": plan.inputs.queries, "prefect_server": runs}
         )
     else:
-        print_plan(plan)
+        print_plan(plan, runs)
     return 0
+
+
+def prefect_runs(holds: Callable[[Any], bool], *, dry_run: bool = False) -> dict[str, Any] | None:
+    """Forget users on the Prefect server of PREFECT_API_URL; None without one."""
+    from flows.forget import forget_runs  # noqa: PLC0415 - Prefect takes a second to import
+
+    return forget_runs(holds, dry_run=dry_run)
 
 
 def read_ids(users: tuple[str, ...], file: Path | None) -> list[str]:
@@ -72,7 +81,7 @@ def read_ids(users: tuple[str, ...], file: Path | None) -> list[str]:
     return [one.strip() for one in ids if one.strip()]
 
 
-def print_plan(plan: Plan) -> None:
+def print_plan(plan: Plan, runs: dict[str, Any] | None) -> None:
     """Print what would be done."""
     traces = plan.traces
     for task, count in traces.tasks.items():
@@ -90,6 +99,8 @@ def print_plan(plan: Plan) -> None:
     print_line(f"releases that go on with them: {', '.join(releases) or 'none'}")
     for change in plan.changes:
         print_line(f"{change.file}: {change.what}")
+    if runs is not None:
+        print_line(f"runs of Prefect at {runs['server']} that name them: {runs['deleted']:,} of {runs['searched']:,}")
     for one in plan.learnt:
         print_line(f"{one.what} may have learnt from them, and stays; make it again: {one.again}")
     for path, count in plan.inputs.told().items():
@@ -117,6 +128,11 @@ def print_receipt(receipt: dict) -> None:
     rows = sum(removed["rows"].values())
     print_line(f"{_users(len(receipt['users']))} forgotten: {count_rows(rows)}, {removed['answers']:,} answers")
     print_line(f"searched {search['files']:,} files and {count_rows(search['rows'])} of tables: nothing is left")
+    runs = receipt["prefect_server"]
+    if runs is not None:
+        print_line(f"deleted {runs['deleted']:,} of {runs['searched']:,} runs of Prefect at {runs['server']}")
+        if runs["left"]:
+            say(f"runs that have not ended stay: {', '.join(runs['left'])}; run the same command when they have")
     for one in receipt["has_learnt"]:
         say(f"{one['what']} may have learnt from them; make it again: {one['again']}")
     for path, count in receipt["input_files"].items():

@@ -6,6 +6,7 @@ on whoever becomes the writer finishes the replacement, which only renames. With
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from feature_store.identity import write_whole
@@ -47,6 +48,8 @@ def finish(folder: Path) -> None:
         (work / LIST).unlink()
     shutil.rmtree(work / NEW, ignore_errors=True)
     shutil.rmtree(work / OLD, ignore_errors=True)
+    with suppress(OSError):  # somebody else's file stays
+        work.rmdir()
 
 
 def _replace(place: Path, new: Path, old: Path) -> None:

@@ -12,6 +12,7 @@ from feature_store.identity import Identity, NewerStore, StoreFault, read_identi
 from feature_store.release_record import Release
 from feature_store.releases import COPY, NoRelease, all_releases, read_copy
 from feature_store.releases import TABLE as RELEASES_TABLE
+from feature_store.swap import WORK
 from feature_store.whole import Checker, Fault
 
 REPAIR = "knowflow repair"
@@ -145,6 +146,9 @@ def check_beside(store: Store) -> tuple[Mapping[str, Sum], list[Finding]]:
         found.append(_beside(COPY, "it cannot be read", f"it is made anew from the table: {REPAIR}"))
     fix = f"its answer alone is lost, and asked anew by the next refresh: {REPAIR} takes the line out"
     found += [_beside(JOURNAL, f"line {number} is damaged", fix) for number in damaged_lines(store.folder)]
+    if (store.folder / WORK).is_dir():
+        what, fix = "users were being forgotten, and that was not finished", "knowflow forget --yes"
+        found.append(Finding(Fault("", WORK, what), fix, harmless=True))
     return known, found
 
 

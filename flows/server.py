@@ -70,7 +70,7 @@ def own_server() -> str:
             "PREFECT_API_URL is not set: scheduled runs need a Prefect server that goes on running\n"
             "  start one: prefect server start; then: export PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
-    check_server(url, _credentials(PREFECT_API_AUTH_STRING.value(), PREFECT_API_KEY.value()))
+    check_server(url, credentials(PREFECT_API_AUTH_STRING.value(), PREFECT_API_KEY.value()))
     return url
 
 
@@ -112,7 +112,7 @@ def _content(answer: httpx.Response) -> object:
         return None
 
 
-def _credentials(auth: object, key: object) -> dict[str, str]:
+def credentials(auth: object, key: object) -> dict[str, str]:
     """Return the headers that Prefect's own client sends."""
     auth, key = (getattr(one, "get_secret_value", lambda one=one: one)() for one in (auth, key))
     if auth:

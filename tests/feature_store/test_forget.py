@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ from people_shop import ASKED, name_of, people_shop
 from app.config import load_config
 from app.forgetting import forget, plan_forgetting
 from app.publish import check_release
+from app.workplace import damaged_store
 from base.faults import WrongUse
-from feature_store.answers import answer_log, known_answers, read_answers
+from feature_store.answers import answer_log, known_answers, read_answers, write_answers
 from feature_store.identity import StoreFault
-from feature_store.lineage import read_lineage
-from feature_store.releases import get_release, list_releases, released_knowledge, released_lineage, roll_back
-from feature_store.schemas import ANSWERS
+from feature_store.lineage import EPOCH, read_lineage, write_lineage
+from feature_store.migrations import migrate
+from feature_store.releases import get_release, list_releases, publish, released_knowledge, released_lineage, roll_back
+from feature_store.schemas import ANSWERS, LINEAGE
 from feature_store.verify import verify
 
 USER, OTHER = name_of(1), name_of(2)
@@ -207,6 +210,33 @@ def test_what_a_gate_has_quoted_of_them_leaves_the_releases(shop):
     assert len(get_release(shop.place().store).facts["gates"]) == len(gates)
 
 
+def test_a_column_that_was_added_between_two_releases_stays_where_it_is(tmp_path):
+    with zipfile.ZipFile(Path(__file__).parent / "stores" / "format-0.zip") as packed:
+        packed.extractall(tmp_path)
+    config = load_config(tmp_path / "knowflow.yaml")
+    with pytest.raises(StoreFault, match="knowflow migrate"):
+        forget(config, [USER])
+    store = damaged_store(config)
+    migrate(store, "a test")
+    old = set(store.open("answers").schema.names)
+    row = dict.fromkeys(ANSWERS.names) | {"text": f"{USER} likes films", "messages": "[]", "created_at": EPOCH}
+    with store.writer("a test") as writer:
+        own = {"key": "of an item", "text": "t", "prompt": "kar_item.v1", "attempts": 2}
+        write_answers(writer, [{**row, "key": "theirs"}, {**row, **own}])
+        about = {"answer_key": "theirs", "entity_type": "user", "entity": USER, "as_of": EPOCH, "text": row["text"]}
+        write_lineage(writer, [dict.fromkeys(LINEAGE.names) | {"row": f"told/{USER}/0", "task": "told", **about}])
+        publish(writer, {})
+
+    forget(config, [USER])
+
+    first, second = (store.open("answers", one.versions["answers"]) for one in list_releases(store))
+    assert (set(first.schema.names), set(second.schema.names)) == (old, {*ANSWERS.names})
+    assert (first.count_rows(), second.count_rows()) == (3, 4)
+    assert read_answers(store, ["of an item"], ["key", "attempts"]).rows() == [("of an item", 2)]
+    assert verify(store).whole
+    assert len(read_lineage(store)) == 3
+
+
 def test_nobody_named_and_no_store_are_said_in_words(shop, make_shop):
     with pytest.raises(WrongUse, match="nobody is named"):
         forget(load_config(shop.config), [])
@@ -232,7 +262,7 @@ def test_a_forgetting_killed_at_any_moment_is_finished_by_the_same_command(shop,
             pass  # whoever writes finishes what was being replaced
         assert verify(shop.place().store).whole, moment
         assert read_all(shop) == before, moment
-    assert (home / "store" / "forgetting").is_dir()
+    assert [one.fix for one in verify(shop.place().store).findings] == ["knowflow forget --yes"]
 
     receipt = forget(load_config(shop.config), [])  # what was begun says who it is about
 
