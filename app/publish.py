@@ -126,7 +126,7 @@ def _publish(
     vector_facts = {str(name): one.to_facts() for name, one in made.items()}
     candidate = Release("the candidate", datetime.now(UTC), None, versions, {"vectors": vector_facts, **_noted(noted)})
     leaks = leak_check(store, candidate, leak_evidence(config, workplace))
-    gates = check_gates(store, tasks, made, config.gates, leaks, old, before.vectors if before else None)
+    gates = check_gates(store, tasks, made, config.gates, leaks, old, before.vectors if before else None, asked)
     gates += staged.gates(store, before) if staged else []
     if any(gate.closed for gate in gates):
         raise GatesClosed(gates, staged.command if staged else "knowflow refresh")

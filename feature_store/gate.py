@@ -22,6 +22,26 @@ class RewriteGates(Frozen):
     """Share of queries whose best rewrite may differ from the current release; 1 = any."""
 
 
+GateName = Literal[
+    "answered",
+    "parse_failures",
+    "cut_off",
+    "drift",
+    "refusals",
+    "alike",
+    "thinking",
+    "script",
+    "language",
+    "length",
+    "vocabulary",
+    "neighbours",
+    "means",
+    "spread",
+    "cost",
+]
+"""Gates that can be set to warn."""
+
+
 class GatesConfig(Frozen):
     """Thresholds under `gates:` in knowflow.yaml."""
 
@@ -41,14 +61,22 @@ class GatesConfig(Frozen):
     """Factor by which the median length of a task's answers may differ from the current release, up or down."""
     script: float = Field(default=0.05, ge=0, le=1)
     """Share of a task's answers that may be in another script (Latin, Cyrillic, Han, ...) than most."""
+    thinking: float = Field(default=0.02, ge=0, le=1)
+    """Share of a task's answers that may be thinking alone, or hold its marks, such as `</think>`."""
+    language: float = Field(default=0.05, ge=0, le=1)
+    """Share of a task's answers that may be in another language than most answers of the current release."""
+    vocabulary: float = Field(default=0.015, ge=0, le=1)
+    """How far the words of the same rows may be from those of the current release: Jensen-Shannon divergence in bits,
+    beyond chance."""
     neighbours: float = Field(default=0.5, ge=0, le=1)
     """Share of nearest neighbours, among the same rows, that must be those of the current release."""
-    warn: tuple[
-        Literal[
-            "answered", "parse_failures", "cut_off", "drift", "refusals", "alike", "length", "script", "neighbours"
-        ],
-        ...,
-    ] = ("length", "script", "neighbours")
+    means: float = Field(default=0.25, ge=0)
+    """How far vectors of the same rows may have moved on random projections: standard deviations, beyond chance."""
+    spread: float = Field(default=0.35, ge=0)
+    """How far the covariance of these projections may have changed: share of its norm, beyond chance."""
+    cost: float = Field(default=1.5, ge=1)
+    """How many times the calls and tokens of the plan a refresh may take."""
+    warn: tuple[GateName, ...] = ("length", "script", "language", "vocabulary", "neighbours", "means", "spread", "cost")
     """Gates that only warn: a release is published although they fail, and says so."""
     rewrites: RewriteGates = RewriteGates()
     """Thresholds for the served table of rewrites."""

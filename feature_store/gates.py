@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
 from feature_store.answers import read_answers
+from feature_store.cost_gate import cost_gates
 from feature_store.database import Store
+from feature_store.drift_gates import vector_gates
 from feature_store.gate import Gate, GatesConfig
 from feature_store.keys import check_keys
 from feature_store.leak_check import LeakReport
 from feature_store.lineage import VectorName, read_lineage
 from feature_store.releases import TABLE as RELEASES_TABLE
 from feature_store.releases import ReleasedVectors
-from feature_store.text_gates import neighbours_gate, text_gates
+from feature_store.text_gates import text_gates
 from feature_store.vectors import known_vectors, spaces_of
 
 
@@ -25,6 +28,7 @@ def check_gates(
     leaks: LeakReport,
     before: pl.DataFrame | None,
     old_vectors: Mapping[VectorName, ReleasedVectors] | None = None,
+    asked: Sequence[Mapping[str, Any]] = (),
 ) -> list[Gate]:
     """Check all gates on the newest version of every table; the caller must hold the writer.
 
@@ -36,6 +40,7 @@ def check_gates(
         leaks: Result of the leak check on the candidate.
         before: row, text_key and text of the current release; None if there is none.
         old_vectors: What the current release records of its vectors; None if there is none.
+        asked: What generation did, and what its plan said, by technique.
     """
     rows = read_lineage(store, tasks, ["row", "task", "entity", "text_key", "text", "error", "answer_key"])
     finished = read_answers(store, rows["answer_key"].drop_nulls(), ["key", "finish"])
@@ -52,8 +57,8 @@ def check_gates(
                 gates.append(_encoded(store, name, part, made))
                 old = (old_vectors or {}).get(name)
                 if before is not None and old is not None and gates[-1].holds:
-                    gates.append(neighbours_gate(store, name, (part, made), (before, old), config.neighbours))
-    gates += _same_space(store, vectors)
+                    gates += vector_gates(store, name, (part, made), (before, old), config)
+    gates += [*_same_space(store, vectors), *cost_gates(asked, config.cost)]
     found = f"{leaks.leaks:,} leaks in {leaks.pairs:,} pairs of a sample and a row"
     for one in leaks.counter_examples[:1]:  # a candidate that is not published cannot be inspected afterwards
         found += f"; the first: {one.question}: {one.row}, {one.event}; {one.fix}"

@@ -1,4 +1,4 @@
-"""Gates over the answers themselves: refusals, answers that are alike, length, script, and neighbours of vectors."""
+"""Gates over the answers themselves: refusals, answers that are alike, thinking, script, language, length."""
 
 import re
 from collections import Counter
@@ -8,11 +8,9 @@ import polars as pl
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from feature_store.database import Store
+from feature_store.drift_gates import vocabulary_gate
 from feature_store.gate import Gate, GatesConfig
-from feature_store.lineage import VectorName
-from feature_store.releases import ReleasedVectors
-from feature_store.vectors import read_vectors
+from feature_store.language import language_of
 
 EXCUSE = re.compile(
     r"^\W*(well, |okay, |hello[,.!] |hi[,.!] )?(but )?"
@@ -32,10 +30,10 @@ HASHES, BAND = 24, 4
 """Minimum hashes of a text, and how many of them must agree for two texts to be compared."""
 SAME = 0.8
 """Share of three-word sequences that two nearly equal texts have in common."""
-PROBES = 500
-"""Rows whose neighbours are compared."""
-NEAREST = 10
-"""Neighbours of each."""
+SAMPLED = 5_000
+"""Most answers whose language is looked at."""
+THOUGHTS = re.compile(r"^\s*<(think|thinking|thought|reasoning)>|</(think|thinking|reasoning)>|◁/?think▷|\[/?THINK\]")
+"""Marks of thinking that do not belong into an answer."""
 SCRIPTS = {
     "Latin": r"\p{Latin}",
     "Cyrillic": r"\p{Cyrillic}",
@@ -72,10 +70,14 @@ def text_gates(task: str, rows: pl.DataFrame, before: pl.DataFrame | None, confi
     share = share_alike(texts["entity"].to_list(), texts["text"].to_list())
     found = f"{share:.1%} of {len(texts):,} answers are nearly the same as another entity's, at most {config.alike:.1%}"
     gates.append(Gate(f"{task} alike", share <= config.alike, found, setting="alike"))
+    gates.append(_thinking(task, rows, texts["text"], config.thinking))
     gates.append(_script(task, texts["text"], config.script))
-    if before is not None:
-        old = _answers(before.filter(pl.col("row").str.starts_with(f"{task}/")))
-        gates += [] if old.is_empty() else [_length(task, texts["text"], old["text"], config.length)]
+    old = None if before is None else _answers(before.filter(pl.col("row").str.starts_with(f"{task}/")))
+    then = None if old is None or old.is_empty() else old
+    gates.append(_language(task, texts, then, config.language))
+    if then is not None:
+        gates.append(_length(task, texts["text"], then["text"], config.length))
+        gates.append(vocabulary_gate(task, texts, then, config.vocabulary))
     return gates
 
 
@@ -149,51 +151,36 @@ def _script(task: str, texts: pl.Series, most: float) -> Gate:
     return Gate(f"{task} script", share <= most, found, setting="script")
 
 
+def _thinking(task: str, rows: pl.DataFrame, texts: pl.Series, most: float) -> Gate:
+    """Count answers that are nothing but thinking, which have no text, and texts with marks of thinking."""
+    empty = int(rows["error"].str.starts_with("no_text").sum()) if "error" in rows.columns else 0
+    marked = sum(THOUGHTS.search(text) is not None for text in texts)
+    share = (empty + marked) / max(len(texts) + empty, 1)
+    fix = "; switch thinking off, or raise sampling.max_tokens in the prompt" if share > most else ""
+    found = (
+        f"{share:.1%} of {len(texts) + empty:,} answers are thinking alone or hold its marks, at most {most:.1%}{fix}"
+    )
+    return Gate(f"{task} thinking", share <= most, found, setting="thinking")
+
+
+def _language(task: str, texts: pl.DataFrame, before: pl.DataFrame | None, most: float) -> Gate:
+    """Compare the language of answers with the usual one: of the current release, or of the first release itself."""
+    told, then = (_languages(of) if of is not None else Counter() for of in (texts, before))
+    usual = next(iter((then or told).most_common(1)), ("a language", 0))[0]
+    count = sum(told.values())
+    share = 1 - told[usual] / count if count else 0.0
+    other = next((f", most of these {name}" for name, _ in told.most_common(2) if name != usual), "")
+    found = f"{share:.1%} of {count:,} answers are not {usual}{other if share > most else ''}, at most {most:.1%}"
+    return Gate(f"{task} language", share <= most, found, setting="language")
+
+
+def _languages(texts: pl.DataFrame) -> Counter[str]:
+    """Count the languages of some of the answers, the same ones each time; too short ones are left out."""
+    chosen = texts.sort(pl.col("row").hash(0)).head(SAMPLED)["text"]
+    return Counter(name for name in map(language_of, chosen) if name is not None)
+
+
 def _length(task: str, texts: pl.Series, old: pl.Series, most: float) -> Gate:
     now, then = (max(float(np.median(of.str.len_chars().to_numpy())), 1.0) for of in (texts, old))
     found = f"{now:,.0f} characters in the middle, {then:,.0f} in the current release, at most {most:g} times apart"
     return Gate(f"{task} length", max(now / then, then / now) <= most, found, setting="length")
-
-
-def neighbours_gate(
-    store: Store,
-    name: VectorName,
-    new: tuple[pl.DataFrame, ReleasedVectors],
-    old: tuple[pl.DataFrame, ReleasedVectors],
-    least: float,
-) -> Gate:
-    """Compare the nearest neighbours of the same rows in the candidate and in the current release.
-
-    Args:
-        store: The store.
-        name: The vectors.
-        new: Lineage of the candidate, and what it records of the vectors.
-        old: The same of the current release.
-        least: Share of neighbours that must be the same.
-    """
-    both = new[0].join(old[0].select("row", old_key="text_key"), on="row").drop_nulls(["text_key", "old_key"])
-    both = both.unique("row").sort(pl.col("row").hash(0)).head(PROBES)
-    if len(both) <= 2 * NEAREST:
-        return Gate(
-            f"{name} neighbours",
-            True,
-            f"{len(both):,} rows in both releases are too few to compare",
-            setting="neighbours",
-        )
-    share = 1.0
-    if new[1].fingerprint != old[1].fingerprint or not both["text_key"].equals(both["old_key"]):
-        now, then = (
-            _nearest(read_vectors(store, name.encoder, made.dimension, made.fingerprint, both[key].to_list()))
-            for (_, made), key in ((new, "text_key"), (old, "old_key"))
-        )
-        share = float(np.mean([len(set(a) & set(b)) / NEAREST for a, b in zip(now, then, strict=True)]))
-    found = f"{share:.1%} of the {NEAREST} nearest among {len(both):,} rows are the same, at least {least:.1%}"
-    return Gate(f"{name} neighbours", share >= least, found, setting="neighbours")
-
-
-def _nearest(vectors: np.ndarray) -> np.ndarray:
-    """Return the places of the nearest other rows by cosine: [n, d] -> [n, NEAREST]."""
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    close = unit @ unit.T
-    np.fill_diagonal(close, -np.inf)
-    return np.argsort(-close, axis=1, kind="stable")[:, :NEAREST]

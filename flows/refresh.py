@@ -20,6 +20,7 @@ from feature_store.releases import get_release
 from flows.ends import named_ends
 from flows.observation import observing
 from flows.secrets import read_secret
+from llm_tasks.pipeline.expected import expected
 from llm_tasks.pipeline.generate import Spending, generate
 from llm_tasks.pipeline.plan import check_answerable, plan_task
 
@@ -71,9 +72,10 @@ def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
         technique = one_task(settings, name)
         plan = plan_task(technique, workplace, retry=asking.retry, count_tokens=False)
         check_answerable(plan, settings.engine.name)
+        planned = asdict(expected(plan, workplace.engine))
         spending = Spending(settings.prices, asking.budget(before), observe)
         done = generate(plan, workplace, writer, progress(), spending)
-    return {**asdict(done), "cached": plan.count("cached"), "currency": settings.prices.currency}
+    return {**asdict(done), **planned, "cached": plan.count("cached"), "currency": settings.prices.currency}
 
 
 @task(task_run_name="encode", cache_policy=NO_CACHE, persist_result=False)

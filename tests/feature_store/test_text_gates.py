@@ -7,19 +7,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from feature_store.database import Store
 from feature_store.gate import Gate, GatesClosed, GatesConfig
-from feature_store.lineage import VectorName
-from feature_store.releases import ReleasedVectors
-from feature_store.text_gates import is_excuse, neighbours_gate, share_alike, text_gates
-from feature_store.vectors import write_vectors
+from feature_store.text_gates import is_excuse, share_alike, text_gates
 
 WORDS = [f"word{chr(97 + a)}{chr(97 + b)}" for a in range(20) for b in range(20)]
 
 
 def rows(texts: list[str], task: str = "kar_item") -> pl.DataFrame:
     keys = [f"{task}/{place}/0" for place in range(len(texts))]
-    return pl.DataFrame({"row": keys, "entity": keys, "text": texts, "text_key": texts, "answer_key": keys})
+    table = {"row": keys, "entity": keys, "text": texts, "text_key": texts, "answer_key": keys}
+    return pl.DataFrame({**table, "error": [None] * len(keys)}, schema_overrides={"error": pl.String})
 
 
 def result(gates: list[Gate]) -> dict[str, bool]:
@@ -69,7 +66,8 @@ def test_a_release_full_of_refusals_is_stopped_with_an_example():
         "kar_item", rows(good(11) + ["I am sorry, as an AI model I cannot help."] * 49), None, GatesConfig()
     )
 
-    assert result(gates) == {"refusals": False, "alike": True, "script": True}  # ten words are too few to compare
+    # Ten words are too few to compare, and the good ones are of no language.
+    assert {name for name, holds in result(gates).items() if not holds} == {"refusals", "language"}
     assert gates[0].found.startswith("81.7% of 60 answers, at most 2.0%; the first: kar_item/11/0: 'I am sorry, as")
     assert gates[0].closed
 
@@ -79,7 +77,7 @@ def test_answers_that_are_all_alike_are_found_whatever_numbers_they_hold():
 
     gates = text_gates("kar_item", rows(good(6) + [pattern.format(n) for n in range(4)]), None, GatesConfig())
 
-    assert result(gates) == {"refusals": True, "alike": False, "script": True}
+    assert {name for name, holds in result(gates).items() if not holds} == {"alike", "language"}
     assert gates[1].found == "40.0% of 10 answers are nearly the same as another entity's, at most 30.0%"
 
 
@@ -130,6 +128,38 @@ def test_another_script_and_another_length_are_noticed():
     assert f"60 characters in the middle, {middle:,.0f} in the current release" in found["kar_item length"].found
 
 
+ENGLISH = "A warm film about two friends who want to rob the bank of a small town, and what comes of it."
+GERMAN = "Ein warmer Film über zwei Freunde, die eine Bank in der Stadt ausrauben wollen, und was daraus wird."
+
+
+def test_answers_in_another_language_than_the_current_release_are_noticed():
+    before = rows([ENGLISH] * 20)
+    one, all_of_them = rows([ENGLISH] * 18 + [GERMAN] * 2), rows([GERMAN] * 20)
+
+    gates = [
+        next(gate for gate in text_gates("kar_item", now, then, GatesConfig()) if gate.setting == "language")
+        for now, then in ((before, None), (one, before), (all_of_them, before), (all_of_them, None))
+    ]
+
+    assert [gate.holds for gate in gates] == [True, False, False, True]  # a first release in German is German
+    assert gates[1].found == "10.0% of 20 answers are not English, most of these German, at most 5.0%"
+
+
+def test_thinking_without_an_answer_and_its_marks_stop_a_release():
+    texts = rows([*good(96), "<think>\nHm, what", "Well.</think> A film.", "A film about <thinking> as such."])
+    empty = texts.head(1).with_columns(text=pl.lit(None, pl.String), error=pl.lit("no_text: the model gave no text"))
+
+    (gate,) = [
+        one
+        for one in text_gates("kar_item", pl.concat([texts, empty]), None, GatesConfig())
+        if one.setting == "thinking"
+    ]
+
+    assert gate.found.startswith("3.0% of 100 answers are thinking alone or hold its marks, at most 2.0%; switch")
+    assert gate.blocks
+    assert not gate.holds
+
+
 def test_only_a_gate_that_blocks_stops_a_release_and_the_others_are_listed_as_warnings():
     stops, warns = Gate("kar_item refusals", False, "many"), Gate("kar_item length", False, "short", blocks=False)
 
@@ -143,7 +173,7 @@ def test_refusals_stop_a_release_unless_the_config_only_wants_a_warning(shop, kn
     shop.configure(tasks={"kar_item": {}}, rules={"Thing 1": "I am sorry, as an AI model I cannot help."})
 
     stopped = knowflow.run("refresh", "--config", shop.config)
-    shop.configure(gates={"warn": ["refusals"]})
+    shop.configure(gates={"warn": ["refusals", "language"]})
     warned = knowflow.run("refresh", "--config", shop.config)
     shown = knowflow.run("release", "show", "--config", shop.config)
 
@@ -153,25 +183,3 @@ def test_refusals_stop_a_release_unless_the_config_only_wants_a_warning(shop, kn
     assert "warning: kar_item refusals: " in warned.stderr
     assert "kar_item refusals" in shown.stdout
     assert "no, it only warns" in shown.stdout
-
-
-def test_neighbours_that_changed_are_found_by_the_share_that_is_left(tmp_path):
-    count, store = 60, Store(tmp_path / "store")
-    random_vectors = np.random.default_rng(0).normal(size=(2, count, 8)).astype(np.float16)
-    now, before = rows([f"new {n}" for n in range(count)]), rows([f"old {n}" for n in range(count)])
-    with store.writer("a test") as writer:
-        write_vectors(writer, "lexical", "one fit", now["text_key"].to_list(), random_vectors[0].astype(np.float32))
-        write_vectors(writer, "lexical", "old fit", before["text_key"].to_list(), random_vectors[1].astype(np.float32))
-    name, one, old = VectorName("kar_item", "lexical"), ReleasedVectors("one fit", 8), ReleasedVectors("old fit", 8)
-
-    def nearest(vectors: np.ndarray) -> list[set[int]]:
-        unit = [row / np.sqrt((row**2).sum()) for row in vectors.astype(np.float64)]
-        cosine = [[-2.0 if a == b else float(unit[a] @ unit[b]) for b in range(count)] for a in range(count)]
-        return [set(sorted(range(count), key=lambda b, a=a: -cosine[a][b])[:10]) for a in range(count)]
-
-    share = np.mean([len(a & b) / 10 for a, b in zip(*map(nearest, random_vectors), strict=True)])
-    changed = neighbours_gate(store, name, (now, one), (before, old), 0.5)
-    same = neighbours_gate(store, name, (now, one), (now, one), 0.5)
-
-    assert changed.found == f"{share:.1%} of the 10 nearest among 60 rows are the same, at least 50.0%"
-    assert (changed.holds, same.holds, same.found[:6]) == (False, True, "100.0%")
