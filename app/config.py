@@ -40,6 +40,9 @@ class Config(Frozen):
     """The file itself."""
     home: Path = Path("runs")
     """Folder of the store, the training runs and the reports, relative to the file."""
+    reports_at: str | None = None
+    """Address at which others find `report.html` of the home folder, such as https://reports.example.com/shop: links in
+    Prefect point there. Without it they point to the file, which only this machine can open."""
     domain: str = "generic"
     """Name of a domain (films, books, news, generic), or the path of your own YAML file."""
     source: SourceConfig

@@ -45,6 +45,15 @@ def write_report(config: Config, train_run: str | None) -> Path:
     return path
 
 
+def report_summary(config: Config) -> str:
+    """Return the newest report in short, as Markdown: the link to it, and what it concludes."""
+    page = config.home_folder / "report.html"
+    link = f"{config.reports_at.rstrip('/')}/{page.name}" if config.reports_at else page.as_uri()
+    result = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    paragraphs = [f"[{page.name}]({link}) of {result['train_run']}", *result["conclusion"].splitlines()]
+    return "\n\n".join(paragraphs)
+
+
 def open_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> ReportContext:
     """Collect what a report shows besides the figures of a run.
 

@@ -1,21 +1,24 @@
 """Provides a tuning recipe with its inputs and runs its job, so that recipes know neither the config nor the store."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+from pydantic import ValidationError
 
 from app.config import Config
 from app.progress import progress
 from app.workplace import open_dataset, open_domain, open_store
 from base.faults import WrongUse
+from base.plugins import choose
 from engines.model_folder import fingerprint
 from feature_store.lineage import EPOCH, read_lineage
 from llm_tasks.pipeline.catalogue import choose_tasks
 from tuning.config import RewriteConfig
 from tuning.inputs import JudgedRewrites, Readers, RecipeInputs
-from tuning.recipe import Made, O, Recipe, Shown, carry_out
+from tuning.recipe import RECIPES, Made, O, Recipe, Shown, carry_out
 
 CLOCKS = ("as_of", "seen_until", "model_seen_until")
 
@@ -40,6 +43,28 @@ def tune(
     job = recipe.prepare(inputs, model, options)
     result = carry_out(job, out, resume=resume, noted=inputs.noted)
     return Made(options, result, out, fingerprint(out.resolve())), job.shown
+
+
+def chosen_recipe(
+    config: Config, name: str, model: str | None, options: Mapping[str, Any]
+) -> tuple[Recipe[Any], str, Any]:
+    """Find a recipe by its name, and check its model and options.
+
+    Returns:
+        The recipe, the model to tune, the validated options.
+
+    Raises:
+        UnknownPlugin: There is no such recipe.
+        WrongUse: The recipe needs a model, or options are wrong.
+    """
+    recipe = choose(RECIPES, [name], config.plugin_folders)[0]
+    if (using := model or recipe.model) is None:
+        raise WrongUse(f"the recipe {name} needs the model to tune\n  see: knowflow tune {name} --help")
+    try:
+        return recipe, using, recipe.options.model_validate(options)
+    except ValidationError as error:
+        lines = [f"{name}: option {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        raise WrongUse("\n".join([*lines, f"  see: knowflow tune {name} --help"])) from None
 
 
 def readers(config: Config) -> Readers:

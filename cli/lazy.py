@@ -140,9 +140,14 @@ COMMANDS = {
         "List and show releases, or make an older one current again.",
         f"knowflow release list {MOVIELENS}",
     ),
+    "doctor": Command(
+        "cli.doctor:doctor",
+        "Look at everything that scheduled runs need, and name the command for what is wrong.",
+        f"knowflow doctor {MOVIELENS}",
+    ),
     "ops": Command(
         "cli.ops:app",
-        "Prepare the Prefect server for scheduled runs: work pool, automations.",
+        "Prepare the Prefect server for scheduled runs: work pool, automations, alarms.",
         "knowflow ops setup --dry-run",
     ),
     "status": Command(

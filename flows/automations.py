@@ -1,6 +1,6 @@
-"""What Prefect does by itself: crash runs that have died, and send a message when a run needs somebody."""
+"""What Prefect does by itself when a run dies; `flows.alarms` has what it says when a run needs somebody."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 
 from prefect.automations import AutomationCore, ChangeFlowRunState, EventTrigger, Posture
@@ -24,16 +24,6 @@ OF_A_DEPLOYMENT: Labels = {"prefect.resource.role": "deployment"}
 OURS: Labels = {"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "tag"}
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long a run may take before somebody is told."""
-
-    late: timedelta = timedelta(minutes=30)
-    """Until a run starts that is due."""
-    stuck: timedelta = timedelta(hours=12)
-    """Until a run ends."""
-
-
 def events(*states: str) -> set[str]:
     """Return the events of a run that enters one of these states."""
     return {f"prefect.flow-run.{state}" for state in states}
@@ -46,19 +36,19 @@ def end_dead_runs() -> list[AutomationCore]:
         AutomationCore(
             name="knowflow: crash a run without heartbeats",
             description="Its process, its worker or its machine has died. The slot that it holds becomes free.",
-            trigger=_without({HEARTBEAT, *events(*ENDS)}, after={HEARTBEAT}, within=SILENCE),
+            trigger=without({HEARTBEAT, *events(*ENDS)}, after={HEARTBEAT}, within=SILENCE),
             actions=[_end(dead, f"No heartbeat for {SILENCE.seconds} seconds: its process has died. {again}")],
         ),
         AutomationCore(
             name="knowflow: crash a run that never started",
             description="A worker took it and died before it began.",
-            trigger=_without(events("Running", *ENDS), after=events("Pending"), within=NEVER_STARTED),
+            trigger=without(events("Running", *ENDS), after=events("Pending"), within=NEVER_STARTED),
             actions=[_end(dead, f"A worker took this run and did not start it. {again}")],
         ),
         AutomationCore(
             name="knowflow: end a cancelled run that nobody ends",
             description="Its worker has died, so that nobody is there to stop it.",
-            trigger=_without(events(*ENDS), after=events("Cancelling"), within=SILENCE),
+            trigger=without(events(*ENDS), after=events("Cancelling"), within=SILENCE),
             actions=[_end(StateType.CANCELLED, f"Nobody ended this run within {SILENCE.seconds} seconds.")],
         ),
     ]
@@ -68,14 +58,23 @@ def _end(state: StateType, why: str) -> ChangeFlowRunState:
     return ChangeFlowRunState(name=None, state=state, message=why, force=False)
 
 
-def _without(expect: set[str], *, after: set[str], within: timedelta) -> EventTrigger:
-    """Return a trigger that fires for a run when none of the events comes in time."""
+def without(
+    expect: set[str], *, after: set[str], within: timedelta, related: Sequence[Labels] = (OURS,)
+) -> EventTrigger:
+    """Return a trigger that fires for a run when none of the events comes in time.
+
+    Args:
+        expect: The events.
+        after: From which events on they are waited for.
+        within: How long.
+        related: What the run must belong to.
+    """
     return EventTrigger(
         posture=Posture.Proactive,
         after=after,
         expect=expect,
         within=within,
         match={"prefect.resource.id": "prefect.flow-run.*"},
-        match_related=[OURS],
+        match_related=list(related),
         for_each={"prefect.resource.id"},
     )

@@ -71,6 +71,7 @@ def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
         # Planned under the writer's lock, so that another process' new answers are not asked again.
         technique = one_task(settings, name)
         plan = plan_task(technique, workplace, retry=asking.retry, count_tokens=False)
+        show_plan(plan.summary())
         check_answerable(plan, settings.engine.name)
         planned = asdict(expected(plan, workplace.engine))
         spending = Spending(settings.prices, asking.budget(before), observe)
@@ -95,6 +96,14 @@ def release(config: str, names: list[str], asking: Asking, asked: list[dict], ve
         raise
     show_gates(get_release(open_store(settings), name).facts.get("gates", []), name)
     return name
+
+
+def show_plan(plan: dict) -> None:
+    """Keep the plan of a technique as an artifact of the run, before anything is asked."""
+    shown = ("task", "rows", "cached", "new", "changed", "failed", "calls")
+    row = {name: plan[name] for name in shown} | {"why": ", ".join(f"{n:,} {why}" for why, n in plan["why"].items())}
+    key = f"plan-{plan['task'].replace('_', '-')}"
+    create_table_artifact(key=key, table=[row], description=f"Plan: {plan['calls']:,} calls of {plan['task']}")
 
 
 def show_gates(gates: list[dict], of: str) -> None:

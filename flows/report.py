@@ -1,13 +1,11 @@
 """The report flow: report.html for people and report.json for scripts, of one training run."""
 
-from pathlib import Path
-
 from prefect import flow, task
-from prefect.artifacts import create_link_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from app.config import load_config
-from app.report import write_report
+from app.report import report_summary, write_report
 
 
 @flow(name="report", flow_run_name="report {config}")
@@ -22,7 +20,7 @@ def report(config: str, train_run: str | None = None) -> str:
         Path of report.html.
     """
     path = write(config, train_run)
-    create_link_artifact(key="report", link=Path(path).as_uri(), link_text="report.html", description=f"Report: {path}")
+    create_markdown_artifact(key="report", markdown=report_summary(load_config(config)), description=f"Report: {path}")
     return path
 
 

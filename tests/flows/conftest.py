@@ -34,10 +34,16 @@ def prefect_has(prefect_server: str) -> Callable[[str], Any]:
 
 
 @pytest.fixture(scope="module")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scheduled]:
-    """A server for one file of tests, set up as docs/how-to/schedule.md says: pool, automations, deployments."""
+def bare_prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scheduled]:
+    """A server for one file of tests, with nothing on it."""
     folder = tmp_path_factory.mktemp("prefect")
     with scheduled(Knowflow(None, folder).environment, folder) as server:
-        server.knowflow("ops", "setup")
-        server.call("--no-prompt", "deploy", "--all")
         yield server
+
+
+@pytest.fixture(scope="module")
+def prefect(bare_prefect: Scheduled) -> Scheduled:
+    """The same, set up as docs/how-to/schedule.md says: pool, automations, deployments."""
+    bare_prefect.knowflow("ops", "setup")
+    bare_prefect.call("--no-prompt", "deploy", "--all")
+    return bare_prefect

@@ -1,7 +1,9 @@
 """prefect.yaml: every deployment is what Prefect understands, and one really runs."""
 
+import copy
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ from prefect import Flow
 from prefect.cli.deploy._models import ConcurrencyLimitSpec, DeploymentConfig, RawScheduleConfig, WorkPoolConfig
 from prefect.exceptions import ParameterTypeError, SignatureMismatchError
 from prefect.utilities.importtools import import_object
-from scheduled import wait_until
+from scheduled import Scheduled, wait_until
 
+from feature_store.releases import get_release
 from flows.automations import HEARTBEAT_SECONDS, TAG
+from tests.conftest import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFECT_YAML = yaml.safe_load((ROOT / "prefect.yaml").read_text())
@@ -46,7 +50,9 @@ def check(deployment: dict[str, Any]) -> None:
 
 def test_each_flow_has_a_deployment_of_its_name():
     assert {name: one["entrypoint"] for name, one in DEPLOYMENTS.items()} == {
-        name: f"flows/{name}.py:{name}" for name in ("refresh", "train", "report", "nightly", "rewrites", "maintain")
+        name: f"flows/{word}.py:{word}"
+        for name in ("refresh", "train", "report", "nightly", "rewrites", "weekly-tune", "maintain")
+        for word in [name.replace("-", "_")]
     }
 
 
@@ -130,3 +136,29 @@ def test_a_run_outlives_its_worker(shop, prefect):
 
     assert done["run_count"] == 1
     assert len(shop.calls("gave")) == 20  # 12 items, 8 snapshots of users
+
+
+@pytest.mark.slow(reason="the same server, and a night that waits for its minute, trains an arm and reports")
+def test_a_cron_schedule_that_is_switched_on_fires_and_ends_in_a_published_release(prefect, make_shop, tmp_path):
+    shop = make_shop(items=30, users=20, events=10, train=SMALL | {"seeds": [0], "arms": ["base"]})
+    due = (datetime.now(UTC) + timedelta(seconds=80)).replace(second=0, microsecond=0)  # 20 to 80 seconds from now
+    night = copy.deepcopy(DEPLOYMENTS["nightly"])
+    night["parameters"]["config"] = str(shop.config)
+    night["schedules"][0] |= {"cron": f"{due.minute} {due.hour} * * *", "active": True}
+    file = tmp_path / "prefect.yaml"
+    file.write_text(yaml.safe_dump({**PREFECT_YAML, "deployments": [night]}))
+
+    prefect.call("--no-prompt", "deploy", "--all", "--prefect-file", str(file))
+    with prefect.worker():
+        runs = wait_until(lambda: [run for run in nights(prefect) if run["state"]["name"] == "Running"], 110)
+        done = prefect.wait(runs[0]["id"], "Completed", 170)
+    prefect.call("deployment", "schedule", "clear", "nightly/nightly", "--accept-yes")
+
+    assert (done["name"], done["auto_scheduled"]) == (f"nightly {shop.config}", True)
+    assert datetime.fromisoformat(done["expected_start_time"]) == due
+    assert get_release(shop.place().store).name == "rel-000001"
+    assert (shop.folder / "runs" / "report.html").is_file()
+
+
+def nights(prefect: Scheduled) -> list[dict[str, Any]]:
+    return prefect.ask("flow_runs", flows={"name": {"any_": ["nightly"]}})

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from app.config import load_config
-from app.report import open_context
+from app.report import open_context, report_summary
 from app.train_runs import get_run
 from base.faults import WrongUse
 from evals.report_caveats import CUTOFF_UNKNOWN, EARLIER_ONLY, SEEN_BEFORE
@@ -40,14 +40,26 @@ def test_the_page_stands_alone_and_the_numbers_lie_beside_it(compared_shop):
         assert f"{by_segment['all']['auc']['mean']:.4f}" in page
 
 
-def test_prefect_shows_the_task_and_a_link_to_the_page(compared_shop, prefect_has):
+def test_prefect_shows_the_task_a_link_to_the_page_and_what_it_concludes(compared_shop, prefect_has):
     seen = prefect_has(f"report {compared_shop.config}")
     path = compared_shop.folder / "runs" / "report.html"
+    concludes = get_run(path.parent).read("result")["conclusion"].splitlines()
 
     assert [task.name for task in seen.tasks] == ["write report"]
     assert seen.artifacts["report"].type == "markdown"
-    assert path.as_uri() in seen.artifacts["report"].data
+    assert seen.artifacts["report"].data.split("\n\n") == [
+        f"[report.html]({path.as_uri()}) of train-000001",
+        *concludes,
+    ]
     assert str(path) in seen.artifacts["report"].description
+
+
+def test_the_link_points_to_where_others_find_the_page(compared):
+    compared.configure(reports_at="https://reports.example.com/shop/")
+
+    text = report_summary(load_config(compared.config))
+
+    assert text.startswith("[report.html](https://reports.example.com/shop/report.html) of train-000001\n\n")
 
 
 def test_the_context_counts_what_the_release_rests_on(compared_shop):

@@ -76,7 +76,16 @@ class Scheduled:
 
     def ask(self, what: str, **query: Any) -> Any:
         """Ask the server for objects of a kind."""
-        return httpx.post(f"{self.url}/{what}/filter", json=query, timeout=60).raise_for_status().json()
+        return self.post(f"{what}/filter", query)
+
+    def post(self, what: str, content: dict[str, Any]) -> Any:
+        """Post to the server, again while its database is busy, as Prefect's own client does."""
+
+        def answer() -> httpx.Response | None:
+            given = httpx.post(f"{self.url}/{what}", json=content, timeout=60)
+            return None if given.status_code == 503 else given
+
+        return wait_until(answer, 60).raise_for_status().json()
 
     def get(self, what: str) -> Any:
         return httpx.get(f"{self.url}/{what}", timeout=60).raise_for_status().json()
@@ -89,16 +98,12 @@ class Scheduled:
     def start(self, deployment: str, **parameters: Any) -> str:
         """Ask for a run of a deployment; gives its id."""
         known = self.get(f"deployments/name/{deployment}/{deployment}")
-        made = httpx.post(
-            f"{self.url}/deployments/{known['id']}/create_flow_run",
-            json={"state": {"type": "SCHEDULED"}, "parameters": {**known["parameters"], **parameters}},
-            timeout=60,
-        )
-        return made.raise_for_status().json()["id"]
+        wanted = {"state": {"type": "SCHEDULED"}, "parameters": {**known["parameters"], **parameters}}
+        return self.post(f"deployments/{known['id']}/create_flow_run", wanted)["id"]
 
     def cancel(self, run: str) -> None:
         state = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
-        httpx.post(f"{self.url}/flow_runs/{run}/set_state", json=state, timeout=60).raise_for_status()
+        self.post(f"flow_runs/{run}/set_state", state)
 
     def state(self, run: str) -> str:
         """The name of a run's state."""
