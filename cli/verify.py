@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from app.config import load_config
+from app.verified import note_verification
 from app.workplace import damaged_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, say
 from feature_store.verify import Finding, Report
@@ -20,12 +21,15 @@ def verify(
 ) -> int:
     """Read every table of every release whole, and check it against its checksums; exit code 1 if one is damaged.
 
-    Names table, release, file and what to do. Writes nothing.
+    Names table, release, file and what to do. Changes nothing in the store.
 
     Example: knowflow verify --release rel-000003
     """
-    store = damaged_store(load_config(config))
+    settings = load_config(config)
+    store = damaged_store(settings)
     report = verify_store(store, release)
+    if release is None:
+        note_verification(settings, report)
     if json:
         facts = {**asdict(report), "findings": [_facts(one) for one in report.findings]}
         print_json({"store": str(store.folder), "whole": report.whole, **facts})

@@ -73,6 +73,8 @@ class Engine(Protocol):
     An engine that answers without cost may say so with an attribute `costs_nothing = True`: then a run goes on even if
     all its rows end in the same error. One that can answer some requests only, such as `recorded`, may say which it
     cannot with a method `unanswered(keys)`, which returns how many of these keys have no answer: then `plan` shows it.
+    One that needs a server or files may have a method `reachable()` for `knowflow doctor`: it looks without a call that
+    costs, returns what it found in words, and raises `EngineFault` if no row could be answered.
     One that knows the tokenizer may give its special tokens with an attribute `special_tokens`; without it, those of
     the known families of models are kept out of data. One that takes several requests before its first answer may say
     how many with an attribute `in_flight`: a limit that these exceed is refused before they are paid for.

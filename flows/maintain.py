@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from app.config import load_config
 from app.train_runs import releases_in_use
+from app.verified import note_verification
 from app.workplace import damaged_store, open_store
 from base.faults import CheckFailed
 from feature_store.database import command_line
@@ -35,7 +36,9 @@ def maintain(config: str) -> list[str]:
 @task(task_run_name="verify", cache_policy=NO_CACHE, persist_result=False)
 def check(config: str) -> None:
     """Check every file of every release; keep what is wrong as an artifact."""
-    report = verify(damaged_store(load_config(config)))
+    settings = load_config(config)
+    report = verify(damaged_store(settings))
+    note_verification(settings, report)
     found = [one for one in report.findings if not one.harmless]
     rows = [{"file": one.fault.file, "what": one.fault.what, "fix": one.fix} for one in found]
     create_table_artifact(key="verify", table=rows, description=f"{len(rows)} damaged of {report.files:,} files")

@@ -13,6 +13,7 @@ from typing import Any
 
 from engines.openai.messages import chat_body, unwrapped
 from engines.openai.options import OpenAIOptions, read_key
+from engines.openai.reach import ask_for_models
 from engines.openai.reply import (
     Again,
     Barred,
@@ -224,6 +225,14 @@ class OpenAIEngine:
             chat_body(request, self.identity.model, self._options)
         elif not isinstance(self._tokens, ExactTokens):
             raise EngineFault(f"{NO_TOKENS}\n  set it to the folder of the model's tokenizer")
+
+    def reachable(self) -> str:
+        """Ask each server for its list of models, which costs nothing; return what they said.
+
+        Raises:
+            EngineFault: The key is missing, a server does not answer, rejects the key or does not list the model.
+        """
+        return ask_for_models(self._options, read_key(self._options, self._secret), self.identity.model)
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """Yield answers as they finish; requests are taken only when there is capacity.
