@@ -61,7 +61,7 @@ def test_each_run_that_needs_somebody_sends_one_message_that_says_why_and_where_
         assert set(set_up(prefect, *SOON)[3:]) == {"keeps"}  # a channel that is not given stays
         prefect.call("--no-prompt", "deploy", "--all")
 
-        spent = prefect.start("refresh", config=str(shop.config), asking={"max_tokens": 1})
+        spent = prefect.start("refresh", config=str(shop.config), asking={"max_tokens": 40})
         late = message_about(spent, "late", posts, mails)
         posts.clear()
         mails.clear()

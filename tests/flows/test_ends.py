@@ -25,7 +25,7 @@ def test_a_closed_gate_names_the_state_and_says_why(make_shop, prefect_has):
 
 def test_a_spent_budget_names_the_state_too(shop, prefect_has):
     with pytest.raises(BudgetReached):
-        refresh(config=str(shop.config), asking=Asking(max_tokens=1))
+        refresh(config=str(shop.config), asking=Asking(max_tokens=40))
 
     state = prefect_has(f"refresh {shop.config}").run.state
     assert (state.name, state.type.value) == ("BudgetReached", "FAILED")
