@@ -12,6 +12,7 @@ from app.cutoff import cutoff_of_answers
 from app.evidence import leak_evidence
 from app.search import write_item_documents
 from feature_store.database import Store, Writer, command_line
+from feature_store.files import same_rows
 from feature_store.fitted import fitted_until
 from feature_store.gate import Gate, GatesClosed
 from feature_store.gates import check_gates
@@ -118,7 +119,7 @@ def _publish(
     same_data = before is not None and before.facts.get("data_version") == workplace.dataset.version
     found = cutoff_of_answers(store, tasks, config.engine, workplace.engine.identity)
     cutoff = found.isoformat() if found else None
-    same = same_data and before is not None and dict(before.versions) == versions and before.vectors == made
+    same = same_data and before is not None and _same_tables(store, before, versions) and before.vectors == made
     same = same and noted.get("knowledge_cutoff") == cutoff
     if before and same and not (staged and staged.changes(store)):
         return before.name
@@ -147,6 +148,14 @@ def _publish(
         "software": {name: version(name) for name in SOFTWARE} | {"python": platform.python_version()},
     }
     return publish(writer, facts).name
+
+
+def _same_tables(store: Store, before: Release, versions: Mapping[str, int]) -> bool:
+    """Return whether the tables hold the rows of a release; joining files, as a collection does, changes none."""
+    return before.versions.keys() == versions.keys() and all(
+        before.versions[table] == version or same_rows(store.path(table), before.versions[table], version)
+        for table, version in versions.items()
+    )
 
 
 def _kept(before: Release | None, names: Sequence[str]) -> dict[VectorName, ReleasedVectors]:

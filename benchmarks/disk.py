@@ -71,19 +71,19 @@ def write_config(folder: Path) -> Path:
     return path
 
 
-def write_data(folder: Path, nights: int) -> None:
+def write_data(folder: Path, nights: int, users: int = USERS, items: int = ITEMS) -> None:
     """Write the events and items that there are after so many nights."""
     chance, events = random.Random(0), []
-    for user in range(USERS):
+    for user in range(users):
         for place in range(EVENTS):
             time = START + timedelta(hours=5 * place, seconds=user)
-            events.append((f"u{user}", f"i{chance.randrange(ITEMS)}", time, float(chance.randint(1, 5))))
+            events.append((f"u{user}", f"i{chance.randrange(items)}", time, float(chance.randint(1, 5))))
     for day in range(nights):
         for minute in range(6):
             time = START + timedelta(days=10 + day, minutes=minute)
-            item = f"i{chance.randrange(ITEMS + 7 * day)}"
-            events.append((f"u{chance.randrange(USERS)}", item, time, float(chance.randint(1, 5))))
-    count = ITEMS + 7 * nights
+            item = f"i{chance.randrange(items + 7 * day)}"
+            events.append((f"u{chance.randrange(users)}", item, time, float(chance.randint(1, 5))))
+    count = items + 7 * nights
     titles = [f"Thing {n} of {' '.join(random.Random(n).choices(WORDS, k=40))}" for n in range(count)]
     frame = pl.DataFrame(events, schema=["user", "item", "time", "rating"], orient="row")
     frame.write_parquet(folder / "events.parquet")

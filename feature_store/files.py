@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import lance
@@ -10,6 +11,9 @@ ROWS_IN_A_FILE = 1_000_000
 """Rows in a file that is joined from small ones, at most."""
 FILES_LEFT = 10
 """Files that a table may have after its small ones were joined, at most, unless all are large."""
+
+HOUSEKEEPING = {"Rewrite", "CreateIndex"}
+"""Operations of Lance that leave the rows of a table as they were."""
 
 
 def join_small_files(table: Path) -> None:
@@ -44,6 +48,25 @@ def rows_to_join(files: Sequence[int]) -> int:
             break
         together, count = together + size, count + 1
     return min(max(together, 1), ROWS_IN_A_FILE)
+
+
+def same_rows(table: Path, old: int, new: int) -> bool:
+    """Return whether nothing but joins of files and indices lies between two versions of a table.
+
+    Args:
+        table: Folder of the table.
+        old: The older version.
+        new: The newer one.
+    """
+    dataset = lance.dataset(str(table))
+    try:
+        made = [type(dataset.read_transaction(version).operation).__name__ for version in range(old + 1, new + 1)]
+    except (OSError, ValueError):  # a version in between was deleted: nobody can say
+        return False
+    # Before it joins files, Lance reserves numbers for new ones: an operation without a Python class of its own.
+    pairs = enumerate(pairwise(made))
+    reserved = {place for place, (one, then) in pairs if (one, then) == ("BaseOperation", "Rewrite")}
+    return new >= old and all(one in HOUSEKEEPING or place in reserved for place, one in enumerate(made))
 
 
 def forget_versions(table: Path, older_than: timedelta) -> None:

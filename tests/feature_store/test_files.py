@@ -5,7 +5,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_store.files import FILES_LEFT, join_small_files, rows_to_join
+from feature_store.database import Store
+from feature_store.files import FILES_LEFT, join_small_files, rows_to_join, same_rows
+from feature_store.schemas import key_field
 
 
 def after_joining(files: list[int]) -> tuple[list[int], int]:
@@ -47,3 +49,30 @@ def test_the_files_of_a_real_table_are_joined_so(tmp_path):
     table = lance.dataset(str(tmp_path / "one.lance"))
     assert [fragment.count_rows() for fragment in table.get_fragments()] == [500, 200, 105]
     assert len(set(table.to_table()["key"].to_pylist())) == 805
+
+
+def test_joined_files_and_indices_are_the_same_rows_and_nothing_else_is(tmp_path):
+    schema, store = pa.schema([key_field("key"), pa.field("words", pa.utf8())]), Store(tmp_path)
+    path = store.path("one")
+
+    def rows(*keys):
+        return pa.table({"key": list(keys), "words": ["a word"] * len(keys)}, schema=schema)
+
+    with store.writer("a test") as writer:
+        for number in range(12):
+            writer.upsert("one", rows(f"k{number}"), schema)
+        before = store.version("one")
+        writer.compact("one")
+        writer.index_words("one", "words")
+        after = store.version("one")
+        assert len(store.open("one").get_fragments()) < 12
+        assert after > before
+        assert same_rows(path, before, after)
+        assert not same_rows(path, after, before)
+        writer.upsert("one", rows("k3"), schema)  # replaced by an equal row
+        assert not same_rows(path, after, store.version("one"))
+        deleted_from = store.version("one")
+        writer.delete("one", "key", ["k5"])
+        assert not same_rows(path, deleted_from, store.version("one"))
+        writer.upsert("one", rows("new"), schema)
+        assert not same_rows(path, before, store.version("one"))

@@ -9,6 +9,7 @@ import pytest
 
 from app.train_runs import new_run, releases_in_use
 from feature_store.database import Store
+from feature_store.files import join_small_files
 from feature_store.releases import Release, get_release, list_releases, publish, read_copy, roll_back
 from feature_store.retention import KeepConfig, collect, disk_use, to_drop
 from feature_store.schemas import key_field
@@ -123,3 +124,22 @@ def test_gc_names_what_would_go_and_what_went(shop, plain_knowflow):
     assert there == 2
     assert done.stderr.startswith("dropped rel-000001; 1 are left\n")
     assert again.stderr.startswith("dropped no release; 1 are left\n")
+
+
+def test_a_store_whose_files_were_joined_has_nothing_new_to_publish(make_shop):
+    shop = make_shop(items=4, tasks={"kar_item": {"encoders": []}})
+    for count in range(4, 15):
+        shop.write_items({f"i{number}": f"Thing {number}" for number in range(count)})
+        shop.ask("kar_item")
+    name = shop.release("kar_item")
+    store = shop.place().store
+    before = store.version("answers")
+    with store.writer("a test"):
+        for table in ("answers", "lineage", "runs"):
+            join_small_files(store.path(table))
+
+    assert store.version("answers") > before
+    assert shop.release("kar_item") == name
+    with store.writer("a test") as writer:
+        writer.delete("runs", "run", [store.open("runs").to_table()["run"][0].as_py()])
+    assert shop.release("kar_item") != name
