@@ -60,9 +60,10 @@ def same_rows(table: Path, old: int, new: int) -> bool:
     """
     dataset = lance.dataset(str(table))
     try:
-        made = [type(dataset.read_transaction(version).operation).__name__ for version in range(old + 1, new + 1)]
+        found = [dataset.read_transaction(version) for version in range(old + 1, new + 1)]
     except (OSError, ValueError):  # a version in between was deleted: nobody can say
         return False
+    made = [type(one.operation).__name__ if one else "" for one in found]
     # Before it joins files, Lance reserves numbers for new ones: an operation without a Python class of its own.
     pairs = enumerate(pairwise(made))
     reserved = {place for place, (one, then) in pairs if (one, then) == ("BaseOperation", "Rewrite")}
