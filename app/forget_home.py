@@ -70,9 +70,14 @@ def _change(home: Path, file: Path, traces: Traces, scrub: Scrubber) -> Change |
         if kept.all():
             return None
         return Change(name, f"loses {len(rows) - kept.sum():,} rows", lambda: _replace(file, rows.filter(kept)))
-    if file.suffix in DERIVED and holds_bytes(file, traces):
+    if file.suffix in DERIVED and (holds_bytes(file, traces) or _named_in(file, scrub)):
         return _deletion(home, file)
     return None
+
+
+def _named_in(file: Path, scrub: Scrubber) -> bool:
+    text = file.read_text(encoding="utf-8", errors="replace")
+    return scrub.text(text) != text
 
 
 def _deletion(home: Path, file: Path) -> Change:

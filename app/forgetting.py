@@ -16,7 +16,7 @@ from base.faults import CheckFailed, WrongUse
 from feature_store.answers import answer_log
 from feature_store.database import Store, Writer
 from feature_store.forget import ForgetPlan, forget_in_store, plan_tables
-from feature_store.forgotten import read_forgotten
+from feature_store.forgotten import RECEIPTS, note_forgotten, read_forgotten
 from feature_store.identity import read_identity, write_whole
 from feature_store.needles import Needles
 from feature_store.scrub import Scrubber
@@ -26,8 +26,6 @@ from feature_store.table_repair import ASIDE
 from feature_store.traces import IMPERSONAL, Traces, find_traces
 from llm_tasks.pipeline.catalogue import find_tasks
 
-RECEIPTS = "receipts"
-"""Folder of the home for receipts."""
 BEGUN = "begun.json"
 """What a forgetting has begun with: it holds ids and texts, and is deleted at the end."""
 Elsewhere = Callable[[Callable[[Any], bool]], Mapping[str, Any] | None]
@@ -176,8 +174,8 @@ class _Forgetting:
 
     def note(self) -> None:
         """Note who is forgotten, so that nobody asks about them from now on."""
-        forgotten = read_forgotten(self.store.folder)
-        forgotten.adding(self.plan.traces.users, self.when.isoformat(timespec="seconds")).write(self.store.folder)
+        when = self.when.isoformat(timespec="seconds")
+        note_forgotten(self.store.folder, self.home, self.plan.traces.users, when)
 
     def clean(self) -> None:
         """Write the tables of the store anew."""
@@ -199,9 +197,7 @@ class _Forgetting:
         """Search every file of the home, and write the receipt."""
         found = search_folder(self.home, self.plan.traces, without=(self.store.folder / WORK,))
         self.receipt = self._receipt(found)
-        folder = self.home / RECEIPTS
-        folder.mkdir(exist_ok=True)
-        file = folder / f"forget-{self.when:%Y%m%dT%H%M%S%f}.json"
+        file = self.home / RECEIPTS / f"forget-{self.when:%Y%m%dT%H%M%S%f}.json"
         write_whole(file, json.dumps(self.receipt, indent=1) + "\n")
         self.receipt["file"] = str(file)
         if found.found:

@@ -10,7 +10,7 @@ from encoders.protocol import EncoderConfig
 from engines.choose import build_engine
 from engines.protocol import SecretReader
 from feature_store.database import Store
-from feature_store.forgotten import read_forgotten
+from feature_store.forgotten import forgotten_in
 from feature_store.identity import Note
 from feature_store.lineage import read_lineage
 from feature_store.releases import list_releases
@@ -60,7 +60,8 @@ def open_dataset(config: Config) -> Dataset:
         SourceFaults: With all faults of the data at once.
         StoreFault: The list of the forgotten users is damaged.
     """
-    return load(config.source, config.folder, config.skipped(), read_forgotten(config.store_folder))
+    forgotten = forgotten_in(config.store_folder, config.home_folder)
+    return load(config.source, config.folder, config.skipped(), forgotten)
 
 
 def split_counts(config: Config, dataset: Dataset | None = None) -> list[PartCount]:

@@ -15,6 +15,8 @@ from pathlib import Path
 from feature_store.identity import StoreFault, write_whole
 
 FILE = "forgotten.json"
+RECEIPTS = "receipts"
+"""Folder of the home for receipts, and for a copy of the list: a store may be lost, or come back from a backup."""
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,27 @@ def read_forgotten(folder: Path) -> Forgotten:
             f"{file} is damaged: without it, users who were forgotten would be asked about again\n"
             "  bring it back from a backup; or delete it, and forget these users again: knowflow forget"
         ) from None
+
+
+def forgotten_in(store: Path, home: Path) -> Forgotten:
+    """Read the forgotten users of a store and of the copy beside the receipts.
+
+    Args:
+        store: Folder of the store.
+        home: The home folder.
+
+    Raises:
+        StoreFault: One of the two files is damaged.
+    """
+    own, copy = read_forgotten(store), read_forgotten(home / RECEIPTS)
+    if own.key == copy.key:
+        return replace(own, users={**copy.users, **own.users})
+    return own or copy
+
+
+def note_forgotten(store: Path, home: Path, users: Iterable[str], when: str) -> None:
+    """Add users to the list in a store and to its copy."""
+    known = forgotten_in(store, home).adding(users, when)
+    known.write(store)
+    (home / RECEIPTS).mkdir(exist_ok=True)
+    known.write(home / RECEIPTS)

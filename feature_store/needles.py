@@ -36,17 +36,16 @@ class Needles:
     @cached_property
     def spellings(self) -> list[str]:
         """Return everything as it may be spelled: plain, in JSON, and in a page."""
-        told = [*self.texts, *self.ids]
-        return sorted({form for one in told for form in (one, *_in_json(one), html.escape(one))})
+        return sorted({form for one in (*self.texts, *self.ids) for form in _forms(one)})
 
     @cached_property
     def _whole_ids(self) -> re.Pattern[str] | None:
-        forms = sorted({form for one in self.ids for form in (one, *_in_json(one), html.escape(one))})
+        forms = sorted({form for one in self.ids for form in _forms(one)})
         return re.compile(_as_words(forms)) if forms else None
 
     @cached_property
     def _text_forms(self) -> tuple[str, ...]:
-        return tuple({form for one in self.texts for form in (one, *_in_json(one), html.escape(one))})
+        return tuple({form for one in self.texts for form in _forms(one)})
 
     def hits(self, cells: pl.Series) -> pl.Series:
         """Return which cells hold one of them: [n] String -> [n] Boolean."""
@@ -79,8 +78,11 @@ class Needles:
         return re.compile(b"|".join(forms)) if forms else None
 
 
-def _in_json(text: str) -> tuple[str, str]:
-    return json.dumps(text, ensure_ascii=False)[1:-1], json.dumps(text)[1:-1]
+def _forms(text: str) -> set[str]:
+    """Return a text as it may be written: plain, in JSON, and in a page as Python or as Jinja escapes it."""
+    page = html.escape(text)
+    jinja = page.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+    return {text, json.dumps(text, ensure_ascii=False)[1:-1], json.dumps(text)[1:-1], page, jinja}
 
 
 def _as_words(forms: Iterable[str]) -> str:

@@ -66,9 +66,11 @@ class Scrubber:
 
     @cached_property
     def _named(self) -> re.Pattern[str] | None:
-        """Return how gates and the leak check name a user, whose id may be as short as a number."""
+        """Return how gates, the leak check and pages name a user, whose id may be as short as a number."""
         if not self.users:
             return None
         one = "|".join(re.escape(user) for user in sorted(self.users))
         events = "|".join(re.escape(json.dumps(user, ensure_ascii=False)) for user in sorted(self.users))
-        return re.compile(rf"(?<!\w)({one})(?=: ['\"])|\[({events}),|/({one})/-?\d{{6,}}|(?<!\w)user ({one})(?!\w)")
+        return re.compile(
+            rf"(?<!\w)({one})(?=: ['\"])|\[({events}),|/({one})/-?\d{{6,}}|(?<!\w)[Uu]ser ({one})(?!\w)|· ({one})(?!\w)"
+        )

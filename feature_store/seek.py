@@ -19,6 +19,9 @@ from feature_store.releases import TABLE as RELEASES_TABLE
 from feature_store.scrub import WHO, Scrubber
 from feature_store.traces import Traces
 
+TEXTS = (".html", ".log", ".txt")
+"""Endings of files of words, in which a user may be named by a short id in a form that nothing else has."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -27,7 +30,7 @@ class Found:
     file: str
     """The file, relative to the folder."""
     where: str
-    """bytes, rows or entries."""
+    """bytes, words, entries or rows."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ def search_folder(folder: Path, traces: Traces, without: tuple[Path, ...] = ()) 
         for count, hit in _read(file, traces, scrub):
             rows += count
             if hit:
-                found.append(Found(name, "entries" if file.suffix.startswith(".json") else "rows"))
+                where = "words" if file.suffix in TEXTS else "entries" if file.suffix.startswith(".json") else "rows"
+                found.append(Found(name, where))
     return Search(files, size, rows, len(traces.needles.texts), len(traces.needles.ids), tuple(found))
 
 
@@ -89,6 +93,9 @@ def _read(file: Path, traces: Traces, scrub: Scrubber) -> Iterator[tuple[int, bo
     elif file.suffix == ".parquet":
         rows = pl.read_parquet(file)
         yield len(rows), not kept_rows(rows, scrub).all()
+    elif file.suffix in TEXTS:
+        text = file.read_text(encoding="utf-8", errors="replace")
+        yield 0, scrub.text(text) != text
     elif file.suffix in (".json", ".jsonl"):
         yield 0, any(scrub(one) != one for one in documents(file))
 

@@ -12,7 +12,7 @@ from feature_store.checksums import versions_of
 from feature_store.damage import reading
 from feature_store.database import Store
 from feature_store.lineage import TABLE as LINEAGE_TABLE
-from feature_store.needles import Needles, needles_of
+from feature_store.needles import QUOTED, Needles, needles_of
 from sources.tables import event_of
 
 ROWS = ["row", "task", "entity_type", "entity", "answer_key", "text", "text_key", "reads"]
@@ -208,7 +208,9 @@ def _unnamed(
     others = asked.filter(pl.col("key").is_in(kept["answer_key"].drop_nulls().implode()) & ~_in(answers))
     left = asked.filter(~named & ~_in(answers))
     left = left.filter(~pl.col("messages").is_in(others["messages"].drop_nulls().implode()).fill_null(value=False))
-    told = needles_of((), kept["text"], pl.Series(dtype=pl.String))
+    if left.is_empty():
+        return set()
+    told = Needles(frozenset(text[:QUOTED] for text in kept["text"].drop_nulls().unique() if len(text) >= QUOTED))
     left = left.filter(~told.hits(left["messages"]) & ~told.hits(left["text"]))
     task = pl.col("prompt").str.replace(r"\.v\d+$", "")
     return set(left.filter(~task.is_in(sorted(impersonal)).fill_null(value=False))["key"])

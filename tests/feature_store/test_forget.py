@@ -163,11 +163,15 @@ def test_a_number_as_an_id_is_found_in_cells_and_no_item_of_that_number_is_touch
     shop.write_items({str(place): f"Thing {place}" for place in range(12)})
     shop.write_events([(user[1:], item[1:], *rest) for user, item, *rest in shop.events()])
     shop.release("kar_item", "kar_user")
+    pages = [shop.folder / "runs" / name for name in ("report.html", "similar.html")]
+    for page, entity in zip(pages, ("2", "20"), strict=True):
+        page.write_text(f"<summary>kar_user · {entity} <span>as of 2 o'clock</span></summary>")
 
     receipt = forget(load_config(shop.config), ["2"])
 
     assert (receipt["search"]["ids"], receipt["search"]["found"]) == (0, ())
     assert receipt["removed"]["rows"] == {"kar_user": 1}
+    assert [page.exists() for page in pages] == [False, True]
     assert {row["entity"] for row in shop.lineage("kar_user").values()} == {"0", "1", "3"}
     assert len(shop.lineage("kar_item")) == 12
 
@@ -199,7 +203,10 @@ def test_whoever_has_read_an_old_version_gets_an_error_and_no_other_rows(shop):
 
 def test_what_a_gate_has_quoted_of_them_leaves_the_releases(shop):
     shop.configure(rules={"Gadget 1: 1; Thing 4: 2": "I am sorry, as an AI model I cannot help with that."})
-    shop.configure(engine={**shop.settings["engine"], "revision": "2"}, gates={"refusals": 0.0, "warn": ["refusals"]})
+    shop.configure(
+        engine={**shop.settings["engine"], "revision": "2"},
+        gates={"refusals": 0.0, "warn": ["refusals", "language", "vocabulary"]},
+    )
     shop.release("kar_user")
     gates = [gate["found"] for gate in get_release(shop.place().store).facts["gates"]]
     assert any(f"{USER}: 'I am sorry" in found for found in gates)
@@ -270,4 +277,6 @@ def test_a_forgetting_killed_at_any_moment_is_finished_by_the_same_command(shop,
     assert not (home / "store" / "forgetting").exists()
     assert receipt["removed"]["rows"] == {"circles": 1, "kar_user": 2}
     assert receipt["removed"]["answers"] == 6
-    assert len(list((home / "receipts").iterdir())) == 1 + (("prove",) in moments)  # that run had made its search
+    assert len(list((home / "receipts").glob("forget-*"))) == 1 + (
+        ("prove",) in moments
+    )  # that run had made its search

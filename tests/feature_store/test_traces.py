@@ -10,7 +10,7 @@ from feature_store.answers import write_answers
 from feature_store.cleaned import Cleaner
 from feature_store.database import Store
 from feature_store.forget import forget_in_store
-from feature_store.forgotten import read_forgotten
+from feature_store.forgotten import forgotten_in, note_forgotten, read_forgotten
 from feature_store.identity import StoreFault
 from feature_store.lineage import read_lineage, row_key, write_lineage
 from feature_store.needles import Needles, needles_of
@@ -204,11 +204,13 @@ def test_the_search_finds_a_row_that_no_version_shows_and_a_short_id_in_cells_al
         ("customer-10", False),
         ("a “long” text of theirs, quoted", True),
         ('{"t":"a \\u201clong\\u201d text of theirs, quoted"}', True),
+        ("<p>a “long” text of theirs &amp; &#39;nobody&#39; &#34;else&#34;</p>", True),
         ("a long text", False),
     ],
 )
 def test_needles_are_found_in_any_spelling_and_ids_stand_alone(text, hit):
-    needles = Needles(frozenset({"a “long” text of theirs"}), frozenset({"customer-1"}))
+    texts = frozenset({"a “long” text of theirs, quoted", "a “long” text of theirs & 'nobody' \"else\""})
+    needles = Needles(texts, frozenset({"customer-1"}))
 
     assert needles.hit(text) is hit
     assert bool(needles.bytes_pattern and needles.bytes_pattern.search(text.encode())) is hit
@@ -236,6 +238,7 @@ def test_json_loses_entries_about_them_and_keeps_their_place_in_lists_of_users()
         "samples": [{"user": "7", "item": "1"}, {"user": "6", "examples": [{"user": "7"}, {"user": "70"}]}],
         "found": ["25% of 7 answers", "the first: 7: 'sorry'", 'row cot/["7","318"]/5', "kar_user/7/1704067440000000"],
         "sample": {"user": "7"},
+        "page": ["<summary>kar_user · 7 <span>", "Test sample: user 7 and Heat", "User 7, Heat", "User 77 · 70"],
     }
 
     clean = scrub(said)
@@ -246,6 +249,7 @@ def test_json_loses_entries_about_them_and_keeps_their_place_in_lists_of_users()
     assert clean["samples"] == [{"user": "6", "examples": [{"user": "70"}]}]
     assert clean["found"] == ["25% of 7 answers", REMOVED, REMOVED, REMOVED]
     assert clean["sample"] == {"user": REMOVED}
+    assert clean["page"] == [REMOVED, REMOVED, REMOVED, "User 77 · 70"]
     assert scrub({"a": [1, None, {"user": "6"}]}) == {"a": [1, None, {"user": "6"}]}
 
 
@@ -279,3 +283,21 @@ def test_the_list_of_the_forgotten_knows_an_id_and_does_not_hold_it(tmp_path):
     (tmp_path / "forgotten.json").write_text('{"key": 1}')
     with pytest.raises(StoreFault, match="forget these users again"):
         read_forgotten(tmp_path)
+
+
+def test_the_list_outlives_a_store_that_is_lost_or_comes_back_from_a_backup(tmp_path):
+    store, home = tmp_path / "home" / "store", tmp_path / "home"
+    store.mkdir(parents=True)
+    note_forgotten(store, home, ["anna"], "2024")
+    backup = (store / "forgotten.json").read_bytes()
+    note_forgotten(store, home, ["bert"], "2025")
+
+    (store / "forgotten.json").write_bytes(backup)
+    restored = forgotten_in(store, home)
+    (store / "forgotten.json").unlink()
+    lost = forgotten_in(store, home)
+    note_forgotten(store, home, ["carl"], "2026")
+
+    assert [user in restored for user in ("anna", "bert", "carl")] == [True, True, False]
+    assert [user in lost for user in ("anna", "bert", "carl")] == [True, True, False]
+    assert [user in read_forgotten(store) for user in ("anna", "bert", "carl")] == [True, True, True]
