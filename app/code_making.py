@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -56,7 +55,7 @@ def make_codes(
     release = get_release(workplace.store)
     knowledge = released_knowledge(workplace.store, release, *task_and_encoder(vectors))
     made_from = {vectors: release.vectors[VectorName.read(vectors)].fingerprint}
-    behind = seen_behind(workplace.store, release, made_from, datetime.now(UTC))
+    behind = seen_behind(workplace.store, release, made_from)
     seen_until = None if behind is None else np.datetime64(behind.replace(tzinfo=None), "us")
     made = Made(maker.name, _fingerprint(maker, chosen, seed, made_from, knowledge), made_from, seen_until)
     coded = maker.make(knowledge.vectors, chosen, seed, progress)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -72,7 +71,7 @@ class StagedSets:
             found = f"{wrong:,} of {len(one.codes):,} rows hold a code below 0"
             gates.append(Gate(f"{one.made.name} coded", wrong == 0 and len(one.codes) > 0, found))
         for one in (*self.codes, *self.edges):
-            behind = seen_behind(store, before, one.made.made_from, datetime.now(UTC)) if before else None
+            behind = seen_behind(store, before, one.made.made_from) if before else None
             said = one.made.seen_until
             late = behind is not None and (said is None or said < np.datetime64(behind.replace(tzinfo=None), "us"))
             found = f"made of what has seen events until {behind or 'none'}, says until {said or 'none'}"

@@ -40,7 +40,7 @@ def seen_behind(
     store: Store,
     release: Release,
     made_from: Mapping[str, str],
-    made_at: datetime,
+    made_at: datetime | None = None,
     encoders: Mapping[str, datetime] | None = None,
 ) -> datetime | None:
     """Find the newest event behind vectors: anything made from all of them has seen it.
@@ -49,7 +49,8 @@ def seen_behind(
         store: The store.
         release: The release that holds the vectors.
         made_from: Name of the vectors, as technique/encoder -> their fingerprint.
-        made_at: When it was made; later texts are not behind it.
+        made_at: When it was made; later texts are not behind it. None: it is made now, of all texts, whatever the clock
+            said when they were written.
         encoders: Fingerprint of a tuned encoder -> newest event, in addition to what the release says.
 
     Returns:
@@ -60,7 +61,8 @@ def seen_behind(
         noted = release.vectors.get(VectorName.read(name))
         said = noted.seen_until if noted and noted.fingerprint == fingerprint else None
         texts = released_lineage(store, release, [VectorName.read(name).task], ["text", "as_of", "created_at"])
-        texts = texts.drop_nulls("text").filter(pl.col("created_at") <= made_at)
+        texts = texts.drop_nulls("text")
+        texts = texts if made_at is None else texts.filter(pl.col("created_at") <= made_at)
         times += [one for one in (fitted.get(fingerprint), (encoders or {}).get(fingerprint), said) if one]
         times += texts["as_of"].to_list()
     newest = max(times)

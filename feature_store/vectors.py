@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -120,14 +120,19 @@ def spaces_of(store: Store) -> dict[str, str]:
 
 
 def write_state(writer: Writer, encoder: str, space: str, fingerprint: str, keys: Sequence[str], state: bytes) -> None:
-    """Commit a fitted state with the text keys it was fitted on."""
+    """Commit a fitted state with the text keys it was fitted on.
+
+    It is the newest one even if the clock has jumped back since the one before.
+    """
+    before = newest_state(writer.store, encoder, space)
+    now = datetime.now(UTC)
     row = {
         "fingerprint": fingerprint,
         "encoder": encoder,
         "space": space,
         "text_keys": list(keys),
         "state": state,
-        "created_at": datetime.now(UTC),
+        "created_at": now if before is None else max(now, before["created_at"] + timedelta(microseconds=1)),
     }
     writer.upsert(STATES_TABLE, pa.Table.from_pylist([row], schema=STATES), STATES)
 

@@ -10,7 +10,7 @@ from typing import Any
 from base.failures import kind_of, next_attempt
 from engines.request import ModelIdentity, Request, candidates_of
 from feature_store.answers import Tried
-from feature_store.lineage import row_key
+from feature_store.lineage import EPOCH, row_key
 from feature_store.vectors import text_key
 from llm_tasks.pipeline.before import Before, Status
 from llm_tasks.pipeline.task import Parts, Row, Task
@@ -143,6 +143,10 @@ class RowPlanner:
         return self.before.status_of(key, row.entity, digest, self.prompt, self.identity, known=known)
 
     def _waits_until(self, asked: Sequence[Request]) -> datetime | None:
-        """Return when a row that failed may be asked again; None if it was asked often enough."""
+        """Return when a row that failed may be asked again; None if it was asked often enough.
+
+        A time that lies in the future, because the clock has jumped back, keeps no row waiting.
+        """
         tried = [self.tried[one.key] for one in asked if one.key in self.tried]
-        return next_attempt(max(one.attempts for one in tried), max(one.last for one in tried)) if tried else None
+        last = max((one.last for one in tried if one.last <= self.now), default=EPOCH)
+        return next_attempt(max(one.attempts for one in tried), last) if tried else None
