@@ -45,6 +45,7 @@ def text_of(mail: Message) -> str:
     return mail.get_payload(decode=True).decode()  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@pytest.mark.timeout(1200)  # they wait for minutes, and longer on a busy machine
 @pytest.mark.slow(reason="a Prefect server, a worker, and runs that fail in all the ways there are")
 def test_each_run_that_needs_somebody_sends_one_message_that_says_why_and_where_to_look(
     bare_prefect, make_shop, tmp_path

@@ -22,6 +22,7 @@ def since(moment: float) -> float:
     return time.monotonic() - moment
 
 
+@pytest.mark.timeout(1200)  # they wait for minutes, and longer on a busy machine
 @pytest.mark.slow(reason="a Prefect server, and runs that miss three heartbeats of 30 seconds, the least there is")
 def test_killed_runs_end_within_two_minutes_and_the_next_one_gets_their_slot(prefect, make_shop):
     night, lost, unwanted = (make_shop(name=name) for name in ("night", "lost", "unwanted"))
