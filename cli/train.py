@@ -4,11 +4,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from app.clicks import check_clicks
 from app.config import load_config
 from app.samples import arms_in
 from app.train_runs import get_run, models_folder
 from app.workplace import open_store, split_counts
-from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say_next
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say, say_next
 from cli.split import print_split, say_notes, split_notes
 from ctr.controls import lacking
 from evals.tables import Rows, tables
@@ -32,6 +33,9 @@ def train(
 ) -> int:
     """Train arms on a release, several seeds each, and compare them with confidence intervals.
 
+    The main arm is compared with that of the last release, on the same test rows, too. If `gates.warn` does not name
+    `clicks`, a fall beyond chance ends with exit code 1 and names the release to roll back to.
+
     Example: knowflow train --config examples/movielens/knowflow.yaml --arms base,facts,knowledge
     """
     settings = load_config(config)
@@ -47,14 +51,18 @@ def train(
     if not json:
         say_notes(notes)
     with prefect_server(settings.home_folder), bars():
-        run = train_flow(config=str(settings.path), arms=names, release=release)
+        run = train_flow(config=str(settings.path), arms=names, release=release, judged=False)
     result = get_run(settings.home_folder, run).read("result")
     if json:
         print_json({"train_run": run, **result, "split_counts": [one.to_dict() for one in parts], "notes": notes})
+        check_clicks(get_run(settings.home_folder, run))
         return 0
     print_split(parts)
     print_arms(result)
     print_line(f"training run {run}\nmodels       {models_folder(settings.home_folder, run)}")
+    for gate in result.get("gates", ()):
+        say(f"{'gate' if gate['holds'] else 'warning'}: {gate['name']}: {gate['found']}")
+    check_clicks(get_run(settings.home_folder, run))
     say_next("report", config)
     return 0
 

@@ -14,6 +14,7 @@ from evals.conclusion import conclude_both
 from evals.evaluate import Scores, evaluate
 from feature_store.lineage import VectorName, technique_of
 from feature_store.vectors import Knowledge
+from llm_tasks.cot_examples import event_hashes
 from llm_tasks.pipeline.arm import FACTS
 from llm_tasks.pipeline.task import Task
 from sources.events import PARTS, rolling_split
@@ -131,7 +132,9 @@ def known_items(knows: Mapping[str, np.ndarray], techniques: Mapping[str, Task],
 
 
 def compared_rows(samples: Samples, known: np.ndarray, cutoff: np.datetime64 | None) -> pl.DataFrame:
-    """Return the test rows of the split: label, user, and a column segment_NAME for each segment.
+    """Return the test rows of the split: key, label, user, and a column segment_NAME for each segment.
+
+    The key is made of user, item and time, so that a later run finds the same rows again.
 
     Args:
         samples: All samples.
@@ -139,7 +142,9 @@ def compared_rows(samples: Samples, known: np.ndarray, cutoff: np.datetime64 | N
         cutoff: The time until which the model knows the world; None if unknown.
     """
     test, segments = samples.part == PARTS.index("test"), segments_of_test(samples, known, cutoff)
-    columns = {"label": samples.label[test], "user": samples.user[test]}
+    of = {"user": samples.user_ids[samples.user[test]], "item": samples.item_ids[samples.item[test]]}
+    keys = event_hashes(pl.DataFrame({**of, "time": samples.time[test]}))
+    columns = {"key": keys, "label": samples.label[test], "user": samples.user[test]}
     return pl.DataFrame(columns | {f"segment_{name}": mask for name, mask in segments.items()})
 
 

@@ -38,6 +38,7 @@ GateName = Literal[
     "means",
     "spread",
     "cost",
+    "clicks",
 ]
 """Gates that can be set to warn."""
 
@@ -76,7 +77,21 @@ class GatesConfig(Frozen):
     """How far the covariance of these projections may have changed: share of its norm, beyond chance."""
     cost: float = Field(default=1.5, ge=1)
     """How many times the calls and tokens of the plan a refresh may take."""
-    warn: tuple[GateName, ...] = ("length", "script", "language", "vocabulary", "neighbours", "means", "spread", "cost")
+    clicks: float = Field(default=0.0, ge=0, le=1)
+    """How far the AUC of the main arm may fall below that of the last release on the same test rows: the gate fails if
+    the whole interval (95%, over users and seeds) lies below. It is checked after training, when the release is
+    published: if it blocks, the run fails and names the release to roll back to."""
+    warn: tuple[GateName, ...] = (
+        "length",
+        "script",
+        "language",
+        "vocabulary",
+        "neighbours",
+        "means",
+        "spread",
+        "cost",
+        "clicks",
+    )
     """Gates that only warn: a release is published although they fail, and says so."""
     rewrites: RewriteGates = RewriteGates()
     """Thresholds for the served table of rewrites."""
@@ -122,6 +137,24 @@ class GatesClosed(CheckFailed):
             "nothing was released; the current release is unchanged\n" + "\n".join(lines) + "\n"
             "fix the cause (knowflow plan shows failed rows), or change gates: in knowflow.yaml,"
             f" then run: {command}"
+        )
+
+
+class ClicksFell(CheckFailed):
+    """Clicks are predicted worse than with the last release, and the gate over clicks blocks.
+
+    Args:
+        gates: The gates that were checked after training.
+        before: The last release.
+    """
+
+    def __init__(self, gates: Sequence[Gate], before: str) -> None:
+        self.gates, self.before = tuple(gates), before
+        lines = [f"  {_result(gate)}  {gate.name}: {gate.found}" for gate in gates]
+        super().__init__(
+            "the new release is published, and clicks are predicted worse than with the last one\n"
+            + "\n".join(lines)
+            + f"\nto go back to it: knowflow release rollback {before}"
         )
 
 

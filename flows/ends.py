@@ -8,12 +8,12 @@ from prefect import tags
 from prefect.runtime import flow_run
 from prefect.states import Failed
 
-from feature_store.gate import GatesClosed
+from feature_store.gate import ClicksFell, GatesClosed
 from llm_tasks.pipeline.budget import BudgetReached
 
 GATE_CLOSED, BUDGET_REACHED = "GateClosed", "BudgetReached"
 """Names of the state: Prefect sends an event `prefect.flow-run.NAME` when a run enters it."""
-NAMES = {GatesClosed: GATE_CLOSED, BudgetReached: BUDGET_REACHED}
+NAMES = {GatesClosed: GATE_CLOSED, ClicksFell: GATE_CLOSED, BudgetReached: BUDGET_REACHED}
 P = ParamSpec("P")
 R = TypeVar("R")
 

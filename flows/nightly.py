@@ -3,8 +3,10 @@
 from prefect import flow
 
 from app.asking import Asking
+from app.clicks import check_clicks
 from app.comparison import finished_run
 from app.config import load_config
+from app.train_runs import get_run
 from flows.ends import named_ends
 from flows.refresh import refresh
 from flows.report import report
@@ -31,7 +33,12 @@ def nightly(
 
     Returns:
         Names of the release and the training run, and the path of the report.
+
+    Raises:
+        ClicksFell: The gate over clicks blocks; the release is published and the report written.
     """
     release = refresh(config, tasks, asking)
-    run = finished_run(load_config(config), arms, release) or train(config, arms, release)
-    return {"release": release, "train_run": run, "report": report(config, run)}
+    run = finished_run(load_config(config), arms, release) or train(config, arms, release, judged=False)
+    page = report(config, run)
+    check_clicks(get_run(load_config(config).home_folder, run))
+    return {"release": release, "train_run": run, "report": page}

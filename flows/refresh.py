@@ -106,11 +106,11 @@ def show_plan(plan: dict) -> None:
     create_table_artifact(key=key, table=[row], description=f"Plan: {plan['calls']:,} calls of {plan['task']}")
 
 
-def show_gates(gates: list[dict], of: str) -> None:
+def show_gates(gates: list[dict], of: str, key: str = "gates") -> None:
     """Keep the gates as an artifact of the run, with what each found."""
     shown = {"gate": "name", "holds": "holds", "stops": "blocks", "found": "found"}
     table = [{title: gate.get(key) for title, key in shown.items()} for gate in gates]
-    create_table_artifact(key="gates", table=table, description=f"Gates: {of}")
+    create_table_artifact(key=key, table=table, description=f"Gates: {of}")
 
 
 def read_settings(config: str, asking: Asking) -> Config:

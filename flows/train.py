@@ -10,26 +10,34 @@ from prefect.futures import wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from app.arm_runs import arms_of, run_arm
+from app.clicks import check_clicks, judge_clicks
 from app.comparison import begin_run, end_run
 from app.config import load_config
 from app.progress import progress
 from app.train_runs import get_run
 from evals.tables import Rows, arm_rows, gain_rows, gain_title
+from flows.ends import named_ends
+from flows.refresh import show_gates
 
 SIDE_BY_SIDE: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=max(1, os.cpu_count() or 1))
 
 
 @flow(name="train", flow_run_name="train {config}", task_runner=SIDE_BY_SIDE)  # pyright: ignore[reportCallIssue, reportArgumentType]
-def train(config: str, arms: list[str] | None = None, release: str | None = None) -> str:
+@named_ends
+def train(config: str, arms: list[str] | None = None, release: str | None = None, *, judged: bool = True) -> str:
     """Train arms on a release, several seeds each, and compare them.
 
     Args:
         config: Path of knowflow.yaml.
         arms: Arms, or techniques of the release as separate arms; by default a full comparison.
         release: Name of a release; by default the current one.
+        judged: Fail if the gate over clicks is closed, after everything has been written.
 
     Returns:
         Name of the training run.
+
+    Raises:
+        ClicksFell: Clicks are predicted worse than with the last release, and `gates.warn` does not name `clicks`.
     """
     run, names = begin(config, arms, release)
     with arms_of(load_config(config), run):
@@ -40,6 +48,8 @@ def train(config: str, arms: list[str] | None = None, release: str | None = None
     metrics, gains, title = compare(config, run)
     create_table_artifact(key="arms", table=metrics, description=f"Arms of {run}, means over seeds")
     create_table_artifact(key="gains", table=gains, description=f"{run}: {title}")
+    if judged:
+        check_clicks(get_run(load_config(config).home_folder, run))
     return run
 
 
@@ -61,5 +71,9 @@ def train_arm(config: str, run: str, arm: str) -> dict:
 @task(task_run_name="compare", cache_policy=NO_CACHE, persist_result=False)
 def compare(config: str, run: str) -> tuple[Rows, Rows, str]:
     """Evaluate all arms; return the tables of metrics and of gains, and the rows behind the gains."""
-    result = end_run(get_run(load_config(config).home_folder, run), progress())
+    settings = load_config(config)
+    made = get_run(settings.home_folder, run)
+    result = end_run(made, progress())
+    if (gate := judge_clicks(settings, made, progress())) is not None:
+        show_gates([vars(gate)], run, key="clicks")
     return arm_rows(result), gain_rows(result), gain_title(result)
