@@ -78,6 +78,7 @@ def store(tmp_path):
                 row('["anna","i"]', "of an event of anna, and rather long", "of both", "event"),
                 row("anna", "the film called anna, a long one", "of an item", "item", row="item/anna/0"),
                 row("i", "an item, with what anna said of it", "quotes anna", "item"),
+                row("e", f"a page without a prompt, of what is known: {texts['anna']}", None, "circle"),
                 row("c", "a circle of some people, all alike", None, "circle", reads=json.dumps(["item/anna/0"])),
                 row("d", "a circle of other people, all alike", None, "circle", reads=json.dumps(["told/anna/1"])),
             ],
@@ -93,9 +94,9 @@ def test_rows_and_answers_of_a_user_and_what_quotes_or_reads_them_are_found(stor
     traces = find_traces(store, {"anna"}, {"item"})
 
     day = row_key("", "", WHEN).split("/")[-1]
-    about = {"anna", '["anna","i"]', "i", "d"}
+    about = {"anna", '["anna","i"]', "i", "d", "e"}
     assert traces.rows == {f"told/{entity}/{day}" for entity in about} | {"told/anna/1"}  # which is only read any more
-    assert traces.of_others == 2  # an item and a circle
+    assert traces.of_others == 3  # an item, and two circles: one reads her, one quotes her
     assert traces.answers == {"of anna", "another of anna", "page of anna", "quotes anna", "unnamed"}
     assert traces.unnamed == 1
     assert not Cleaner(traces)("answers", read(store, "answers"))[0]
@@ -115,11 +116,13 @@ def test_a_row_that_is_deleted_from_the_newest_version_is_forgotten_in_an_older_
         publish(writer, {})
         write_lineage(writer, [row("emil", "came later, and says something long", None)])
         publish(writer, {})
+        old = {one.versions["lineage"] for one in list_releases(store)}
 
         forget_in_store(writer, find_traces(store, {"anna"}, {"item"}))
 
+    assert old.isdisjoint(one.versions["lineage"] for one in list_releases(store))
     counts = [len(released_lineage(store, one)) for one in list_releases(store)]
-    assert counts == [4, 3, 4]  # without anna, her event, the item that quoted her and the circle that read her
+    assert counts == [4, 3, 4]  # without anna, her event, and what quoted or read her
     assert (verify(store).whole, verify(store).findings) == (True, ())
     assert b"told/anna" not in b"".join(path.read_bytes() for path in store.folder.rglob("*") if path.is_file())
 
