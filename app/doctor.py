@@ -4,6 +4,7 @@ Each check is a function of the config that returns one finding; a check that ca
 """
 
 import platform
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def check_versions(lock: Path) -> Finding:
     shown = f"knowflow {version('knowflow')}, python {platform.python_version()}"
     shown += "".join(f", {name} {found}" for name, found in there.items())
     lines = lock.read_text(encoding="utf-8").splitlines() if lock.is_file() else []
-    tested = dict(line.split("==", 1) for line in lines if "==" in line and not line.startswith("#"))
+    tested = dict(line.removesuffix("\\").strip().split("==", 1) for line in lines if re.match(r"[\w.-]+==", line))
     # A build, such as +cpu, is the same version.
     other = [
         f"{name} {there.get(name, 'is missing')}, tested with {tested[name]}"

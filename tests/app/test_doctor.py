@@ -54,7 +54,9 @@ def test_a_new_project_is_told_what_to_run_first(shop):
 
 def test_a_version_that_was_not_tested_is_named(tmp_path):
     lock = tmp_path / "requirements.lock"
-    lock.write_text("# made by pip freeze\nprefect==3.7.0\nvllm==0.32.0\npolars==2.0.0+cpu\n")
+    lock.write_text(
+        "# uv pip compile a==b\nprefect==3.7.0 \\\n    --hash=sha256:ab==\nvllm==0.32.0\npolars==2.0.0+cpu\n"
+    )
 
     finding = check_versions(lock)
 
