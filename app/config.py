@@ -96,6 +96,16 @@ class Config(Frozen):
         """Folder of knowflow.yaml, to which its paths are relative."""
         return self.path.parent
 
+    @field_validator("home")
+    @classmethod
+    def _check_home(cls, home: Path, info: ValidationInfo) -> Path:
+        """Refuse a folder that holds other things, too: what deletes users searches and changes all files in it."""
+        folder = info.data["path"].parent
+        if folder.is_relative_to((folder / home).resolve()):
+            what = f"{home} holds knowflow.yaml itself"
+            raise ValueError(f"{what}; name a folder that KnowFlow has to itself, such as runs")
+        return home
+
     @property
     def home_folder(self) -> Path:
         """Absolute folder of the store and the reports."""

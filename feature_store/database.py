@@ -1,5 +1,6 @@
 """The LanceDB database: one folder, reads at a pinned version, one writer at a time."""
 
+import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -334,5 +335,8 @@ def quoted(value: str) -> str:
 
 
 def command_line() -> str:
-    """Return the command that this process runs, as `Store.writer` shows it."""
-    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """Return the command that this process runs, or its flow run, as `Store.writer` shows it."""
+    program = Path(sys.argv[0])
+    if program.parts[-2:] == ("prefect", "engine.py"):
+        return " ".join(["the scheduled flow run", *(sys.argv[1:] or [os.environ.get("PREFECT__FLOW_RUN_ID", "")])])
+    return " ".join([program.name, *sys.argv[1:]])

@@ -193,3 +193,15 @@ def test_folders_of_plugins_that_are_missing_or_broken_are_told_with_the_other_f
     assert said.startswith("knowflow.yaml: 3 faults")
     assert "'yours'  there is no such folder" in said
     assert "broken.py: ModuleNotFoundError: No module named 'nowhere_to_be_found'" in said
+
+
+@pytest.mark.parametrize("home", [".", "..", "../../..", "/", "runs/.."])
+def test_a_home_that_holds_the_config_is_refused_because_a_command_may_change_all_files_of_a_home(write, home):
+    assert "holds knowflow.yaml itself; name a folder that KnowFlow has to itself, such as runs" in told(
+        write({**SOURCE, "home": home})
+    )
+
+
+@pytest.mark.parametrize("home", ["runs", "../elsewhere", "/data/shop"])
+def test_any_other_home_is_taken(write, tmp_path, home):
+    assert load_config(write({**SOURCE, "home": home})).home_folder == (tmp_path / home).resolve()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.faults import CheckFailed, WrongUse
-from feature_store.database import COMPACT_EVERY, Store, quoted
+from feature_store.database import COMPACT_EVERY, Store, command_line, quoted
 from feature_store.keys import check_keys
 from feature_store.schemas import LATER, key_field
 
@@ -242,3 +242,17 @@ def test_a_column_that_was_added_later_reads_as_null_until_the_table_is_written(
     assert found == {"key": ["a", "b"], "value": [1, 3], "later": [None, date(2024, 6, 30)]}
     assert store.read("t", newer, version=version)["later"].to_pylist() == [None, None]
     assert store.read("t", newer, version=version)["value"].to_pylist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["/venv/bin/knowflow", "refresh", "--task", "kar_item"], "knowflow refresh --task kar_item"),
+        (["/venv/lib/site-packages/prefect/engine.py"], "the scheduled flow run 0198-ab"),
+    ],
+)
+def test_a_holder_is_named_by_its_command_or_its_flow_run(monkeypatch, words, told):
+    monkeypatch.setattr("sys.argv", words)
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "0198-ab")
+
+    assert command_line() == told
