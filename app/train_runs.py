@@ -1,12 +1,17 @@
 """Training runs on disk: one numbered folder each, with the inputs and results of the run."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from base.faults import WrongUse
+
+GIVEN_UP = timedelta(days=7)
+"""A run without a result that nothing has written to for so long was killed."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,26 @@ def new_run(home: Path) -> TrainRun:
         except FileExistsError:
             continue
         return TrainRun(folder)
+
+
+def unfinished_runs(home: Path, now: datetime) -> list[TrainRun]:
+    """List runs without a result that nothing has written to for `GIVEN_UP`: a kill ended them."""
+    lacking = [path for path in sorted(home.glob("train/train-*")) if not (path / "result.json").is_file()]
+    return [TrainRun(path) for path in lacking if _last_written(path) < now - GIVEN_UP]
+
+
+def drop_unfinished(home: Path, now: datetime) -> list[str]:
+    """Delete what killed runs have left, with their models; return the names of these runs."""
+    dropped = unfinished_runs(home, now)
+    for run in dropped:
+        shutil.rmtree(models_folder(home, run.name), ignore_errors=True)
+        shutil.rmtree(run.folder)
+    return [run.name for run in dropped]
+
+
+def _last_written(folder: Path) -> datetime:
+    times = [path.stat().st_mtime for path in (folder, *folder.rglob("*"))]
+    return datetime.fromtimestamp(max(times), UTC)
 
 
 def releases_in_use(home: Path) -> set[str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from app.config import load_config
-from app.train_runs import releases_in_use
+from app.train_runs import drop_unfinished, releases_in_use, unfinished_runs
 from app.workplace import open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table, say
 from cli.release_diff import diff
@@ -114,7 +114,8 @@ def gc(
 ) -> int:
     """Drop releases that are older than `keep:` in knowflow.yaml allows, and give their disk space back.
 
-    The current release, the one it points to, and that of the newest training run always stay.
+    The current release, the one it points to, and that of the newest training run always stay. Folders of training runs
+    that were killed over a week ago go, too.
 
     Example: knowflow release gc --dry-run
     """
@@ -122,20 +123,27 @@ def gc(
     store, now, in_use = open_store(settings), datetime.now(UTC), releases_in_use(settings.home_folder)
     if dry_run:
         going = [release.name for release in to_drop(list_releases(store), settings.keep, now, in_use)]
+        killed = [run.name for run in unfinished_runs(settings.home_folder, now)]
         if json:
-            print_json({"would_drop": going})
+            print_json({"would_drop": going, "would_delete": killed})
         else:
-            say(f"would drop {', '.join(going) or 'no release'}")
+            say(f"would drop {', '.join(going) or 'no release'}{_unfinished('would delete', killed)}")
         return 0
     with store.writer(command_line()) as writer:
         done = collect(writer, settings.keep, now, in_use)
+    killed = drop_unfinished(settings.home_folder, now)
     if json:
-        print_json(vars(done))
+        print_json(vars(done) | {"deleted": killed})
         return 0
-    say(f"dropped {', '.join(done.dropped) or 'no release'}; {len(done.kept):,} are left")
+    dropped = f"dropped {', '.join(done.dropped) or 'no release'}; {len(done.kept):,} are left"
+    say(dropped + _unfinished("deleted", killed))
     sizes = f"{done.bytes_before / 1e6:,.1f} MB in {done.files_before:,} files"
     say(f"{sizes} became {done.bytes_after / 1e6:,.1f} MB in {done.files_after:,} files")
     return 0
+
+
+def _unfinished(what: str, runs: list[str]) -> str:
+    return f"; {what} what is left of unfinished training runs: {', '.join(runs)}" if runs else ""
 
 
 @app.command

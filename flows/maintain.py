@@ -1,4 +1,4 @@
-"""The maintain flow: check every file of the store, then drop old releases and give their disk space back."""
+"""The maintain flow: check every file of the store, then drop old releases and unfinished training runs."""
 
 from datetime import UTC, datetime
 
@@ -7,7 +7,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from app.config import load_config
-from app.train_runs import releases_in_use
+from app.train_runs import drop_unfinished, releases_in_use
 from app.verified import note_verification
 from app.workplace import damaged_store, open_store
 from base.faults import CheckFailed
@@ -52,12 +52,14 @@ def check(config: str) -> None:
 @task(task_run_name="drop old releases", cache_policy=NO_CACHE, persist_result=False)
 def drop(config: str) -> list[str]:
     """Drop old releases; keep the sizes before and after as an artifact."""
-    settings = load_config(config)
+    settings, now = load_config(config), datetime.now(UTC)
     with open_store(settings).writer(command_line()) as writer:
-        done = collect(writer, settings.keep, datetime.now(UTC), releases_in_use(settings.home_folder))
+        done = collect(writer, settings.keep, now, releases_in_use(settings.home_folder))
+    killed = drop_unfinished(settings.home_folder, now)
     row = {
         "dropped": len(done.dropped),
         "kept": len(done.kept),
+        "unfinished runs": len(killed),
         "MB before": round(done.bytes_before / 1e6, 1),
         "MB after": round(done.bytes_after / 1e6, 1),
     }

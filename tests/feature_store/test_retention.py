@@ -1,5 +1,6 @@
 """Old releases go, what is in use stays, and the disk space comes back: sixty nights need no more than a few."""
 
+import os
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +8,7 @@ import lance
 import pyarrow as pa
 import pytest
 
-from app.train_runs import new_run, releases_in_use
+from app.train_runs import models_folder, new_run, releases_in_use
 from feature_store.database import Store
 from feature_store.files import join_small_files
 from feature_store.releases import Release, get_release, list_releases, publish, read_copy, roll_back
@@ -143,3 +144,26 @@ def test_a_store_whose_files_were_joined_has_nothing_new_to_publish(make_shop):
     with store.writer("a test") as writer:
         writer.delete("runs", "run", [store.open("runs").to_table()["run"][0].as_py()])
     assert shop.release("kar_item") != name
+
+
+def test_what_a_killed_training_run_left_goes_after_a_week_and_nothing_else(shop, plain_knowflow):
+    shop.release("kar_item")
+    home = shop.folder / "runs"
+    killed, finished, running = new_run(home), new_run(home), new_run(home)
+    finished.write("result", {"release": "rel-000001"})
+    running.write("run", {"release": "rel-000001"})
+    models_folder(home, killed.name).mkdir(parents=True)
+    month_ago = (datetime.now(UTC) - timedelta(days=30)).timestamp()
+    for path in (killed.folder, finished.folder, finished.folder / "result.json", running.folder):
+        os.utime(path, (month_ago, month_ago))  # the folder of the running one is old, but not what it has written
+
+    planned = plain_knowflow.run("release", "gc", "--dry-run", "--config", shop.config)
+    assert planned.stderr == (
+        "would drop no release; would delete what is left of unfinished training runs: train-000001\n"
+    )
+    assert killed.folder.is_dir()
+    done = plain_knowflow.run("release", "gc", "--config", shop.config)
+
+    assert "; deleted what is left of unfinished training runs: train-000001\n" in done.stderr
+    assert [run.name for run in (killed, finished, running) if run.folder.is_dir()] == ["train-000002", "train-000003"]
+    assert not models_folder(home, killed.name).exists()
