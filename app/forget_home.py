@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from feature_store.identity import write_whole
+from base.files import write_whole
 from feature_store.scrub import Scrubber
 from feature_store.seek import documents, holds_bytes, kept_rows
 from feature_store.traces import Traces

@@ -13,11 +13,12 @@ from app.forget_inputs import Inputs, read_inputs
 from app.learnt import Learnt, learnt_from
 from app.workplace import open_store
 from base.faults import CheckFailed, WrongUse
+from base.files import write_whole
 from feature_store.answers import answer_log
 from feature_store.database import Store, Writer
 from feature_store.forget import ForgetPlan, forget_in_store, plan_tables
 from feature_store.forgotten import RECEIPTS, note_forgotten, read_forgotten
-from feature_store.identity import read_identity, write_whole
+from feature_store.identity import read_identity
 from feature_store.needles import Needles
 from feature_store.scrub import Scrubber
 from feature_store.seek import Search, search_folder

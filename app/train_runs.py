@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from base.faults import WrongUse
+from base.files import write_whole
 
 GIVEN_UP = timedelta(days=7)
 """A run without a result that nothing has written to for so long was killed."""
@@ -39,10 +40,7 @@ class TrainRun:
 
     def write(self, part: str, content: Mapping[str, Any]) -> None:
         """Write one of its JSON files, whole or not at all."""
-        path = self.folder / f"{part}.json"
-        half = path.with_suffix(".half")
-        half.write_text(json.dumps(content, default=str, allow_nan=False), encoding="utf-8")
-        half.replace(path)
+        write_whole(self.folder / f"{part}.json", json.dumps(content, default=str, allow_nan=False))
 
 
 def models_folder(home: Path, run: str) -> Path:

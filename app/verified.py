@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.config import Config
-from feature_store.identity import write_whole
+from base.files import write_whole
 from feature_store.verify import Report
 
 FILE = "verified.json"

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import lance
 
-from feature_store.identity import StoreFault, write_whole
+from base.files import write_whole
+from feature_store.identity import StoreFault
 
 FILE = "checksums.json"
 ZEROED = "its end is zeros"

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from feature_store.identity import StoreFault, write_whole
+from base.files import write_whole
+from feature_store.identity import StoreFault
 
 FILE = "forgotten.json"
 RECEIPTS = "receipts"

@@ -6,7 +6,6 @@ and paid for again.
 
 import json
 import logging
-import os
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from base.faults import WrongUse
+from base.files import write_whole
 
 logger = logging.getLogger(__name__)
 FORMAT = 1
@@ -89,13 +89,6 @@ def read_identity(folder: Path) -> Identity | None:
             f" {FORMAT}\n  install the newer version; nothing was changed"
         )
     return found
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file so that a kill leaves the old or the new one, never a part."""
-    made = file.with_name(f".{file.name}.{os.getpid()}")
-    made.write_text(text, encoding="utf-8")
-    made.replace(file)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ import polars as pl
 import pyarrow as pa
 
 from base.faults import WrongUse
+from base.files import write_whole
 from feature_store.answers import TABLE as ANSWERS_TABLE
 from feature_store.answers import read_answers
 from feature_store.checksums import note_sums
 from feature_store.damage import reading
 from feature_store.database import Store, Writer
-from feature_store.identity import StoreFault, write_whole
+from feature_store.identity import StoreFault
 from feature_store.lineage import TABLE as LINEAGE_TABLE
 from feature_store.lineage import VectorName, read_lineage
 from feature_store.release_record import Release, ReleasedVectors, read_row, row_of

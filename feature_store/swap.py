@@ -9,7 +9,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from feature_store.identity import write_whole
+from base.files import write_whole
 
 WORK = "forgetting"
 """Folder of the store for what is staged."""

@@ -1,0 +1,11 @@
+"""Write files so that a kill leaves the old one or the new one."""
+
+import os
+from pathlib import Path
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file so that a kill leaves the old or the new one, never a part."""
+    made = file.with_name(f".{file.name}.{os.getpid()}")
+    made.write_text(text, encoding="utf-8")
+    made.replace(file)
