@@ -2,6 +2,8 @@
 
 import pytest
 
+from app.config import load_config
+from app.verified import last_verification
 from base.faults import CheckFailed
 from feature_store.releases import list_releases, publish
 from flows.maintain import maintain
@@ -34,7 +36,11 @@ def test_a_damaged_file_ends_the_run_before_anything_is_dropped(kept):
     content[len(content) // 3] ^= 0xFF
     file.write_bytes(bytes(content))
 
+    assert last_verification(load_config(kept.config)) is None
     with pytest.raises(CheckFailed, match=rf"(?s)files of the store are damaged: .*{file.name}.*knowflow repair"):
         maintain(config=str(kept.config))
 
     assert len(list_releases(kept.place().store)) == 3
+    noted = last_verification(load_config(kept.config))  # as `knowflow doctor` shows it
+    assert noted is not None
+    assert noted.damaged == 1
