@@ -1,8 +1,9 @@
 """Take users out of what lies in the home folder beside the store: training runs, kept models, pages, simulations."""
 
 import json
+import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,13 +35,14 @@ class Change:
     """Does it; doing it twice does no harm."""
 
 
-def home_changes(home: Path, store: Path, traces: Traces) -> list[Change]:
+def home_changes(home: Path, store: Path, traces: Traces, keys: Collection[int] = ()) -> list[Change]:
     """Find the files that name one of some users. Writes nothing.
 
     Args:
         home: The home folder.
         store: The folder of the store in it, which is left out.
         traces: Whom and what to search for.
+        keys: Keys of their events in the test rows of training runs.
     """
     scrub = Scrubber(traces.users, traces.needles)
     changes: dict[Path, Change] = {}
@@ -50,7 +52,7 @@ def home_changes(home: Path, store: Path, traces: Traces) -> list[Change]:
     for file in sorted(path for path in home.rglob("*") if path.is_file()):
         if file.is_relative_to(store) or file.is_relative_to(home / PREFECT):
             continue
-        change = _change(home, file, traces, scrub)
+        change = _change(home, file, traces, scrub) or _keyed(home, file, keys)
         if change is not None:
             changes[file] = change
             if file.suffix == ".json" and file.with_suffix(".html").is_file():
@@ -73,6 +75,20 @@ def _change(home: Path, file: Path, traces: Traces, scrub: Scrubber) -> Change |
     if file.suffix in DERIVED and (holds_bytes(file, traces) or _named_in(file, scrub)):
         return _deletion(home, file)
     return None
+
+
+def _keyed(home: Path, file: Path, keys: Collection[int]) -> Change | None:
+    """Let test rows of a run stay in their places, beside their predictions, under keys that mean nothing."""
+    if not keys or file.suffix != ".parquet" or pl.read_parquet_schema(file).get("key") != pl.UInt64:
+        return None
+    rows = pl.read_parquet(file)
+    theirs = rows["key"].is_in(pl.Series(sorted(keys), dtype=pl.UInt64).implode())
+    if not theirs.any():
+        return None
+    new = [secrets.randbits(64) if mine else key for key, mine in zip(rows["key"], theirs, strict=True)]
+    changed = rows.with_columns(pl.Series("key", new, dtype=pl.UInt64))
+    what = f"{theirs.sum():,} rows get keys that mean nothing"
+    return Change(file.relative_to(home).as_posix(), what, lambda: _replace(file, changed))
 
 
 def _named_in(file: Path, scrub: Scrubber) -> bool:

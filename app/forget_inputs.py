@@ -9,6 +9,7 @@ import polars as pl
 
 from app.config import Config
 from base.faults import WrongUse
+from llm_tasks.cot_examples import event_hashes
 from sources.faults import SourceFaults
 from sources.load import load
 from sources.queries import normalised
@@ -26,6 +27,8 @@ class Inputs:
     """Queries that nobody else typed; what was made of them stays in the store."""
     fault: str | None = None
     """Why the files could not be read."""
+    keys: frozenset[int] = frozenset()
+    """Keys of their events, by which a training run finds its test rows again."""
 
     def told(self) -> dict[str, Any]:
         """Return this as plain JSON."""
@@ -52,4 +55,7 @@ def read_inputs(config: Config, users: Collection[str]) -> Inputs:
             for side in (True, False)
         )
         only = len(mine - others)
-    return Inputs(tuple(rows), None if events.is_empty() else events["time"][0], only)
+    sampled = events.clear() if dataset.sampled is None else dataset.sampled.filter(theirs)
+    keys = event_hashes(pl.concat([one.select("user", "item", "time") for one in (events, sampled)]))
+    first = None if events.is_empty() else events["time"][0]
+    return Inputs(tuple(rows), first, only, keys=frozenset(keys))

@@ -84,7 +84,7 @@ def _plan(config: Config, store: Store, users: frozenset[str], begun: Mapping[st
     needles = Needles(traces.needles.texts | set(begun.get("texts", ())), traces.needles.ids)
     traces = replace(traces, needles=needles)
     inputs = read_inputs(config, users)
-    changes = home_changes(config.home_folder, store.folder, traces)
+    changes = home_changes(config.home_folder, store.folder, traces, inputs.keys)
     learnt = learnt_from(config, store, traces, inputs.first)
     return Plan(traces, plan_tables(store, traces), tuple(changes), tuple(learnt), inputs)
 

@@ -13,6 +13,7 @@ from app.config import load_config
 from app.learnt import learnt_from
 from feature_store.releases import get_release, list_releases
 from feature_store.traces import find_traces
+from llm_tasks.cot_examples import event_hashes
 
 USER = name_of(1)
 
@@ -101,6 +102,9 @@ def test_files_beside_the_store_lose_them(shop, plain_knowflow):
     rows = pl.DataFrame({"agent": [f"agent/{USER}", f"agent/{name_of(2)}"], "item": ["i1", "i2"]})
     rows.write_parquet(home / "simulations" / "base.parquet")
 
+    rows = shop.place().dataset.events.with_columns(event_hashes(shop.place().dataset.events).alias("key"))
+    rows.select("key", label=pl.lit(1.0), user=pl.lit(3)).write_parquet(home / "train/train-000001/rows.parquet")
+
     planned = plain_knowflow.run("forget", USER, "--config", shop.config)
     done = plain_knowflow.run("forget", USER, "--yes", "--config", shop.config)
 
@@ -113,6 +117,9 @@ def test_files_beside_the_store_lose_them(shop, plain_knowflow):
     assert (users[0], len(users)) == (name_of(0), 2)
     assert json.loads((home / "train/train-000001/llm-cf.json").read_text()) == {"shown": {"samples": []}}
     assert pl.read_parquet(home / "simulations" / "base.parquet")["item"].to_list() == ["i2"]
+    keys = pl.read_parquet(home / "train/train-000001/rows.parquet")["key"]
+    assert len(keys) == 20
+    assert [new == old for new, old in zip(keys, rows["key"], strict=True)] == [user != USER for user in rows["user"]]
     there = {path.name for path in home.rglob("*")}
     assert there & {"report.html", "base.log", "prefect", "damaged"} == set()
     assert {"similar.html", "report.json"} <= there
