@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from app.config import Config
+from base.faults import WrongUse
 from base.frozen import Frozen
 from engines.protocol import EngineConfig
 from llm_tasks.pipeline.budget import Budget, Limits
+from llm_tasks.pipeline.slices import Order, Slice
 
 
 class Asking(Frozen):
@@ -26,6 +28,21 @@ class Asking(Frozen):
     """Stop after spending this much, by the prices in knowflow.yaml."""
     max_hours: float | None = Field(default=None, gt=0)
     """Stop asking after this many hours."""
+    slice: str | None = None
+    """Ask about a part of the users and items alone, such as 1/10; the release holds the parts asked about so far."""
+    order: Order | None = None
+    """Which subjects are in the first slices: most_active, oldest or coldest; without it, slices are made by chance."""
+
+    @property
+    def part(self) -> Slice | None:
+        """Return the slice to ask about; None = all.
+
+        Raises:
+            WrongUse: It is no slice, or an order is given without one.
+        """
+        if self.slice is None and self.order is not None:
+            raise WrongUse("order: it says what the first slices hold\n  give a slice too, such as 1/10")
+        return None if self.slice is None else Slice.read(self.slice, self.order)
 
     @property
     def limits(self) -> Limits:

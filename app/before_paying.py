@@ -1,6 +1,7 @@
 """Refuse, before the first call is paid for, a run that cannot end well; all faults are reported at once."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from app.arm_check import check_arms
 from app.asking import Asking
@@ -31,7 +32,7 @@ def check_before_paying(config: Config, tasks: Sequence[str] | None, asking: Ask
             lambda: check_prices(config.prices, asking),
             *(lambda name=name: encoders_of(config, name) for name in names),
             lambda: check_arms(config),
-            lambda: opened.append(open_workplace(config)),
+            lambda: opened.append(replace(open_workplace(config), slice=asking.part)),
             lambda: [check_limits(config, names, asking, workplace) for workplace in opened],
         ]
     )

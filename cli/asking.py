@@ -13,6 +13,7 @@ from app.workplace import begin_new_store, open_store
 from cli.output import bars, count_rows, print_json, print_table, say, say_next
 from feature_store.releases import Release, get_release, list_releases
 from flows.server import prefect_server
+from llm_tasks.pipeline.slices import Order
 
 EngineName = Annotated[str | None, Parameter(help="Engine to use instead of knowflow.yaml's: recorded, vllm, openai.")]
 ModelName = Annotated[
@@ -33,6 +34,11 @@ class AskingOptions:
     ] = None
     max_hours: Annotated[float | None, Parameter(help="Stop asking after this many hours.")] = None
 
+    slice: Annotated[str | None, Parameter(help="Ask about this part of the users and items alone, such as 1/10.")] = (
+        None
+    )
+    order: Annotated[Order | None, Parameter(help="Which subjects are in the first slices.")] = None
+
     def asking(self, retry: tuple[str, ...] = ()) -> Asking:
         """Return the options as a parameter of the refresh flow; a model path is relative to the current folder."""
         return Asking(
@@ -42,6 +48,8 @@ class AskingOptions:
             max_tokens=self.max_tokens,
             max_cost=self.max_cost,
             max_hours=self.max_hours,
+            slice=self.slice,
+            order=self.order,
         )
 
 

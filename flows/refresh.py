@@ -1,6 +1,6 @@
 """The refresh flow: ask what is new, encode what is new, publish a release if the gates pass."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from prefect import flow, task
@@ -66,7 +66,7 @@ def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
         before: Results of this task for the previous techniques, which have used some of the budget.
     """
     settings = read_settings(config, asking)
-    workplace = open_workplace(settings, read_secret)
+    workplace = replace(open_workplace(settings, read_secret), slice=asking.part)
     with workplace.store.writer(command_line()) as writer, observing(settings.home_folder, name) as observe:
         # Planned under the writer's lock, so that another process' new answers are not asked again.
         technique = one_task(settings, name)

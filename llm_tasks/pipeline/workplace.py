@@ -16,6 +16,7 @@ from engines.request import Adapter, ModelIdentity
 from engines.seen import Unsaid, latest, tuned_until
 from feature_store.database import Store
 from llm_tasks.pipeline.reads import read_task
+from llm_tasks.pipeline.slices import Slice
 from llm_tasks.pipeline.task import EntityList, Inputs, Task, TaskOptions
 from prompts.domain import Domain
 from sources.columns import to_id
@@ -46,6 +47,9 @@ class Workplace:
     stop_after_failures: int = 32
     """Number of first answers that, if all end in the same error, stop a run; 0 = never."""
 
+    slice: Slice | None = None
+    """The part of the users and items that a model is asked about; None = all."""
+
     def options_of(self, task: Task) -> TaskOptions:
         """Return the options of one task; its defaults if knowflow.yaml gives none."""
         return self.options.get(task.name) or task.options()
@@ -62,6 +66,9 @@ class Workplace:
             listed = listed_events(options.only, self.folder, task)
         elif options.only is not None:
             only = only_entities(options.only, self.folder, task)
+        # What asks no model is free, and encoders are fitted on it: it is always whole.
+        part = self.slice.subjects(task.entity, self.dataset) if self.slice and task.prompt else None
+        only = only if part is None else part if only is None else only & part
         needed = {name: cache(partial(read_task, self.store, name)) for name in task.needs}
         return Inputs(self.dataset, self.domain, options, only, listed, needed)
 
