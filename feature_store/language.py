@@ -42,7 +42,7 @@ LEAST_WORDS = 8
 """A shorter text, such as a category, says nothing about its language."""
 LEAST_SHARE = 0.12
 """Share of small words that a text of a language has at least; a list of names has fewer."""
-UNKNOWN = "no language known here"
+UNKNOWN = "none known here"
 LEAST_DISTINCT = 3
 """Fewer different small words may be a chance: `do` is one in English and in Polish, which has no list here."""
 LEAD = 1.25
@@ -71,7 +71,7 @@ def language_of(text: str) -> str | None:
         >>> language_of("Crime, Drama, Heat (1995)") is None
         True
         >>> language_of("Heat; Alien; Fargo; Seven; Up; Cube; Her; Big; Jaws")
-        'no language known here'
+        'none known here'
     """
     letters = LETTERS.findall(text)
     if len(letters) > len(text.split()):  # about a word's worth of letters for each blank

@@ -169,8 +169,9 @@ def _language(task: str, texts: pl.DataFrame, before: pl.DataFrame | None, most:
     usual = next(iter((then or told).most_common(1)), ("a language", 0))[0]
     count = sum(told.values())
     share = 1 - told[usual] / count if count else 0.0
-    other = next((f", most of these {name}" for name, _ in told.most_common(2) if name != usual), "")
-    found = f"{share:.1%} of {count:,} answers are not {usual}{other if share > most else ''}, at most {most:.1%}"
+    other = next((f"; most of these: {name}" for name, _ in told.most_common(2) if name != usual), "")
+    found = f"{share:.1%} of {count:,} answers are not in the usual language ({usual}"
+    found += f"{other if share > most else ''}), at most {most:.1%}"
     return Gate(f"{task} language", share <= most, found, setting="language")
 
 

@@ -120,18 +120,7 @@ def plan_task(
     """
     version = workplace.options_of(task).prompt_version
     prompt = choose_prompt(task.prompt, version, workplace.plugins) if task.prompt else None
-    tried = failed_calls(workplace.store) if prompt else {}
-    planner = RowPlanner(
-        task=task,
-        prompt=prompt,
-        identity=workplace.identity_of(task),
-        before=Before.read(workplace.store, task.name),
-        answers={**known_answers(workplace.store), **dict.fromkeys(asked_before)} if prompt else {},
-        tried=tried,
-        now=now or datetime.now(UTC),
-        retry=frozenset(retry),
-        candidates=number_of_candidates(task, prompt, workplace),
-    )
+    planner = _row_planner(task, prompt, workplace, frozenset(retry), asked_before, now or datetime.now(UTC))
     rows: dict[str, PlannedRow] = {}
     tokens: dict[str, int] = {}
     shortened: set[str] = set()
@@ -171,8 +160,29 @@ def plan_task(
         len(shortened),
         guess,
         unanswered=none,
-        tried=tried,
+        tried=planner.tried,
         spool=spool,
+    )
+
+
+def _row_planner(
+    task: Task,
+    prompt: Prompt | None,
+    workplace: Workplace,
+    retry: frozenset[str],
+    asked_before: Collection[str],
+    now: datetime,
+) -> RowPlanner:
+    return RowPlanner(
+        task=task,
+        prompt=prompt,
+        identity=workplace.identity_of(task),
+        before=Before.read(workplace.store, task.name),
+        answers={**known_answers(workplace.store), **dict.fromkeys(asked_before)} if prompt else {},
+        tried=failed_calls(workplace.store) if prompt else {},
+        now=now,
+        retry=retry,
+        candidates=number_of_candidates(task, prompt, workplace),
     )
 
 

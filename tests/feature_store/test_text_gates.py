@@ -142,7 +142,10 @@ def test_answers_in_another_language_than_the_current_release_are_noticed():
     ]
 
     assert [gate.holds for gate in gates] == [True, False, False, True]  # a first release in German is German
-    assert gates[1].found == "10.0% of 20 answers are not English, most of these German, at most 5.0%"
+    assert (
+        gates[1].found
+        == "10.0% of 20 answers are not in the usual language (English; most of these: German), at most 5.0%"
+    )
 
 
 def test_thinking_without_an_answer_and_its_marks_stop_a_release():
