@@ -58,7 +58,8 @@ def _last_of_another_release(runs: Sequence[TrainRun], run: TrainRun, arm: str) 
     noted = run.read("run")
     for one in reversed(runs):
         other = one.read("run")
-        same = other["train"] == noted["train"] and other["uses"].get(arm) == noted["uses"][arm]
+        same = all(other.get(name) == noted.get(name) for name in ("train", "source", "plugins"))
+        same = same and other["uses"].get(arm) == noted["uses"][arm]
         if one.name < run.name and other["release"] != noted["release"] and same and _has_keys(one):
             return one
     return None

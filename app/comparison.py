@@ -1,9 +1,11 @@
 """A training run from start to result: opens what is compared, and writes the result into the run."""
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -113,8 +115,16 @@ def _inputs(config: Config, arms: Sequence[Arm], release: Release, data_version:
         "uses": {arm.name: [[use.adapter, list(use.reads)] for use in arm.uses] for arm in arms},
         "train": config.train.model_dump(),
         "data_version": data_version,
+        "source": config.source.model_dump(mode="json"),
+        "plugins": _digest_of(config.plugin_folders),
         "version": version("knowflow"),
     }
+
+
+def _digest_of(folders: Sequence[Path]) -> str:
+    """Return a hash of the code in some folders."""
+    code = [file.read_bytes() for folder in folders for file in sorted(folder.rglob("*.py"))]
+    return hashlib.sha256(b"\0".join(code)).hexdigest()
 
 
 def _check_release(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.config import Config
+from app.forget_checks import check_home, check_known
 from app.forget_home import Change, home_changes
 from app.forget_inputs import Inputs, read_inputs
 from app.learnt import Learnt, learnt_from
@@ -80,7 +81,9 @@ def plan_forgetting(config: Config, users: Collection[str]) -> Plan:
 
 
 def _plan(config: Config, store: Store, users: frozenset[str], begun: Mapping[str, Any]) -> Plan:
-    traces = find_traces(store, users, impersonal_prompts(config))
+    check_home(config)
+    doubts = check_known(config, store, users)
+    traces = find_traces(store, users, impersonal_prompts(config), doubts.within, doubts.same)
     needles = Needles(traces.needles.texts | set(begun.get("texts", ())), traces.needles.ids)
     traces = replace(traces, needles=needles)
     inputs = read_inputs(config, users)

@@ -1,6 +1,7 @@
 """Training runs on disk: one numbered folder each, with the inputs and results of the run."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,7 +84,9 @@ def new_run(home: Path) -> TrainRun:
 
 def unfinished_runs(home: Path, now: datetime) -> list[TrainRun]:
     """List runs without a result that nothing has written to for `GIVEN_UP`: a kill ended them."""
-    lacking = [path for path in sorted(home.glob("train/train-*")) if not (path / "result.json").is_file()]
+    folders = [path for path in sorted(home.glob("train/train-*")) if path.is_dir() and not path.is_symlink()]
+    named = [path for path in folders if re.fullmatch(r"train-\d{6,}", path.name)]  # not what people put beside them
+    lacking = [path for path in named if not (path / "result.json").is_file()]
     return [TrainRun(path) for path in lacking if _last_written(path) < now - GIVEN_UP]
 
 

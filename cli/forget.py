@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,14 +38,14 @@ def forget_users(
     """
     settings, ids = load_config(config), read_ids(users, file)
     if yes:
-        receipt = forget(settings, ids, prefect_runs)
+        receipt = forget(settings, ids, partial(prefect_runs, settings.path))
         if json:
             print_json(receipt)
         else:
             print_receipt(receipt)
         return 0
     plan = plan_forgetting(settings, ids)
-    runs = prefect_runs(plan.holds, dry_run=True)
+    runs = prefect_runs(settings.path, plan.holds, dry_run=True)
     if json:
         print_json(
             {"done": False, **plan.removed(), "has_learnt": [vars(one) for one in plan.learnt]}
@@ -55,11 +56,11 @@ def forget_users(
     return 0
 
 
-def prefect_runs(holds: Callable[[Any], bool], *, dry_run: bool = False) -> dict[str, Any] | None:
+def prefect_runs(config: Path, holds: Callable[[Any], bool], *, dry_run: bool = False) -> dict[str, Any] | None:
     """Forget users on the Prefect server of PREFECT_API_URL; None without one."""
     from flows.forget import forget_runs  # noqa: PLC0415 - Prefect takes a second to import
 
-    return forget_runs(holds, dry_run=dry_run)
+    return forget_runs(holds, config, dry_run=dry_run)
 
 
 def read_ids(users: tuple[str, ...], file: Path | None) -> list[str]:
@@ -72,13 +73,13 @@ def read_ids(users: tuple[str, ...], file: Path | None) -> list[str]:
     if options := [user for user in ids if user.startswith("-")]:
         raise WrongUse(f"{options[0]} is no option\n  an id that begins with - comes from a file: --file FILE")
     if STDIN in users or str(file) == STDIN:
-        ids += sys.stdin.read().splitlines()
+        ids += sys.stdin.read().removeprefix("\ufeff").split("\n")
     elif file is not None:
         try:
-            ids += file.read_text(encoding="utf-8").splitlines()
+            ids += file.read_text(encoding="utf-8-sig").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise WrongUse(f"--file: {file} cannot be read: {error}\n  give a text file with one id a line") from None
-    return [one.strip() for one in ids if one.strip()]
+    return [one for one in (line.rstrip("\r") for line in ids) if one]  # blanks may belong to an id
 
 
 def print_plan(plan: Plan, runs: dict[str, Any] | None) -> None:

@@ -36,7 +36,8 @@ class Cleaner:
         if {"entity_type", "entity"} <= {*rows.columns}:
             gone |= of_users(rows, traces.users)
         named = {"key": traces.answers, "answer_key": traces.answers, "row": traces.rows}
-        named |= {"source": traces.users, "target": traces.users}  # of an edge
+        ends = traces.users - traces.doubtful
+        named |= {"source": ends, "target": ends}  # of an edge
         for column, keys in named.items():
             if column in rows.columns:
                 gone |= rows[column].is_in(pl.Series(sorted(keys), dtype=pl.String).implode()).fill_null(value=False)

@@ -12,7 +12,7 @@ ROWS_IN_A_FILE = 1_000_000
 FILES_LEFT = 10
 """Files that a table may have after its small ones were joined, at most, unless all are large."""
 
-HOUSEKEEPING = {"Rewrite", "CreateIndex"}
+HOUSEKEEPING = {"Rewrite", "CreateIndex", "UpdateConfig"}
 """Operations of Lance that leave the rows of a table as they were."""
 
 

@@ -73,10 +73,10 @@ def _unique(store: Store) -> Gate:
 
 def _answered(task: str, rows: pl.DataFrame, least: float) -> Gate:
     # A task without any row is a mistake (ids that match nothing), not full coverage.
-    share = rows["text_key"].count() / max(len(rows), 1)
+    old = len(rows.drop_nulls(["text_key", "error"]))  # an older text that stays does not hide that the newest failed
+    share = (rows["text_key"].count() - old) / max(len(rows), 1)
     reasons = rows["error"].drop_nulls().value_counts(sort=True).head(1)
     example = f"; most often: {reasons['error'][0]}" if len(reasons) else ""
-    old = len(rows.drop_nulls(["text_key", "error"]))
     kept = f"; {old:,} failed now and keep an older text" if old else ""
     found = f"{share:.1%} of {len(rows):,} rows, at least {least:.1%}{example}{kept}"
     return Gate(f"{task} answered", share >= least, found, tuple(_kinds(rows["error"])), "answered")

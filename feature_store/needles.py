@@ -86,22 +86,30 @@ def _forms(text: str) -> set[str]:
 
 
 def _as_words(forms: Iterable[str]) -> str:
-    return "(?<![0-9A-Za-z])(?:" + "|".join(map(re.escape, forms)) + ")(?![0-9A-Za-z])"
+    # A letter before it may be that of an escape, as in the JSON of "Hi\ncustomer-7".
+    begins = r"(?:(?<![0-9A-Za-z])|(?<=\\[nrtbf])|(?<=\\u[0-9a-f]{4}))"
+    return f"{begins}(?:{'|'.join(map(re.escape, forms))})(?![0-9A-Za-z])"
 
 
-def needles_of(users: Iterable[str], texts: Iterable[str | None], others: pl.Series) -> Needles:
+def needles_of(
+    users: Iterable[str], texts: Iterable[str | None], others: pl.Series, written: Iterable[str | None] = ()
+) -> Needles:
     """Choose what to search for.
 
     Args:
         users: Ids of the users.
         texts: Their texts.
-        others: All texts that are about somebody or something else. One that holds a long text of theirs quotes it.
+        others: All texts that are about somebody or something else.
+        written: Texts among theirs that a model wrote: another that holds a long one quotes it. A prompt that holds
+            the whole prompt of a user quotes nobody: a longer history begins like a shorter one.
     """
+    wrote = {text.strip() for text in written if text}
     long = {text.strip() for text in texts if text and len(text.strip()) >= LEAST_TEXT}
     parts = {text: {text[:HEAD].rstrip(), text[-HEAD:].lstrip()} for text in long}
     shared, same = _contained({part for both in parts.values() for part in both}, others), set(others)
     chosen = {part for both in parts.values() for part in both} - shared
-    chosen |= {text for text, both in parts.items() if both <= shared and len(text) >= QUOTED and text not in same}
+    quoted = {text for text in wrote & long if len(text) >= QUOTED and text not in same}
+    chosen |= {text for text in quoted if parts[text] <= shared}
     return Needles(frozenset(chosen), frozenset(user for user in users if len(user.encode()) >= LEAST_ID))
 
 

@@ -48,6 +48,9 @@ SCRIPTS = {
 }
 """Letters of each script."""
 
+FEWEST = 3
+"""Answers that are thinking alone, of which fewer close no gate."""
+
 
 def text_gates(task: str, rows: pl.DataFrame, before: pl.DataFrame | None, config: GatesConfig) -> list[Gate]:
     """Check the texts that a model wrote for a technique; none for a technique that asks no model.
@@ -153,14 +156,16 @@ def _script(task: str, texts: pl.Series, most: float) -> Gate:
 
 def _thinking(task: str, rows: pl.DataFrame, texts: pl.Series, most: float) -> Gate:
     """Count answers that are nothing but thinking, which have no text, and texts with marks of thinking."""
-    empty = int(rows["error"].str.starts_with("no_text").sum()) if "error" in rows.columns else 0
+    lacking = rows.filter(pl.col("text").is_null()) if "error" in rows.columns else rows.clear()
+    empty = int(lacking["error"].str.starts_with("no_text").sum()) if len(lacking) else 0
     marked = sum(THOUGHTS.search(text) is not None for text in texts)
     share = (empty + marked) / max(len(texts) + empty, 1)
     fix = "; switch thinking off, or raise sampling.max_tokens in the prompt" if share > most else ""
     found = (
         f"{share:.1%} of {len(texts) + empty:,} answers are thinking alone or hold its marks, at most {most:.1%}{fix}"
     )
-    return Gate(f"{task} thinking", share <= most, found, setting="thinking")
+    holds = share <= most or empty + marked < FEWEST  # in a small shop one answer is a large share
+    return Gate(f"{task} thinking", holds, found, setting="thinking")
 
 
 def _language(task: str, texts: pl.DataFrame, before: pl.DataFrame | None, most: float) -> Gate:

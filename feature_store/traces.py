@@ -43,6 +43,8 @@ class Traces:
     """What to search for."""
     tasks: dict[str, int] = field(default_factory=dict)
     """Technique -> how many of its rows go."""
+    doubtful: frozenset[str] = frozenset()
+    """Ids of theirs that items or queries have, too: where no kind is told, as in edges, they name the others."""
 
 
 def is_of(kind: str, entity: str, users: Collection[str]) -> bool:
@@ -97,7 +99,13 @@ def every_version(store: Store, table: str, columns: list[str]) -> pl.DataFrame:
     return pl.concat(parts, how="diagonal").unique()
 
 
-def find_traces(store: Store, users: Collection[str], impersonal: Collection[str] = ()) -> Traces:
+def find_traces(
+    store: Store,
+    users: Collection[str],
+    impersonal: Collection[str] = (),
+    unsearched: Collection[str] = (),
+    doubtful: Collection[str] = (),
+) -> Traces:
     """Find what a store holds of some users. Writes nothing.
 
     A row of lineage is theirs by what it is about. It draws others in: rows that read it, and answers whose prompt or
@@ -109,20 +117,23 @@ def find_traces(store: Store, users: Collection[str], impersonal: Collection[str
         store: The store.
         users: Ids of the users.
         impersonal: Names of prompts, without version, that show no user.
+        unsearched: Ids that are not searched for in texts, because they stand in texts about others.
+        doubtful: Ids that items or queries have, too.
 
     Raises:
         StoreFault: A table is damaged.
     """
     wanted, rows = frozenset(users), every_version(store, LINEAGE_TABLE, ROWS)
+    searched = wanted - frozenset(unsearched)
     asked = every_version(store, ANSWERS_TABLE, ASKED)
     journal = [{name: row.get(name) for name in ASKED} for row in journal_rows(store)]
     asked = pl.concat([asked, pl.DataFrame(journal, schema=asked.schema)]).unique()
-    theirs, lost_rows = of_users(rows, wanted), _lost_rows(rows, wanted)
+    theirs, lost_rows = of_users(rows, wanted), _lost_rows(rows, wanted - frozenset(doubtful))
     drawn, quoting = theirs, set[str]()
     while True:
         named = rows["answer_key"].is_in(_listed(quoting)).fill_null(value=False)
         gone = _closed(rows, drawn | named | reading_any(rows["reads"], lost_rows))
-        needles, answers = _exclusive(wanted, rows, gone, asked, quoting)
+        needles, answers = _exclusive(searched, rows, gone, asked, quoting)
         more = set(asked.filter(needles.hits(asked["messages"]) | needles.hits(asked["text"]))["key"]) | answers
         drawn = gone | needles.hits(rows["text"])
         if more <= quoting and drawn.sum() == gone.sum():
@@ -144,6 +155,7 @@ def find_traces(store: Store, users: Collection[str], impersonal: Collection[str
         frozenset(rows.filter(~pl.col("entity_type").is_in(list(IMPERSONAL)))["task"]),
         needles,
         dict(sorted(newest["task"].value_counts().iter_rows())),
+        frozenset(doubtful),
     )
 
 
@@ -174,8 +186,10 @@ def _exclusive(
     kept = rows.filter(~gone)
     answers = (set(rows.filter(gone)["answer_key"].drop_nulls()) | quoting) - set(kept["answer_key"].drop_nulls())
     lost = asked.filter(pl.col("key").is_in(_listed(answers)))
-    own = rows.filter(gone & ~rows["text_key"].is_in(kept["text_key"].drop_nulls().implode()))["text"]
-    return needles_of(users, {*own, *lost["text"], *_contents(lost)}, _texts(kept, asked, answers)), answers
+    own = rows.filter(gone & ~rows["text_key"].is_in(kept["text_key"].drop_nulls().implode()))
+    written = {*own.filter(pl.col("answer_key").is_not_null())["text"], *lost["text"]}
+    texts = {*own["text"], *written, *_contents(lost)}
+    return needles_of(users, texts, _texts(kept, asked, answers), written), answers
 
 
 def _texts(kept: pl.DataFrame, asked: pl.DataFrame, gone: set[str]) -> pl.Series:

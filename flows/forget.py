@@ -1,6 +1,7 @@
 """Take users out of what a Prefect server keeps of our runs: messages and artifacts may quote the answer of a user."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +27,7 @@ PAGE = 200
 """What a server returns at once."""
 
 
-def forget_runs(holds: Callable[[Any], bool], *, dry_run: bool = False) -> dict[str, Any] | None:
+def forget_runs(holds: Callable[[Any], bool], config: Path, *, dry_run: bool = False) -> dict[str, Any] | None:
     """Delete the runs of our flows, on the Prefect server of the user, that name somebody.
 
     The messages, logs and artifacts of a run go with it. A run that has not ended stays, and is named. The server
@@ -34,6 +35,7 @@ def forget_runs(holds: Callable[[Any], bool], *, dry_run: bool = False) -> dict[
 
     Args:
         holds: Returns whether plain JSON names one of the users.
+        config: The knowflow.yaml whose runs are looked at; those of other shops, and flows of others, stay.
         dry_run: Delete nothing.
 
     Returns:
@@ -49,7 +51,7 @@ def forget_runs(holds: Callable[[Any], bool], *, dry_run: bool = False) -> dict[
     check_server(url, credentials(PREFECT_API_AUTH_STRING.value(), PREFECT_API_KEY.value()))
     searched, deleted, left = 0, 0, list[str]()
     with get_client(sync_client=True) as client:
-        for run in list(_runs(client)):
+        for run in [one for one in _runs(client) if _is_of(one, config)]:
             searched += 1
             artifacts = list(_artifacts(client, run.id))
             told = [one.model_dump(mode="json", include={"data", "description"}) for one in artifacts]
@@ -69,6 +71,12 @@ def forget_runs(holds: Callable[[Any], bool], *, dry_run: bool = False) -> dict[
 def _runs(client: SyncPrefectClient) -> Iterator[FlowRun]:
     ours = FlowFilter(name=FlowFilterName(any_=OURS))
     yield from _pages(lambda offset: client.read_flow_runs(flow_filter=ours, limit=PAGE, offset=offset))
+
+
+def _is_of(run: FlowRun, config: Path) -> bool:
+    """Return whether a run was given this config; a deployment's path is relative to a folder that is unknown here."""
+    given = run.parameters.get("config")
+    return isinstance(given, str) and config.as_posix().endswith(f"/{given.removeprefix('./').lstrip('/')}")
 
 
 def _artifacts(client: SyncPrefectClient, run: UUID) -> Iterator[Any]:

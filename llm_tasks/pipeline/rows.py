@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from base.failures import kind_of
 from engines.request import is_utf8
 from feature_store.answers import scan_answers
 from feature_store.database import Writer
@@ -40,7 +41,8 @@ Made = tuple[PlannedRow, Parts | None, str | None]
 def write_rows(plan: TaskPlan, workplace: Workplace, writer: Writer) -> dict[str, int]:
     """Parse the stored answers of a plan, write the lineage rows that changed and delete the withdrawn ones.
 
-    A row that failed keeps the text of an earlier answer, with that answer's lineage, until a new one replaces it.
+    A row that failed keeps the text of an earlier answer, with that answer's lineage, until a new one replaces it: if
+    what it shows is the same (a prompt or a model has changed), or if the error passes.
 
     Args:
         plan: A plan whose calls have all been answered, if only with errors.
@@ -54,7 +56,9 @@ def write_rows(plan: TaskPlan, workplace: Workplace, writer: Writer) -> dict[str
     lineage = read_lineage(workplace.store, [task.name, *parts_of(task)], ["row", "task", "entity", "as_of", *COMPARED])
     # 64-bit hashes: it would take billions of rows for a changed one to look unchanged.
     before = {row[0]: hash(row[4:]) for row in lineage.iter_rows()}
-    texts_before = {*lineage.drop_nulls("text_key")["row"]}
+    # What a text has seen must still be before its row's clock, or it would leak.
+    sound = lineage.drop_nulls("text_key").filter((pl.col("seen_until") <= pl.col("as_of")).fill_null(value=True))
+    inputs_before = dict(sound.select("row", "input_digest").iter_rows())
     failed: dict[str, str] = {}
     # Rows of parts, with the row that they belong to: those that are not made again are deleted.
     old = {row[0]: row_key(task.name, row[2], row[3]) for row in lineage.iter_rows() if row[1] != task.name}
@@ -65,7 +69,8 @@ def write_rows(plan: TaskPlan, workplace: Workplace, writer: Writer) -> dict[str
     for planned, texts, error in _made(plan, workplace):
         if error:
             errors[error.split(":")[0]] += 1
-            if planned.row in texts_before:
+            same_input = inputs_before.get(planned.row) == planned.input_digest
+            if planned.row in inputs_before and (same_input or kind_of(error).passes):
                 failed[planned.row] = error
                 continue
         again.add(planned.row)

@@ -12,11 +12,11 @@ def titles(changed=(), count=12):
 
 
 def two_releases(make_shop):
-    """In the second one, item 2 has another title, item 3 is refused but keeps its text, items 10, 11 are new."""
+    """In the second one, item 2 has another title, item 3 cannot be asked and keeps its text, items 10, 11 are new."""
     shop = make_shop(items=10, tasks={"kar_item": {}, "item_facts": {"encoders": []}})
     shop.release("kar_item", "item_facts")
     shop.write_items(titles(changed=(2, 3)))
-    shop.configure(rules={"Thing 3 anew": "refused"})
+    shop.configure(rules={"Thing 3 anew": "error:http_503"})
     shop.release("kar_item", "item_facts")
     return shop
 

@@ -8,15 +8,17 @@ import pytest
 from prefect import Flow, flow
 from prefect.artifacts import create_table_artifact
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.sorting import LogSort
+from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort, LogSort
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 import flows
 from flows.forget import OURS, forget_runs
 
+CONFIG = Path("/srv/shop/knowflow.yaml")
+
 
 @flow(name="refresh", flow_run_name="{name}")
-def quoting(name: str, found: str, message: str = "") -> None:
+def quoting(name: str, found: str, message: str = "", config: str = "shop/knowflow.yaml") -> None:
     create_table_artifact(key="gates", table=[{"found": found}], description="Gates")
     if message:
         raise ValueError(message)
@@ -33,23 +35,28 @@ def test_a_run_that_names_somebody_leaves_with_its_artifacts_and_logs(prefect_se
         quoting("in a message", "no", "the first: zoe-4711: 'sorry'")
     quoting("about nobody", "the first: zoe-47: 'sorry'")
     other("of others", "zoe-4711")
+    quoting("in another shop", "the first: zoe-4711: 'sorry'", config="/srv/another/knowflow.yaml")
     time_of_logs()
 
-    planned = forget_runs(lambda told: "zoe-4711" in str(told), dry_run=True)
-    done = forget_runs(lambda told: "zoe-4711" in str(told))
+    planned = forget_runs(lambda told: "zoe-4711" in str(told), CONFIG, dry_run=True)
+    done = forget_runs(lambda told: "zoe-4711" in str(told), CONFIG)
 
     deadline = time.monotonic() + 60
     with get_client(sync_client=True) as client:
-        runs = {run.name for run in client.read_flow_runs(limit=200)}
-        found = [str(artifact.data) for artifact in client.read_artifacts(limit=200)]
+        runs = {run.name for run in client.read_flow_runs(limit=200, sort=FlowRunSort.START_TIME_DESC)}
+        found = [str(artifact.data) for artifact in client.read_artifacts(limit=200, sort=ArtifactSort.CREATED_DESC)]
         while any("zoe-4711" in log.message for log in client.read_logs(limit=200, sort=LogSort.TIMESTAMP_DESC)):
             assert time.monotonic() < deadline, "the server deletes the logs of a run after the run"
     assert planned == done is not None
     assert (done["deleted"], done["left"]) == (2, [])
     assert runs & {"in an artifact", "in a message"} == set()
-    assert {"about nobody", "of others"} <= runs
-    assert sum("zoe-4711" in one for one in found) == 1  # that of somebody else's flow
-    assert forget_runs(lambda told: "zoe-4711" in str(told)) == {**done, "searched": done["searched"] - 2, "deleted": 0}
+    assert {"about nobody", "of others", "in another shop"} <= runs
+    assert sum("zoe-4711" in one for one in found) == 2  # of somebody else's flow, and of another shop
+    assert forget_runs(lambda told: "zoe-4711" in str(told), CONFIG) == {
+        **done,
+        "searched": done["searched"] - 2,
+        "deleted": 0,
+    }
 
 
 def time_of_logs() -> None:
@@ -69,4 +76,4 @@ def test_runs_of_every_flow_of_ours_are_looked_at():
 
 def test_without_a_server_of_the_users_there_is_nothing_to_look_at():
     with temporary_settings({PREFECT_API_URL: None}):
-        assert forget_runs(lambda told: True) is None
+        assert forget_runs(lambda told: True, CONFIG) is None
