@@ -12,8 +12,7 @@ from feature_store.database import Store
 from feature_store.forgotten import read_forgotten
 from feature_store.lineage import TABLE as LINEAGE_TABLE
 from feature_store.traces import IMPERSONAL, every_version, is_of
-from sources.faults import SourceFaults
-from sources.load import load
+from sources.tables import Dataset
 
 
 def check_home(config: Config) -> None:
@@ -51,11 +50,11 @@ class Doubts:
     """Those that items or queries have, too."""
 
 
-def check_known(config: Config, store: Store, users: Collection[str]) -> Doubts:
+def check_known(dataset: Dataset | str, store: Store, users: Collection[str]) -> Doubts:
     """Refuse ids that name nobody, such as a misspelt one; find those that would draw others in.
 
     Args:
-        config: The config.
+        dataset: From `read_data`; without the data, what the store holds is known all the same.
         store: The store.
         users: Ids of the users.
 
@@ -66,11 +65,7 @@ def check_known(config: Config, store: Store, users: Collection[str]) -> Doubts:
     known = {user for user in users for kind, entity in pairs if is_of(kind, entity, {user})}
     things = {entity for kind, entity in pairs if kind in IMPERSONAL}
     elsewhere = [entity for kind, entity in pairs if kind not in IMPERSONAL and not is_of(kind, entity, users)]
-    try:
-        dataset = load(config.source, config.folder, config.skipped())
-    except (SourceFaults, WrongUse):
-        dataset = None  # the plan says so; what the store holds is known all the same
-    if dataset is not None:
+    if not isinstance(dataset, str):
         people = [frame["user"] for frame in (dataset.events, dataset.users) if frame is not None]
         people = {user for column in people for user in column.cast(pl.String).unique().drop_nulls()}
         known |= people & set(users)

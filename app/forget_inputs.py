@@ -13,6 +13,7 @@ from llm_tasks.cot_examples import event_hashes
 from sources.faults import SourceFaults
 from sources.load import load
 from sources.queries import normalised
+from sources.tables import Dataset
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,24 @@ class Inputs:
         return {file: count for file, count in self.rows if count} | ({"fault": self.fault} if self.fault else {})
 
 
-def read_inputs(config: Config, users: Collection[str]) -> Inputs:
-    """Count the rows of some users in the input files; files with faults are said to be unread."""
+def read_data(config: Config) -> Dataset | str:
+    """Read the input files; return why not if they have faults, for users are forgotten all the same."""
     try:
-        dataset = load(config.source, config.folder, config.skipped())
+        return load(config.source, config.folder, config.skipped())
     except (SourceFaults, WrongUse) as error:
-        return Inputs((), None, 0, str(error).partition("\n")[0])
+        return str(error).partition("\n")[0]
+
+
+def count_inputs(config: Config, dataset: Dataset | str, users: Collection[str]) -> Inputs:
+    """Count the rows of some users in the input files; files with faults are said to be unread.
+
+    Args:
+        config: The config.
+        dataset: From `read_data`.
+        users: Ids of the users.
+    """
+    if isinstance(dataset, str):
+        return Inputs((), None, 0, dataset)
     theirs = pl.col("user").is_in(sorted(users))
     events = dataset.events.filter(theirs)
     rows = [(config.source.events.path, len(events))]

@@ -10,7 +10,7 @@ from typing import Any
 from app.config import Config
 from app.forget_checks import check_home, check_known
 from app.forget_home import Change, home_changes
-from app.forget_inputs import Inputs, read_inputs
+from app.forget_inputs import Inputs, count_inputs, read_data
 from app.learnt import Learnt, learnt_from
 from app.workplace import open_store
 from base.faults import CheckFailed, WrongUse
@@ -82,11 +82,12 @@ def plan_forgetting(config: Config, users: Collection[str]) -> Plan:
 
 def _plan(config: Config, store: Store, users: frozenset[str], begun: Mapping[str, Any]) -> Plan:
     check_home(config)
-    doubts = check_known(config, store, users)
+    dataset = read_data(config)
+    doubts = check_known(dataset, store, users)
     traces = find_traces(store, users, impersonal_prompts(config), doubts.within, doubts.same)
     needles = Needles(traces.needles.texts | set(begun.get("texts", ())), traces.needles.ids)
     traces = replace(traces, needles=needles)
-    inputs = read_inputs(config, users)
+    inputs = count_inputs(config, dataset, users)
     changes = home_changes(config.home_folder, store.folder, traces, inputs.keys)
     learnt = learnt_from(config, store, traces, inputs.first)
     return Plan(traces, plan_tables(store, traces), tuple(changes), tuple(learnt), inputs)

@@ -90,10 +90,11 @@ def write_rows(plan: TaskPlan, workplace: Workplace, writer: Writer) -> dict[str
 
 def _with_old_texts(task: Task, workplace: Workplace, failed: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the stored rows that failed now: all of them stays but the error, which is that of the newest answer."""
-    rows = read_lineage(workplace.store, [task.name]) if failed else None
-    if rows is None:
+    if not failed:
         return []
-    kept = rows.filter(pl.col("row").is_in(pl.Series(list(failed), dtype=pl.String).implode()))
+    kept = read_lineage(workplace.store, [task.name]).filter(
+        pl.col("row").is_in(pl.Series(list(failed), dtype=pl.String).implode())
+    )
     old = [(row, failed[row["row"]]) for row in kept.iter_rows(named=True)]
     return [{**row, "error": error} for row, error in old if row["error"] != error]
 
