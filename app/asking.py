@@ -1,15 +1,12 @@
 """Settings of one refresh that differ from knowflow.yaml: which errors to retry, which engine, which limits."""
 
-import time
-from collections.abc import Sequence
-
 from pydantic import Field
 
 from app.config import Config
 from base.faults import WrongUse
 from base.frozen import Frozen
 from engines.protocol import EngineConfig
-from llm_tasks.pipeline.budget import Budget, Limits
+from llm_tasks.pipeline.budget import Limits
 from llm_tasks.pipeline.slices import Order, Slice
 
 
@@ -48,19 +45,6 @@ class Asking(Frozen):
     def limits(self) -> Limits:
         """Return how much the run may spend."""
         return Limits(self.max_tokens, self.max_cost, self.max_hours)
-
-    def budget(self, done: Sequence[dict]) -> Budget:
-        """Return the budget as it stands after some techniques.
-
-        Args:
-            done: What generation did for each of them, with `input_tokens`, `output_tokens`, `cost` and `seconds`.
-        """
-        return Budget(
-            self.limits,
-            tokens=sum(one["input_tokens"] + one["output_tokens"] for one in done),
-            cost=sum(one["cost"] for one in done),
-            begun=time.monotonic() - sum(one["seconds"] for one in done),
-        )
 
 
 def with_engine(config: Config, name: str | None, model: str | None) -> Config:

@@ -17,7 +17,6 @@ import lance
 import polars as pl
 import yaml
 
-from app.asking import Asking
 from app.config import load_config
 from app.encoding import encode_texts
 from app.publish import publish_release
@@ -98,7 +97,7 @@ def night(path: Path) -> None:
     for name in names:
         with workplace.store.writer("the benchmark") as writer:
             plan = plan_task(one_task(config, name), workplace, count_tokens=False)
-            spending = Spending(config.prices, Asking().budget(asked))
+            spending = Spending(config.prices)
             done = asdict(generate(plan, workplace, writer, silent, spending))
         asked.append({**done, "cached": plan.count("cached"), "currency": config.prices.currency})
     publish_release(config, workplace, names, asked, encode_texts(config, names, silent))

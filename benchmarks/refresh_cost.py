@@ -22,7 +22,6 @@ from typing import Any
 import polars as pl
 import yaml
 
-from app.asking import Asking
 from app.config import load_config
 from app.encoding import encode_texts
 from app.publish import publish_release
@@ -103,7 +102,7 @@ def refresh(path: Path) -> None:
         with workplace.store.writer("the benchmark") as writer:
             plan = plan_task(one_task(config, name), workplace, count_tokens=False)
             steps["plan"] = cpu_seconds() - begun
-            done = asdict(generate(plan, workplace, writer, silent, Spending(config.prices, Asking().budget(asked))))
+            done = asdict(generate(plan, workplace, writer, silent, Spending(config.prices)))
         asked.append({**done, "cached": plan.count("cached"), "currency": config.prices.currency})
         steps["ask"] = cpu_seconds() - begun
     vectors = encode_texts(config, names, silent)

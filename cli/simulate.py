@@ -13,6 +13,7 @@ from app.simulation import simulate_agents
 from cli.asking import AskingOptions
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say
 from flows.secrets import read_secret
+from llm_tasks.pipeline.budget import Budget
 from llm_tasks.pipeline.generate import Spending
 
 
@@ -38,7 +39,7 @@ def simulate(
     settings = with_engine(load_config(config), asking.engine, asking.model)
     check_prices(settings.prices, asking)
     with bars():
-        spending = Spending(settings.prices, asking.budget(()), observer())
+        spending = Spending(settings.prices, Budget(asking.limits), observer())
         done = simulate_agents(settings, arm, run, page_size, pages, spending, progress(), read_secret)
     if json:
         print_json(done)

@@ -1,5 +1,6 @@
 """The refresh flow: ask what is new, encode what is new, publish a release if the gates pass."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,15 +15,19 @@ from app.encoding import encode_texts
 from app.progress import progress
 from app.publish import publish_release
 from app.workplace import chosen_tasks, one_task, open_store, open_workplace, sharing_a_space
+from base.faults import WrongUse
+from engines.protocol import KEPT
 from feature_store.database import command_line
 from feature_store.gate import GatesClosed
 from feature_store.releases import get_release
 from flows.ends import named_ends
 from flows.observation import observing
 from flows.secrets import read_secret
+from llm_tasks.pipeline.budget import Budget, BudgetReached
 from llm_tasks.pipeline.expected import expected
-from llm_tasks.pipeline.generate import Spending, generate
+from llm_tasks.pipeline.generate import Spending, generate, stopped
 from llm_tasks.pipeline.plan import check_answerable, plan_task
+from llm_tasks.pipeline.shares import ask_in_shares
 
 
 @flow(name="refresh", flow_run_name="refresh {config}")
@@ -38,32 +43,51 @@ def refresh(config: str, tasks: list[str] | None = None, asking: Asking = Asking
     Returns:
         Name of the release that is current afterwards.
     """
-    names = check_input(config, tasks, asking)
-    asked: list[dict] = []
-    for name in names:
-        asked.append(ask(config, name, asking, asked))
-    vectors = encode(config, sharing_a_space(config, names))
+    needs, weights = check_input(config, tasks, asking)
+    found = ask_in_shares(needs, weights, asking.limits, lambda name, budget: ask(config, name, asking, budget))
+    asked = [dict(found[name]) for name in needs if name in found]
     create_table_artifact(key="refresh", table=asked, description="Rows, calls and tokens by task")
-    return release(config, names, asking, asked, vectors)
+    names = [one["task"] for one in asked if not one["left"]]
+    spent = out_of_budget(needs, found)
+    if spent and not (names and any(weights.values())):
+        raise BudgetReached(spent)
+    try:
+        vectors = encode(config, sharing_a_space(config, names))
+    except WrongUse as fault:
+        if spent:  # an encoder is fitted on texts that the budget kept from being made
+            raise BudgetReached(f"{spent}\n  nothing was released: {fault}") from fault
+        raise
+    name = release(config, names, asking, [one for one in asked if not one["left"]], vectors)
+    if spent:
+        raise BudgetReached(f"{spent}\n  {name} holds what is complete: {', '.join(names)}")
+    return name
 
 
 @task(task_run_name="check input", cache_policy=NO_CACHE, persist_result=False)
-def check_input(config: str, tasks: list[str] | None, asking: Asking) -> list[str]:
-    """Check all that could end a run badly before any cost; return the names of the tasks to run."""
+def check_input(
+    config: str, tasks: list[str] | None, asking: Asking
+) -> tuple[dict[str, tuple[str, ...]], dict[str, float | None]]:
+    """Check all that could end a run badly before any cost.
+
+    Returns:
+        The tasks to run, in order, with those whose answers each of them reads; and their weights in the budget.
+    """
     settings = read_settings(config, asking)
     check_before_paying(settings, tasks, asking)
-    return [chosen.name for chosen in chosen_tasks(settings, tasks)]
+    chosen = chosen_tasks(settings, tasks)
+    options = {one.name: settings.tasks.get(one.name) or one.options() for one in chosen}
+    return {one.name: tuple(one.needs) for one in chosen}, {name: of.budget_weight for name, of in options.items()}
 
 
 @task(task_run_name="ask {name}", cache_policy=NO_CACHE, persist_result=False)
-def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
-    """Ask for one technique's missing answers; return counts.
+def ask(config: str, name: str, asking: Asking, budget: Budget) -> dict:
+    """Ask for one technique's missing answers; return counts, with `left` if the budget was spent before the end.
 
     Args:
         config: Path of knowflow.yaml.
         name: The technique.
         asking: As for the flow.
-        before: Results of this task for the previous techniques, which have used some of the budget.
+        budget: What the run has spent, and how much it may have spent after this technique.
     """
     settings = read_settings(config, asking)
     workplace = replace(open_workplace(settings, read_secret), slice=asking.part)
@@ -74,8 +98,11 @@ def ask(config: str, name: str, asking: Asking, before: list[dict]) -> dict:
         show_plan(plan.summary())
         check_answerable(plan, settings.engine.name)
         planned = asdict(expected(plan, workplace.engine))
-        spending = Spending(settings.prices, asking.budget(before), observe)
-        done = generate(plan, workplace, writer, progress(), spending)
+        spending = Spending(settings.prices, budget, observe)
+        try:
+            done = generate(plan, workplace, writer, progress(), spending)
+        except BudgetReached as reached:
+            done = stopped(plan, reached, budget)
     return {**asdict(done), **planned, "cached": plan.count("cached"), "currency": settings.prices.currency}
 
 
@@ -96,6 +123,18 @@ def release(config: str, names: list[str], asking: Asking, asked: list[dict], ve
         raise
     show_gates(get_release(open_store(settings), name).facts.get("gates", []), name)
     return name
+
+
+def out_of_budget(needs: Mapping[str, Sequence[str]], found: Mapping[str, Mapping]) -> str:
+    """Return in words which tasks the budget stopped, or kept from being asked; nothing if there is none."""
+    lines = [
+        f"stopped after {one['calls']:,} of {one['calls'] + one['left']:,} calls of {one['task']}: {one['stopped']}"
+        for one in found.values()
+        if one["left"]
+    ]
+    waiting = [name for name in needs if name not in found and lines and set(needs[name]) & set(needs)]
+    lines += [f"{name} waits for the answers of {', '.join(needs[name])}" for name in waiting]
+    return "\n".join([*lines, f"  {KEPT}"]) if lines else ""
 
 
 def show_plan(plan: dict) -> None:

@@ -2,11 +2,15 @@
 
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from base.faults import CheckFailed
 from base.frozen import Frozen
+
+if TYPE_CHECKING:
+    from llm_tasks.pipeline.meter import Reading
 
 
 class Prices(Frozen):
@@ -36,6 +40,9 @@ class Prices(Frozen):
 
 class BudgetReached(CheckFailed):
     """A run stopped because its budget was spent; the text says which limit was reached and how to continue."""
+
+    reading: "Reading | None" = None
+    """What was asked until then."""
 
 
 @dataclass(frozen=True)

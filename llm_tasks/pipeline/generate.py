@@ -71,6 +71,10 @@ class Generated:
     """Number of rows whose oldest events were dropped to fit the model's context."""
     cut_off: int = 0
     """Number of answers given now that were cut off at the maximum of tokens."""
+    left: int = 0
+    """Number of calls not made because the budget was spent; the rows are not written then."""
+    stopped: str = ""
+    """Which limit was reached, in words."""
 
 
 def generate(
@@ -94,6 +98,19 @@ def generate(
     """
     last = ask_plan(plan, workplace, writer, progress, spending or Spending())
     errors = write_rows(plan, workplace, writer)
+    return _counts(plan, last, errors)
+
+
+def stopped(plan: TaskPlan, reached: BudgetReached, budget: Budget) -> Generated:
+    """Return what generation did for a task whose budget was spent."""
+    assert reached.reading is not None, "the run of a plan says what was asked"
+    reading = reached.reading
+    return replace(
+        _counts(plan, reading, errors={}), left=len(plan.asks) - reading.done, stopped=budget.reached() or ""
+    )
+
+
+def _counts(plan: TaskPlan, last: Reading, errors: dict[str, int]) -> Generated:
     return Generated(
         task=plan.task.name,
         rows=len(plan.rows),
@@ -224,7 +241,9 @@ def _answers(run: _Run) -> Iterator[Answer]:
         if run.cause.found and not run.in_flight:
             raise run.cause.fault(plan.task.name, done, total)
         if limit and not run.in_flight:
-            raise BudgetReached(f"stopped after {done:,} of {total:,} calls of {plan.task.name}: {limit}\n  {KEPT}")
+            reached = BudgetReached(f"stopped after {done:,} of {total:,} calls of {plan.task.name}: {limit}\n  {KEPT}")
+            reached.reading = run.meter.read()
+            raise reached
         raise EngineFault(f"the engine of {model} stopped after {done:,} of {total:,} calls\n  {KEPT}")
 
 

@@ -58,6 +58,9 @@ class TaskOptions(Frozen):
     """A LoRA adapter for this task; the plain model if not given."""
     too_long: Literal["drop_oldest", "error"] = "drop_oldest"
     """What to do with a row that does not fit the model's context: drop its oldest events, or make it an error."""
+    budget_weight: float | None = Field(default=None, gt=0)
+    """Share of a run's limits, relative to those of other tasks; what a task leaves goes to the others. Without it on
+    any task, the first task may spend all."""
 
 
 class SampledOptions(TaskOptions):

@@ -1,22 +1,23 @@
 """What a run asks differently from knowflow.yaml: limits that stop it and let it go on, errors again, another engine."""
 
+import re
+
 import pytest
 from pydantic import ValidationError
 
 from app.asking import Asking, with_engine
 from app.config import load_config
+from engines.protocol import KEPT
+from feature_store.releases import get_release, released_lineage
 from flows.refresh import refresh
-from llm_tasks.pipeline.budget import BudgetReached, Limits
+from llm_tasks.pipeline.budget import BudgetReached
 
+TASKS = ("kar_item", "kar_user")
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 def run(shop, **asking) -> str:
     return refresh(config=str(shop.config), asking=Asking(**asking))
-
-
-def done(tokens: int = 0, cost: float = 0.0, seconds: float = 0.0) -> dict:
-    return {"input_tokens": tokens, "output_tokens": 0, "cost": cost, "seconds": seconds}
 
 
 def test_a_run_with_a_limit_stops_is_kept_and_goes_on_and_the_limit_is_of_all_techniques_together(shop):
@@ -43,14 +44,37 @@ def test_money_is_counted_by_the_prices_of_the_file(shop):
     assert 0 < len(shop.calls("gave")) < 20
 
 
-def test_what_techniques_have_used_is_gone_from_the_budget():
-    budget = Asking(max_tokens=100, max_cost=2, max_hours=1).budget([done(40, 0.5), done(20, 1.0, seconds=1800)])
+def test_with_weights_a_technique_that_has_its_share_keeps_none_of_the_others_from_their_release(shop):
+    shop.configure(tasks={"kar_user": {"snapshots": [0.5, 1.0]}, "kar_item": {"budget_weight": 3}})
+    items = shop.plan("kar_item").summary()["input_tokens"]
 
-    assert (budget.limits, budget.tokens, budget.cost) == (Limits(100, 2, 1), 60, 1.5)
-    assert budget.reached() is None
-    assert budget.limits.max_hours is not None
-    assert Asking(max_hours=0.4).budget([done(seconds=1800)]).reached() == "0.50 hours of at most 0.40"
-    assert Asking().budget([done(10**12, 1e9, 1e9)]).reached() is None
+    with pytest.raises(BudgetReached) as reached:
+        run(shop, max_tokens=round(1.8 * items))  # what the items leave is not enough for the users
+
+    store = shop.place().store
+    first = get_release(store)
+    said = str(reached.value).splitlines()
+    assert re.fullmatch(r"stopped after \d of 8 calls of kar_user: [\d,]+ tokens of at most [\d,]+", said[0])
+    assert said[1:] == [f"  {KEPT}", "  rel-000001 holds what is complete: kar_item"]
+    assert [one["task"] for one in first.facts["asked"]] == ["kar_item"]
+    assert set(released_lineage(store, first, TASKS, ["task"])["task"]) == {"kar_item"}
+
+    name = run(shop)
+
+    assert name == "rel-000002"
+    assert set(released_lineage(store, get_release(store), TASKS, ["task"])["task"]) == set(TASKS)
+    assert len(shop.calls("gave")) == len(set(shop.calls("gave"))) == 20
+    assert shop.calls()[0] in {row["answer_key"] for row in shop.lineage("kar_user").values()}  # the users came first
+
+
+def test_a_share_that_leaves_an_encoder_without_its_texts_says_why_nothing_was_released(shop):
+    shop.configure(tasks={"kar_item": {}, "kar_user": {"budget_weight": 3}})
+    users = shop.plan("kar_user").summary()["input_tokens"]
+
+    with pytest.raises(
+        BudgetReached, match=r"calls of kar_item(.|\n)*nothing was released: encoder lexical: it is fitted"
+    ):
+        run(shop, max_tokens=round(1.5 * users))
 
 
 @pytest.mark.parametrize("wrong", [{"max_tokens": 0}, {"max_cost": -1}, {"max_hours": 0}, {"max_token": 5}])
@@ -76,8 +100,6 @@ def test_another_engine_takes_no_option_of_the_old_one_and_another_model_no_revi
 
 
 def test_a_run_with_another_model_asks_all_rows_for_it_and_the_release_names_it(shop):
-    from feature_store.releases import get_release
-
     run(shop)
     run(shop, model="another")
 
