@@ -56,3 +56,23 @@ def computes_on_cpu() -> bool:
     import torch  # noqa: PLC0415 - see above
 
     return not torch.accelerator.is_available()
+
+
+def why_slow(dtype: str, on_cpu: bool, capabilities: frozenset[str] | None = None) -> str:
+    """Return the likely cause of a model that is far too slow, with what to do.
+
+    Args:
+        dtype: The number format in which it computes.
+        on_cpu: Whether it computes on the CPU.
+        capabilities: What the processor can do, as torch names it; None asks torch about this one.
+
+    Example:
+        >>> why_slow("bfloat16", True, frozenset({"avx2"})).splitlines()[1]
+        '  set engine.options.dtype to float32, or leave it out'
+    """
+    if not on_cpu:
+        return "another program uses the GPU, or memory is short: look at it with nvidia-smi"
+    best = dtype_on_cpu(dtype, capabilities)
+    if best.dtype != dtype:
+        return f"it computes in {dtype}; {best.why}\n  set engine.options.dtype to {best.dtype}, or leave it out"
+    return "the model is too large for this processor, or other programs use it: look at them with top"

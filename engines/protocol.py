@@ -78,6 +78,8 @@ class Engine(Protocol):
     One that knows the tokenizer may give its special tokens with an attribute `special_tokens`; without it, those of
     the known families of models are kept out of data. One that takes several requests before its first answer may say
     how many with an attribute `in_flight`: a limit that these exceed is refused before they are paid for.
+    One that knows the tokens of unfinished answers may have a method `watch(call)`: during `generate` it calls `call`
+    about once a second with all tokens written so far in that run, for the progress bar; `watch(None)` ends it.
     """
 
     @property

@@ -5,17 +5,20 @@ planning needs only the tokenizer. Rows go to vLLM's own scheduler, a limited nu
 returned as soon as it is finished.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from engines.processor import why_slow
 from engines.protocol import KEPT, EngineFault
 from engines.request import Adapter, Answer, ModelIdentity, Request
 from engines.thinking import WAYS_OUT, without_thinking
 from engines.vllm.load import BUSY, SPARE, Loaded, check_adapter, load, prepare, rank_of, room_for
 from engines.vllm.options import ModelSource, VllmOptions
+from engines.vllm.pace import Pace, Watch
 from engines.vllm.sampling import ParamsMaker, read_sampling
 from engines.vllm.tokens import BETWEEN, ChatTokens, Scoring
 
@@ -31,11 +34,23 @@ class Feed:
         tokens: Its tokenizer.
         in_flight: Maximum number of rows inside vLLM at once.
         room: Tokens of prompt and answer that fit the model.
+        watch: Called about once a second with the tokens written so far.
+        clock: Gives the time in seconds.
     """
 
-    def __init__(self, loaded: Loaded, tokens: ChatTokens, in_flight: int, room: int) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        tokens: ChatTokens,
+        in_flight: int,
+        room: int,
+        watch: Watch | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._loaded, self._tokens, self._most, self._room = loaded, tokens, in_flight, room
         self._engine: Any = loaded.llm.llm_engine
+        cause = why_slow(str(self._engine.model_config.dtype).removeprefix("torch."), loaded.on_cpu)
+        self._pace = Pace(self._engine.output_processor.request_states.values, cause, watch, clock)
         self._params = ParamsMaker()
         self._texts: set[str] = set()
         self._scorings: dict[str, Scoring] = {}
@@ -52,21 +67,26 @@ class Feed:
         if not self._loaded.busy.acquire(blocking=False):
             raise EngineFault(BUSY)
         try:
-            more = True
-            while True:
-                while more and self._under_way < self._most:
-                    request = next(requests, None)
-                    more = request is not None
-                    if request is not None and (refused := self._add(request)):
-                        yield refused
-                if not self._under_way:
-                    return
-                for output in self._step():
-                    if answer := self._take(output):
-                        yield answer
+            with self._pace.judged():
+                yield from self._answers(requests)
         finally:
             self._abort_all()
             self._loaded.busy.release()
+
+    def _answers(self, requests: Iterator[Request]) -> Iterator[Answer]:
+        more = True
+        while True:
+            while more and self._under_way < self._most:
+                request = next(requests, None)
+                more = request is not None
+                if request is not None and (refused := self._add(request)):
+                    yield refused
+            if not self._under_way:
+                return
+            for output in self._step():
+                if answer := self._take(output):
+                    yield answer
+            self._pace.step()
 
     @property
     def _under_way(self) -> int:
@@ -124,6 +144,7 @@ class Feed:
         """Turn one finished output into an answer; None while parts of a request are missing."""
         if not output.finished:
             return None
+        self._pace.finish(output)
         key = output.request_id.partition(BETWEEN)[0]
         scoring = self._scorings.get(key)
         if scoring:
@@ -171,6 +192,7 @@ class VllmEngine:
         revision = "+".join(part for part in (self._model.revision, self._options.shaping) if part)
         self.identity = ModelIdentity(self._model.name, revision, seen_until=self._model.seen_until)
         self.token_counter = f"counted exactly, with the tokenizer and chat template of {self._model.name}"
+        self._watch: Watch | None = None
         self._tokens = ChatTokens(self._model.place, self._model.hub_revision, self._options.template)
 
     @property
@@ -232,13 +254,18 @@ class VllmEngine:
         """Load the model before the first request is taken, so that loading does not count as time of the rows."""
         self._load(adapter)
 
+    def watch(self, watch: Watch | None) -> None:
+        """Let somebody know, about once a second, how many tokens a run has written; None ends it."""
+        self._watch = watch
+
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """Yield answers as they finish; the model is loaded with the first request."""
         source = iter(requests)
         first = next(source, None)
         if first is None:
             return
-        feed = Feed(self._load(first.adapter), self._tokens, self._options.in_flight, self.context_tokens)
+        loaded, options = self._load(first.adapter), self._options
+        feed = Feed(loaded, self._tokens, options.in_flight, self.context_tokens, self._watch)
         yield from feed.run(chain([first], source))
 
     def _load(self, adapter: Adapter | None = None) -> Loaded:

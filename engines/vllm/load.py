@@ -22,8 +22,11 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
+from engines.processor import dtype_on_cpu
 from engines.protocol import EngineFault
 from engines.request import Adapter
+
+logger = logging.getLogger("engines.vllm.load")
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """Ranks that vLLM supports."""
@@ -186,6 +189,8 @@ class Loaded:
     """`vllm.LLM`."""
     adapters: AdapterPlaces
     """Its LoRA adapters."""
+    on_cpu: bool = False
+    """Whether it computes on the CPU."""
     busy: threading.Lock = field(default_factory=threading.Lock)
     """Held while its one scheduler is in use."""
 
@@ -251,16 +256,34 @@ def _load(arguments: dict[str, Any], what: str) -> Loaded:
             from vllm import LLM  # noqa: PLC0415 - takes seconds, and a plan needs none
             from vllm.platforms import current_platform  # noqa: PLC0415
 
-            if current_platform.is_cpu():
+            on_cpu = current_platform.is_cpu()
+            if on_cpu:
                 arguments.setdefault("kv_cache_memory_bytes", CPU_CACHE)
+                arguments["dtype"] = cpu_dtype(arguments)
             llm = LLM(**arguments)
-            return Loaded(llm, AdapterPlaces(llm.llm_engine, arguments.get("max_loras", SPARE) - SPARE))
+            places = AdapterPlaces(llm.llm_engine, arguments.get("max_loras", SPARE) - SPARE)
+            return Loaded(llm, places, on_cpu)
     except Exception as error:
         raise EngineFault(
             f"{what}: vLLM cannot load {arguments['model']}: {type(error).__name__}: {error}\n"
             "  if memory is short, lower max_model_len, kv_cache_bytes or in_flight under engine.options;"
             " VLLM_LOGGING_LEVEL=INFO shows vLLM's log"
         ) from error
+
+
+def cpu_dtype(arguments: Mapping[str, Any]) -> str:
+    """Return the number format for a CPU; vLLM's own `auto` takes bfloat16, which not every processor can.
+
+    A choice made for the user is logged in one line.
+    """
+    if arguments["dtype"] != "auto":
+        return arguments["dtype"]
+    from transformers import AutoConfig  # noqa: PLC0415 - vLLM has loaded it by now
+
+    config = AutoConfig.from_pretrained(arguments["model"], revision=arguments.get("revision") or "main")
+    choice = dtype_on_cpu(str(getattr(config.get_text_config(), "dtype", "")).removeprefix("torch."))
+    logger.warning("%s runs in %s on this CPU: %s", Path(arguments["model"]).name, choice.dtype, choice.why)
+    return choice.dtype
 
 
 @contextmanager

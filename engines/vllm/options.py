@@ -24,7 +24,8 @@ class VllmOptions(Frozen):
     max_model_len: int | None = Field(default=None, ge=16)
     """Tokens of prompt and answer together; the model's maximum if not given. Less needs less memory."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format of the weights; `auto` uses the model's own. Not part of any key."""
+    """Number format of the weights. `auto`: on a CPU the model's own if the processor computes in it quickly, else
+    float32; on a GPU as vLLM chooses. Not part of any key."""
     quantization: str | None = None
     """Quantise the weights while loading, such as `fp8`; part of every answer's key."""
     kv_cache_bytes: int | None = Field(default=None, ge=1)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -184,7 +184,14 @@ def _ask(run: _Run, writer: Writer, progress: Progress) -> None:
             return
         shared, what = _shared_columns(run.plan, run.workplace), meter.read().what
         committed_at = observed_at = time.monotonic()
-        for raw in _answers(run):
+
+        def watch(written: int) -> None:
+            """Show that the model writes, long before the first answer is finished."""
+            meter.written = written
+            spending.observe(meter.read())
+            progress(what, meter.done, meter.total)
+
+        for raw in _answers(run, watch):
             answer = checked(raw)
             request = run.in_flight.pop(answer.key)
             before = run.plan.tried.get(answer.key)
@@ -213,7 +220,7 @@ def _requests(run: _Run) -> Iterator[Request]:
         yield request
 
 
-def _answers(run: _Run) -> Iterator[Answer]:
+def _answers(run: _Run, watch: Callable[[int], None]) -> Iterator[Answer]:
     """Yield the engine's answers; raise a readable error if it breaks its contract or the run stops early."""
     plan, engine = run.plan, run.workplace.engine
     done, total, model = 0, len(plan.asks), engine.identity.model
@@ -221,6 +228,8 @@ def _answers(run: _Run) -> Iterator[Answer]:
         prepare = getattr(engine, "prepare", None)
         if prepare is not None and not run.spending.budget.reached():
             prepare(run.workplace.adapter_of(plan.task))
+        say_written = getattr(engine, "watch", None) or (lambda _: None)
+        say_written(watch)
         for answer in engine.generate(_requests(run)):
             if answer.key not in run.in_flight:
                 raise EngineFault(
@@ -229,6 +238,7 @@ def _answers(run: _Run) -> Iterator[Answer]:
                 )
             done += 1
             yield answer
+        say_written(None)
     except EngineFault:
         raise
     except Exception as error:

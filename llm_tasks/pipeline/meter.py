@@ -38,6 +38,8 @@ class Reading:
     """Currency of the cost."""
     cut_off: int = 0
     """Number of answers that were cut off at the maximum of tokens."""
+    written: int = 0
+    """Tokens written so far, those of unfinished answers included, as an engine that knows them says."""
 
     @property
     def what(self) -> str:
@@ -60,8 +62,10 @@ class Reading:
         parts = [
             f"{self.rows_per_second:,.1f} rows/s",
             f"{self.input_tokens / seconds:,.0f} tokens/s in",
-            f"{self.output_tokens / seconds:,.0f} out",
+            f"{max(self.output_tokens, self.written) / seconds:,.0f} out",
         ]
+        if not self.done and self.written:
+            parts.append(f"{self.written:,} tokens written")
         if self.cached_tokens:
             parts.append(f"{self.cached_tokens / max(self.input_tokens, 1):.0%} cached")
         if self.cost:
@@ -103,6 +107,8 @@ class Meter:
     """Tokens of the answers."""
     cut_off: int = 0
     """Number of answers that were cut off at the maximum of tokens."""
+    written: int = 0
+    """Tokens written so far, those of unfinished answers included."""
     begun: float | None = None
     """When the first request was taken; a model is loaded before. None = not yet."""
 
@@ -136,4 +142,5 @@ class Meter:
             cost,
             self.prices.currency,
             self.cut_off,
+            self.written,
         )

@@ -69,6 +69,11 @@ def test_speed_and_time_left_follow_from_what_is_done():
             {"errors": {"too_long": 1, "refused": 1200}},
             "5.0 rows/s, 400 tokens/s in, 50 out, errors: 1,200 refused, 1 too_long",
         ),
+        ({"written": 900}, "5.0 rows/s, 400 tokens/s in, 90 out"),
+        (
+            {"done": 0, "input_tokens": 0, "output_tokens": 0, "written": 1200},
+            "0.0 rows/s, 0 tokens/s in, 120 out, 1,200 tokens written",
+        ),
         ({"done": 0, "seconds": 0.0, "input_tokens": 0, "output_tokens": 0}, "0.0 rows/s, 0 tokens/s in, 0 out"),
     ],
 )
@@ -98,6 +103,28 @@ def test_whoever_watches_a_run_is_told_its_end_with_what_generation_then_says(sh
     assert (last.input_tokens, last.output_tokens, last.cost) == (done.input_tokens, done.output_tokens, done.cost)
     assert done.cost == done.input_tokens + 2 * done.output_tokens
     assert [reading.done for reading in seen] == sorted(reading.done for reading in seen)
+
+
+def test_what_is_written_is_shown_before_the_first_row_is_done(shop, monkeypatch):
+    place = shop.place()
+    answer, watching = place.engine.generate, []
+
+    def generate_slowly(requests):
+        """An engine that knows the tokens of unfinished answers: 40, then 80, before its first answer."""
+        for written in (40, 80):
+            watching[-1](written)
+        yield from answer(requests)
+
+    monkeypatch.setattr(place.engine, "watch", watching.append, raising=False)
+    monkeypatch.setattr(place.engine, "generate", generate_slowly)
+    seen, bars = [], []
+    with place.store.writer("a test") as writer:
+        plan = plan_task(find_tasks()["kar_item"], place)
+        generate(plan, place, writer, lambda *step: bars.append(step), Spending(PRICES, observe=seen.append))
+
+    assert [(reading.done, reading.written) for reading in seen[:2]] == [(0, 40), (0, 80)]
+    assert bars[:2] == [("asking kar_item", 0, 12)] * 2
+    assert watching[-1] is None  # nobody watches after the run
 
 
 def test_a_run_that_breaks_off_is_told_too(shop):
