@@ -30,9 +30,7 @@ def test_a_file_is_added_once_and_listed(plain_knowflow, file, tmp_path):
     assert (json.loads(again.stdout)["new"], json.loads(again.stdout)["fingerprint"]) == (False, facts["fingerprint"])
     (row,) = [line for line in listed.stdout.splitlines() if line.startswith("tiny ")]
     assert row.split() == ["tiny", "yes", "float32", "float32", "mit", facts["fingerprint"], "2", "557,696", "1,024"]
-    assert (
-        facts["parameters"] == 460_160
-    )  # 2 x 1,024 x 128 tokens; a layer: 49,152 attention, 98,304 inner, 256 norms; 128
+    assert facts["parameters"] == 2 * 131_072 + 2 * 147_712 + 128  # tokens in and out, two layers, the last norm
 
 
 def test_a_model_folder_is_checked_where_it_is_and_a_broken_one_is_named(plain_knowflow, file, tmp_path):
