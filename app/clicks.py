@@ -35,7 +35,7 @@ def judge_clicks(config: Config, run: TrainRun, progress: Progress) -> Gate | No
     before = _last_of_another_release(list_runs(config.home_folder), run, arm) if arm is not None else None
     if arm is None or before is None:
         return None
-    fall = compare_runs(_judged(run, arm), _judged(before, arm), progress)
+    fall = compare_runs(judged(run, arm), judged(before, arm), progress)
     gate = _gate(arm, fall, before.read("run")["release"], config)
     run.write("result", {**result, "gates": [vars(gate)], "clicks": {"before": before.name, **asdict(fall)}})
     return gate
@@ -70,7 +70,8 @@ def _has_keys(run: TrainRun) -> bool:
     return "key" in pl.read_parquet_schema(run.folder / "rows.parquet")
 
 
-def _judged(run: TrainRun, arm: str) -> Judged:
+def judged(run: TrainRun, arm: str) -> Judged:
+    """Read the test rows of a run, and what an arm predicted for them."""
     with np.load(run.folder / f"{arm}.npz") as scored:
         return Judged(pl.read_parquet(run.folder / "rows.parquet", columns=["key", "label", "user"]), scored["test"])
 

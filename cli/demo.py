@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from app.config import load_config
 from app.train_runs import get_run
 from app.workplace import begin_new_store, chosen_tasks, open_store
+from cli.demo_live import MODEL, live_demo
 from cli.output import AsJson, bars, print_json, print_line, say
 from cli.prefect_settings import keep_in
 from cli.train import print_arms, split_arms
@@ -24,13 +25,21 @@ def demo(
     *,
     json: AsJson = False,
     arms: Annotated[str | None, Parameter(help="Arms to train, separated by commas; default: all.")] = None,
+    live: Annotated[
+        int | None, Parameter(help="Ask a model on this machine about so many films, next to the recorded answers.")
+    ] = None,
+    users: Annotated[int, Parameter(help="With --live: the number of users to ask about.")] = 60,
+    model: Annotated[Path, Parameter(help="With --live: folder of the model.")] = MODEL,
 ) -> int:
     """Run refresh, train and report on MovieLens small with recorded answers; takes about eight minutes on two cores.
 
-    A second run asks nothing and encodes nothing.
+    A second run asks nothing and encodes nothing. With --live, a model on this machine answers (`knowflow models fetch
+    smollm2`), and the recorded answers about the same films and users are compared with its own on the same test rows.
 
-    Example: knowflow demo
+    Example: knowflow demo --live 200
     """
+    if live is not None:
+        return live_demo(CONFIG, live, users, model, split_arms(arms), json=json)
     settings = load_config(CONFIG)
     if not settings.store_folder.exists():  # whoever deletes the demo's folder wants to see it begin again
         begin_new_store(settings)

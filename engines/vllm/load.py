@@ -245,9 +245,18 @@ def _let_go() -> None:
         torch.cuda.empty_cache()
 
 
-def _load(arguments: dict[str, Any], what: str) -> Loaded:
+def check_installed() -> None:
+    """Check that vLLM can be imported.
+
+    Raises:
+        EngineFault: It is not installed.
+    """
     if importlib.util.find_spec("vllm") is None:
         raise EngineFault(NOT_INSTALLED)
+
+
+def _load(arguments: dict[str, Any], what: str) -> Loaded:
+    check_installed()
     prepare()
     if os.path.isdir(arguments["model"]):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the folder has everything: do not contact a model hub
