@@ -59,13 +59,13 @@ def live_demo(
     if json:
         told = {name: {**runs[name], "conclusion": result["conclusion"]} for name, result in results.items()}
         print_json({**told, "live_over_recorded": asdict(found), "seconds": seconds})
-    return 0
+        return 0
     for name, of in (("recorded", "the recorded answers of a large model"), ("live", f"the answers of {model.name}")):
-        say(f"with {of}:")
+        print_line(f"\nwith {of}:")
         print_arms(results[name])
         title, text = example_text(configs[name], runs[name]["release"])
-        print_line(f"{title}: {text}\n")
-    print_line(difference_in_words(found, model.name))
+        print_line(f"{title}: {text}")
+    print_line("\n" + difference_in_words(found, model.name))
     print_line(f"report   {runs['live']['report']}")
     say(f"done in {seconds:,} s")
     return 0

@@ -53,5 +53,5 @@ def test_two_engines_are_compared_on_the_same_rows(make_shop, tiny, tmp_path, mo
     assert len(shop.calls()) == 10
     assert told["live_over_recorded"]["rows"] == 40
     printed = capsys.readouterr()
-    assert "with the recorded answers of a large model:" in printed.err
+    assert "with the recorded answers of a large model:" in printed.out
     assert f"The answers of {tiny.name} against the recorded ones, on " in printed.out
