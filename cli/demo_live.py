@@ -3,6 +3,7 @@
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from app.config import load_config
 from app.live import compare_live, difference_in_words, example_text, write_live_demo
@@ -57,7 +58,7 @@ def live_demo(
     results = {name: get_run(config.home_folder, trained[name]).read("result") for name, config in configs.items()}
     seconds = round(time.monotonic() - begun)
     if json:
-        told = {name: {**runs[name], "conclusion": result["conclusion"]} for name, result in results.items()}
+        told = {name: {**runs[name], **_in_short(result)} for name, result in results.items()}
         print_json({**told, "live_over_recorded": asdict(found), "seconds": seconds})
         return 0
     for name, of in (("recorded", "the recorded answers of a large model"), ("live", f"the answers of {model.name}")):
@@ -69,3 +70,9 @@ def live_demo(
     print_line(f"report   {runs['live']['report']}")
     say(f"done in {seconds:,} s")
     return 0
+
+
+def _in_short(result: dict[str, Any]) -> dict[str, Any]:
+    auc = {arm: metrics["all"]["auc"]["mean"] for arm, metrics in result["arms"].items()}
+    gains = {of: gain["all"]["auc"] for of, gain in result["gains"].get(SUBJECT, {}).items()}
+    return {"auc": auc, "gains": gains, "conclusion": result["conclusion"]}

@@ -86,7 +86,7 @@ def conclude(gains: Gains, segments: Segments, controls: Sequence[str], seeds: i
     parts = [
         f"{subject}, over all {_rows(segments, 'all', 'test rows')}: {_compare(subject, against, segments, 'all')}."
     ]
-    if "cold_with_knowledge" in segments:
+    if segments.get("cold_with_knowledge", {}).get("rows", 0):
         cold = _compare(subject, against, segments, "cold_with_knowledge")
         parts.append(f"On the {_rows(segments, 'cold_with_knowledge', 'cold rows with knowledge')}: {cold}.")
     if not {"facts", f"{subject}-facts"} & set(against):
