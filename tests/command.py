@@ -12,24 +12,31 @@ from pathlib import Path
 
 import pytest
 
+from tests.forked import Forked, Forks
+
 ROOT = Path(__file__).resolve().parents[1]
 HELPERS = Path(__file__).resolve().parent / "helpers"
+
+
+def environment_of(server: str | None, home: Path) -> dict[str, str]:
+    """Give the environment of a command: the tests' engine on its path, and a Prefect server if there is one."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(HELPERS)]),
+        "PREFECT_HOME": str(home),
+        "COLUMNS": "200",
+    }
+    environment.pop("PREFECT_API_URL", None)
+    return environment | ({"PREFECT_API_URL": server} if server else {})
 
 
 class Knowflow:
     """The command line with the tests' engine on its path, and the tests' Prefect server if there is one."""
 
-    def __init__(self, server: str | None, home: Path) -> None:
+    def __init__(self, server: str | None, home: Path, forks: Forks) -> None:
         self.root = ROOT
-        self.environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(HELPERS)]),
-            "PREFECT_HOME": str(home),
-            "COLUMNS": "200",
-        }
-        self.environment.pop("PREFECT_API_URL", None)
-        if server:
-            self.environment["PREFECT_API_URL"] = server
+        self.environment = environment_of(server, home)
+        self._forks = forks
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run a command to its end in this process; gives its exit code and all it wrote."""
@@ -45,24 +52,29 @@ class Knowflow:
         return subprocess.CompletedProcess(words, int(code or 0), out.getvalue(), err.getvalue())
 
     def run_apart(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end in a process of its own, where one is what is tested."""
+        """Run a command to its end in a new Python, where one is what is tested."""
+        return subprocess.run(
+            [sys.executable, "-m", "cli.main", *map(str, arguments)],
+            cwd=self.root,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def run_forked(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end in a process with an environment of its own."""
         process = self.start(*arguments)
         try:
             out, err = process.communicate(timeout=300)
         finally:
             process.kill()
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+        return subprocess.CompletedProcess(arguments, int(process.returncode or 0), out, err)
 
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
+    def start(self, *arguments: object) -> Forked:
         """Start a command as a process; whoever starts it ends it."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *map(str, arguments)],
-            cwd=self.root,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return self._forks.start("cli.main", *arguments, environment=self.environment)
 
 
 @contextmanager
@@ -85,9 +97,9 @@ def as_a_command(words: list[str], folder: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def knowflow(prefect_server: str, tmp_path: Path) -> Knowflow:
+def knowflow(prefect_server: str, tmp_path: Path, forks: Forks) -> Knowflow:
     """Run `knowflow ...` with a Prefect server."""
-    return Knowflow(prefect_server, tmp_path / "prefect")
+    return Knowflow(prefect_server, tmp_path / "prefect", forks)
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +109,6 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def plain_knowflow(prefect_home: Path) -> Knowflow:
+def plain_knowflow(prefect_home: Path, forks: Forks) -> Knowflow:
     """The same without a server: for commands that need none, or whose process starts one for itself."""
-    return Knowflow(None, prefect_home)
+    return Knowflow(None, prefect_home, forks)

@@ -1,6 +1,6 @@
 """Shared by all tests: a tiny shop of one's own, shops that are made once, the MovieLens example in a temporary folder.
 
-`session.py` has what the processes of a run share, `command.py` the command line.
+`session.py` has what the processes of a run share, `command.py` the command line, `forked.py` processes.
 """
 
 import random
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HELPERS = Path(__file__).resolve().parent / "helpers"
 EXAMPLE = ROOT / "examples" / "movielens"
 START = datetime(2024, 1, 1, tzinfo=UTC)
-pytest_plugins = ["tests.session", "tests.command", "tests.real_model"]
+pytest_plugins = ["tests.session", "tests.forked", "tests.command", "tests.real_model"]
 sys.path.insert(0, str(HELPERS))  # `scripted:ScriptedEngine` in knowflow.yaml
 
 

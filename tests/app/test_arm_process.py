@@ -2,18 +2,18 @@
 
 import os
 import signal
-import subprocess
 import time
 
 import psutil
 import pytest
 
 from app.train_runs import list_runs
+from tests.forked import Forked
 
 pytestmark = pytest.mark.slow(reason="real processes that train until a real signal ends them")
 
 
-def arms_below(process: subprocess.Popen[str], wanted: set[str]) -> dict[str, psutil.Process]:
+def arms_below(process: Forked, wanted: set[str]) -> dict[str, psutil.Process]:
     """Wait until a command trains these arms: arm -> its process."""
     parent, deadline = psutil.Process(process.pid), time.monotonic() + 240
     found: dict[str, psutil.Process] = {}
@@ -31,7 +31,7 @@ def arms_below(process: subprocess.Popen[str], wanted: set[str]) -> dict[str, ps
     return found
 
 
-def servers_below(process: subprocess.Popen[str]) -> dict[str, psutil.Process]:
+def servers_below(process: Forked) -> dict[str, psutil.Process]:
     children = psutil.Process(process.pid).children()
     return {f"server {child.pid}": child for child in children if "flows.server_process" in child.cmdline()}
 

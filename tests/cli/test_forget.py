@@ -3,11 +3,12 @@
 import json
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
-from people_shop import name_of, people_shop
+from people_shop import copy_of, name_of, people_shop
 
 from app.config import load_config
 from app.learnt import learnt_from
@@ -19,8 +20,8 @@ USER = name_of(1)
 
 
 @pytest.fixture
-def shop(shop_builder, tmp_path):
-    return people_shop(shop_builder, tmp_path)
+def shop(made_once, shop_builder, tmp_path):
+    return copy_of(made_once("people", partial(people_shop, shop_builder)), tmp_path)
 
 
 def test_a_plan_comes_first_and_yes_does_it_and_a_second_time_finds_nothing(shop, plain_knowflow):

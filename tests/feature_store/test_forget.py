@@ -1,13 +1,12 @@
 """A forgotten user is in no byte of the home, every release goes on without them, and a kill can be finished."""
 
 import json
-import subprocess
-import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
-from people_shop import ASKED, name_of, people_shop
+from people_shop import ASKED, copy_of, name_of, people_shop
 
 from app.config import load_config
 from app.forgetting import forget, plan_forgetting
@@ -23,12 +22,12 @@ from feature_store.schemas import ANSWERS, LINEAGE
 from feature_store.verify import verify
 
 USER, OTHER = name_of(1), name_of(2)
-HELPERS = Path(__file__).resolve().parents[1] / "helpers"
+KILLED = Path(__file__).resolve().parents[1] / "helpers" / "killed_forget.py"
 
 
 @pytest.fixture
-def shop(shop_builder, tmp_path):
-    return people_shop(shop_builder, tmp_path)
+def shop(made_once, shop_builder, tmp_path):
+    return copy_of(made_once("people", partial(people_shop, shop_builder)), tmp_path)
 
 
 def files(home: Path) -> dict[str, bytes]:
@@ -258,12 +257,12 @@ STEPS = [("begin",), ("note",), ("table", "1"), ("rename", "1"), ("clean",), ("t
 
 @pytest.mark.slow(reason="processes that are really killed")
 @pytest.mark.parametrize("moments", [STEPS, [("rename", "4")], [("rename", "7")], [("rename", "11")]], ids=str)
-def test_a_forgetting_killed_at_any_moment_is_finished_by_the_same_command(shop, plain_knowflow, moments):
+def test_a_forgetting_killed_at_any_moment_is_finished_by_the_same_command(shop, plain_knowflow, forks, moments):
     home, before, texts = shop.folder / "runs", read_all(shop), texts_of(shop)
     for moment in moments:
-        command = [sys.executable, HELPERS / "killed_forget.py", shop.config, USER, *moment]
-        done = subprocess.run(command, env=plain_knowflow.environment, capture_output=True, timeout=120, check=False)
-        assert done.returncode == -9, (moment, done.stderr)
+        process = forks.start(KILLED, shop.config, USER, *moment, environment=plain_knowflow.environment)
+        said = process.communicate(timeout=120)
+        assert process.returncode == -9, (moment, said)
 
         with shop.place().store.writer("somebody else"):
             pass  # whoever writes finishes what was being replaced

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from scheduled import Scheduled, scheduled
 
-from tests.command import Knowflow
+from tests.command import environment_of
+from tests.forked import Forks
 
 
 def seen_by_prefect(flow_run: str) -> SimpleNamespace:
@@ -34,10 +35,10 @@ def prefect_has(prefect_server: str) -> Callable[[str], Any]:
 
 
 @pytest.fixture(scope="module")
-def bare_prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scheduled]:
+def bare_prefect(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Iterator[Scheduled]:
     """A server for one file of tests, with nothing on it."""
     folder = tmp_path_factory.mktemp("prefect")
-    with scheduled(Knowflow(None, folder).environment, folder) as server:
+    with scheduled(environment_of(None, folder), folder, forks) as server:
         yield server
 
 

@@ -2,8 +2,6 @@
 
 import json
 import random
-import subprocess
-import sys
 import time
 from datetime import timedelta
 
@@ -15,12 +13,13 @@ from feature_store.keys import check_keys
 from feature_store.lineage import row_key, write_lineage
 from feature_store.releases import get_release, list_releases, publish, released_knowledge
 from feature_store.schemas import ANSWERS, LINEAGE
+from tests.forked import HELPERS, Forked
 
 IN_FLIGHT = 4
 ASKING = {"kar_item": {}, "kar_user": {"snapshots": [0.5, 1.0]}}
 
 
-def wait_for_calls(shop, count: int, process: subprocess.Popen) -> None:
+def wait_for_calls(shop, count: int, process: Forked) -> None:
     """Wait until the engine has given so many answers, over all runs."""
     deadline = time.monotonic() + 240
     while len(shop.calls("gave")) < count:
@@ -129,28 +128,20 @@ def test_an_engine_that_breaks_off_is_told_in_a_sentence(make_shop, knowflow):
     assert len(known_answers(shop.place().store)) == 2
 
 
-def test_a_disk_that_takes_no_more_ends_a_refresh_cleanly_and_the_same_command_goes_on(make_shop, knowflow):
+def test_a_disk_that_takes_no_more_ends_a_refresh_cleanly_and_the_same_command_goes_on(make_shop, knowflow, forks):
     shop = make_shop(items=60, users=1, tasks={"kar_item": {}})
-    small = f"ulimit -f 12; exec {sys.executable} -m cli.main refresh --config {shop.config}"  # files of 12 KiB at most
-
-    stopped = subprocess.run(
-        ["bash", "-c", small],
-        env=knowflow.environment,
-        cwd=knowflow.root,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    small = [12 * 1024, "refresh", "--config", shop.config]
+    stopped = forks.start(HELPERS / "limited.py", *small, environment=knowflow.environment)
+    _, errors = stopped.communicate(timeout=300)
     kept = set(known_answers(shop.place().store))
     gone_on = knowflow.run("refresh", "--config", str(shop.config))
 
     assert stopped.returncode == 1
     # A file takes a part of the last line, or nothing of it.
     reasons = [f"the store cannot be written: {why}\n" for why in ("No space left on device", "File too large")]
-    assert any(f"{shop.folder / 'runs' / 'store'}: {reason}" in stopped.stderr for reason in reasons)
-    assert "run the same command again to continue" in stopped.stderr
-    assert "Traceback" not in stopped.stderr
+    assert any(f"{shop.folder / 'runs' / 'store'}: {reason}" in errors for reason in reasons)
+    assert "run the same command again to continue" in errors
+    assert "Traceback" not in errors
     assert 0 < len(kept) < 60
     assert kept >= set(shop.calls("gave")[: len(kept)])
     assert gone_on.returncode == 0, gone_on.stderr

@@ -1,5 +1,6 @@
 """A shop whose users have long ids, with two releases, and a technique whose prompts quote what was said of users."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -59,4 +60,14 @@ def people_shop(build_shop: Any, folder: Path, users: int = 4) -> Any:
         {f"i{place}": f"Gadget {place}" for place in range(3)} | {f"i{n}": f"Thing {n}" for n in range(3, 12)}
     )
     shop.release(*ASKED)
+    return shop
+
+
+def copy_of(folder: Path, new: Path) -> Any:
+    """Copy the shop of a folder, with its technique, to another folder."""
+    from tests.conftest import opened
+
+    shutil.copytree(folder, new, dirs_exist_ok=True)
+    shop = opened(new / "shop")
+    shop.configure(plugins=[str(new / "ours")])
     return shop

@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.forked import Forks
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFECT = [sys.executable, "-m", "prefect"]
@@ -55,24 +57,20 @@ class Scheduled:
     url: str
     environment: dict[str, str]
     folder: Path
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    forks: Forks
 
-    def call(self, *words: str, command: tuple[str, ...] = tuple(PREFECT)) -> str:
+    def call(self, *words: str, program: str = "prefect") -> str:
         """Run a command to its end; gives what it said."""
-        done = subprocess.run(
-            [*command, *words],
-            env=self.environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        process = self.forks.start(program, *words, environment=self.environment)
+        try:
+            out, err = process.communicate(timeout=300)
+        finally:
+            process.kill()
+        assert process.returncode == 0, out + err
+        return out
 
     def knowflow(self, *words: str) -> str:
-        return self.call(*words, command=(sys.executable, "-m", "cli.main"))
+        return self.call(*words, program="cli.main")
 
     def ask(self, what: str, **query: Any) -> Any:
         """Ask the server for objects of a kind."""
@@ -120,7 +118,7 @@ class Scheduled:
 
 
 @contextmanager
-def scheduled(environment: dict[str, str], folder: Path) -> Iterator[Scheduled]:
+def scheduled(environment: dict[str, str], folder: Path, forks: Forks) -> Iterator[Scheduled]:
     """Start a server, set it up as the guide says, and deploy prefect.yaml."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
@@ -131,7 +129,7 @@ def scheduled(environment: dict[str, str], folder: Path) -> Iterator[Scheduled]:
     with running(command, known, folder / "server.log") as process:
         wait_until(lambda: process.poll() is not None or answers(url), 180)
         assert process.poll() is None, (folder / "server.log").read_text()
-        yield Scheduled(url, known, folder)
+        yield Scheduled(url, known, folder, forks)
 
 
 def answers(url: str) -> bool:

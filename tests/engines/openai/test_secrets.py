@@ -45,7 +45,7 @@ def test_a_whole_refresh_leaves_no_trace_of_the_key(make_shop, knowflow, tmp_pat
     with serve(throws_back) as one:
         shop.configure(engine={"name": "openai", "model": "tiny", "options": {**ENGINE, "urls": one.url}})
         runs = [knowflow.run_apart("refresh", "--config", str(shop.config))]
-        runs += [knowflow.run_apart(command, "--config", str(shop.config)) for command in ("plan", "status")]
+        runs += [knowflow.run_forked(command, "--config", str(shop.config)) for command in ("plan", "status")]
         asked = [call.headers["authorization"] for call in one.seen.calls]
     with serve(lambda call: told(401, f"Incorrect API key: {call.headers['authorization']}")) as one:
         shop.configure(engine={"name": "openai", "model": "other", "options": {**ENGINE, "urls": one.url}})

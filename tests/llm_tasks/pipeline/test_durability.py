@@ -1,8 +1,6 @@
 """Durability without a flow: a real process that commits every third answer is killed, again and again."""
 
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,32 +9,18 @@ import pytest
 from feature_store.answers import JOURNAL, known_answers
 from feature_store.keys import check_keys
 
-ROOT = Path(__file__).resolve().parents[3]
-PROGRAM = """
-import sys
-from pathlib import Path
-sys.path[:0] = sys.argv[2:4]
-from app.config import load_config
-from app.workplace import open_workplace
-from llm_tasks.pipeline import generate
-from llm_tasks.pipeline.catalogue import find_tasks
-from llm_tasks.pipeline.plan import plan_task
-from base.progress import silent
-generate.COMMIT_ROWS = 3
-place = open_workplace(load_config(Path(sys.argv[1])))
-with place.store.writer("to be killed") as writer:
-    print(generate.generate(plan_task(find_tasks()["kar_item"], place), place, writer, silent).calls, flush=True)
-"""
+PROGRAM = Path(__file__).resolve().parents[2] / "helpers" / "killed_generation.py"
 ITEMS, IN_FLIGHT, KILLS = 150, 5, 3
 
 
-def start(shop) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", PROGRAM, str(shop.config), str(ROOT), str(ROOT / "tests" / "helpers")]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.fixture
+def start(forks, plain_knowflow):
+    """Start the generation of a shop as a process."""
+    return lambda shop: forks.start(PROGRAM, shop.config, environment=plain_knowflow.environment)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_generation_killed_at_any_moment_loses_and_doubles_nothing(make_shop, seed):
+def test_a_generation_killed_at_any_moment_loses_and_doubles_nothing(make_shop, start, seed):
     shop = make_shop(items=ITEMS, users=1)
     shop.configure(options={"in_flight": IN_FLIGHT, "seconds": 0.002})
     chance = random.Random(seed)
@@ -70,7 +54,7 @@ def test_a_generation_killed_at_any_moment_loses_and_doubles_nothing(make_shop, 
 
 
 @pytest.mark.slow(reason="ten processes that are really killed")
-def test_ten_kills_at_random_moments_end_with_the_answers_of_an_undisturbed_run_row_for_row(make_shop):
+def test_ten_kills_at_random_moments_end_with_the_answers_of_an_undisturbed_run_row_for_row(make_shop, start):
     items, in_flight, kills = 200, 8, 10
     disturbed, undisturbed = (make_shop(items=items, users=1, name=name) for name in ("disturbed", "undisturbed"))
     for shop in (disturbed, undisturbed):
