@@ -1,71 +1,38 @@
 """Generation with vLLM killed (SIGKILL) in the middle, again and again: nothing is lost, doubled or changed."""
 
+import os
 import random
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import killed_vllm
 import pytest
 
 from feature_store.answers import JOURNAL, known_answers, read_answers
 from feature_store.keys import check_keys
 
-ROOT = Path(__file__).resolve().parents[3]
+PROGRAM = Path(killed_vllm.__file__)
+ROOT = PROGRAM.parents[2]
 ITEMS, IN_FLIGHT, KILLS = 80, 8, 2
-PROGRAM = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from app.config import load_config
-from app.workplace import open_workplace
-from llm_tasks.pipeline import generate, plan
-from llm_tasks.pipeline.catalogue import find_tasks
-from prompts.library import choose_prompt
-from base.progress import silent
-
-prompt = choose_prompt("kar_item")
-short = replace(prompt, front=prompt.front.model_copy(update={"sampling": {"temperature": 0.0, "max_tokens": 24}}))
-plan.choose_prompt = lambda *_: short
-generate.COMMIT_ROWS = 10
-place = open_workplace(load_config(Path(sys.argv[1])))
-engine, file = place.engine, open(sys.argv[2], "a", buffering=1)
-
-
-def noted(requests):
-    for request in requests:
-        file.write(f"asked {request.key}\\n")
-        yield request
-
-
-class Noting:
-    identity, token_counter, context_tokens = engine.identity, engine.token_counter, engine.context_tokens
-    count_tokens = staticmethod(engine.count_tokens)
-
-    def generate(self, requests):
-        for answer in engine.generate(noted(requests)):
-            file.write(f"gave {answer.key}\\n")
-            yield answer
-
-
-place = replace(place, engine=Noting())
-with place.store.writer("to be killed") as writer:
-    done = generate.generate(plan.plan_task(find_tasks()["kar_item"], place), place, writer, silent)
-print(done.calls, flush=True)
-"""
 
 
 def start(shop) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", PROGRAM, str(shop.config), str(shop.folder / "calls.txt")]
-    return subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(shop.config), str(shop.folder / "calls.txt")],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def finish(shop) -> int:
-    """Run to the end; returns how many calls were made."""
-    process = start(shop)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    return int(out.splitlines()[-1])
+    """Run to the end, in this process; returns how many calls were made."""
+    with pytest.MonkeyPatch.context() as patch:
+        return killed_vllm.ask(shop.config, shop.folder / "calls.txt", patch.setattr)
 
 
 def answers(shop) -> dict[str, tuple]:
@@ -79,7 +46,7 @@ def answers(shop) -> dict[str, tuple]:
     return found
 
 
-@pytest.mark.slow(reason="vLLM is loaded by four processes, two of which are really killed")
+@pytest.mark.slow(reason="vLLM is loaded by two processes that are really killed")
 def test_a_run_that_was_killed_again_and_again_ends_with_the_answers_of_one_that_was_not(vllm_shop):
     disturbed, undisturbed = vllm_shop(items=ITEMS, name="disturbed"), vllm_shop(items=ITEMS, name="undisturbed")
     for shop in (disturbed, undisturbed):

@@ -110,11 +110,16 @@ def test_a_fingerprint_changes_with_any_small_file_and_with_weights_but_not_with
     assert fingerprint(tmp_path) == last
 
 
-def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
+@pytest.fixture
+def run(forks, plain_knowflow, tmp_path):
+    """Run Python in a process of its own, which has nothing of vLLM."""
+
+    def run(code: str, config: Path) -> tuple[str, str]:
+        program = tmp_path / "program.py"
+        program.write_text(code)
+        return forks.start(program, config, environment=plain_knowflow.environment).communicate(timeout=300)
+
+    return run
 
 
 PLANNING = """
@@ -127,13 +132,13 @@ print([name for name in ("vllm", "torch.distributed.distributed_c10d", "xgrammar
 """
 
 
-def test_planning_counts_tokens_without_importing_vllm(vllm_shop):
+def test_planning_counts_tokens_without_importing_vllm(vllm_shop, run):
     shop = vllm_shop()
 
-    done = run(PLANNING, str(shop.config))
+    out, errors = run(PLANNING, shop.config)
 
-    tokens, loaded = done.stdout.splitlines()
-    assert (int(tokens), "vllm" in loaded) == (shop.plan("kar_item").summary()["input_tokens"], False), done.stderr
+    tokens, loaded = out.splitlines()
+    assert (int(tokens), "vllm" in loaded) == (shop.plan("kar_item").summary()["input_tokens"], False), errors
 
 
 MISSING = """
@@ -152,10 +157,10 @@ with place.store.writer("a test") as writer:
 """
 
 
-def test_without_vllm_a_plan_is_made_and_asking_says_what_to_install(vllm_shop):
-    done = run(MISSING, str(vllm_shop().config))
+def test_without_vllm_a_plan_is_made_and_asking_says_what_to_install(vllm_shop, run):
+    _, errors = run(MISSING, vllm_shop().config)
 
-    assert "EngineFault: engine.name: vLLM is not installed\n  pip install 'knowflow[vllm]'" in done.stderr
+    assert "EngineFault: engine.name: vLLM is not installed\n  pip install 'knowflow[vllm]'" in errors
 
 
 ASKING = (
@@ -168,7 +173,8 @@ print(json.dumps([[row.name() for row in psutil.Process().children(recursive=Tru
 
 
 def test_asking_prints_nothing_leaves_no_process_and_ends_well(vllm_shop):
-    done = run(ASKING, str(vllm_shop(items=2).config))
+    command = [sys.executable, "-c", ASKING, str(vllm_shop(items=2).config)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 1
