@@ -60,11 +60,14 @@ lint: test-setup
 types: test-setup
 	$(BIN)/pyright
 
+# Three for two cores: tests of schedules, alarms and dead runs wait for minutes, in which others run.
+PYTEST := $(BIN)/pytest -n 3 --dist worksteal
+
 test: lint types
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(PYTEST)
 
 test-fast: test-setup
-	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+	$(PYTEST) -m "not slow"
 
 figures: setup
 	$(BIN)/python benchmarks/figures.py

@@ -1,6 +1,6 @@
 """What the processes of one run of the tests share: a folder, one Prefect server, and shops that are made once.
 
-With `-n 2` pytest's own process starts two workers, which inherit its environment. It holds a pipe open as long as it
+With `-n 3` pytest's own process starts three workers, which inherit its environment. It holds a pipe open as long as it
 lives: that is the standard input of the server, which ends with it, however it ends.
 """
 
