@@ -2,26 +2,24 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from scipy.sparse import csr_matrix
-from sklearn.feature_extraction.text import HashingVectorizer
 
 from feature_store.drift_gates import vocabulary_gate
 from feature_store.gate import Gate, GatesConfig
 from feature_store.language import language_of
 
-EXCUSE = re.compile(
-    r"^\W*(well, |okay, |hello[,.!] |hi[,.!] )?(but )?"
+EXCUSE = (
+    r"(?i)^\W*(well, |okay, |hello[,.!] |hi[,.!] )?(but )?"
     r"((i|we)('m| am|'re| are) (very |really |so |truly )?(sorry|afraid|unable|not able)\b"
     r"|(sorry|apologies|unfortunately)\b[^.]{0,80}\b(can(no|'|’)t|can not|unable|not able|don't|do not)\b"
     r"|(sorry|my apologies|i apologi[sz]e)\b"
     r"|as an? (ai|artificial intelligence|(large )?language model)\b"
     r"|i (can(no|'|’)t|can not|am not able to|won't|will not) (help|assist|provide|answer|comply|fulfil|do that|give)\b"
     r"|i (do not|don't) have (any |enough |access|information|specific)"
-    r"|(es tut mir leid|lo siento|je suis désolée?|mi dispiace|desculpe|к сожалению|извините|抱歉|对不起|申し訳))",
-    re.IGNORECASE,
+    r"|(es tut mir leid|lo siento|je suis désolée?|mi dispiace|desculpe|к сожалению|извините|抱歉|对不起|申し訳))"
 )
 """How a refusal or an excuse begins."""
 WORDS_TO_COMPARE = 12
@@ -30,9 +28,11 @@ HASHES, BAND = 24, 4
 """Minimum hashes of a text, and how many of them must agree for two texts to be compared."""
 SAME = 0.8
 """Share of three-word sequences that two nearly equal texts have in common."""
-SAMPLED = 5_000
-"""Most answers whose language is looked at."""
-THOUGHTS = re.compile(r"^\s*<(think|thinking|thought|reasoning)>|</(think|thinking|reasoning)>|◁/?think▷|\[/?THINK\]")
+HASHED_AT_ONCE = 100_000
+"""Texts hashed at once, so that memory does not grow with their number."""
+SAMPLED = 2_000
+"""Most answers whose language is looked at: a share of 5% is then found to half a percent."""
+THOUGHTS = r"^\s*<(think|thinking|thought|reasoning)>|</(think|thinking|reasoning)>|◁/?think▷|\[/?THINK\]"
 """Marks of thinking that do not belong into an answer."""
 SCRIPTS = {
     "Latin": r"\p{Latin}",
@@ -64,7 +64,7 @@ def text_gates(task: str, rows: pl.DataFrame, before: pl.DataFrame | None, confi
     texts = _answers(rows)
     if texts.is_empty():
         return []
-    refused = texts["text"].map_elements(is_excuse, return_dtype=pl.Boolean)
+    refused = excuses(texts["text"])
     share, example = float(refused.mean() or 0), ""  # pyright: ignore[reportArgumentType] - the mean of Booleans
     if share > config.refusals:
         example = f"; the first: {texts['entity'][refused.arg_max() or 0]}: {texts['text'].filter(refused)[0][:80]!r}"
@@ -95,7 +95,12 @@ def is_excuse(text: str) -> bool:
         >>> is_excuse("I'm sorry, but as an AI I cannot help."), is_excuse("A sorry tale of two thieves.")
         (True, False)
     """
-    return EXCUSE.search(text[:300]) is not None
+    return bool(excuses(pl.Series([text]))[0])
+
+
+def excuses(texts: pl.Series) -> pl.Series:
+    """Return for each answer whether it is a refusal or an excuse."""
+    return texts.str.slice(0, 300).str.contains(EXCUSE)
 
 
 def share_alike(entities: list[str], texts: list[str]) -> float:
@@ -125,17 +130,29 @@ def share_alike(entities: list[str], texts: list[str]) -> float:
     return len(alike) / len(texts)
 
 
-def _signatures(texts: list[str]) -> np.ndarray:
+def _signatures(texts: Sequence[str]) -> np.ndarray:
     """Return the minimum hashes of each text's sequences of three words: [n, HASHES] uint64."""
-    vectorizer = HashingVectorizer(ngram_range=(3, 3), token_pattern=r"\w+", n_features=2**24, binary=True)
-    found = csr_matrix(vectorizer.transform(texts))
     seeds = np.random.default_rng(0).integers(0, 2**63, HASHES, dtype=np.uint64)
     signatures = np.zeros((len(texts), HASHES), dtype=np.uint64)
-    for number in range(len(texts)):
-        shingles = found.indices[found.indptr[number] : found.indptr[number + 1]].astype(np.uint64)
-        if len(shingles):
-            signatures[number] = _mixed(shingles[:, None] ^ seeds[None, :]).min(axis=0)  # of [shingles, HASHES]
+    for start in range(0, len(texts), HASHED_AT_ONCE):
+        shingles, counts = _shingles(texts[start : start + HASHED_AT_ONCE])
+        some = np.flatnonzero(counts)
+        if not len(some):
+            continue
+        begins = (np.cumsum(counts) - counts)[some]
+        for place, seed in enumerate(seeds):
+            signatures[start + some, place] = np.minimum.reduceat(_mixed(shingles ^ seed), begins)
     return signatures
+
+
+def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Hash every sequence of three words of some texts: uint64, text after text, and their number in each text."""
+    words = pl.Series(texts, dtype=pl.String).str.to_lowercase().str.extract_all(r"\w+")
+    counts = words.list.len().to_numpy().astype(np.int64)
+    hashed, text = words.explode().drop_nulls().hash(0).to_numpy(), np.repeat(np.arange(len(counts)), counts)
+    first, second, third = hashed[:-2], hashed[1:-1] + np.uint64(1), hashed[2:] + np.uint64(2)  # their order counts
+    inside = text[:-2] == text[2:]
+    return (_mixed(first) ^ _mixed(second) ^ _mixed(third))[inside], np.maximum(counts - 2, 0)
 
 
 def _mixed(numbers: np.ndarray) -> np.ndarray:
@@ -146,10 +163,14 @@ def _mixed(numbers: np.ndarray) -> np.ndarray:
 
 
 def _script(task: str, texts: pl.Series, most: float) -> Gate:
-    counts = pl.DataFrame([texts.str.count_matches(letters).alias(name) for name, letters in SCRIPTS.items()])
-    main = [max(row, key=lambda name: row[name]) for row in counts.iter_rows(named=True) if any(row.values())]
-    usual, count = Counter(main).most_common(1)[0] if main else ("no letters", 0)
-    share = 1 - count / max(len(main), 1)
+    ascii_only = ~texts.str.contains(r"[^\x00-\x7F]")  # letters of these are Latin, if there are any
+    latin = int(texts.filter(ascii_only).str.contains("[A-Za-z]").sum())
+    others = texts.filter(~ascii_only)
+    counts = pl.DataFrame([others.str.count_matches(letters).alias(name) for name, letters in SCRIPTS.items()])
+    main = Counter(max(row, key=lambda name: row[name]) for row in counts.iter_rows(named=True) if any(row.values()))
+    main["Latin"] += latin
+    usual, count = main.most_common(1)[0] if main.total() else ("no letters", 0)
+    share = 1 - count / max(main.total(), 1)
     found = f"{share:.1%} of {len(texts):,} answers are not in {usual} letters, at most {most:.1%}"
     return Gate(f"{task} script", share <= most, found, setting="script")
 
@@ -158,7 +179,7 @@ def _thinking(task: str, rows: pl.DataFrame, texts: pl.Series, most: float) -> G
     """Count answers that are nothing but thinking, which have no text, and texts with marks of thinking."""
     lacking = rows.filter(pl.col("text").is_null()) if "error" in rows.columns else rows.clear()
     empty = int(lacking["error"].str.starts_with("no_text").sum()) if len(lacking) else 0
-    marked = sum(THOUGHTS.search(text) is not None for text in texts)
+    marked = int(texts.str.contains(THOUGHTS).sum())
     share = (empty + marked) / max(len(texts) + empty, 1)
     fix = "; switch thinking off, or raise sampling.max_tokens in the prompt" if share > most else ""
     found = (

@@ -103,6 +103,17 @@ def test_alike_is_the_share_with_a_neighbour_of_jaccard_above_the_limit():
     assert share_alike([str(n) for n in range(len(texts))], texts) == len(near) / len(texts)
 
 
+def test_the_order_of_words_counts_and_texts_of_any_number_are_compared(monkeypatch):
+    words = WORDS[:20]
+    other = [*words[10:], *words[:10][::-1]]
+    texts = [" ".join(words), " ".join(other), "too short", " ".join(words), ""]
+
+    assert share_alike(["a", "b", "c", "d", "e"], texts) == 2 / 5
+    monkeypatch.setattr("feature_store.text_gates.HASHED_AT_ONCE", 2)  # a text is compared across batches
+    assert share_alike(["a", "b", "c", "d", "e"], texts) == 2 / 5
+    assert share_alike(["a", "b"], [" ".join(words), " ".join(reversed(words))]) == 0
+
+
 def test_snapshots_of_one_user_may_agree():
     assert share_alike(["u1", "u1", "u2"], [good(1)[0], good(1)[0], good(2)[1]]) == 0
 
