@@ -20,31 +20,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from rewriting import EXAMPLE, instructions, judge, make_simulator, open_shop, recorded_rewrites, users_of
 from student_model import make_student, run
 
-from app.config import load_config
-from app.workplace import open_dataset
 from base.progress import silent
 from evals.by_user import Parts, intervals
-from evals.rewrites import shared
-from prompts.domain import Domain, load_domain
+from prompts.domain import Domain
 from prompts.library import choose_prompt
-from retrieval.relevance import LexicalOverlap, calibrated
-from retrieval.search import BulkSearch, document_texts, fuse
-from retrieval.simulator import Simulator, judge_candidates
-from sources.config import QueriesConfig
-from sources.queries import engagements, query_table, split_queries, training_queries
-from sources.tables import Dataset
+from retrieval.search import fuse
+from retrieval.simulator import Simulator
 from tuning.base import find_base, load_weights
-from tuning.candidates import read_candidates
 from tuning.config import RewriteConfig
-from tuning.instructions import rewrite_mixture
 from tuning.preference import tune_preferences
 from tuning.ranking import Ranked, agreement, measure_ranking, rank_queries, score_queries
-from tuning.rejection import keep, rewards
 from tuning.supervised import tune
 
-EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "movielens"
 SETTINGS = RewriteConfig(
     method="full", precision="bfloat16", row_tokens=256, batch_rows=16, rows_at_once=16, weight_decay=0.1, save_every=40
 )
@@ -54,25 +44,15 @@ def measure(out: Path, scale: float) -> dict[str, Any]:
     """Run all stages: judge, train from scratch, SFT, PRO and pairwise; return figures of each."""
     begun = time.process_time()
     out.mkdir(parents=True, exist_ok=True)
-    shop = load_config(EXAMPLE / "knowflow.yaml")
-    dataset, domain = open_dataset(shop), load_domain(shop.domain, shop.folder)
-    assert shop.source.queries is not None
-    every = query_table(dataset)
-    parts = split_queries(every, shop.source.queries.split)
-    training = training_queries(dataset, shop.source.queries.split)
-    by = make_simulator(dataset, shop.source.queries)
-    judged = judge_candidates(every, read_candidates([EXAMPLE / "recorded" / "queries.parquet"]), by)
-    judged = judged.with_columns(rewards(judged, SETTINGS).alias("reward"), keep(judged, SETTINGS))
-    part_of = pl.DataFrame({"query": every["query"], "part": parts})
-    by_part = {name[0]: part for name, part in judged.join(part_of, on="query").group_by("part")}
-    train = by_part["train"].sort("query", "place")
-    titles = dict(dataset.items.select("item", "title").iter_rows())
-    led = training.select("shown", "items").explode("items").drop_nulls("items")
-    found = led.select("shown", title=pl.col("items").replace_strict(titles))
-    mixture = rewrite_mixture(train, train["kept"], found, domain, SETTINGS)
+    shop = open_shop()
+    domain, by = shop.domain, make_simulator(shop)
+    judged = judge(shop, recorded_rewrites(), by, SETTINGS)
+    by_part = {name[0]: part for name, part in judged.group_by("part", maintain_order=True)}
+    train = by_part["train"]
+    mixture = instructions(shop, train, SETTINGS)
     told(f"{len(train):,} rewrites of training queries, {int(train['kept'].sum()):,} kept", begun)
 
-    texts = item_texts(dataset, domain) + [f"{row['shown']}: {row['thought']}" for row in train.iter_rows(named=True)]
+    texts = item_texts() + [f"{row['shown']}: {row['thought']}" for row in train.iter_rows(named=True)]
     base = make_student(
         out / "student", texts, [said[0]["content"] for said in mixture.conversations[:400]], SETTINGS, scale
     )
@@ -98,17 +78,19 @@ def measure(out: Path, scale: float) -> dict[str, Any]:
         )
         models[objective] = out / objective
         told(objective, begun)
-    ranked_users = users_of(dataset, [one.query for one in ranked["test"]])
+    ranked_users = users_of(shop.dataset, [one.query for one in ranked["test"]])
     figures = {name: ranking_figures(folder, ranked["test"], ranked_users) for name, folder in models.items()}
     gained = taus(out / "pro", ranked["test"]) - taus(out / "sft", ranked["test"])
     figures["gain of pro over sft"] = interval(gained, ranked_users)
-    tested = every.filter(parts == "test").join(by_part["test"].select("query").unique(), on="query").sort("query")
+    tested = (
+        shop.every.filter(shop.parts == "test").join(by_part["test"].select("query").unique(), on="query").sort("query")
+    )
     written = {name: write_rewrites(models[name], tested, domain) for name in ("sft", "pro", "pairwise")}
     for name, rewrites in written.items():
         pl.DataFrame({"query": tested["query"], "rewrites": rewrites}).write_parquet(out / f"tuned-{name}.parquet")
     recorded = by_part["test"].sort("query", "place").group_by("query", maintain_order=True).agg("rewrite")
     arms = {**written, "recorded": recorded["rewrite"].to_list()}
-    hits = hit_figures(by, tested, arms, users_of(dataset, tested["query"].to_list()))
+    hits = hit_figures(by, tested, arms, users_of(shop.dataset, tested["query"].to_list()))
     parameters = sum(weight.numel() for weight in load_weights(out / "student").parameters())
     return {
         "parameters": parameters,
@@ -124,17 +106,7 @@ def told(what: str, begun: float) -> None:
     print(f"{time.process_time() - begun:6.0f} CPU-s  {what}", flush=True)
 
 
-def make_simulator(dataset: Dataset, queries: QueriesConfig) -> Simulator:
-    """Build a search over titles, genres and recorded texts, with relevance by words in common."""
-    recorded = pl.read_parquet(EXAMPLE / "recorded" / "items.parquet")
-    descriptions = dict(recorded.select(pl.col("item_id").cast(pl.String), "answer").iter_rows())
-    texts = document_texts(dataset.items, descriptions=descriptions)
-    model = LexicalOverlap(texts)
-    found = calibrated(model, dataset, queries.split)
-    return Simulator(BulkSearch(dataset.items["item"].to_list(), texts), model, found.threshold)
-
-
-def item_texts(dataset: Dataset, domain: Domain) -> list[str]:
+def item_texts() -> list[str]:
     """Return the recorded answers about films."""
     recorded = pl.read_parquet(EXAMPLE / "recorded" / "items.parquet")
     return [f"{row['input']}\n{row['answer']}" for row in recorded.iter_rows(named=True)]
@@ -144,14 +116,6 @@ def taus(folder: Path, queries: Sequence[Ranked]) -> np.ndarray:
     """Return Kendall's tau of each query."""
     model, base = load_weights(folder), find_base(folder, {})
     return agreement(score_queries(model, queries, base.pad), queries)
-
-
-def users_of(dataset: Dataset, queries: Sequence[str]) -> Parts:
-    """Return the users behind some queries, with the shares used in the evaluation of rewrites."""
-    row_of = {query: row for row, query in enumerate(queries)}
-    table = engagements(dataset).filter(pl.col("query").is_in(list(row_of)))
-    item, user = (table[name].rank("dense").fill_null(0).cast(pl.Int64).to_numpy() for name in ("item", "user"))
-    return shared(np.array([row_of[query] for query in table["query"]]), item, user)
 
 
 def ranking_figures(folder: Path, queries: Sequence[Ranked], users: Parts) -> dict[str, Any]:

@@ -33,12 +33,20 @@ class StepConfig(Frozen):
     """Maximum rows that pass through the model together; fewer need less memory and give the same step."""
     pack: bool = True
     """Pack several examples into a row, without seeing each other; otherwise each has its own row, which is slower."""
+    share_prompts: bool = False
+    """Pass the common beginning of the prompts of a row through the model once: the same result from fewer tokens if
+    instructions are longer than the data in them."""
     rank: int = Field(default=16, ge=1)
     """Rank of the adapter (LoRA)."""
     alpha: int = Field(default=32, ge=1)
     """Scale of the adapter: its output is multiplied by alpha / rank (LoRA)."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout before the adapter (LoRA)."""
+    noise_weight: float = Field(default=0.0, ge=0)
+    """Weight of R3F: predictions should not change when embeddings get a little noise, which preserves what the model
+    could before. 0 = off; otherwise every step takes twice as long. For supervised tuning."""
+    noise_radius: float = Field(default=1e-5, gt=0)
+    """The largest noise in an element of an embedding (R3F)."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Number format of the computation; tuned weights are always float32, because 16 bits lose small steps."""
     save_every: int = Field(default=100, ge=1)

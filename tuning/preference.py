@@ -31,6 +31,7 @@ from tuning.config import RewriteConfig
 from tuning.losses import pairwise_loss, pro_loss
 from tuning.ranking import Ranked, collate_queries, measure_ranking, scores_of
 from tuning.recipe import Job, carry_out, nothing_more
+from tuning.sharing import check_sharing
 from tuning.supervised import Tell, arguments_of, check_finite, plan_of
 from tuning.workfolder import WorkFolder
 
@@ -120,10 +121,12 @@ def preference_job(
     check_devices()
     disable_progress_bar()
     set_verbosity_error()
-    measured = partial(measure_ranking, queries=validation, pad=base.pad, progress=progress)
+    measured = partial(measure_ranking, queries=validation, pad=base.pad, progress=progress, share=config.share_prompts)
 
     def learn(folder: WorkFolder) -> Mapping[str, Any]:
         model = prepare(base, config)
+        if config.share_prompts:
+            check_sharing(model, [training[0].answers], base.pad)
         loss = loss_of(objective, config)
         trainer = _Preference(model, training, validation, base.pad, loss, config, folder, progress)
         before = measured(model, when="before") if validation else None
@@ -166,6 +169,7 @@ class _Preference(Trainer):
         progress: Progress,
     ) -> None:
         self._validation, self._pad, self._loss, self._weight = validation, pad, loss, config.ranking_weight
+        self._share = config.share_prompts
         chosen: dict[str, Any] = {}
         if validation:
             chosen = {
@@ -178,7 +182,7 @@ class _Preference(Trainer):
         super().__init__(
             model,
             arguments_of(config, folder.work, **chosen),
-            data_collator=partial(collate_queries, pad=pad),
+            data_collator=partial(collate_queries, pad=pad, share=config.share_prompts),
             train_dataset=list(training),  # pyright: ignore[reportArgumentType] - any list does
             eval_dataset=list(validation) or None,  # pyright: ignore[reportArgumentType]
             callbacks=[Tell(progress), _AtTheEnd(bool(validation))],
@@ -198,7 +202,8 @@ class _Preference(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Return Kendall's tau on the validation queries."""
-        found = measure_ranking(self.model, self._validation, self._pad, silent)  # pyright: ignore[reportArgumentType]
+        model: Any = self.model
+        found = measure_ranking(model, self._validation, self._pad, silent, share=self._share)
         metrics = {"eval_tau": found["tau"]}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics

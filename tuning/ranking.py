@@ -19,6 +19,7 @@ from tuning.config import TIED, RewriteConfig
 from tuning.instructions import PROMPTS
 from tuning.losses import answer_log_probability
 from tuning.packing import NOT_LEARNT, collate
+from tuning.sharing import collate_shared, mean_by_answer
 from tuning.tokens import Example, Untold, as_data, tokenise
 
 AT_ONCE = 8
@@ -79,18 +80,26 @@ def rank_queries(
     return found, left_out
 
 
-def collate_queries(queries: Sequence[Ranked], pad: int) -> dict[str, Tensor]:
-    """Make a batch of B queries: a row for each rewrite, as in `packing.collate`.
+def collate_queries(queries: Sequence[Ranked], pad: int, share: bool = False) -> dict[str, Tensor]:
+    """Make a batch of B queries.
+
+    Args:
+        queries: The queries.
+        pad: Padding token.
+        share: Put all rewrites into one row that shares the beginning of their prompts; otherwise each has its own row.
 
     Returns:
-        The result of `collate` for all N rewrites; rewards [B, n], and mask [B, n] bool: whether there is a rewrite.
+        The result of `collate`, or of `collate_shared`, for all N rewrites; counts [N], the learned tokens of each;
+        rewards [B, n], and mask [B, n] bool: whether there is a rewrite.
     """
     most = max(len(one.answers) for one in queries)
     rewards = np.zeros((len(queries), most), dtype=np.float32)
     mask = np.zeros_like(rewards, dtype=bool)
     for place, one in enumerate(queries):
         rewards[place, : len(one.rewards)], mask[place, : len(one.rewards)] = one.rewards, True
-    batch = collate([[answer] for one in queries for answer in one.answers], pad)
+    answers = [answer for one in queries for answer in one.answers]
+    batch = collate_shared([answers], pad) if share else collate([[answer] for answer in answers], pad)
+    batch["counts"] = torch.tensor([len(answer) - answer.prompt for answer in answers])
     return batch | {"rewards": torch.from_numpy(rewards), "mask": torch.from_numpy(mask)}
 
 
@@ -107,25 +116,32 @@ def scores_of(model: Any, batch: Mapping[str, Tensor], mask: Tensor) -> Tensor:
 
     Args:
         model: The model.
-        batch: Result of `collate_queries`, without rewards and mask; its rows are the rewrites in order.
+        batch: Result of `collate_queries`, without rewards and mask.
         mask: [B, n] bool.
     """
-    inputs = {name: values for name, values in batch.items() if name != "labels"}
-    flat = mean_log_probability(model(**inputs, use_cache=False).logits, batch["labels"])  # [N]
+    inputs = {name: values for name, values in batch.items() if name not in ("labels", "counts")}
+    logits, labels, counts = model(**inputs, use_cache=False).logits, batch["labels"], batch["counts"]
+    in_one_row = len(labels) < len(counts)
+    flat = mean_by_answer(logits, labels, counts) if in_one_row else mean_log_probability(logits, labels)  # [N]
     return flat.new_zeros(mask.shape).masked_scatter(mask, flat)
 
 
 def score_queries(
-    model: nn.Module, queries: Sequence[Ranked], pad: int, progress: Progress = silent, when: str = ""
+    model: nn.Module,
+    queries: Sequence[Ranked],
+    pad: int,
+    progress: Progress = silent,
+    when: str = "",
+    share: bool = False,
 ) -> list[np.ndarray]:
-    """Return the model's scores of the rewrites of every query: [Q] arrays [n] float32."""
+    """Return the model's scores of the rewrites of every query: [Q] arrays [n] float32; see `collate_queries`."""
     device, was_training = next(model.parameters()).device, model.training
     model.eval()
     found: list[np.ndarray] = []
     with torch.inference_mode():
         for start in range(0, len(queries), AT_ONCE):
             part = queries[start : start + AT_ONCE]
-            batch = {name: values.to(device) for name, values in collate_queries(part, pad).items()}
+            batch = {name: values.to(device) for name, values in collate_queries(part, pad, share).items()}
             mask = batch.pop("mask")
             del batch["rewards"]
             scores = scores_of(model, batch, mask).float().cpu().numpy()
@@ -148,7 +164,12 @@ def agreement(scores: Sequence[np.ndarray], queries: Sequence[Ranked]) -> np.nda
 
 
 def measure_ranking(
-    model: nn.Module, queries: Sequence[Ranked], pad: int, progress: Progress = silent, when: str = "before"
+    model: nn.Module,
+    queries: Sequence[Ranked],
+    pad: int,
+    progress: Progress = silent,
+    when: str = "before",
+    share: bool = False,
 ) -> dict[str, Any]:
     """Measure how well a model ranks the rewrites of held-out queries.
 
@@ -157,7 +178,7 @@ def measure_ranking(
         of the rewrite with the highest reward and of the others. A ranking loss depends only on differences: how far
         both move shows its effect on the model's likelihoods.
     """
-    scores = score_queries(model, queries, pad, progress, when)
+    scores = score_queries(model, queries, pad, progress, when, share)
     first = [int(one.rewards.argmax()) for one in queries]
     best = [score[place] for score, place in zip(scores, first, strict=True)]
     others = [np.delete(score, place).mean() for score, place in zip(scores, first, strict=True)]

@@ -17,11 +17,13 @@ from base.faults import WrongUse
 from base.progress import Progress
 from tuning.base import Base, check_devices, check_packing, prepare, save
 from tuning.config import StepConfig
+from tuning.forgetting import NoisedTrainer
 from tuning.losses import completion_loss
 from tuning.measure import Measure, by_answers
 from tuning.mixture import INSTRUCTIONS, Mixture
 from tuning.packing import collate, pack
 from tuning.recipe import Job, carry_out, nothing_more
+from tuning.sharing import check_sharing, collate_shared, pack_alike
 from tuning.tokens import Example, Untold, as_data, tokenise
 from tuning.workfolder import WorkFolder
 
@@ -85,7 +87,7 @@ def supervised_job(
     set_verbosity_error()
     examples, left_out = tokenise_all(base, mixture, config.row_tokens)
     lengths = [len(example) for example in examples]
-    places = pack(lengths, config.row_tokens) if config.pack else [[place] for place in range(len(lengths))]
+    places = places_of(examples, config)
     rows = [[examples[place] for place in row] for row in places]
     counted = {
         "examples": len(examples),
@@ -99,7 +101,9 @@ def supervised_job(
     def learn(folder: WorkFolder) -> Mapping[str, Any]:
         model = prepare(base, config)
         trainer = make_trainer(model, rows, base.pad, config, folder.work, progress)  # on a GPU, if there is one
-        if config.pack:
+        if config.share_prompts:
+            check_sharing(model, rows, base.pad)
+        elif config.pack:
             check_packing(model, rows, base.pad, config.together)
         before = held_out(model, when="before") if held_out else None
         checkpoint = folder.checkpoint()
@@ -113,6 +117,15 @@ def supervised_job(
         }
 
     return Job(base.folder, plan_of(base, config, mixture.facts), learn, finish=finish)
+
+
+def places_of(examples: Sequence[Example], config: StepConfig) -> list[list[int]]:
+    """Return the indices of the examples of each row."""
+    if not config.pack:
+        return [[place] for place in range(len(examples))]
+    if config.share_prompts:
+        return pack_alike(examples, config.row_tokens)
+    return pack([len(example) for example in examples], config.row_tokens)
 
 
 def plan_of(base: Base, config: StepConfig, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,14 +192,16 @@ def make_trainer(
         folder: Folder for checkpoints.
         progress: Called with the number of finished steps.
     """
-    trainer = Trainer(
+    trainer = (NoisedTrainer if config.noise_weight else Trainer)(
         model,
         arguments_of(config, folder),
-        data_collator=partial(collate, pad=pad),
+        data_collator=partial(collate_shared if config.share_prompts else collate, pad=pad),
         train_dataset=list(rows),  # pyright: ignore[reportArgumentType] - any list does
         compute_loss_func=_loss,
         callbacks=[Tell(progress)],
     )
+    if isinstance(trainer, NoisedTrainer):
+        trainer.weight, trainer.radius = config.noise_weight, config.noise_radius
     trainer.remove_callback(PrinterCallback)
     return trainer
 

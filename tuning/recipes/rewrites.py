@@ -63,7 +63,11 @@ def prepare(inputs: RecipeInputs, model: str, options: RewriteOptions) -> Job:
     held_out, _ = rank_queries(validation, validation["reward"], base, found.domain, options)
     facts, finish, shown = {"rewrites": found.facts}, merging(base, options.merged), _judged(found)
     if mixture is not None:
-        measured = partial(measure_ranking, queries=held_out, pad=base.pad, progress=progress) if held_out else None
+        measured = (
+            partial(measure_ranking, queries=held_out, pad=base.pad, progress=progress, share=options.share_prompts)
+            if held_out
+            else None
+        )
         job = supervised_job(base, mixture.with_facts(facts), options, progress, measured=measured, finish=finish)
         return replace(job, shown=shown)
     queries, left_out = rank_queries(training, training["reward"], base, found.domain, options)
