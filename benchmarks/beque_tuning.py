@@ -3,8 +3,9 @@
 Run:   python benchmarks/beque_tuning.py [--out FOLDER] [--scale 1.0]
 Reads: examples/movielens: tags as queries, the recorded rewrites of 1,469 of them, the recorded texts about films.
 A language model of about two million parameters is trained from scratch on the recorded texts and the rewrites of
-training queries, because no weights can be downloaded; then it learns to rewrite (SFT with rejection sampling), and
-then to rank: by PRO, and by the pairwise loss as a control. After each stage it is measured on unseen queries:
+training queries, so that no weights are needed (beque_small_model.py tunes a pretrained one); then it learns to rewrite
+(SFT with rejection sampling), and then to rank: by PRO, and by the pairwise loss as a control.
+After each stage it is measured on unseen queries:
 Kendall's tau between its scores of the recorded rewrites and their rewards, and hit@50 of its own rewrites, fused with
 the original query. FOLDER gets the models and tuned-sft.parquet and so on, for `knowflow eval rewrites --rewrites`.
 Intervals resample users, who share queries (evals/by_user.py).
