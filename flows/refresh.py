@@ -23,11 +23,11 @@ from feature_store.releases import get_release
 from flows.ends import named_ends
 from flows.observation import observing
 from flows.secrets import read_secret
-from llm_tasks.pipeline.budget import Budget, BudgetReached
+from llm_tasks.pipeline.budget import BudgetReached
 from llm_tasks.pipeline.expected import expected
 from llm_tasks.pipeline.generate import Spending, generate, stopped
 from llm_tasks.pipeline.plan import check_answerable, plan_task
-from llm_tasks.pipeline.shares import ask_in_shares
+from llm_tasks.pipeline.shares import ask_in_shares, share_of
 
 
 @flow(name="refresh", flow_run_name="refresh {config}")
@@ -44,8 +44,8 @@ def refresh(config: str, tasks: list[str] | None = None, asking: Asking = Asking
         Name of the release that is current afterwards.
     """
     needs, weights = check_input(config, tasks, asking)
-    found = ask_in_shares(needs, weights, asking.limits, lambda name, budget: ask(config, name, asking, budget))
-    asked = [dict(found[name]) for name in needs if name in found]
+    found = ask_in_shares(needs, weights, lambda name, before, part: ask(config, name, asking, before, part))
+    asked = [found[name] for name in needs if name in found]
     create_table_artifact(key="refresh", table=asked, description="Rows, calls and tokens by task")
     names = [one["task"] for one in asked if not one["left"]]
     spent = out_of_budget(needs, found)
@@ -80,14 +80,15 @@ def check_input(
 
 
 @task(task_run_name="ask {name}", cache_policy=NO_CACHE, persist_result=False)
-def ask(config: str, name: str, asking: Asking, budget: Budget) -> dict:
+def ask(config: str, name: str, asking: Asking, before: list[dict], part: float) -> dict:
     """Ask for one technique's missing answers; return counts, with `left` if the budget was spent before the end.
 
     Args:
         config: Path of knowflow.yaml.
         name: The technique.
         asking: As for the flow.
-        budget: What the run has spent, and how much it may have spent after this technique.
+        before: Results of this task for the previous techniques, which have used some of the limits.
+        part: How much of what is left of the limits this technique may use, from 0 to 1.
     """
     settings = read_settings(config, asking)
     workplace = replace(open_workplace(settings, read_secret), slice=asking.part)
@@ -98,6 +99,7 @@ def ask(config: str, name: str, asking: Asking, budget: Budget) -> dict:
         show_plan(plan.summary())
         check_answerable(plan, settings.engine.name)
         planned = asdict(expected(plan, workplace.engine))
+        budget = share_of(asking.limits, before, part)
         spending = Spending(settings.prices, budget, observe)
         try:
             done = generate(plan, workplace, writer, progress(), spending)

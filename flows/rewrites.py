@@ -10,7 +10,7 @@ from app.rewriting import TASK, check_rewrites, rank_rewrites
 from app.workplace import open_workplace
 from flows.ends import named_ends
 from flows.refresh import ask, check_input, encode, out_of_budget, read_settings
-from llm_tasks.pipeline.budget import Budget, BudgetReached
+from llm_tasks.pipeline.budget import BudgetReached
 from retrieval.rewrite_table import RewriteTable
 
 
@@ -28,7 +28,7 @@ def rewrites(config: str, asking: Asking = Asking()) -> str:  # noqa: B008 - is 
     """
     check_ranking(config, asking)
     check_input(config, [TASK], asking)
-    asked = ask(config, TASK, asking, Budget(asking.limits))
+    asked = ask(config, TASK, asking, [], 1.0)
     if spent := out_of_budget({TASK: ()}, {TASK: asked}):
         raise BudgetReached(spent)
     vectors = encode(config, [TASK])

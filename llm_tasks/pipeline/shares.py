@@ -20,15 +20,14 @@ SUMS = (
 """Counts of a technique that add up when it is asked twice in a run."""
 PLANNED = ("planned_calls", "planned_input_tokens", "planned_output_tokens", "cached")
 """What the first plan of a technique says about the whole run."""
-Done = Mapping[str, Any]
+Done = dict[str, Any]
 """What generation did for one technique; see `Generated`."""
 
 
 def ask_in_shares(
     needs: Mapping[str, Sequence[str]],
     weights: Mapping[str, float | None],
-    limits: Limits,
-    ask: Callable[[str, Budget], Done],
+    ask: Callable[[str, list[Done], float], Done],
 ) -> dict[str, Done]:
     """Ask all techniques of a run within one budget.
 
@@ -41,8 +40,8 @@ def ask_in_shares(
     Args:
         needs: Technique -> the techniques whose answers it reads; in the order in which they are asked.
         weights: Technique -> its weight, or None.
-        limits: How much the run may spend.
-        ask: Asks one technique within a budget; returns what it did, with `left` if the budget was spent.
+        ask: Asks one technique, given what was done before and its part of what is left of the limits; see `share_of`.
+            Returns what it did, with `left` if its budget was spent.
 
     Returns:
         Technique -> what was done; those that were never asked are missing.
@@ -54,7 +53,7 @@ def ask_in_shares(
         kept = _may_follow(todo, needs, {name for name in todo if name in done})
         for place, name in enumerate(ready):
             each = [weights[other] or 1.0 for other in (*ready[place:], *kept)]
-            now = ask(name, share_of(limits, list(done.values()), each[0] / sum(each) if shared else 1.0))
+            now = ask(name, list(done.values()), each[0] / sum(each) if shared else 1.0)
             done[name] = _together(done[name], now) if name in done else now
             if now["left"] and not shared:
                 return done

@@ -1,6 +1,6 @@
 """How the techniques of a run share its budget."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -34,9 +34,13 @@ class Backlog:
         }
 
 
+def within(limits: Limits, ask: Callable[[str, Budget], dict]) -> Callable[..., dict]:
+    return lambda name, before, part: ask(name, share_of(limits, before, part))
+
+
 def run(backlog: Backlog, limits: Limits, weights: Mapping[str, float | None], **needs: tuple[str, ...]) -> dict:
     order = {name: needs.get(name, ()) for name in weights}
-    return {name: done["calls"] for name, done in ask_in_shares(order, weights, limits, backlog.ask).items()}
+    return {name: done["calls"] for name, done in ask_in_shares(order, weights, within(limits, backlog.ask)).items()}
 
 
 def test_each_technique_stops_at_its_share_and_the_others_go_on():
@@ -121,7 +125,7 @@ def test_two_rounds_of_one_technique_add_up_but_its_plan_is_that_of_the_first():
         planned = backlog.left[name]
         return {**backlog.ask(name, budget), "planned_calls": planned, "cached": 100 - planned}
 
-    done = ask_in_shares({"one": (), "two": ()}, {"one": 1.0, "two": 1.0}, Limits(max_tokens=60), ask)
+    done = ask_in_shares({"one": (), "two": ()}, {"one": 1.0, "two": 1.0}, within(Limits(max_tokens=60), ask))
 
     assert (done["one"]["calls"], done["one"]["input_tokens"], done["one"]["cost"]) == (45, 45, 22.5)
     assert (done["one"]["planned_calls"], done["one"]["cached"]) == (45, 55)
