@@ -56,8 +56,9 @@ def write_live_demo(example: Config, folder: Path, films: int, users: int, model
         WrongUse: The example has fewer films with an answer, or fewer users.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = {"item": _most_seen(example, "item", films), "user": _most_seen(example, "user", users)}
-    for entity, ids in chosen.items():
+    events = open_dataset(example).events.filter(pl.col("part") == "train")
+    for entity, count in (("item", films), ("user", users)):
+        ids = _most_seen(example, events, entity, count)
         pl.DataFrame({entity: ids}).write_parquet(folder / f"{entity}s.parquet")
     settings = _settings(example, folder)
     engines: dict[str, dict[str, Any]] = {
@@ -77,9 +78,7 @@ def write_live_demo(example: Config, folder: Path, films: int, users: int, model
     return LiveDemo(folder / "recorded.yaml", folder / "live.yaml")
 
 
-def _most_seen(example: Config, entity: str, count: int) -> list[str]:
-    dataset = open_dataset(example)
-    events = dataset.events.filter(pl.col("part") == "train")
+def _most_seen(example: Config, events: pl.DataFrame, entity: str, count: int) -> list[str]:
     only = example.tasks["kar_item"].only
     if entity == "item" and only is not None:
         answered = pl.read_parquet(example.folder / only.path)[str(only.column)].cast(pl.String)
@@ -93,12 +92,10 @@ def _most_seen(example: Config, entity: str, count: int) -> list[str]:
 def _settings(example: Config, folder: Path) -> dict[str, Any]:
     """Return the example's settings with paths from the new folder, the chosen films and users, and short training."""
     written = yaml.safe_load(example.path.read_text(encoding="utf-8"))
-    for part in ("queries", "rewrites", "split"):
+    for part in ("home", "queries", "rewrites"):
         written.pop(part, None)
     moved = _moved(written, example.folder, folder)
     films = {"path": "items.parquet", "column": "item"}
-    moved.pop("home", None)
-    moved["split"] = {"by": "user_position", "train": 0.8, "validation": 0.1, "together": "event"}
     moved["tasks"] = {
         "kar_item": {"only": films},
         "kar_user": {**written["tasks"]["kar_user"], "only": {"path": "users.parquet", "column": "user"}},
@@ -127,7 +124,8 @@ def example_text(config: Config, release: str) -> tuple[str, str]:
     """Return the title of the first film in the list, and what a release says of it."""
     first = pl.read_parquet(config.folder / "items.parquet")["item"][0]
     items = open_dataset(config).items
-    texts = released_texts(open_store(config), get_release(open_store(config), release), "kar_item")
+    store = open_store(config)
+    texts = released_texts(store, get_release(store, release), "kar_item")
     title = items.filter(pl.col("item") == first)["title"].item()
     return title, next(iter(texts.filter(pl.col("entity") == first)["text"]), "nothing")
 

@@ -16,7 +16,6 @@ budget of 50 results; intervals resample users (evals/by_user.py). The last line
 `sft`, `pro`, `recorded` and so on are hit@50 on held-out tail queries.
 """
 
-import argparse
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +26,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from rewriting import Shop, instructions, judge, make_simulator, newest_event, open_shop, recorded_rewrites
-from small_model import Sampler, Stages, ready, with_system
+from small_model import Sampler, Stages, arguments, ready, with_system
 
 from base.progress import silent
 from encoders.dense import DenseEncoder
@@ -266,11 +265,7 @@ def counted(rewrites: Mapping[str, Sequence[str]]) -> dict[str, float]:
 
 def main() -> None:
     """Read the command line, measure, and print the figures."""
-    root = Path(__file__).resolve().parents[1]
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--model", type=Path, default=root / "models" / "SmolLM2-135M-Instruct", help="the model")
-    parser.add_argument("--out", type=Path, default=root / "runs" / "beque_small_model", help="folder of the stages")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the queries")
+    parser = arguments("beque_small_model", "share of the queries")
     parser.add_argument("--control", action="store_true", help="also tune by the pairwise loss")
     given = parser.parse_args()
     print(json.dumps(measure(given.model, given.out, given.scale, given.control)))

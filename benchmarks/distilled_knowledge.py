@@ -23,7 +23,6 @@ the training of `make demo`, eight minutes each. Together that is a little under
 adapter instead of merged, the model took 5 CPU-s to write a film.
 """
 
-import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +32,7 @@ import polars as pl
 import torch
 import yaml
 from distilled_judging import judge_rest, judge_same, names_right
-from small_model import Stages, ready
+from small_model import Stages, arguments, ready
 
 from app.config import Config, load_config
 from app.live import WARN
@@ -234,12 +233,7 @@ def told_of(asked: pl.DataFrame, written: pl.DataFrame) -> dict[str, Any]:
 
 def main() -> None:
     """Read the command line, measure, and print the figures."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--model", type=Path, default=ROOT / "models" / "SmolLM2-135M-Instruct", help="the model")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "distilled_knowledge", help="folder of the stages")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the films; below 1, training is short, too")
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
+    given = arguments("distilled_knowledge", "share of the films; below 1, training is short, too").parse_args()
     print(json.dumps(measure(given.model, given.out, given.scale)))
 
 

@@ -27,7 +27,6 @@ distilled_knowledge.py), 48 steps of 128 notes of about 170 tokens take some 9,0
 before and after, some 2,600: reckoned, not measured, under two hours on two cores.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Collection, Mapping
@@ -36,7 +35,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from small_model import Stages
+from small_model import Stages, arguments
 from torch.nn.functional import normalize
 
 from app.config import load_config
@@ -160,12 +159,7 @@ def evaluate(pool: Pool, held: Collection[str], vectors: Mapping[str, Score]) ->
 
 def main() -> None:
     """Read the command line, measure, and print the figures."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--model", type=Path, default=ROOT / "models" / "SmolLM2-135M-Instruct", help="the model")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "note_small_model", help="folder of the stages")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the films and of the pairs")
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
+    given = arguments("note_small_model", "share of the films and of the pairs").parse_args()
     print(json.dumps(measure(given.model, given.out, given.scale)))
 
 

@@ -11,7 +11,6 @@ has forgotten everything else answers them with yes or no. Stages are kept in FO
 last finished one. The last line printed is one JSON object.
 """
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ import polars as pl
 import torch
 from rewriting import EXAMPLE
 from sklearn.metrics import roc_auc_score
-from small_model import Stages, ready
+from small_model import Stages, arguments, ready
 
 from app.config import load_config
 from app.workplace import open_dataset
@@ -218,12 +217,7 @@ def figures(table: pl.DataFrame, liked: np.ndarray) -> dict[str, Mapping[str, fl
 
 def main() -> None:
     """Read the command line, measure, and print the figures."""
-    root = Path(__file__).resolve().parents[1]
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--model", type=Path, default=root / "models" / "SmolLM2-135M-Instruct", help="the model")
-    parser.add_argument("--out", type=Path, default=root / "runs" / "recgen", help="folder of the stages")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the rows and questions")
-    given = parser.parse_args()
+    given = arguments("recgen", "share of the rows and questions").parse_args()
     print(json.dumps(measure(given.model, given.out, given.scale)))
 
 

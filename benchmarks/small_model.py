@@ -1,5 +1,6 @@
 """What the benchmarks of a real small model share: stages kept on disk, and rewrites sampled by the vllm engine."""
 
+import argparse
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from prompts.domain import Domain
 from prompts.library import choose_prompt
 from tuning.workfolder import read_json, write_json
 
+ROOT = Path(__file__).resolve().parents[1]
 TOLD_EVERY = 20.0
 """Seconds between two lines of progress."""
 ROWS_AT_ONCE = 48
@@ -25,6 +27,20 @@ does above 2,048 new tokens in one step."""
 SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 """The system message that the template of SmolLM2 adds by itself."""
 TEXT = {"type": "text"}
+
+
+def arguments(name: str, scale: str) -> argparse.ArgumentParser:
+    """Return the command line of a benchmark: the model, the folder of its stages, and its size.
+
+    Args:
+        name: Name of the benchmark, and of its folder.
+        scale: What `--scale` makes smaller.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", type=Path, default=ROOT / "models" / "SmolLM2-135M-Instruct", help="the model")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / name, help="folder of the stages")
+    parser.add_argument("--scale", type=float, default=1.0, help=scale)
+    return parser
 
 
 class Stages:

@@ -11,9 +11,10 @@ from cyclopts import App, Parameter
 from app.progress import progress
 from base.faults import WrongUse
 from cli.output import AsJson, bars, print_json, print_line, print_table, say
+from engines.model_folder import missing_parts
 from engines.models.add import Added, add_file, add_folder, fetch_model, find_gguf
 from engines.models.fetch import get_packaged
-from engines.models.folder import Model, missing_parts, read_model
+from engines.models.folder import Model, read_model
 from engines.processor import computes_on_cpu, dtype_on_cpu
 
 app = App(name="models", help="Fetch, convert and list models on this machine.", help_format="plaintext")

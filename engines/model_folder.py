@@ -7,8 +7,20 @@ from pathlib import Path
 SAMPLE = 1 << 20
 """Bytes read at the start, middle and end of a weights file: a 16 GB model takes a second."""
 WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
+NEEDED = {"config.json": "config.json", "weights (*.safetensors)": "*.safetensors", "tokenizer": "tokenizer*"}
+"""What a model folder must hold, by pattern."""
 UNREAD = (".md",)
 """Suffixes of files that no model reads, such as a model card."""
+
+
+def missing_parts(folder: Path) -> list[str]:
+    """Return what a folder lacks to be a model; empty for a model.
+
+    Example:
+        >>> missing_parts(Path("/nowhere"))
+        ['config.json', 'weights (*.safetensors)', 'tokenizer']
+    """
+    return [what for what, pattern in NEEDED.items() if not any(folder.glob(pattern))]
 
 
 def fingerprint(folder: Path) -> str:

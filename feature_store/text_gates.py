@@ -88,18 +88,13 @@ def _answers(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.col("answer_key").is_not_null() & pl.col("text").is_not_null())
 
 
-def is_excuse(text: str) -> bool:
-    """Return whether an answer is a refusal or an excuse.
+def excuses(texts: pl.Series) -> pl.Series:
+    """Return for each answer whether it is a refusal or an excuse.
 
     Example:
-        >>> is_excuse("I'm sorry, but as an AI I cannot help."), is_excuse("A sorry tale of two thieves.")
-        (True, False)
+        >>> excuses(pl.Series(["I'm sorry, but as an AI I cannot help.", "A sorry tale of two thieves."])).to_list()
+        [True, False]
     """
-    return bool(excuses(pl.Series([text]))[0])
-
-
-def excuses(texts: pl.Series) -> pl.Series:
-    """Return for each answer whether it is a refusal or an excuse."""
     return texts.str.slice(0, 300).str.contains(EXCUSE)
 
 

@@ -14,14 +14,13 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from base.faults import WrongUse
-from engines.model_folder import fingerprint
+from engines.model_folder import fingerprint, missing_parts
 from engines.vllm.tokens import ChatTokens
 from tuning.config import StepConfig
 from tuning.packing import Row, collate
 from tuning.tokens import stops
 from tuning.workfolder import RESULT
 
-PARTS = {"config.json": "config.json", "weights (*.safetensors)": "*.safetensors", "tokenizer": "tokenizer*"}
 MOVED = 1e-2
 """How far an example's logits may move, in standard deviations, when its neighbour changes: only by rounding."""
 LOOKED_AT = 64
@@ -58,8 +57,7 @@ def find_base(folder: Path, template: Mapping[str, Any]) -> Base:
         EngineFault: Its tokenizer cannot be read or has no chat template.
     """
     folder = folder.resolve()
-    missing = [what for what, pattern in PARTS.items() if not any(folder.glob(pattern))]
-    if missing:
+    if missing := missing_parts(folder):
         raise WrongUse(
             f"--model: {folder} holds no {' and no '.join(missing)}\n"
             "  set it to the folder that save_pretrained of the model and of its tokenizer wrote"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from base.faults import WrongUse
 from base.progress import Progress
+from engines.model_folder import missing_parts
 from engines.models.convert import convert
 from engines.models.fetch import Packaged, get_file, sha256_of
-from engines.models.folder import Model, missing_parts, read_card, read_model, write_model
+from engines.models.folder import Model, read_card, read_model, write_model
 from engines.models.gguf_file import GgufFile, read_gguf
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}

@@ -16,14 +16,12 @@ from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 
 from base.faults import CheckFailed, WrongUse
-from engines.model_folder import fingerprint
+from engines.model_folder import fingerprint, missing_parts
 
 CARD = "README.md"
 READABLE, READABLE_FOLDER = 0o644, 0o755
 NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 """Number formats in a safetensors file -> their names in torch."""
-NEEDED = {"config.json": "config.json", "weights (*.safetensors)": "*.safetensors", "tokenizer": "tokenizer*"}
-"""What a model folder must hold, by pattern."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +46,6 @@ class Model:
     """Licence by its card; empty if the card does not say."""
     fingerprint: str
     """Its revision in every answer's key, if none is set."""
-
-
-def missing_parts(folder: Path) -> list[str]:
-    """Return what a folder lacks to be a model; empty for a model.
-
-    Example:
-        >>> missing_parts(Path("/nowhere"))
-        ['config.json', 'weights (*.safetensors)', 'tokenizer']
-    """
-    return [what for what, pattern in NEEDED.items() if not any(folder.glob(pattern))]
 
 
 def read_model(folder: Path) -> Model:

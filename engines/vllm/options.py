@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from base.frozen import Frozen
-from engines.model_folder import fingerprint
+from engines.model_folder import fingerprint, missing_parts
 from engines.protocol import EngineConfig, EngineFault
 from engines.seen import Unsaid, tuned_until
 
@@ -86,8 +86,7 @@ def find_model(config: EngineConfig, folder: Path) -> ModelSource:
     """
     path = (folder / config.model).expanduser().resolve()
     if path.is_dir():
-        missing = [what for what, pattern in _PARTS.items() if not any(path.glob(pattern))]
-        if missing:
+        if missing := missing_parts(path):
             raise EngineFault(
                 f"engine.model: {path} holds no {' and no '.join(missing)}\n"
                 "  set it to the folder that save_pretrained of the model and of its tokenizer wrote"
@@ -105,6 +104,3 @@ def find_model(config: EngineConfig, folder: Path) -> ModelSource:
             "  fix the path, or, for a model from the hub, set engine.revision to its commit (part of answers' keys)"
         )
     return ModelSource(config.model, config.model, config.revision, config.revision, config.told_until)
-
-
-_PARTS = {"config.json": "config.json", "weights (*.safetensors)": "*.safetensors", "tokenizer": "tokenizer*"}
