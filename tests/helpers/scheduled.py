@@ -78,15 +78,25 @@ class Scheduled:
 
     def post(self, what: str, content: dict[str, Any]) -> Any:
         """Post to the server, again while its database is busy, as Prefect's own client does."""
-
-        def answer() -> httpx.Response | None:
-            given = httpx.post(f"{self.url}/{what}", json=content, timeout=60)
-            return None if given.status_code == 503 else given
-
-        return wait_until(answer, 60).raise_for_status().json()
+        return self._answer(lambda: httpx.post(f"{self.url}/{what}", json=content, timeout=60))
 
     def get(self, what: str) -> Any:
-        return httpx.get(f"{self.url}/{what}", timeout=60).raise_for_status().json()
+        """Read from the server; one that is too busy to answer in a minute is asked again, as Prefect's own client does."""
+
+        def given() -> httpx.Response | None:
+            try:
+                return httpx.get(f"{self.url}/{what}", timeout=60)
+            except httpx.ReadTimeout:
+                return None
+
+        return self._answer(given)
+
+    def _answer(self, ask: Callable[[], httpx.Response | None]) -> Any:
+        def answer() -> httpx.Response | None:
+            given = ask()
+            return None if given is None or given.status_code == 503 else given
+
+        return wait_until(answer, 150).raise_for_status().json()
 
     def worker(self, limit: int = 1) -> Any:
         """A worker, as a context."""
