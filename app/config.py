@@ -22,6 +22,7 @@ from feature_store.retention import KeepConfig
 from llm_tasks.pipeline.budget import Prices
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.task import TaskOptions
+from prompts.library import Library
 from recommenders.protocol import RECOMMENDERS
 from retrieval.rewrites import RewritesConfig
 from sources.config import SourceConfig, config_fault, parse_source_config
@@ -58,6 +59,9 @@ class Config(Frozen):
     plugins: tuple[Path, ...] = ()
     """Folders of your own plug-ins, relative to the file: techniques, adapters, arms and so on as Python files, with
     prompts (`*.v1.md`) and `domains/*.yaml` beside them. CONTRIBUTING.md shows one of each kind."""
+    prompts: Path | None = None
+    """Folder of your own prompts (`*.v1.md`) and `domains/*.yaml`, relative to the file: they replace ours of the same
+    name and version. By default `prompts` beside the file, if there is one. See docs/how-to/prompts.md."""
     tasks: dict[str, SerializeAsAny[TaskOptions]] = Field(default_factory=dict)
     """Tasks to run, with their options; by default all, except those that run only when they are named here."""
     encoders: dict[str, EncoderConfig] = Field(default_factory=lambda: dict(DEFAULT_ENCODERS))
@@ -82,6 +86,14 @@ class Config(Frozen):
             raise ValueError("skip_bad_rows: true already skips every kind; set only one of the two")
         return skip
 
+    @field_validator("prompts")
+    @classmethod
+    def _check_prompts(cls, prompts: Path | None, info: ValidationInfo) -> Path | None:
+        folder = info.data["path"].parent
+        if prompts is not None and not (folder / prompts).is_dir():
+            raise ValueError(f"there is no folder {prompts} (relative to knowflow.yaml); make it, or correct the path")
+        return prompts
+
     def skipped(self) -> tuple[FaultKind, ...]:
         """Return the kinds of faults whose rows are left out."""
         return KINDS if self.skip_bad_rows else self.skip
@@ -90,6 +102,16 @@ class Config(Frozen):
     def plugin_folders(self) -> tuple[Path, ...]:
         """Absolute folders of the user's plug-ins."""
         return tuple((self.folder / folder).resolve() for folder in self.plugins)
+
+    @property
+    def own_prompts(self) -> Path:
+        """Absolute folder of the user's own prompts, whether it exists or not."""
+        return (self.folder / (self.prompts or OWN_PROMPTS)).resolve()
+
+    @property
+    def library(self) -> Library:
+        """Where prompts and domains are looked for."""
+        return Library(self.plugin_folders, self.own_prompts if self.own_prompts.is_dir() else None)
 
     @property
     def folder(self) -> Path:
@@ -117,6 +139,7 @@ class Config(Frozen):
         return self.home_folder / "store"
 
 
+OWN_PROMPTS = "prompts"
 DEFAULT_ENCODERS = {"dense": EncoderConfig(kind="dense"), "lexical": EncoderConfig(kind="lexical")}
 
 

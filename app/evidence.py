@@ -1,8 +1,8 @@
 """Evidence for the leak check: events, names and searches in the data, prompts, tuned encoders."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,7 +14,7 @@ from feature_store.leak_evidence import QUERIES, Evidence
 from llm_tasks.pipeline.encode import model_encoder
 from llm_tasks.pipeline.workplace import Workplace
 from prompts.domain import Domain
-from prompts.library import find_prompts
+from prompts.library import Library, find_prompts
 from sources.queries import normalised, query_table, split_queries
 
 
@@ -52,7 +52,7 @@ def leak_evidence(config: Config, workplace: Workplace) -> Evidence:
             orient="row",
         ),
         queries=_queries(config, workplace),
-        instructions=_instructions(domain, workplace.plugins),
+        instructions=_instructions(domain, workplace.library),
         encoders=_tuned_encoders(config),
     )
 
@@ -78,9 +78,10 @@ def _queries(config: Config, workplace: Workplace) -> pl.DataFrame:
     return log.with_columns(tested=tested).select(QUERIES.names()).cast(QUERIES)
 
 
-def _instructions(domain: Domain, plugins: Sequence[Path]) -> dict[str, str]:
-    """Map the digest of every prompt version to its text without variables."""
-    prompts = [prompt for versions in find_prompts(plugins).values() for prompt in versions.values()]
+def _instructions(domain: Domain, library: Library) -> dict[str, str]:
+    """Map the digest of every prompt version, also of shadowed ones, to its text without variables."""
+    shadowed = find_prompts(replace(library, own=None))
+    prompts = [one for of in (shadowed, find_prompts(library)) for versions in of.values() for one in versions.values()]
     rendered = {prompt.digest: prompt.render(dict.fromkeys(prompt.variables, ""), domain) for prompt in prompts}
     return {digest: "\n".join(one["content"] for one in messages) for digest, messages in rendered.items()}
 

@@ -49,7 +49,7 @@ def preview_row(config: Config, name: str, entity: str | None = None) -> Preview
     """
     task, workplace = one_task(config, name), open_workplace(config)
     options = workplace.options_of(task)
-    prompt = choose_prompt(task.prompt, options.prompt_version, workplace.plugins) if task.prompt else None
+    prompt = choose_prompt(task.prompt, options.prompt_version, workplace.library) if task.prompt else None
     for row, request, fault, _ in task_rows(task, prompt, workplace):
         if entity is not None and row.entity != entity:
             continue

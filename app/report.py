@@ -84,4 +84,4 @@ def open_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> Re
 def open_costs(config: Config, release: Release, lineage: pl.DataFrame, answers: pl.DataFrame) -> list[dict[str, Any]]:
     """Return the cost of a release's rows, by the prices and samplings in knowflow.yaml: one row per task."""
     sampled = {name: of.candidates for name, of in config.tasks.items() if isinstance(of, SampledOptions)}
-    return costs_of(open_store(config), release, lineage, answers, config.prices, sampled, config.plugin_folders)
+    return costs_of(open_store(config), release, lineage, answers, config.prices, sampled, config.library)

@@ -217,7 +217,7 @@ def live_rewrites(config: Config, workplace: Workplace, query: str) -> Served:
         WrongUse: Another process writes to the store.
         EngineFault: The engine cannot answer.
     """
-    (task,), key = choose_tasks([TASK], workplace.plugins), normalised(query)
+    (task,), key = choose_tasks([TASK], workplace.library.plugins), normalised(query)
     known = {row.entity: row.variables["query"] for row in task.rows(workplace.inputs_of(task))}
     options: TaskOptions = workplace.options_of(task).model_copy(update={"only": None})
     alone = replace(workplace.dataset, queries=pl.DataFrame({"query": [known.get(key, query)]}))

@@ -75,7 +75,7 @@ def open_domain(config: Config) -> Domain:
     Raises:
         WrongUse: The domain is invalid.
     """
-    return load_domain(config.domain, config.folder, config.plugin_folders)
+    return load_domain(config.domain, config.folder, config.library.domain_folders)
 
 
 def open_workplace(config: Config, secret: SecretReader | None = None, dataset: Dataset | None = None) -> Workplace:
@@ -100,7 +100,7 @@ def open_workplace(config: Config, secret: SecretReader | None = None, dataset: 
         options=config.tasks,
         folder=config.folder,
         cutoff=config.engine.cutoff,
-        plugins=config.plugin_folders,
+        library=config.library,
         stop_after_failures=config.engine.stop_after_failures,
     )
 

@@ -78,7 +78,7 @@ SAMPLING = {"temperature": 0.0}
 @contextmanager
 def answers_of(max_tokens: int) -> Iterator[None]:
     """Limit every answer to some tokens."""
-    with patch("llm_tasks.pipeline.plan.choose_prompt", lambda *_: short_prompt(max_tokens)):
+    with patch("llm_tasks.pipeline.plan.live_prompt", lambda *_: short_prompt(max_tokens)):
         yield
 
 

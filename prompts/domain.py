@@ -92,18 +92,18 @@ def shown(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: f"{value:.15g}" if isinstance(value, float) else value for name, value in item.items()}
 
 
-def load_domain(name: str, folder: Path | None = None, plugins: Sequence[Path] = ()) -> Domain:
+def load_domain(name: str, folder: Path | None = None, folders: Sequence[Path] = ()) -> Domain:
     """Read a domain by its name (`films`) or by the path of a YAML file.
 
     Args:
         name: A name in `prompts/domains/`, or a path ending in `.yaml`.
         folder: Base of a relative path; the folder of knowflow.yaml.
-        plugins: Folders of a team's own plug-ins, which may have domains in `domains/`.
+        folders: Folders that may have domains in `domains/`; a later one shadows an earlier one and ours.
 
     Raises:
         WrongUse: There is no such domain, or its file is not valid.
     """
-    named = {path.stem: path for at in (FOLDER, *(one / "domains" for one in plugins)) for path in at.glob("*.yaml")}
+    named = {path.stem: path for at in (FOLDER, *(one / "domains" for one in folders)) for path in at.glob("*.yaml")}
     is_path = name.endswith((".yaml", ".yml"))
     path = (folder or Path()) / name if is_path else named.get(name, FOLDER / f"{name}.yaml")
     if not path.is_file():

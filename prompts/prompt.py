@@ -33,8 +33,9 @@ class FrontMatter(Frozen):
     """Name of the technique the prompt belongs to."""
     version: int = Field(ge=1)
     """Increases by one with every change of the text; old files stay, so that old answers keep their provenance."""
-    status: Literal["active", "draft", "retired"]
-    """The newest active version is used unless knowflow.yaml sets another."""
+    status: Literal["draft", "trial", "live", "retired"]
+    """draft: being written; trial: to be compared with others; live: a refresh asks with the newest live version unless
+    knowflow.yaml fixes another live one; retired: no longer asked with. See docs/how-to/prompts.md."""
     answer_schema: dict[str, Any] = Field(alias="schema")
     """Form of the answer (`prompts/schema.py`): `{type: text}`, `{type: choice, choices: [...]}`, or an object."""
     sampling: dict[str, Any]
@@ -51,12 +52,17 @@ class FrontMatter(Frozen):
 class Prompt:
     """One version of one prompt, ready to render."""
 
-    file: str
-    """File name, for messages."""
+    path: Path
+    """Its file."""
     front: FrontMatter
     """Its front matter."""
     parts: tuple[tuple[str, str], ...]
     """(role, Jinja2 text) of each message, in order."""
+
+    @property
+    def file(self) -> str:
+        """Return the name of its file, for messages."""
+        return self.path.name
 
     @property
     def name(self) -> str:
@@ -109,11 +115,12 @@ def read_prompt(path: Path) -> Prompt:
     Raises:
         WrongUse: The file is not a prompt: front matter, roles or Jinja2 text are wrong.
     """
-    return _parse(path.name, path.read_text(encoding="utf-8"))
+    return _parse(path, path.read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=256)  # prompts are chosen often and parsing takes a millisecond; a changed file has another text
-def _parse(name: str, text: str) -> Prompt:
+def _parse(path: Path, text: str) -> Prompt:
+    name = path.name
     match = re.fullmatch(r"---\n(.*?)\n---\n(.*)", text, flags=re.DOTALL)
     if not match:
         raise unfit(name, "has no front matter between two lines of ---", FORM)
@@ -130,7 +137,7 @@ def _parse(name: str, text: str) -> Prompt:
     if pieces[0].strip() or len(pieces) < 3:
         raise unfit(name, "its text must start with a line `# user` or `# system`", FORM)
     parts = tuple((pieces[i], pieces[i + 1].strip()) for i in range(1, len(pieces), 2))
-    prompt = Prompt(file=name, front=front, parts=parts)
+    prompt = Prompt(path=path, front=front, parts=parts)
     try:
         _ = prompt.variables, prompt._templates
     except TemplateError as error:

@@ -79,7 +79,7 @@ class Shop:
         from llm_tasks.pipeline.plan import plan_task
 
         place = self.place()
-        return plan_task(choose_tasks([task], place.plugins)[0], place, **options)
+        return plan_task(choose_tasks([task], place.library.plugins)[0], place, **options)
 
     def ask(self, task: str, **options: Any) -> Any:
         """Plan one technique and ask what it lacks, as the flow does."""

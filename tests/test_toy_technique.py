@@ -33,7 +33,7 @@ def toy(inputs: Inputs) -> Iterator[Row]:
 PROMPT = """---
 task: toy
 version: 1
-status: active
+status: live
 schema: {type: text}
 sampling: {temperature: 0.0, max_tokens: 7}
 ---

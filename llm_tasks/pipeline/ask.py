@@ -63,13 +63,13 @@ class Asker:
         Args:
             prompt: Task name of a prompt file.
             variables: The variables of its text.
-            version: A fixed version; the newest active one if not given.
+            version: A fixed version; the newest live one if not given.
 
         Raises:
             WrongUse: There is no such prompt, or it uses a variable that is missing.
         """
         if (prompt, version) not in self._renderers:  # cached: making one reads files, and a loop asks many questions
-            chosen = choose_prompt(prompt, version, self.workplace.plugins)
+            chosen = choose_prompt(prompt, version, self.workplace.library)
             self._renderers[prompt, version] = Renderer.of(self.task, chosen, self.workplace)
         renderer = self._renderers[prompt, version]
         return Question(renderer.prompt, renderer.render(variables))

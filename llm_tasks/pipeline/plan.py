@@ -19,7 +19,7 @@ from llm_tasks.pipeline.spool import Spool
 from llm_tasks.pipeline.task import Row, SampledOptions, Task
 from llm_tasks.pipeline.workplace import Workplace
 from prompts.faults import unfit
-from prompts.library import choose_prompt
+from prompts.library import live_prompt
 from prompts.prompt import Prompt
 
 NAME_AN_ENGINE = (
@@ -119,7 +119,7 @@ def plan_task(
         The plan; nothing is written.
     """
     version = workplace.options_of(task).prompt_version
-    prompt = choose_prompt(task.prompt, version, workplace.plugins) if task.prompt else None
+    prompt = live_prompt(task.prompt, version, workplace.library) if task.prompt else None
     planner = _row_planner(task, prompt, workplace, frozenset(retry), asked_before, now or datetime.now(UTC))
     rows: dict[str, PlannedRow] = {}
     tokens: dict[str, int] = {}

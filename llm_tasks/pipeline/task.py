@@ -49,7 +49,7 @@ class TaskOptions(Frozen):
     """Options of every task under `tasks:` in knowflow.yaml; a technique may add its own."""
 
     prompt_version: int | None = None
-    """A fixed version of the prompt; the newest active one if not given."""
+    """A fixed version of the prompt; the newest live one if not given."""
     only: EntityList | None = None
     """The entities to ask about; all if not given."""
     encoders: tuple[str, ...] | None = None

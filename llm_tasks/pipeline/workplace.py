@@ -19,6 +19,7 @@ from llm_tasks.pipeline.reads import read_task
 from llm_tasks.pipeline.slices import Slice
 from llm_tasks.pipeline.task import EntityList, Inputs, Task, TaskOptions
 from prompts.domain import Domain
+from prompts.library import SHIPPED, Library
 from sources.columns import to_id
 from sources.tables import Dataset
 from sources.times import to_time
@@ -42,8 +43,8 @@ class Workplace:
     """Base of relative paths in options."""
     cutoff: date | None = None
     """Knowledge cutoff of the engine's model; None if unknown."""
-    plugins: tuple[Path, ...] = ()
-    """Folders of a team's own plug-ins, prompts and domains."""
+    library: Library = SHIPPED
+    """Where prompts are looked for."""
     stop_after_failures: int = 32
     """Number of first answers that, if all end in the same error, stop a run; 0 = never."""
 

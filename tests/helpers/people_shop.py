@@ -30,7 +30,7 @@ def circles(inputs: Inputs) -> Iterator[Row]:
 PROMPT = """---
 task: circles
 version: 1
-status: active
+status: live
 schema: {type: text}
 sampling: {temperature: 0.0, max_tokens: 7}
 ---

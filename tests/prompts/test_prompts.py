@@ -1,6 +1,7 @@
 """Prompt files: found by walking, checked when read, rendered character by character as the answers were asked for."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,13 @@ from hypothesis import strategies as st
 
 from base.faults import WrongUse
 from prompts.domain import Domain, load_domain
-from prompts.library import choose_prompt, find_prompts
+from prompts.library import FOLDER, Library, choose_prompt, find_prompts, live_prompt
 from prompts.prompt import read_prompt
 from prompts.untrusted import as_data
 
 FILMS = load_domain("films")
 ALL = [prompt for versions in find_prompts().values() for prompt in versions.values()]
-GOOD = "---\ntask: toy\nversion: 1\nstatus: active\nschema: {type: text}\nsampling: {max_tokens: 9}\n---\n# user\nSay {{ word }}\n"
+GOOD = "---\ntask: toy\nversion: 1\nstatus: live\nschema: {type: text}\nsampling: {max_tokens: 9}\n---\n# user\nSay {{ word }}\n"
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -133,7 +134,7 @@ def test_what_a_row_shows_is_never_read_as_a_template(text):
     [
         ("toy.v1.md", "no front matter", "has no front matter"),
         ("toy.v1.md", GOOD.replace("task: toy", "task: ["), "not YAML"),
-        ("toy.v1.md", GOOD.replace("status: active", "status: maybe"), "status"),
+        ("toy.v1.md", GOOD.replace("status: live", "status: maybe"), "status"),
         ("toy.v1.md", GOOD.replace("schema: {type: text}\n", ""), "schema"),
         ("toy.v2.md", GOOD, "rename the file"),
         ("toy.v1.md", GOOD.replace("# user\n", ""), "must start with a line"),
@@ -164,18 +165,57 @@ def test_a_missing_variable_names_the_file_and_the_variable(tmp_path):
         prompt.render({}, FILMS)
 
 
-def test_the_newest_active_version_is_chosen_unless_another_is_named(tmp_path):
-    for version, status in ((1, "active"), (2, "active"), (3, "draft")):
-        write(
-            tmp_path, f"toy.v{version}.md", GOOD.replace("version: 1", f"version: {version}").replace("active", status)
-        )
+def versions(folder: Path, *statuses: str, said: str = "Say") -> Path:
+    """Write a version of the toy prompt for each status."""
+    for version, status in enumerate(statuses, 1):
+        text = GOOD.replace("version: 1", f"version: {version}").replace("status: live", f"status: {status}")
+        write(folder, f"toy.v{version}.md", text.replace("Say", said))
+    return folder
 
-    assert choose_prompt("toy", folders=[tmp_path]).name == "toy.v2"
-    assert choose_prompt("toy", 3, [tmp_path]).name == "toy.v3"
+
+def test_the_newest_live_version_is_chosen_unless_another_is_named(tmp_path):
+    library = Library((versions(tmp_path, "live", "live", "trial", "draft"),))
+
+    assert choose_prompt("toy", library=library).name == "toy.v2"
+    assert choose_prompt("toy", 3, library).name == "toy.v3"
+    there = r"there are toy\.v1 \(live\), toy\.v2 \(live\), toy\.v3 \(trial\), toy\.v4 \(draft\)"
+    with pytest.raises(WrongUse, match=rf"toy\.v9\.md: is not under prompts/, prompts: or plugins:; {there}"):
+        choose_prompt("toy", 9, library)
+
+
+@pytest.mark.parametrize(("version", "status"), [(2, "trial"), (3, "draft"), (4, "retired")])
+def test_a_refresh_asks_with_a_live_version_only(tmp_path, version, status):
+    library = Library((versions(tmp_path, "live", "trial", "draft", "retired"),))
+
+    assert live_prompt("toy", None, library).name == live_prompt("toy", 1, library).name == "toy.v1"
     with pytest.raises(
-        WrongUse, match=r"toy\.v9\.md: is not under prompts/ or plugins:; there are toy\.v1, toy\.v2, toy\.v3"
+        WrongUse, match=rf"toy\.v{version}\.md: has status {status}.*\n.*promote toy --version {version}"
     ):
-        choose_prompt("toy", 9, [tmp_path])
+        live_prompt("toy", version, library)
+
+
+def test_a_teams_own_prompts_shadow_the_others_by_name_and_version(tmp_path):
+    plugin, own = tmp_path / "plugin", tmp_path / "own"
+    plugin.mkdir(), own.mkdir()
+    library = Library((versions(plugin, "live", "draft"),), versions(own, "retired", said="Shout"))
+
+    assert choose_prompt("toy", 1, library).parts == (("user", "Shout {{ word }}"),)
+    assert choose_prompt("toy", 2, library).parts == (("user", "Say {{ word }}"),)
+    with pytest.raises(WrongUse, match="a live toy"):  # the live version is shadowed by a retired one
+        choose_prompt("toy", library=library)
+    shutil.copy(FOLDER / "kar" / "kar_item.v2.md", own)
+    assert choose_prompt("kar_item", 2, library).path.parent == own
+    assert choose_prompt("kar_item", 1, library).path.parent.name == "kar"
+
+
+def test_two_files_of_one_version_that_do_not_shadow_each_other_are_a_fault(tmp_path):
+    plugin, again = tmp_path / "plugin", tmp_path / "plugin" / "again"
+    again.mkdir(parents=True)
+    library = Library((versions(plugin, "live"),), None)
+    versions(again, "live")
+
+    with pytest.raises(WrongUse, match=r"toy\.v1\.md: exists twice"):
+        choose_prompt("toy", library=library)
 
 
 def test_a_domain_that_is_not_there_names_those_that_are():

@@ -53,7 +53,7 @@ def clusters(inputs):
 PROMPT = """---
 task: shout
 version: 1
-status: active
+status: live
 schema: {type: text}
 sampling: {temperature: 0.0, max_tokens: 7}
 ---

@@ -16,7 +16,7 @@ def pick(inputs):
 PROMPT = """---
 task: pick
 version: 1
-status: active
+status: live
 schema: {type: text}
 sampling: {temperature: 0.0, max_tokens: 7}
 ---
