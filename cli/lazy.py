@@ -41,6 +41,11 @@ COMMANDS = {
         "Show one prompt as the model would get it, with its tokens. Asks nothing.",
         f"knowflow preview kar_item --entity 318 {MOVIELENS}",
     ),
+    "prompts": Command(
+        "cli.prompts.app:app",
+        "List, show and change the versions of prompts.",
+        f"knowflow prompts list {MOVIELENS}",
+    ),
     "refresh": Command(
         "cli.refresh:refresh",
         "Ask what is new, encode it, publish a release. After an interruption, it continues where it stopped.",

@@ -10,10 +10,12 @@ import pytest
 
 from cli.lazy import COMMANDS
 from cli.main import build_app
+from cli.prompts.app import COMMANDS as PROMPTS
 
 PAGES = [
     *([name] for name in COMMANDS),
     *(["release", name] for name in ("list", "show", "rollback", "pin", "unpin", "gc")),
+    *(["prompts", name] for name in PROMPTS),
     ["ops", "setup"],
 ]
 HEAVY = ["torch", "prefect", "lancedb", "lance", "polars", "sklearn", "sentence_transformers", "transformers", "numpy"]
@@ -54,7 +56,7 @@ def test_every_page_of_help_shows_an_example_and_the_examples_parse(plain_knowfl
         (example,) = re.findall(r"^Example: (knowflow .+)$", done.stdout, re.MULTILINE)
         assert shlex.split(example)[1 : 1 + len(page)] == page
         assert parses(example)
-    for command in COMMANDS.values():
+    for command in (*COMMANDS.values(), *PROMPTS.values()):
         assert parses(command.example)
 
 

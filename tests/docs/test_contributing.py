@@ -19,7 +19,7 @@ from engines.choose import ENGINES
 from evals.lists import MISSED, Lists
 from evals.measures.protocol import MEASURES
 from llm_tasks.pipeline.catalogue import TECHNIQUES
-from prompts.library import choose_prompt
+from prompts.library import Library, choose_prompt
 from recommenders.log import Log
 from recommenders.protocol import RECOMMENDERS
 from tuning.recipe import RECIPES
@@ -58,7 +58,7 @@ def test_there_is_an_example_of_every_kind_of_plug_in(kind, folder):
 
 
 def test_the_example_s_prompt_is_found(folder):
-    assert choose_prompt("audience", None, [folder]).variables == {"input"}
+    assert choose_prompt("audience", None, Library((folder,))).variables == {"input"}
 
 
 def test_the_example_s_arm_trains_with_its_adapter_and_backbone_and_has_controls(folder):

@@ -39,7 +39,7 @@ def ask(config: Path, notes: Path, patch: Callable[[Any, str, Any], None] = seta
     """Ask, until somebody kills this process or nothing is left to ask; gives how many calls were made."""
     prompt = choose_prompt("kar_item")
     short = replace(prompt, front=prompt.front.model_copy(update={"sampling": {"temperature": 0.0, "max_tokens": 24}}))
-    patch(plan, "choose_prompt", lambda *_: short)
+    patch(plan, "live_prompt", lambda *_: short)
     patch(generate, "COMMIT_ROWS", 10)
     place = open_workplace(load_config(config))
     place = replace(place, engine=Noting(place.engine, notes))

@@ -135,7 +135,7 @@ def test_a_prompt_that_the_engine_cannot_ask_is_named_in_the_plan(vllm_shop, mon
 
     prompt = choose_prompt("kar_item")
     broken = replace(prompt, front=prompt.front.model_copy(update={"sampling": {"max_tokens": 9, "best_of": 3}}))
-    monkeypatch.setattr("llm_tasks.pipeline.plan.choose_prompt", lambda *_: broken)
+    monkeypatch.setattr("llm_tasks.pipeline.plan.live_prompt", lambda *_: broken)
 
     with pytest.raises(
         WrongUse, match=r"kar_item\.v\d\.md: sampling\.best_of: Extra inputs .*\n  the vllm engine takes"

@@ -1,0 +1,1 @@
+"""knowflow prompts: the commands that change a prompt and show what it is worth, one file each."""

@@ -1,0 +1,22 @@
+"""knowflow prompts: the app, with one entry per command, imported only when it is called."""
+
+from cyclopts import App
+
+from cli.lazy import MOVIELENS, Command
+
+COMMANDS = {
+    "list": Command(
+        "cli.prompts.list:list_prompts",
+        "List the versions of every prompt: status, which one a refresh asks with, and where it lies.",
+        f"knowflow prompts list kar_item {MOVIELENS}",
+    ),
+    "show": Command(
+        "cli.prompts.show:show",
+        "Show one version of a prompt: file, status, variables, sampling, form of the answer, text.",
+        f"knowflow prompts show kar_item.v2 {MOVIELENS}",
+    ),
+}
+
+app = App(name="prompts", help="List, show and change the versions of prompts.", help_format="plaintext")
+for _name, _command in COMMANDS.items():
+    app.command(_command.target, name=_name, help=f"{_command.summary}\n\nExample: {_command.example}")
