@@ -1,14 +1,18 @@
 """What a Prefect server says of the flows that ran."""
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from scheduled import Scheduled, scheduled
 
 from tests.command import environment_of
 from tests.forked import Forks
+from tests.session import FOLDER
 
 
 def seen_by_prefect(flow_run: str) -> SimpleNamespace:
@@ -32,6 +36,27 @@ def seen_by_prefect(flow_run: str) -> SimpleNamespace:
 def prefect_has(prefect_server: str) -> Callable[[str], Any]:
     """Ask the server for a flow run by name."""
     return seen_by_prefect
+
+
+@pytest.fixture
+def empty_server(prefect_server: str) -> Iterator[Any]:
+    """A client of the tests' server, alone with what `ops setup` and deployments make there, and without any of it."""
+    from prefect.client.orchestration import get_client
+
+    with FileLock(Path(os.environ[FOLDER]) / "empty_server.lock"), get_client(sync_client=True) as client:
+        clear(client)
+        yield client
+        clear(client)
+
+
+def clear(client: Any) -> None:
+    """Delete all automations, work pools and deployments."""
+    for one in client.read_automations():
+        client.delete_automation(one.id)
+    for pool in client.read_work_pools():
+        client.delete_work_pool(pool.name)
+    for one in client.read_deployments():
+        client.delete_deployment(one.id)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolUpdate
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.states import Completed, Failed, Scheduled
@@ -16,21 +15,8 @@ from flows.setup import POOL, set_up
 
 
 @pytest.fixture
-def client(prefect_server):
-    """The tests' server, without anything of ours before and after."""
-
-    def clear() -> None:
-        for one in client.read_automations():
-            client.delete_automation(one.id)
-        for pool in client.read_work_pools():
-            client.delete_work_pool(pool.name)
-        for one in client.read_deployments():
-            client.delete_deployment(one.id)
-
-    with get_client(sync_client=True) as client:
-        clear()
-        yield client
-        clear()
+def client(empty_server):
+    return empty_server
 
 
 def findings() -> dict:

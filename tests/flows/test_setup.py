@@ -23,23 +23,6 @@ def automations() -> dict[str, object]:
         return {one.name: one for one in client.read_automations()}
 
 
-@pytest.fixture
-def empty_server(prefect_server):
-    """The tests' server without anything of ours."""
-    from prefect.client.orchestration import get_client
-
-    def clear() -> None:
-        with get_client(sync_client=True) as client:
-            for one in client.read_automations():
-                client.delete_automation(one.id)
-            for pool in client.read_work_pools():
-                client.delete_work_pool(pool.name)
-
-    clear()
-    yield prefect_server
-    clear()
-
-
 @pytest.mark.usefixtures("empty_server")
 def test_a_dry_run_creates_nothing_a_second_call_changes_nothing_and_a_third_corrects_what_was_changed(knowflow):
     from prefect.client.orchestration import get_client
