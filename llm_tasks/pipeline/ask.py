@@ -117,8 +117,12 @@ class Asker:
         return found
 
     def _read(self, questions: Sequence[Question], unfit: Mapping[str, Answer]) -> list[Answer]:
-        columns = ["key", "text", "error", "detail", "input_tokens", "output_tokens", "cached_tokens"]
+        columns = ["key", "text", "error", "detail", "input_tokens", "output_tokens", "cached_tokens", "finish"]
         keys = [one.request.key for one in questions]
         rows = read_answers(self.workplace.store, keys, columns)
-        there = {row["key"]: Answer(**{**row, "detail": row["detail"] or ""}) for row in rows.iter_rows(named=True)}
+        there = {row["key"]: _answer(row) for row in rows.iter_rows(named=True)}
         return [unfit.get(key) or there[key] for key in keys]
+
+
+def _answer(row: Mapping[str, Any]) -> Answer:
+    return Answer(**{**row, "detail": row["detail"] or "", "finish": row["finish"] or ""})

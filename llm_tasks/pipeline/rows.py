@@ -167,12 +167,12 @@ def _made(plan: TaskPlan, workplace: Workplace) -> Iterator[Made]:
             if key not in waiting and key not in choice.wanted:
                 continue
             if key in choice.wanted:
-                texts, fault = (None, f"{error}: {detail}") if error else _parsed(raw, plan, parser)
+                texts, fault = (None, f"{error}: {detail}") if error else texts_of(raw, plan.task, parser)
                 choice.add(Candidate(key, texts.text if texts else None, fault, created_at))
             if key in waiting:
                 for planned in [waiting.pop(key), *sharing.pop(key, ())]:
                     own = planned.choices
-                    texts, fault = (None, f"{error}: {detail}") if error else _parsed(raw, plan, parser, own)
+                    texts, fault = (None, f"{error}: {detail}") if error else texts_of(raw, plan.task, parser, own)
                     yield planned, texts, fault
     assert not waiting  # an engine that leaves one out has raised EngineFault
     yield from map(partial(_chosen, choice), several)
@@ -193,12 +193,19 @@ def _unasked(planned: PlannedRow, plan: TaskPlan) -> Made:
     return planned, None, f"not_utf8: {plan.task.name} makes a text that cannot be kept"
 
 
-def _parsed(raw: str, plan: TaskPlan, parser: Parser, choices: tuple[str, ...] = ()) -> tuple[Parts | None, str | None]:
-    """Return the texts to encode, or the error if there are none."""
+def texts_of(raw: str, task: Task, parser: Parser, choices: tuple[str, ...] = ()) -> tuple[Parts | None, str | None]:
+    """Return the texts to encode of a raw answer, or the error if there are none.
+
+    Args:
+        raw: The answer.
+        task: Its technique.
+        parser: Reads answers of its prompt.
+        choices: The allowed answers, if the row has its own.
+    """
     try:
         answer = parser(raw)
         chosen = one_of(str(answer), choices) if choices else answer
-        return _encodable(plan.task, plan.task.encode(chosen)), None
+        return _encodable(task, task.encode(chosen)), None
     except ParseFault as fault:
         return None, f"parse: {fault}"
     except Exception as error:  # an answer that a technique's `encode` cannot handle is one bad row

@@ -1,0 +1,95 @@
+"""Try versions of a prompt on a sample: ask what is missing, read what was answered.
+
+The answers are ordinary answers in the store, under the same keys as those of a refresh: what was tried once is asked
+once, and a promoted version finds them. No row of knowledge is written, so no release ever sees a trial.
+"""
+
+from collections.abc import Sequence
+
+from app.asking import Asking
+from app.before_paying import check_prices
+from app.config import Config
+from app.progress import observer, progress
+from app.trial_plan import TrialPlan, plan_trial
+from engines.request import Answer
+from evals.trial import Trial, TrialAnswer, TrialRow
+from llm_tasks.pipeline.ask import Asker
+from llm_tasks.pipeline.budget import Budget, Limits
+from llm_tasks.pipeline.generate import Spending
+from llm_tasks.pipeline.parse import ParseFault, Parser
+from llm_tasks.pipeline.rows import texts_of
+from llm_tasks.pipeline.sampled_rows import SampledRow
+from llm_tasks.pipeline.task import Task
+from prompts.prompt import Prompt
+
+WRITES = "knowflow prompts"
+"""Shown to others that want to write to the store meanwhile."""
+
+
+def run_trial(
+    config: Config,
+    task: str,
+    versions: Sequence[str],
+    sample: int = 50,
+    seed: int = 0,
+    engine: str | None = None,
+    model: str | None = None,
+    limits: Limits | None = None,
+) -> Trial:
+    """Plan a trial and ask what is missing; see `plan_trial` and `ask_trial`."""
+    return ask_trial(plan_trial(config, task, versions, sample, seed, engine, model), limits)
+
+
+def ask_trial(plan: TrialPlan, limits: Limits | None = None) -> Trial:
+    """Ask what is missing, and read all answers.
+
+    Args:
+        plan: From `plan_trial`.
+        limits: How much may be spent.
+
+    Raises:
+        EngineFault: The engine failed; the answers so far are kept.
+        BudgetReached: A limit is reached; the answers so far are kept.
+    """
+    given = limits or Limits()
+    check_prices(plan.prices, Asking(max_cost=given.max_cost))
+    spending = Spending(plan.prices, Budget(given), observer())
+    with plan.workplace.store.writer(WRITES) as writer:
+        asker = Asker(plan.task, plan.workplace, writer, spending, progress())
+        answers = {prompt.name: asker.ask(plan.questions[prompt.name]) for prompt in plan.prompts}
+    rows = tuple(
+        TrialRow(one.key, one.row.entity, one.row.as_of, one.stratum, one.row.variables) for one in plan.sample.rows
+    )
+    read = {
+        prompt.name: read_answers(plan.task, prompt, plan.sample.rows, answers[prompt.name]) for prompt in plan.prompts
+    }
+    return Trial(plan.task.name, plan.task.entity, tuple(read), rows, read)
+
+
+def read_answers(
+    task: Task, prompt: Prompt, rows: Sequence[SampledRow], answers: Sequence[Answer]
+) -> tuple[TrialAnswer, ...]:
+    """Parse the answers of one version, as a refresh does."""
+    parser = Parser(prompt.front.answer_schema)
+    return tuple(_read(task, parser, row.row.choices, one) for row, one in zip(rows, answers, strict=True))
+
+
+def _read(task: Task, parser: Parser, choices: tuple[str, ...], answer: Answer) -> TrialAnswer:
+    text, fields, error = None, None, f"{answer.error}: {answer.detail}" if answer.error else None
+    if answer.text is not None and answer.error is None:
+        made, error = texts_of(answer.text, task, parser, choices)
+        text = made.text if made else None
+        try:
+            fields = parser(answer.text)
+        except ParseFault:
+            fields = None
+    return TrialAnswer(
+        answer.key,
+        answer.text,
+        text,
+        fields,
+        error,
+        answer.finish or None,
+        answer.input_tokens,
+        answer.output_tokens,
+    )
