@@ -13,6 +13,7 @@ from evals.measures.protocol import MEASURES
 from llm_tasks.pipeline.catalogue import TECHNIQUES
 from recommenders.code_maker import CODE_MAKERS
 from recommenders.protocol import RECOMMENDERS
+from tuning.optimiser import OPTIMISERS
 from tuning.recipe import RECIPES
 
 PAGE = Path(__file__).parent / "catalogue.md"
@@ -28,6 +29,7 @@ KINDS: dict[str, Kind[Any]] = {
     "Engines": ENGINES,
     "Encoders": ENCODERS,
     "Recipes": RECIPES,
+    "Optimisers of prompts": OPTIMISERS,
     "Makers of codes": CODE_MAKERS,
     "Recommenders": RECOMMENDERS,
     "Adapters": ADAPTERS,

@@ -24,6 +24,19 @@ FORM = "see prompts/kar/kar_item.v1.md for an example"
 Message = dict[str, str]
 
 
+class Origin(Frozen):
+    """Where a prompt comes from that an optimiser wrote."""
+
+    method: str
+    """The optimiser: `recprompt`, `po4isr`, `gepa`, or one of your own."""
+    parent: str
+    """The version that it was rewritten from: `kar_item.v1`."""
+    seed: int
+    """Seed of the run that wrote it."""
+    figures: dict[str, float]
+    """What was measured: the mean of the objective by its name, and the number of rows behind it as `rows`."""
+
+
 class FrontMatter(Frozen):
     """The front matter between the two `---` lines of a prompt file."""
 
@@ -40,6 +53,8 @@ class FrontMatter(Frozen):
     """Form of the answer (`prompts/schema.py`): `{type: text}`, `{type: choice, choices: [...]}`, or an object."""
     sampling: dict[str, Any]
     """Sampling parameters, part of the answer key."""
+    origin: Origin | None = None
+    """Where it comes from, if an optimiser wrote it; not part of any key."""
 
     @field_validator("answer_schema")
     @classmethod

@@ -1,0 +1,1 @@
+"""Optimisers of prompts, found by searching this folder."""
