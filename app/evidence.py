@@ -1,7 +1,6 @@
 """Evidence for the leak check: events, names and searches in the data, prompts, tuned encoders."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from feature_store.leak_evidence import QUERIES, Evidence
 from llm_tasks.pipeline.encode import model_encoder
 from llm_tasks.pipeline.workplace import Workplace
 from prompts.domain import Domain
-from prompts.library import Library, find_prompts
+from prompts.library import Library, find_prompts, find_shadowed
 from sources.queries import normalised, query_table, split_queries
 
 
@@ -80,8 +79,12 @@ def _queries(config: Config, workplace: Workplace) -> pl.DataFrame:
 
 def _instructions(domain: Domain, library: Library) -> dict[str, str]:
     """Map the digest of every prompt version, also of shadowed ones, to its text without variables."""
-    shadowed = find_prompts(replace(library, own=None))
-    prompts = [one for of in (shadowed, find_prompts(library)) for versions in of.values() for one in versions.values()]
+    prompts = [
+        one
+        for of in (find_shadowed(library), find_prompts(library))
+        for versions in of.values()
+        for one in versions.values()
+    ]
     rendered = {prompt.digest: prompt.render(dict.fromkeys(prompt.variables, ""), domain) for prompt in prompts}
     return {digest: "\n".join(one["content"] for one in messages) for digest, messages in rendered.items()}
 

@@ -1,7 +1,13 @@
 """The prompts of a config: every version, which one a refresh asks with, and what knowflow.yaml fixes."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from app.config import Config
+from base.faults import WrongUse
 from llm_tasks.pipeline.catalogue import find_tasks
+from prompts.edits import begin_version, free_version
+from prompts.library import choose_prompt
 from prompts.listing import Version, list_versions, named_prompt
 from prompts.prompt import Prompt
 
@@ -32,6 +38,39 @@ def prompt_named(config: Config, name: str) -> Prompt:
         WrongUse: There is no such prompt.
     """
     return named_prompt(name, config.library, _pins(config))
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A new version in the team's own folder."""
+
+    name: str
+    """Its name, such as `kar_item.v3`."""
+    path: Path
+    """Its file."""
+    source: Prompt
+    """The version that it was copied from."""
+
+
+def begin_from(config: Config, task: str, version: int | None = None) -> Begun:
+    """Copy a version of a prompt into the team's own folder as the next free version, with status draft.
+
+    Args:
+        config: The config.
+        task: Task of the prompt.
+        version: The version to copy; None = the one that a refresh asks with.
+
+    Raises:
+        WrongUse: There is no such version.
+    """
+    versions = versions_of(config, task)
+    running = [one.prompt for one in versions if one.runs]
+    if version is None and not running:
+        there = ", ".join(one.prompt.name for one in versions if not one.shadowed)
+        raise WrongUse(f"a refresh asks with no version of {task}\n  give --from-version; there are {there}")
+    source = running[-1] if version is None else choose_prompt(task, version, config.library)
+    number = free_version(task, config.library)
+    return Begun(f"{task}.v{number}", begin_version(source, config.own_prompts, number), source)
 
 
 def _pins(config: Config) -> dict[str, list[int | None]]:

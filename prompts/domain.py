@@ -92,6 +92,11 @@ def shown(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: f"{value:.15g}" if isinstance(value, float) else value for name, value in item.items()}
 
 
+def domain_files(folders: Sequence[Path] = ()) -> dict[str, Path]:
+    """Return the file of every domain by its name; the `domains/` of a later folder shadow earlier ones and ours."""
+    return {path.stem: path for at in (FOLDER, *(one / "domains" for one in folders)) for path in at.glob("*.yaml")}
+
+
 def load_domain(name: str, folder: Path | None = None, folders: Sequence[Path] = ()) -> Domain:
     """Read a domain by its name (`films`) or by the path of a YAML file.
 
@@ -103,7 +108,7 @@ def load_domain(name: str, folder: Path | None = None, folders: Sequence[Path] =
     Raises:
         WrongUse: There is no such domain, or its file is not valid.
     """
-    named = {path.stem: path for at in (FOLDER, *(one / "domains" for one in folders)) for path in at.glob("*.yaml")}
+    named = domain_files(folders)
     is_path = name.endswith((".yaml", ".yml"))
     path = (folder or Path()) / name if is_path else named.get(name, FOLDER / f"{name}.yaml")
     if not path.is_file():

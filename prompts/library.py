@@ -45,15 +45,27 @@ def find_prompts(library: Library = SHIPPED) -> dict[str, dict[int, Prompt]]:
     Raises:
         WrongUse: A file is not a prompt, or two files that do not shadow each other have the same version of a task.
     """
-    found = _read_folders((FOLDER, *library.plugins))
+    found = find_shadowed(library)
     for task, versions in _read_folders(() if library.own is None else (library.own,)).items():
         found[task] = found.get(task, {}) | versions
     return found
 
 
-def _read_folders(folders: Sequence[Path]) -> dict[str, dict[int, Prompt]]:
+def find_shadowed(library: Library) -> dict[str, dict[int, Prompt]]:
+    """Read the prompt files that are not in the team's own folder, whether a file there shadows them or not.
+
+    Raises:
+        WrongUse: A file is not a prompt, or two files have the same version of a task.
+    """
+    return _read_folders((FOLDER, *library.plugins), library.own)
+
+
+def _read_folders(folders: Sequence[Path], without: Path | None = None) -> dict[str, dict[int, Prompt]]:
+    """Read the prompts in folders, except those in one folder, which may lie within another."""
     found: dict[str, dict[int, Prompt]] = {}
     for path in [path for folder in folders for path in sorted(folder.rglob("*.v*.md"))]:
+        if without is not None and path.is_relative_to(without):
+            continue
         prompt = read_prompt(path)
         versions = found.setdefault(prompt.front.task, {})
         if prompt.front.version in versions:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
 from base.faults import WrongUse
-from prompts.library import Library, choose_prompt, find_prompts, live_prompt
+from prompts.library import Library, choose_prompt, find_prompts, find_shadowed, live_prompt
 from prompts.prompt import Prompt
 
 Origin = Literal["shipped", "plug-in", "own"]
@@ -42,7 +42,7 @@ def list_versions(library: Library, pins: Pins, task: str | None = None) -> list
     Raises:
         WrongUse: A file is not a prompt, or there is no prompt of the task.
     """
-    used, others = find_prompts(library), find_prompts(replace(library, own=None))
+    used, others = find_prompts(library), find_shadowed(library)
     _check_task(task, used)
     found: list[Version] = []
     for name in sorted(used) if task is None else [task]:

@@ -15,6 +15,16 @@ COMMANDS = {
         "Show one version of a prompt: file, status, variables, sampling, form of the answer, text.",
         f"knowflow prompts show kar_item.v2 {MOVIELENS}",
     ),
+    "lint": Command(
+        "cli.prompts.lint:lint",
+        "Check prompts against the data's rows and the model's context; exit code 1 for a fault.",
+        f"knowflow prompts lint kar_item {MOVIELENS}",
+    ),
+    "new": Command(
+        "cli.prompts.new:new",
+        "Begin a new version of a prompt, or a copy of a domain, in your own folder.",
+        f"knowflow prompts new kar_item {MOVIELENS}",
+    ),
 }
 
 app = App(name="prompts", help="List, show and change the versions of prompts.", help_format="plaintext")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prompts.library import FOLDER
+from prompts.domain import load_domain
+from prompts.library import FOLDER, choose_prompt
 
 ITEM = FOLDER / "kar" / "kar_item.v1.md"
 
@@ -108,3 +109,85 @@ def test_a_prompt_that_is_not_there_is_refused_with_a_near_one(team, plain_knowf
     gone = plain_knowflow.run("prompts", "show", "kar_item.v9", "--config", team.config)
     assert gone.returncode == 2
     assert "there are kar_item.v1 (live), kar_item.v2 (draft), kar_item.v3 (draft)" in gone.stderr
+
+
+def test_new_begins_a_draft_in_the_teams_own_folder_that_is_made_if_it_is_missing(make_shop, plain_knowflow):
+    shop = make_shop()
+
+    done = plain_knowflow.run("prompts", "new", "kar_item", "--config", shop.config)
+    second = told(plain_knowflow, "new", "kar_item", "--from-version", "2", "--config", shop.config)
+
+    path = shop.folder / "prompts" / "kar_item.v3.md"
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"kar_item.v3, a draft, from kar_item.v1: {path}\n"
+    assert done.stderr.splitlines()[-1] == f"next: knowflow prompts lint kar_item.v3 --config {shop.config}"
+    assert path.read_bytes() == ITEM.read_bytes().replace(b"version: 1\nstatus: live", b"version: 3\nstatus: draft")
+    assert (second["prompt"], second["from"]) == ("kar_item.v4", "kar_item.v2")
+    assert listed(plain_knowflow, shop, "kar_item")[2:] == [
+        (3, "draft", False, "own", False, None),
+        (4, "draft", False, "own", False, None),
+    ]
+    assert [row["status"] for row in shop.lineage("kar_item").values()] == []
+
+
+def test_new_begins_a_domain_and_says_how_to_use_it(make_shop, plain_knowflow):
+    shop = make_shop()
+
+    done = plain_knowflow.run("prompts", "new", "--domain", "games", "--config", shop.config)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f": {shop.folder / 'prompts' / 'domains' / 'games.yaml'}\n")
+    assert "name it in knowflow.yaml: domain: games" in done.stderr
+    for arguments in ((), ("kar_item", "--domain", "films")):
+        wrong = plain_knowflow.run("prompts", "new", *arguments, "--config", shop.config)
+        assert wrong.returncode == 2
+        assert wrong.stderr.startswith("name a task, such as kar_item, or a domain: --domain films")
+
+
+def test_lint_checks_prompts_against_the_rows_of_the_data_and_leaves_with_1_for_a_fault(team, plain_knowflow):
+    draft = team.folder / "prompts" / "kar_item.v3.md"
+    config = ("--config", team.config)
+
+    good = plain_knowflow.run("prompts", "lint", "kar_item.v3", *config)
+    draft.write_text(draft.read_text().replace("{{ input }}", "{{ input }} is by {{ director }}"))
+    bad = plain_knowflow.run("prompts", "lint", "kar_item.v3", *config)
+    facts = json.loads(plain_knowflow.run("prompts", "lint", "kar_item.v3", *config, "--json").stdout)
+
+    assert (good.returncode, good.stderr) == (0, "tokens are words between spaces\n")
+    # "Thing 0" and its description are 2 words; of the 12 items none is longer.
+    assert good.stdout.splitlines()[-1].split()[:4] == ["kar_item.v3", "draft", "0", "0"]
+    assert bad.returncode == 1
+    assert "kar_item.v3: fault: unknown_variables: uses director, which its rows do not offer: input" in bad.stdout
+    assert "kar_item.v3: fault: data_delimited: data stands within a sentence" in bad.stdout
+    assert (facts["faults"], [one["rule"] for one in facts["prompts"][0]["findings"]]) == (
+        3,
+        ["unknown_variables", "data_delimited", "data_delimited"],
+    )
+
+
+def test_lint_counts_with_the_engine_and_its_context(team, plain_knowflow):
+    rendered = choose_prompt("kar_item", 1).render({"input": "Thing 10"}, load_domain("generic"))[0]["content"]
+    options = {"context_tokens": 190}  # an answer of kar_item.v1 may have 160 tokens; its own text has 29 words
+    team.configure(engine={"name": "scripted:ScriptedEngine", "model": "m", "revision": "1", "options": options})
+
+    done = plain_knowflow.run("prompts", "lint", "kar_item.v1", "--config", team.config, "--json")
+
+    (found,) = json.loads(done.stdout)["prompts"]
+    assert (done.returncode, found["rows"], found["answer_tokens"]) == (1, 12, 160)
+    assert found["longest_row_tokens"] == len(rendered.split())
+    assert found["findings"][0]["text"].startswith("not one sampled row fits; the longest: ")
+
+
+def test_lint_of_everything_passes_and_takes_all_versions_that_are_not_retired(team, plain_knowflow):
+    done = plain_knowflow.run("prompts", "lint", "--config", team.config, "--json")
+
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["faults"]) == (0, 0)
+    assert "interest_clusters is checked without rows: clusters of items: there is no category field" in done.stderr
+    names = {one["prompt"] for one in found["prompts"]}
+    assert {"kar_item.v1", "kar_item.v2", "kar_item.v3", "note_category.v1", "query_quality.v1"} < names
+    team.folder.joinpath("prompts", "kar_item.v3.md").unlink()
+    draft = (FOLDER / "kar" / "kar_item.v2.md").read_text().replace("draft", "retired")
+    (team.folder / "prompts" / "kar_item.v2.md").write_text(draft)
+    found = json.loads(plain_knowflow.run("prompts", "lint", "--config", team.config, "--json").stdout)
+    assert "kar_item.v2" not in {one["prompt"] for one in found["prompts"]}
