@@ -25,6 +25,7 @@ TO_THE_USER = ("sources", "feature_store.identity")
 ANSWERS_KEPT = "answers so far are kept; run the same command to continue"
 KEPT = {
     "demo": "work so far is kept; run the same command to continue",
+    "prompts": ANSWERS_KEPT,
     "refresh": ANSWERS_KEPT,
     "retry": ANSWERS_KEPT,
     "rewrites": ANSWERS_KEPT,

@@ -25,6 +25,11 @@ COMMANDS = {
         "Begin a new version of a prompt, or a copy of a domain, in your own folder.",
         f"knowflow prompts new kar_item {MOVIELENS}",
     ),
+    "try": Command(
+        "cli.prompts.try_:try_versions",
+        "Ask versions of a prompt about the same sample of rows, and show the answers side by side.",
+        f"knowflow prompts try kar_item --version v1 --version v2 {MOVIELENS}",
+    ),
 }
 
 app = App(name="prompts", help="List, show and change the versions of prompts.", help_format="plaintext")

@@ -1,0 +1,1 @@
+"""What versions of a prompt are like, and what they are worth."""

@@ -1,0 +1,72 @@
+"""Intervals of means over the rows of a trial, and of differences between versions over the same rows.
+
+Rows are resampled, for each version the same ones; of few rows the interval is stretched as in `evals/intervals.py`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import permutations
+from typing import Literal
+
+import numpy as np
+
+from evals.intervals import user_interval
+from evals.trial import Figure, Measured
+from evals.words import LEAST_USERS
+
+REPLICATES = 2_000
+"""Resamples of an interval."""
+ByRow = Mapping[str, Sequence[float | None]]
+"""Version -> its value for each row; None where it has none."""
+
+
+def mean_of_rows(values: Sequence[float | None], seed: int = 0) -> Figure:
+    """Return the mean over the rows that have a value, with its interval.
+
+    Example:
+        >>> mean_of_rows([1.0, None, 0.0]).mean, mean_of_rows([1.0]).why
+        (0.5, '1 row: too few for an interval')
+    """
+    known = np.array([value for value in values if value is not None], dtype=np.float64)
+    if not len(known):
+        return Figure(None, why="no row has a value")
+    mean, rows = float(known.mean()), len(known)
+    if rows < LEAST_USERS:
+        return Figure(mean, rows=rows, why=f"{rows:,} row{'s' * (rows != 1)}: too few for an interval")
+    drawn = np.random.default_rng(seed).integers(rows, size=(REPLICATES, rows))
+    low, high = user_interval(known[drawn].mean(axis=1), mean, rows)
+    return Figure(mean, low, high, rows)
+
+
+def difference_of_rows(values: Sequence[float | None], others: Sequence[float | None], seed: int = 0) -> Figure:
+    """Return the mean of `values - others` over the rows that have both, with its interval."""
+    pairs = zip(values, others, strict=True)
+    return mean_of_rows([None if a is None or b is None else a - b for a, b in pairs], seed)
+
+
+def measured_by_row(
+    name: str,
+    about: str,
+    better: Literal["higher", "lower", "neither"],
+    by_row: ByRow,
+    *,
+    kind: Literal["text", "judge", "worth", "cost"] = "text",
+    comparable: Callable[[str, str], str] = lambda one, other: "",
+    seed: int = 0,
+) -> Measured:
+    """Make a measure of values by row: the mean of every version, and every difference between two of them.
+
+    Args:
+        name: Its name.
+        about: What it says, in one sentence.
+        better: Which direction is better.
+        by_row: Version -> its value for each row.
+        kind: Its section.
+        comparable: Returns why two versions cannot be compared; empty if they can.
+        seed: Seed of the intervals.
+    """
+    figures = {version: mean_of_rows(values, seed) for version, values in by_row.items()}
+    against: dict[str, dict[str, Figure]] = {version: {} for version in by_row}
+    for one, other in permutations(by_row, 2):
+        why = comparable(one, other)
+        against[one][other] = Figure(None, why=why) if why else difference_of_rows(by_row[one], by_row[other], seed)
+    return Measured(name, about, kind, better, figures, against, by_row)
