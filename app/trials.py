@@ -14,7 +14,7 @@ from app.trial_plan import TrialPlan, plan_trial
 from engines.request import Answer
 from evals.trial import Trial, TrialAnswer, TrialRow
 from llm_tasks.pipeline.ask import Asker
-from llm_tasks.pipeline.budget import Budget, Limits
+from llm_tasks.pipeline.budget import Budget, Limits, Prices
 from llm_tasks.pipeline.generate import Spending
 from llm_tasks.pipeline.parse import ParseFault, Parser
 from llm_tasks.pipeline.rows import texts_of
@@ -37,25 +37,33 @@ def run_trial(
     limits: Limits | None = None,
 ) -> Trial:
     """Plan a trial and ask what is missing; see `plan_trial` and `ask_trial`."""
-    return ask_trial(plan_trial(config, task, versions, sample, seed, engine, model), limits)
+    plan = plan_trial(config, task, versions, sample, seed, engine, model)
+    return ask_trial(plan, spending_of(plan.prices, limits or Limits()))
 
 
-def ask_trial(plan: TrialPlan, limits: Limits | None = None) -> Trial:
+def spending_of(prices: Prices, limits: Limits) -> Spending:
+    """Return what a trial and all that follows it may spend together.
+
+    Raises:
+        WrongUse: There is a limit on cost, and nothing has a price.
+    """
+    check_prices(prices, Asking(max_cost=limits.max_cost))
+    return Spending(prices, Budget(limits), observer())
+
+
+def ask_trial(plan: TrialPlan, spending: Spending | None = None) -> Trial:
     """Ask what is missing, and read all answers.
 
     Args:
         plan: From `plan_trial`.
-        limits: How much may be spent.
+        spending: How much may be spent; without it, nothing is limited.
 
     Raises:
         EngineFault: The engine failed; the answers so far are kept.
         BudgetReached: A limit is reached; the answers so far are kept.
     """
-    given = limits or Limits()
-    check_prices(plan.prices, Asking(max_cost=given.max_cost))
-    spending = Spending(plan.prices, Budget(given), observer())
     with plan.workplace.store.writer(WRITES) as writer:
-        asker = Asker(plan.task, plan.workplace, writer, spending, progress())
+        asker = Asker(plan.task, plan.workplace, writer, spending or Spending(plan.prices), progress())
         answers = {prompt.name: asker.ask(plan.questions[prompt.name]) for prompt in plan.prompts}
     rows = tuple(
         TrialRow(one.key, one.row.entity, one.row.as_of, one.stratum, one.row.variables) for one in plan.sample.rows

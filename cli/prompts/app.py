@@ -30,6 +30,11 @@ COMMANDS = {
         "Ask versions of a prompt about the same sample of rows, and show the answers side by side.",
         f"knowflow prompts try kar_item --version v1 --version v2 {MOVIELENS}",
     ),
+    "eval": Command(
+        "cli.prompts.eval:evaluate",
+        "Measure versions of a prompt on a sample: texts, cost, worth; exit code 1 where a bound is not kept.",
+        f"knowflow prompts eval kar_item --versions v1,v2 {MOVIELENS}",
+    ),
 }
 
 app = App(name="prompts", help="List, show and change the versions of prompts.", help_format="plaintext")

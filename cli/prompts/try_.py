@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from app.trial_plan import plan_trial
 from app.trial_results import TrialResult, measure_answers, result_facts, write_result
-from app.trials import ask_trial
+from app.trials import ask_trial, spending_of
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, printable, say, say_next
 from cli.prompts.trial_options import TaskName, TrialOptions, print_plan, this_command
 from evals.prompts.page import row_name
@@ -45,7 +45,7 @@ def try_versions(
             print_json(plan.summary())
         return 0
     with bars():
-        trial = ask_trial(plan, options.limits)
+        trial = ask_trial(plan, spending_of(plan.prices, options.limits))
     result = TrialResult(plan, trial, measure_answers(settings, plan, trial))
     page = write_result(settings, result, this_command())
     if json:

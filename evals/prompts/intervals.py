@@ -1,6 +1,7 @@
 """Intervals of means over the rows of a trial, and of differences between versions over the same rows.
 
 Rows are resampled, for each version the same ones; of few rows the interval is stretched as in `evals/intervals.py`.
+A share of rows, whose values are 0 and 1, has Wilson's interval instead.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,8 +9,9 @@ from itertools import permutations
 from typing import Literal
 
 import numpy as np
+from scipy.special import ndtri
 
-from evals.intervals import user_interval
+from evals.intervals import LEVEL, user_interval
 from evals.trial import Figure, Measured
 from evals.words import LEAST_USERS
 
@@ -32,9 +34,26 @@ def mean_of_rows(values: Sequence[float | None], seed: int = 0) -> Figure:
     mean, rows = float(known.mean()), len(known)
     if rows < LEAST_USERS:
         return Figure(mean, rows=rows, why=f"{rows:,} row{'s' * (rows != 1)}: too few for an interval")
+    if set(known.tolist()) <= {0.0, 1.0}:
+        return Figure(mean, *wilson(mean, rows), rows)
     drawn = np.random.default_rng(seed).integers(rows, size=(REPLICATES, rows))
     low, high = user_interval(known[drawn].mean(axis=1), mean, rows)
     return Figure(mean, low, high, rows)
+
+
+def wilson(share: float, rows: int) -> tuple[float, float]:
+    """Return the interval of a share; that of 0 of 50 rows is not [0, 0], as resampling would have it.
+
+    Source: Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
+
+    Example:
+        >>> [round(end, 3) for end in wilson(0.0, 50)]
+        [0.0, 0.071]
+    """
+    z = float(ndtri((1 + LEVEL) / 2))
+    middle, half = share + z**2 / (2 * rows), z * np.sqrt(share * (1 - share) / rows + (z / (2 * rows)) ** 2)
+    low, high = (middle - half) / (1 + z**2 / rows), (middle + half) / (1 + z**2 / rows)
+    return max(0.0, float(low)), min(1.0, float(high))
 
 
 def difference_of_rows(values: Sequence[float | None], others: Sequence[float | None], seed: int = 0) -> Figure:

@@ -5,7 +5,7 @@ import pytest
 
 from app.config import load_config
 from app.trial_plan import plan_trial
-from app.trials import ask_trial, run_trial
+from app.trials import run_trial, spending_of
 from base.faults import WrongUse
 from feature_store.lineage import read_lineage
 from llm_tasks.pipeline.budget import BudgetReached, Limits
@@ -142,7 +142,4 @@ def test_what_cannot_be_tried_is_said_in_words(two):
     with pytest.raises(WrongUse, match="asks no model"):
         plan_trial(config, "item_facts", ["v1"])
     with pytest.raises(WrongUse, match="no prices"):
-        ask_trial(
-            plan_trial(config.model_copy(update={"prices": type(config.prices)()}), "kar_item", ["v1"]),
-            Limits(max_cost=1),
-        )
+        spending_of(type(config.prices)(), Limits(max_cost=1))

@@ -28,9 +28,18 @@ def test_a_difference_is_paired_and_takes_rows_that_both_have():
 
 
 def test_few_rows_have_a_mean_and_no_interval():
-    assert mean_of_rows([1.0] * 19).low is None
-    assert mean_of_rows([1.0] * 20).low == 1
-    assert "19 rows: too few" in mean_of_rows([1.0] * 19).why
+    assert mean_of_rows([2.0] * 19).low is None
+    assert mean_of_rows([2.0] * 20).low == 2
+    assert "19 rows: too few" in mean_of_rows([2.0] * 19).why
+
+
+def test_the_interval_of_a_share_is_wilsons_and_never_empty():
+    from scipy.stats import binomtest
+
+    for ones in (0, 3, 50):
+        figure = mean_of_rows([1.0] * ones + [0.0] * (50 - ones))
+        expected = binomtest(ones, 50).proportion_ci(0.95, method="wilson")
+        assert (figure.low, figure.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 def test_a_measure_has_every_difference_in_both_directions():

@@ -1,0 +1,52 @@
+"""Evaluate versions of a prompt: ask about the sample, then measure the texts, their cost and what a judge says."""
+
+from dataclasses import dataclass
+
+from app.config import Config
+from app.trial_judge import ask_judge
+from app.trial_plan import TrialPlan
+from app.trial_repeats import measure_agreement
+from app.trial_results import TrialResult, measure_answers
+from app.trials import ask_trial, spending_of
+from base.faults import WrongUse
+from llm_tasks.pipeline.budget import Limits
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an evaluation asks for besides the answers themselves."""
+
+    judge: bool = False
+    """Whether a model judges between the versions."""
+    judge_engine: str | None = None
+    """Engine of the judge; the one that answers if not given."""
+    judge_model: str | None = None
+    """Model of the judge; the one that answers if not given."""
+    repeat: int = 1
+    """How many answers each question gets, to see how alike they are; 1 = no repetition."""
+
+
+def evaluate_trial(config: Config, plan: TrialPlan, wanted: Wanted, limits: Limits) -> TrialResult:
+    """Ask what is missing and measure everything.
+
+    Args:
+        config: The config.
+        plan: From `plan_trial`.
+        wanted: What to ask besides.
+        limits: What all of it may spend together.
+
+    Raises:
+        EngineFault: The engine failed; the answers so far are kept.
+        BudgetReached: A limit is reached; the answers so far are kept.
+        WrongUse: A judge is wanted where there is none, or but one version.
+    """
+    if wanted.judge and len(plan.prompts) < 2:
+        raise WrongUse("--judge compares versions, and there is one\n  name another: --versions v1,v2")
+    spending = spending_of(plan.prices, limits)
+    trial = ask_trial(plan, spending)
+    measured = measure_answers(config, plan, trial, plan.seed)
+    if wanted.repeat > 1:
+        measured.append(measure_agreement(plan, trial, wanted.repeat, spending))
+    if wanted.judge:
+        measured += ask_judge(config, plan, trial, spending, wanted.judge_engine, wanted.judge_model)
+    return TrialResult(plan, trial, measured)
