@@ -7,15 +7,21 @@ from app.trial_judge import ask_judge
 from app.trial_plan import TrialPlan
 from app.trial_repeats import measure_agreement
 from app.trial_results import TrialResult, measure_answers
+from app.trial_tests import Tested, plan_tested, run_tests
+from app.trial_worth import measure_trial_worth
 from app.trials import ask_trial, spending_of
 from base.faults import WrongUse
+from evals.prompts.worth.verdicts import verdicts
 from llm_tasks.pipeline.budget import Limits
+from prompts.row_tests import read_tests
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What an evaluation asks for besides the answers themselves."""
 
+    worth: bool = True
+    """Whether to measure what the versions are worth to the recommender."""
     judge: bool = False
     """Whether a model judges between the versions."""
     judge_engine: str | None = None
@@ -42,11 +48,18 @@ def evaluate_trial(config: Config, plan: TrialPlan, wanted: Wanted, limits: Limi
     """
     if wanted.judge and len(plan.prompts) < 2:
         raise WrongUse("--judge compares versions, and there is one\n  name another: --versions v1,v2")
+    assert plan.task.prompt is not None  # a plan has prompts
+    tests = read_tests(config.library, plan.task.prompt)
+    others = plan_tested(plan, tests)
     spending = spending_of(plan.prices, limits)
     trial = ask_trial(plan, spending)
     measured = measure_answers(config, plan, trial, plan.seed)
+    if wanted.worth:
+        measured += measure_trial_worth(config, plan, trial)
     if wanted.repeat > 1:
         measured.append(measure_agreement(plan, trial, wanted.repeat, spending))
     if wanted.judge:
         measured += ask_judge(config, plan, trial, spending, wanted.judge_engine, wanted.judge_model)
-    return TrialResult(plan, trial, measured)
+    tested = run_tests(trial, tests, others, spending) if tests else Tested()
+    told = verdicts(measured, trial.versions) if wanted.worth else []
+    return TrialResult(plan, trial, measured, told, tested=tested)

@@ -1,6 +1,6 @@
 """Plan a trial of several versions of a prompt: the sample, the questions, and what they cost. Nothing is written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from llm_tasks.pipeline.budget import Prices
 from llm_tasks.pipeline.estimate import estimate
 from llm_tasks.pipeline.fit import Renderer, why_unfit
 from llm_tasks.pipeline.plan import check_prompt
-from llm_tasks.pipeline.sampled_rows import Sample, SampledRow, sample_rows
+from llm_tasks.pipeline.sampled_rows import Sample, SampledRow, rows_about, sample_rows
 from llm_tasks.pipeline.task import Task
 from llm_tasks.pipeline.workplace import Workplace
 from prompts.library import Library, choose_prompt
@@ -130,11 +130,27 @@ def plan_trial(
     technique, workplace = one_task(config, task), open_workplace(config)
     prompts = versions_of(technique, versions, config.library)
     drawn = sample_rows(technique, prompts, workplace, sample, seed)
-    questions = {prompt.name: questions_of(technique, prompt, drawn.rows, workplace) for prompt in prompts}
+    return _planned(technique, prompts, drawn, seed, config.prices, workplace)
+
+
+def plan_rows(plan: TrialPlan, entities: Collection[str]) -> TrialPlan:
+    """Plan the rows about given entities, with the versions and the engine of another plan.
+
+    Raises:
+        WrongUse: The technique has no row about one of them.
+    """
+    drawn = rows_about(plan.task, plan.prompts, plan.workplace, entities)
+    return _planned(plan.task, plan.prompts, drawn, plan.seed, plan.prices, plan.workplace)
+
+
+def _planned(
+    task: Task, prompts: Sequence[Prompt], drawn: Sample, seed: int, prices: Prices, workplace: Workplace
+) -> TrialPlan:
+    questions = {prompt.name: questions_of(task, prompt, drawn.rows, workplace) for prompt in prompts}
     known = known_answers(workplace.store)
     stored = {key for key, error in known.items() if not (error and kind_of(error).passes)}
-    plans = [_cost(technique, one, questions[one.name], stored, drawn, workplace, config.prices) for one in prompts]
-    return TrialPlan(technique, tuple(prompts), drawn, tuple(plans), seed, config.prices, workplace, questions)
+    plans = [_cost(task, one, questions[one.name], stored, drawn, workplace, prices) for one in prompts]
+    return TrialPlan(task, tuple(prompts), drawn, tuple(plans), seed, prices, workplace, questions)
 
 
 def versions_of(task: Task, versions: Sequence[str], library: Library) -> list[Prompt]:

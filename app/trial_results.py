@@ -1,8 +1,8 @@
 """Measure a trial, and write its page and its figures into the home folder."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from app.config import Config
 from app.trial_background import background_of
 from app.trial_plan import TrialPlan
+from app.trial_tests import Tested
 from base.files import write_whole
 from evals.prompts.caveats import trial_caveats
 from evals.prompts.page import TrialPage, moment_text, page_rows, render_trial, subject_of, values_of_row
@@ -21,8 +22,6 @@ from llm_tasks.pipeline.estimate import estimate
 
 FOLDER = "prompts"
 """Folder of the pages of trials in the home folder."""
-Failed = Mapping[str, Mapping[str, Sequence[str]]]
-"""Version -> row key -> assertions that do not hold."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class TrialResult:
     """Which version is worth more, in sentences."""
     notes: Sequence[str] = ()
     """Why something was not measured."""
-    failed: Failed = field(default_factory=dict)
-    """Assertions that do not hold."""
+    tested: Tested = Tested()  # noqa: RUF009 - is frozen
+    """What the team's own tests found."""
 
 
 def measure_answers(config: Config, plan: TrialPlan, trial: Trial, seed: int = 0) -> list[Measured]:
@@ -90,8 +89,9 @@ def write_result(config: Config, result: TrialResult, command: str) -> Path:
         abouts=[(one.name, one.about) for one in result.measured],
         strata=sorted(plan.sample.strata),
         measures=[one.name for one in by_row],
-        rows=page_rows(trial, result.measured, result.failed),
+        rows=page_rows(trial, result.measured, result.tested.by_row),
         prompts=[(prompt.name, prompt.path.read_text(encoding="utf-8")) for prompt in plan.prompts],
+        tests=tests_told(result.tested, trial.versions),
         caveats=caveats,
         command=command,
     )
@@ -103,6 +103,15 @@ def write_result(config: Config, result: TrialResult, command: str) -> Path:
     return path
 
 
+def tests_told(tested: Tested, versions: Sequence[str]) -> list[str]:
+    """Say what the team's own tests found: a sentence for every version, then one for each that is not passed."""
+    if not tested.tests:
+        return []
+    broken = {version: tested.broken.get(version, []) for version in versions}
+    heads = [f"{version} passes all tests ({tested.tests:,})." for version, told in broken.items() if not told]
+    return [*heads, *(f"{sentence}." for told in broken.values() for sentence in told)]
+
+
 def page_path(config: Config, plan: TrialPlan) -> Path:
     """Return where the page of a trial lies: `prompts/kar_item-v1-v2-50-0.html` in the home folder."""
     versions = "-".join(prompt.name.rpartition(".")[2] for prompt in plan.prompts)
@@ -112,13 +121,12 @@ def page_path(config: Config, plan: TrialPlan) -> Path:
 def result_facts(result: TrialResult) -> dict[str, Any]:
     """Return the figures of a trial as plain JSON, without anything about a single row."""
     measures = [{k: v for k, v in asdict(one).items() if k != "by_row"} for one in result.measured]
-    failed = {version: sum(len(several) for several in rows.values()) for version, rows in result.failed.items()}
     return {
         **result.plan.summary(),
         "measures": measures,
         "verdicts": list(result.verdicts),
         "caveats": caveats_of(result),
-        "failed_assertions": failed,
+        "tests": {"number": result.tested.tests, "broken": {v: len(told) for v, told in result.tested.broken.items()}},
     }
 
 

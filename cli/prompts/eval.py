@@ -8,7 +8,7 @@ from cyclopts.validators import Number
 
 from app.trial_evaluation import Wanted, evaluate_trial
 from app.trial_plan import plan_trial
-from app.trial_results import TrialResult, caveats_of, result_facts, write_result
+from app.trial_results import TrialResult, caveats_of, result_facts, tests_told, write_result
 from cli.asking import EngineName, ModelName, model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say, say_next
 from cli.prompts.trial_options import TaskName, TrialOptions, print_plan, this_command
@@ -21,6 +21,9 @@ from evals.prompts.thresholds import broken_bounds, read_bounds
 class MoreOptions:
     """What else to ask, and which bounds to keep."""
 
+    worth: Annotated[
+        bool, Parameter(negative="--no-worth", help="Measure what the versions are worth to the recommender.")
+    ] = True
     judge: Annotated[bool, Parameter(negative="", help="Let a model judge pairs of texts, in both orders.")] = False
     judge_engine: EngineName = None
     judge_model: ModelName = None
@@ -39,7 +42,7 @@ class MoreOptions:
     @property
     def wanted(self) -> Wanted:
         """Return what to ask besides the answers."""
-        return Wanted(self.judge, self.judge_engine, model_path(self.judge_model), self.repeat)
+        return Wanted(self.worth, self.judge, self.judge_engine, model_path(self.judge_model), self.repeat)
 
 
 def evaluate(
@@ -69,7 +72,8 @@ def evaluate(
     with bars():
         result = evaluate_trial(settings, plan, more.wanted, options.limits)
     page = write_result(settings, result, this_command())
-    broken = broken_bounds(result.measured, result.trial.versions[-1], least, most)
+    last = result.trial.versions[-1]
+    broken = [*broken_bounds(result.measured, last, least, most), *result.tested.broken.get(last, ())]
     if json:
         print_json({**result_facts(result), "broken": broken, "page": str(page)})
     else:
@@ -78,7 +82,6 @@ def evaluate(
     for sentence in broken:
         say(sentence)
     if not json and not broken:
-        last = result.trial.versions[-1]
         say_next(f"prompts show {last}", config)
     return 1 if broken else 0
 
@@ -92,7 +95,7 @@ def _print_result(result: TrialResult) -> None:
         for version, figure in one.figures.items():
             if figure.mean is None:
                 say(f"  {one.name} of {short_name(version, versions)} was not measured: {figure.why}")
-    for sentence in result.verdicts:
+    for sentence in (*result.verdicts, *tests_told(result.tested, versions)):
         print_line(sentence)
     for caveat in caveats_of(result):
         say(f"note: {caveat}")

@@ -21,8 +21,13 @@ ByRow = Mapping[str, Sequence[float | None]]
 """Version -> its value for each row; None where it has none."""
 
 
-def mean_of_rows(values: Sequence[float | None], seed: int = 0) -> Figure:
+def mean_of_rows(values: Sequence[float | None], seed: int = 0, *, shares: bool = True) -> Figure:
     """Return the mean over the rows that have a value, with its interval.
+
+    Args:
+        values: One for each row; None where it has none.
+        seed: Seed of the resamples.
+        shares: Whether values of 0 and 1 say which rows have something; they do not if they are differences.
 
     Example:
         >>> mean_of_rows([1.0, None, 0.0]).mean, mean_of_rows([1.0]).why
@@ -34,7 +39,7 @@ def mean_of_rows(values: Sequence[float | None], seed: int = 0) -> Figure:
     mean, rows = float(known.mean()), len(known)
     if rows < LEAST_USERS:
         return Figure(mean, rows=rows, why=f"{rows:,} row{'s' * (rows != 1)}: too few for an interval")
-    if set(known.tolist()) <= {0.0, 1.0}:
+    if shares and set(known.tolist()) <= {0.0, 1.0}:
         return Figure(mean, *wilson(mean, rows), rows)
     drawn = np.random.default_rng(seed).integers(rows, size=(REPLICATES, rows))
     low, high = user_interval(known[drawn].mean(axis=1), mean, rows)
@@ -59,7 +64,11 @@ def wilson(share: float, rows: int) -> tuple[float, float]:
 def difference_of_rows(values: Sequence[float | None], others: Sequence[float | None], seed: int = 0) -> Figure:
     """Return the mean of `values - others` over the rows that have both, with its interval."""
     pairs = zip(values, others, strict=True)
-    return mean_of_rows([None if a is None or b is None else a - b for a, b in pairs], seed)
+    differences = [None if a is None or b is None else a - b for a, b in pairs]
+    figure = mean_of_rows(differences, seed, shares=False)
+    if any(differences) or figure.mean is None:
+        return figure
+    return Figure(0.0, rows=figure.rows, why="no row differs")
 
 
 def measured_by_row(

@@ -4,7 +4,7 @@ import hashlib
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from markupsafe import Markup
@@ -31,7 +31,7 @@ class Cell:
     values: str
     """Its measures, in words."""
     failed: Sequence[str] = ()
-    """Assertions that it does not hold."""
+    """What the team's own tests find wrong."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class TrialPage:
     """What to keep in mind."""
     command: str
     """Command that makes it again."""
-    failed: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
-    """Version -> row key -> assertions that do not hold."""
+    tests: Sequence[str] = ()
+    """What the team's own tests found."""
 
 
 def render_trial(page: TrialPage) -> str:

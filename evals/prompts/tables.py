@@ -97,7 +97,8 @@ def figure_text(figure: Figure | None) -> str:
     """
     if figure is None or figure.mean is None:
         return NOTHING
-    mean = f"{figure.mean:.3f}" if abs(figure.mean) < 10 and figure.low is not None else value_text(figure.mean)
+    exact = abs(figure.mean) < 10 and figure.low is not None
+    mean = f"{figure.mean:.3f}".replace("-", MINUS) if exact else value_text(figure.mean)
     if figure.low is None or figure.high is None:
         return mean
     return f"{mean} [{value_text(figure.low)}, {value_text(figure.high)}]"

@@ -1,7 +1,7 @@
 """The rows on which several versions of a prompt are tried: one sample, the same rows showing the same for all."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from base.faults import WrongUse
@@ -79,6 +79,24 @@ def sample_rows(task: Task, prompts: Sequence[Prompt], workplace: Workplace, siz
     chosen = {keys[place]: strata[place] for place in places}
     rows, shortened = _fitted(task, workplace, renderers, chosen)
     return Sample(rows, len(everyone), len(can), dict(Counter(chosen.values())), shortened)
+
+
+def rows_about(task: Task, prompts: Sequence[Prompt], workplace: Workplace, entities: Collection[str]) -> Sample:
+    """Return all rows about given entities, whether the engine has answers or not.
+
+    Raises:
+        WrongUse: The technique has no row about one of them.
+    """
+    renderers = [Renderer.of(task, prompt, workplace) for prompt in prompts]
+    everyone = {key: row.entity for key, row in _dated_rows(task, workplace)}
+    if unknown := sorted(set(entities) - {*everyone.values()}):
+        raise WrongUse(
+            f"{task.name}: it has no row about {', '.join(unknown)}\n  give ids of {task.entity}s in the data"
+        )
+    of_all = zip(everyone, strata_of(task.entity, list(everyone.values()), workplace.dataset), strict=True)
+    chosen = {key: stratum for key, stratum in of_all if everyone[key] in entities}
+    rows, shortened = _fitted(task, workplace, renderers, chosen)
+    return Sample(rows, len(everyone), len(everyone), dict(Counter(chosen.values())), shortened)
 
 
 def _dated_rows(task: Task, workplace: Workplace) -> Iterator[tuple[str, Row]]:

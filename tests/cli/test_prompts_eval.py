@@ -100,3 +100,35 @@ def test_repeated_answers_are_compared_where_they_may_differ(shop, plain_knowflo
     assert len(shop.calls()) == 48 + 2 * 24
     assert 0 < figures["kar_item.v9"]["mean"] < 1
     assert "temperature is 0" in figures["kar_item.v8"]["why"]
+
+
+def test_what_versions_are_worth_stands_first_and_no_difference_is_claimed_of_random_words(shop, plain_knowflow):
+    done = evaluated(shop, plain_knowflow)
+    told = json.loads(evaluated(shop, plain_knowflow, "--json").stdout)
+    without = json.loads(evaluated(shop, plain_knowflow, "--no-worth", "--json").stdout)
+
+    assert done.stdout.index("What the versions are worth") < done.stdout.index("The texts")
+    assert "No difference is shown between kar_item.v8 and kar_item.v9" in " ".join(told["verdicts"])
+    assert {"probe", "retrieval", "auc", "gauc"} <= {one["name"] for one in told["measures"]}
+    assert "probe" not in {one["name"] for one in without["measures"]}
+    page = (shop.folder / "runs" / "prompts" / "kar_item-v8-v9-24-0.html").read_text()
+    assert 'id="conclusion"' not in page  # the last evaluation had no verdict
+
+
+def test_a_teams_own_tests_run_on_sampled_rows_and_on_rows_that_they_name(shop, plain_knowflow):
+    tests = shop.folder / "prompts" / "kar_item.tests.yaml"
+    tests.write_text("- {max_words: 9}\n- {entity: i29, contains: [answer]}\n- {entity: i3, not_contains: [answer]}\n")
+
+    done = evaluated(shop, plain_knowflow, "--no-worth")
+    tests.write_text("- {max_words: 9}\n")
+    passed = evaluated(shop, plain_knowflow, "--no-worth")
+    tests.write_text("- {entity: nobody}\n")
+    unknown = evaluated(shop, plain_knowflow, "--no-worth")
+
+    assert (done.returncode, passed.returncode, unknown.returncode) == (1, 0, 2)
+    assert "kar_item.v9, item i3: contains 'answer'" in done.stderr
+    assert "kar_item.v8, item i3: contains 'answer'." in done.stdout
+    assert "kar_item.v9 passes all tests (1)." in passed.stdout
+    assert "kar_item: it has no row about nobody" in unknown.stderr
+    page = (shop.folder / "runs" / "prompts" / "kar_item-v8-v9-24-0.html").read_text()
+    assert "kar_item.v9 passes all tests (1)." in page
