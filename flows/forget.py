@@ -21,7 +21,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_A
 
 from flows.server import check_server, credentials
 
-OURS = ["refresh", "train", "report", "nightly", "rewrites", "maintain", "weekly-tune"]
+OURS = ["refresh", "train", "report", "nightly", "rewrites", "maintain", "weekly-tune", "iterate"]
 """Names of our flows; runs of others are not looked at."""
 PAGE = 200
 """What a server returns at once."""

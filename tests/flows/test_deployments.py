@@ -51,7 +51,7 @@ def check(deployment: dict[str, Any]) -> None:
 def test_each_flow_has_a_deployment_of_its_name():
     assert {name: one["entrypoint"] for name, one in DEPLOYMENTS.items()} == {
         name: f"flows/{word}.py:{word}"
-        for name in ("refresh", "train", "report", "nightly", "rewrites", "weekly-tune", "maintain")
+        for name in ("refresh", "train", "report", "nightly", "rewrites", "weekly-tune", "iterate", "maintain")
         for word in [name.replace("-", "_")]
     }
 
