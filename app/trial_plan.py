@@ -195,7 +195,8 @@ def _cost(
     bound, rows, everything = prompt.front.sampling.get("max_tokens", 0), len(questions), sample.population
     sent = sum(tokens[key] for key in asks)
     all_sent = round(sum(tokens[one.request.key] for one in questions) / rows * everything)
-    guess = estimate(workplace.store, prompt, workplace.identity_of(task)) if asks else None
+    free = getattr(workplace.engine, "costs_nothing", False)
+    guess = estimate(workplace.store, prompt, workplace.identity_of(task)) if asks and not free else None
     return VersionPlan(
         version=prompt.name,
         status=prompt.front.status,

@@ -54,7 +54,8 @@ def measure_answers(config: Config, plan: TrialPlan, trial: Trial, seed: int = 0
     at, background = plan.workplace, background_of(config, plan, trial)
     identity = at.identity_of(plan.task)
     guesses = {prompt.name: estimate(at.store, prompt, identity) for prompt in plan.prompts}
-    seconds = {name: guess.seconds if guess else None for name, guess in guesses.items()}
+    free = getattr(at.engine, "costs_nothing", False)  # looking up recorded answers says nothing of a model's time
+    seconds = {name: guess.seconds if guess and not free else None for name, guess in guesses.items()}
     spend = measure_spend(trial, plan.sample.population, plan.prices.cost, plan.prices.currency, seconds, seed)
     return [*measure_text(trial, background, seed), *spend]
 
@@ -83,7 +84,7 @@ def write_result(config: Config, result: TrialResult, command: str) -> Path:
         title=f"{trial.task}: {', '.join(name.rpartition('.')[2] for name in trial.versions)}",
         made_at=moment_text(datetime.now(UTC)),
         sample=f"{plan.population}, seed {plan.seed}",
-        lead=" ".join(result.verdicts),
+        lead="\n".join(result.verdicts),
         versions=trial.versions,
         tables=measure_tables(result.measured, trial.versions),
         abouts=[(one.name, one.about) for one in result.measured],

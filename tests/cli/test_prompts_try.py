@@ -109,3 +109,18 @@ def test_collecting_releases_keeps_the_answers_of_trials(shop, plain_knowflow):
 
     assert (collected.returncode, again.returncode) == (0, 0)
     assert len(shop.calls()) == asked
+
+
+def test_a_user_with_an_id_of_two_letters_is_taken_out_of_pages_too(make_shop, plain_knowflow):
+    shop = make_shop()
+    plain_knowflow.run("prompts", "try", "kar_user", "--version", "v1", "--config", shop.config)
+    page = shop.folder / "runs" / "prompts" / "kar_user-v1-8-0.html"
+    named = '"user": "u1"' in page.with_suffix(".json").read_text()
+
+    done = plain_knowflow.run("forget", "u1", "--yes", "--config", shop.config)
+
+    assert done.returncode == 0, done.stderr
+    assert named
+    rows = json.loads(page.with_suffix(".json").read_text())["rows"]
+    assert {row["user"] for row in rows} == {"u0", "u2", "u3"}
+    assert not page.exists()
