@@ -54,12 +54,12 @@ def evaluate_trial(config: Config, plan: TrialPlan, wanted: Wanted, limits: Limi
     spending = spending_of(plan.prices, limits)
     trial = ask_trial(plan, spending)
     measured = measure_answers(config, plan, trial, plan.seed)
-    if wanted.worth:
-        measured += measure_trial_worth(config, plan, trial)
     if wanted.repeat > 1:
         measured.append(measure_agreement(plan, trial, wanted.repeat, spending))
     if wanted.judge:
         measured += ask_judge(config, plan, trial, spending, wanted.judge_engine, wanted.judge_model)
     tested = run_tests(trial, tests, others, spending) if tests else Tested()
+    if wanted.worth:  # after everything that may reach a limit
+        measured += measure_trial_worth(config, plan, trial)
     told = verdicts(measured, trial.versions) if wanted.worth else []
     return TrialResult(plan, trial, measured, told, tested=tested)

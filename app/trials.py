@@ -11,14 +11,19 @@ from app.before_paying import check_prices
 from app.config import Config
 from app.progress import observer, progress
 from app.trial_plan import TrialPlan, plan_trial
+from base.faults import WrongUse
 from engines.request import Answer
 from evals.trial import Trial, TrialAnswer, TrialRow
+from feature_store.answers import known_answers
 from llm_tasks.pipeline.ask import Asker
 from llm_tasks.pipeline.budget import Budget, Limits, Prices
+from llm_tasks.pipeline.first_batch import first_batch
 from llm_tasks.pipeline.generate import Spending
 from llm_tasks.pipeline.parse import ParseFault, Parser
+from llm_tasks.pipeline.plan import TaskPlan
 from llm_tasks.pipeline.rows import texts_of
 from llm_tasks.pipeline.sampled_rows import SampledRow
+from llm_tasks.pipeline.spool import Spool
 from llm_tasks.pipeline.task import Task
 from prompts.prompt import Prompt
 
@@ -61,9 +66,12 @@ def ask_trial(plan: TrialPlan, spending: Spending | None = None) -> Trial:
     Raises:
         EngineFault: The engine failed; the answers so far are kept.
         BudgetReached: A limit is reached; the answers so far are kept.
+        WrongUse: The calls that the engine takes at once exceed a limit.
     """
+    spending = spending or Spending(plan.prices)
+    check_first_calls(plan, spending.budget.limits)
     with plan.workplace.store.writer(WRITES) as writer:
-        asker = Asker(plan.task, plan.workplace, writer, spending or Spending(plan.prices), progress())
+        asker = Asker(plan.task, plan.workplace, writer, spending, progress())
         answers = {prompt.name: asker.ask(plan.questions[prompt.name]) for prompt in plan.prompts}
     rows = tuple(
         TrialRow(one.key, one.row.entity, one.row.as_of, one.stratum, one.row.variables) for one in plan.sample.rows
@@ -72,6 +80,25 @@ def ask_trial(plan: TrialPlan, spending: Spending | None = None) -> Trial:
         prompt.name: read_answers(plan.task, prompt, plan.sample.rows, answers[prompt.name]) for prompt in plan.prompts
     }
     return Trial(plan.task.name, plan.task.entity, tuple(read), rows, read)
+
+
+def check_first_calls(plan: TrialPlan, limits: Limits) -> None:
+    """Reject limits that are exceeded before the first answer is counted, as a refresh does.
+
+    Raises:
+        WrongUse: The calls that the engine takes at once exceed a limit.
+    """
+    asking = next((one for one in plan.versions if one.calls), None)
+    if asking is None or limits == Limits():
+        return
+    stored, spool = known_answers(plan.workplace.store), Spool()
+    requests = {one.request.key: one.request for one in plan.questions[asking.version]}
+    asks = {key: 0 for key in requests if key not in stored}
+    for key in asks:
+        spool.add(requests[key])
+    batch = first_batch(TaskPlan(plan.task, None, (), asks, spool=spool), plan.workplace.engine, plan.prices)
+    if batch is not None and (faults := batch.faults(limits, plan.prices.currency)):
+        raise WrongUse("\n".join(faults))
 
 
 def read_answers(

@@ -54,7 +54,8 @@ def try_versions(
     _print_rows(trial)
     print_line(f"page  {page}")
     names = ",".join(short_name(name, trial.versions) for name in trial.versions)
-    say_next(f"prompts eval {task}", config, versions=names, sample=str(options.sample), seed=str(options.seed))
+    again = {"sample": str(options.sample), "seed": str(options.seed), "engine": options.engine, "model": options.model}
+    say_next(f"prompts eval {task}", config, versions=names, **again)
     return 0
 
 

@@ -89,6 +89,16 @@ def test_a_budget_stops_the_trial_and_keeps_what_was_answered(two):
     assert None not in trial.texts("kar_item.v2")
 
 
+def test_a_limit_that_the_first_calls_exceed_is_refused_before_they_are_paid_for(two):
+    two.configure(options={"in_flight": 8})
+
+    # The first 8 prompts of v1 have 4 words each, and each answer at least one token: 40.
+    with pytest.raises(WrongUse, match="kar_item sends 8 calls before the first answer is counted: at least 40 tokens"):
+        run_trial(load_config(two.config), "kar_item", ["v1"], sample=10, limits=Limits(max_tokens=39))
+
+    assert two.calls() == []
+
+
 def test_answers_are_read_as_a_refresh_reads_them(two):
     two.configure(rules={"Thing 1": "refused", "Thing 2": "empty", "Thing 3": "cut off"})
 

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 ASIDE = re.compile(r"\s*\([^()]*\)\s*$")
 """What stands in brackets at the end of a name: a year, or a title in another language."""
 LONGEST = 14
 """Words of the longest title that is looked for."""
+RATINGS = frozenset("12345")
 YEAR = re.compile(r"(1[89]|20)\d\d")
 
 
@@ -15,7 +17,9 @@ class Titles:
     """Finds titles as they are written, capitals included; the longest one at a place wins.
 
     A title of one word, such as Heat or It, counts only if its year follows or if it is expected, as one of the row's
-    own history is; anywhere else it may be just a word.
+    own history is; anywhere else it may be just a word. A title that stands within an expected one, as Star Trek
+    does, may be a series or a short form: it gives that one too. A number after an expected title is its rating, as in
+    The Jungle Book 2.
 
     Args:
         names: Item -> its names: the title, and the name as a history shows it.
@@ -23,12 +27,16 @@ class Titles:
 
     def __init__(self, names: Mapping[str, Iterable[str]]) -> None:
         self._items: dict[tuple[str, ...], set[str]] = {}
+        self._within: dict[tuple[str, ...], set[str]] = {}
         for item, several in names.items():
             for name in several:
                 for form in _forms(name):
                     words = tuple(WORD.findall(form))
                     if words and len(words) <= LONGEST:
                         self._items.setdefault(words, set()).add(item)
+                        for begin, end in combinations(range(len(words) + 1), 2):
+                            if 2 <= end - begin < len(words):
+                                self._within.setdefault(words[begin:end], set()).add(item)
 
     def named(self, text: str, expected: frozenset[str] = frozenset()) -> list[frozenset[str]]:
         """Return the items of every title that a text names; a title that several items share gives all of them.
@@ -41,15 +49,22 @@ class Titles:
         words, found, place = WORD.findall(text), [], 0
         while place < len(words):
             length = next((n for n in range(LONGEST, 0, -1) if self._counts(words, place, n, expected)), 0)
+            if length > 1 and words[place + length - 1] in RATINGS:
+                length -= self._counts(words, place, length - 1, expected, rated=True)
             if length:
-                found.append(frozenset(self._items[tuple(words[place : place + length])]))
+                title = tuple(words[place : place + length])
+                found.append(frozenset(self._items[title] | (self._within.get(title, set()) & expected)))
             place += length or 1
         return found
 
-    def _counts(self, words: list[str], place: int, length: int, expected: frozenset[str]) -> bool:
+    def _counts(
+        self, words: list[str], place: int, length: int, expected: frozenset[str], *, rated: bool = False
+    ) -> bool:
         items = self._items.get(tuple(words[place : place + length])) if place + length <= len(words) else None
         if items is None:
             return False
+        if rated:
+            return not items.isdisjoint(expected)
         year = place + length < len(words) and YEAR.fullmatch(words[place + length]) is not None
         return length > 1 or year or not items.isdisjoint(expected)
 

@@ -122,3 +122,18 @@ def test_a_text_that_names_nothing_is_neither_grounded_nor_not():
     made = measured(trial("user", v1=["Warm."]), Background(titles=Titles({"1": ["Heat"]}), pasts=past))
 
     assert (made["grounded"].by_row["v1"], made["from_the_future"].by_row["v1"]) == ([None], [0])
+
+
+def test_a_series_and_a_rating_after_a_title_are_no_titles_of_their_own():
+    titles = Titles(
+        {
+            "1": ["Star Trek (2009)"],
+            "2": ["Star Trek: Generations (1994)"],
+            "3": ["The Jungle Book (1967)"],
+            "4": ["The Jungle Book 2 (2003)"],
+        }
+    )
+    text = "Star Trek films get 1, and The Jungle Book 2."
+
+    assert titles.named(text, frozenset({"2", "3"})) == [{"1", "2"}, {"3"}]
+    assert titles.named(text) == [{"1"}, {"4"}]
