@@ -1,6 +1,6 @@
 """Ranking of candidates: which of some items a user chose next, and the topics the user is interested in.
 
-Paper:     Liu et al. 2024, "RecPrompt" (arXiv 2312.10463); the task is also that of PO4ISR (Sun et al. 2024, 2312.07552).
+Paper:     Liu et al. 2024, "RecPrompt" (arXiv 2312.10463); also the task of PO4ISR (Sun et al. 2024, 2312.07552).
 Idea:      a prompt that ranks well and names the right topics is a better prompt; its rows show what was wanted.
 Consumes:  positive training events: the newest `history_length` strictly earlier events of the user, the item itself,
            and `candidates` - 1 other items, each with a strictly earlier event and none of the user's earlier ones.

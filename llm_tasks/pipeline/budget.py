@@ -1,12 +1,13 @@
 """What tokens cost, and how much one run may spend."""
 
+import re
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from base.faults import CheckFailed
+from base.faults import CheckFailed, WrongUse
 from base.frozen import Frozen
 
 if TYPE_CHECKING:
@@ -57,6 +58,34 @@ class Limits:
     """Maximum hours since the run started."""
 
 
+LIMIT = re.compile(r"([\d,_]*\.?\d+)\s*([kKmM]?)-?([A-Za-z]*)")
+TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
+
+
+def read_limits(said: str, currency: str) -> Limits:
+    """Read how much a run may spend, in tokens or in money.
+
+    Args:
+        said: `200k-tokens`, `2M-tokens`, `200000`, or an amount in the currency, such as `5-usd`.
+        currency: The currency of the prices in knowflow.yaml.
+
+    Raises:
+        WrongUse: It is neither.
+
+    Example:
+        >>> read_limits("200k-tokens", "USD").max_tokens, read_limits("2.5-usd", "USD").max_cost
+        (200000, 2.5)
+    """
+    match = LIMIT.fullmatch(said.strip())
+    amount = float(match[1].replace(",", "").replace("_", "")) * TIMES[match[2].lower()] if match else 0.0
+    unit = match[3].lower() if match else ""
+    if amount >= 1 and unit in ("", "token", "tokens"):
+        return Limits(max_tokens=int(amount))
+    if amount > 0 and unit == currency.lower():
+        return Limits(max_cost=amount)
+    raise WrongUse(f"'{said}' is no budget\n  give one such as 200k-tokens, 2M-tokens or 5-{currency.lower()}")
+
+
 @dataclass
 class Budget:
     """Counts what a run spends over all its techniques."""
@@ -73,6 +102,12 @@ class Budget:
     def spend(self, tokens: int, cost: float) -> None:
         """Count one answer."""
         self.tokens, self.cost = self.tokens + tokens, self.cost + cost
+
+    def share(self) -> float:
+        """Return the share that is spent of the limit that is nearest; 0 without limits."""
+        hours, limits = (time.monotonic() - self.begun) / 3600, self.limits
+        pairs = [(self.tokens, limits.max_tokens), (self.cost, limits.max_cost), (hours, limits.max_hours)]
+        return max((spent / most for spent, most in pairs if most is not None), default=0.0)
 
     def reached(self) -> str | None:
         """Return the limit that is reached, in words; None if there is none."""

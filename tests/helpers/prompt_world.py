@@ -4,7 +4,7 @@ The reflecting side writes better, neutral, worse and broken prompts in turn, by
 have noise, so that one batch of rows does not tell a good prompt from a bad one.
 """
 
-import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,21 +15,17 @@ from prompts.prompt import FrontMatter, Prompt
 from prompts.rewritten import HEADING, Parts, RewriteReader, as_text
 from tuning.optimiser import Case, Problem
 
-HELPS = ("Weigh the newest events most.", "Name the topics first.")
-HARMS = "Ignore the history."
-NEUTRAL = ("Be concise.", "Think step by step.", "Take your time.", "You are an expert.")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "optimise_engine"))
+from optimise_engine import HARMS, HELPS, chance, rewritten
+from optimise_engine import quality as of_text
+
+__all__ = ["FIRST", "HARMS", "HELPS", "World", "quality", "reader"]
 FIRST: Parts = (("user", "Rank the candidates.\n{{ history }}\n{{ candidates }}"),)
 
 
 def quality(parts: Parts) -> float:
-    """The true mean score of a prompt: 0.4 at first, 0.2 more with each helpful instruction, 0.2 less with a harmful one."""
-    text = as_text(parts)
-    return 0.4 + 0.2 * sum(one in text for one in HELPS) - 0.2 * (HARMS in text)
-
-
-def number(*what: Any) -> float:
-    """A number from 0 to 1 that depends on what is given alone."""
-    return int.from_bytes(hashlib.sha256(repr(what).encode()).digest()[:6]) / 2**48
+    """The true mean score of a prompt: 0.4 at first, 0.2 more with each helpful instruction, 0.2 less with the harmful."""
+    return of_text(as_text(parts), first=0.4, step=0.2)
 
 
 def reader(first: Parts = FIRST) -> RewriteReader:
@@ -37,19 +33,6 @@ def reader(first: Parts = FIRST) -> RewriteReader:
         {"task": "rank", "version": 1, "status": "live", "schema": {"type": "text"}, "sampling": {}}
     )
     return RewriteReader(Prompt(Path("rank.v1.md"), front, first))
-
-
-def rewritten(prompt: str, chance: float, other: float) -> str:
-    """What the reflecting side writes: 30% better, 25% neutral, 25% worse, 20% broken."""
-    steps = {"better": 0.3, "neutral": 0.55, "worse": 0.8, "broken": 1.01}
-    kind = next(kind for kind, upto in steps.items() if chance < upto)
-    if kind == "better" and HARMS in prompt:
-        return f"This line does harm.\n```\n{prompt.replace(HARMS, '')}\n```"
-    better = [one for one in HELPS if one not in prompt] or NEUTRAL
-    more = {"better": better, "neutral": NEUTRAL, "worse": (HARMS,), "broken": ("{{ secret }}", "{{ history", "")}[kind]
-    line = more[int(other * len(more))]
-    text = prompt.replace("{{ candidates }}", "") if line == "" else prompt.replace("# user\n", f"# user\n{line}\n", 1)
-    return f"It should say more.\n```\n{text}\n```"
 
 
 @dataclass
@@ -87,7 +70,7 @@ class World:
         for row in rows:
             self.spend(200)
             self.answered.append((parts, row))
-            off = self.noise * 2 * (number(self.seed, parts, row) - 0.5)
+            off = self.noise * 2 * (chance(self.seed, parts, row) - 0.5)
             score = min(max(quality(parts) + off, 0.0), 1.0)
             cases.append(Case(row, score, f"history of {row}", "1, 2, 3", f"score {score:.2f}"))
         return cases
@@ -102,4 +85,4 @@ class World:
         key = (self.seed, how, sorted(map(repr, variables.items())), attempt)
         if how == "po4isr_augment":
             return f"```\n{text.replace('Rank', 'Order')}\n```"
-        return rewritten(text, number("kind", *key), number("line", *key))
+        return rewritten(text, chance("kind", *key), chance("line", *key))
