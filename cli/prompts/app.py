@@ -35,6 +35,11 @@ COMMANDS = {
         "Measure versions of a prompt on a sample: texts, cost, worth; exit code 1 where a bound is not kept.",
         f"knowflow prompts eval kar_item --versions v1,v2 {MOVIELENS}",
     ),
+    "optimise": Command(
+        "cli.prompts.optimise:optimise_prompt",
+        "Let a model rewrite a prompt within a budget, and keep the versions as drafts with their figures.",
+        f"knowflow prompts optimise rank_candidates --method gepa --budget 200k-tokens {MOVIELENS}",
+    ),
 }
 
 app = App(name="prompts", help="List, show and change the versions of prompts.", help_format="plaintext")

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from base.faults import WrongUse
 from base.progress import silent
-from llm_tasks.pipeline.budget import Budget, BudgetReached, Limits, Prices
+from llm_tasks.pipeline.budget import Budget, BudgetReached, Limits, Prices, read_limits
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.generate import Spending, generate
 from llm_tasks.pipeline.plan import plan_task
@@ -129,3 +130,31 @@ def test_a_budget_that_is_spent_by_the_last_row_stops_nothing(shop):
     done = ask(shop, "kar_item", Spending(budget=exactly))
 
     assert (done.calls, exactly.reached() is not None) == (12, True)
+
+
+@pytest.mark.parametrize(
+    ("said", "limits"),
+    [
+        ("200k-tokens", Limits(max_tokens=200_000)),
+        ("2M-tokens", Limits(max_tokens=2_000_000)),
+        ("1.5m", Limits(max_tokens=1_500_000)),
+        ("200,000", Limits(max_tokens=200_000)),
+        ("5-usd", Limits(max_cost=5.0)),
+        (".5USD", Limits(max_cost=0.5)),
+    ],
+)
+def test_a_budget_is_said_in_tokens_or_in_money(said, limits):
+    assert read_limits(said, "USD") == limits
+
+
+@pytest.mark.parametrize("said", ["", "many", "5-eur", "-5", "0", "k-tokens", "5-tokens-usd"])
+def test_what_is_no_budget_is_refused(said):
+    with pytest.raises(WrongUse, match="is no budget"):
+        read_limits(said, "USD")
+
+
+def test_the_share_of_a_budget_is_that_of_the_nearest_limit():
+    budget = Budget(Limits(max_tokens=100, max_cost=10.0), tokens=20, cost=5.0)
+
+    assert budget.share() == 0.5
+    assert Budget(tokens=20).share() == 0
