@@ -19,6 +19,8 @@ PREFECT = "prefect"
 AGAIN = {"report": "knowflow report", "recommend": "knowflow eval recommend", "rewrites": "knowflow eval rewrites"}
 AGAIN |= {"similar": "knowflow eval similar"}
 """Page -> the command that writes it again."""
+TRIALS = "prompts"
+"""Folder of the pages of trials, which their own commands write again."""
 DERIVED = (".html", ".log", ".prom", ".txt", ".csv", ".half")
 """Endings of files that may be deleted: something else holds what they show, or nobody needs it any more."""
 
@@ -97,7 +99,8 @@ def _named_in(file: Path, scrub: Scrubber) -> bool:
 
 
 def _deletion(home: Path, file: Path) -> Change:
-    again = f"; write it again: {AGAIN[file.stem]}" if file.suffix == ".html" and file.stem in AGAIN else ""
+    command = "knowflow prompts eval" if file.parent == home / TRIALS else AGAIN.get(file.stem)
+    again = f"; write it again: {command}" if file.suffix == ".html" and command else ""
     return Change(file.relative_to(home).as_posix(), f"is deleted{again}", lambda: file.unlink(missing_ok=True))
 
 

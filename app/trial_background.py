@@ -57,7 +57,11 @@ def facts_of(config: Config, at: Workplace, entity: str) -> dict[str, str]:
 
 
 def _states_facts(task: Task, entity: str) -> bool:
-    return task.prompt is None and task.entity == entity and not task.needs and task.options is TaskOptions
+    return (
+        task.prompt is None
+        and task.entity == entity
+        and not (task.needs or task.opt_in or task.options is not TaskOptions)
+    )
 
 
 def titles_of(dataset: Dataset, domain: Domain) -> Titles:

@@ -68,7 +68,10 @@ def caveats_of(result: TrialResult) -> list[str]:
 
 
 def write_result(config: Config, result: TrialResult, command: str) -> Path:
-    """Write the page, and a JSON file of the same name with its figures; `knowflow forget` takes users out of both.
+    """Write the page, its figures as JSON, and its rows as JSON; `knowflow forget` takes users out of all of them.
+
+    The figures (`.json`) say nothing of any row, so that they can be kept with a promotion; the rows are in
+    `.rows.json`.
 
     Args:
         config: The config.
@@ -98,8 +101,8 @@ def write_result(config: Config, result: TrialResult, command: str) -> Path:
     )
     path = page_path(config, plan)
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {**result_facts(result), "rows": _rows(result, by_row)}
-    write_whole(path.with_suffix(".json"), json.dumps(content, ensure_ascii=False, default=str) + "\n")
+    for ending, content in ((".json", result_facts(result)), (".rows.json", {"rows": _rows(result, by_row)})):
+        write_whole(path.with_suffix(ending), json.dumps(content, ensure_ascii=False, default=str) + "\n")
     write_whole(path, render_trial(page))
     return path
 
