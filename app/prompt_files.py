@@ -40,6 +40,26 @@ def prompt_named(config: Config, name: str) -> Prompt:
     return named_prompt(name, config.library, _pins(config))
 
 
+def two_versions(config: Config, name: str) -> tuple[Prompt, Prompt, tuple[str, str]]:
+    """Return what a version replaces, the version, and both names: the file it shadows, else what a refresh asks with.
+
+    Raises:
+        WrongUse: There is no such prompt, or it replaces none.
+    """
+    prompt = prompt_named(config, name)
+    versions = versions_of(config, prompt.front.task)
+    shadowed = [one for one in versions if one.shadowed and one.prompt.name == prompt.name]
+    if shadowed:
+        (one,) = shadowed
+        return one.prompt, prompt, (f"{one.prompt.name} ({one.origin})", f"{prompt.name} (own)")
+    running = [one.prompt for one in versions if one.runs and one.prompt.name != prompt.name]
+    if not running:
+        raise WrongUse(
+            f"{prompt.name} shadows no file, and a refresh asks with no other version\n  name another version"
+        )
+    return running[-1], prompt, (running[-1].name, prompt.name)
+
+
 @dataclass(frozen=True)
 class Begun:
     """A new version in the team's own folder."""

@@ -73,6 +73,7 @@ def readers(config: Config) -> Readers:
     return Readers(
         dataset=cache(partial(open_dataset, config)),
         domain=cache(partial(open_domain, config)),
+        library=config.library,
         texts=partial(item_texts, config),
         rewrites=partial(rewrites, config),
         template=config.engine.options.get("template", {}) if vllm else {},

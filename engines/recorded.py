@@ -2,7 +2,8 @@
 
 Each file becomes a table of answers: its rows are rendered with the version of the prompt they were asked with, and the
 answer is stored under the resulting key. From then on only keys count, so a changed prompt, history or title has no
-recorded answer and gets an error row that says so. Nothing is ever invented.
+recorded answer and gets an error row that says so. Nothing is ever invented. The prompts are the shipped ones alone,
+never a team's own of the same name and version, because these answers were given to the shipped text.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

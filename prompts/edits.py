@@ -86,9 +86,9 @@ def begin_domain(name: str, library: Library, own: Path) -> Path:
     return write_new(own / "domains" / f"{name}.yaml", read_exactly(named[name]))
 
 
-def own_file(prompt: Prompt, library: Library, own: Path) -> Path:
+def own_file(prompt: Prompt, own: Path) -> Path:
     """Return where the team's own file of a version is, or where one that shadows this version belongs."""
-    return prompt.path if library.own and prompt.path.is_relative_to(library.own) else own / prompt.file
+    return prompt.path if prompt.path.is_relative_to(own) else own / prompt.file
 
 
 def set_status(prompt: Prompt, status: str, path: Path) -> None:

@@ -106,6 +106,6 @@ def live_prompt(task: str, version: int | None = None, library: Library = SHIPPE
         raise unfit(
             prompt.file,
             f"has status {prompt.front.status}, and a refresh asks with live prompts only",
-            f"promote it: knowflow prompts promote {task} --version {version}, or leave prompt_version out",
+            f"promote it: knowflow prompts promote {task} --version v{version}, or leave prompt_version out",
         )
     return prompt

@@ -96,6 +96,22 @@ def split_name(name: str) -> tuple[str, int | None]:
     return (found[1], int(found[2])) if found else (name, None)
 
 
+def read_version(said: str, task: str) -> int:
+    """Read a version such as `v2`, `2` or `kar_item.v2`.
+
+    Raises:
+        WrongUse: It is none.
+
+    Example:
+        >>> read_version("v2", "kar_item"), read_version("2", "kar_item"), read_version("kar_item.v2", "kar_item")
+        (2, 2, 2)
+    """
+    number = said.removeprefix(f"{task}.").removeprefix("v")
+    if not number.isdecimal():
+        raise WrongUse(f"'{said}' is no version\n  give one such as v2; see: knowflow prompts list {task}")
+    return int(number)
+
+
 def _check_task(task: str | None, known: Collection[str]) -> None:
     if task is None or task in known:
         return

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from prompts.domain import Domain
-from prompts.library import choose_prompt
+from prompts.library import SHIPPED, Library, choose_prompt
 from prompts.prompt import Prompt
 
 TITLE_TOKENS, CONTENT_TOKENS = 20, 80
@@ -98,9 +98,9 @@ def _cut(text: str, longest: int, tokenizer: Tokenizer) -> str:
     return text if len(ids) <= longest else tokenizer.decode(ids[:longest]).rstrip("\N{REPLACEMENT CHARACTER} ")
 
 
-def compression(domain: Domain) -> Wrapping:
-    """Return the wrapping for language models: the prompt note_embedding, in the words of a domain."""
-    text = choose_prompt("note_embedding").render({"note": MARK}, domain)[0]["content"]
+def compression(domain: Domain, library: Library = SHIPPED) -> Wrapping:
+    """Return the wrapping for language models: the prompt note_embedding of a library, in the words of a domain."""
+    text = choose_prompt("note_embedding", library=library).render({"note": MARK}, domain)[0]["content"]
     before, after = text.split(MARK)
     return Wrapping(before, after)
 
@@ -155,10 +155,13 @@ class Guides:
     """Name of the category field in the prompt."""
     hashtag_share: float = 0.4
     """Share of the notes that get the hashtag task; the others get the category (section 4.1)."""
+    library: Library = SHIPPED
+    """Where the prompts are looked for."""
 
     @cached_property
     def _prompts(self) -> tuple[Prompt, Prompt]:
-        return choose_prompt("note_category"), choose_prompt("note_hashtags")  # reads files: cached
+        category, hashtags = (choose_prompt(f"note_{name}", library=self.library) for name in ("category", "hashtags"))
+        return category, hashtags  # reads files: cached
 
     def longest(self, task: str) -> int:
         """Return the maximum tokens of an output, from its prompt: of `category` or `hashtags`."""

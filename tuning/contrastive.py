@@ -34,6 +34,7 @@ from base.faults import WrongUse
 from base.progress import Progress
 from engines.model_folder import fingerprint
 from prompts.domain import Domain, load_domain
+from prompts.library import SHIPPED, Library
 from prompts.notes import Guides, Labels, Output, compression
 from tuning.config import ContrastiveConfig
 from tuning.contrastive_steps import Draw, Losses, NoteTrainer, encode_prompts
@@ -61,6 +62,7 @@ def tune_encoder(
     labels: Mapping[str, Labels] | None = None,
     field: str = "category",
     domain: Domain | None = None,
+    library: Library = SHIPPED,
     resume: bool = False,
 ) -> Mapping[str, Any]:
     """Tune an encoder and write it: run `encoder_job`.
@@ -80,6 +82,7 @@ def tune_encoder(
         labels: Item -> what a language model learns to write; None: nothing is generated.
         field: Name of the category in the prompt.
         domain: Provides the words in the prompts of a language model; None: `generic`.
+        library: Where these prompts are looked for.
         resume: Resume the tuning in `out`; start one if there is none.
 
     Returns:
@@ -89,7 +92,16 @@ def tune_encoder(
         WrongUse: No pair is left, `out` holds something else, or the model cannot be tuned.
     """
     job = encoder_job(
-        base_folder, texts, pairs, config, progress, held_out=held_out, labels=labels, field=field, domain=domain
+        base_folder,
+        texts,
+        pairs,
+        config,
+        progress,
+        held_out=held_out,
+        labels=labels,
+        field=field,
+        domain=domain,
+        library=library,
     )
     newest = {"pairs": {"newest_event": seen_until.isoformat()}} if seen_until else {}
     return carry_out(job, out, resume=resume, noted=newest)
@@ -106,6 +118,7 @@ def encoder_job(
     labels: Mapping[str, Labels] | None = None,
     field: str = "category",
     domain: Domain | None = None,
+    library: Library = SHIPPED,
 ) -> Job:
     """Make the job of tuning an encoder; see `tune_encoder` for the arguments.
 
@@ -118,7 +131,7 @@ def encoder_job(
     items = sorted(set(texts) - set(held_out))
     validating = share_of(items, config.validation, f"validation/{config.seed}")
     learnt, validated, left_out = _divide(items, pairs, validating)
-    wrapping = None if (base_folder / "modules.json").is_file() else compression(domain)
+    wrapping = None if (base_folder / "modules.json").is_file() else compression(domain, library)
     plan = {
         "kind": "notellm",
         "base": {"name": base_folder.name, "revision": fingerprint(base_folder.resolve())},
@@ -129,7 +142,8 @@ def encoder_job(
         "wrapping": wrapping_facts(wrapping),
     }
     unlearnt = {*validating, *held_out}
-    lesson = _Lesson(items, texts, labels, Guides(domain, field, config.hashtag_share), unlearnt, learnt, validated)
+    guides = Guides(domain, field, config.hashtag_share, library)
+    lesson = _Lesson(items, texts, labels, guides, unlearnt, learnt, validated)
 
     def learn(folder: WorkFolder) -> Mapping[str, Any]:
         model = load_note_model(base_folder, wrapping, config).to(PartialState().device)

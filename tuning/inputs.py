@@ -15,6 +15,7 @@ import polars as pl
 from base.faults import WrongUse
 from base.progress import Progress
 from prompts.domain import Domain
+from prompts.library import Library
 from prompts.notes import Labels, labels_of, notes
 from sources.faults import FaultKind
 from sources.tables import Dataset
@@ -69,6 +70,8 @@ class Readers:
     """The user's data."""
     domain: Callable[[], Domain]
     """The words of the domain."""
+    library: Library
+    """Where the prompts of conversations are looked for."""
     texts: Callable[[str], pl.DataFrame]
     """Texts of a technique about items: entity, as_of, text, known (from when it is known; null: always)."""
     rewrites: Callable[[RewriteConfig, Sequence[Path]], JudgedRewrites]
@@ -93,7 +96,7 @@ class RecipeInputs:
     def __init__(self, recipe: str, declared: Collection[Source], readers: Readers) -> None:
         self._recipe, self._declared, self._readers = recipe, declared, readers
         self._noted: dict[str, Mapping[str, Any]] = {}
-        self.template, self.progress = readers.template, readers.progress
+        self.template, self.progress, self.library = readers.template, readers.progress, readers.library
 
     @property
     def noted(self) -> Mapping[str, Mapping[str, Any]]:
@@ -120,7 +123,7 @@ class RecipeInputs:
         self._allow("events")
         if instructions is not None:
             self._allow("instructions")
-        found = mix(self._readers.dataset(), self.domain(), config, instructions, self._readers.skip)
+        found = mix(self._readers.dataset(), self.domain(), config, instructions, self._readers.skip, self.library)
         self._noted["mixture"] = found.facts
         return found
 

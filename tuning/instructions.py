@@ -19,7 +19,7 @@ import polars as pl
 
 from base.faults import WrongUse
 from prompts.domain import Domain
-from prompts.library import choose_prompt
+from prompts.library import SHIPPED, Library, choose_prompt
 from sources.queries import normalised
 from tuning.config import RewriteConfig
 from tuning.conversations import Conversation, digest
@@ -37,7 +37,12 @@ Said = tuple[Mapping[str, str], str]
 
 
 def rewrite_mixture(
-    judged: pl.DataFrame, kept: pl.Series, found: pl.DataFrame, domain: Domain, config: RewriteConfig
+    judged: pl.DataFrame,
+    kept: pl.Series,
+    found: pl.DataFrame,
+    domain: Domain,
+    config: RewriteConfig,
+    library: Library = SHIPPED,
 ) -> Mixture:
     """Collect and mix the rows to learn.
 
@@ -50,6 +55,7 @@ def rewrite_mixture(
         found: What users found: `shown` (a training query) and `title`.
         domain: The words of the domain.
         config: Shares and seed.
+        library: Where the prompts are looked for.
 
     Raises:
         WrongUse: A kind with a share above 0 has no row.
@@ -67,7 +73,7 @@ def rewrite_mixture(
     kinds: list[str] = []
     facts: dict[str, dict[str, Any]] = {}
     for kind, rows in gathered.items():
-        prompt = choose_prompt(PROMPTS[kind])
+        prompt = choose_prompt(PROMPTS[kind], library=library)
         chosen = [rows[place] for place in chance.permutation(len(rows))[: counts[kind]]]
         written: list[Conversation] = [
             (*prompt.render(shown, domain), {"role": "assistant", "content": answer}) for shown, answer in chosen

@@ -14,7 +14,6 @@ from tuning.base import Base
 from tuning.conversations import Conversation
 from tuning.losses import answer_log_probability
 from tuning.packing import collate
-from tuning.recommendation import answers
 from tuning.tokens import Example, as_data, tokenise
 
 Measure = Callable[..., Mapping[str, Any]]
@@ -62,17 +61,19 @@ def measure(
     }
 
 
-def by_answers(base: Base, rows: Sequence[Conversation], longest: int, progress: Progress) -> Measure | None:
+def by_answers(
+    base: Base, rows: Sequence[Conversation], words: Sequence[str], longest: int, progress: Progress
+) -> Measure | None:
     """Return a measure that uses both answers of held-out recommendation rows; None if there are no such rows."""
-    pairs, liked = both_answers(base, rows, longest)
+    pairs, liked = both_answers(base, rows, words, longest)
     return partial(measure, rows=pairs, liked=liked, pad=base.pad, progress=progress) if pairs else None
 
 
 def both_answers(
-    base: Base, rows: Sequence[Conversation], longest: int
+    base: Base, rows: Sequence[Conversation], words: Sequence[str], longest: int
 ) -> tuple[list[tuple[Example, Example]], list[bool]]:
     """Return held-out rows with each of the two answers, and whether the first is true; too long ones are left out."""
-    words, pairs, liked = answers(), [], []
+    pairs, liked = [], []
     for row in rows:
         one, other = (
             tokenise(base.tokens, (*as_data(row[:-1], base.tokens), {"role": "assistant", "content": word}), base.ends)

@@ -9,12 +9,12 @@ import numpy as np
 
 from base.faults import WrongUse
 from prompts.domain import Domain
-from prompts.library import choose_prompt
+from prompts.library import SHIPPED, Library, choose_prompt
 from sources.faults import FaultKind
 from sources.tables import Dataset
 from tuning.config import TuningConfig
 from tuning.conversations import Conversation, digest, read_conversations
-from tuning.recommendation import PROMPT, choose_rows, write_rows
+from tuning.recommendation import PROMPT, answers, choose_rows, write_rows
 
 RECOMMENDATION, INSTRUCTIONS = "recommendation", "instructions"
 
@@ -31,6 +31,8 @@ class Mixture:
     """Recommendation rows that are not learned."""
     facts: Mapping[str, Mapping[str, Any]]
     """The origin of each kind: rows used, out of how many, and digests."""
+    words: Sequence[str] = ()
+    """The two answers of recommendation rows: the first one means that the user likes the item."""
 
     def with_facts(self, more: Mapping[str, Mapping[str, Any]]) -> "Mixture":
         """Return a copy with more facts."""
@@ -43,6 +45,7 @@ def mix(
     config: TuningConfig,
     instructions: Path | None = None,
     skip: Collection[FaultKind] = (),
+    library: Library = SHIPPED,
 ) -> Mixture:
     """Collect and mix the rows to learn.
 
@@ -55,6 +58,7 @@ def mix(
         config: Share, history and seed.
         instructions: JSONL file of conversations; None = only recommendation rows.
         skip: Kinds of faults for which lines of that file are left out.
+        library: Where the prompt is looked for.
 
     Raises:
         SourceFaults: The file of instructions cannot be used.
@@ -71,14 +75,16 @@ def mix(
         )
     count = min(learnt, len(given)) if learnt and given else max(learnt, len(given))
     chosen = choice.learnt[:count]
-    recommended = write_rows(choice, chosen, dataset, domain)
+    recommended = write_rows(choice, chosen, dataset, domain, library)
     taken = [given[place] for place in chance.permutation(len(given))[:count]]
     conversations = [*recommended, *taken]
     kinds = [RECOMMENDATION] * len(recommended) + [INSTRUCTIONS] * len(taken)
     order = chance.permutation(len(conversations))
     facts: dict[str, dict[str, Any]] = {}
+    words: Sequence[str] = ()
     if recommended:
-        prompt = choose_prompt(PROMPT)
+        prompt = choose_prompt(PROMPT, library=library)
+        words = answers(prompt)
         facts[RECOMMENDATION] = {
             "rows": len(recommended),
             "of": learnt + len(choice.kept),
@@ -99,6 +105,7 @@ def mix(
     return Mixture(
         [conversations[place] for place in order],
         [kinds[place] for place in order],
-        write_rows(choice, choice.kept[: config.held_out], dataset, domain) if recommended else [],
+        write_rows(choice, choice.kept[: config.held_out], dataset, domain, library) if recommended else [],
         facts,
+        words,
     )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from base.progress import Progress, silent
 from prompts.domain import Domain
-from prompts.library import choose_prompt
+from prompts.library import SHIPPED, Library, choose_prompt
 from tuning.base import Base
 from tuning.config import TIED, RewriteConfig
 from tuning.instructions import PROMPTS
@@ -39,7 +39,12 @@ class Ranked:
 
 
 def rank_queries(
-    judged: pl.DataFrame, reward: pl.Series, base: Base, domain: Domain, config: RewriteConfig
+    judged: pl.DataFrame,
+    reward: pl.Series,
+    base: Base,
+    domain: Domain,
+    config: RewriteConfig,
+    library: Library = SHIPPED,
 ) -> tuple[list[Ranked], Counter[str]]:
     """Turn judged rewrites into tokens, the first `config.candidates` of each query.
 
@@ -49,11 +54,12 @@ def rank_queries(
         base: The model.
         domain: The words of the domain.
         config: Number of candidates and longest row.
+        library: Where the prompt is looked for.
 
     Returns:
         Queries with at least two rewrites of different rewards, and counts of the reasons why others were left out.
     """
-    prompt = choose_prompt(PROMPTS["rewrite"])
+    prompt = choose_prompt(PROMPTS["rewrite"], library=library)
     room = min(config.row_tokens, base.tokens.longest or config.row_tokens)
     left_out: Counter[str] = Counter()
     found: list[Ranked] = []

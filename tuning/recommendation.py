@@ -11,7 +11,7 @@ import polars as pl
 
 from llm_tasks.pipeline.history import in_history
 from prompts.domain import Domain
-from prompts.library import choose_prompt
+from prompts.library import SHIPPED, Library, choose_prompt
 from prompts.prompt import Prompt
 from sources.events import histories
 from sources.tables import Dataset
@@ -52,7 +52,9 @@ def choose_rows(dataset: Dataset, domain: Domain, share: float, length: int, see
     return LearnableEvents(events, history, order[:count], order[count:])
 
 
-def write_rows(choice: LearnableEvents, rows: np.ndarray, dataset: Dataset, domain: Domain) -> list[Conversation]:
+def write_rows(
+    choice: LearnableEvents, rows: np.ndarray, dataset: Dataset, domain: Domain, library: Library = SHIPPED
+) -> list[Conversation]:
     """Write events as conversations: history and target, and `yes` if the label is 1.
 
     Args:
@@ -60,8 +62,9 @@ def write_rows(choice: LearnableEvents, rows: np.ndarray, dataset: Dataset, doma
         rows: [n] rows of `choice.events`.
         dataset: The user's data.
         domain: The words of the domain.
+        library: Where the prompt is looked for.
     """
-    prompt = choose_prompt(PROMPT)
+    prompt = choose_prompt(PROMPT, library=library)
     items = choice.events["item"].to_list()
     ratings, labels = choice.events["rating"].to_list(), choice.events["label"].to_list()
     seen = choice.history[rows]  # [n, history_length]

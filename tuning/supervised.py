@@ -96,7 +96,7 @@ def supervised_job(
         "tokens": sum(lengths),
         "answer_tokens": sum(len(example) - example.prompt for example in examples),
     }
-    held_out = measured or by_answers(base, mixture.held_out, config.row_tokens, progress)
+    held_out = measured or by_answers(base, mixture.held_out, mixture.words, config.row_tokens, progress)
 
     def learn(folder: WorkFolder) -> Mapping[str, Any]:
         model = prepare(base, config)

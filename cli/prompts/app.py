@@ -20,6 +20,11 @@ COMMANDS = {
         "Check prompts against the data's rows and the model's context; exit code 1 for a fault.",
         f"knowflow prompts lint kar_item {MOVIELENS}",
     ),
+    "diff": Command(
+        "cli.prompts.diff:diff",
+        "Show what differs between two versions, and whether stored answers serve both.",
+        f"knowflow prompts diff kar_item.v1 kar_item.v2 {MOVIELENS}",
+    ),
     "new": Command(
         "cli.prompts.new:new",
         "Begin a new version of a prompt, or a copy of a domain, in your own folder.",
@@ -39,6 +44,21 @@ COMMANDS = {
         "cli.prompts.optimise:optimise_prompt",
         "Let a model rewrite a prompt within a budget, and keep the versions as drafts with their figures.",
         f"knowflow prompts optimise rank_candidates --method gepa --budget 200k-tokens {MOVIELENS}",
+    ),
+    "promote": Command(
+        "cli.prompts.promote:promote",
+        "Make a version the one that a refresh asks with, and record who did it and why.",
+        f'knowflow prompts promote kar_item --version v2 --why "half the tokens" {MOVIELENS}',
+    ),
+    "retire": Command(
+        "cli.prompts.promote:retire",
+        "Stop asking with a version, and record it; its file stays.",
+        f'knowflow prompts retire kar_item --version v2 --why "no better" {MOVIELENS}',
+    ),
+    "history": Command(
+        "cli.prompts.history:history",
+        "List what was promoted and retired: when, by whom, why, with which figures.",
+        f"knowflow prompts history kar_item {MOVIELENS}",
     ),
 }
 

@@ -11,8 +11,11 @@ from base.faults import WrongUse
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, say, say_next
 from cli.prompts.list import near
 from prompts.edits import begin_domain
+from prompts.listing import read_version
 
-FromVersion = Annotated[int | None, Parameter(help="Version to copy; default: the one that a refresh asks with.")]
+FromVersion = Annotated[
+    str | None, Parameter(help="Version to copy, such as v2; default: the one that a refresh asks with.")
+]
 
 
 def new(
@@ -36,7 +39,8 @@ def new(
     if domain is not None:
         path = begin_domain(domain, settings.library, settings.own_prompts)
         return _print_domain(path, domain, used=settings.domain == domain, json=json)
-    begun = begin_from(settings, str(task), from_version)
+    version = None if from_version is None else read_version(from_version, str(task))
+    begun = begin_from(settings, str(task), version)
     if json:
         print_json({"prompt": begun.name, "from": begun.source.name, "path": str(begun.path)})
         return 0

@@ -115,7 +115,7 @@ def test_new_begins_a_draft_in_the_teams_own_folder_that_is_made_if_it_is_missin
     shop = make_shop()
 
     done = plain_knowflow.run("prompts", "new", "kar_item", "--config", shop.config)
-    second = told(plain_knowflow, "new", "kar_item", "--from-version", "2", "--config", shop.config)
+    second = told(plain_knowflow, "new", "kar_item", "--from-version", "v2", "--config", shop.config)
 
     path = shop.folder / "prompts" / "kar_item.v3.md"
     assert done.returncode == 0, done.stderr
@@ -191,3 +191,47 @@ def test_lint_of_everything_passes_and_takes_all_versions_that_are_not_retired(t
     (team.folder / "prompts" / "kar_item.v2.md").write_text(draft)
     found = json.loads(plain_knowflow.run("prompts", "lint", "--config", team.config, "--json").stdout)
     assert "kar_item.v2" not in {one["prompt"] for one in found["prompts"]}
+
+
+def test_diff_shows_lines_and_what_differs_in_effect(team, plain_knowflow):
+    config = ("--config", team.config)
+
+    done = plain_knowflow.run("prompts", "diff", "kar_item.v1", "kar_item.v2", *config)
+    facts = told(plain_knowflow, "diff", "kar_item.v1", "kar_item.v2", *config)
+
+    assert done.stdout.startswith("--- kar_item.v1\n+++ kar_item.v2\n@@ ")
+    assert "\x1b" not in done.stdout
+    assert "\n-status: live\n" in done.stdout
+    assert "\n+status: draft\n" in done.stdout
+    assert done.stderr.splitlines() == [
+        "the text differs",
+        "the form of the answer differs",
+        "max_tokens: 160 -> 256",
+        "status: live -> draft",
+        "no stored answer of one serves the other: each asks all of its rows",
+    ]
+    assert (facts["text"], facts["schema"], facts["same_answers"]) == (True, True, False)
+    assert facts["sampling"] == {"max_tokens": [160, 256]}
+    assert list(facts["lines"]) == done.stdout.splitlines()
+
+
+def test_diff_with_one_name_compares_with_what_it_shadows_or_with_what_runs(team, plain_knowflow):
+    own = team.folder / "prompts" / "kar_item.v1.md"
+    own.write_text(own.read_text().replace("max_tokens: 160", "max_tokens: 99, seed: 1"))
+    config = ("--config", team.config)
+
+    shadow = plain_knowflow.run("prompts", "diff", "kar_item.v1", *config)
+    draft = told(plain_knowflow, "diff", "kar_item.v3", *config)
+
+    assert shadow.stdout.startswith("--- kar_item.v1 (shipped)\n+++ kar_item.v1 (own)\n")
+    assert shadow.stderr.splitlines()[:2] == ["max_tokens: 160 -> 99", "seed: not set -> 1"]
+    assert (draft["old"], draft["new"], draft["same_answers"]) == ("kar_item.v1", "kar_item.v3", False)
+    alone = plain_knowflow.run("prompts", "diff", "kar_user.v1", *config)
+    assert (alone.returncode, alone.stderr.splitlines()[1]) == (2, "  name another version")
+
+
+def test_diff_of_versions_that_differ_in_status_alone_says_that_answers_serve_both(team, plain_knowflow):
+    done = plain_knowflow.run("prompts", "diff", "kar_item.v1", "kar_item.v3", "--config", team.config)
+
+    same = "texts, form and sampling are the same: the same stored answers serve both"
+    assert done.stderr.splitlines() == ["status: live -> draft", same]

@@ -189,7 +189,7 @@ def test_a_refresh_asks_with_a_live_version_only(tmp_path, version, status):
 
     assert live_prompt("toy", None, library).name == live_prompt("toy", 1, library).name == "toy.v1"
     with pytest.raises(
-        WrongUse, match=rf"toy\.v{version}\.md: has status {status}.*\n.*promote toy --version {version}"
+        WrongUse, match=rf"toy\.v{version}\.md: has status {status}.*\n.*promote toy --version v{version}"
     ):
         live_prompt("toy", version, library)
 

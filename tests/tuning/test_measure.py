@@ -28,7 +28,7 @@ def log_probability(model, ids, prompt) -> float:
 
 def test_loss_and_auc_are_those_of_the_two_answers(base, mixture):
     model = load_weights(base.folder)
-    pairs, liked = both_answers(base, mixture.held_out, 1_024)
+    pairs, liked = both_answers(base, mixture.held_out, mixture.words, 1_024)
 
     found = measure(model, pairs, liked, base.pad, silent)
 
@@ -41,7 +41,7 @@ def test_loss_and_auc_are_those_of_the_two_answers(base, mixture):
 
 
 def test_where_all_rows_have_one_answer_there_is_no_auc(base, mixture):
-    pairs, liked = both_answers(base, mixture.held_out, 1_024)
+    pairs, liked = both_answers(base, mixture.held_out, mixture.words, 1_024)
     alike = [pair for pair, yes in zip(pairs, liked, strict=True) if yes]
 
     assert measure(load_weights(base.folder), alike, [True] * len(alike), base.pad, silent)["auc"] is None

@@ -62,6 +62,7 @@ def prepare(inputs: RecipeInputs, model: str, options: EncoderOptions) -> Job:
         labels=notes.labels,
         field=notes.field,
         domain=inputs.domain(),
+        library=inputs.library,
     )
 
 

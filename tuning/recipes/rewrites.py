@@ -50,9 +50,10 @@ def prepare(inputs: RecipeInputs, model: str, options: RewriteOptions) -> Job:
         found.table.write_parquet(options.judged)
     training, validation = found.part("train"), found.part("validation")
     stage = options.stage
-    mixture = (
-        rewrite_mixture(training, training["kept"], found.found, found.domain, options) if stage == "sft" else None
-    )
+    mixture = None
+    if stage == "sft":
+        kept = training["kept"]
+        mixture = rewrite_mixture(training, kept, found.found, found.domain, options, inputs.library)
     # These take seconds to import; wrong input is reported first.
     from tuning.base import find_base, merging  # noqa: PLC0415
     from tuning.preference import preference_job  # noqa: PLC0415
@@ -60,7 +61,7 @@ def prepare(inputs: RecipeInputs, model: str, options: RewriteOptions) -> Job:
     from tuning.supervised import supervised_job  # noqa: PLC0415
 
     base, progress = find_base(Path(model), inputs.template), inputs.progress
-    held_out, _ = rank_queries(validation, validation["reward"], base, found.domain, options)
+    held_out, _ = rank_queries(validation, validation["reward"], base, found.domain, options, inputs.library)
     facts, finish, shown = {"rewrites": found.facts}, merging(base, options.merged), _judged(found)
     if mixture is not None:
         measured = (
@@ -70,7 +71,7 @@ def prepare(inputs: RecipeInputs, model: str, options: RewriteOptions) -> Job:
         )
         job = supervised_job(base, mixture.with_facts(facts), options, progress, measured=measured, finish=finish)
         return replace(job, shown=shown)
-    queries, left_out = rank_queries(training, training["reward"], base, found.domain, options)
+    queries, left_out = rank_queries(training, training["reward"], base, found.domain, options, inputs.library)
     objective = "pairwise" if stage == "pairwise" else "pro"
     job = preference_job(
         base, queries, held_out, objective, options, progress, facts=facts, left_out=left_out, finish=finish
