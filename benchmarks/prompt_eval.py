@@ -18,10 +18,13 @@ The last line printed is one JSON object.
 import argparse
 import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import repeat as repeat_value
+from multiprocessing import get_context
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
 import numpy as np
 import polars as pl
@@ -133,34 +136,55 @@ def _answer(text: str) -> TrialAnswer:
     return TrialAnswer(text, text, text, text, None, "stop", 1, 1)
 
 
-def repeat(runs: int, cue: float, sample: int = SAMPLE, begin: int = 0) -> dict[str, list]:
-    """Judge pairs of versions.
+@dataclass(frozen=True)
+class Said:
+    """What one repetition said."""
+
+    second: bool
+    """That the second version is worth more than the first."""
+    first: bool
+    """That the first is worth more than the second."""
+    facts: bool
+    """That a version is worth more than the facts."""
+    probes: tuple[float, float]
+    """Probes of both versions."""
+
+
+def repeat(log: int, runs: int, cue: float, sample: int) -> list[Said]:
+    """Judge pairs of versions on one simulated log.
 
     Args:
+        log: Seed of the log.
         runs: Repetitions.
-        cue: What the second version says of quality; 0 = both are the same.
+        cue: What the second version says of quality; 0 = both and the facts are the same.
         sample: Sampled items.
-        begin: Seed of the first log.
-
-    Returns:
-        `second`, `first` and `facts`: for each run whether a sentence says that the second version, the first one, or
-        any version against the facts is worth more; and `probe`: both probes.
     """
-    out: dict[str, list] = {"second": [], "first": [], "facts": [], "probe": []}
-    world = None
-    for run in range(runs):
-        if run % REUSED == 0 or world is None:
-            world = simulate(np.random.default_rng((begin, run, 0)), sample)
-        random = np.random.default_rng((begin, run, 1))
-        texts = write_texts(world, random, {VERSIONS[0]: 0.0, VERSIONS[1]: cue} | ({} if cue else {"facts": 0.0}))
-        measured, said = judge(world, texts, run)
-        text = " ".join(said)
-        out["second"].append(f"{VERSIONS[1]} is worth more than {VERSIONS[0]}" in text)
-        out["first"].append(f"{VERSIONS[0]} is worth more than {VERSIONS[1]}" in text)
-        out["facts"].append("is worth more than the catalogue's facts" in text)
-        out["probe"].append([measured[0].figures[version].mean for version in VERSIONS])
-        if run % 10 == 9:
-            print(f"  {run + 1} of {runs} with a cue of {cue:g}", file=sys.stderr, flush=True)
+    with one_thread():
+        world = simulate(np.random.default_rng((log, 0)), sample)
+        return [_said(world, np.random.default_rng((log, 1, run)), cue, run) for run in range(runs)]
+
+
+def _said(world: World, random: np.random.Generator, cue: float, seed: int) -> Said:
+    texts = write_texts(world, random, {VERSIONS[0]: 0.0, VERSIONS[1]: cue} | ({} if cue else {"facts": 0.0}))
+    measured, sentences = judge(world, texts, seed)
+    text = " ".join(sentences)
+    first, second = (measured[0].figures[version].mean or 0.0 for version in VERSIONS)
+    return Said(
+        f"{VERSIONS[1]} is worth more than {VERSIONS[0]}" in text,
+        f"{VERSIONS[0]} is worth more than {VERSIONS[1]}" in text,
+        "is worth more than the catalogue's facts" in text,
+        (first, second),
+    )
+
+
+def repeat_all(pool: Executor, runs: int, cue: float, sample: int, begin: int) -> list[Said]:
+    """Judge pairs on as many logs as needed, several at a time; how many changes no result."""
+    sizes = [min(REUSED, runs - at) for at in range(0, runs, REUSED)]
+    logs = [begin + place for place in range(len(sizes))]
+    out: list[Said] = []
+    for found in pool.map(repeat, logs, sizes, repeat_value(cue), repeat_value(sample)):
+        out += found
+        print(f"  {len(out)} of {runs} with a cue of {cue:g}", file=sys.stderr, flush=True)
     return out
 
 
@@ -179,27 +203,25 @@ def main() -> None:
     parser.add_argument("--planted", type=int, default=100, help="repetitions with a planted gain")
     parser.add_argument("--cue", type=float, default=CUE, help="what the planted texts say of an item's quality")
     parser.add_argument("--sample", type=int, default=SAMPLE, help="sampled items")
-    parser.add_argument("--begin", type=int, default=0, help="seed of the simulated logs")
+    parser.add_argument("--begin", type=int, default=0, help="seed of the first simulated log")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
     given = parser.parse_args()
-    begun = time.process_time()
-    with one_thread():
-        equal = repeat(given.equal, 0.0, given.sample, given.begin)
-        planted = repeat(given.planted, given.cue, given.sample, given.begin + 1)
-    alarms = [a or b for a, b in zip(equal["second"], equal["first"], strict=True)]
-    print(
-        json.dumps(
-            {
-                "false_alarms": share(alarms)["share"],
-                "power": share(planted["second"])["share"],
-                "equal": share(alarms),
-                "equal_to_facts": share(equal["facts"]),
-                "planted": share(planted["second"])
-                | {"cue": given.cue, "probe": np.mean(planted["probe"], axis=0).tolist()},
-                "sample": given.sample,
-                "cpu_seconds": time.process_time() - begun,
-            }
-        )
-    )
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+        planted = repeat_all(pool, given.planted, given.cue, given.sample, given.begin + 10_000)
+        equal = repeat_all(pool, given.equal, 0.0, given.sample, given.begin)
+    alarms, right = share([one.first or one.second for one in equal]), share([one.second for one in planted])
+    probes = np.mean([one.probes for one in planted], axis=0).tolist()
+    cpu = sum(getrusage(who).ru_utime + getrusage(who).ru_stime for who in (RUSAGE_SELF, RUSAGE_CHILDREN))
+    found = {
+        "false_alarms": alarms["share"],
+        "power": right["share"],
+        "equal": alarms,
+        "equal_to_facts": share([one.facts for one in equal]),
+        "planted": right | {"cue": given.cue, "probe": probes},
+        "sample": given.sample,
+        "cpu_seconds": cpu,
+    }
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from evals.prompts.worth.click import judge_clicks
 from evals.prompts.worth.ground import Ground, open_ground
 from evals.prompts.worth.judge import Judge, figure
 from evals.prompts.worth.memorised import measure_memorised
-from evals.prompts.worth.pool import Encode, Pool, fill_pool
+from evals.prompts.worth.pool import Encode, Pool, fill_pool, remembered
 from evals.prompts.worth.probe import judge_probe
 from evals.prompts.worth.retrieval import judge_retrieval
 from evals.prompts.worth.swaps import chances
@@ -59,6 +59,7 @@ def measure_on(ground: Ground, trial: Trial, facts: Mapping[str, str], encode: E
         encode: Turns texts into vectors.
         seed: Seed of resamples and swaps.
     """
+    encode = remembered(encode)
     pool = fill_pool(trial, facts, encode)
     with one_thread():
         judges = [make(ground, pool, encode, seed) for make in JUDGES]

@@ -62,6 +62,18 @@ def fill_pool(trial: Trial, facts: Mapping[str, str], encode: Encode) -> Pool:
     return Pool(tuple(texts), vectors, vectors @ vectors.T)
 
 
+def remembered(encode: Encode) -> Encode:
+    """Encode each distinct text once, however often it is asked for: several measures read the same descriptions."""
+    known: dict[str, np.ndarray] = {}
+
+    def encoded(texts: Sequence[str]) -> np.ndarray:
+        if new := [text for text in dict.fromkeys(texts) if text not in known]:
+            known.update(zip(new, encode(new), strict=True))
+        return np.stack([known[text] for text in texts])
+
+    return encoded
+
+
 def _source(texts: Sequence[str | None], place: Mapping[str, int], encoded: np.ndarray) -> np.ndarray:
     known = np.array([bool(text) for text in texts], dtype=bool)
     out = np.zeros((len(texts), encoded.shape[1]))

@@ -81,8 +81,8 @@ def _pair(measured: Sequence[Measured], first: str, second: str) -> str:
     worse = {name: of for name, of in held.items() if (of.mean or 0) < 0}
     if not held:
         every = {one.name: one.against[second][first] for one in measured if first in one.against.get(second, {})}
-        told = _listed(every) if every else "nothing could be measured"
-        return f"No difference is shown between {first} and {second}: {second} minus {first} is {told}."
+        told = f"{second} minus {first} {_listed(every, 'on ')}" if every else "nothing could be measured"
+        return f"No difference is shown between {first} and {second}: {told}."
     if better and worse:
         return f"{second} is better than {first} {_listed(better, 'on ')}, and worse {_listed(worse, 'on ')}."
     if better:

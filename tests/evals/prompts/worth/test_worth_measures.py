@@ -113,7 +113,7 @@ def test_validation_rows_change_no_probe(log: Log, vectors: dict[str, np.ndarray
 
 def test_a_later_event_changes_no_score_of_an_earlier_row(log: Log):
     last = log.dataset.events.filter(pl.col("part") == "validation")["time"].max()
-    before, after = log.ground(), log.changed(pl.col("time") == last, 0.5, 0.0).ground()
+    before, after = (log.changed(pl.col("time") == last, 5 * label, label).ground() for label in (0.0, 1.0))
 
     earlier = before.samples.time < np.datetime64(last.replace(tzinfo=None))  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
     np.testing.assert_array_equal(before.samples.statistics[earlier], after.samples.statistics[earlier])
@@ -178,3 +178,14 @@ def test_texts_about_users_are_probed_by_what_they_like_later(log: Log):
     assert abs(found["probe"].figures[V1].mean or 1) < 0.4
     assert 0.3 < (found["retrieval"].figures[V1].mean or 0) < 0.7
     assert not any("worth more" in one for one in verdicts(list(found.values()), (V1, V2)))
+
+
+def test_each_text_is_encoded_once(log: Log):
+    vectors = {version: np.random.default_rng(7).normal(size=(60, 12)) for version in (V1, V2)}
+    as_of = BEGIN + timedelta(hours=60 * 12)
+    trial, _, encode = trial_of(vectors, "user", as_of)
+    asked: list[str] = []
+
+    measure_on(log.ground("user", as_of), trial, {}, lambda texts: asked.extend(texts) or encode(texts))
+
+    assert len(asked) == len(set(asked)) == 2 * 60 + 60

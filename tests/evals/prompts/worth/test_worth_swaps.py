@@ -22,10 +22,11 @@ def test_the_chance_on_four_rows_is_the_one_counted_by_hand():
 
 
 def test_rows_of_one_entity_are_swapped_together():
-    # Two entities of two rows: differences 5 and 0. The size of +-5 +-0 is always 5.
-    p = chances(mean, np.arange(4), np.arange(4, 8), np.array([0, 0, 1, 1]), seed=0)
+    # The outer two rows are one entity, the inner two another: differences 4 - 2 and 1 + 2. Of +-2 +-3, two of four
+    # are 5 in size.
+    p = chances(mean, np.arange(4), np.arange(4, 8), np.array([0, 1, 1, 0]), seed=0)
 
-    assert p.tolist() == [1.0]
+    assert p.tolist() == [0.5]
 
 
 def test_a_difference_in_every_row_is_never_chance():
