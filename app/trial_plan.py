@@ -19,6 +19,7 @@ from llm_tasks.pipeline.sampled_rows import Sample, SampledRow, rows_about, samp
 from llm_tasks.pipeline.task import Task
 from llm_tasks.pipeline.workplace import Workplace
 from prompts.library import Library, choose_prompt
+from prompts.listing import read_version
 from prompts.prompt import Prompt
 
 
@@ -163,10 +164,7 @@ def versions_of(task: Task, versions: Sequence[str], library: Library) -> list[P
         raise WrongUse(f"{task.name}: it asks no model, so there is no prompt to try")
     found: dict[str, Prompt] = {}
     for said in versions:
-        number = said.removeprefix(f"{task.prompt}.").removeprefix("v")
-        if not number.isdecimal():
-            raise WrongUse(f"'{said}' is no version\n  give one such as v2; see: knowflow prompts list {task.name}")
-        prompt = choose_prompt(task.prompt, int(number), library)
+        prompt = choose_prompt(task.prompt, read_version(said, task.prompt), library)
         found[prompt.name] = prompt
     if not found:
         raise WrongUse("no version is named\n  give one such as v2")

@@ -39,9 +39,7 @@ def compare(old: Prompt, new: Prompt, names: tuple[str, str]) -> Difference:
     lines = tuple(unified_diff(before, after, *names, lineterm=""))
     first, second = old.front.sampling, new.front.sampling
     changed = {
-        name: (first.get(name), second.get(name))
-        for name in {**first, **second}
-        if (name in first) != (name in second) or first.get(name) != second.get(name)
+        name: (first.get(name), second.get(name)) for name in {**first, **second} if first.get(name) != second.get(name)
     }
     return Difference(
         lines=lines,

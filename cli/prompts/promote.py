@@ -21,7 +21,7 @@ Version = Annotated[str, Parameter(help="The version, such as v2.")]
 Why = Annotated[str, Parameter(help="Why, in a sentence; it stands in the history.")]
 By = Annotated[str | None, Parameter(help="Who does it; default: git's user.name, else the login.", show_default=False)]
 Figures = Annotated[
-    Path | None, Parameter(help="File with figures that speak for it, as `prompts eval --json` prints them.")
+    Path | None, Parameter(help="File with figures that speak for it: the .json beside the page of a `prompts eval`.")
 ]
 COLUMNS = ("technique", "rows", "cached", "new", "changed", "failed", "calls", "tokens in", "out, at most")
 

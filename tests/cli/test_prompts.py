@@ -60,6 +60,7 @@ def test_list_without_a_task_lists_every_prompt(team, plain_knowflow):
     found = told(plain_knowflow, "list", "--config", team.config)["prompts"]
 
     assert {"kar_item", "kar_user", "recgen", "note_embedding"} < {one["task"] for one in found}
+    assert {one["task"] for one in found if one["runs"]} > {"recgen"}  # no technique asks with it, tuning does
     assert [one["task"] for one in found] == sorted(one["task"] for one in found)
 
 
