@@ -1,7 +1,7 @@
 """Measure a trial, and write its page and its figures into the home folder."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from evals.prompts.page import TrialPage, moment_text, page_rows, render_trial, 
 from evals.prompts.spend import measure_spend
 from evals.prompts.tables import measure_tables
 from evals.prompts.text.measure import measure_text
+from evals.prompts.thresholds import broken_bounds
 from evals.trial import Measured, Trial
 from llm_tasks.pipeline.estimate import estimate
 
@@ -105,6 +106,18 @@ def write_result(config: Config, result: TrialResult, command: str) -> Path:
         write_whole(path.with_suffix(ending), json.dumps(content, ensure_ascii=False, default=str) + "\n")
     write_whole(path, render_trial(page))
     return path
+
+
+def not_kept(result: TrialResult, least: Mapping[str, float], most: Mapping[str, float]) -> list[str]:
+    """Return a sentence for each bound that the last version does not keep, and each own test that it does not pass.
+
+    Args:
+        result: What was measured.
+        least: Measure -> its least value.
+        most: Measure -> its greatest value.
+    """
+    last = result.trial.versions[-1]
+    return [*broken_bounds(result.measured, last, least, most), *result.tested.broken.get(last, ())]
 
 
 def tests_told(tested: Tested, versions: Sequence[str]) -> list[str]:

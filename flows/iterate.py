@@ -8,10 +8,10 @@ from app.asking import Asking, with_engine
 from app.config import load_config
 from app.trial_evaluation import Wanted, evaluate_trial
 from app.trial_plan import plan_trial
-from app.trial_results import caveats_of, write_result
+from app.trial_results import caveats_of, not_kept, write_result
 from base.faults import CheckFailed
 from evals.prompts.tables import measure_tables
-from evals.prompts.thresholds import broken_bounds, read_bounds
+from evals.prompts.thresholds import read_bounds
 from flows.ends import named_ends
 
 
@@ -41,7 +41,8 @@ def iterate(
         Path of the page.
 
     Raises:
-        CheckFailed: The last version is below a bound; the page is written all the same.
+        CheckFailed: The last version is below a bound, or does not pass a test of your own; the page is written all
+            the same.
     """
     page, broken = evaluate_versions(config, technique, versions, sample, seed, fail_under, asking)
     if broken:
@@ -74,4 +75,4 @@ def evaluate_versions(
         )
     key = f"prompts-{technique.replace('_', '-')}"
     create_markdown_artifact(key=key, markdown="\n\n".join(said), description=f"{', '.join(versions)}: {page}")
-    return str(page), broken_bounds(result.measured, result.trial.versions[-1], bounds, {})
+    return str(page), not_kept(result, bounds, {})

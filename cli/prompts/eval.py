@@ -8,12 +8,12 @@ from cyclopts.validators import Number
 
 from app.trial_evaluation import Wanted, evaluate_trial
 from app.trial_plan import plan_trial
-from app.trial_results import TrialResult, caveats_of, result_facts, tests_told, write_result
+from app.trial_results import TrialResult, caveats_of, not_kept, result_facts, tests_told, write_result
 from cli.asking import EngineName, ModelName, model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say, say_next
 from cli.prompts.trial_options import TaskName, TrialOptions, print_plan, this_command
 from evals.prompts.tables import measure_tables, short_name
-from evals.prompts.thresholds import broken_bounds, read_bounds
+from evals.prompts.thresholds import read_bounds
 
 
 @Parameter(name="*")
@@ -73,7 +73,7 @@ def evaluate(
         result = evaluate_trial(settings, plan, more.wanted, options.limits)
     page = write_result(settings, result, this_command())
     last = result.trial.versions[-1]
-    broken = [*broken_bounds(result.measured, last, least, most), *result.tested.broken.get(last, ())]
+    broken = not_kept(result, least, most)
     if json:
         print_json({**result_facts(result), "broken": broken, "page": str(page)})
     else:
