@@ -46,6 +46,8 @@ class Objective:
     """Domain -> validation rows on which prompts are compared."""
     score: Callable[[Sequence[SampledRow], Sequence[TrialAnswer]], list[Case]]
     """Scores answers about some rows."""
+    together: bool = False
+    """Whether all rows of a side have to be scored together."""
 
 
 def ranking_objective(

@@ -10,12 +10,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from app.asking import Asking, with_engine
 from app.before_paying import check_prices
 from app.config import Config
 from app.objectives import DEFAULT_RANKING, Objective, ranking_objective
 from app.options import options_of
+from app.probe_objective import NAME, probe_objective
 from app.progress import observer, progress
+from app.trial_worth import encoder_of
 from app.trials import WRITES, read_answers
 from app.workplace import one_task, open_workplace
 from base.faults import WrongUse
@@ -112,7 +116,7 @@ def optimise(config: Config, wish: Wish, secret: SecretReader | None = None) -> 
         if getattr(one.engine, "unanswered", None) is not None:
             raise WrongUse(f"the engine has recorded answers only, and a new prompt has none\n  {NAME_AN_ENGINE}")
     first = choose_prompt(task.prompt, wish.version, config.library)
-    objective = objective_of(config, task, workplace, wish)
+    objective = objective_of(config, task, first, workplace, wish)
     budget = Budget(wish.limits)
     spending = Spending(config.prices, budget, observer())
     with workplace.store.writer(WRITES) as writer:
@@ -126,19 +130,21 @@ def optimise(config: Config, wish: Wish, secret: SecretReader | None = None) -> 
     return Optimised(first, found, objective, wish, versions, budget, asking.replayed)
 
 
-def objective_of(config: Config, task: Task, workplace: Workplace, wish: Wish) -> Objective:
+def objective_of(config: Config, task: Task, first: Prompt, workplace: Workplace, wish: Wish) -> Objective:
     """Make the objective of a technique.
 
     Raises:
         WrongUse: There is none.
     """
-    rankings = find(RANKINGS, config.plugin_folders)
+    rankings, folders = find(RANKINGS, config.plugin_folders), config.plugin_folders
     if task.name in rankings:
         name = wish.objective or DEFAULT_RANKING
-        folders = config.plugin_folders
         return ranking_objective(rankings[task.name], name, task, workplace, wish.rows, wish.seed, folders)
-    ranks = ", ".join(rankings)
-    raise WrongUse(f"{task.name}: nothing says how good an answer is\n  choose a technique that ranks: {ranks}")
+    if wish.objective not in (None, NAME):
+        raise WrongUse(f"--objective {wish.objective}: {task.name} ranks nothing\n  leave it out, or give {NAME}")
+    encoder = encoder_of(config, task.name)
+    encode = lambda texts: np.asarray(encoder.encode(list(texts), progress()))  # noqa: E731
+    return probe_objective(task, first, workplace, encode, wish.rows, wish.seed)
 
 
 @dataclass
@@ -171,11 +177,23 @@ class _Asking:
 
     def answer(self, rows: Mapping[str, SampledRow], parts: Parts, keys: Sequence[str]) -> list[Case]:
         """Ask with a prompt about rows, and score the answers."""
-        prompt = version_of(self.first, parts, self.versions[parts])
+        prompt, cases = version_of(self.first, parts, self.versions[parts]), dict[str, Case]()
         renderer = Renderer.of(self.asker.task, prompt, self.asker.workplace)
-        chosen = [rows[key] for key in keys]
-        answers = self._ask(self.asker, [Question(prompt, renderer.render(one.row.variables)) for one in chosen])
-        return self.objective.score(chosen, read_answers(self.asker.task, prompt, chosen, answers))
+        for group in self._groups(keys):
+            chosen = [rows[key] for key in group]
+            answers = self._ask(self.asker, [Question(prompt, renderer.render(one.row.variables)) for one in chosen])
+            read = read_answers(self.asker.task, prompt, chosen, answers)
+            cases |= {case.row: case for case in self.objective.score(chosen, read)}
+        return [cases[key] for key in keys]
+
+    def _groups(self, keys: Sequence[str]) -> list[Sequence[str]]:
+        """Return the rows to ask about: these, or all rows of their sides if they are scored together."""
+        if not self.objective.together:
+            return [keys]
+        sides = [
+            [one.key for of in side.values() for one in of] for side in (self.objective.learn, self.objective.judge)
+        ]
+        return [side for side in sides if not set(side).isdisjoint(keys)]
 
     def reflect(self, how: str, variables: Mapping[str, Any], attempt: int) -> str | None:
         """Ask the reflecting model; a further attempt has another seed, and so another key."""

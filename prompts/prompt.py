@@ -33,7 +33,7 @@ class Origin(Frozen):
     """The version that it was rewritten from: `kar_item.v1`."""
     seed: int
     """Seed of the run that wrote it."""
-    figures: dict[str, float]
+    figures: dict[str, int | float]
     """What was measured: the mean of the objective by its name, and the number of rows behind it as `rows`."""
 
 

@@ -28,7 +28,7 @@ def optimise_prompt(
     method: Annotated[str, Parameter(help="An optimiser: recprompt, po4isr, gepa, or one of your own.")] = "gepa",
     budget: Annotated[str, Parameter(help="How much to use, such as 200k-tokens, 2M-tokens or 5-usd.")] = "200k-tokens",
     objective: Annotated[
-        str | None, Parameter(help="What to aim at: a measure of rankings such as ndcg@10 (default) or mrr@10.")
+        str | None, Parameter(help="What to aim at: ndcg@10, mrr@10, ... for rankings, probe for items.")
     ] = None,
     rows: Annotated[
         int, Parameter(help="Rows to learn from, and as many others to compare on.", validator=Number(gte=6))

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from prompt_world import World
 
 from base.plugins import find
 from ctr.adapters.catalogue import ADAPTERS
@@ -22,7 +23,9 @@ from llm_tasks.pipeline.catalogue import TECHNIQUES
 from prompts.library import Library, choose_prompt
 from recommenders.log import Log
 from recommenders.protocol import RECOMMENDERS
+from tuning.optimiser import OPTIMISERS
 from tuning.recipe import RECIPES
+from tuning.search import run_search
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("CONTRIBUTING.md", "docs/how-to/own-engine.md", "docs/how-to/tune.md")
@@ -35,6 +38,7 @@ WANTED = {
     ENGINES: "shouting",
     ENCODERS: "hashed",
     RECIPES: "count",
+    OPTIMISERS: "worst",
 }
 
 
@@ -93,3 +97,12 @@ def test_the_example_s_recommender_names_the_items_that_came_last(folder):
     fitted = find(RECOMMENDERS, (folder,))["newest"].fit(SimpleNamespace(items=range(3), log=log), None)
 
     assert fitted.first.tolist() == [1.0, -1.0, 0.0]
+
+
+def test_the_example_s_optimiser_searches_within_its_budget(folder):
+    world, optimiser = World(tokens=60_000), find(OPTIMISERS, (folder,))["worst"]
+
+    found = run_search(optimiser, world.problem(), optimiser.options(), 0)
+
+    assert len(found.search.candidates) > 2
+    assert world.used <= 60_000

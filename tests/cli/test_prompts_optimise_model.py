@@ -1,0 +1,47 @@
+"""A search with a real small model: it ends, and what the model writes is either a prompt or rejected with a reason."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from optimise_shop import optimise_shop
+
+from prompts.prompt import read_prompt
+
+pytestmark = pytest.mark.slow(reason="loads a real model into vLLM on a processor and asks it some 50 questions")
+
+
+def test_a_real_model_rewrites_and_the_flow_ends(vllm, smollm2, tmp_path, plain_knowflow):
+    file = optimise_shop(tmp_path / "shop")
+    settings = yaml.safe_load(file.read_text())
+    settings["tasks"] = {"rank_candidates": {"candidates": 4, "history_length": 4}}
+    settings["engine"] = {
+        "name": "vllm",
+        "model": str(smollm2),
+        "options": {"enforce_eager": True, "max_model_len": 2_048, "kv_cache_bytes": 256 << 20, "in_flight": 8},
+    }
+    file.write_text(yaml.safe_dump(settings))
+    words = ("prompts", "optimise", "rank_candidates", "--method", "recprompt", "--rows", "6", "--budget", "30k-tokens")
+
+    done = plain_knowflow.run_apart(
+        *words,
+        "--set",
+        "recprompt.rounds=2",
+        "--set",
+        "recprompt.batch=4",
+        "--set",
+        "recprompt.samples=1",
+        "--config",
+        file,
+        "--json",
+    )
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["candidates"][0]["rows"] == 6
+    assert len(told["candidates"]) - 1 + sum(told["rejected"].values()) == 2
+    for one in told["candidates"][1:]:
+        assert read_prompt(Path(one["file"])).variables == {"history", "candidates"}
+    assert all(reason for reason in told["rejected"])
+    assert told["tokens"] > 0
