@@ -7,7 +7,9 @@ a worse or a broken one, by chance too. All chance is a hash of the question and
 
 import hashlib
 import json
+import os
 import re
+import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +36,8 @@ class OptimiseEngineOptions(Frozen):
 
     fails_after: int | None = None
     """The engine fails after this many answers of a process, as if its server were gone."""
+    killed_after: int | None = None
+    """The process is killed after this many answers."""
 
 
 def quality(text: str, first: float = 0.2, step: float = 0.35) -> float:
@@ -68,8 +72,8 @@ class OptimiseEngine:
     token_counter = "words between spaces"
     context_tokens: int | None = None
 
-    def __init__(self, identity: ModelIdentity, fails_after: int | None) -> None:
-        self.identity, self._left = identity, fails_after
+    def __init__(self, identity: ModelIdentity, options: OptimiseEngineOptions) -> None:
+        self.identity, self._options, self._given = identity, options, 0
 
     def count_tokens(self, messages: Sequence[Mapping[str, str]]) -> int:
         """Count words between spaces."""
@@ -78,10 +82,11 @@ class OptimiseEngine:
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """Answer one by one."""
         for request in requests:
-            if self._left is not None:
-                if self._left == 0:
-                    raise ConnectionError("the server is gone")
-                self._left -= 1
+            if self._given == self._options.fails_after:
+                raise ConnectionError("the server is gone")
+            if self._given == self._options.killed_after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._given += 1
             text, tokens = self._said(request), self.count_tokens(request.messages)
             yield Answer(request.key, text, input_tokens=tokens, output_tokens=len(text.split()))
 
@@ -104,7 +109,7 @@ class OptimiseEngine:
 
 
 def _build(config: EngineConfig, options: OptimiseEngineOptions, domain: Domain, folder: Path, secret: Any) -> Engine:
-    return OptimiseEngine(ModelIdentity(config.model, config.revision), options.fails_after)
+    return OptimiseEngine(ModelIdentity(config.model, config.revision), options)
 
 
 OPTIMISE_ENGINE = EngineKind(

@@ -1,9 +1,14 @@
 """`knowflow prompts optimise`: every version with its figure and rows, what was used, what is next."""
 
 import json
+import signal
 
 import pytest
-from optimise_shop import optimise_shop
+from optimise_shop import configured, optimise_shop
+
+from app.config import load_config
+from feature_store.database import Store
+from feature_store.schemas import ANSWERS
 
 WORDS = ("prompts", "optimise", "rank_candidates")
 BUDGET = ("--budget", "60k-tokens", "--rows", "18")
@@ -77,3 +82,40 @@ def test_options_of_the_method_can_be_set(file, plain_knowflow):
     )
 
     assert len(json.loads(done.stdout)["candidates"]) <= 2
+
+
+def stored(file):
+    """Key of every answer in the table -> its messages."""
+    table = Store(load_config(file).store_folder).read("answers", ANSWERS, columns=["key", "messages"])
+    return dict(zip(table["key"].to_pylist(), table["messages"].to_pylist(), strict=True))
+
+
+def test_a_search_that_was_really_killed_continues_and_loses_no_answer(tmp_path, plain_knowflow):
+    words = (*WORDS, "--method", "gepa", *BUDGET, "--json", "--config")
+    whole = optimise_shop(tmp_path / "whole")
+    expected = json.loads(plain_knowflow.run(*words, whole).stdout)
+    file = optimise_shop(tmp_path / "killed", killed_after=70)
+
+    killed = plain_knowflow.run_apart(*words, file)
+    done = plain_knowflow.run(*words, configured(file, options={}))
+
+    assert killed.returncode == -signal.SIGKILL
+    told = json.loads(done.stdout)
+    assert stored(file).keys() == stored(whole).keys()
+    assert told["tokens_stored_before"] > 0
+    differs = ("tokens_stored_before", "candidates")
+    assert {name: of for name, of in told.items() if name not in differs} == {
+        name: of for name, of in expected.items() if name not in differs
+    }
+    assert [one["score"] for one in told["candidates"]] == [one["score"] for one in expected["candidates"]]
+
+
+def test_forgetting_a_user_takes_the_answers_of_searches_along(tmp_path, plain_knowflow):
+    file = optimise_shop(tmp_path / "shop")
+    plain_knowflow.run(*WORDS, *BUDGET, "--config", file)
+    assert len(stored(file)) > 50
+
+    done = plain_knowflow.run("forget", "u7", "--yes", "--config", file)
+
+    assert done.returncode == 0, done.stderr
+    assert stored(file) == {}  # nothing says whose rows they show, so all of them go
