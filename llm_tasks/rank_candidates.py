@@ -7,7 +7,7 @@ Consumes:  positive training events: the newest `history_length` strictly earlie
 Produces:  topics and a ranking per event; as_of = the event's time, because the wanted item is among the candidates.
 Cost:      1 call per event, `events` events, about 300 tokens in, 60 out.
 Relations: the task for which recprompt, po4isr and gepa optimise prompts by MRR or NDCG@k; no arm reads its vectors.
-Example:   knowflow prompts optimise rank_candidates --method recprompt --budget 200k-tokens
+Example:   knowflow plan --task rank_candidates, then knowflow prompts optimise rank_candidates
 """
 
 from collections import Counter
