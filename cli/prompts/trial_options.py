@@ -45,7 +45,7 @@ class TrialOptions:
 def print_plan(plan: TrialPlan) -> None:
     """Print the sample, and what asking about it and about everything costs."""
     say(f"{plan.task.name}: {plan.population}; seed {plan.seed}")
-    say("  " + ", ".join(f"{count} {stratum}" for stratum, count in sorted(plan.sample.strata.items())))
+    say("  " + ", ".join(f"{stratum}: {count}" for stratum, count in sorted(plan.sample.strata.items())))
     money = any(one.all_cost_at_most for one in plan.versions)
     columns = ["version", "status", "rows", "cached", "calls", "tokens in", "out, at most"]
     whole = ["all rows", "tokens in, about", "out, at most"]

@@ -66,7 +66,7 @@ def judge_clicks(ground: Ground, pool: Pool, encode: Encode, seed: int) -> Judge
         seed: Seed of the interval.
     """
     if ground.entity not in ("item", "user"):
-        return not_judged(ABOUT, f"no row that is judged is about a {ground.entity}")
+        return not_judged(ABOUT, f"no row that is judged is about an entity of kind {ground.entity}")
     rows = np.flatnonzero(ground.covered)
     if why := too_few(ground, rows):
         return not_judged(ABOUT, why)

@@ -32,7 +32,7 @@ def measure_memorised(ground: Ground, trial: Trial) -> Measured:
 
 def _figure(ground: Ground, answers: Sequence[TrialAnswer]) -> Figure:
     if ground.entity != "item":
-        return Figure(None, why=f"texts about a {ground.entity} have no mean rating")
+        return Figure(None, why=f"entities of kind {ground.entity} have no mean rating")
     mean = mean_ratings(ground)
     best = Figure(None, why="no number in the answers is there for enough rated items")
     numbers = [numbers_in(answer.fields) for answer in answers]

@@ -54,7 +54,7 @@ def judge_probe(ground: Ground, pool: Pool, encode: Encode, seed: int) -> Judge:
         seed: Seed of the interval.
     """
     if ground.entity not in ("item", "user"):
-        return not_judged(ABOUT, f"there is no probe for texts about a {ground.entity}")
+        return not_judged(ABOUT, f"there is no probe for texts about an entity of kind {ground.entity}")
     seen = observed_items(ground) if ground.entity == "item" else observed_users(ground, encode)
     units = np.unique(ground.group[seen.row], return_inverse=True)[1]
     number = int(units.max(initial=-1)) + 1

@@ -37,7 +37,7 @@ def judge_retrieval(ground: Ground, pool: Pool, encode: Encode, seed: int) -> Ju
         return _of_items(ground, pool, seed)
     if ground.entity == "user":
         return _of_users(ground, pool, encode, seed)
-    return not_judged(ABOUT, f"texts about a {ground.entity} are not what a user is compared with")
+    return not_judged(ABOUT, f"a user is not compared with texts about entities of kind {ground.entity}")
 
 
 def _of_items(ground: Ground, pool: Pool, seed: int) -> Judge:

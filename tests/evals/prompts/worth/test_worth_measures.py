@@ -164,7 +164,7 @@ def test_texts_about_queries_have_no_probe(log: Log, vectors: dict[str, np.ndarr
     trial, _, encode = trial_of({V1: vectors[V1], V2: vectors[V2]})
     found = measure_on(log.ground("query"), trial, {}, encode)
 
-    assert found[0].figures[V1].why == "there is no probe for texts about a query"
+    assert found[0].figures[V1].why == "there is no probe for texts about an entity of kind query"
     assert FACTS not in found[0].figures
 
 
