@@ -26,7 +26,6 @@ from base.faults import WrongUse
 from base.plugins import choose, find
 from engines.protocol import SecretReader
 from engines.request import candidates_of
-from feature_store.answers import answer_log
 from feature_store.answers import read_answers as stored_answers
 from llm_tasks.pipeline.ask import Asker, Question
 from llm_tasks.pipeline.budget import Budget, BudgetReached, Limits
@@ -120,8 +119,6 @@ def optimise(config: Config, wish: Wish, secret: SecretReader | None = None) -> 
     budget = Budget(wish.limits)
     spending = Spending(config.prices, budget, observer())
     with workplace.store.writer(WRITES) as writer:
-        with answer_log(writer):
-            pass  # moves to the table what a killed run left in the journal
         asker = Asker(task, workplace, writer, spending, progress())
         plain = Asker(task, replace(reflects, options={}), writer, spending, progress())
         versions = {first.parts: first.front.version}

@@ -11,7 +11,7 @@ from typing import Any
 from base.failures import kind_of
 from base.progress import Progress, silent
 from engines.request import Answer, Request
-from feature_store.answers import known_answers, read_answers
+from feature_store.answers import answer_log, known_answers, read_answers
 from feature_store.database import Writer
 from llm_tasks.pipeline.fit import Renderer, why_unfit
 from llm_tasks.pipeline.generate import Spending, ask_plan
@@ -56,6 +56,11 @@ class Asker:
     _asked: set[str] = field(default_factory=set, init=False, repr=False)
     _cause: OneCause | None = field(default=None, init=False, repr=False)
     _renderers: dict[tuple[str, int | None], Renderer] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Recover the answers of a killed loop."""
+        with answer_log(self.writer):
+            pass  # moves what a killed loop left in the journal to the table, where answers are read
 
     def question(self, prompt: str, variables: Mapping[str, Any], version: int | None = None) -> Question:
         """Render a question.

@@ -2,6 +2,7 @@
 
 import pytest
 
+from feature_store.answers import JOURNAL, answer_log, read_answers
 from llm_tasks.pipeline.ask import Asker
 from llm_tasks.pipeline.budget import Budget, BudgetReached, Limits
 from llm_tasks.pipeline.catalogue import find_tasks
@@ -71,6 +72,22 @@ def test_an_error_is_an_answer_with_its_reason_and_stays_on_record(shop, rounds)
     assert (good.error, bad.text, bad.error) == (None, None, "refused")
     assert rounds(lambda asker: asker.ask(about(asker, "bad")))[0].error == "refused"
     assert len(shop.calls("gave")) == 2
+
+
+def test_answers_that_a_killed_loop_left_in_the_journal_are_found_and_not_asked_again(make_shop, shop, rounds):
+    other = make_shop(name="other").place()
+    with other.store.writer("a test") as writer:
+        asker = Asker(TASK, other, writer)
+        before = asker.ask(about(asker, "a", "b"))
+        with answer_log(writer) as log:
+            for row in read_answers(other.store, [one.key for one in before]).to_dicts():
+                log.append(row)
+            journal = (other.store.folder / JOURNAL).read_bytes()  # as a kill would leave it
+    rounds(lambda asker: asker.ask(about(asker, "c")))
+    (shop.place().store.folder / JOURNAL).write_bytes(journal)
+
+    assert rounds(lambda asker: asker.ask(about(asker, "a", "b"))) == before
+    assert len(shop.calls("asked")) == 1
 
 
 def test_one_budget_holds_for_all_rounds_and_what_was_answered_is_kept(shop, rounds):
