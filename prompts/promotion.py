@@ -185,7 +185,7 @@ def read_figures(path: Path) -> Mapping[str, Any] | list[Any]:
     """Read figures that speak for a promotion.
 
     Raises:
-        WrongUse: The file is not JSON, or no object or list.
+        WrongUse: The file is not JSON, no object or list, or holds the rows of a trial.
     """
     try:
         figures = json.loads(path.read_text(encoding="utf-8"))
@@ -196,5 +196,10 @@ def read_figures(path: Path) -> Mapping[str, Any] | list[Any]:
     if not isinstance(figures, dict | list):
         raise WrongUse(
             f"--figures: {path} holds a single value\n  give an object, as `knowflow prompts eval --json` prints"
+        )
+    if isinstance(figures, dict) and isinstance(figures.get("rows"), list):  # `knowflow forget` reads no history
+        raise WrongUse(
+            f"--figures: {path} holds rows, which may say something of a user, and a history keeps what it gets\n"
+            "  give the .json beside the page of a `prompts eval`, without .rows"
         )
     return figures

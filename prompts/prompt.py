@@ -130,7 +130,11 @@ def read_prompt(path: Path) -> Prompt:
     Raises:
         WrongUse: The file is not a prompt: front matter, roles or Jinja2 text are wrong.
     """
-    return _parse(path, path.read_text(encoding="utf-8"))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise unfit(path.name, "is not UTF-8 text", "save it as UTF-8") from None
+    return _parse(path, text)
 
 
 @lru_cache(maxsize=256)  # prompts are chosen often and parsing takes a millisecond; a changed file has another text

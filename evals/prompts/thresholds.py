@@ -1,5 +1,6 @@
 """Bounds that a version must keep, so that a pull request with a worse prompt fails."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 from base.faults import WrongUse
@@ -61,7 +62,9 @@ def read_bounds(option: str, said: Sequence[str], names: Collection[str] = NAMES
         try:
             bounds[name] = float(value)
         except ValueError:
-            raise WrongUse(f"{option} {one}: '{value}' is no number\n  give one such as {name}=0.35") from None
+            bounds[name] = math.nan
+        if not math.isfinite(bounds[name]):  # every comparison with NaN is false, so it would let anything pass
+            raise WrongUse(f"{option} {one}: '{value}' is no number\n  give one such as {name}=0.35")
     return bounds
 
 

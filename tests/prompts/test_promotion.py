@@ -195,7 +195,15 @@ def test_killed_before_any_of_its_writes_an_act_is_finished_by_the_next_call(tmp
     assert kills == {1: 5, 4: 5}[version]  # begun, two files, history, and begun removed
 
 
-@pytest.mark.parametrize(("text", "said"), [("{", "Expecting"), ("3", "holds a single value"), (None, "No such file")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "Expecting"),
+        ("3", "holds a single value"),
+        (None, "No such file"),
+        ('{"rows": [{"user": "7"}]}', "holds rows, which may say something of a user"),
+    ],
+)
 def test_figures_that_cannot_be_read_are_refused(tmp_path, text, said):
     path = tmp_path / "figures.json"
     if text is not None:

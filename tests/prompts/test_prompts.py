@@ -146,6 +146,14 @@ def test_a_wrong_prompt_file_is_refused_in_words(tmp_path, name, text, message):
         read_prompt(write(tmp_path, name, text))
 
 
+def test_a_prompt_file_in_another_encoding_is_refused_in_words(tmp_path):
+    path = tmp_path / "toy.v1.md"
+    path.write_bytes("---\ntask: toy\nversion: 1\n---\n# user\nSay café".encode("latin-1"))
+
+    with pytest.raises(WrongUse, match=r"toy\.v1\.md: is not UTF-8 text\n  save it as UTF-8"):
+        read_prompt(path)
+
+
 def test_a_file_is_parsed_once_and_a_changed_one_again(tmp_path):
     path = write(tmp_path, "toy.v1.md", GOOD)
     first = read_prompt(path)

@@ -30,3 +30,9 @@ def test_a_bound_on_an_unknown_measure_lists_the_measures():
         read_bounds("--fail-under", ["prob=0.3"])
     with pytest.raises(WrongUse, match="'high' is no number"):
         read_bounds("--fail-over", ["words=high"])
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", ""])
+def test_a_bound_that_would_let_anything_pass_is_refused(value: str):
+    with pytest.raises(WrongUse, match=f"'{value}' is no number"):
+        read_bounds("--fail-under", [f"words={value}"])
