@@ -88,6 +88,10 @@ def measure(model: Path, out: Path, scale: float) -> dict[str, Any]:
     liked = np.array([said[-1]["content"] == answers()[0] for said in unseen])
     return {
         **{arm: figures(table, liked) for arm, table in found.items()},
+        "over": {
+            f"{arm} over {other}": gains(found[arm], found[other], liked)
+            for arm, other in ((arm, other) for other in ("untuned", "full") for arm in found if arm != other)
+        },
         "rows": count,
         "held_out": len(unseen),
         "questions": len(asked),
@@ -201,18 +205,33 @@ def answered(model: Any, base: Base, asked: Sequence[Conversation], at_once: int
     return found
 
 
+def gains(arm: pl.DataFrame, other: pl.DataFrame, liked: np.ndarray) -> dict[str, Mapping[str, float | None]]:
+    """Return the gains of a model over another one on the same rows and questions, with intervals."""
+    replicates = [replicated(table, liked) for table in (arm, other)]
+    return {
+        name: named(one[0] - before[0], one[1] - before[1])
+        for (name, one), before in zip(replicates[0].items(), replicates[1].values(), strict=True)
+    }
+
+
+def named(mean: float, replicates: np.ndarray) -> dict[str, float | None]:
+    """Return a mean with its interval."""
+    return dict(zip(("mean", "low", "high"), (mean, *percentile_interval(replicates)), strict=True))
+
+
 def figures(table: pl.DataFrame, liked: np.ndarray) -> dict[str, Mapping[str, float | None]]:
     """Return the AUC and the share of right answers, with intervals over rows and over questions."""
+    return {name: named(*both) for name, both in replicated(table, liked).items()}
+
+
+def replicated(table: pl.DataFrame, liked: np.ndarray) -> dict[str, tuple[float, np.ndarray]]:
+    """Return both figures, each with its value under every resample; all models get the same resamples."""
     score, right = table["score"].drop_nulls().to_numpy(), table["right"].drop_nulls().cast(pl.Float64).to_numpy()
     chance = np.random.default_rng(0)
     draws = [chance.integers(0, len(score), len(score)) for _ in range(REPLICATES)]
     aucs = np.array([roc_auc_score(liked[of], score[of]) if 0 < liked[of].sum() < len(of) else np.nan for of in draws])
-    shares = chance.choice(right, (REPLICATES, len(right))).mean(axis=1)
-    both = {"auc": (float(roc_auc_score(liked, score)), aucs), "general": (float(right.mean()), shares)}
-    return {
-        name: dict(zip(("mean", "low", "high"), (mean, *percentile_interval(of)), strict=True))
-        for name, (mean, of) in both.items()
-    }
+    shares = right[chance.integers(0, len(right), (REPLICATES, len(right)))].mean(axis=1)
+    return {"auc": (float(roc_auc_score(liked, score)), aucs), "general": (float(right.mean()), shares)}
 
 
 def main() -> None:
