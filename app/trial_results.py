@@ -100,7 +100,7 @@ def write_result(config: Config, result: TrialResult, command: str) -> Path:
         caveats=caveats,
         command=command,
     )
-    path = page_path(config, plan)
+    path = page_path(config, result)
     path.parent.mkdir(parents=True, exist_ok=True)
     for ending, content in ((".json", result_facts(result)), (".rows.json", {"rows": _rows(result, by_row)})):
         write_whole(path.with_suffix(ending), json.dumps(content, ensure_ascii=False, default=str) + "\n")
@@ -129,10 +129,17 @@ def tests_told(tested: Tested, versions: Sequence[str]) -> list[str]:
     return [*heads, *(f"{sentence}." for told in broken.values() for sentence in told)]
 
 
-def page_path(config: Config, plan: TrialPlan) -> Path:
-    """Return where the page of a trial lies: `prompts/kar_item-v1-v2-50-0.html` in the home folder."""
+def page_path(config: Config, result: TrialResult) -> Path:
+    """Return where the page of a trial lies: `prompts/kar_item-v1-v2-50-0.html` in the home folder.
+
+    A trial that measures less, or asks a judge too, has a page of its own, so that it does not replace the figures of a
+    whole evaluation.
+    """
+    plan, kinds = result.plan, {one.kind for one in result.measured}
     versions = "-".join(prompt.name.rpartition(".")[2] for prompt in plan.prompts)
-    return config.home_folder / FOLDER / f"{plan.task.name}-{versions}-{len(plan.sample.rows)}-{plan.seed}.html"
+    name = f"{plan.task.name}-{versions}-{len(plan.sample.rows)}-{plan.seed}"
+    name += ("" if "worth" in kinds else "-texts") + ("-judge" if "judge" in kinds else "")
+    return config.home_folder / FOLDER / f"{name}.html"
 
 
 def result_facts(result: TrialResult) -> dict[str, Any]:

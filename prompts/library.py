@@ -4,6 +4,7 @@ A team's own folder shadows everything else: a file there replaces the prompt of
 `domains/` the domain of the same name. `live` is the only status that a refresh asks with.
 """
 
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +34,12 @@ SHIPPED = Library()
 """The shipped prompts alone."""
 
 
-def find_prompts(library: Library = SHIPPED) -> dict[str, dict[int, Prompt]]:
-    """Read every prompt file.
+def find_prompts(library: Library = SHIPPED, task: str | None = None) -> dict[str, dict[int, Prompt]]:
+    """Read every prompt file, or those of one task: a broken draft of another one stops nothing.
 
     Args:
         library: Where to look.
+        task: Name of a task; None = all.
 
     Returns:
         Task name -> version -> prompt.
@@ -45,25 +47,28 @@ def find_prompts(library: Library = SHIPPED) -> dict[str, dict[int, Prompt]]:
     Raises:
         WrongUse: A file is not a prompt, or two files that do not shadow each other have the same version of a task.
     """
-    found = find_shadowed(library)
-    for task, versions in _read_folders(() if library.own is None else (library.own,)).items():
-        found[task] = found.get(task, {}) | versions
+    found = find_shadowed(library, task)
+    for name, versions in _read_folders(() if library.own is None else (library.own,), task).items():
+        found[name] = found.get(name, {}) | versions
     return found
 
 
-def find_shadowed(library: Library) -> dict[str, dict[int, Prompt]]:
+def find_shadowed(library: Library, task: str | None = None) -> dict[str, dict[int, Prompt]]:
     """Read the prompt files that are not in the team's own folder, whether a file there shadows them or not.
 
     Raises:
         WrongUse: A file is not a prompt, or two files have the same version of a task.
     """
-    return _read_folders((FOLDER, *library.plugins), library.own)
+    return _read_folders((FOLDER, *library.plugins), task, library.own)
 
 
-def _read_folders(folders: Sequence[Path], without: Path | None = None) -> dict[str, dict[int, Prompt]]:
-    """Read the prompts in folders, except those in one folder, which may lie within another."""
+def _read_folders(
+    folders: Sequence[Path], task: str | None, without: Path | None = None
+) -> dict[str, dict[int, Prompt]]:
+    """Read the prompts in folders, of one task or of all, except those in one folder, which may lie within another."""
     found: dict[str, dict[int, Prompt]] = {}
-    for path in [path for folder in folders for path in sorted(folder.rglob("*.v*.md"))]:
+    pattern = f"{'*' if task is None else glob.escape(task)}.v*.md"
+    for path in [path for folder in folders for path in sorted(folder.rglob(pattern))]:
         if without is not None and path.is_relative_to(without):
             continue
         prompt = read_prompt(path)
@@ -80,7 +85,7 @@ def choose_prompt(task: str, version: int | None = None, library: Library = SHIP
     Raises:
         WrongUse: There is no such prompt.
     """
-    versions = find_prompts(library).get(task, {})
+    versions = find_prompts(library, task).get(task, {})
     if version is not None and version in versions:
         return versions[version]
     live = [v for v, prompt in versions.items() if prompt.front.status == "live"]

@@ -111,8 +111,9 @@ def test_what_versions_are_worth_stands_first_and_no_difference_is_claimed_of_ra
     assert "No difference is shown between kar_item.v8 and kar_item.v9" in " ".join(told["verdicts"])
     assert {"probe", "retrieval", "auc", "gauc"} <= {one["name"] for one in told["measures"]}
     assert "probe" not in {one["name"] for one in without["measures"]}
-    page = (shop.folder / "runs" / "prompts" / "kar_item-v8-v9-24-0.html").read_text()
-    assert 'id="conclusion"' not in page  # the last evaluation had no verdict
+    pages = shop.folder / "runs" / "prompts"
+    assert 'id="conclusion"' in (pages / "kar_item-v8-v9-24-0.html").read_text()  # the last evaluation replaced nothing
+    assert 'id="conclusion"' not in (pages / "kar_item-v8-v9-24-0-texts.html").read_text()
 
 
 def test_a_teams_own_tests_run_on_sampled_rows_and_on_rows_that_they_name(shop, plain_knowflow):
@@ -130,5 +131,5 @@ def test_a_teams_own_tests_run_on_sampled_rows_and_on_rows_that_they_name(shop, 
     assert "kar_item.v8, item i3: contains 'answer'." in done.stdout
     assert "kar_item.v9 passes all tests (1)." in passed.stdout
     assert "kar_item: it has no row about nobody" in unknown.stderr
-    page = (shop.folder / "runs" / "prompts" / "kar_item-v8-v9-24-0.html").read_text()
+    page = (shop.folder / "runs" / "prompts" / "kar_item-v8-v9-24-0-texts.html").read_text()
     assert "kar_item.v9 passes all tests (1)." in page

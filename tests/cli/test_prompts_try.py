@@ -65,7 +65,7 @@ def test_every_row_has_a_line_for_what_was_shown_and_for_every_answer_and_nothin
     assert [line for line in again.stdout.splitlines() if line.startswith("  v2")] == [
         line for line in lines if line.startswith("  v2")
     ]
-    page = shop.folder / "runs" / "prompts" / "kar_user-v1-v2-6-0.html"
+    page = shop.folder / "runs" / "prompts" / "kar_user-v1-v2-6-0-texts.html"
     assert f"page  {page}" in first.stdout
     assert "next: knowflow prompts eval kar_user --versions v1,v2 --sample 6 --seed 0" in first.stderr
     assert page.read_text().count('<article class="row"') == 6
@@ -91,16 +91,16 @@ def test_a_budget_stops_with_a_sentence_and_the_same_command_goes_on(shop, plain
 def test_forgetting_a_user_takes_their_answers_and_pages_of_trials_along(shop, plain_knowflow):
     tried(shop, plain_knowflow)
     folder = shop.folder / "runs" / "prompts"
-    before = (folder / "kar_user-v1-v2-6-0.rows.json").read_text()
+    before = (folder / "kar_user-v1-v2-6-0-texts.rows.json").read_text()
 
     done = plain_knowflow.run("forget", USER, "--yes", "--config", shop.config)
 
     assert done.returncode == 0, done.stderr
     removed = json.loads(Path(done.stdout.split("receipt  ")[1].strip()).read_text())["removed"]["files"]
-    assert removed["prompts/kar_user-v1-v2-6-0.html"] == "is deleted; write it again: knowflow prompts eval"
+    assert removed["prompts/kar_user-v1-v2-6-0-texts.html"] == "is deleted; write it again: knowflow prompts eval"
     assert USER in before
-    assert USER not in (folder / "kar_user-v1-v2-6-0.rows.json").read_text()
-    assert not (folder / "kar_user-v1-v2-6-0.html").exists()
+    assert USER not in (folder / "kar_user-v1-v2-6-0-texts.rows.json").read_text()
+    assert not (folder / "kar_user-v1-v2-6-0-texts.html").exists()
     assert b"in a word" not in b"".join(shop.store_bytes().values())  # answers of trials name nobody: all of v2 go
 
 
@@ -118,7 +118,7 @@ def test_collecting_releases_keeps_the_answers_of_trials(shop, plain_knowflow):
 def test_a_user_with_an_id_of_two_letters_is_taken_out_of_pages_too(make_shop, plain_knowflow):
     shop = make_shop()
     plain_knowflow.run("prompts", "try", "kar_user", "--version", "v1", "--config", shop.config)
-    page = shop.folder / "runs" / "prompts" / "kar_user-v1-8-0.html"
+    page = shop.folder / "runs" / "prompts" / "kar_user-v1-8-0-texts.html"
     named = '"user": "u1"' in page.with_suffix(".rows.json").read_text()
 
     done = plain_knowflow.run("forget", "u1", "--yes", "--config", shop.config)

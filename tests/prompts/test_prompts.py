@@ -253,3 +253,14 @@ def test_a_domain_without_a_description_shows_the_title_and_every_field_that_has
         assert domain.item_name(item) == "Runner"
         assert domain.unrated == "positives"
         assert min(len(domain.item_factors), len(domain.user_factors)) >= 6
+
+
+def test_a_broken_draft_of_another_task_stops_nothing(tmp_path):
+    library = Library(own=versions(tmp_path, "live"))
+    write(tmp_path, "other.v1.md", "")
+
+    assert choose_prompt("toy", library=library).name == "toy.v1"
+    with pytest.raises(WrongUse, match=r"other\.v1\.md: has no front matter"):
+        choose_prompt("other", library=library)
+    with pytest.raises(WrongUse, match=r"other\.v1\.md"):
+        find_prompts(library)
