@@ -37,8 +37,6 @@ class TrialResult:
     """The measures."""
     verdicts: Sequence[str] = ()
     """Which version is worth more, in sentences."""
-    notes: Sequence[str] = ()
-    """Why something was not measured."""
     tested: Tested = Tested()  # noqa: RUF009 - is frozen
     """What the team's own tests found."""
 
@@ -65,7 +63,7 @@ def caveats_of(result: TrialResult) -> list[str]:
     """Return what to keep in mind about a trial."""
     plan = result.plan
     times, cutoff = plan.workplace.dataset.events["time"], plan.workplace.cutoff
-    return trial_caveats(times, cutoff, plan.population, plan.sample.shortened, result.notes)
+    return trial_caveats(times, cutoff, plan.population, plan.sample.shortened)
 
 
 def write_result(config: Config, result: TrialResult, command: str) -> Path:

@@ -9,7 +9,7 @@ from app.progress import progress
 from app.trial_background import facts_of
 from app.trial_plan import TrialPlan
 from app.workplace import encoder_names
-from base.faults import WrongUse
+from encoders.choose import kind_of
 from encoders.protocol import Encoder
 from evals.prompts.worth.measure import measure_worth
 from evals.trial import Measured, Trial
@@ -35,10 +35,8 @@ def encoder_of(config: Config, task: str) -> Encoder:
     A fitted space would have to be fitted on the few texts of the sample, and would differ from that of a release.
     """
     for name in encoder_names(config, task):
-        try:
+        if not kind_of(config.encoders[name], config.plugin_folders).fitted:
             return model_encoder(name, config.encoders[name], config.folder, config.plugin_folders)
-        except WrongUse:
-            continue
     return model_encoder("dense", DEFAULT_ENCODERS["dense"], config.folder)
 
 

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 
 from app.asking import Asking
 from app.before_paying import check_prices
-from app.config import Config
 from app.progress import observer, progress
-from app.trial_plan import TrialPlan, plan_trial
+from app.trial_plan import TrialPlan
 from base.faults import WrongUse
 from engines.request import Answer
 from evals.trial import Trial, TrialAnswer, TrialRow
@@ -29,21 +28,6 @@ from prompts.prompt import Prompt
 
 WRITES = "knowflow prompts"
 """Shown to others that want to write to the store meanwhile."""
-
-
-def run_trial(
-    config: Config,
-    task: str,
-    versions: Sequence[str],
-    sample: int = 50,
-    seed: int = 0,
-    engine: str | None = None,
-    model: str | None = None,
-    limits: Limits | None = None,
-) -> Trial:
-    """Plan a trial and ask what is missing; see `plan_trial` and `ask_trial`."""
-    plan = plan_trial(config, task, versions, sample, seed, engine, model)
-    return ask_trial(plan, spending_of(plan.prices, limits or Limits()))
 
 
 def spending_of(prices: Prices, limits: Limits) -> Spending:

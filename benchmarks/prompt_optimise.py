@@ -40,9 +40,7 @@ def main() -> None:
                 runs[method].append(searched(config, method, seed))
                 print(method, seed, runs[method][-1], flush=True)
     found = {method: sum(run["found"] for run in of) for method, of in runs.items()}
-    means = {
-        method: {name: float(np.mean([run[name] for run in of])) for name in NUMBERS} for method, of in runs.items()
-    }
+    means = {method: mean_numbers(of) for method, of in runs.items()}
     about = {"seeds": SEEDS, "rows": ROWS, "budget": BUDGET}
     print(json.dumps({"found": found, "means": means, **about}))
 

@@ -13,6 +13,8 @@ from base.faults import CheckFailed
 from evals.prompts.tables import measure_tables
 from evals.prompts.thresholds import read_bounds
 from flows.ends import named_ends
+from flows.weekly_tune import as_markdown
+from tuning.recipe import Table
 
 
 @flow(name="iterate", flow_run_name="iterate {technique} {config}")
@@ -69,10 +71,8 @@ def evaluate_versions(
     page = write_result(settings, result, f"{command} --config {config}")
     said = [*result.verdicts, *(f"Note: {caveat}" for caveat in caveats_of(result))]
     for table in measure_tables(result.measured, result.trial.versions):
-        head, rule = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
-        said.append(
-            "\n".join([table.caption, "", head, rule, *(f"| {' | '.join((n, *c))} |" for n, _, c in table.rows)])
-        )
+        rows = [[name, *cells] for name, _, cells in table.rows]
+        said.append(as_markdown(Table(table.caption, table.columns, rows)))
     key = f"prompts-{technique.replace('_', '-')}"
     create_markdown_artifact(key=key, markdown="\n\n".join(said), description=f"{', '.join(versions)}: {page}")
     return str(page), not_kept(result, bounds, {})

@@ -1,6 +1,5 @@
 """What to keep in mind about a trial: what the model may have known, and what a sample can show."""
 
-from collections.abc import Sequence
 from datetime import date
 
 import polars as pl
@@ -18,9 +17,7 @@ CUTOFF_UNKNOWN = (
 )
 
 
-def trial_caveats(
-    times: pl.Series, cutoff: date | None, population: str, shortened: int, few: Sequence[str] = ()
-) -> list[str]:
+def trial_caveats(times: pl.Series, cutoff: date | None, population: str, shortened: int) -> list[str]:
     """Return the caveats of a trial.
 
     Args:
@@ -28,12 +25,11 @@ def trial_caveats(
         cutoff: Knowledge cutoff of the model that answers.
         population: What the sample was drawn from, in words.
         shortened: Number of rows that show less so that they fit.
-        few: Further sentences, such as why something was not measured.
     """
     caveats = [SEEN_BEFORE, _cutoff(times, cutoff), f"The sample: {population}.", NEVER_TEST]
     if shortened:
         caveats.append(f"{shortened:,} rows show less than they could, so that they fit with every version.")
-    return [*caveats, *few]
+    return caveats
 
 
 def _cutoff(times: pl.Series, cutoff: date | None) -> str:

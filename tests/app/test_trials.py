@@ -5,7 +5,7 @@ import pytest
 
 from app.config import load_config
 from app.trial_plan import plan_trial
-from app.trials import run_trial, spending_of
+from app.trials import ask_trial, spending_of
 from base.faults import WrongUse
 from feature_store.lineage import read_lineage
 from llm_tasks.pipeline.budget import BudgetReached, Limits
@@ -21,6 +21,12 @@ sampling: {{temperature: 0.0, max_tokens: 30}}
 {text}
 {{{{ input }}}}
 """
+
+
+def run_trial(config, task, versions, sample, limits=None):
+    """Plan a trial and ask what is missing, as the commands do."""
+    plan = plan_trial(config, task, versions, sample)
+    return ask_trial(plan, spending_of(plan.prices, limits or Limits()))
 
 
 def write_version(shop, version, text, status="draft"):
