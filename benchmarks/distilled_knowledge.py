@@ -2,6 +2,7 @@
 
 Paper:  Wang et al. 2024, "Can Small Language Models be Good Reasoners for Sequential Recommendation?" (SLIM).
 Run:    python benchmarks/distilled_knowledge.py [--model models/SmolLM2-135M-Instruct] [--out FOLDER] [--scale 1.0]
+        [--short]
 Reads:  examples/movielens: the recorded texts of a large model about 3,227 films.
 Stages, each kept in FOLDER, so that a second call goes on after the last finished one:
 
@@ -66,14 +67,14 @@ ENGINE = {"enforce_eager": True, "kv_cache_bytes": 2 << 30, "in_flight": 128, "m
 """Compiling takes minutes, 2 GiB hold about 100 films at once, and a kill loses no more than 128."""
 ARMS = ("base", "facts", "knowledge", "shuffled", "random")
 TRIED = {"backbone": "lr", "seeds": [0, 1], "search": [], "rolling": [0.8]}
-"""How to train with a scale below 1, where only the plumbing is tried."""
+"""How to train with `--short`, where only the plumbing is tried."""
 
 
-def measure(model: Path, out: Path, scale: float) -> dict[str, Any]:
+def measure(model: Path, out: Path, scale: float, short: bool) -> dict[str, Any]:
     """Run all stages that are not finished, and return the figures."""
     out = out.resolve()
     keep_in(out)
-    stages, films = Stages(out), parts_of(scale)
+    stages, films = Stages(out), parts_of(scale, round(JUDGED * scale) if short else JUDGED)
     base, domain = find_base(model, {}), load_domain("films", EXAMPLE)
     with stages.timed("learn"):
         learnt = learn(base, films, domain, out / "adapter", stages.told("learn"))
@@ -82,7 +83,7 @@ def measure(model: Path, out: Path, scale: float) -> dict[str, Any]:
     asked = films.filter(pl.col("part").is_in(["judged", "rest"]))
     texts = stages.table("texts", lambda: write(out / "merged", asked, out))
     sets = sets_of(films, texts)
-    runs = {name: train(name, table, out, scale) for name, table in sets.items()}
+    runs = {name: train(name, table, out, TRIED if short else {}) for name, table in sets.items()}
     events = open_dataset(load_config(out / "rest.yaml")).events
     with stages.timed("judge"):
         judged = judge_same(runs["distilled"], runs["recorded"], events, sets["distilled"]["item_id"].to_list())
@@ -96,6 +97,7 @@ def measure(model: Path, out: Path, scale: float) -> dict[str, Any]:
         "learnt": {**learnt["learnt"], "held_out": learnt["held_out"]},
         "cpu_seconds": {**stages.seconds, **{name: spent(result) for name, result in results.items()}},
         "scale": scale,
+        "short": short,
     }
 
 
@@ -104,7 +106,7 @@ def spent(result: Mapping[str, Any]) -> float:
     return round(sum(arm["cpu_seconds"] for arm in result["training"].values()), 1)
 
 
-def parts_of(scale: float) -> pl.DataFrame:
+def parts_of(scale: float, judged: int) -> pl.DataFrame:
     """Return all films that are used: item_id, input (as the prompt shows it), answer (None = none recorded), part."""
     shop = load_config(EXAMPLE / "knowflow.yaml")
     items, domain = open_dataset(shop).items, load_domain(shop.domain, shop.folder)
@@ -114,7 +116,7 @@ def parts_of(scale: float) -> pl.DataFrame:
     films = pl.DataFrame({"item_id": items["item"], "input": described}).join(recorded, on="item_id", how="anti")
     inputs = dict(zip(items["item"], described, strict=True))
     known = recorded.with_columns(input=pl.col("item_id").replace_strict(inputs))
-    learnt, judged = round(LEARNT * scale), round(JUDGED * scale)
+    learnt = round(LEARNT * scale)
     parts = {"learnt": known.head(learnt), "judged": known[LEARNT : LEARNT + judged], "watched": known.tail(WATCHED)}
     parts["rest"] = films.sample(fraction=scale, seed=0).with_columns(answer=pl.lit(None, pl.String))
     columns = ["item_id", "input", "answer"]
@@ -189,7 +191,7 @@ def sets_of(films: pl.DataFrame, written: pl.DataFrame) -> dict[str, pl.DataFram
     return {"recorded": recorded, "distilled": distilled, "rest": about.filter(part="rest").select(columns)}
 
 
-def train(name: str, texts: pl.DataFrame, out: Path, scale: float) -> TrainRun:
+def train(name: str, texts: pl.DataFrame, out: Path, training: Mapping[str, Any]) -> TrainRun:
     """Encode a set of texts and compare the arms on it, unless that is done."""
     texts.write_parquet(out / f"{name}.parquet")
     files = {f"{TASK}.v{PROMPT_VERSION}": f"{name}.parquet"}
@@ -197,7 +199,7 @@ def train(name: str, texts: pl.DataFrame, out: Path, scale: float) -> TrainRun:
         out / f"{name}.yaml",
         {"name": "recorded", "model": name, "knowledge_cutoff": "2026-11-01", "options": {"files": files}},
         {TASK: {"only": {"path": f"{name}.parquet", "column": "item_id"}}, "item_facts": {}},
-        {} if scale >= 1 else TRIED,
+        training,
     )
     from flows.nightly import nightly  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
@@ -233,8 +235,10 @@ def told_of(asked: pl.DataFrame, written: pl.DataFrame) -> dict[str, Any]:
 
 def main() -> None:
     """Read the command line, measure, and print the figures."""
-    given = arguments("distilled_knowledge", "share of the films; below 1, training is short, too").parse_args()
-    print(json.dumps(measure(given.model, given.out, given.scale)))
+    asked = arguments("distilled_knowledge", "share of the films to learn from, and of those without a recorded text")
+    asked.add_argument("--short", action="store_true", help="write about fewer films, too, and train the arms briefly")
+    given = asked.parse_args()
+    print(json.dumps(measure(given.model, given.out, given.scale, given.short)))
 
 
 if __name__ == "__main__":
