@@ -4,10 +4,12 @@ import json
 import re
 from pathlib import Path
 
+import lancedb
 import pytest
 import yaml
 from optimise_shop import optimise_shop
 
+from app.config import load_config
 from prompts.library import choose_prompt
 from prompts.prompt import read_prompt
 
@@ -18,6 +20,12 @@ def write_shorter(prompt: Path, folder: Path) -> None:
     """Write a prompt of the team's own whose answers are short, because a processor writes some 60 tokens a second."""
     folder.mkdir(exist_ok=True)
     (folder / prompt.name).write_text(re.sub(r"max_tokens: \d+", "max_tokens: 48", prompt.read_text()))
+
+
+def answered_lengths(config: Path) -> list[int]:
+    """Return the output tokens of every stored answer."""
+    table = lancedb.connect(load_config(config).store_folder).open_table("answers")
+    return table.to_arrow()["output_tokens"].to_pylist()
 
 
 def test_a_real_model_rewrites_and_the_flow_ends(vllm, smollm2, tmp_path, plain_knowflow):
@@ -31,7 +39,7 @@ def test_a_real_model_rewrites_and_the_flow_ends(vllm, smollm2, tmp_path, plain_
     }
     file.write_text(yaml.safe_dump(settings))
     for name in ("rank_candidates", "recprompt_refine"):
-        write_shorter(choose_prompt(name).path, file.parent / "prompts")
+        write_shorter(choose_prompt(name).path, file.parent / settings["prompts"])
     words = ("prompts", "optimise", "rank_candidates", "--method", "recprompt", "--rows", "6", "--budget", "30k-tokens")
 
     done = plain_knowflow.run_apart(
@@ -55,3 +63,4 @@ def test_a_real_model_rewrites_and_the_flow_ends(vllm, smollm2, tmp_path, plain_
         assert read_prompt(Path(one["file"])).variables == {"history", "candidates"}
     assert all(reason for reason in told["rejected"])
     assert told["tokens"] > 0
+    assert max(answered_lengths(file)) <= 48, "the prompts of the team were not asked with"
