@@ -19,52 +19,30 @@ from ctr.model import build_model
 
 FIELDS, WIDTH, DENSE, EVENTS = 4, 3, 2, 5
 SMALL = {"hidden": (6, 3)}
-
-
-def arrays(module):
-    """Parameters by name, as float64."""
-    return {name: value.detach().double().numpy() for name, value in module.state_dict().items()}
-
-
-def dense_layers(values, weights, prefix, layers):
-    """Linear layers, each followed by ReLU."""
-    for place in range(layers):
-        values = np.maximum(
-            values @ weights[f"{prefix}.{2 * place}.weight"].T + weights[f"{prefix}.{2 * place}.bias"], 0
-        )
-    return values
-
-
-def start_of(states):
-    rows = len(states.fields)
-    return np.concatenate([states.fields.numpy().reshape(rows, -1), states.dense.numpy()], axis=1).astype(np.float64)
-
-
-def check_close(found, expected):
-    np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-5)
+NAMES = {"autoint", "blend", "dcnv2", "deepfm", "din", "finalmlp", "fm", "gbdt", "gdcn", "lr"}
 
 
 def test_every_name_of_the_settings_is_a_backbone():
-    assert {"dcnv2", "deepfm", "din", "lr", "gbdt", "blend"} == set(find(BACKBONES))
+    assert set(find(BACKBONES)) == NAMES
 
 
-def test_a_perceptron_is_linear_layers_with_relu_after_each():
+def test_a_perceptron_is_linear_layers_with_relu_after_each(numbers):
     torch.manual_seed(0)
     module = perceptron(5, (4, 2))
     values = torch.randn(3, 5)
-    weights = {f"p.{name}": value for name, value in arrays(module).items()}
+    weights = {f"p.{name}": value for name, value in numbers.arrays(module).items()}
 
-    check_close(module(values), dense_layers(values.double().numpy(), weights, "p", 2))
+    numbers.check_close(module(values), numbers.dense_layers(values.double().numpy(), weights, "p", 2))
 
 
-def test_dcnv2_crosses_equal_the_paper_s_formula(world):
+def test_dcnv2_crosses_equal_the_paper_s_formula(world, numbers):
     torch.manual_seed(1)
     states, model = world.states(), DCNv2(FIELDS, WIDTH, DENSE, crosses=3, **SMALL)
-    w = arrays(model)
+    w = numbers.arrays(model)
 
     found = model(states)
 
-    start = start_of(states)
+    start = numbers.start_of(states)
     crossed = start
     for layer in range(3):  # x_{l+1} = x_0 * (W x_l + b) + x_l, one sample and one output at a time
         matrix, bias = w[f"crosses.{layer}.weight"], w[f"crosses.{layer}.bias"]
@@ -74,8 +52,8 @@ def test_dcnv2_crosses_equal_the_paper_s_formula(world):
                 for x0, x in zip(start, crossed, strict=True)
             ]
         )
-    both = np.concatenate([crossed, dense_layers(start, w, "deep", 2)], axis=1)
-    check_close(found, (both @ w["out.weight"].T + w["out.bias"])[:, 0])
+    both = np.concatenate([crossed, numbers.dense_layers(start, w, "deep", 2)], axis=1)
+    numbers.check_close(found, (both @ w["out.weight"].T + w["out.bias"])[:, 0])
 
 
 def test_a_cross_layer_worked_out_by_hand():
@@ -103,21 +81,21 @@ def test_deepfm_pairs_equal_the_double_loop(world):
         assert found[row].item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_deepfm_adds_first_order_pairs_and_perceptron(world):
+def test_deepfm_adds_first_order_pairs_and_perceptron(world, numbers):
     torch.manual_seed(2)
     states, model = world.states(), DeepFM(FIELDS, WIDTH, DENSE, **SMALL)
-    w, start = arrays(model), start_of(states)
+    w, start = numbers.arrays(model), numbers.start_of(states)
 
     linear = start @ w["first.weight"].T + w["first.bias"]
-    deep = dense_layers(start, w, "deep", 2) @ w["out.weight"].T
+    deep = numbers.dense_layers(start, w, "deep", 2) @ w["out.weight"].T
 
-    check_close(model(states), (linear + deep)[:, 0] + pairs(states.fields).numpy())
+    numbers.check_close(model(states), (linear + deep)[:, 0] + pairs(states.fields).numpy())
 
 
-def test_din_attention_equals_a_loop_over_events(world):
+def test_din_attention_equals_a_loop_over_events(world, numbers):
     torch.manual_seed(3)
     states, model = world.states(), DIN(FIELDS, WIDTH, DENSE, attention=4, **SMALL)
-    w = arrays(model)
+    w = numbers.arrays(model)
 
     found = model(states)
 
@@ -134,7 +112,7 @@ def test_din_attention_equals_a_loop_over_events(world):
         interests.append(interest)
     flat = states.fields.flatten(1).double().numpy()
     start = np.concatenate([flat, np.array(interests), states.dense.double().numpy()], axis=1)
-    check_close(found, (dense_layers(start, w, "deep", 2) @ w["out.weight"].T + w["out.bias"])[:, 0])
+    numbers.check_close(found, (numbers.dense_layers(start, w, "deep", 2) @ w["out.weight"].T + w["out.bias"])[:, 0])
 
 
 def test_din_gives_masked_events_no_weight(world):
@@ -149,16 +127,16 @@ def test_din_gives_masked_events_no_weight(world):
     assert not torch.isclose(shown, model(states))[1:].any()  # row 0 has no history
 
 
-def test_lr_equals_scikit_learn_with_the_same_weights(world):
+def test_lr_equals_scikit_learn_with_the_same_weights(world, numbers):
     states = world.states(rows=60)
-    start = start_of(states)
+    start = numbers.start_of(states)
     fitted = LogisticRegression().fit(start, (start[:, 0] + start[:, -1] > 0).astype(int))
     model = LR(FIELDS, WIDTH, DENSE)
     with torch.no_grad():
         model.out.weight.copy_(torch.from_numpy(fitted.coef_))
         model.out.bias.copy_(torch.from_numpy(fitted.intercept_))
 
-    check_close(model(states), fitted.decision_function(start))
+    numbers.check_close(model(states), fitted.decision_function(start))
 
 
 @pytest.fixture(scope="module")
