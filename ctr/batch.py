@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ctr.past import Past, PastRule, Pasts
 from ctr.samples import Samples
 from ctr.views import Examples, View
 
@@ -36,6 +37,8 @@ class Batch:
     """Inputs of the adapters: adapter's position in the arm -> view -> vectors."""
     shown: Mapping[str, "Shown"] = field(default_factory=dict)
     """Examples for the adapters: adapter's position in the arm -> examples."""
+    past: Past | None = None
+    """Earlier events with their times; None unless the backbone asks for them."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,13 @@ class Batches:
     Args:
         samples: N samples.
         views: Inputs of the adapters: adapter's position in the arm -> view -> frozen table, or examples.
+        past_rule: The earlier events that the backbone asks for; None = none but the histories.
     """
 
-    def __init__(self, samples: Samples, views: Mapping[str, Mapping[str, View] | Examples]) -> None:
+    def __init__(
+        self, samples: Samples, views: Mapping[str, Mapping[str, View] | Examples], past_rule: PastRule | None = None
+    ) -> None:
+        self._past = Pasts(samples, past_rule) if past_rule else None
         there = samples.history >= 0
         past = np.maximum(samples.history, 0)
         rating = np.where(there, samples.rating[past], 0)
@@ -110,6 +117,7 @@ class Batches:
             history_mask=self._history_mask[rows].float(),
             views=views,
             shown=shown,
+            past=self._past.take(rows) if self._past else None,
         )
 
     def _show(self, place: str, rows: Tensor) -> Shown:
@@ -132,6 +140,20 @@ def _look_up(table: Tensor, index: Tensor) -> Known:
 
 
 @dataclass(frozen=True)
+class PastStates:
+    """Earlier events of B samples, for a backbone that asks for them: K of each, the newest last."""
+
+    events: Tensor
+    """[B, K, d]: embeddings of their items."""
+    rating: Tensor
+    """[B, K]: centred ratings."""
+    age: Tensor
+    """[B, K] int64: seconds from the event to the sample."""
+    mask: Tensor
+    """[B, K]: 1 where there is an event."""
+
+
+@dataclass(frozen=True)
 class States:
     """Inputs of a backbone for B samples: F fields of width d, H events of history, k dense values."""
 
@@ -147,6 +169,8 @@ class States:
     """[B, H]: centred ratings."""
     history_mask: Tensor
     """[B, H]: 1 where there is an event."""
+    past: PastStates | None = None
+    """Earlier events with their times; None unless the backbone asks for them (`Backbone.past`)."""
 
 
 class Fields(nn.Module):
@@ -186,4 +210,7 @@ class Fields(nn.Module):
         pooled = torch.stack([weight, liked, weight - liked], dim=1)  # [B, 3, H]
         pooled = pooled / pooled.sum(-1, keepdim=True).clamp(min=1e-6)
         fields = torch.cat([torch.stack([user, target, category], dim=1), pooled @ history], dim=1)  # [B, 6, d]
-        return States(fields, batch.dense, target, history, batch.history_rating, batch.history_mask)
+        past = None
+        if (of := batch.past) is not None:
+            past = PastStates(self.item(of.item), of.rating, of.age, of.mask)
+        return States(fields, batch.dense, target, history, batch.history_rating, batch.history_mask, past)

@@ -50,8 +50,9 @@ class TrainConfig(Frozen):
     """How to train an arm; the defaults are the base of docs/benchmarks.md, chosen on validation rows."""
 
     backbone: str = "blend"
-    """Model that scores a sample: a network (autoint, dcnv2, deepfm, din, finalmlp, fm, gdcn, lr), gradient-boosted
-    trees (`gbdt`), the mean of the logits of dcnv2 and trees (`blend`), or one of your own under `plugins:`."""
+    """Model that scores a sample: a network (autoint, dcnv2, deepfm, din, finalmlp, fm, gdcn, hstu, lr, sim),
+    gradient-boosted trees (`gbdt`), the mean of the logits of dcnv2 and trees (`blend`), or one of your own under
+    `plugins:`."""
     embedding_dim: int = Field(default=8, ge=1)
     """Width of every embedding; on small data 8 is at least as good as 32 and twice as fast."""
     learning_rate: float = Field(default=6e-3, gt=0)

@@ -22,6 +22,7 @@ from ctr.batch import Batches, Fields
 from ctr.config import TrainConfig
 from ctr.faults import unfit_kept
 from ctr.model import ClickModel, build_model
+from ctr.past import PastRule
 from ctr.samples import Samples
 from ctr.schedule import for_rows
 from ctr.train import score_logits, train, validation_auc
@@ -129,11 +130,19 @@ class Network:
         views: What they read.
         samples: All samples.
         plugins: Folders of a team's own plug-ins.
+        past_rule: The earlier events that the backbone asks for.
     """
 
-    def __init__(self, arm: Arm, views: Views, samples: Samples, plugins: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        arm: Arm,
+        views: Views,
+        samples: Samples,
+        plugins: Sequence[Path] = (),
+        past_rule: PastRule | None = None,
+    ) -> None:
         self.arm, self.views, self.samples, self.plugins = arm, views, samples, plugins
-        self.batches = Batches(samples, views)
+        self.batches = Batches(samples, views, past_rule)
 
     @property
     def searched(self) -> Learner:
@@ -275,11 +284,12 @@ def make_learner(
 
     Raises:
         WrongUse: Trees alone cannot train what an adapter of the arm has to learn.
+        WrongUse: The backbone searches a past by category, and items have none.
         UnknownPlugin: There is no such backbone.
     """
     backbone, adapters = choose_backbone(config.backbone, plugins), find_adapters(plugins)
     plain = [_is_plain(adapters[use.adapter]) for use in arm.uses]
-    learners: list[Learner] = [Network(arm, views, samples, plugins)] if backbone.network else []
+    learners: list[Learner] = [Network(arm, views, samples, plugins, backbone.past)] if backbone.network else []
     if backbone.trees:
         if not learners and not all(plain):
             learned = [use.adapter for use, is_plain in zip(arm.uses, plain, strict=True) if not is_plain]

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from base.plugins import Kind, choose
+from ctr.past import PastRule
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Backbone:
     module turns `ctr.batch.States` of B samples into logits [B]. None if there is no network."""
     trees: bool = False
     """Whether to use gradient-boosted trees; if there is also a network, the logits of both are averaged."""
+    past: PastRule | None = None
+    """The earlier events that the network reads as `States.past`, with their times; None = the history alone."""
 
 
 BACKBONES = Kind("backbone", "ctr.backbones", Backbone)

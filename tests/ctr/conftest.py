@@ -4,6 +4,7 @@ Also read by `runpy` from a fresh process, which must make the same world.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 import torch
 
-from ctr.batch import Fields, States
+from ctr.batch import Fields, PastStates, States
 from ctr.samples import Samples, build_samples
 from feature_store.vectors import Knowledge
 from sources.config import SplitConfig
@@ -127,11 +128,11 @@ def bare_samples(
 def made_states(
     rows: int = 7, fields: int = 4, width: int = 3, events: int = 5, dense: int = 2, seed: int = 0
 ) -> States:
-    """What a backbone reads, at random; row 0 has no history at all."""
+    """What a backbone reads, at random; row 0 has no history and no past at all."""
     random = torch.Generator().manual_seed(seed)
     mask = (torch.rand(rows, events, generator=random) < 0.6).float()
     mask[0] = 0
-    return States(
+    states = States(
         fields=torch.randn(rows, fields, width, generator=random),
         dense=torch.randn(rows, dense, generator=random),
         target=torch.randn(rows, width, generator=random),
@@ -139,6 +140,12 @@ def made_states(
         history_rating=torch.randn(rows, events, generator=random) * mask,
         history_mask=mask,
     )
+    age = (10 ** (7 * torch.rand(rows, events, generator=random))).long().sort(dim=1, descending=True).values
+    there = torch.arange(events) >= torch.arange(rows)[:, None] % (events + 1)  # the newest last, in the last column
+    there[0] = False
+    rating = torch.randn(rows, events, generator=random) * there
+    items = torch.randn(rows, events, width, generator=random)
+    return replace(states, past=PastStates(items, rating, age * there, there.float()))
 
 
 def fields_of(samples: Samples, width: int = 4) -> Fields:

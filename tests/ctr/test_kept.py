@@ -52,6 +52,7 @@ def went_on(world):
     ("arm", "backbone", "files"),
     [
         (LIKENESS, "dcnv2", {"network.safetensors"}),
+        (LIKENESS, "hstu", {"network.safetensors"}),
         (LIKENESS, "gbdt", {"trees.txt"}),
         (LIKENESS, "blend", {"network.safetensors", "trees.txt"}),
         (EXPERTS, "blend", {"network.safetensors", "trees.txt"}),
@@ -71,7 +72,7 @@ def test_a_kept_model_scores_as_its_run_did_by_its_best_seed(tmp_path, samples, 
     assert kept.metrics["validation_auc"] == max(result.validation_auc[best])
 
 
-@pytest.mark.parametrize("backbone", ["dcnv2", "gbdt", "blend"])
+@pytest.mark.parametrize("backbone", ["dcnv2", "finalmlp", "sim", "hstu", "gbdt", "blend"])
 def test_it_scores_new_rows_of_a_log_that_went_on_and_the_old_ones_as_before(tmp_path, world, samples, known, backbone):
     # Without `quality`: its moments of fitting move as the log grows.
     arm = replace(LIKENESS, uses=LIKENESS.uses[:1])

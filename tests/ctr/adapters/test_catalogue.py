@@ -16,7 +16,7 @@ from ctr.adapters import concat
 from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import ExampleAdapter, Missing, Plain, view_name
 from ctr.arms.base import BASE
-from ctr.backbones.protocol import BACKBONES
+from ctr.backbones.protocol import BACKBONES, choose_backbone
 from ctr.batch import Batches
 from ctr.compare import prepare_views
 from ctr.config import TrainConfig
@@ -60,13 +60,13 @@ def coverages(views):
         yield from [read.coverage] if isinstance(read, Examples) else [view.coverage for view in read.values()]
 
 
-def logits(model, samples, views):
-    batches = Batches(samples, views)
+def logits(model, samples, views, backbone="dcnv2"):
+    batches = Batches(samples, views, choose_backbone(backbone).past)
     return model.eval()(batches.take(torch.arange(len(samples.item)))).detach().numpy()
 
 
 def trained(arm, views, samples, config, seed=0, plugins=()):
-    batches = Batches(samples, views)
+    batches = Batches(samples, views, choose_backbone(config.backbone).past)
     model = make_model(arm, views, batches, samples, config, seed, plugins)
     return train(model, batches, samples, config, seed, silent).model
 
@@ -100,9 +100,9 @@ def test_logits_change_when_the_knowledge_changes(backbone, adapter, samples, kn
     model = trained(arm, views, samples, config)
 
     changed = with_vectors(known, lambda v: np.where(np.arange(len(v))[:, None] % 2 == 0, -v[:, ::-1], v))
-    after = logits(model, samples, prepare_views(arm, changed, samples, config.folds))
+    after = logits(model, samples, prepare_views(arm, changed, samples, config.folds), backbone)
 
-    before = logits(model, samples, views)
+    before = logits(model, samples, views, backbone)
     assert np.isfinite(before).all()
     assert (np.abs(after - before) > 1e-6).mean() > 0.2
 
@@ -133,7 +133,7 @@ def test_where_nothing_is_known_a_learned_vector_stands_and_learns(backbone, ada
     config, arm = CONFIG.model_copy(update={"backbone": backbone}), arm_of(adapter)
     views = prepare_views(arm, known, samples, config.folds)
     assert all(coverage < 1 for coverage in coverages(views))
-    batches = Batches(samples, views)
+    batches = Batches(samples, views, choose_backbone(backbone).past)
     model = make_model(arm, views, batches, samples, config, 0)
 
     model(batches.take(rows_of(samples, "train"))).sum().backward()
@@ -164,7 +164,7 @@ def test_a_model_that_never_knows_anything_still_trains(adapter, samples, known)
 @EVERY_BACKBONE
 def test_augmentation_off_is_the_plain_backbone_bit_for_bit_also_after_training(backbone, world, samples):
     config = CONFIG.model_copy(update={"backbone": backbone, "epochs": 2, "patience": 2})
-    batches = Batches(samples, {})
+    batches = Batches(samples, {}, choose_backbone(backbone).past)
     off = make_model(BASE, {}, batches, samples, config, seed=4)
 
     torch.manual_seed(4)  # the plain backbone, put together by hand
@@ -175,7 +175,7 @@ def test_augmentation_off_is_the_plain_backbone_bit_for_bit_also_after_training(
         with torch.inference_mode():
             return plain(fields(batches.take(torch.arange(len(samples.item))))).numpy()
 
-    np.testing.assert_array_equal(logits(off, samples, {}), plain_logits())
+    np.testing.assert_array_equal(logits(off, samples, {}, backbone), plain_logits())
 
     # A loop of five lines, with the same optimiser, order of rows and falling rate, keeping the last epoch.
     rows, label = rows_of(samples, "train"), torch.from_numpy(samples.label)
@@ -196,7 +196,7 @@ def test_augmentation_off_is_the_plain_backbone_bit_for_bit_also_after_training(
 
     done = train(off, batches, samples, config, 4, silent)
 
-    np.testing.assert_array_equal(logits(done.model, samples, {}), by_epoch[done.best_epoch])
+    np.testing.assert_array_equal(logits(done.model, samples, {}, backbone), by_epoch[done.best_epoch])
 
 
 @EVERY_ADAPTER

@@ -19,7 +19,7 @@ from ctr.model import build_model
 
 FIELDS, WIDTH, DENSE, EVENTS = 4, 3, 2, 5
 SMALL = {"hidden": (6, 3)}
-NAMES = {"autoint", "blend", "dcnv2", "deepfm", "din", "finalmlp", "fm", "gbdt", "gdcn", "lr"}
+NAMES = {"autoint", "blend", "dcnv2", "deepfm", "din", "finalmlp", "fm", "gbdt", "gdcn", "hstu", "lr", "sim"}
 
 
 def test_every_name_of_the_settings_is_a_backbone():
@@ -139,15 +139,20 @@ def test_lr_equals_scikit_learn_with_the_same_weights(world, numbers):
     numbers.check_close(model(states), fitted.decision_function(start))
 
 
-@pytest.fixture(scope="module")
-def batches(samples):
-    return Batches(samples, {})
-
-
 @pytest.fixture(params=[name for name, one in find(BACKBONES).items() if not one.trees])
-def model(request, world, samples, batches):
+def backbone(request):
+    return choose_backbone(request.param)
+
+
+@pytest.fixture
+def batches(backbone, samples):
+    return Batches(samples, {}, backbone.past)
+
+
+@pytest.fixture
+def model(backbone, world, samples, batches):
     torch.manual_seed(5)
-    built = build_model(choose_backbone(request.param), world.fields(samples), batches.dense_width, {})
+    built = build_model(backbone, world.fields(samples), batches.dense_width, {})
     for table in (built.fields.user, built.fields.item):  # as large as training would make them
         torch.nn.init.normal_(table.weight)
     return built.eval()
@@ -190,3 +195,20 @@ def test_logits_change_with_every_part_of_a_sample(model, batches):
 
     for name, value in changes.items():
         assert (model(replace(batch, **{name: value})) != model(batch)).any(), name
+
+
+def test_a_past_is_read_by_those_that_ask_for_it_and_by_no_other(model, backbone, batches):
+    batch = batches.take(torch.arange(500, 540))
+    assert (batch.past is None) == (backbone.past is None)
+    if batch.past is None:
+        return
+    empty = batch.past.mask == 0
+    assert empty.any()
+    assert not empty.all()
+    changes = {"item": (batch.past.item + 1) % 25, "rating": batch.past.rating + 1, "age": batch.past.age * 64 + 64}
+
+    for name, value in changes.items():
+        old = getattr(batch.past, name)
+        for where, changed in ((~empty, True), (empty, False)):
+            past = replace(batch.past, **{name: torch.where(where, value, old)})
+            assert bool((model(replace(batch, past=past)) != model(batch)).any()) == changed, (name, changed)
