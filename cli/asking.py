@@ -6,13 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from app.asking import Asking, with_engine
-from app.before_paying import check_before_paying
-from app.config import load_config
-from app.workplace import begin_new_store, open_store
+from app.asking import Asking
 from cli.output import bars, count_rows, print_json, print_table, say, say_next
-from feature_store.releases import Release, get_release, list_releases
-from flows.server import prefect_server
+from feature_store.releases import Release
+from flows.here import refresh_here
 from llm_tasks.pipeline.slices import Order
 
 EngineName = Annotated[str | None, Parameter(help="Engine to use instead of knowflow.yaml's: recorded, vllm, openai.")]
@@ -60,20 +57,13 @@ def model_path(model: str | None) -> str | None:
 
 def run_refresh(config: str, tasks: list[str] | None, asking: Asking, *, json: bool, new_store: bool = False) -> int:
     """Run the refresh flow, print what it did, and return the exit code."""
-    settings = with_engine(load_config(config), asking.engine, asking.model)
-    if new_store:
-        begin_new_store(settings)
-    check_before_paying(settings, tasks, asking)  # before any flow or store is touched
-    releases = list_releases(open_store(settings))
-    from flows.refresh import refresh  # noqa: PLC0415 - takes seconds; wrong input is reported first
-
-    with prefect_server(settings.home_folder), bars():
-        name = refresh(config=str(settings.path), tasks=tasks, asking=asking)
-    release = get_release(open_store(settings), name)
-    fresh = not releases or releases[-1].name != name
+    with bars():
+        release, fresh = refresh_here(config, tasks, asking, new_store=new_store)
+    name = release.name
     if json:
-        tasks = release.facts["asked"] if fresh else []
-        print_json({"release": name, "new": fresh, "pinned": release.pinned, "tasks": tasks})
+        print_json(
+            {"release": name, "new": fresh, "pinned": release.pinned, "tasks": release.facts["asked"] if fresh else []}
+        )
         return 0
     if release.pinned:
         say(f"{name} is pinned: the tables were filled, nothing was published")

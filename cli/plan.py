@@ -15,7 +15,6 @@ from base.failures import how_to_go_on
 from cli.asking import EngineName, ModelName, model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, count_rows, print_json, print_table, say, say_next
 from cli.split import print_split, say_notes, split_notes
-from llm_tasks.pipeline.budget import Prices
 from llm_tasks.pipeline.plan import NAME_AN_ENGINE
 
 COLUMNS = ("task", "rows", "cached", "new", "changed", "failed", "calls", "tokens in", "out, at most")
@@ -45,7 +44,7 @@ def plan(
     settings = with_engine(load_config(config), engine, model_path(model))
     notes, dataset = check_arms(settings), open_dataset(settings)
     plans = make_plan(settings, task, retry=error or (), dataset=dataset)
-    rows = [_priced(p.summary(), settings.prices) for p in plans]
+    rows = [settings.prices.priced(p.summary()) for p in plans]
     parts = split_counts(settings, dataset)
     notes += split_notes(parts, settings.source)
     if json:
@@ -81,16 +80,6 @@ def plan(
         return 0
     say_next("retry" if error else "refresh", config, task, error=error, engine=engine, model=model)
     return 0
-
-
-def _priced(row: dict[str, Any], prices: Prices) -> dict[str, Any]:
-    """Add the cost of the calls: at most, and estimated from past runs of the same prompt and model."""
-    guess = row["output_tokens_estimate"]
-    return {
-        **row,
-        "cost_at_most": prices.cost(row["input_tokens"], row["output_tokens_at_most"]),
-        "cost_estimate": None if guess is None else prices.cost(row["input_tokens"], guess),
-    }
 
 
 def _say_notes(row: dict[str, Any]) -> None:

@@ -12,7 +12,6 @@ from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_lin
 from feature_store.releases import get_release
 from flows.secrets import read_secret
 from retrieval.rewrites import Served, look_up
-from sources.config import QueriesConfig
 from sources.queries import check_query
 
 
@@ -35,8 +34,7 @@ def rewrite(
     Example: knowflow rewrite "scifi w/ time travel" --config examples/movielens/knowflow.yaml
     """
     settings = load_config(config)
-    longest = (settings.source.queries or QueriesConfig(path="", query="")).longest
-    check_query(query, longest)
+    check_query(query, settings.source.longest_query)
     if live:
         settings = with_engine(settings, engine, model)
         served = _ask(settings, query)

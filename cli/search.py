@@ -9,7 +9,6 @@ from app.config import load_config
 from app.workplace import open_dataset, open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_table, printable, say
 from feature_store.releases import get_release
-from sources.config import QueriesConfig
 from sources.queries import check_query
 
 
@@ -35,7 +34,7 @@ def search(
     Example: knowflow search "a heist that goes wrong" --config examples/movielens/knowflow.yaml
     """
     settings = load_config(config)
-    check_query(text, (settings.source.queries or QueriesConfig(path="", query="")).longest)
+    check_query(text, settings.source.longest_query)
     store = open_store(settings)
     chosen = get_release(store, release)
     from app.search import search_items  # noqa: PLC0415 - the search takes a second to import

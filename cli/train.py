@@ -7,14 +7,14 @@ from cyclopts import Parameter
 from app.clicks import check_clicks
 from app.config import load_config
 from app.samples import arms_in
-from app.train_runs import get_run, models_folder
+from app.train_runs import models_folder
 from app.workplace import open_store, split_counts
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say, say_next
 from cli.split import print_split, say_notes, split_notes
 from ctr.controls import lacking
 from evals.tables import Rows, tables
 from feature_store.releases import get_release
-from flows.server import prefect_server
+from flows.here import train_here
 
 Arms = Annotated[
     str | None,
@@ -42,27 +42,25 @@ def train(
     names, chosen = split_arms(arms), get_release(open_store(settings), release)
     wanted = names if names is not None else settings.train.arms
     arms_in(settings, chosen, wanted)
-    from flows.train import train as train_flow  # noqa: PLC0415 - takes seconds; wrong input is reported first
-
     parts = split_counts(settings)
     notes = split_notes(parts, settings.source)
     if wanted is None:
         notes += lacking(set(map(str, chosen.vectors)), settings.plugin_folders)
     if not json:
         say_notes(notes)
-    with prefect_server(settings.home_folder), bars():
-        run = train_flow(config=str(settings.path), arms=names, release=release, judged=False)
-    result = get_run(settings.home_folder, run).read("result")
+    with bars():
+        run = train_here(settings, names, release)
+    result = run.read("result")
     if json:
-        print_json({"train_run": run, **result, "split_counts": [one.to_dict() for one in parts], "notes": notes})
-        check_clicks(get_run(settings.home_folder, run))
+        print_json({"train_run": run.name, **result, "split_counts": [one.to_dict() for one in parts], "notes": notes})
+        check_clicks(run)
         return 0
     print_split(parts)
     print_arms(result)
-    print_line(f"training run {run}\nmodels       {models_folder(settings.home_folder, run)}")
+    print_line(f"training run {run.name}\nmodels       {models_folder(settings.home_folder, run.name)}")
     for gate in result.get("gates", ()):
         say(f"{'gate' if gate['holds'] else 'warning'}: {gate['name']}: {gate['found']}")
-    check_clicks(get_run(settings.home_folder, run))
+    check_clicks(run)
     say_next("report", config)
     return 0
 

@@ -26,8 +26,9 @@ _started: list[subprocess.Popen[str]] = []
 def prefect_server(home: Path) -> Iterator[str]:
     """Run flows against the user's Prefect server, or against a temporary one if none is set.
 
-    The temporary server is alone in its own world: its database is under PREFECT_HOME if that is set, else under
-    `home`, no other Prefect setting of the user reaches it, and it is never asked through a proxy.
+    Inside a run of another flow it is that run's server, whatever it is. The temporary server is alone in its own
+    world: its database is under PREFECT_HOME if that is set, else under `home`, no other Prefect setting of the user
+    reaches it, and it is never asked through a proxy.
 
     Args:
         home: Folder of the store, the training runs and the reports.
@@ -39,6 +40,7 @@ def prefect_server(home: Path) -> Iterator[str]:
         WrongUse: The server does not answer, or what answers is no Prefect server.
     """
     # Imported here, because Prefect takes a second to import.
+    from prefect.context import FlowRunContext, TaskRunContext  # noqa: PLC0415
     from prefect.settings import (  # noqa: PLC0415
         PREFECT_API_AUTH_STRING,
         PREFECT_API_KEY,
@@ -46,6 +48,9 @@ def prefect_server(home: Path) -> Iterator[str]:
         temporary_settings,
     )
 
+    if FlowRunContext.get() or TaskRunContext.get():
+        yield PREFECT_API_URL.value() or "the temporary server of the run"
+        return
     if PREFECT_API_URL.value():
         yield own_server()
         return

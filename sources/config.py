@@ -177,6 +177,11 @@ class SourceConfig(Frozen):
     history: HistoryConfig = HistoryConfig()
     """The history."""
 
+    @property
+    def longest_query(self) -> int:
+        """Return the maximum number of characters of a query."""
+        return (self.queries or QueriesConfig(path="", query="")).longest
+
     @field_validator("label")
     @classmethod
     def _fits_the_events(cls, label: LabelConfig, info: ValidationInfo) -> LabelConfig:

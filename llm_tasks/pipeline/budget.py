@@ -2,8 +2,9 @@
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -37,6 +38,15 @@ class Prices(Frozen):
         cached = self.input_per_million if self.cached_per_million is None else self.cached_per_million
         fresh = input_tokens - cached_tokens
         return (fresh * self.input_per_million + cached_tokens * cached + output_tokens * self.output_per_million) / 1e6
+
+    def priced(self, planned: Mapping[str, Any]) -> dict[str, Any]:
+        """Add the cost of a technique's calls to its plan: at most, and estimated from past runs of the same prompt."""
+        guess = planned["output_tokens_estimate"]
+        return {
+            **planned,
+            "cost_at_most": self.cost(planned["input_tokens"], planned["output_tokens_at_most"]),
+            "cost_estimate": None if guess is None else self.cost(planned["input_tokens"], guess),
+        }
 
 
 class BudgetReached(CheckFailed):

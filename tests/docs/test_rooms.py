@@ -8,6 +8,8 @@ from statistics import median
 
 import pytest
 
+import knowflow_start
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 NOT_ROOMS = {"examples", "benchmarks", "docs", "tests"}
@@ -47,6 +49,7 @@ def test_every_folder_with_code_is_a_room_of_the_tree():
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 
     assert set(ROOMS) == folders - NOT_ROOMS
+    assert tuple(ROOMS) == knowflow_start.ROOMS
     assert len(ROOMS) == len(set(ROOMS))
     assert len(ROOMS) > 10
 

@@ -1,0 +1,86 @@
+"""Runs a flow in this process, for the command line and for Python: no deployment and no worker is needed.
+
+The run goes to the user's own Prefect server, to a temporary one that ends with this process, or, inside a run of
+another flow, to that run's server.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.asking import Asking, with_engine
+from app.before_paying import check_before_paying
+from app.config import Config, load_config
+from app.samples import arms_in
+from app.train_runs import TrainRun, get_run
+from app.workplace import begin_new_store, open_store
+from feature_store.releases import Release, get_release, list_releases
+from flows.server import prefect_server
+
+
+def refresh_here(
+    config: str | Path, tasks: Sequence[str] | None, asking: Asking, *, new_store: bool = False
+) -> tuple[Release, bool]:
+    """Run the refresh flow; wrong input is reported before a server starts.
+
+    Args:
+        config: Path of knowflow.yaml.
+        tasks: Techniques to run; None for those of knowflow.yaml.
+        asking: Limits of the run, errors to retry, another engine.
+        new_store: Begin a new store although this config had one, which is gone.
+
+    Returns:
+        The release that is current afterwards, and whether it is new.
+    """
+    settings = with_engine(load_config(config), asking.engine, asking.model)
+    if new_store:
+        begin_new_store(settings)
+    check_before_paying(settings, tasks, asking)  # before any flow or store is touched
+    before = list_releases(open_store(settings))
+    from flows.refresh import refresh  # noqa: PLC0415 - takes seconds; wrong input is reported first
+
+    with prefect_server(settings.home_folder), only_our_words():
+        name = refresh(config=str(settings.path), tasks=list(tasks) if tasks is not None else None, asking=asking)
+    return get_release(open_store(settings), name), not before or before[-1].name != name
+
+
+def train_here(settings: Config, arms: Sequence[str] | None, release: str | None) -> TrainRun:
+    """Run the train flow; wrong input is reported before a server starts. The gate over clicks is not raised here.
+
+    Args:
+        settings: The config.
+        arms: Names of arms; None for those of knowflow.yaml.
+        release: Name of a release; None for the current one.
+
+    Returns:
+        The finished training run.
+    """
+    arms_in(settings, get_release(open_store(settings), release), arms if arms is not None else settings.train.arms)
+    from flows.train import train  # noqa: PLC0415 - takes seconds; wrong input is reported first
+
+    with prefect_server(settings.home_folder), only_our_words():
+        named = list(arms) if arms is not None else None
+        run = train(config=str(settings.path), arms=named, release=release, judged=False)
+    return get_run(settings.home_folder, run)
+
+
+@contextmanager
+def only_our_words() -> Iterator[None]:
+    """Keep Prefect's log off the console: a failure arrives as an exception, and not as a traceback in a log, too."""
+    from prefect.context import FlowRunContext  # noqa: PLC0415 - Prefect takes a second to import
+    from prefect.logging.handlers import PrefectConsoleHandler  # noqa: PLC0415
+
+    if FlowRunContext.get() is not None:  # the log of a team's own flow stays as the team has set it
+        yield
+        return
+    named = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    consoles = {handler for logger in (logging.root, *named) for handler in logger.handlers}
+    levels = {one: one.level for one in consoles if isinstance(one, PrefectConsoleHandler)}
+    try:
+        for handler in levels:
+            handler.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for handler, level in levels.items():
+            handler.setLevel(level)
