@@ -23,7 +23,7 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     from app.train_runs import TrainRun, models_folder  # noqa: PLC0415
     from app.workplace import open_dataset, open_store  # noqa: PLC0415
     from ctr.compare import train_arm  # noqa: PLC0415
-    from ctr.kept import keep  # noqa: PLC0415
+    from ctr.kept import ItemFields, keep  # noqa: PLC0415
     from feature_store.releases import get_release  # noqa: PLC0415
 
     torch.set_num_threads(1)  # the same sums in the same order on every machine
@@ -39,7 +39,8 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     except (CheckFailed, WrongUse) as error:
         sys.exit(report_fault(error))
     if result.best is not None:
-        keep(models_folder(config.home_folder, run.name) / name, arm, result.best, samples, release.name)
+        folder, fields = models_folder(config.home_folder, run.name) / name, ItemFields.of(dataset)
+        keep(folder, arm, result.best, samples, release.name, fields)
     np.savez(run.folder / f"{name}.npz", test=result.test, rolling=result.rolling)
     run.write(
         name,

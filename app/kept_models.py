@@ -1,6 +1,7 @@
 """Opens kept models by run and arm, and scores events with the vectors of the release they were trained on."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -33,6 +34,22 @@ def open_model(config: Config, arm: str, run: str | None = None) -> Kept:
     if arm not in kept:
         raise unfit_kept(folder, f"there is no kept model of {arm}; there are: {', '.join(kept) or 'none'}")
     return open_kept(folder / arm)
+
+
+def find_model(config: Config, name: str) -> Kept:
+    """Open a kept model by the words of a command line.
+
+    Args:
+        config: The config.
+        name: An arm of the newest training run, `RUN/ARM`, or the folder of a kept model.
+
+    Raises:
+        WrongUse: There is no such model.
+    """
+    if (folder := Path(name)).joinpath(FACTS).is_file():
+        return open_kept(folder)
+    run, _, arm = name.rpartition("/")
+    return open_model(config, arm, run or None)
 
 
 def score_events(

@@ -81,6 +81,11 @@ COMMANDS = {
         "Train arms on a release, several seeds each, and compare them.",
         f"knowflow train {MOVIELENS} --arms base,facts,knowledge",
     ),
+    "score": Command(
+        "cli.score:score",
+        "Score pairs of users and items with a kept model.",
+        f"knowflow score --rows pairs.parquet --out scores.parquet --model knowledge {MOVIELENS}",
+    ),
     "report": Command(
         "cli.report:report", "Write report.html and report.json of a training run.", f"knowflow report {MOVIELENS}"
     ),

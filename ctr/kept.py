@@ -28,6 +28,7 @@ from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import Arm, Use
 from retrieval.examples import ExampleRule
 from sources.events import PARTS
+from sources.tables import Dataset
 
 FACTS = "model.json"
 
@@ -52,9 +53,26 @@ class Kept:
     """Events in a history."""
     metrics: Mapping[str, float | None]
     """AUC on the validation rows (`validation_auc`) and on the test rows (`test_auc`) of its run."""
+    fields: "ItemFields | None" = None
+    """The items' fields that it reads; None for a model kept before they were noted."""
 
 
-def keep(folder: Path, arm: Arm, best: Best, samples: Samples, release: str) -> None:
+@dataclass(frozen=True)
+class ItemFields:
+    """The items' fields that a model reads, in the order of its columns."""
+
+    categories: tuple[str, ...]
+    """Names of the category fields."""
+    numbers: tuple[str, ...]
+    """Names of the number fields."""
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "ItemFields":
+        """Return the fields of a dataset."""
+        return cls(dataset.category_fields, dataset.number_fields)
+
+
+def keep(folder: Path, arm: Arm, best: Best, samples: Samples, release: str, fields: ItemFields | None = None) -> None:
     """Write an arm's best model atomically.
 
     Args:
@@ -63,6 +81,7 @@ def keep(folder: Path, arm: Arm, best: Best, samples: Samples, release: str) -> 
         best: The result of training.
         samples: The samples that it was trained on.
         release: Name of the release whose vectors it read.
+        fields: The items' fields behind the samples' columns.
     """
     half = folder.with_name(f"{folder.name}.half")
     shutil.rmtree(half, ignore_errors=True)
@@ -82,6 +101,7 @@ def keep(folder: Path, arm: Arm, best: Best, samples: Samples, release: str) -> 
             "numbers": len(samples.number_scale),
             "categories": samples.item_categories.shape[1],
             "views": best.widths,
+            "fields": None if fields is None else asdict(fields),
         },
         "frame": asdict(Frame.of(samples)),
     }
@@ -101,7 +121,7 @@ def open_kept(folder: Path) -> Kept:
     facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     # Models saved before codes existed have no `codes`.
     uses = (Use(use["adapter"], tuple(use["vectors"]), tuple(use.get("codes", ()))) for use in facts["arm"]["uses"])
-    frame = facts["frame"]
+    frame, fields = facts["frame"], facts["features"].get("fields")
     return Kept(
         folder,
         facts["release"],
@@ -116,6 +136,7 @@ def open_kept(folder: Path) -> Kept:
         ),
         facts["features"]["history_length"],
         facts["metrics"],
+        None if fields is None else ItemFields(tuple(fields["categories"]), tuple(fields["numbers"])),
     )
 
 

@@ -91,22 +91,30 @@ class Frame:
         return cls(users, items, samples.category_values, samples.number_scale)
 
 
-def build_samples(dataset: Dataset, histories: np.ndarray, frame: Frame | None = None) -> Samples:
+def build_samples(
+    dataset: Dataset, histories: np.ndarray, frame: Frame | None = None, asked: pl.DataFrame | None = None
+) -> Samples:
     """Turn a dataset into the arrays that models read.
 
     Args:
         dataset: Events sorted by time, each with its part, and items.
-        histories: [N, H] rows of the same user's strictly earlier events, the newest last, -1 = none.
+        histories: [N, H] rows of the same user's strictly earlier events, the newest last, -1 = none; then those of
+            the asked rows.
         frame: The meaning of codes and columns; if None, taken from the dataset.
+        asked: Rows to score, with the columns of the events: they did not happen, so no other row sees them.
 
     Returns:
-        The samples: first the events, aligned with `dataset.events`, then its sampled negatives.
+        The samples: first the events, aligned with `dataset.events`, then its sampled negatives, then the asked rows.
 
     Raises:
         SourceFaults: The split leaves no event for training.
     """
     events, positive = trained_rows(dataset), positives_of(dataset)
     rows = np.concatenate([np.arange(len(dataset.events)), positive])  # a negative has its positive's past and part
+    parts = dataset.events["part"]
+    if asked is not None:
+        rows = np.concatenate([rows, len(dataset.events) + np.arange(len(asked))])
+        events, parts = pl.concat([events, asked.select(events.columns)]), pl.concat([parts, asked["part"]])
     sampled = np.arange(len(rows)) >= len(dataset.events)
     users, found = events["user"].to_numpy().astype(str), dataset.items["item"].to_numpy().astype(str)
     user_ids = _extended(frame.user_ids if frame else (), np.unique(users))
@@ -117,7 +125,7 @@ def build_samples(dataset: Dataset, histories: np.ndarray, frame: Frame | None =
     rating = events["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
     rating = np.where(np.isnan(rating), label, rating).astype(np.float32)
     time = events["time"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
-    part = codes_of(dataset.events["part"].to_numpy().astype(str), np.array(PARTS)).astype(np.int8)[rows]
+    part = codes_of(parts.to_numpy().astype(str), np.array(PARTS)).astype(np.int8)[rows]
     train = part == 0
     if not train.any():
         what, fix = "leaves no event for training", "give training a larger share, or split by: global_time"
