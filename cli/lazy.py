@@ -86,6 +86,11 @@ COMMANDS = {
         "Score pairs of users and items with a kept model.",
         f"knowflow score --rows pairs.parquet --out scores.parquet --model knowledge {MOVIELENS}",
     ),
+    "features": Command(
+        "cli.features:features",
+        "Add to your rows what a release knew strictly before each: vectors, codes, fields, ages.",
+        f"knowflow features {MOVIELENS} --rows impressions.parquet --out features.parquet",
+    ),
     "report": Command(
         "cli.report:report", "Write report.html and report.json of a training run.", f"knowflow report {MOVIELENS}"
     ),

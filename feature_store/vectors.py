@@ -14,6 +14,8 @@ from feature_store.database import Store, Writer, quoted
 from feature_store.schemas import STATES, vectors_schema
 
 STATES_TABLE = "encoder_states"
+GATHERED = 16_384
+"""Vectors that are brought in order at a time."""
 
 
 def text_key(text: str) -> str:
@@ -104,7 +106,11 @@ def read_vectors(
         what = f"{holder}: {missing:,} of {len(found):,} texts have no vector in the table {which}"
         raise MissingVectors(f"{what}\n  make them, and a release that holds them: knowflow refresh")
     matrix = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, dimension)
-    return matrix[found["place"].to_numpy()].astype(np.float32)
+    place = found["place"].to_numpy()
+    out = np.empty((len(place), dimension), dtype=np.float32)
+    for start in range(0, len(place), GATHERED):  # at once, it would need the same again in half precision
+        out[start : start + GATHERED] = matrix[place[start : start + GATHERED]]
+    return out
 
 
 def newest_state(store: Store, encoder: str, space: str) -> dict | None:

@@ -1,6 +1,6 @@
 """Faults in the user's data, collected and reported all at once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, get_args
@@ -55,23 +55,30 @@ class SourceFaults(WrongUse):
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
-        super().__init__(_text(self.faults))
+        super().__init__(faults_text(self.faults))
 
 
 def _short(value: str) -> str:
     return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
 
 
-def _text(faults: tuple[Fault, ...]) -> str:
+def faults_text(faults: Sequence[Fault], end: str = "nothing was read", skippable: bool = True) -> str:
+    """Describe faults, file by file, all at once.
+
+    Args:
+        faults: The faults.
+        end: What follows from them.
+        skippable: Whether knowflow.yaml can say to leave out rows with faults.
+    """
     by_file: dict[str, list[Fault]] = {}
     for fault in faults:
         by_file.setdefault(fault.file, []).append(fault)
     lines: list[str] = []
     for file, found in by_file.items():
-        lines.append(f"{file}: {len(found):,} fault{'s' if len(found) > 1 else ''}, nothing was read")
+        lines.append(f"{file}: {len(found):,} fault{'s' if len(found) > 1 else ''}, {end}")
         lines += _table(found)
         lines += [f"  fix: {fix}" for fix in dict.fromkeys(fault.fix for fault in found)]
-    if faults and all(fault.row is not None for fault in faults):
+    if skippable and faults and all(fault.row is not None for fault in faults):
         kinds = ", ".join(kind for kind in KINDS if any(fault.kind == kind for fault in faults))
         lines.append(f"fix the rows, or add to skip in knowflow.yaml to leave them out: {kinds}")
     return "\n".join(lines)

@@ -1,0 +1,76 @@
+"""knowflow features: adds what a release knew of users and items to a team's own rows."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from app.config import load_config
+from app.feature_choice import FeatureChoice
+from app.feature_rows import RowColumns
+from app.features import FeatureFile, make_features
+from app.progress import progress
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, count_rows, print_json, print_line, print_table, say
+from feature_store.rows_file import Compression
+
+
+def features(
+    *,
+    rows: Annotated[Path, Parameter(help="Parquet file of rows: user, item, time, and any other columns.")],
+    out: Annotated[Path, Parameter(help="Parquet file to write; NAME.schema.json beside it says what columns mean.")],
+    release: Annotated[str | None, Parameter(help="Name of a release; default: the current one.")] = None,
+    tasks: Annotated[
+        str | None, Parameter(help="Techniques, separated by commas. Default: all about users and items.")
+    ] = None,
+    encoders: Annotated[str | None, Parameter(help="Encoders of vectors, separated by commas. Default: all.")] = None,
+    columns: Annotated[
+        str | None,
+        Parameter(help="Features, or patterns such as 'kar_*', separated by commas. Default: all but texts."),
+    ] = None,
+    half: Annotated[
+        bool, Parameter(negative="", help="Write vectors in half precision, as the store holds them: half the size.")
+    ] = False,
+    indexed: Annotated[
+        bool, Parameter(negative="", help="Write each vector once, to a table beside the file, and its number per row.")
+    ] = False,
+    compression: Annotated[Compression, Parameter(help="How the file is compressed.")] = "uncompressed",
+    user_column: Annotated[str | None, Parameter(help="Column of the user. Default: user, or that of events.")] = None,
+    item_column: Annotated[str | None, Parameter(help="Column of the item. Default: item, or that of events.")] = None,
+    time_column: Annotated[
+        str | None,
+        Parameter(help="Column of the time. Default: time, or that of events; without one, a row sees everything."),
+    ] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    json: AsJson = False,
+) -> int:
+    """Add to your rows what a release knew of their users and items strictly before their times.
+
+    Every row is kept, in its order; a feature is null where nothing was known yet. Rows go through in chunks.
+
+    Example: knowflow features --rows impressions.parquet --out features.parquet
+    """
+    settings = load_config(config)
+    choice = FeatureChoice(_split(tasks), _split(encoders), _split(columns), half=half, indexed=indexed)
+    names = RowColumns(user_column, item_column, time_column)
+    with bars():
+        made = make_features(settings, rows, out, release, choice, names, compression, progress())
+    if json:
+        print_json(vars(made))
+        return 0
+    _print(made)
+    return 0
+
+
+def _split(names: str | None) -> tuple[str, ...] | None:
+    """Split `a,b`; None stays None."""
+    return None if names is None else tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+def _print(made: FeatureFile) -> None:
+    cells = [[name, f"{count:,}", f"{100 * count / max(made.rows, 1):.1f}%"] for name, count in made.known.items()]
+    print_table(f"features of {count_rows(made.rows)} by {made.release}", ["feature", "rows known", "share"], cells)
+    if made.live:
+        say(f"{count_rows(made.live)} without a time: after everything, so they see all that the release knows")
+    print_line(f"features  {made.file}\nschema    {made.schema_file}")
+    if made.tables is not None:
+        print_line(f"tables    {made.tables}")
