@@ -2,6 +2,7 @@
 
 Paper:  Zhang et al. 2024, "NoteLLM: A Retrievable Large Language Model for Note Recommendation" (arXiv 2403.01744).
 Run:    python benchmarks/note_small_model.py [--model models/SmolLM2-135M-Instruct] [--out FOLDER] [--scale 1.0]
+        [--films 1.0]
 Reads:  examples/movielens: the recorded texts about 3,227 films, their genres, and the liked events.
 
 The model compresses a note (title and recorded text, without genres) into one word, whose state is the film's vector,
@@ -74,12 +75,12 @@ TUNING = ContrastiveConfig(
 )
 
 
-def measure(model: Path, out: Path, scale: float) -> dict[str, Any]:
+def measure(model: Path, out: Path, scale: float, films: float) -> dict[str, Any]:
     """Tune both encoders unless that is done, and measure every arm in every setting."""
     begun = time.process_time()
     shop = load_config(EXAMPLE / "knowflow.yaml")
     dataset, domain = open_dataset(shop), load_domain(shop.domain, shop.folder)
-    pool, knowing, labels = pool_of(dataset, domain, scale)
+    pool, knowing, labels = pool_of(dataset, domain, films)
     held = share_of(pool.items, HELD_OUT, "held out/0")
     counted = training_pairs(dataset, items=set(pool.items) - set(held), low=LEAST, top=TARGETS)
     few = counted.pairs.sample(min(len(counted.pairs), round(PAIRS * scale)), seed=0)
@@ -118,14 +119,15 @@ def measure(model: Path, out: Path, scale: float) -> dict[str, Any]:
         "items": {"pool": len(pool.items), "held_out": len(held)},
         "cpu_seconds": round(time.process_time() - begun),
         "scale": scale,
+        "films": films,
     }
 
 
-def pool_of(dataset: Dataset, domain: Domain, scale: float) -> tuple[Pool, dict[str, str], Mapping[str, Any]]:
+def pool_of(dataset: Dataset, domain: Domain, share: float) -> tuple[Pool, dict[str, str], Mapping[str, Any]]:
     """Return the films with a recorded text; their notes that show it, without genres; and their genres to write."""
     recorded = pl.read_parquet(EXAMPLE / "recorded" / "items.parquet").cast({"item_id": pl.String})
     contents = dict(recorded.select("item_id", "answer").iter_rows())
-    items = sorted(share_of(contents, scale, "scale") if scale < 1 else contents)
+    items = sorted(share_of(contents, share, "scale") if share < 1 else contents)
     rows = [row for row in dataset.items.to_dicts() if row["item"] in set(items)]
     facts = notes(rows, domain)
     events = dataset.events.filter((pl.col("label") == 1) & pl.col("item").is_in(pl.Series(items).implode()))
@@ -159,8 +161,10 @@ def evaluate(pool: Pool, held: Collection[str], vectors: Mapping[str, Score]) ->
 
 def main() -> None:
     """Read the command line, measure, and print the figures."""
-    given = arguments("note_small_model", "share of the films and of the pairs").parse_args()
-    print(json.dumps(measure(given.model, given.out, given.scale)))
+    asked = arguments("note_small_model", "share of the pairs that the language model learns")
+    asked.add_argument("--films", type=float, default=1.0, help="share of the films")
+    given = asked.parse_args()
+    print(json.dumps(measure(given.model, given.out, given.scale, given.films)))
 
 
 if __name__ == "__main__":
