@@ -137,7 +137,8 @@ def speeds(rows: Path, pythons: dict[str, Path], runs: int) -> dict[str, Any]:
         for key, (ours, theirs) in RATIOS.items()
     }
     middle = {name: round(statistics.median(of)) for name, of in found.items()}
-    return ratios | {"samples_per_cpu_second": middle, "turns": {name: [round(x) for x in found[name]] for name in found}}
+    turns = {name: [round(speed) for speed in of] for name, of in found.items()}
+    return ratios | {"samples_per_cpu_second": middle, "turns": turns}
 
 
 def qualities(samples: Samples, rows: Path, pythons: dict[str, Path], seeds: int) -> dict[str, Any]:

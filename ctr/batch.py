@@ -7,10 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ctr.lookup import look_up, pool
 from ctr.past import Past, PastRule, Pasts
 from ctr.samples import Samples
 from ctr.views import Examples, View
 
+SPARSE_FROM = 100_000
+"""Rows of a table from which a step through all of them takes longer than the batch."""
 Known = tuple[Tensor, Tensor]
 """Vectors [B, k] (or [B, H, k]), zeros where unknown, and the mask [B] (or [B, H]) of known ones."""
 
@@ -106,15 +109,15 @@ class Batches:
         return self._gather(rows, views, {place: self._show(place, rows) for place in self._examples})
 
     def _gather(self, rows: Tensor, views: Mapping[str, Mapping[str, Known]], shown: Mapping[str, Shown]) -> Batch:
-        item = self._item[rows]
+        item = self._item.index_select(0, rows)  # copies whole rows, unlike indexing
         return Batch(
-            user=self._user[rows],
+            user=self._user.index_select(0, rows),
             item=item,
-            categories=self._categories[item],
-            dense=self._dense[rows],
-            history=self._history[rows].long(),
-            history_rating=self._history_rating[rows],
-            history_mask=self._history_mask[rows].float(),
+            categories=self._categories.index_select(0, item),
+            dense=self._dense.index_select(0, rows),
+            history=self._history.index_select(0, rows).long(),
+            history_rating=self._history_rating.index_select(0, rows),
+            history_mask=self._history_mask.index_select(0, rows).float(),
             views=views,
             shown=shown,
             past=self._past.take(rows) if self._past else None,
@@ -164,7 +167,7 @@ class States:
     target: Tensor
     """[B, d]: embedding of the item."""
     history: Tensor
-    """[B, H, d]: embeddings of the history's items."""
+    """[B, H, d]: embeddings of the history's items; [B, 0, d] for a backbone that does not read them."""
     history_rating: Tensor
     """[B, H]: centred ratings."""
     history_mask: Tensor
@@ -185,13 +188,24 @@ class Fields(nn.Module):
         categories: Number of item categories.
         history_length: Events in a history, H.
         width: Width of an embedding, d.
+        events: Whether to embed every event of the history, not only their sums.
+        sparse_from: Rows from which a table has sparse gradients.
     """
 
     count = 6
 
-    def __init__(self, users: int, items: int, categories: int, history_length: int, width: int) -> None:
+    def __init__(
+        self,
+        users: int,
+        items: int,
+        categories: int,
+        history_length: int,
+        width: int,
+        events: bool = True,
+        sparse_from: int = SPARSE_FROM,
+    ) -> None:
         super().__init__()
-        self.width = width
+        self.width, self.events, self.sparse_from = width, events, sparse_from
         self.user = nn.Embedding(users, width)
         self.item = nn.Embedding(items, width)
         self.category = nn.Linear(categories, width, bias=False) if categories else None
@@ -201,16 +215,30 @@ class Fields(nn.Module):
         for table in (self.user, self.item):
             nn.init.normal_(table.weight, std=0.01)  # an id unseen in training adds almost nothing
 
+    def is_sparse(self, table: nn.Embedding) -> bool:
+        """Return whether a table has sparse gradients."""
+        return table.num_embeddings >= self.sparse_from
+
+    @property
+    def sparse_tables(self) -> list[Tensor]:
+        """The tables with sparse gradients."""
+        return [table.weight for table in (self.user, self.item) if self.is_sparse(table)]
+
     def forward(self, batch: Batch) -> States:
         """Embed B samples."""
-        user, target, history = self.user(batch.user), self.item(batch.item), self.item(batch.history)
+        items, of_items = self.item.weight, self.is_sparse(self.item)
+        user = look_up(self.user.weight, batch.user, self.is_sparse(self.user))
+        weight, liked = self.recency.exp() * batch.history_mask, batch.history_rating > 0  # [B, H]
+        target, sums = pool(items, batch.item, batch.history, weight, liked, of_items)  # [B, d], [B, 2, d]
         category = self.category(batch.categories) if self.category is not None else torch.zeros_like(user)
-        weight = self.recency.exp() * batch.history_mask  # [B, H]
-        liked = weight * (batch.history_rating > 0)
-        pooled = torch.stack([weight, liked, weight - liked], dim=1)  # [B, 3, H]
-        pooled = pooled / pooled.sum(-1, keepdim=True).clamp(min=1e-6)
-        fields = torch.cat([torch.stack([user, target, category], dim=1), pooled @ history], dim=1)  # [B, 6, d]
+        all_weight, liked_weight = weight.sum(1, keepdim=True), (weight * liked).sum(1, keepdim=True)
+        weights = torch.cat([all_weight, liked_weight, all_weight - liked_weight], dim=1)  # [B, 3]
+        pooled = torch.cat([sums.sum(1, keepdim=True), sums], dim=1) / weights.clamp(min=1e-6).unsqueeze(-1)
+        fields = torch.cat([torch.stack([user, target, category], dim=1), pooled], dim=1)  # [B, 6, d]
+        history = (
+            look_up(items, batch.history, of_items) if self.events else target.new_zeros(len(target), 0, self.width)
+        )
         past = None
         if (of := batch.past) is not None:
-            past = PastStates(self.item(of.item), of.rating, of.age, of.mask)
+            past = PastStates(look_up(items, of.item, of_items), of.rating, of.age, of.mask)
         return States(fields, batch.dense, target, history, batch.history_rating, batch.history_mask, past)

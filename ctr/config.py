@@ -61,6 +61,9 @@ class TrainConfig(Frozen):
     """Decoupled weight decay of AdamW."""
     batch_size: int = Field(default=512, ge=1)
     """Samples in one optimiser step; fewer on a log of less than 25,600 training rows (`ctr.schedule`)."""
+    sparse_from: int = Field(default=100_000, ge=1)
+    """Users, or items, from which their embeddings learn by row-wise Adagrad, which updates those in the batch; fewer
+    learn by AdamW, which updates all in every step."""
     epochs: int = Field(default=1, ge=1)
     """Maximum number of passes over the training samples; on small data a second one only memorises ids. Below 1,600
     training rows there are more, so that there are enough steps."""

@@ -186,12 +186,15 @@ def make_model(
         WrongUse: An adapter cannot take its vectors together; the text names the arm.
     """
     torch.manual_seed(seed)
+    backbone = choose_backbone(config.backbone, plugins)
     fields = Fields(
         users=len(samples.user_ids),
         items=len(samples.item_ids),
         categories=samples.item_categories.shape[1],
         history_length=samples.history.shape[1],
         width=config.embedding_dim,
+        events=backbone.history,
+        sparse_from=config.sparse_from,
     )
     modules, adapters = {}, find_adapters(plugins)
     for use, (place, read) in zip(arm.uses, views.items(), strict=True):
@@ -200,7 +203,7 @@ def make_model(
             modules[place] = _make_module(adapters[use.adapter], read, features, config)
         except WrongUse as fault:
             raise WrongUse(f"arm {arm.name}: {fault}") from None
-    return build_model(choose_backbone(config.backbone, plugins), fields, batches.dense_width, modules)
+    return build_model(backbone, fields, batches.dense_width, modules)
 
 
 def _make_module(

@@ -15,6 +15,7 @@ from base.progress import Progress
 from ctr.batch import Batches
 from ctr.config import TrainConfig
 from ctr.model import ClickModel
+from ctr.optimisers import Optimiser
 from ctr.samples import Samples
 from sources.events import PARTS
 
@@ -77,9 +78,7 @@ def train(
     """
     rows, validation = rows_of(samples, "train"), rows_of(samples, "validation")
     label, order = torch.from_numpy(samples.label), torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), config.learning_rate, weight_decay=config.weight_decay, foreach=True
-    )
+    optimiser = Optimiser(model, model.fields.sparse_tables, config.weight_decay)
     steps = config.epochs * -(-len(rows) // config.batch_size)
     rates, aucs, seconds, done = [], [], 0.0, 0
     best = copy.deepcopy(model.state_dict())
@@ -88,7 +87,7 @@ def train(
         model.train()
         for chosen in _batches(rows, config.batch_size, order):
             rates.append(rate_at(len(rates), steps, config.learning_rate))
-            _step(model, batches, chosen, label[chosen], optimizer, rates[-1])
+            _step(model, batches, chosen, label[chosen], optimiser, rates[-1])
         seconds, done = seconds + time.process_time() - begun, done + len(rows)
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
             words = f"training ran off to infinity in epoch {epoch + 1}"
@@ -112,16 +111,10 @@ def _batches(rows: Tensor, size: int, order: torch.Generator) -> Iterator[Tensor
     yield from rows[torch.randperm(len(rows), generator=order)].split(size)
 
 
-def _step(
-    model: ClickModel, batches: Batches, rows: Tensor, label: Tensor, optimizer: torch.optim.Optimizer, rate: float
-) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad(set_to_none=True)
+def _step(model: ClickModel, batches: Batches, rows: Tensor, label: Tensor, optimiser: Optimiser, rate: float) -> None:
     logits, own = model.answer(batches.take(rows))
     loss = nn.functional.binary_cross_entropy_with_logits(logits, label)
-    sum(own, start=loss).backward()
-    optimizer.step()
+    optimiser.step(sum(own, start=loss), rate)
 
 
 def score_logits(model: ClickModel, batches: Batches, rows: Tensor) -> np.ndarray:

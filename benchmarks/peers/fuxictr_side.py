@@ -4,6 +4,8 @@
 table. All statistics are one field of type `embedding`, which is faster than a field each.
 """
 
+# pyright: reportMissingImports=false, reportArgumentType=false
+# It runs in an environment of its own, which has these packages.
 import logging
 import tempfile
 import time

@@ -1,5 +1,7 @@
 """RecBole 1.2.1: DCNv2 from its library, on its atomic files. DIN there takes sequences that RecBole makes itself."""
 
+# pyright: reportMissingImports=false, reportArgumentType=false
+# It runs in an environment of its own, which has these packages.
 import logging
 import tempfile
 import time

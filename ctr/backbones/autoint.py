@@ -79,4 +79,4 @@ class AutoInt(nn.Module):
         return self.out(torch.cat([self.crosses(tokens).flatten(1), deep], dim=1)).squeeze(1)
 
 
-AUTOINT = Backbone("autoint", "Fields that attend to each other, and a perceptron.", AutoInt)
+AUTOINT = Backbone("autoint", "Fields that attend to each other, and a perceptron.", AutoInt, history=False)

@@ -10,4 +10,6 @@ Relations: dcnv2 and gbdt are its parts; trainable adapters feed only the networ
 from ctr.backbones.dcnv2 import DCNv2
 from ctr.backbones.protocol import Backbone
 
-BLEND = Backbone("blend", "The mean of the logits of dcnv2 and gradient-boosted trees.", DCNv2, trees=True)
+BLEND = Backbone(
+    "blend", "The mean of the logits of dcnv2 and gradient-boosted trees.", DCNv2, trees=True, history=False
+)

@@ -42,4 +42,4 @@ class DCNv2(nn.Module):
         return self.out(torch.cat([crossed, self.deep(start)], dim=1)).squeeze(1)
 
 
-DCNV2 = Backbone("dcnv2", "Explicit crosses of bounded degree, and a perceptron.", DCNv2)
+DCNV2 = Backbone("dcnv2", "Explicit crosses of bounded degree, and a perceptron.", DCNv2, history=False)

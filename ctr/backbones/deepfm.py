@@ -44,4 +44,4 @@ def pairs(fields: Tensor) -> Tensor:
     return (total.square() - fields.square().sum(dim=1)).sum(dim=1) / 2
 
 
-DEEPFM = Backbone("deepfm", "A factorisation machine over pairs of fields, and a perceptron.", DeepFM)
+DEEPFM = Backbone("deepfm", "A factorisation machine over pairs of fields, and a perceptron.", DeepFM, history=False)

@@ -6,6 +6,8 @@ Formula:   weight_h = attention([e_h ; e_t ; e_h * e_t ; e_h - e_t ; rating_h]),
 Relations: the other backbones pool the history by age alone. We add the rating of each event; the paper has clicks.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -35,14 +37,32 @@ class DIN(nn.Module):
 
     def forward(self, states: States) -> Tensor:
         """Score samples: [B, F, d], [B, H, d] and [B, k] -> logits [B]."""
-        history, target = states.history, states.target.unsqueeze(1).expand_as(states.history)  # [B, H, d]
-        pair = torch.cat(
-            [history, target, history * target, history - target, states.history_rating.unsqueeze(-1)], dim=-1
-        )
-        weight = self.attention(pair).squeeze(-1) * states.history_mask  # [B, H]
-        interest = torch.einsum("bh,bhd->bd", weight, history)
+        hidden = self.pairs(states.target, states.history, states.history_rating)  # [B, H, attention]
+        weight = self.attention[1](hidden.relu()).squeeze(-1) * states.history_mask  # [B, H]
+        interest = (weight.unsqueeze(1) @ states.history).squeeze(1)
         start = torch.cat([states.fields.flatten(1), interest, states.dense], dim=1)
         return self.out(self.deep(start)).squeeze(1)
+
+    def pairs(self, target: Tensor, history: Tensor, rating: Tensor) -> Tensor:
+        """Apply the first linear layer to [e_h ; e_t ; e_h * e_t ; e_h - e_t ; rating_h] without making these vectors.
+
+        The layer's weights on e_h, the products and the differences add up to one matrix per sample, because the
+        target is the same for all its events: a quarter of the sums, and no [B, H, 4d].
+
+        Args:
+            target: [B, d].
+            history: [B, H, d].
+            rating: [B, H].
+
+        Returns:
+            [B, H, attention].
+        """
+        first, width = cast("nn.Linear", self.attention.get_submodule("0.0")), target.shape[1]
+        of_event, of_target, of_product, of_difference, of_rating = first.weight.split([width] * 4 + [1], dim=1)
+        of_pair = (of_event + of_difference) + of_product * target.unsqueeze(1)  # [B, attention, d]
+        shift = torch.addmm(first.bias, target, (of_target - of_difference).t())  # [B, attention]
+        shift = shift.unsqueeze(1) + rating.unsqueeze(-1) * of_rating.squeeze(1)  # [B, H, attention]
+        return torch.baddbmm(shift, history, of_pair.transpose(1, 2))
 
 
 DEEP_INTEREST = Backbone("din", "The history pooled by the relevance of each event to the target.", DIN)

@@ -57,4 +57,4 @@ class FinalMLP(nn.Module):
         return (self.out[0](one) + self.out[1](two)).squeeze(1) + joined
 
 
-FINAL_MLP = Backbone("finalmlp", "Two gated perceptrons, joined by a bilinear form.", FinalMLP)
+FINAL_MLP = Backbone("finalmlp", "Two gated perceptrons, joined by a bilinear form.", FinalMLP, history=False)

@@ -35,4 +35,4 @@ class FM(nn.Module):
         return linear + pairs(torch.cat([states.fields, valued], dim=1))
 
 
-FACTORISATION = Backbone("fm", "A factorisation machine over all fields and dense values.", FM)
+FACTORISATION = Backbone("fm", "A factorisation machine over all fields and dense values.", FM, history=False)

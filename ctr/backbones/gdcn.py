@@ -44,4 +44,4 @@ class GDCN(nn.Module):
         return self.out(torch.cat([crossed, self.deep(start)], dim=1)).squeeze(1)
 
 
-GATED_CROSS = Backbone("gdcn", "Gated explicit crosses, and a perceptron.", GDCN)
+GATED_CROSS = Backbone("gdcn", "Gated explicit crosses, and a perceptron.", GDCN, history=False)

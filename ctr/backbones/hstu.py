@@ -116,4 +116,6 @@ def time_bucket(seconds: Tensor) -> Tensor:
     return (seconds.clamp(min=1).double().log() / LOG_STEP).long().clamp(max=BUCKETS - 1)
 
 
-SEQUENCE = Backbone("hstu", "Items and actions as one sequence, with pointwise attention.", HSTU, past=PastRule(30))
+SEQUENCE = Backbone(
+    "hstu", "Items and actions as one sequence, with pointwise attention.", HSTU, past=PastRule(30), history=False
+)

@@ -30,4 +30,4 @@ class LR(nn.Module):
         return self.out(torch.cat([states.fields.flatten(1), states.dense], dim=1)).squeeze(1)
 
 
-LOGISTIC = Backbone("lr", "Logistic regression: one weight for every id, category and dense value.", LR)
+LOGISTIC = Backbone("lr", "Logistic regression: one weight for every id, category and dense value.", LR, history=False)

@@ -23,6 +23,8 @@ class Backbone:
     module turns `ctr.batch.States` of B samples into logits [B]. None if there is no network."""
     trees: bool = False
     """Whether to use gradient-boosted trees; if there is also a network, the logits of both are averaged."""
+    history: bool = True
+    """Whether the network reads `States.history`, the embedding of every event; their sums are in `States.fields`."""
     past: PastRule | None = None
     """The earlier events that the network reads as `States.past`, with their times; None = the history alone."""
 

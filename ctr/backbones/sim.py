@@ -96,5 +96,9 @@ def age_bucket(seconds: Tensor, buckets: int) -> Tensor:
 
 
 LONG_HISTORY = Backbone(
-    "sim", "The events of 1,000 that share the item's category, by relevance and age.", SIM, past=PastRule(1000, 50)
+    "sim",
+    "The events of 1,000 that share the item's category, by relevance and age.",
+    SIM,
+    past=PastRule(1000, 50),
+    history=False,
 )

@@ -81,7 +81,7 @@ def test_the_first_of_equally_good_epochs_is_kept(samples):
     batches = Batches(flat, {})
     rows, label = rows_of(flat, "train"), torch.from_numpy(flat.label)
     model = make_model(BASE, {}, batches, flat, config, 0)
-    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay, foreach=True)
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay, fused=True)
     steps = -(-len(rows) // config.batch_size)
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
     for step, chosen in enumerate(rows[order].split(config.batch_size)):  # one epoch of three, by hand
@@ -191,6 +191,23 @@ def test_a_model_learns_the_made_world_better_than_chance(samples):
 
     rows = rows_of(samples, "test")
     assert roc_auc_score(samples.label[rows], score(trained.model, batches, rows)) > 0.6
+
+
+def test_large_tables_learn_by_the_rows_of_a_batch_alone(samples):
+    config = CONFIG.model_copy(update={"epochs": 5, "patience": 2, "sparse_from": 30})  # 40 users, 25 items
+
+    first, second = (fit(samples, config) for _ in range(2))
+
+    assert same(numbers(first[0]), numbers(second[0]))
+    assert [len(table) for table in first[0].model.fields.sparse_tables] == [40]
+    rows = rows_of(samples, "test")
+    assert roc_auc_score(samples.label[rows], score(first[0].model, first[1], rows)) > 0.6
+    start = make_model(BASE, {}, first[1], samples, config, 0)
+    alone = replace(samples, part=np.where(samples.user == 3, 0, 2).astype(np.int8))
+    trained = train(start, Batches(alone, {}), alone, config, 0, silent)
+    fresh = make_model(BASE, {}, first[1], samples, config, 0).fields.user.weight
+    changed = (trained.model.fields.user.weight != fresh).any(dim=1)
+    assert changed.nonzero().flatten().tolist() == [3]
 
 
 def test_scores_are_probabilities_in_the_order_of_the_rows(samples):
