@@ -178,6 +178,88 @@ class Project:
         """
         return self._opened(name)[2]
 
+    def features(
+        self,
+        frame: Any,
+        *,
+        release: str | None = None,
+        tasks: Sequence[str] | None = None,
+        encoders: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        user_column: str | None = None,
+        item_column: str | None = None,
+        time_column: str | None = None,
+    ) -> pl.DataFrame:
+        """Add to rows what a release knew of their users and items strictly before their times.
+
+        All rows are kept, in their order; a feature is null where nothing was known yet. `knowflow features` does the
+        same from file to file, whatever their size.
+
+        Args:
+            frame: The rows, as a Polars, pandas or Arrow table: user, item, time (null = after everything), any others.
+            release: Name of a release; None for the current one.
+            tasks: Techniques; None for all about users and items.
+            encoders: Encoders of vectors; None for all.
+            columns: Features, or patterns such as `kar_*`; None for all but texts.
+            user_column: Column of users; None for `user`, or that of the events.
+            item_column: Column of items; None for `item`, or that of the events.
+            time_column: Column of times; None for `time`, or that of the events.
+
+        Raises:
+            WrongUse: With everything that is wrong with the rows or the choice.
+
+        Example:
+            >>> import polars as pl
+            >>> rows = pl.DataFrame({"user": ["u1", "u2"], "item": ["i7", "new"], "clicked": [1, 0]})
+            >>> made = shop.features(rows, tasks=["item_facts"], encoders=["lexical"])
+            >>> made.columns
+            ['user', 'item', 'clicked', 'item_facts_lexical', 'item_facts_age_days', 'knowflow_release']
+            >>> made["item_facts_lexical"].is_null().to_list()
+            [False, True]
+        """
+        from app.feature_choice import FeatureChoice
+        from app.feature_rows import RowColumns
+        from app.features import features_of
+
+        chosen = (tuple(names) if names is not None else None for names in (tasks, encoders, columns))
+        named = RowColumns(user_column, item_column, time_column)
+        return features_of(self.config, _rows(frame), release, FeatureChoice(*chosen), named)
+
+    def score(
+        self,
+        frame: Any,
+        model: str = "knowledge",
+        *,
+        release: str | None = None,
+        user_column: str = "user",
+        item_column: str = "item",
+        time_column: str = "time",
+    ) -> pl.DataFrame:
+        """Score pairs of a user and an item with a kept model: the rows with a column `score`, a probability.
+
+        Args:
+            frame: The pairs, as a Polars, pandas or Arrow table: user, item, and time where there is one (null = live).
+            model: An arm of the newest training run, RUN/ARM, or a model's folder.
+            release: Release whose vectors to read; None for the one that the model was trained on.
+            user_column: Column of users.
+            item_column: Column of items.
+            time_column: Column of times.
+
+        Raises:
+            WrongUse: There is no such model, or with everything that is wrong with the pairs.
+
+        Example:
+            >>> _ = shop.train(["base"])
+            >>> scored = shop.score(pl.DataFrame({"user": ["u1", "u2"], "item": ["i7", "i8"]}), "base")
+            >>> scored.columns, scored["score"].is_between(0, 1).all()
+            (['user', 'item', 'score'], True)
+        """
+        from app.kept_models import find_model
+        from app.scoring import PairColumns, score_pairs
+
+        config, columns = self.config, PairColumns(user_column, item_column, time_column)
+        return score_pairs(config, find_model(config, model), _rows(frame), release, columns)
+
     def similar(
         self, item: str, k: int = 10, *, task: str = "item_facts", encoder: str = "dense", release: str | None = None
     ) -> pl.DataFrame:
@@ -328,6 +410,25 @@ class Project:
         from app.progress import reporting_to
 
         return reporting_to(self.progress or silent)
+
+
+def _rows(frame: Any) -> pl.DataFrame:
+    """Take a table of another library as a Polars frame.
+
+    Raises:
+        WrongUse: It is no table.
+    """
+    import polars as pl
+
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    if type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "columns"):
+        return pl.from_pandas(frame)  # without its index
+    if hasattr(frame, "__arrow_c_stream__"):
+        return pl.DataFrame(frame)
+    raise WrongUse(f"rows: {type(frame).__name__} is no table\n  give a Polars, pandas or Arrow table")
 
 
 def _training(run: TrainRun) -> Training:

@@ -70,7 +70,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     run.write(
         "run",
         {
-            **_inputs(config, chosen, release, dataset.version),
+            **inputs_of(config, chosen, release, dataset.version),
             "trained": [arm.name for arm in chosen if arm.learns],
             "data": _data(config, samples),
             "negatives": negatives.told() if (negatives := config.source.label.negatives) else None,
@@ -95,7 +95,7 @@ def finished_run(config: Config, arms: Sequence[str] | None, release_name: str) 
     if not runs:
         return None
     release = get_release(open_store(config), release_name)
-    wanted = _inputs(config, _chosen_arms(config, arms, release), release, open_dataset(config).version)
+    wanted = inputs_of(config, _chosen_arms(config, arms, release), release, open_dataset(config).version)
     as_written = json.loads(json.dumps(wanted, default=str))
     noted = runs[-1].read("run")
     return runs[-1].name if {name: noted.get(name) for name in as_written} == as_written else None
@@ -107,8 +107,8 @@ def _chosen_arms(config: Config, arms: Sequence[str] | None, release: Release) -
     return [*([] if CONSTANT.name in [arm.name for arm in chosen] else [CONSTANT]), *chosen]
 
 
-def _inputs(config: Config, arms: Sequence[Arm], release: Release, data_version: str) -> dict[str, Any]:
-    """Return what decides the result of a run."""
+def inputs_of(config: Config, arms: Sequence[Arm], release: Release, data_version: str) -> dict[str, Any]:
+    """Return what decides the result of a training run, or of a search of its settings."""
     return {
         "release": release.name,
         "arms": {arm.name: arm.about for arm in arms},

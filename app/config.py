@@ -11,6 +11,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, fie
 from pydantic.fields import FieldInfo
 
 from app.options import HasOptions
+from app.train_settings import with_settings_file
 from base.frozen import Frozen
 from base.plugins import PluginFault, find
 from ctr.config import TrainConfig
@@ -161,6 +162,9 @@ def load_config(path: str | Path) -> Config:
     mine = {key: field for key, field in Config.model_fields.items() if key not in NOT_IN_THE_FILE}
     shown = {**SourceConfig.model_fields, **mine}
     wrong = [({"type": "extra_forbidden", "loc": (key,), "msg": ""}, shown) for key in rest if key not in mine]
+    if "train" in rest:
+        rest["train"], train_faults = with_settings_file(rest["train"], path)
+        faults += train_faults
     plugins, plugin_faults = _read_plugins(rest.get("plugins"), path)
     tasks, wrong_options, task_faults = _read_options("tasks", rest, partial(find_tasks, plugins), path)
     named, wrong_named, named_faults = _read_options("recommenders", rest, partial(find, RECOMMENDERS, plugins), path)

@@ -91,6 +91,11 @@ COMMANDS = {
         "Add to your rows what a release knew strictly before each: vectors, codes, fields, ages.",
         f"knowflow features {MOVIELENS} --rows impressions.parquet --out features.parquet",
     ),
+    "search-settings": Command(
+        "cli.search_settings:search_settings",
+        "Search settings of training on validation rows; after an interruption, it continues where it stopped.",
+        f"knowflow search-settings {MOVIELENS} --trials 30",
+    ),
     "report": Command(
         "cli.report:report", "Write report.html and report.json of a training run.", f"knowflow report {MOVIELENS}"
     ),

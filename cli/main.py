@@ -29,6 +29,7 @@ KEPT = {
     "refresh": ANSWERS_KEPT,
     "retry": ANSWERS_KEPT,
     "rewrites": ANSWERS_KEPT,
+    "search-settings": "finished trials are kept; run the same command to continue",
     "simulate": ANSWERS_KEPT,
     "tune": "checkpoints are kept; run the same command with --resume to continue from the newest",
     "train": "nothing of this training run is kept; releases and earlier runs are unchanged",

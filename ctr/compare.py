@@ -16,6 +16,7 @@ from ctr.constant import constant_scores
 from ctr.controls import fed
 from ctr.learners import Learner, Model, Views, make_learner
 from ctr.samples import Samples
+from ctr.search import search
 from ctr.views import Examples
 from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import Arm
@@ -164,36 +165,6 @@ def train_arm(
         shown=None if examples is None else examples.shown,
         best=_best(models, settings, views),
     )
-
-
-def search(
-    learner: Learner, part: np.ndarray, config: TrainConfig, to_the_end: bool = False
-) -> tuple[TrainConfig, list[dict[str, Any]]]:
-    """Try every rate and number of epochs in `config.search` with the first seed and keep the best on validation rows.
-
-    Args:
-        learner: Trains models.
-        part: [N] int8, with validation rows.
-        config: How to train otherwise.
-        to_the_end: Compare trials by their last epoch, as when models are trained without validation rows, not by
-            their best one.
-
-    Returns:
-        The config with the rate and the epochs of the highest validation AUC, the first of equal ones, and what was
-        tried; the config itself if there is nothing to choose between, or nothing to choose by.
-    """
-    network = learner.searched
-    if network is None or not config.search or not (part == PARTS.index("validation")).any():
-        return config, []
-    tried: list[tuple[float, TrainConfig]] = []
-    for trial in config.search:
-        changed = config.model_copy(update={"learning_rate": trial.learning_rate, "epochs": trial.epochs})
-        found = network.train(part, changed, config.seeds[0]).validation_auc or (0.5,)
-        tried.append((found[-1] if to_the_end else max(found), changed))
-    _, best = max(tried, key=lambda one: one[0])
-    return best, [
-        {"learning_rate": one.learning_rate, "epochs": one.epochs, "validation_auc": auc} for auc, one in tried
-    ]
 
 
 def _best(models: Sequence[Model], settings: TrainConfig, views: Views) -> Best:

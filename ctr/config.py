@@ -1,5 +1,7 @@
 """Training configuration: one frozen object that Python, the command line and the flows share."""
 
+from pathlib import Path
+
 from pydantic import Field, field_validator
 
 from base.frozen import Frozen
@@ -49,6 +51,9 @@ class Trial(Frozen):
 class TrainConfig(Frozen):
     """How to train an arm; the defaults are the base of docs/benchmarks.md, chosen on validation rows."""
 
+    settings: Path | None = Field(default=None, exclude=True)
+    """File with settings of this section, such as one that `knowflow search-settings` wrote, relative to knowflow.yaml;
+    what knowflow.yaml says itself counts."""
     backbone: str = "blend"
     """Model that scores a sample: a network (autoint, dcnv2, deepfm, din, finalmlp, fm, gdcn, hstu, lr, sim),
     gradient-boosted trees (`gbdt`), the mean of the logits of dcnv2 and trees (`blend`), or one of your own under
@@ -80,7 +85,7 @@ class TrainConfig(Frozen):
         Trial(learning_rate=2e-3, epochs=2),
     )
     """Settings that every arm with a network tries on validation rows, with the first seed, before it is trained;
-    `learning_rate` and `epochs` apply if this is empty."""
+    `learning_rate` and `epochs` apply if this is empty, as after `knowflow search-settings`."""
     trees: TreesConfig = TreesConfig()
     """How to grow trees."""
     examples: ExamplesConfig = ExamplesConfig()

@@ -9,6 +9,7 @@ import sys
 from contextlib import chdir
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import knowflow as kf
@@ -18,7 +19,7 @@ from tests.conftest import build_shop
 ROOT = Path(__file__).resolve().parents[1]
 
 
-FLOWS = {"knowflow.Project.refresh", "knowflow.Project.train"}
+FLOWS = {"knowflow.Project.refresh", "knowflow.Project.score", "knowflow.Project.train"}
 """Examples that run a flow, and so take longer."""
 EXAMPLES = {test.name: test for test in doctest.DocTestFinder().find(kf, "knowflow") if test.examples}
 
@@ -39,7 +40,7 @@ def things(made_once):
 
 def run_example(name: str, folder: Path) -> doctest.TestResults:
     test = EXAMPLES[name]
-    test.globs = {**vars(kf), "shop": kf.open(folder / "shop" / "knowflow.yaml")}
+    test.globs = {**vars(kf), "pl": pl, "shop": kf.open(folder / "shop" / "knowflow.yaml")}
     with chdir(folder):
         return doctest.DocTestRunner().run(test, clear_globs=False)
 
@@ -53,7 +54,7 @@ def test_every_example_of_the_module_gives_what_it_says(name, things):
 def test_the_examples_that_run_flows_give_what_they_say(things, tmp_path, prefect_server):
     shutil.copytree(things / "shop", tmp_path / "shop")
 
-    assert [run_example(name, tmp_path).failed for name in sorted(FLOWS)] == [0, 0]
+    assert [run_example(name, tmp_path).failed for name in sorted(FLOWS)] == [0, 0, 0]
 
 
 def test_every_method_has_an_example():
@@ -87,6 +88,17 @@ def test_it_answers_as_the_command_line_does(things, plain_knowflow):
     assert shop.rewrites("cats")["why"][0] == said["rewrite"]["why"]
 
 
+def test_rows_of_other_libraries_are_taken_too(things):
+    shop, rows = kf.open(things / "shop" / "knowflow.yaml"), pl.DataFrame({"user": ["u1"], "item": ["i7"], "n": [1]})
+    made = shop.features(rows)
+
+    assert made.height == 1
+    assert shop.features(rows.lazy()).equals(made)
+    assert shop.features(rows.to_arrow()).equals(made)
+    with pytest.raises(kf.WrongUse, match="dict is no table"):
+        shop.features({"user": ["u1"]})
+
+
 def test_a_plan_has_one_row_a_technique_with_its_cost(make_shop):
     shop = make_shop(tasks={"kar_item": {}, "item_facts": {}}, prices={"input_per_million": 10.0})
 
@@ -118,6 +130,8 @@ def test_knowledge_is_what_a_sample_at_a_moment_would_have_seen(things):
         (lambda shop: shop.plan(["kar_itme"]), "kar_item"),
         (lambda shop: shop.knowledge("item", "nothing"), "holds no text about the item 'nothing'"),
         (lambda shop: shop.train(["nonsense"]), "nonsense"),
+        (lambda shop: shop.features(pl.DataFrame({"user": ["u1"], "item": [None]})), "item"),
+        (lambda shop: shop.score(pl.DataFrame({"user": ["u1"], "item": ["i1"]})), "train first: knowflow train"),
         (lambda shop: shop.refresh(max_cost=1.0), "sets no prices"),
     ],
 )
