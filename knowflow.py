@@ -213,7 +213,7 @@ class Project:
             >>> rows = pl.DataFrame({"user": ["u1", "u2"], "item": ["i7", "new"], "clicked": [1, 0]})
             >>> made = shop.features(rows, tasks=["item_facts"], encoders=["lexical"])
             >>> made.columns
-            ['user', 'item', 'clicked', 'item_facts_lexical', 'item_facts_age_days', 'knowflow_release']
+            ['user', 'item', 'clicked', 'item_facts_lexical', 'knowflow_release']
             >>> made["item_facts_lexical"].is_null().to_list()
             [False, True]
         """
@@ -221,9 +221,9 @@ class Project:
         from app.feature_rows import RowColumns
         from app.features import features_of
 
-        chosen = (tuple(names) if names is not None else None for names in (tasks, encoders, columns))
-        named = RowColumns(user_column, item_column, time_column)
-        return features_of(self.config, _rows(frame), release, FeatureChoice(*chosen), named)
+        of, by, only = (tuple(names) if names is not None else None for names in (tasks, encoders, columns))
+        choice, named = FeatureChoice(of, by, only), RowColumns(user_column, item_column, time_column)
+        return features_of(self.config, _rows(frame), release, choice, named)
 
     def score(
         self,

@@ -130,7 +130,7 @@ def test_knowledge_is_what_a_sample_at_a_moment_would_have_seen(things):
         (lambda shop: shop.plan(["kar_itme"]), "kar_item"),
         (lambda shop: shop.knowledge("item", "nothing"), "holds no text about the item 'nothing'"),
         (lambda shop: shop.train(["nonsense"]), "nonsense"),
-        (lambda shop: shop.features(pl.DataFrame({"user": ["u1"], "item": [None]})), "item"),
+        (lambda shop: shop.features(pl.DataFrame({"usr": ["u1"]})), "user"),
         (lambda shop: shop.score(pl.DataFrame({"user": ["u1"], "item": ["i1"]})), "train first: knowflow train"),
         (lambda shop: shop.refresh(max_cost=1.0), "sets no prices"),
     ],
