@@ -41,7 +41,8 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     if result.best is not None:
         folder, fields = models_folder(config.home_folder, run.name) / name, ItemFields.of(dataset)
         keep(folder, arm, result.best, samples, release.name, fields)
-    np.savez(run.folder / f"{name}.npz", test=result.test, rolling=result.rolling)
+    file, before = run.folder / f"{name}.npz", result.uncalibrated
+    np.savez(file, test=result.test, rolling=result.rolling, uncalibrated=before)
     run.write(
         name,
         {

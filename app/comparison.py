@@ -189,3 +189,13 @@ def read_scores(run: TrainRun, protocol: Literal["test", "rolling"] = "test") ->
         with np.load(run.folder / f"{arm}.npz") as scored:
             probabilities[arm] = scored[protocol]
     return scores_of(rows, probabilities)
+
+
+def read_uncalibrated(run: TrainRun) -> Scores | None:
+    """Read what calibrated arms predicted for the test rows before calibration; None if no arm is calibrated."""
+    probabilities = {}
+    for arm in run.read("run")["arms"]:
+        with np.load(run.folder / f"{arm}.npz") as scored:
+            if "uncalibrated" in scored and len(scored["uncalibrated"]):  # runs of older versions have none
+                probabilities[arm] = scored["uncalibrated"]
+    return scores_of(pl.read_parquet(run.folder / "rows.parquet"), probabilities) if probabilities else None

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from app.comparison import read_scores
+from app.comparison import read_scores, read_uncalibrated
 from app.config import Config
 from app.report_examples import in_context
 from app.train_runs import TrainRun, get_run
@@ -70,6 +70,7 @@ def open_context(config: Config, run: TrainRun, result: Mapping[str, Any]) -> Re
         noted,
         result["training"],
         read_scores(run),
+        read_uncalibrated(run),
         release,
         lineage,
         answers,

@@ -1,7 +1,7 @@
 """Trains an arm: prepares its adapters once, then trains and scores models under every protocol."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from base.progress import Progress, silent
 from ctr.adapters.catalogue import find_adapters
 from ctr.adapters.protocol import ExampleAdapter
+from ctr.calibration import CalibratedModel, Calibration, calibration_of
 from ctr.config import TrainConfig
 from ctr.constant import constant_scores
 from ctr.controls import fed
@@ -36,6 +37,8 @@ class Best:
     """How it was trained, with what the search chose."""
     widths: Mapping[str, Mapping[str, int]]
     """Adapter's place in the arm -> view -> number of columns, in the order in which they are read."""
+    calibration: Calibration | None = None
+    """What the model's logits go through; None = nothing."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class ArmResult:
     """What some test samples are shown (`ctr.examples.shown_to_test`); None when it shows no examples."""
     best: Best | None = None
     """The model to keep; None if nothing is trained."""
+    uncalibrated: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
+    """[S, n] float32: probabilities of the test rows before calibration; [0, n] if they are not calibrated."""
 
 
 def prepare_views(
@@ -121,6 +126,7 @@ def train_arm(
         WrongUse: Trees alone cannot train what an adapter has to learn.
         WrongUse: An adapter cannot take its vectors together.
         WrongUse: An example is not for training.
+        WrongUse: Validation rows are too few to calibrate by.
         CheckFailed: Training diverged.
     """
     if not arm.learns:
@@ -140,22 +146,26 @@ def train_arm(
     for number, seed in enumerate(config.seeds):
         progress(f"training {arm.name}", number, total)
         models.append(learner.train(samples.part, settings, seed))
+    maps = _calibrations(config, models, samples, samples.part)
     test = np.flatnonzero(samples.part == PARTS.index("test"))
     chosen = {"split": _told(settings, tried)}
     scored: list[np.ndarray] = []
     if windows:
         at = _learners(knowledge, samples, learner, views, learner_of)
-        early, tried = search(at(windows[0]), windows[0], config, to_the_end=True)
+        choosing = at(windows[0])
+        early, tried = search(choosing, windows[0], config, to_the_end=True)
         chosen["rolling"] = _told(early, tried)
+        first = [choosing.train(windows[0], early, seed) for seed in config.seeds if config.calibration]
+        earlier = _calibrations(config, first, samples, windows[0])
         for number, window in enumerate(windows[1:], start=1):
             progress(f"training {arm.name} at cut {number}", number * len(config.seeds), total)
             rows, of_window = np.flatnonzero(window == PARTS.index("test")), at(window)
-            there = (of_window.train(window, early, seed) for seed in config.seeds)
+            there = _through(earlier, [of_window.train(window, early, seed) for seed in config.seeds])
             scored.append(np.stack([probabilities(model, rows) for model in there]))
     progress(f"training {arm.name}", total, total)
     examples = next((read for read in views.values() if isinstance(read, Examples)), None)
     return ArmResult(
-        test=np.stack([probabilities(model, test) for model in models]),
+        test=np.stack([probabilities(model, test) for model in _through(maps, models)]),
         rolling=np.concatenate([np.zeros((len(config.seeds), 0), dtype=np.float32), *scored], axis=1),
         validation_auc=tuple(model.validation_auc for model in models),
         chosen=chosen,
@@ -163,17 +173,34 @@ def train_arm(
         samples_per_cpu_second=float(np.mean([model.samples_per_cpu_second for model in models])),
         retrieval=None if examples is None else examples.facts,
         shown=None if examples is None else examples.shown,
-        best=_best(models, settings, views),
+        best=_best(models, settings, views, maps),
+        uncalibrated=np.array([probabilities(model, test) for model in models if maps]).reshape(len(maps), len(test)),
     )
 
 
-def _best(models: Sequence[Model], settings: TrainConfig, views: Views) -> Best:
+def _calibrations(
+    config: TrainConfig, models: Sequence[Model], samples: Samples, part: np.ndarray
+) -> list[Calibration]:
+    """Fit the calibration of every seed's model on the validation rows; none if none is configured.
+
+    Models of rolling time have no validation rows: they get that of the models which chose their settings.
+    """
+    name = config.calibration
+    return [calibration_of(name, model, samples, part) for model in models] if name else []
+
+
+def _through(maps: Sequence[Calibration], models: Sequence[Model]) -> Sequence[Model]:
+    """Put the logits of every seed's model through its calibration, if there is one."""
+    return [CalibratedModel(model, one) for model, one in zip(models, maps, strict=True)] if maps else models
+
+
+def _best(models: Sequence[Model], settings: TrainConfig, views: Views, maps: Sequence[Calibration]) -> Best:
     at = int(np.argmax([max(model.validation_auc, default=0.0) for model in models]))
     widths = {
         place: {"examples": read.width} if isinstance(read, Examples) else {name: of.width for name, of in read.items()}
         for place, read in views.items()
     }
-    return Best(models[at], settings.seeds[at], settings, widths)
+    return Best(_through(maps, models)[at], settings.seeds[at], settings, widths, maps[at] if maps else None)
 
 
 def _told(settings: TrainConfig, tried: list[dict[str, Any]]) -> dict[str, Any]:

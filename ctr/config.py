@@ -1,10 +1,14 @@
 """Training configuration: one frozen object that Python, the command line and the flows share."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from base.frozen import Frozen
+
+CalibrationName = Literal["temperature", "platt", "isotonic"]
+"""The ways to calibrate probabilities, see `ctr.calibration`."""
 
 
 class ExamplesConfig(Frozen):
@@ -86,6 +90,9 @@ class TrainConfig(Frozen):
     )
     """Settings that every arm with a network tries on validation rows, with the first seed, before it is trained;
     `learning_rate` and `epochs` apply if this is empty, as after `knowflow search-settings`."""
+    calibration: CalibrationName | None = None
+    """Correct the probabilities by a map fitted on validation rows: one factor of the logits (`temperature`), a line
+    over them (`platt`) or any rising curve (`isotonic`, which needs thousands of rows). Null: they stay as trained."""
     trees: TreesConfig = TreesConfig()
     """How to grow trees."""
     examples: ExamplesConfig = ExamplesConfig()

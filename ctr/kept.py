@@ -1,8 +1,8 @@
 """Kept models: save the model of an arm's best seed, and score any rows with it.
 
 A folder has `network.safetensors`, `trees.txt` (LightGBM's own text format) or both, and `model.json`: the release,
-the arm, the columns and their order, the codes of users, items and categories, the scale of numbers, metrics, seed and
-settings. Nothing is pickled, so opening a model executes no code.
+the arm, the columns and their order, the codes of users, items and categories, the scale of numbers, metrics, seed,
+settings and calibration. Nothing is pickled, so opening a model executes no code.
 Only the model's own parameters are saved. Its inputs are recomputed: statistics, histories and the views of the
 adapters come from the given events, and each row reads only strictly earlier events. So a row keeps its values when
 later events arrive; only `quality` chooses its fitting times over the whole log, so its values change slightly as the
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ctr.calibration import CALIBRATION, CalibratedModel, Calibration
 from ctr.compare import Best, prepare_views, probabilities
 from ctr.config import TrainConfig
 from ctr.faults import unfit_kept
@@ -55,6 +56,8 @@ class Kept:
     """AUC on the validation rows (`validation_auc`) and on the test rows (`test_auc`) of its run."""
     fields: "ItemFields | None" = None
     """The items' fields that it reads; None for a model kept before they were noted."""
+    calibration: Calibration | None = None
+    """What its logits go through before they become probabilities; None = nothing."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def keep(folder: Path, arm: Arm, best: Best, samples: Samples, release: str, fie
         "seed": best.seed,
         "metrics": {"validation_auc": max(best.model.validation_auc, default=None), "test_auc": test_auc},
         "settings": best.settings.model_dump(mode="json"),
+        "calibration": best.calibration.model_dump() if best.calibration else None,
         "features": {
             "history_length": samples.history.shape[1],
             "statistics": samples.statistics.shape[1],
@@ -137,6 +141,7 @@ def open_kept(folder: Path) -> Kept:
         facts["features"]["history_length"],
         facts["metrics"],
         None if fields is None else ItemFields(tuple(fields["categories"]), tuple(fields["numbers"])),
+        CALIBRATION.validate_python(saved) if (saved := facts.get("calibration")) else None,
     )
 
 
@@ -168,4 +173,5 @@ def score_rows(
     rule = ExampleRule(kept.settings.examples.count, kept.settings.examples.strict)
     views = prepare_views(kept.arm, knowledge, samples, kept.settings.folds, rule, plugins)
     learner = make_learner(kept.arm, views, samples, kept.settings, plugins)
-    return probabilities(learner.read(kept.folder, kept.settings), rows)
+    model = learner.read(kept.folder, kept.settings)
+    return probabilities(CalibratedModel(model, kept.calibration) if kept.calibration else model, rows)

@@ -9,12 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from evals.checks import gain_of
 from evals.conclusion import claims
-from evals.evaluate import Scores
-from evals.metrics import BINS, METRICS, reliability_curve
+from evals.metrics import METRICS
 from evals.words import (
     CONSTANT,
     Verdict,
@@ -97,7 +94,7 @@ def scale(values: Sequence[float], ticks: int = 5, padding: float = 0.05) -> Sca
     return Scale(low - room, high + room, tuple(round(i * step, 12) for i in range(first, last + 1)))
 
 
-def _ticks(axis: Scale, sign: bool = False, every: int = 1) -> tuple[tuple[float, str], ...]:
+def tick_texts(axis: Scale, sign: bool = False, every: int = 1) -> tuple[tuple[float, str], ...]:
     """Return position in percent and text of every tick; only every `every`th tick, counted from 0, has a text."""
     step = min((b - a for a, b in zip(axis.ticks, axis.ticks[1:], strict=False)), default=1.0)
     digits = max(0, -math.floor(math.log10(step * every) + 1e-9))
@@ -141,7 +138,7 @@ def forests(
                 for segment in result["segments"]
             ),
             zero=axis.at(0.0),
-            ticks=_ticks(axis, sign=True, every=2),
+            ticks=tick_texts(axis, sign=True, every=2),
         )
         for control in compared(result["controls"])
         if any(control in result["gains"].get(arm, {}) for arm in lines)
@@ -186,94 +183,6 @@ def headline(result: Mapping[str, Any], subject: str | None) -> list[dict[str, A
                     line = replace(line, verdict="none")
                 cards.append({**where, **about, "line": line, "zero": forest.zero})
     return sorted(cards, key=lambda card: card["segment"])
-
-
-def calibration_curves(
-    scores: Scores, segment: str = "all", bins: int = BINS
-) -> dict[str, list[tuple[float, float, int]]]:
-    """Compute the points of every arm's reliability curve, for `ReportContext.calibration`.
-
-    Args:
-        scores: Predictions on the test rows.
-        segment: Name of the segment.
-        bins: Number of equal-count bins.
-
-    Returns:
-        Arm -> (predicted, observed, predictions) over all seeds together, so a row counts once per seed.
-    """
-    chosen = scores.segments[segment]
-    label = np.tile(scores.label[chosen], scores.seeds)
-    return {
-        arm: [
-            (p.predicted, p.observed, p.rows) for p in reliability_curve(label, probabilities[:, chosen].ravel(), bins)
-        ]
-        for arm, probabilities in scores.probabilities.items()
-    }
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One arm's reliability curve."""
-
-    arm: str
-    """Name of the arm."""
-    points: tuple[tuple[float, float], ...]
-    """Predicted (percent from the left) and observed (percent from the bottom)."""
-    lollipops: tuple[tuple[float, float], ...]
-    """Predicted (percent from the left) and observed minus predicted (percent from the bottom of its own axis)."""
-    widest: str
-    """The largest gap between observed and predicted, formatted."""
-    table: tuple[tuple[str, str, str, str], ...]
-    """Predicted, observed, gap and number of predictions of each bin, formatted."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Reliability curves of all arms on shared axes."""
-
-    curves: tuple[Curve, ...]
-    """One per arm."""
-    ticks: tuple[tuple[float, str], ...]
-    """Position in percent and text of the ticks of the predicted and the observed rate."""
-    gap_ticks: tuple[tuple[float, str], ...]
-    """Position in percent and text of the ticks of observed minus predicted."""
-    gap_zero: float
-    """Position of zero gap, in percent."""
-
-
-def calibration(curves: Mapping[str, Sequence[tuple[float, float, int]]], arms: Sequence[str]) -> Calibration:
-    """Lay out reliability curves.
-
-    Args:
-        curves: Arm -> points of predicted rate, observed rate and predictions.
-        arms: Arms in display order; those without a curve are left out.
-    """
-    known = {arm: curves[arm] for arm in arms if curves.get(arm)}
-    points = [point for of_arm in known.values() for point in of_arm]
-    inner = scale([0.0, *(max(predicted, observed) for predicted, observed, _ in points)], padding=0.0)
-    axis = Scale(0.0, inner.high * 1.04, inner.ticks)
-    widest = max((abs(observed - predicted) for predicted, observed, _ in points), default=0.1)
-    gaps = scale([-widest, widest], ticks=4, padding=0.1)
-    return Calibration(
-        curves=tuple(_curve(arm, of_arm, axis, gaps) for arm, of_arm in known.items()),
-        ticks=_ticks(axis),
-        gap_ticks=_ticks(gaps, sign=True),
-        gap_zero=gaps.at(0.0),
-    )
-
-
-def _curve(arm: str, points: Sequence[tuple[float, float, int]], axis: Scale, gaps: Scale) -> Curve:
-    widest = max((observed - predicted for predicted, observed, _ in points), key=abs)
-    return Curve(
-        arm=arm,
-        points=tuple((axis.at(predicted), axis.at(observed)) for predicted, observed, _ in points),
-        lollipops=tuple((axis.at(predicted), gaps.at(observed - predicted)) for predicted, observed, _ in points),
-        widest=signed(widest),
-        table=tuple(
-            (fixed(predicted), fixed(observed), signed(observed - predicted), f"{rows:,}")
-            for predicted, observed, rows in points
-        ),
-    )
 
 
 def strips(result: Mapping[str, Any], metric: str, arms: Sequence[str]) -> dict[str, dict[str, list[float]]]:

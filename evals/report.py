@@ -1,15 +1,15 @@
 """The report: one self-contained HTML file that needs no network, no script and no other file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from evals.checks import gain_of
-from evals.figures import calibration
 from evals.metrics import METRICS
 from evals.page import page_environment
 from evals.protocols import Protocol, panels_of, protocols_of
+from evals.reliability import Uncalibrated, calibration
 from evals.words import LEAST_USERS, fixed, percent, segment_name, signed, whose, without_interval
 
 FEW_SEEDS = 5
@@ -51,7 +51,7 @@ class ReportContext:
     arms: Mapping[str, str]
     """Arm -> one sentence about it, in display order."""
     calibration: Mapping[str, Sequence[tuple[float, float, int]]]
-    """Arm -> points of its reliability curve (predicted, observed, predictions): `figures.calibration_curves`."""
+    """Arm -> points of its reliability curve (predicted, observed, predictions): `reliability.calibration_curves`."""
     coverage: Sequence[Mapping[str, Any]]
     """One per task: task, entity, rows, entities, and the shares all, test, cold of samples that see a row of it; the
     shares are None for rows about events, which are not looked up by sample."""
@@ -71,6 +71,8 @@ class ReportContext:
     """CPU seconds of training; None if unknown."""
     in_context: InContext | None = None
     """The examples that arms show; None if no arm shows any."""
+    uncalibrated: Mapping[str, Uncalibrated] = field(default_factory=dict)
+    """Arm -> its predictions before calibration, for those that are calibrated: `reliability.before_calibration`."""
 
 
 def render_report(result: Mapping[str, Any], context: ReportContext) -> str:
@@ -117,7 +119,7 @@ def _view(result: Mapping[str, Any], context: ReportContext) -> dict[str, Any]:
         "looks": result.get("looks"),
         "least_users": LEAST_USERS,
         "metrics": list(METRICS.values()),
-        "calibration": calibration(context.calibration, protocols[0].arms),
+        "calibration": calibration(context.calibration, protocols[0].arms, context.uncalibrated),
         "totals": _totals(context.costs),
         "facts": facts,
         "release_facts": [(name, facts[key]) for key, name in RELEASE_FACTS.items() if key in facts],

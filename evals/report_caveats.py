@@ -24,6 +24,10 @@ CUTOFF_UNKNOWN = (
     "item knowledge may be optimistic. To fix this, set engine.knowledge_cutoff in knowflow.yaml to the date that the "
     "model's makers publish; then run knowflow refresh, which asks nothing again, and knowflow train."
 )
+CALIBRATED = (
+    "Probabilities are calibrated ({}), which is fitted on validation rows: under a split by each user's position some "
+    "of them are later than other users' test rows; under rolling time all are earlier than the first cut."
+)
 NEWER_DATA = "The data has changed since the release was made; its knowledge does not include newer events."
 
 
@@ -33,11 +37,14 @@ def caveats_of(noted: Mapping[str, Any], release: Release, techniques: Mapping[s
     Args:
         noted: What a training run recorded at its start: `data_version`; `after_cutoff`, the share of test rows later
             than the knowledge cutoff, None or missing if it was not counted; `test_years`, the years of the first and
-            the last test row, if they were recorded; `negatives`, what is to be said of sampled ones, if there are any.
+            the last test row, if they were recorded; `negatives`, what is to be said of sampled ones, if there are any;
+            `train`, its settings.
         release: The release that the run read.
         techniques: All techniques by name.
     """
     caveats = [EARLIER_ONLY]
+    if name := noted.get("train", {}).get("calibration"):
+        caveats.append(CALIBRATED.format(name))
     if any((task := techniques.get(name)) and task.prompt for name in release.facts.get("tasks", [])):
         caveats = [SEEN_BEFORE, about_cutoff(noted, release), *caveats]
     if noted["data_version"] != release.facts.get("data_version"):

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from evals.evaluate import Scores
-from evals.figures import calibration_curves
+from evals.reliability import before_calibration, calibration_curves
 from evals.report import InContext, ReportContext
 from evals.report_caveats import caveats_of
 from feature_store.releases import Release
@@ -22,6 +22,7 @@ def report_context(
     noted: Mapping[str, Any],
     training: Mapping[str, Mapping[str, Any]],
     scores: Scores,
+    uncalibrated: Scores | None,
     release: Release,
     lineage: pl.DataFrame,
     answers: pl.DataFrame,
@@ -37,6 +38,7 @@ def report_context(
         noted: What the run recorded at its start.
         training: Arm -> facts about its training.
         scores: The predictions of its test rows.
+        uncalibrated: Those of calibrated arms before calibration; None if there are none.
         release: The release.
         lineage: Its rows.
         answers: The answers of these rows.
@@ -68,6 +70,7 @@ def report_context(
         seeds=len(noted["train"]["seeds"]),
         seconds=sum(trained["cpu_seconds"] for trained in training.values()),
         in_context=in_context,
+        uncalibrated=before_calibration(uncalibrated),
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evals.figures import calibration, calibration_curves, forests, scale, strips
+from evals.figures import forests, scale, strips
 
 
 def test_the_figures_place_what_the_numbers_say(result):
@@ -31,15 +31,3 @@ def test_axes_hold_their_values_and_have_round_ticks(values):
     assert all(0 <= axis.at(value) <= 100 for value in values)
     assert 2 <= len(axis.ticks) <= 9
     assert all(axis.low <= tick <= axis.high for tick in axis.ticks)
-
-
-def test_calibration_points_pool_the_seeds_and_lie_on_the_diagonal_when_calibrated(scores):
-    points = calibration_curves(scores, "cold", bins=4)["base"]
-
-    assert sum(rows for _, _, rows in points) == 3 * scores.segments["cold"].sum()
-    drawn = calibration({"base": [(0.25, 0.25, 8), (0.5, 0.6, 8)]}, ["base", "not there"])
-    (curve,) = drawn.curves
-    assert curve.points[0][0] == curve.points[0][1]
-    assert curve.lollipops[0][1] == drawn.gap_zero
-    assert curve.widest == "+0.1000"
-    assert curve.table[1] == ("0.5000", "0.6000", "+0.1000", "8")

@@ -11,7 +11,7 @@ from report_page import ATTACK, IN_CONTEXT, Page
 
 import evals.report
 from evals.evaluate import evaluate
-from evals.figures import calibration_curves
+from evals.reliability import calibration_curves
 from evals.report import InContext, ReportContext, moment, render_report, show
 
 

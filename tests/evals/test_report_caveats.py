@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from evals.report_caveats import CUTOFF_UNKNOWN, EARLIER_ONLY, NEWER_DATA, SEEN_BEFORE, caveats_of
+from evals.report_caveats import CALIBRATED, CUTOFF_UNKNOWN, EARLIER_ONLY, NEWER_DATA, SEEN_BEFORE, caveats_of
 from feature_store.releases import Release
 from llm_tasks.pipeline.catalogue import find_tasks
 
@@ -65,3 +65,12 @@ def test_a_release_without_a_model_has_no_such_caveats_and_changed_data_is_told(
     facts_alone = Release("rel-000001", NOW, None, {}, {"data_version": "older", "tasks": ["item_facts"]})
 
     assert caveats_of(NOTED, facts_alone, find_tasks()) == [EARLIER_ONLY, NEWER_DATA]
+
+
+def test_a_page_of_calibrated_probabilities_says_on_which_rows_they_were_fitted():
+    told = caveats_of({**NOTED, "train": {"calibration": "platt"}}, release(), find_tasks())
+
+    assert CALIBRATED.format("platt") in told
+    assert not [
+        one for one in caveats_of({**NOTED, "train": {"calibration": None}}, release(), find_tasks()) if "platt" in one
+    ]

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from evals.figures import calibration_curves
+from evals.reliability import calibration_curves
 from evals.report import InContext, ReportContext
 
 ATTACK = "<script>alert('x')</script><img src=https://evil.example/a.png onerror=alert(1)>"
