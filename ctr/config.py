@@ -90,6 +90,9 @@ class TrainConfig(Frozen):
     )
     """Settings that every arm with a network tries on validation rows, with the first seed, before it is trained;
     `learning_rate` and `epochs` apply if this is empty, as after `knowflow search-settings`."""
+    rating_weight: float = Field(default=0.0, ge=0)
+    """Weight of a second loss, over ratings: a head beside that of clicks learns them from the same embeddings, of a
+    network and of the network of `blend`. Scores stay those of clicks. 0 = clicks alone."""
     calibration: CalibrationName | None = None
     """Correct the probabilities by a map fitted on validation rows: one factor of the logits (`temperature`), a line
     over them (`platt`) or any rising curve (`isotonic`, which needs thousands of rows). Null: they stay as trained."""

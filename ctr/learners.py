@@ -5,6 +5,7 @@ A network learns ids and what its adapters learn with them; trees read columns; 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from ctr.config import TrainConfig
 from ctr.faults import unfit_kept
 from ctr.model import ClickModel, build_model
 from ctr.past import PastRule
+from ctr.rating_head import check_ratings, make_rating_head
 from ctr.samples import Samples
 from ctr.schedule import for_rows
 from ctr.train import score_logits, train, validation_auc
@@ -150,8 +152,15 @@ class Network:
         return self
 
     def train(self, part: np.ndarray, config: TrainConfig, seed: int) -> NetworkModel:
-        """Train a network of this seed."""
+        """Train a network of this seed.
+
+        Raises:
+            WrongUse: The second task has no ratings to learn.
+            CheckFailed: Training diverged.
+        """
         samples, config = replace(self.samples, part=part), for_rows(config, int((part == PARTS.index("train")).sum()))
+        if config.rating_weight:
+            check_ratings(samples)
         model = make_model(self.arm, self.views, self.batches, samples, config, seed, self.plugins)
         run = train(model, self.batches, samples, config, seed, silent)
         return NetworkModel(run.model, self.batches, run.validation_auc, run.samples_per_cpu_second)
@@ -203,7 +212,9 @@ def make_model(
             modules[place] = _make_module(adapters[use.adapter], read, features, config)
         except WrongUse as fault:
             raise WrongUse(f"arm {arm.name}: {fault}") from None
-    return build_model(backbone, fields, batches.dense_width, modules)
+    weight = config.rating_weight
+    make_rating = partial(make_rating_head, samples, weight) if weight else None
+    return build_model(backbone, fields, batches.dense_width, modules, make_rating)
 
 
 def _make_module(
@@ -288,11 +299,17 @@ def make_learner(
     Raises:
         WrongUse: Trees alone cannot train what an adapter of the arm has to learn.
         WrongUse: The backbone searches a past by category, and items have none.
+        WrongUse: Trees alone cannot learn a second task.
         UnknownPlugin: There is no such backbone.
     """
     backbone, adapters = choose_backbone(config.backbone, plugins), find_adapters(plugins)
     plain = [_is_plain(adapters[use.adapter]) for use in arm.uses]
     learners: list[Learner] = [Network(arm, views, samples, plugins, backbone.past)] if backbone.network else []
+    if not learners and config.rating_weight:
+        raise WrongUse(
+            f"train.rating_weight: {backbone.name} has no network that could learn ratings beside clicks\n"
+            "  choose another backbone in knowflow.yaml, such as train: {backbone: blend}, or leave rating_weight out"
+        )
     if backbone.trees:
         if not learners and not all(plain):
             learned = [use.adapter for use, is_plain in zip(arm.uses, plain, strict=True) if not is_plain]

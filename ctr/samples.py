@@ -64,6 +64,8 @@ class Samples:
     """[N] bool: the events that were rated or chosen, see `sources.events.chosen`; None = all."""
     sampled: np.ndarray | None = None
     """[N] bool: sampled negatives, which are rows to train on and to judge by, but no events; None = none."""
+    rated: np.ndarray | None = None
+    """[N] bool: rows with a rating of their own; the others have their label as `rating`; None = all."""
 
     @property
     def happened(self) -> np.ndarray:
@@ -123,7 +125,8 @@ def build_samples(
     user, item = codes_of(users, user_ids), codes_of(events["item"].to_numpy().astype(str), item_ids)
     label = events["label"].to_numpy().astype(np.float32)
     rating = events["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
-    rating = np.where(np.isnan(rating), label, rating).astype(np.float32)
+    rated = ~np.isnan(rating)
+    rating = np.where(rated, rating, label).astype(np.float32)
     time = events["time"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
     part = codes_of(parts.to_numpy().astype(str), np.array(PARTS)).astype(np.int8)[rows]
     train = part == 0
@@ -158,6 +161,7 @@ def build_samples(
         number_scale=scale,
         chosen=chosen(events),
         sampled=sampled,
+        rated=rated,
     )
 
 

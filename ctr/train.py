@@ -16,6 +16,7 @@ from ctr.batch import Batches
 from ctr.config import TrainConfig
 from ctr.model import ClickModel
 from ctr.optimisers import Optimiser
+from ctr.rating_head import ratings_of
 from ctr.samples import Samples
 from sources.events import PARTS
 
@@ -79,6 +80,7 @@ def train(
     rows, validation = rows_of(samples, "train"), rows_of(samples, "validation")
     label, order = torch.from_numpy(samples.label), torch.Generator().manual_seed(seed)
     optimiser = Optimiser(model, model.fields.sparse_tables, config.weight_decay)
+    rating = torch.from_numpy(ratings_of(samples)) if model.rating is not None else None
     steps = config.epochs * -(-len(rows) // config.batch_size)
     rates, aucs, seconds, done = [], [], 0.0, 0
     best = copy.deepcopy(model.state_dict())
@@ -87,7 +89,8 @@ def train(
         model.train()
         for chosen in _batches(rows, config.batch_size, order):
             rates.append(rate_at(len(rates), steps, config.learning_rate))
-            _step(model, batches, chosen, label[chosen], optimiser, rates[-1])
+            second = rating[chosen] if rating is not None else None
+            _step(model, batches, chosen, label[chosen], second, optimiser, rates[-1])
         seconds, done = seconds + time.process_time() - begun, done + len(rows)
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
             words = f"training ran off to infinity in epoch {epoch + 1}"
@@ -111,8 +114,16 @@ def _batches(rows: Tensor, size: int, order: torch.Generator) -> Iterator[Tensor
     yield from rows[torch.randperm(len(rows), generator=order)].split(size)
 
 
-def _step(model: ClickModel, batches: Batches, rows: Tensor, label: Tensor, optimiser: Optimiser, rate: float) -> None:
-    logits, own = model.answer(batches.take(rows))
+def _step(
+    model: ClickModel,
+    batches: Batches,
+    rows: Tensor,
+    label: Tensor,
+    rating: Tensor | None,
+    optimiser: Optimiser,
+    rate: float,
+) -> None:
+    logits, own = model.answer(batches.take(rows), rating)
     loss = nn.functional.binary_cross_entropy_with_logits(logits, label)
     optimiser.step(sum(own, start=loss), rate)
 
