@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
+from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
 from app.comparison import inputs_of
@@ -94,8 +95,9 @@ def search_settings(
     inputs = inputs_of(config, wanted, chosen, known.version) | {"ranges": [vars(one) for one in ranges]}
     name = hashlib.sha256(json.dumps(inputs, default=str, sort_keys=True).encode()).hexdigest()[:16]
     store = config.home_folder / "search" / "settings.db"
-    before, first = len(finished(store, name)), first_trials(config.train, values_of(config.train, ranges))
-    with one_thread():
+    first = first_trials(config.train, values_of(config.train, ranges))
+    with alone(store), one_thread():
+        before = len(finished(store, name))
         judge = _Judge(config, wanted, chosen.name, known)
 
         def report(what: str, done: int, total: int) -> None:
@@ -154,6 +156,25 @@ class _Judge:
         """Return the mean AUC of the arms on validation rows."""
         judged = partial(validation_of, part=self._part, config=with_values(self._train, values))
         return float(np.mean([judged(learner) for learner in self._learners]))
+
+
+@contextmanager
+def alone(store: Path) -> Iterator[None]:
+    """Keep other searches of the home away: each would take the other's running trial for one that a kill ended.
+
+    Raises:
+        WrongUse: Another search is running.
+    """
+    store.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(store.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise WrongUse(f"{store}: another search is running\n  wait for its end, or stop it") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from optuna.trial import TrialState
 from base.progress import Progress
 from ctr.space import Range, Tried, Values
 
+SECONDS_TO_WAIT = 60
+"""Until another process has written its trial to the file."""
 BY_CHANCE = 8
 """Trials before the sampler learns from those that are done."""
 

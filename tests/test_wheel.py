@@ -87,3 +87,21 @@ def test_the_installed_wheel_runs_a_shop_from_an_empty_folder_to_its_features(en
     pl.DataFrame({"user": ["u1"], "item": ["i0"]}).write_parquet(tmp_path / "rows.parquet")
     run([knowflow, "features", "--rows", "rows.parquet", "--out", "features.parquet", *at], tmp_path)
     assert pl.read_parquet(tmp_path / "features.parquet").width > 2
+
+
+@pytest.mark.slow(reason="installs pandas from the package index into the environment")
+def test_frames_of_pandas_are_taken_although_pandas_is_no_dependency(environment, make_shop, tmp_path):
+    shop = make_shop(tasks={"item_facts": {}})
+    shop.release("item_facts")
+    pip = [sys.executable, "-m", "pip", "--python", environment / "python", "install", "--quiet", "--no-deps"]
+    run([*pip, "--disable-pip-version-check", "pandas>=2.2"], tmp_path)
+    code = (
+        "import sys, pandas as pd, knowflow as kf\n"
+        "rows = pd.DataFrame({'user': ['u1', 'u2'], 'item': ['i7', None], 'time': pd.to_datetime(['2024-02-01', None])})\n"
+        "made = kf.open(sys.argv[1]).features(rows.set_index([[5, 6]]))\n"
+        "print(made.columns, made['item_facts_lexical'].is_null().to_list(), type(made).__module__)"
+    )
+
+    said = run([environment / "python", "-c", code, shop.config], tmp_path)
+
+    assert said.startswith("['user', 'item', 'time', 'item_facts_lexical', 'knowflow_release'] [False, True] polars.")

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from app.config import load_config
-from app.settings_search import first_trials, search_settings, without_test
+from app.settings_search import alone, first_trials, search_settings, without_test
 from app.workplace import open_dataset
 from base.faults import WrongUse
 from ctr.config import TrainConfig, Trial
@@ -104,6 +104,8 @@ def test_a_search_that_cannot_be_is_refused_in_words(released):
     config = load_config(released.config)
     (released.folder / "mine.yaml").write_text("learning_rate: 0.1\n")
 
+    with alone(released.folder / "runs" / "search" / "settings.db"), pytest.raises(WrongUse, match="another search"):
+        search_settings(config, ["base"], 1, released.folder / "found.yaml")
     with pytest.raises(WrongUse, match="constant learns nothing"):
         search_settings(config, ["constant"], 1, released.folder / "found.yaml")
     with pytest.raises(WrongUse, match=r"mine.yaml: is there, and no search has written it"):

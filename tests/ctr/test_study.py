@@ -55,7 +55,8 @@ def test_a_killed_search_goes_on_and_tries_what_it_would_have_tried(tmp_path):
 
 
 def test_the_given_values_come_first_and_the_best_is_near_the_top(tmp_path):
-    tried = search(tmp_path / "study.db", 30)
+    (tmp_path / "odd ? & #name").mkdir()
+    tried = search(tmp_path / "odd ? & #name" / "study.db", 30)
 
     assert [one.values for one in tried[:2]] == list(FIRST)
     assert best_of(tried).validation_auc == max(one.validation_auc for one in tried) > 0.98
