@@ -11,7 +11,20 @@ from evals.comparison import cold_rows, windows_of
 from sources.label_config import NegativesConfig
 from sources.negatives import positives_of, sample_negatives
 
-ROWS = ("user", "item", "time", "rating", "label", "part", "history", "statistics", "user_mean", "surprise", "chosen")
+ROWS = (
+    "user",
+    "item",
+    "time",
+    "rating",
+    "label",
+    "part",
+    "history",
+    "statistics",
+    "user_mean",
+    "surprise",
+    "chosen",
+    "rated",
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +59,8 @@ def test_a_negative_stands_beside_its_positive(world, dataset):
     assert samples.item_ids[samples.item[events:]].tolist() == dataset.sampled["item"].to_list()
     assert not samples.label[events:].any()
     assert not samples.chosen[events:].any()
+    assert not samples.rated[events:].any()
+    assert samples.rated[:events].all()
     np.testing.assert_array_equal(samples.happened, np.arange(len(samples.label)) < events)
 
 
