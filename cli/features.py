@@ -10,7 +10,18 @@ from app.feature_choice import FeatureChoice
 from app.feature_rows import RowColumns
 from app.features import FeatureFile, make_features
 from app.progress import progress
-from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, count_rows, print_json, print_line, print_table, say
+from cli.output import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigPath,
+    bars,
+    count_rows,
+    print_json,
+    print_line,
+    print_table,
+    say,
+    split_names,
+)
 from feature_store.rows_file import Compression
 
 
@@ -50,7 +61,7 @@ def features(
     Example: knowflow features --rows impressions.parquet --out features.parquet
     """
     settings = load_config(config)
-    choice = FeatureChoice(_split(tasks), _split(encoders), _split(columns), half=half, indexed=indexed)
+    choice = FeatureChoice(split_names(tasks), split_names(encoders), split_names(columns), half=half, indexed=indexed)
     names = RowColumns(user_column, item_column, time_column)
     with bars():
         made = make_features(settings, rows, out, release, choice, names, compression, progress())
@@ -59,11 +70,6 @@ def features(
         return 0
     _print(made)
     return 0
-
-
-def _split(names: str | None) -> tuple[str, ...] | None:
-    """Split `a,b`; None stays None."""
-    return None if names is None else tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def _print(made: FeatureFile) -> None:

@@ -96,6 +96,11 @@ COMMANDS = {
         "Search settings of training on validation rows; after an interruption, it continues where it stopped.",
         f"knowflow search-settings {MOVIELENS} --trials 30",
     ),
+    "export": Command(
+        "cli.export:export",
+        "Write what a release knows of items and users for other tools: Parquet, Feast, RecBole and so on.",
+        f"knowflow export {MOVIELENS} --format feast --out feast_repo",
+    ),
     "report": Command(
         "cli.report:report", "Write report.html and report.json of a training run.", f"knowflow report {MOVIELENS}"
     ),

@@ -1,14 +1,13 @@
 """knowflow lookup: shows what a training sample at a moment would have seen of a user, an item or a query."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from app.config import load_config
 from app.workplace import open_store
-from base.faults import WrongUse
+from cli.moment import moment_of
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, print_json, print_line, printable, say
 from feature_store.lineage import EPOCH
 from feature_store.lookup import SeenText, look_up
@@ -33,7 +32,7 @@ def lookup(
 
     Example: knowflow lookup user 42 --as-of 2018-01-01
     """
-    moment = _moment(as_of)
+    moment = moment_of("--as-of", as_of)
     store = open_store(load_config(config))
     chosen = get_release(store, release)
     found = look_up(store, chosen, kind, entity, moment)
@@ -51,15 +50,6 @@ def lookup(
     if not texts and not later:
         say("nothing by these techniques; leave --task out to see all")
     return 0
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        time = None if text is None else datetime.fromisoformat(text)
-    except ValueError:
-        what = f"--as-of: '{text}' is not a time"
-        raise WrongUse(f"{what}\n  give one such as 2018-09-24 or 2018-09-24T10:00:00, in UTC") from None
-    return time if time is None or time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _print_text(one: SeenText) -> None:

@@ -66,6 +66,16 @@ def count_rows(count: int) -> str:
     return f"{count:,} row" + ("" if count == 1 else "s")
 
 
+def split_names(names: str | None) -> tuple[str, ...] | None:
+    """Split names separated by commas; None stays None.
+
+    Example:
+        >>> split_names("dense, lexical"), split_names(None)
+        (('dense', 'lexical'), None)
+    """
+    return None if names is None else tuple(name.strip() for name in names.split(",") if name.strip())
+
+
 def printable(text: str) -> str:
     r"""Escape untrusted text, such as a query or a model's answer, so that a terminal does not execute it.
 

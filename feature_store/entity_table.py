@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
+import lance
 import numpy as np
 import polars as pl
 
 from feature_store.features import Column, Source
-
-AS_OF = pl.Datetime("us", "UTC")
 
 
 def entity_table(source: Source, column: Column) -> pl.DataFrame:
@@ -20,6 +19,18 @@ def entity_table(source: Source, column: Column) -> pl.DataFrame:
     return pl.DataFrame({source.entity: ids, "as_of": as_of, column.name: values})
 
 
+def newest_rows(source: Source) -> np.ndarray:
+    """Return the newest row of each entity, in the order of their ids: [E] int64."""
+    order = np.lexsort((source.known, source.entities))
+    ids = source.entities[order]
+    return order[np.append(ids[1:] != ids[:-1], True)] if len(order) else order
+
+
 def write_entities(file: Path, source: Source, column: Column) -> None:
     """Write such a table as Parquet."""
     entity_table(source, column).write_parquet(file, compression="uncompressed", statistics=False)
+
+
+def write_lance(folder: Path, source: Source, column: Column) -> None:
+    """Write such a table as a Lance dataset of its own."""
+    lance.write_dataset(entity_table(source, column).to_arrow(), str(folder))
