@@ -13,15 +13,14 @@ Errors are those of the command line, with the same text: what is wrong, where, 
 - `CheckFailed`: a gate, a limit or a process failed (exit code 1). Its subclasses are `feature_store.gate.GatesClosed`,
   `feature_store.gate.ClicksFell` and `llm_tasks.pipeline.budget.BudgetReached`.
 
-A package of another distribution in the place of one of KnowFlow's, such as `cli`, is an ImportError that names it.
-Importing this module takes some milliseconds: every method imports what it needs when it is called.
+A package of another distribution in the place of one of KnowFlow's is an ImportError that names it. Importing this
+module takes milliseconds: every method imports what it needs when it is called.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,10 +37,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from app.config import Config
-    from app.train_runs import TrainRun
+    from app.frames import Training
     from feature_store.releases import Release
 
-__all__ = ["CheckFailed", "Project", "Training", "WrongUse", "open"]
+__all__ = ["CheckFailed", "Project", "WrongUse", "open"]
 
 
 def open(path: str | Path = "knowflow.yaml", progress: Progress | None = None) -> Project:
@@ -64,22 +63,6 @@ def open(path: str | Path = "knowflow.yaml", progress: Progress | None = None) -
 
 
 @dataclass(frozen=True)
-class Training:
-    """A finished training run."""
-
-    run: str
-    """Its name, such as train-000001; `Project.score` reads the models that it kept."""
-    arms: pl.DataFrame
-    """One row an arm: metrics on the test rows, means over seeds."""
-    gains: pl.DataFrame
-    """One row an arm with a trained control: its AUC gains, with 95% intervals."""
-    conclusion: str
-    """What the comparison shows, in words."""
-    result: dict[str, Any]
-    """The whole result, as `knowflow train --json` prints it."""
-
-
-@dataclass(frozen=True)
 class Project:
     """A knowflow.yaml with its data, its store and its models; `open` makes one.
 
@@ -94,9 +77,6 @@ class Project:
     @property
     def config(self) -> Config:
         """The settings of knowflow.yaml as one frozen object.
-
-        Raises:
-            WrongUse: The file is not there, or has faults; all of them at once.
 
         Example:
             >>> shop.config.domain
@@ -116,14 +96,9 @@ class Project:
             >>> shop.plan(["kar_item"]).select("task", "cached", "new", "calls").to_dicts()
             [{'task': 'kar_item', 'cached': 12, 'new': 0, 'calls': 0}]
         """
-        import polars as pl
+        from app.frames import plan_frame
 
-        from app.workplace import plan
-
-        config = self.config
-        rows = [config.prices.priced(planned.summary()) for planned in plan(config, tasks)]
-        plain = [{name: value for name, value in row.items() if not isinstance(value, dict | list)} for row in rows]
-        return pl.DataFrame(plain, infer_schema_length=None)
+        return plan_frame(self.config, tasks)
 
     def refresh(
         self,
@@ -158,10 +133,11 @@ class Project:
             'rel-000001'
         """
         from app.asking import Asking
+        from app.progress import reporting_to
         from flows.here import refresh_here
 
         limits = Asking(engine=engine, model=model, max_tokens=max_tokens, max_cost=max_cost, max_hours=max_hours)
-        with self._reporting():
+        with reporting_to(self.progress or silent):
             release, _ = refresh_here(self.path, tasks, limits, new_store=new_store)
         return release
 
@@ -176,7 +152,10 @@ class Project:
             >>> current.name, [str(vectors) for vectors in current.vectors if vectors.technique == "item_facts"]
             ('rel-000001', ['item_facts/dense', 'item_facts/lexical'])
         """
-        return self._opened(name)[2]
+        from app.workplace import open_store
+        from feature_store.releases import get_release
+
+        return get_release(open_store(self.config), name)
 
     def features(
         self,
@@ -220,10 +199,11 @@ class Project:
         from app.feature_choice import FeatureChoice
         from app.feature_rows import RowColumns
         from app.features import features_of
+        from app.frames import as_frame
 
         of, by, only = (tuple(names) if names is not None else None for names in (tasks, encoders, columns))
         choice, named = FeatureChoice(of, by, only), RowColumns(user_column, item_column, time_column)
-        return features_of(self.config, _rows(frame), release, choice, named)
+        return features_of(self.config, as_frame(frame), release, choice, named)
 
     def score(
         self,
@@ -254,11 +234,12 @@ class Project:
             >>> scored.columns, scored["score"].is_between(0, 1).all()
             (['user', 'item', 'score'], True)
         """
+        from app.frames import as_frame
         from app.kept_models import find_model
         from app.scoring import PairColumns, score_pairs
 
         config, columns = self.config, PairColumns(user_column, item_column, time_column)
-        return score_pairs(config, find_model(config, model), _rows(frame), release, columns)
+        return score_pairs(config, find_model(config, model), as_frame(frame), release, columns)
 
     def similar(
         self, item: str, k: int = 10, *, task: str = "item_facts", encoder: str = "dense", release: str | None = None
@@ -276,13 +257,9 @@ class Project:
             >>> shop.similar("Thing 7", k=3).columns
             ['item', 'title', 'score']
         """
-        from app.workplace import open_dataset
-        from retrieval.similar import find_item, similar_items
+        from app.frames import similar_frame
 
-        config, store, chosen = self._opened(release)
-        items = open_dataset(config).items
-        near = similar_items(store, chosen, task, encoder, find_item(items, str(item)), k)
-        return _with_titles([asdict(one) for one in near], items, {"score": "Float64"})
+        return similar_frame(self.config, str(item), k, task, encoder, release)
 
     def search(
         self, text: str, k: int = 10, *, task: str | None = None, encoder: str | None = None, release: str | None = None
@@ -300,15 +277,9 @@ class Project:
             >>> shop.search("thing 7", k=3)["title"][0]
             'Thing 7'
         """
-        from app.search import search_items
-        from app.workplace import open_dataset
-        from sources.queries import check_query
+        from app.frames import search_frame
 
-        config, store, chosen = self._opened(release)
-        check_query(text, config.source.longest_query)
-        found = search_items(config, store, chosen, text, k, task, encoder)
-        ranks = {"by_words": "Int64", "by_vectors": "Int64"}
-        return _with_titles([asdict(one) for one in found.items], open_dataset(config).items, ranks)
+        return search_frame(self.config, text, k, task, encoder, release)
 
     def rewrites(self, query: str, *, release: str | None = None) -> pl.DataFrame:
         """Return what to search for instead of a query, best first: text, score, relevance, increment, source, why.
@@ -323,18 +294,9 @@ class Project:
             >>> shop.rewrites("a warm film").select("text", "source").rows()
             [('a warm film', 'fallback')]
         """
-        import polars as pl
+        from app.frames import rewrites_frame
 
-        from retrieval.rewrites import look_up
-        from sources.queries import check_query
-
-        config, store, chosen = self._opened(release)
-        check_query(query, config.source.longest_query)
-        served = look_up(store, chosen, query)
-        numbers = dict.fromkeys(("score", "relevance", "increment"), pl.Float64)
-        schema = {"text": pl.String, **numbers}
-        table = pl.DataFrame([asdict(one) for one in served.rewrites], schema=schema)
-        return table.with_columns(pl.lit(served.source).alias("source"), pl.lit(served.why, pl.String).alias("why"))
+        return rewrites_frame(self.config, query, release)
 
     def knowledge(
         self,
@@ -347,6 +309,8 @@ class Project:
     ) -> pl.DataFrame:
         """Return what a sample at a moment would have seen of an entity, one row a technique.
 
+        The columns are task, as_of, created_at, text (what is encoded), prompt, model and answer.
+
         Args:
             kind: `user`, `item` or `query`.
             entity: Its id, as in the data.
@@ -354,27 +318,13 @@ class Project:
             tasks: Techniques; None for all.
             release: Name of a release; None for the current one.
 
-        Returns:
-            task, as_of, created_at, text (what is encoded), prompt, model, answer (the model's whole answer).
-
         Example:
             >>> shop.knowledge("item", "i7", tasks=["item_facts"]).row(0, named=True)["text"]
             'Thing 7'
         """
-        from datetime import UTC
+        from app.frames import knowledge_frame
 
-        import polars as pl
-
-        from feature_store.lookup import look_up
-
-        _, store, chosen = self._opened(release)
-        moment = as_of.replace(tzinfo=UTC) if as_of is not None and as_of.tzinfo is None else as_of
-        texts = [
-            one for one in look_up(store, chosen, kind, str(entity), moment).texts if not tasks or one.task in tasks
-        ]
-        times = dict.fromkeys(("as_of", "created_at"), pl.Datetime("us", "UTC"))
-        schema = {"task": pl.String, **times, **dict.fromkeys(("text", "prompt", "model", "answer"), pl.String)}
-        return pl.DataFrame([{name: getattr(one, name) for name in schema} for one in texts], schema=schema)
+        return knowledge_frame(self.config, kind, str(entity), as_of, tasks, release)
 
     def train(self, arms: Sequence[str] | None = None, *, release: str | None = None) -> Training:
         """Train arms on a release, several seeds each, and compare them.
@@ -391,61 +341,11 @@ class Project:
             ['constant', 'base', 'facts']
         """
         from app.clicks import check_clicks
+        from app.frames import training_of
+        from app.progress import reporting_to
         from flows.here import train_here
 
-        with self._reporting():
+        with reporting_to(self.progress or silent):
             run = train_here(self.config, arms, release)
         check_clicks(run)
-        return _training(run)
-
-    def _opened(self, release: str | None) -> tuple[Config, Any, Release]:
-        from app.workplace import open_store
-        from feature_store.releases import get_release
-
-        config = self.config
-        store = open_store(config)
-        return config, store, get_release(store, release)
-
-    def _reporting(self) -> AbstractContextManager[None]:
-        from app.progress import reporting_to
-
-        return reporting_to(self.progress or silent)
-
-
-def _rows(frame: Any) -> pl.DataFrame:
-    """Take a table of another library as a Polars frame.
-
-    Raises:
-        WrongUse: It is no table.
-    """
-    import polars as pl
-
-    if isinstance(frame, pl.DataFrame):
-        return frame
-    if isinstance(frame, pl.LazyFrame):
-        return frame.collect()
-    if type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "columns"):
-        return pl.from_pandas(frame)  # without its index
-    if hasattr(frame, "__arrow_c_stream__"):
-        return pl.DataFrame(frame)
-    raise WrongUse(f"rows: {type(frame).__name__} is no table\n  give a Polars, pandas or Arrow table")
-
-
-def _training(run: TrainRun) -> Training:
-    import polars as pl
-
-    from evals.tables import arm_rows, gain_rows
-
-    result = run.read("result")
-    arms, gains = (pl.DataFrame(rows(result)) for rows in (arm_rows, gain_rows))
-    return Training(run.name, arms, gains, result["conclusion"], result)
-
-
-def _with_titles(rows: list[dict[str, Any]], items: pl.DataFrame, others: dict[str, str]) -> pl.DataFrame:
-    """Make a frame of found items with their titles, in the order in which they were found."""
-    import polars as pl
-
-    schema = {"item": pl.String, **{name: getattr(pl, kind) for name, kind in others.items()}}
-    titled = items.select("item", "title")
-    found = pl.DataFrame(rows, schema=schema).join(titled, on="item", how="left", maintain_order="left")
-    return found.select("item", "title", *others)
+        return training_of(run)
