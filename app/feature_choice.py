@@ -20,7 +20,8 @@ class FeatureChoice:
     columns: tuple[str, ...] | None = None
     """Names of features, or patterns such as `kar_*`; None = all but the texts, which no pattern includes either."""
     adapters: tuple[str, ...] = ()
-    """Adapters of the click models whose inputs are computed from the log, such as `similarity` and `quality`."""
+    """Adapters of the click models, such as `similarity` and `quality`, whose inputs are computed from the log and the
+    vectors of these techniques and encoders about items; `columns` does not leave them out."""
     half: bool = False
     """Whether vectors are written in half precision, as the store holds them."""
     indexed: bool = False

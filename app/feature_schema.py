@@ -19,6 +19,7 @@ RULE = (
     "A row at time t sees the newest knowledge of its user or item whose as_of is strictly before t; what became known"
     " at t itself is not seen. A row without a time sees everything. null = nothing was known."
 )
+COMPUTED = "from strictly earlier events of the log, each number standardised by earlier events, as in training"
 AGE = "days from the newest event that {} may have seen (its as_of) to the row; null where it uses no event"
 
 
@@ -31,6 +32,7 @@ def write_schema(
     out: Path,
     release: Release,
     sources: Sequence[Source],
+    meanings: Mapping[str, str],
     types: Mapping[str, pl.DataType],
     kept: Sequence[str],
     rows: int,
@@ -41,7 +43,8 @@ def write_schema(
     Args:
         out: The file of features.
         release: The release they come from.
-        sources: The features.
+        sources: The features that are joined.
+        meanings: The features that are computed -> what each is.
         types: Column -> its type, of all columns.
         kept: Columns of the user's rows.
         rows: Number of rows.
@@ -65,6 +68,9 @@ def write_schema(
             content["columns"].append(_said(one.name, types, {**one.facts, "coverage": coverage}))
         if source.age:
             content["columns"].append(_said(source.age, types, {"meaning": AGE.format(source.name)}))
+    for name, meaning in meanings.items():
+        told = {"meaning": f"{meaning}; {COMPUTED}", "coverage": round(known[name] / max(rows, 1), 6)}
+        content["columns"].append(_said(name, types, told))
     content["columns"].append(_said(RELEASE, types, {"meaning": "the release that the features come from"}))
     file = schema_file(out)
     write_whole(file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -50,7 +50,7 @@ def feature_sources(store: Store, release: Release, choice: FeatureChoice) -> li
         *(one for task in tasks if (one := field_source(store, release, task, choice)) is not None),
     ]
     chosen = [one for one in _with_ages(found, choice) if one.columns or one.age]
-    if not chosen:
+    if not chosen and not choice.adapters:
         what = "" if choice.columns is None else f" named {', '.join(choice.columns)}"
         raise WrongUse(f"{release.name}: holds no feature{what}\n  see: knowflow release show --release {release.name}")
     return chosen

@@ -1,22 +1,24 @@
 """Features of any rows from a release, for a team's own training job: in memory, or from file to file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from app.computed_features import Computed, computed_features
 from app.config import Config
 from app.feature_choice import FeatureChoice
 from app.feature_rows import RowColumns, RowReader, check_rows, row_reader
 from app.feature_schema import RELEASE, write_schema
 from app.feature_sources import feature_sources, half, indexed
-from app.workplace import open_store
+from app.workplace import open_dataset, open_store
 from base.faults import WrongUse
 from base.progress import Progress, silent
 from feature_store.entity_table import write_entities
-from feature_store.features import Joiner, Source
+from feature_store.features import Joiner, Keys, Source
 from feature_store.releases import Release, get_release
 from feature_store.rows_file import WRITTEN, Compression, empty_frame, open_rows, read_chunks, write_chunks
 from feature_store.timeline import LIVE
@@ -56,7 +58,14 @@ class Counts:
     live: int = 0
     """Those without a time."""
     known: dict[str, int] = field(default_factory=dict)
-    """Source -> those for which something was known."""
+    """Source, or computed feature -> those for which something was known."""
+
+    def add(self, keys: Keys, known: Mapping[str, np.ndarray]) -> None:
+        """Count some rows, of which something was known where a mask is true."""
+        self.rows += len(keys.time)
+        self.live += int((keys.time == LIVE).sum())
+        for name, mask in known.items():
+            self.known[name] = self.known.get(name, 0) + int(mask.sum())
 
 
 def features_of(
@@ -82,13 +91,9 @@ def features_of(
         WrongUse: With everything that is wrong with the rows or the choice.
         NoRelease: There is no such release.
     """
-    store = open_store(config)
-    chosen = get_release(store, release)
-    sources = feature_sources(store, chosen, choice)
-    joiner = _joiner([half(one) for one in sources] if choice.half else sources, chosen)
-    reader = row_reader(config, columns, frame.clear(), joiner.roles, [*joiner.schema, RELEASE], FRAME)
-    check_rows(reader, [frame], FRAME)
-    return pl.concat(_joined(joiner, reader, frame, chosen.name, Counts()))
+    maker = _maker(config, release, choice, columns, frame.clear(), FRAME)
+    check_rows(maker.reader, [frame], FRAME)
+    return pl.concat(maker.featured(frame, Counts()))
 
 
 def make_features(
@@ -122,46 +127,91 @@ def make_features(
         raise WrongUse(f"--out: {out} is the file of the rows\n  give another file")
     if not out.parent.is_dir():
         raise WrongUse(f"--out: there is no folder {out.parent}\n  make it first, or give another file")
-    file, store = open_rows(rows), open_store(config)
-    chosen = get_release(store, release)
-    whole = [half(one) if choice.half else one for one in feature_sources(store, chosen, choice)]
-    sources = [indexed(one) for one in whole] if choice.indexed else whole
-    joiner, empty = _joiner(sources, chosen), empty_frame(file)
-    reader = row_reader(config, columns, empty, joiner.roles, [*joiner.schema, RELEASE], rows.name)
-    check_rows(reader, read_chunks(file, [*reader.columns.values()]), rows.name)
+    file = open_rows(rows)
+    empty = empty_frame(file)
+    maker = _maker(config, release, choice, columns, empty, rows.name)
+    check_rows(maker.reader, read_chunks(file, [*maker.reader.columns.values()]), rows.name)
     counts, total = Counts(), file.metadata.num_rows
-    types = {**empty.schema, **joiner.schema, RELEASE: pl.String()}
+    types = {**empty.schema, **maker.schema}
 
     def chunks() -> Iterator[pl.DataFrame]:
         for chunk in read_chunks(file):
-            yield from _joined(joiner, reader, chunk, chosen.name, counts)
+            yield from maker.featured(chunk, counts)
             progress("features", counts.rows, total)
 
-    tables = _write_tables(whole, out) if choice.indexed else None
-    write_chunks(out, types, chunks(), compression, {"knowflow_release": chosen.name})
-    known = {column.name: counts.known.get(one.name, 0) for one in sources for column in one.columns}
-    described = write_schema(out, chosen, sources, types, empty.columns, counts.rows, known)
-    return FeatureFile(out, described, tables, chosen.name, counts.rows, counts.live, known)
+    tables = _write_tables(maker.tables, out) if choice.indexed else None
+    write_chunks(out, types, chunks(), compression, {"knowflow_release": maker.release.name})
+    of_sources = {column.name: counts.known.get(one.name, 0) for one in maker.sources for column in one.columns}
+    known = of_sources | {name: counts.known.get(name, 0) for name in maker.meanings}
+    described = write_schema(
+        out, maker.release, maker.sources, maker.meanings, types, empty.columns, counts.rows, known
+    )
+    return FeatureFile(out, described, tables, maker.release.name, counts.rows, counts.live, known)
 
 
-def _joiner(sources: Sequence[Source], release: Release) -> Joiner:
-    return Joiner(sources, int(release.created_at.timestamp() * 1e6))
+@dataclass(frozen=True)
+class Maker:
+    """Makes features of rows that come in chunks."""
+
+    release: Release
+    """The release."""
+    reader: RowReader
+    """Reads ids and times."""
+    joiner: Joiner
+    """Joins what the release knows."""
+    computed: Computed | None
+    """Computes what adapters give."""
+    tables: tuple[Source, ...]
+    """The features with their vectors, also where rows hold numbers of vectors."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Return the features that are joined."""
+        return self.joiner.sources
+
+    @property
+    def meanings(self) -> Mapping[str, str]:
+        """Return the features that are computed, with what each is."""
+        return self.computed.meanings if self.computed else {}
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """Return the names and types of all columns that are added, in order."""
+        return _added(self.joiner, self.computed)
+
+    def featured(self, rows: pl.DataFrame, counts: Counts) -> Iterator[pl.DataFrame]:
+        """Yield the rows with their features, a few thousand at a time."""
+        keys = self.reader.keys(rows)
+        places = self.joiner.places(keys)
+        made = self.computed.columns(keys) if self.computed else []
+        of_made = {one.name: one.is_not_null().to_numpy() for one in made}
+        counts.add(keys, {name: place >= 0 for name, place in places.items()} | of_made)
+        for start in range(0, max(len(rows), 1), WRITTEN):  # of no rows, the columns
+            part = slice(start, start + WRITTEN)
+            taken = self.joiner.columns({name: place[part] for name, place in places.items()}, keys.time[part])
+            more = [one[part] for one in made]
+            yield rows[part].with_columns(*taken, *more, pl.lit(self.release.name).alias(RELEASE))
 
 
-def _joined(
-    joiner: Joiner, reader: RowReader, rows: pl.DataFrame, release: str, counts: Counts
-) -> Iterator[pl.DataFrame]:
-    """Yield the rows with their features, a few thousand at a time."""
-    keys = reader.keys(rows)
-    places = joiner.places(keys)
-    counts.rows += len(rows)
-    counts.live += int((keys.time == LIVE).sum())
-    for name, place in places.items():
-        counts.known[name] = counts.known.get(name, 0) + int((place >= 0).sum())
-    for start in range(0, max(len(rows), 1), WRITTEN):  # of no rows, the columns
-        part = slice(start, start + WRITTEN)
-        taken = joiner.columns({name: place[part] for name, place in places.items()}, keys.time[part])
-        yield rows[part].with_columns(*taken, pl.lit(release).alias(RELEASE))
+def _added(joiner: Joiner, computed: Computed | None) -> dict[str, pl.DataType]:
+    return {**joiner.schema, **(computed.schema if computed else {}), RELEASE: pl.String()}
+
+
+def _maker(
+    config: Config, release: str | None, choice: FeatureChoice, columns: RowColumns, empty: pl.DataFrame, file: str
+) -> Maker:
+    """Read what is wanted of a release, and find the columns of the rows."""
+    store = open_store(config)
+    chosen = get_release(store, release)
+    tables = tuple(half(one) if choice.half else one for one in feature_sources(store, chosen, choice))
+    sources = [indexed(one) for one in tables] if choice.indexed else tables
+    joiner = Joiner(sources, int(chosen.created_at.timestamp() * 1e6))
+    length, folds = config.source.history.length, config.train.folds
+    load, plugins = partial(open_dataset, config), config.plugin_folders
+    computed = computed_features(store, chosen, choice, load, folds, length, plugins)
+    roles = dict.fromkeys([*joiner.roles, *(computed.roles if computed else ())])
+    reader = row_reader(config, columns, empty, roles, _added(joiner, computed), file)
+    return Maker(chosen, reader, joiner, computed, tables)
 
 
 def _write_tables(sources: Sequence[Source], out: Path) -> Path:

@@ -38,6 +38,10 @@ def features(
         str | None,
         Parameter(help="Features, or patterns such as 'kar_*', separated by commas. Default: all but texts."),
     ] = None,
+    adapters: Annotated[
+        str | None,
+        Parameter(help="Also compute from the log what these adapters read, such as similarity,quality; slow."),
+    ] = None,
     half: Annotated[
         bool, Parameter(negative="", help="Write vectors in half precision, as the store holds them: half the size.")
     ] = False,
@@ -61,10 +65,11 @@ def features(
     Example: knowflow features --rows impressions.parquet --out features.parquet
     """
     settings = load_config(config)
-    choice = FeatureChoice(split_names(tasks), split_names(encoders), split_names(columns), half=half, indexed=indexed)
-    names = RowColumns(user_column, item_column, time_column)
+    names = [split_names(one) for one in (tasks, encoders, columns)]
+    choice = FeatureChoice(*names, adapters=split_names(adapters) or (), half=half, indexed=indexed)
+    named = RowColumns(user_column, item_column, time_column)
     with bars():
-        made = make_features(settings, rows, out, release, choice, names, compression, progress())
+        made = make_features(settings, rows, out, release, choice, named, compression, progress())
     if json:
         print_json(vars(made))
         return 0

@@ -1,9 +1,10 @@
 """Tables of rows on disk, in chunks: Parquet in, Parquet out, at a memory that does not grow with the rows."""
 
+import io
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
@@ -17,6 +18,8 @@ ROWS = 262_144
 """Rows that are read at once."""
 WRITTEN = 16_384
 """Rows that are written at once: 25 MB of a vector of 384."""
+HANDED = 64 << 20
+"""Bytes after which pages are handed back."""
 Compression = Literal["uncompressed", "lz4", "snappy", "zstd"]
 """How pages are compressed. Vectors hardly become smaller and take longer: docs/benchmarks.md."""
 
@@ -78,15 +81,16 @@ def write_chunks(
 
     rows = register_io_source(source, schema=pl.Schema(schema), is_pure=False)
     try:
-        # Statistics of vectors mean nothing, and would take as long as the vectors themselves.
-        rows.sink_parquet(
-            made,
-            compression=compression,
-            compression_level=1 if compression == "zstd" else None,
-            statistics={"min": False, "max": False, "null_count": True, "distinct_count": False},
-            row_group_size=WRITTEN,
-            metadata=dict(metadata or {}),
-        )
+        with Handed(made) as file:
+            # Statistics of vectors mean nothing, and would take as long as the vectors themselves.
+            rows.sink_parquet(
+                file,  # pyright: ignore[reportArgumentType] - it writes, which is all that Polars asks of it
+                compression=compression,
+                compression_level=1 if compression == "zstd" else None,
+                statistics={"min": False, "max": False, "null_count": True, "distinct_count": False},
+                row_group_size=WRITTEN,
+                metadata=dict(metadata or {}),
+            )
         made.replace(out)
     except Exception as error:
         if faults:
@@ -96,3 +100,40 @@ def write_chunks(
         raise
     finally:
         made.unlink(missing_ok=True)
+
+
+class Handed(io.RawIOBase):
+    """A file to write whose pages are handed back to the system as it grows.
+
+    Otherwise a file of many gigabytes pushes everything else out of memory, and getting fresh pages for it takes longer
+    than all of the work.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        self._size, self._handed = 0, 0
+
+    def writable(self) -> bool:
+        """Return whether it can be written."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Write all of the data."""
+        left = memoryview(data).cast("B")
+        count = len(left)
+        while left:
+            left = left[os.write(self._file, left) :]
+        self._size += count
+        if self._size - self._handed > HANDED and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._file, 0, self._size, os.POSIX_FADV_DONTNEED)  # of what is on the disk already
+            self._handed = self._size
+        return count
+
+    def close(self) -> None:
+        """Close the file."""
+        if not self.closed:
+            os.close(self._file)
+        super().close()
