@@ -5,6 +5,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +20,8 @@ PREFECT = "prefect"
 AGAIN = {"report": "knowflow report", "recommend": "knowflow eval recommend", "rewrites": "knowflow eval rewrites"}
 AGAIN |= {"similar": "knowflow eval similar"}
 """Page -> the command that writes it again."""
+SERVED = "served"
+"""Folder of the serving bundles, which hold what is known of every user."""
 TRIALS = "prompts"
 """Folder of the pages of trials, which their own commands write again."""
 DERIVED = (".html", ".log", ".prom", ".txt", ".csv", ".half")
@@ -51,8 +54,11 @@ def home_changes(home: Path, store: Path, traces: Traces, keys: Collection[int] 
     if (home / PREFECT).is_dir():
         runs = "is deleted: the messages of past runs of the temporary Prefect server"
         changes[home / PREFECT] = Change(f"{PREFECT}/", runs, lambda: shutil.rmtree(home / PREFECT, ignore_errors=True))
+    for folder in _bundles_of(home, scrub):
+        name = f"{folder.relative_to(home).as_posix()}/"
+        changes[folder] = Change(name, "is deleted; write it again: knowflow export-model", partial(_drop, folder))
     for file in sorted(path for path in home.rglob("*") if path.is_file()):
-        if file.is_relative_to(store) or file.is_relative_to(home / PREFECT):
+        if any(file.is_relative_to(folder) for folder in (store, home / PREFECT, home / SERVED)):
             continue
         change = _change(home, file, traces, scrub) or _keyed(home, file, keys)
         if change is not None:
@@ -60,6 +66,18 @@ def home_changes(home: Path, store: Path, traces: Traces, keys: Collection[int] 
             if file.suffix == ".json" and file.with_suffix(".html").is_file():
                 changes[file.with_suffix(".html")] = _deletion(home, file.with_suffix(".html"))
     return [changes[file] for file in sorted(changes)]
+
+
+def _bundles_of(home: Path, scrub: Scrubber) -> list[Path]:
+    """List the serving bundles with a row for one of the users, and what a killed export left."""
+    bundles = [path.parent for path in home.glob(f"{SERVED}/*/*/*/users.json")]
+    halves = list(home.glob(f"{SERVED}/*/*/*.half"))
+    named = (path for path in bundles if any(map(scrub.is_one, json.loads((path / "users.json").read_text("utf-8")))))
+    return sorted({*named, *halves})
+
+
+def _drop(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _change(home: Path, file: Path, traces: Traces, scrub: Scrubber) -> Change | None:

@@ -5,8 +5,8 @@ and no other row reads it, so any number of pairs can be scored together. A pair
 everything that the log and the release hold.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -15,18 +15,14 @@ from app.config import Config
 from app.samples import read_vectors_of
 from app.workplace import open_dataset, open_store
 from base.faults import WrongUse
-from ctr.kept import ItemFields, Kept, score_rows
-from ctr.samples import Samples, build_samples
+from ctr.kept import Kept, score_rows
+from ctr.pairs import pair_samples
 from feature_store.lineage import VectorName
 from feature_store.release_record import Release
 from feature_store.releases import get_release
-from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import CODES
-from sources.events import histories
 from sources.tables import Dataset
 from sources.times import MICROSECONDS, to_time
-
-MOMENT = np.timedelta64(1, "us")
 
 
 @dataclass(frozen=True)
@@ -66,10 +62,7 @@ def score_pairs(
     dataset, store = open_dataset(config), open_store(config)
     chosen = get_release(store, release or model.release)
     pairs, faults = read_pairs(frame, columns)
-    faults += lacking_fields(model, dataset)
-    faults += lacking_vectors(model, chosen)
-    if faults:
-        raise WrongUse(told(faults))
+    check_model(model, dataset, chosen, faults)
     vectors = read_vectors_of(config, chosen, [model.arm])
     samples = pair_samples(dataset, pairs, model, vectors)
     rows = np.arange(len(samples.label) - len(pairs), len(samples.label))
@@ -110,6 +103,23 @@ def read_pairs(frame: pl.DataFrame, columns: PairColumns = COLUMNS) -> tuple[pl.
             what = f"is not a time in {count:,} of {len(frame):,} rows, such as {first!r}"
             faults.append((f"column {columns.time}", what, "write it as 2026-11-30T12:00:00, or leave it empty: live"))
     return (pl.DataFrame() if faults else pl.DataFrame(read)), faults
+
+
+def check_model(model: Kept, dataset: Dataset, release: Release, faults: Sequence[Found] = ()) -> None:
+    """Check that the data and a release hold all that a model reads.
+
+    Args:
+        model: The model.
+        dataset: The data.
+        release: The release.
+        faults: What has been found before.
+
+    Raises:
+        WrongUse: With these faults and all others.
+    """
+    found = [*faults, *lacking_fields(model, dataset), *lacking_vectors(model, release)]
+    if found:
+        raise WrongUse(told(found))
 
 
 def lacking_fields(model: Kept, dataset: Dataset) -> list[Found]:
@@ -154,32 +164,3 @@ def told(faults: Sequence[Found]) -> str:
     lines += [f"  {where.ljust(wide)}  {what}" for where, what, _ in faults]
     lines += [f"  fix: {fix}" for fix in dict.fromkeys(fix for _, _, fix in faults)]
     return "\n".join(lines)
-
-
-def after_everything(dataset: Dataset, vectors: Mapping[str, Knowledge]) -> np.datetime64:
-    """Return the first moment after all events and all knowledge, at which live rows are scored."""
-    log = dataset.events["time"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
-    return np.concatenate([log, *(one.as_of for one in vectors.values())]).max() + MOMENT
-
-
-def pair_samples(dataset: Dataset, pairs: pl.DataFrame, model: Kept, vectors: Mapping[str, Knowledge]) -> Samples:
-    """Build the samples of a log and, after them, of pairs that did not happen.
-
-    Args:
-        dataset: The log.
-        pairs: user, item (String), time (Datetime us UTC, null = live).
-        model: Its frame gives the codes and columns.
-        vectors: What the model reads.
-    """
-    fields = model.fields or ItemFields.of(dataset)
-    dataset = replace(dataset, sampled=None, category_fields=fields.categories, number_fields=fields.numbers)
-    live = pl.lit(after_everything(dataset, vectors)).dt.replace_time_zone("UTC").cast(MICROSECONDS)
-    known = pl.Series([*dataset.items["item"], *model.frame.item_ids], dtype=pl.String)
-    new = pairs.select("item").unique(maintain_order=True).filter(~pl.col("item").is_in(known.implode()))
-    items = pl.concat([dataset.items, new], how="diagonal")
-    asked = pl.concat([dataset.events.clear(), pairs.with_columns(pl.col("time").fill_null(live))], how="diagonal")
-    asked = asked.with_columns(pl.col("label").fill_null(0), pl.col("part").fill_null("none"))
-    keys = ["user", "time"]
-    both = pl.concat([dataset.events.select(keys), asked.select(keys)])
-    past = histories(both, model.history_length, np.arange(len(both)) < len(dataset.events))
-    return build_samples(replace(dataset, items=items), past, model.frame, asked)

@@ -101,6 +101,11 @@ COMMANDS = {
         "Write what a release knows of items and users for other tools: Parquet, Feast, RecBole and so on.",
         f"knowflow export {MOVIELENS} --format feast --out feast_repo",
     ),
+    "export-model": Command(
+        "cli.export_model:export_model",
+        "Export a kept model with the features of a release, to answer requests without the log.",
+        f"knowflow export-model --model knowledge {MOVIELENS}",
+    ),
     "report": Command(
         "cli.report:report", "Write report.html and report.json of a training run.", f"knowflow report {MOVIELENS}"
     ),

@@ -327,6 +327,12 @@ def _is_plain(adapter: Adapter | ExampleAdapter) -> bool:
     return isinstance(adapter, Adapter) and adapter.build is Plain
 
 
+def reads_columns(arm: Arm, views: Views, plugins: Sequence[Path] = ()) -> list[str]:
+    """Return the places of the adapters whose views trees read as columns."""
+    adapters = find_adapters(plugins)
+    return list(_columns(views, [_is_plain(adapters[use.adapter]) for use in arm.uses]))
+
+
 def _columns(views: Views, plain: Sequence[bool]) -> dict[str, dict[str, View]]:
     """Return the views that can be read as columns."""
     return {

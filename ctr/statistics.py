@@ -91,6 +91,8 @@ RECENT = (1, 3, 10, 30)
 SHRINK = 5.0
 """Weight of the prior in every shrunk mean, in events."""
 HOUR = np.timedelta64(1, "h")
+OF_USER, OF_BOTH, OF_ITEM = slice(0, 20), slice(20, 22), slice(22, 26)
+"""The columns that depend on a row's user and moment, on its user and item, and on its item and moment."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ctr.adapters.protocol import Adapter, Plain, view_name
 from ctr.samples import Samples
+from ctr.serving.sides import by_side
 from ctr.views import View, knowledge_view
 from feature_store.vectors import Knowledge
 
@@ -18,4 +19,4 @@ def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dic
     return {view_name(vectors): knowledge_view(vectors, samples) for vectors in knowledge}
 
 
-ADAPTER = Adapter("concat", prepare, Plain, "the knowledge vectors as they are")
+ADAPTER = Adapter("concat", prepare, Plain, "the knowledge vectors as they are", by_side(prepare))

@@ -17,6 +17,7 @@ from ctr.adapters.protocol import Adapter, Missing, view_name
 from ctr.backbones.perceptron import perceptron
 from ctr.batch import Known
 from ctr.samples import Samples
+from ctr.serving.sides import by_side
 from ctr.views import View, knowledge_view
 from feature_store.vectors import Knowledge
 
@@ -86,4 +87,6 @@ def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dic
     return {view_name(vectors): knowledge_view(vectors, samples) for vectors in knowledge}
 
 
-ADAPTER = Adapter("hybrid_experts", prepare, HybridExperts, "KAR's hybrid experts on user and item vectors")
+ADAPTER = Adapter(
+    "hybrid_experts", prepare, HybridExperts, "KAR's hybrid experts on user and item vectors", by_side(prepare)
+)

@@ -21,6 +21,7 @@ from base.plugins import PluginFault
 from ctr.adapters.protocol import Adapter, Missing, view_name
 from ctr.batch import Known
 from ctr.samples import Samples
+from ctr.serving.sides import by_side
 from ctr.views import View, knowledge_view
 from feature_store.vectors import Knowledge
 
@@ -99,4 +100,5 @@ def build(widths: Mapping[str, int]) -> PrefixNgrams:
     return PrefixNgrams(widths, BUCKETS, WIDTH)
 
 
-ADAPTER = Adapter("prefix_ngrams", prepare, build, "embeddings shared by items with the same prefix of a semantic id")
+ABOUT = "embeddings shared by items with the same prefix of a semantic id"
+ADAPTER = Adapter("prefix_ngrams", prepare, build, ABOUT, by_side(prepare))

@@ -4,6 +4,9 @@ An adapter is a file in this folder that declares one `Adapter`. `prepare` runs 
 serves strictly later rows only, whatever their part. `build` makes a module that turns B samples into [B, width], which
 every backbone reads beside its own fields.
 
+`serve` splits its views into what is known of a user, what is known of an item, and a module that puts both together,
+so that an exported model computes them for any pair without the log.
+
 An `ExampleAdapter` reads whole samples instead: training rows chosen as examples, embedded by the backbone's own
 fields, beside the sample itself. It may add its own loss to that of the clicks.
 """
@@ -17,6 +20,7 @@ from torch import Tensor, nn
 
 from ctr.batch import Known, Shown, States
 from ctr.samples import Samples
+from ctr.serving.live import Live, Served
 from ctr.views import Examples, View
 from feature_store.vectors import Knowledge
 from retrieval.examples import ExampleRule
@@ -25,6 +29,8 @@ Prepare = Callable[[Sequence[Knowledge], Samples, int], Mapping[str, View]]
 """Takes the vectors, the samples and the number of folds; returns the views its module reads, by name."""
 Build = Callable[[Mapping[str, int]], "AdapterModule"]
 """Takes the width of every view; returns the module."""
+Serve = Callable[[Sequence[Knowledge], Samples, int, Live], Served]
+"""Takes the same and the live rows; returns what the adapter reads of any live pair."""
 PrepareExamples = Callable[[Sequence[Knowledge], Samples, ExampleRule], Examples]
 """Takes the vectors, the samples and how to choose; returns the examples its module reads."""
 BuildExamples = Callable[[int, int, int, float], "ExampleModule"]
@@ -71,6 +77,8 @@ class Adapter:
     """Made once per training run."""
     about: str
     """What it does, in a few words for the report."""
+    serve: Serve | None = None
+    """How an exported model reads it (`ctr/serving`); None: an arm with it cannot be exported."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from ctr.adapters.protocol import Adapter, Plain, view_name
 from ctr.samples import Samples
+from ctr.serving.sides import by_side
 from ctr.statistics import user_residuals
 from ctr.views import View, entity_codes, knowledge_view, sample_view
 from feature_store.vectors import Knowledge, as_of_rows
@@ -160,4 +161,5 @@ def item_residuals(samples: Samples, counted: np.ndarray) -> tuple[np.ndarray, n
     return count, np.bincount(samples.item[counted], residual[counted], items) / np.maximum(count, 1)
 
 
-ADAPTER = Adapter("quality", prepare, Plain, "what the text says of an item's quality, learned from other items")
+ABOUT = "what the text says of an item's quality, learned from other items"
+ADAPTER = Adapter("quality", prepare, Plain, ABOUT, by_side(prepare))

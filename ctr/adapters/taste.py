@@ -10,13 +10,16 @@ Relations: similarity weighs the history's events by their likeness; this learns
            such a regression over all users.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from sklearn.decomposition import PCA
+from torch import Tensor, nn
 
 from ctr.adapters.protocol import Adapter, Plain
+from ctr.batch import Known
 from ctr.samples import Samples
+from ctr.serving.live import Live, Scale, Scaled, Served, past_scale
 from ctr.statistics import SHRINK, strictly_earlier
 from ctr.views import View, entity_codes, knowledge_view, sample_view
 from feature_store.vectors import Knowledge
@@ -31,6 +34,13 @@ USERS = 64
 
 def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dict[str, View]:
     """Compute the taste of every sample from all vectors together; those of anything but items say nothing."""
+    vectors, known = item_vectors(knowledge, samples)
+    value, _ = tastes(vectors, known, residuals(samples), samples)
+    return {"taste": sample_view(value[:, None], known, samples)}
+
+
+def item_vectors(knowledge: Sequence[Knowledge], samples: Samples) -> tuple[np.ndarray, np.ndarray]:
+    """Return x of every sample's item, [N, d] float32, and where any of its vectors is known, [N] bool."""
     blocks, known = [np.ones((len(samples.item), 1), dtype=np.float32)], np.zeros(len(samples.item), dtype=bool)
     for one in knowledge:
         rows = np.full(len(known), -1)
@@ -42,8 +52,34 @@ def prepare(knowledge: Sequence[Knowledge], samples: Samples, folds: int) -> dic
         there &= one.as_of == one.as_of[there].min() if there.any() else False
         table = components(one.vectors, there)
         blocks.append(np.where(rows[:, None] >= 0, table[rows], 0))
-    value = tastes(np.concatenate(blocks, axis=1), known, residuals(samples), samples)
-    return {"taste": sample_view(value[:, None], known, samples)}
+    return np.concatenate(blocks, axis=1), known
+
+
+def serve(knowledge: Sequence[Knowledge], samples: Samples, folds: int, live: Live) -> Served:
+    """Keep each user's weights after the whole log, and each item's x."""
+    vectors, known = item_vectors(knowledge, samples)
+    value, weights = tastes(vectors, known, residuals(samples), samples)
+    item = {"x": vectors[live.items], "known": known[live.items]}
+    scale = past_scale(np.where(known, value, np.nan)[:, None], samples.happened)
+    return Served({"weights": weights[samples.user[live.users]]}, item, (), LiveTaste(scale), {"taste": 1})
+
+
+class LiveTaste(nn.Module):
+    """The taste of live pairs.
+
+    Args:
+        scale: Of the taste of all events.
+    """
+
+    def __init__(self, scale: Scale) -> None:
+        super().__init__()
+        self.scaled = Scaled(scale)
+
+    def forward(
+        self, user: Mapping[str, Tensor], history: Mapping[str, Tensor], item: Mapping[str, Tensor]
+    ) -> dict[str, Known]:
+        """Weights [1, d] and vectors [B, d] -> the view `taste`, [B, 1]."""
+        return {"taste": (self.scaled((item["x"] * user["weights"]).sum(dim=1, keepdim=True)), item["known"])}
 
 
 def components(vectors: np.ndarray, fitted: np.ndarray) -> np.ndarray:
@@ -71,7 +107,9 @@ def residuals(samples: Samples) -> np.ndarray:
     return samples.surprise - earlier.total(samples.surprise) / (earlier.count() + SHRINK)
 
 
-def tastes(vectors: np.ndarray, known: np.ndarray, target: np.ndarray, samples: Samples) -> np.ndarray:
+def tastes(
+    vectors: np.ndarray, known: np.ndarray, target: np.ndarray, samples: Samples
+) -> tuple[np.ndarray, np.ndarray]:
     """Predict each sample's residual by its user's regression over strictly earlier samples.
 
     Args:
@@ -81,9 +119,10 @@ def tastes(vectors: np.ndarray, known: np.ndarray, target: np.ndarray, samples: 
         samples: Users and times.
 
     Returns:
-        [N] float32; 0 where the user has no earlier sample.
+        [N] float32; 0 where the user has no earlier sample. And each user's weights after all samples, [U, d] float32.
     """
     out = np.zeros(len(vectors), dtype=np.float32)
+    last = np.zeros((len(samples.user_ids), vectors.shape[1]), dtype=np.float32)
     order = np.lexsort((np.arange(len(known)), samples.time, samples.user))
     order = order[known[order]]
     user, time = samples.user[order], samples.time[order]
@@ -93,8 +132,8 @@ def tastes(vectors: np.ndarray, known: np.ndarray, target: np.ndarray, samples: 
     fresh = np.append(True, (user[1:] != user[:-1]) | (time[1:] != time[:-1]))  # the first of a moment
     learnt = samples.happened
     for chosen in np.array_split(longest, max(-(-len(longest) // USERS), 1)):
-        _block(vectors, target, order, begins[chosen], sizes[chosen], fresh, learnt, out)
-    return out
+        last[user[begins[chosen]]] = _block(vectors, target, order, begins[chosen], sizes[chosen], fresh, learnt, out)
+    return out, last
 
 
 def _block(
@@ -106,8 +145,8 @@ def _block(
     fresh: np.ndarray,
     learnt: np.ndarray,
     out: np.ndarray,
-) -> None:
-    """Go through the samples of some users, those with most first, one sample of each at a time."""
+) -> np.ndarray:
+    """Go through the samples of some users, those with most first, one of each at a time; return their last weights."""
     width = vectors.shape[1]
     inverse = np.tile(np.eye(width, dtype=np.float32) / PENALTY, (len(begins), 1, 1))  # [U, d, d]
     weights, seen = (np.zeros((len(begins), width), dtype=np.float32) for _ in range(2))  # [U, d]
@@ -123,6 +162,8 @@ def _block(
         error = target[row] - (weights[:live] * x).sum(axis=1)
         weights[:live] += gain * (scale * error)[:, None].astype(np.float32)
         inverse[:live] -= np.einsum("ui,uj->uij", gain * scale[:, None], gain)
+    return weights
 
 
-ADAPTER = Adapter("taste", prepare, Plain, "which directions of an item's text this user likes, learned event by event")
+ABOUT = "which directions of an item's text this user likes, learned event by event"
+ADAPTER = Adapter("taste", prepare, Plain, ABOUT, serve)

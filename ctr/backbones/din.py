@@ -65,4 +65,34 @@ class DIN(nn.Module):
         return torch.baddbmm(shift, history, of_pair.transpose(1, 2))
 
 
-DEEP_INTEREST = Backbone("din", "The history pooled by the relevance of each event to the target.", DIN)
+class LiveDIN(nn.Module):
+    """The same logits for one user and B targets, with the first layer of the attention taken apart.
+
+    It is linear in [e_h ; e_t ; e_h * e_t ; e_h - e_t ; rating_h]: the part of the history is computed once, that of
+    the target once per target, and e_h * e_t becomes a product of the target with a matrix that holds the history. No
+    tensor of [B, H, 4 d + 1] is made.
+
+    Args:
+        network: The trained network.
+    """
+
+    def __init__(self, network: DIN) -> None:
+        super().__init__()
+        layers = [layer for layer in network.attention.modules() if isinstance(layer, nn.Linear)]
+        self.network, (self.first, self.last) = network, layers
+
+    def forward(self, states: States) -> Tensor:
+        """Score targets: [B, F, d], [1, H, d] and [B, k] -> logits [B]."""
+        history, width = states.history[0], states.target.shape[1]  # [H, d]
+        of_history, of_target, of_both, of_difference, of_rating = self.first.weight.split([width] * 4 + [1], dim=1)
+        user = history @ (of_history + of_difference).T + states.history_rating[0, :, None] * of_rating[:, 0]  # [H, a]
+        target = states.target @ (of_target - of_difference).T + self.first.bias  # [B, a]
+        crossed = (history.unsqueeze(1) * of_both).flatten(0, 1)  # [H * a, d]
+        both = (states.target @ crossed.T).unflatten(1, user.shape)  # [B, H, a]
+        hidden = torch.relu(both + user + target.unsqueeze(1))
+        weight = self.last(hidden).squeeze(-1) * states.history_mask  # [B, H]
+        start = torch.cat([states.fields.flatten(1), weight @ history, states.dense], dim=1)
+        return self.network.out(self.network.deep(start)).squeeze(1)
+
+
+DEEP_INTEREST = Backbone("din", "The history pooled by the relevance of each event to the target.", DIN, live=LiveDIN)

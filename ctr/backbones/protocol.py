@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -25,6 +26,10 @@ class Backbone:
     """Whether to use gradient-boosted trees; if there is also a network, the logits of both are averaged."""
     history: bool = True
     """Whether the network reads `States.history`, the embedding of every event; their sums are in `States.fields`."""
+    live: Callable[[Any], nn.Module] | None = None
+    """Makes of the trained module one with the same logits that computes what depends on the user alone once: its
+    `States` hold the history of one user, [1, H, ...], and B targets. None: the module itself, with the history
+    repeated for every target."""
     past: PastRule | None = None
     """The earlier events that the network reads as `States.past`, with their times; None = the history alone."""
 

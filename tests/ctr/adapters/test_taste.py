@@ -30,7 +30,7 @@ def test_every_sample_equals_the_regression_solved_anew(samples):
     vectors = random.normal(size=(len(samples.item), 5)).astype(np.float32)
     known, target = random.random(len(vectors)) < 0.8, random.normal(size=len(vectors))
 
-    found = tastes(vectors, known, target, samples)
+    found, _ = tastes(vectors, known, target, samples)
 
     np.testing.assert_allclose(found, by_solving(vectors, known, target, samples), atol=1e-4)
     assert (found != 0).mean() > 0.5
@@ -40,7 +40,7 @@ def test_a_case_worked_out_by_hand(world):
     # Item vectors 1 and 2 with residuals 0.5 and 1.0, then asked about 3: w = (1 * 0.5 + 2 * 1) / (1 + 4 + 20) = 0.1.
     samples = world.bare([0, 0, 0, 1], [0, 1, 2, 2], [1, 2, 3, 3])
 
-    found = tastes(np.float32([[1], [2], [3], [3]]), np.full(4, True), np.array([0.5, 1.0, 9, 9]), samples)
+    found, _ = tastes(np.float32([[1], [2], [3], [3]]), np.full(4, True), np.array([0.5, 1.0, 9, 9]), samples)
 
     assert found.tolist() == pytest.approx([0, 2 * 0.5 / 21, 0.3, 0], abs=1e-6)
 
@@ -48,7 +48,7 @@ def test_a_case_worked_out_by_hand(world):
 def test_events_of_one_moment_do_not_see_each_other_and_are_all_seen_later(world):
     samples = world.bare([0, 0, 0], [0, 1, 2], [1, 1, 2])
 
-    found = tastes(np.float32([[1], [2], [3]]), np.full(3, True), np.array([0.5, 1.0, 9]), samples)
+    found, _ = tastes(np.float32([[1], [2], [3]]), np.full(3, True), np.array([0.5, 1.0, 9]), samples)
 
     assert found.tolist() == pytest.approx([0, 0, 0.3], abs=1e-6)
 
