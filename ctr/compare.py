@@ -140,33 +140,26 @@ def train_arm(
         return make_learner(arm, views, there, config, plugins), views
 
     learner, views = learner_of(knowledge, samples)
-    total = len(config.seeds) * max(len(windows), 1)
+    told, total = f"training {arm.name}", len(config.seeds) * max(len(windows), 1)
     settings, tried = search(learner, samples.part, config)
     models: list[Model] = []
     for number, seed in enumerate(config.seeds):
-        progress(f"training {arm.name}", number, total)
+        progress(told, number, total)
         models.append(learner.train(samples.part, settings, seed))
     maps = _calibrations(config, models, samples, samples.part)
     test = np.flatnonzero(samples.part == PARTS.index("test"))
     chosen = {"split": _told(settings, tried)}
-    scored: list[np.ndarray] = []
+    rolling = np.zeros((len(config.seeds), 0), dtype=np.float32)
     if windows:
         at = _learners(knowledge, samples, learner, views, learner_of)
-        choosing = at(windows[0])
-        early, tried = search(choosing, windows[0], config, to_the_end=True)
-        chosen["rolling"] = _told(early, tried)
-        first = [choosing.train(windows[0], early, seed) for seed in config.seeds if config.calibration]
-        earlier = _calibrations(config, first, samples, windows[0])
-        for number, window in enumerate(windows[1:], start=1):
-            progress(f"training {arm.name} at cut {number}", number * len(config.seeds), total)
-            rows, of_window = np.flatnonzero(window == PARTS.index("test")), at(window)
-            there = _through(earlier, [of_window.train(window, early, seed) for seed in config.seeds])
-            scored.append(np.stack([probabilities(model, rows) for model in there]))
-    progress(f"training {arm.name}", total, total)
+        rolling, chosen["rolling"] = _roll(
+            at, samples, config, windows, lambda cut: progress(f"{told} at cut {cut}", cut * len(config.seeds), total)
+        )
+    progress(told, total, total)
     examples = next((read for read in views.values() if isinstance(read, Examples)), None)
     return ArmResult(
         test=np.stack([probabilities(model, test) for model in _through(maps, models)]),
-        rolling=np.concatenate([np.zeros((len(config.seeds), 0), dtype=np.float32), *scored], axis=1),
+        rolling=rolling,
         validation_auc=tuple(model.validation_auc for model in models),
         chosen=chosen,
         parameters=models[0].parameters,
@@ -176,6 +169,38 @@ def train_arm(
         best=_best(models, settings, views, maps),
         uncalibrated=np.array([probabilities(model, test) for model in models if maps]).reshape(len(maps), len(test)),
     )
+
+
+def _roll(
+    at: Callable[[np.ndarray], Learner],
+    samples: Samples,
+    config: TrainConfig,
+    windows: Sequence[np.ndarray],
+    begin: Callable[[int], None],
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Train and score at every cut of rolling time.
+
+    Args:
+        at: Returns the learner of a window.
+        samples: The samples.
+        config: How to train.
+        windows: As for `train_arm`.
+        begin: Called with the number of each cut.
+
+    Returns:
+        [S, m] float32 as in `ArmResult.rolling`, and the chosen settings.
+    """
+    choosing, scored = at(windows[0]), []
+    early, tried = search(choosing, windows[0], config, to_the_end=True)
+    first = [choosing.train(windows[0], early, seed) for seed in config.seeds if config.calibration]
+    maps = _calibrations(config, first, samples, windows[0])
+    for number, window in enumerate(windows[1:], start=1):
+        begin(number)
+        rows, learner = np.flatnonzero(window == PARTS.index("test")), at(window)
+        models = _through(maps, [learner.train(window, early, seed) for seed in config.seeds])
+        scored.append(np.stack([probabilities(model, rows) for model in models]))
+    none = np.zeros((len(config.seeds), 0), dtype=np.float32)
+    return np.concatenate([none, *scored], axis=1), _told(early, tried)
 
 
 def _calibrations(
