@@ -78,8 +78,7 @@ def pairs_of(dataset):
     ("arm", "backbone", "calibration"),
     [
         (BASE, "din", "isotonic"),
-        (BASE, "autoint", None),
-        (BASE, "finalmlp", None),
+        *((BASE, backbone, None) for backbone in ("autoint", "deepfm", "finalmlp", "fm", "gdcn", "lr")),
         (EVERY, "blend", "platt"),
         (CODES, "dcnv2", None),
         (replace(EVERY, uses=EVERY.uses[:4], disturbance="shuffled"), "gbdt", None),
@@ -100,7 +99,7 @@ def test_a_bundle_scores_as_the_kept_model_does_in_batches(exported, known, arm,
 
 
 def test_a_bundle_holds_arrays_and_json_alone_and_says_what_it_is(exported):
-    _, bundle, dataset = exported(EVERY, "blend")
+    _, bundle, dataset = exported(BASE, "blend")
 
     facts = bundle.facts
     assert (facts["release"], facts["backbone"], facts["outputs"]) == ("rel-000001", "blend", ["logits", "columns"])
