@@ -234,7 +234,7 @@ class Fields(nn.Module):
         all_weight, liked_weight = weight.sum(1, keepdim=True), (weight * liked).sum(1, keepdim=True)
         weights = torch.cat([all_weight, liked_weight, all_weight - liked_weight], dim=1)  # [B, 3]
         pooled = torch.cat([sums.sum(1, keepdim=True), sums], dim=1) / weights.clamp(min=1e-6).unsqueeze(-1)
-        fields = torch.cat([torch.stack([user, target, category], dim=1), pooled], dim=1)  # [B, 6, d]
+        fields = torch.cat([*(one.unsqueeze(1) for one in (user, target, category)), pooled], dim=1)  # [B, 6, d]
         history = (
             look_up(items, batch.history, of_items) if self.events else target.new_zeros(len(target), 0, self.width)
         )

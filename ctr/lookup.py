@@ -14,21 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-DIGIT = 16
-"""Bits that NumPy sorts at a time by radix sort."""
-
-
-def stable_order(codes: np.ndarray) -> np.ndarray:
-    """Sort codes, equal ones in the order in which they come: [n] ints from 0 to 2^32 -> [n] int64.
-
-    Example:
-        >>> stable_order(np.array([70_000, 3, 70_000, 3])).tolist()
-        [1, 3, 0, 2]
-    """
-    order = np.argsort(codes.astype(np.uint16), kind="stable")
-    if len(codes) and codes.max() >> DIGIT:
-        order = order[np.argsort((codes[order] >> DIGIT).astype(np.uint16), kind="stable")]
-    return order
+from ctr.order import stable_order
 
 
 def look_up(table: Tensor, codes: Tensor, sparse: bool) -> Tensor:
@@ -146,7 +132,7 @@ def _add_up(
     """
     order = stable_order(codes.numpy())
     by_code = codes.numpy()[order]
-    first = np.flatnonzero(np.diff(by_code, prepend=-1))  # of each code that occurs
+    first = np.flatnonzero(np.concatenate([[True], by_code[1:] != by_code[:-1]]))  # of each code that occurs
     sorted_by = torch.from_numpy(order)
     sums = functional.embedding_bag(
         sorted_by if place is None else place.index_select(0, sorted_by),

@@ -1,13 +1,13 @@
 """Samples: all model inputs as arrays in memory, built once from a dataset, its split and its histories."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
-from ctr.statistics import Log, count_statistics, strictly_earlier
+from ctr.statistics import COLUMNS, Counted, Log, strictly_earlier
 from sources.events import PARTS, chosen
 from sources.faults import Fault, SourceFaults
 from sources.negatives import positives_of, trained_rows
@@ -136,7 +136,7 @@ def build_samples(
     values = frame.category_values if frame else category_values(items, dataset.category_fields)
     item_categories, spans = category_shares(items, dataset.category_fields, values)
     log = Log(user, item, time, rating.astype(np.float64), label.astype(np.float64), ~sampled)
-    counted = count_statistics(log, item_categories)
+    counted = Counted.of(log, item_categories)
     numbers = np.zeros((len(item_ids), 0))  # Polars returns no rows without a column
     if dataset.number_fields:
         numbers = items.select(dataset.number_fields).to_numpy()
@@ -149,7 +149,7 @@ def build_samples(
         label=label,
         part=part,
         history=np.asarray(histories, dtype=np.int32)[rows],
-        statistics=standardise_by_past(counted.values, time, ~sampled),
+        statistics=standardised_columns(counted.columns, COLUMNS, time, ~sampled),
         user_mean=np.nan_to_num(counted.user_mean).astype(np.float32),
         surprise=counted.surprise.astype(np.float32),
         item_categories=item_categories,
@@ -260,11 +260,18 @@ def standardise_by_past(values: np.ndarray, time: np.ndarray, happened: np.ndarr
     Returns:
         [N, F] float32, clipped to -5..5, because the first rows have few rows to compare with.
     """
+    return standardised_columns(values.T, values.shape[1], time, happened)
+
+
+def standardised_columns(
+    columns: Iterable[np.ndarray], count: int, time: np.ndarray, happened: np.ndarray | None = None
+) -> np.ndarray:
+    """Standardise columns one by one, see `standardise_by_past`: `count` of [N] -> [N, count]."""
     everybody = strictly_earlier(np.zeros(len(time), dtype=np.int64), time, happened)
-    out = np.zeros(values.shape, dtype=np.float32)
-    for place, column in enumerate(values.T):
+    out = np.zeros((len(time), count), dtype=np.float32)
+    for place, column in enumerate(columns):
         known, filled = ~np.isnan(column), np.nan_to_num(column)
-        number = np.maximum(everybody.total(known.astype(np.float64)), 1)
+        number = np.maximum(everybody.total(known), 1)
         mean = everybody.total(filled) / number
         deviation = np.sqrt(np.maximum(everybody.total(np.square(filled)) / number - np.square(mean), 0))
         scaled = (filled - mean) / np.where(deviation > LEAST_DEVIATION, deviation, 1)

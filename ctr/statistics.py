@@ -5,10 +5,14 @@ averages (`Prior`). Events at the same moment are excluded. So no row sees its o
 of the split it is in, and a training row sees only what it would see in serving.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import polars as pl
+
+from ctr.order import stable_order
 
 
 @dataclass(frozen=True)
@@ -22,24 +26,20 @@ class Earlier:
     end: np.ndarray
     """[N] int64: one past the last strictly earlier row in `order`."""
 
+    def running(self, values: np.ndarray) -> "Running":
+        """Add up a column along each key, once for all that is asked of its sums: [N], aligned with the rows."""
+        counted = values[self.order].astype(np.float64)
+        key = self.begin[self.order]
+        if len(key) and key[-1] == 0:  # one key
+            sums = np.cumsum(counted)
+        else:
+            rows = pl.DataFrame([pl.Series("key", key).set_sorted(), pl.Series("value", counted)])
+            sums = rows.select(pl.col("value").cum_sum().over("key")).to_series().to_numpy()
+        return Running(self, np.concatenate([[0.0], sums]))
+
     def total(self, values: np.ndarray, last: int | None = None) -> np.ndarray:
-        """Sum a column over each row's strictly earlier rows.
-
-        Every key has its own running sum, so that other rows do not change a total, not even its rounding.
-
-        Args:
-            values: [N], aligned with the rows.
-            last: Number of newest earlier rows to use; None = all.
-
-        Returns:
-            [N] float64.
-        """
-        rows = pl.DataFrame({"key": self.begin[self.order], "value": values[self.order].astype(np.float64)})
-        sums = rows.select(pl.col("value").cum_sum().over("key")).to_series().to_numpy()
-        running = np.concatenate([[0.0], sums])  # at k + 1: sum of the key's rows up to index k
-        begin = self.begin if last is None else np.maximum(self.begin, self.end - last)
-        until = np.where(self.end > self.begin, running[self.end], 0)
-        return until - np.where(begin > self.begin, running[begin], 0)
+        """Sum a column over each row's strictly earlier rows, see `Running.total`."""
+        return self.running(values).total(last)
 
     def count(self, last: int | None = None) -> np.ndarray:
         """Count each row's strictly earlier rows, at most `last`: [N] float64."""
@@ -48,12 +48,45 @@ class Earlier:
 
     def mean(self, values: np.ndarray, last: int | None = None, prior: float | np.ndarray = 0.0) -> np.ndarray:
         """Average a column over each row's strictly earlier rows; `prior` where there are none: [N] float64."""
-        number = self.count(last)
-        return np.where(number > 0, self.total(values, last) / np.maximum(number, 1), prior)
+        return self.running(values).mean(last, prior)
 
     def newest(self) -> np.ndarray:
         """Return each row's newest strictly earlier row: [N] int64, -1 = none."""
         return np.where(self.end > self.begin, self.order[np.maximum(self.end - 1, 0)], -1)
+
+
+@dataclass(frozen=True)
+class Running:
+    """The running sums of a column.
+
+    Every key has its own, so that other rows do not change a total, not even its rounding.
+    """
+
+    earlier: Earlier
+    """Whose rows are summed."""
+    sums: np.ndarray
+    """[M + 1] float64: at k + 1 the sum of the key's rows up to index k of `earlier.order`."""
+
+    def total(self, last: int | None = None) -> np.ndarray:
+        """Sum each row's strictly earlier rows.
+
+        Args:
+            last: Number of newest earlier rows to use; None = all.
+
+        Returns:
+            [N] float64.
+        """
+        of, sums = self.earlier, self.sums
+        until = np.where(of.end > of.begin, sums[of.end], 0)
+        if last is None:
+            return until
+        begin = np.maximum(of.begin, of.end - last)
+        return until - np.where(begin > of.begin, sums[begin], 0)
+
+    def mean(self, last: int | None = None, prior: float | np.ndarray = 0.0) -> np.ndarray:
+        """Average each row's strictly earlier rows; `prior` where there are none: [N] float64."""
+        number = self.earlier.count(last)
+        return np.where(number > 0, self.total(last) / np.maximum(number, 1), prior)
 
 
 def strictly_earlier(key: np.ndarray, time: np.ndarray, counted: np.ndarray | None = None) -> Earlier:
@@ -72,8 +105,8 @@ def strictly_earlier(key: np.ndarray, time: np.ndarray, counted: np.ndarray | No
         >>> strictly_earlier(np.array([7, 7, 7, 7]), second).count().tolist()
         [0.0, 1.0, 1.0, 3.0]
     """
-    rows = np.arange(len(key))
-    order = np.lexsort((rows, time, key))
+    order = np.arange(len(key)) if (time[1:] >= time[:-1]).all() else np.argsort(time, kind="stable")
+    order = order[stable_order(key[order])]  # by key, then time, then row
     sorted_key, sorted_time = key[order], time[order]
     new_key = np.ones(len(key), dtype=bool)
     new_key[1:] = sorted_key[1:] != sorted_key[:-1]
@@ -81,7 +114,7 @@ def strictly_earlier(key: np.ndarray, time: np.ndarray, counted: np.ndarray | No
     new_moment[1:] |= sorted_time[1:] != sorted_time[:-1]
     seen = np.ones(len(key), dtype=bool) if counted is None else counted[order]
     before = np.cumsum(seen) - seen  # [N] how many of those that count come before each place
-    begin, end = np.empty_like(rows), np.empty_like(rows)
+    begin, end = np.empty_like(order), np.empty_like(order)
     begin[order] = np.maximum.accumulate(np.where(new_key, before, 0))
     end[order] = np.maximum.accumulate(np.where(new_moment, before, 0))
     return Earlier(order[seen], begin, end)
@@ -93,6 +126,10 @@ SHRINK = 5.0
 HOUR = np.timedelta64(1, "h")
 OF_USER, OF_BOTH, OF_ITEM = slice(0, 20), slice(20, 22), slice(22, 26)
 """The columns that depend on a row's user and moment, on its user and item, and on its item and moment."""
+COLUMNS = 26
+"""Statistics of a sample."""
+ROWS = 1_000_000
+"""Rows counted at a time where a row has several entries, so that a large log needs no more memory than a small one."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +148,12 @@ class Log:
     """[N] float64."""
     happened: np.ndarray | None = None
     """[N] bool: the events that statistics count; False for sampled negatives; None = all."""
+
+    def rows(self, chosen: np.ndarray) -> "Log":
+        """Return some rows, in their order."""
+        happened = None if self.happened is None else self.happened[chosen]
+        columns = (self.user, self.item, self.time, self.rating, self.label)
+        return Log(*(column[chosen] for column in columns), happened)
 
     def earlier(self, key: np.ndarray) -> Earlier:
         """Return the strictly earlier events with the same key ([N] int64), from `strictly_earlier`."""
@@ -156,38 +199,57 @@ def count_statistics(log: Log, item_categories: np.ndarray) -> Statistics:
         log: N events.
         item_categories: [I, C] float32 shares.
     """
-    prior, earlier = prior_of(log), log.earlier(log.user)
-    count = earlier.count()
-    user_mean = prior.rating + (earlier.total(log.rating) - count * prior.rating) / (count + SHRINK)
-    of_item = item_statistics(log, prior, user_mean)
-    surprise = np.nan_to_num(log.rating - prior.rating - of_item[:, 1])
-    blocks = [
-        user_statistics(log, earlier, prior),
-        recent_statistics(log, earlier, prior, surprise),
-        category_affinity(log, earlier, item_categories),
-        of_item,
-    ]
-    return Statistics(np.concatenate(blocks, axis=1), user_mean, surprise)
+    counted = Counted.of(log, item_categories)
+    return Statistics(np.stack(list(counted.columns), axis=1), counted.user_mean, counted.surprise)
 
 
-def user_statistics(log: Log, earlier: Earlier, prior: Prior) -> np.ndarray:
+@dataclass(frozen=True)
+class Counted:
+    """`Statistics` column by column, so that few columns of a large log are in memory at a time."""
+
+    columns: Iterator[np.ndarray]
+    """The columns, `COLUMNS` of [N] float64; each is counted when it is asked for."""
+    user_mean: np.ndarray
+    """[N] float64."""
+    surprise: np.ndarray
+    """[N] float64."""
+
+    @classmethod
+    def of(cls, log: Log, item_categories: np.ndarray) -> "Counted":
+        """Count what the columns need."""
+        prior, earlier = prior_of(log), log.earlier(log.user)
+        count = earlier.count()
+        user_mean = prior.rating + (earlier.total(log.rating) - count * prior.rating) / (count + SHRINK)
+        of_item = list(item_statistics(log, prior, user_mean))
+        surprise = np.nan_to_num(log.rating - prior.rating - of_item[1])
+        parts = (
+            user_statistics(log, earlier, prior),
+            recent_statistics(log, earlier, prior, surprise),
+            category_affinity(log, earlier, item_categories),
+            of_item,
+        )
+        return cls(chain.from_iterable(parts), user_mean, surprise)
+
+
+def user_statistics(log: Log, earlier: Earlier, prior: Prior) -> Iterator[np.ndarray]:
     """Summarise each user's strictly earlier events.
 
     Returns:
-        [N, 5] float64: shrunk mean label, log count, shrunk mean (minus the prior) and deviation of the rating, and
-        the deviation of the last 30 ratings.
+        5 columns, [N] float64: shrunk mean label, log count, shrunk mean (minus the prior) and deviation of the rating,
+        and the deviation of the last 30 ratings.
     """
     count = earlier.count()
-    mean_label = (earlier.total(log.label) + prior.label * SHRINK) / (count + SHRINK)
-    mean = (earlier.total(log.rating) - count * prior.rating) / (count + SHRINK)
-    spread = earlier.mean(np.square(log.rating)) - np.square(earlier.mean(log.rating))
-    deviation = np.sqrt((np.maximum(spread, 0) * count + prior.variance * SHRINK) / (count + SHRINK))
+    yield (earlier.total(log.label) + prior.label * SHRINK) / (count + SHRINK)
+    yield np.log1p(count)
+    rating, square = earlier.running(log.rating), earlier.running(np.square(log.rating))
+    yield (rating.total() - count * prior.rating) / (count + SHRINK)
+    spread = square.mean() - np.square(rating.mean())
+    yield np.sqrt((np.maximum(spread, 0) * count + prior.variance * SHRINK) / (count + SHRINK))
     last = RECENT[-1]
-    recent = earlier.mean(np.square(log.rating), last) - np.square(earlier.mean(log.rating, last))
-    return np.stack([mean_label, np.log1p(count), mean, deviation, np.sqrt(np.maximum(recent, 0))], axis=1)
+    yield np.sqrt(np.maximum(square.mean(last) - np.square(rating.mean(last)), 0))
 
 
-def recent_statistics(log: Log, earlier: Earlier, prior: Prior, surprise: np.ndarray) -> np.ndarray:
+def recent_statistics(log: Log, earlier: Earlier, prior: Prior, surprise: np.ndarray) -> Iterator[np.ndarray]:
     """Summarise each user's recent behaviour: the newest events and the time between them.
 
     Args:
@@ -197,41 +259,64 @@ def recent_statistics(log: Log, earlier: Earlier, prior: Prior, surprise: np.nda
         surprise: [N] float64: each event's rating minus its item's earlier mean.
 
     Returns:
-        [N, 15] float64: for the last 1, 3, 10 and 30 events the mean rating, label and surprise (the prior where there
-        are none); the shrunk mean surprise of all; log seconds since the newest event; log number of events in the
-        last hour.
+        15 columns, [N] float64: for the last 1, 3, 10 and 30 events the mean rating, label and surprise (the prior
+        where there are none); the shrunk mean surprise of all; log seconds since the newest event; log number of events
+        in the last hour.
     """
-    columns = [earlier.mean(log.rating, last, prior.rating) for last in RECENT]
-    columns += [earlier.mean(log.label, last, prior.label) for last in RECENT]
-    columns += [earlier.mean(surprise, last) for last in RECENT]
-    columns.append(earlier.total(surprise) / (earlier.count() + SHRINK))
+    for values, prior_mean in ((log.rating, prior.rating), (log.label, prior.label), (surprise, 0.0)):
+        running = earlier.running(values)
+        yield from (running.mean(last, prior_mean) for last in RECENT)
+    yield earlier.total(surprise) / (earlier.count() + SHRINK)
     newest = earlier.newest()
     gap = (log.time - log.time[np.maximum(newest, 0)]).astype("timedelta64[us]").astype(np.float64) / 1e6
-    columns.append(np.where(newest >= 0, np.log1p(np.maximum(gap, 0)), np.nan))
-    columns.append(np.log1p(_within(log, earlier, HOUR)))
-    return np.stack(columns, axis=1)
+    yield np.where(newest >= 0, np.log1p(np.maximum(gap, 0)), np.nan)
+    yield np.log1p(_within(log, HOUR))
 
 
-def _within(log: Log, earlier: Earlier, span: np.timedelta64) -> np.ndarray:
+def _within(log: Log, span: np.timedelta64) -> np.ndarray:
     """Count each row's strictly earlier events of the same user that are at most `span` old: [N] float64."""
-    _, moment = np.unique(np.concatenate([log.time, log.time - span]), return_inverse=True)
-    width = np.int64(moment.max(initial=0) + 1)
-    now, then = moment[: len(log.time)], moment[len(log.time) :]
-    keys = (log.user * width + now)[earlier.order]  # sorted: by user, then time
-    return earlier.end - np.searchsorted(keys, log.user * width + then, side="left").astype(np.float64)
+    out, age = np.zeros(len(log.time)), int(span.astype("timedelta64[us]").astype(np.int64))
+    time = log.time.astype(np.int64)
+    width = int(time.max(initial=0)) - int(time.min(initial=0)) + age + 1
+    for rows in _by_user(log, max(2**62 // width, 1)):
+        of = log.rows(rows)
+        earlier = of.earlier(of.user)
+        moment = (of.user - of.user.min()) * width + (time[rows] - time.min())  # by user, then time
+        then = np.searchsorted(moment[earlier.order], moment - age, side="left")
+        out[rows] = earlier.end - np.maximum(then, earlier.begin)
+    return out
 
 
-def category_affinity(log: Log, earlier: Earlier, item_categories: np.ndarray) -> np.ndarray:
+def _by_user(log: Log, users: int = 2**62) -> Iterator[np.ndarray]:
+    """Yield the rows of some users at a time, rising: about a million rows, of so many users at most."""
+    order, ends = stable_order(log.user), np.cumsum(np.bincount(log.user))
+    first = 0
+    while first < len(ends):
+        begin = int(ends[first - 1]) if first else 0
+        until = min(max(int(np.searchsorted(ends, begin + ROWS, side="right")), first + 1), first + users, len(ends))
+        rows = np.sort(order[begin : ends[until - 1]])
+        if len(rows):
+            yield rows
+        first = until
+
+
+def category_affinity(log: Log, earlier: Earlier, item_categories: np.ndarray) -> Iterator[np.ndarray]:
     """Return how much better than average the user rated the target's categories so far.
 
     Over the strictly earlier events of (user, category): affinity = sum(rating - user's running mean) / (count + 5),
     averaged over the target's categories by their shares.
 
     Returns:
-        [N, 2] float64: the affinity, and the log of the mean count behind it.
+        2 columns, [N] float64: the affinity, and the log of the mean count behind it.
     """
+    user_mean, out = earlier.mean(log.rating), np.zeros((2, len(log.user)))
+    for rows in _by_user(log):
+        out[:, rows] = _affinity(log.rows(rows), user_mean[rows], item_categories)
+    yield from out
+
+
+def _affinity(log: Log, user_mean: np.ndarray, item_categories: np.ndarray) -> np.ndarray:
     row, category, share = _categories_of(log.item, item_categories)
-    user_mean = earlier.mean(log.rating)
     key = log.user[row].astype(np.int64) * item_categories.shape[1] + category
     of_category = strictly_earlier(key, log.time[row], None if log.happened is None else log.happened[row])
     count = of_category.count()
@@ -239,7 +324,7 @@ def category_affinity(log: Log, earlier: Earlier, item_categories: np.ndarray) -
     total_share = np.maximum(np.bincount(row, share, len(log.user)), 1e-9)
     mean = np.bincount(row, affinity * share, len(log.user)) / total_share
     mean_count = np.bincount(row, count * share, len(log.user)) / total_share
-    return np.stack([mean, np.log1p(mean_count)], axis=1)
+    return np.stack([mean, np.log1p(mean_count)])
 
 
 def _categories_of(item: np.ndarray, item_categories: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -252,7 +337,7 @@ def _categories_of(item: np.ndarray, item_categories: np.ndarray) -> tuple[np.nd
     return row, category[entry], item_categories[owner[entry], category[entry]]
 
 
-def item_statistics(log: Log, prior: Prior, user_mean: np.ndarray) -> np.ndarray:
+def item_statistics(log: Log, prior: Prior, user_mean: np.ndarray) -> Iterator[np.ndarray]:
     """Summarise each item's strictly earlier events, of all users.
 
     Args:
@@ -261,16 +346,15 @@ def item_statistics(log: Log, prior: Prior, user_mean: np.ndarray) -> np.ndarray
         user_mean: [N] float64: shrunk mean rating of each event's user just before it.
 
     Returns:
-        [N, 4] float64: log count, and shrunk means of the rating, of the label (both minus the prior) and of the
-        residual: each earlier rating minus its user's mean before it.
+        4 columns, [N] float64: log count, and shrunk means of the rating, of the label (both minus the prior) and of
+        the residual: each earlier rating minus its user's mean before it.
     """
     earlier = log.earlier(log.item)
     count = earlier.count()
-    rating = earlier.total(log.rating) - count * prior.rating
-    label = earlier.total(log.label) - count * prior.label
-    residual = earlier.total(np.nan_to_num(log.rating - user_mean))
-    shrunk = [total / (count + SHRINK) for total in (rating, label, residual)]
-    return np.stack([np.log1p(count), *shrunk], axis=1)
+    yield np.log1p(count)
+    for values, prior_mean in ((log.rating, prior.rating), (log.label, prior.label)):
+        yield (earlier.total(values) - count * prior_mean) / (count + SHRINK)
+    yield earlier.total(np.nan_to_num(log.rating - user_mean)) / (count + SHRINK)
 
 
 def user_residuals(user: np.ndarray, rating: np.ndarray, counted: np.ndarray) -> np.ndarray:

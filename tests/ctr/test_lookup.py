@@ -1,19 +1,11 @@
 """Rows of a table and their sums: the numbers and the gradients of plain indexing, dense and sparse."""
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctr.lookup import look_up, pool, stable_order
-
-
-@given(st.lists(st.integers(0, 2**32 - 1), max_size=40), st.integers(1, 2**32))
-def test_the_order_is_that_of_a_stable_sort(codes, most):
-    codes = np.array(codes, dtype=np.int64) % most
-
-    np.testing.assert_array_equal(stable_order(codes), np.argsort(codes, kind="stable"))
+from ctr.lookup import look_up, pool
 
 
 def inputs(rows, items, batch, events, seed):
