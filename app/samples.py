@@ -15,14 +15,13 @@ from feature_store.releases import Release, released_knowledge
 from feature_store.vectors import Knowledge
 from llm_tasks.pipeline.arm import CODES, Arm
 from llm_tasks.pipeline.catalogue import find_tasks
-from sources.events import histories
 from sources.tables import Dataset
 
 
 def open_samples(config: Config, dataset: Dataset | None = None) -> Samples:
     """Build the samples of a config; load the data unless it is given."""
     dataset = dataset or open_dataset(config)
-    return build_samples(dataset, histories(dataset.events, config.source.history.length))
+    return build_samples(dataset, config.source.history.length)
 
 
 def open_windows(config: Config, dataset: Dataset) -> list[np.ndarray]:

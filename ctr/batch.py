@@ -71,17 +71,14 @@ class Batches:
         self, samples: Samples, views: Mapping[str, Mapping[str, View] | Examples], past_rule: PastRule | None = None
     ) -> None:
         self._past = Pasts(samples, past_rule) if past_rule else None
-        there = samples.history >= 0
-        past = np.maximum(samples.history, 0)
-        rating = np.where(there, samples.rating[past], 0)
-        mean = rating.sum(1, keepdims=True) / np.maximum(there.sum(1, keepdims=True), 1)
+        self._samples, self._kept = samples, None
+        if isinstance(samples.history, np.ndarray):  # small enough to keep what is gathered from it
+            self._kept = _events(samples, slice(None))
         self._item = torch.from_numpy(samples.item)
         self._user = torch.from_numpy(samples.user)
         self._categories = torch.from_numpy(samples.item_categories)
-        self._dense = torch.from_numpy(np.concatenate([samples.statistics, samples.item_numbers[samples.item]], axis=1))
-        self._history = torch.from_numpy(np.where(there, samples.item[past], 0).astype(np.int32))
-        self._history_rating = torch.from_numpy(np.where(there, rating - mean, 0).astype(np.float32))
-        self._history_mask = torch.from_numpy(there)
+        self._dense = torch.from_numpy(samples.statistics)
+        self._numbers = torch.from_numpy(samples.item_numbers)
         self._views = {
             place: {name: (torch.from_numpy(view.table), torch.from_numpy(view.rows)) for name, view in of_one.items()}
             for place, of_one in views.items()
@@ -98,7 +95,7 @@ class Batches:
     @property
     def dense_width(self) -> int:
         """Return the number of dense columns, F."""
-        return int(self._dense.shape[1])
+        return int(self._dense.shape[1] + self._numbers.shape[1])
 
     def take(self, rows: Tensor) -> Batch:
         """Gather some samples: [B] int64 indices."""
@@ -110,14 +107,19 @@ class Batches:
 
     def _gather(self, rows: Tensor, views: Mapping[str, Mapping[str, Known]], shown: Mapping[str, Shown]) -> Batch:
         item = self._item.index_select(0, rows)  # copies whole rows, unlike indexing
+        if self._kept:
+            history, rating, mask = (of.index_select(0, rows) for of in self._kept)
+        else:
+            history, rating, mask = _events(self._samples, rows.numpy())
+        dense = [self._dense.index_select(0, rows), self._numbers.index_select(0, item)]
         return Batch(
             user=self._user.index_select(0, rows),
             item=item,
             categories=self._categories.index_select(0, item),
-            dense=self._dense.index_select(0, rows),
-            history=self._history.index_select(0, rows).long(),
-            history_rating=self._history_rating.index_select(0, rows),
-            history_mask=self._history_mask.index_select(0, rows).float(),
+            dense=torch.cat(dense, dim=1),
+            history=history.long(),
+            history_rating=rating,
+            history_mask=mask.float(),
             views=views,
             shown=shown,
             past=self._past.take(rows) if self._past else None,
@@ -131,8 +133,19 @@ class Batches:
         used = used[lacking:]
         batch = self._gather(sample[used], {}, {})
         if not self._counted[place]:
-            batch.dense[:, : self._statistics] = 0  # a copy, as indexing makes one
+            batch.dense[:, : self._statistics] = 0  # a copy
         return Shown(batch, label[used], vectors[used], index - lacking)
+
+
+def _events(samples: Samples, rows: np.ndarray | slice) -> tuple[Tensor, Tensor, Tensor]:
+    """Gather the events of some histories: items, ratings minus their mean, and which there are, [B, H] each."""
+    history = samples.history[rows]
+    there, past = history >= 0, np.maximum(history, 0)
+    rating = np.where(there, samples.rating[past], 0)
+    mean = rating.sum(1, keepdims=True) / np.maximum(there.sum(1, keepdims=True), 1)
+    items = np.where(there, samples.item[past], 0).astype(np.int32)
+    ratings = np.where(there, rating - mean, 0).astype(np.float32)
+    return torch.from_numpy(items), torch.from_numpy(ratings), torch.from_numpy(there)
 
 
 def _look_up(table: Tensor, index: Tensor) -> Known:

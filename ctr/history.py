@@ -37,13 +37,14 @@ class Histories:
         return len(self.earlier.end)
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        """Find the histories of some samples."""
-        rows, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
-        begin, end = self.earlier.begin[rows], self.earlier.end[rows]
+        """Find the histories of some samples; of these some columns, or one column of each."""
+        if isinstance(key, tuple):
+            found, column = self[key[0]], key[1]
+            return found[:, column] if isinstance(column, slice) else found[np.arange(len(found)), column]
+        begin, end = self.earlier.begin[key], self.earlier.end[key]
         place = end[..., None] - np.arange(self.length, 0, -1)
         order = self.earlier.order if len(self.earlier.order) else np.zeros(1, dtype=np.int64)
-        found = np.where(place >= begin[..., None], order[np.maximum(place, 0)], -1).astype(np.int32)
-        return found[(slice(None),) * np.ndim(begin) + rest] if rest else found
+        return np.where(place >= begin[..., None], order[np.maximum(place, 0)], -1).astype(np.int32)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Find all histories, for what needs them as one array."""

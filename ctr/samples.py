@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
+from ctr.history import Histories, histories_of
 from ctr.statistics import COLUMNS, Counted, Log, strictly_earlier
 from sources.events import PARTS, chosen
 from sources.faults import Fault, SourceFaults
@@ -38,8 +39,9 @@ class Samples:
     """[N] float32, 0 or 1."""
     part: np.ndarray
     """[N] int8, index into `PARTS`; -1 for rows in no part, later than all."""
-    history: np.ndarray
-    """[N, H] int32: rows of the same user's strictly earlier events, the newest last, -1 = none."""
+    history: np.ndarray | Histories
+    """[N, H] int32: rows of the same user's strictly earlier events, the newest last, -1 = none; of a large log found
+    when asked for."""
     statistics: np.ndarray
     """[N, F] float32: leak-free statistics, standardised by strictly earlier rows."""
     user_mean: np.ndarray
@@ -94,14 +96,14 @@ class Frame:
 
 
 def build_samples(
-    dataset: Dataset, histories: np.ndarray, frame: Frame | None = None, asked: pl.DataFrame | None = None
+    dataset: Dataset, histories: np.ndarray | int, frame: Frame | None = None, asked: pl.DataFrame | None = None
 ) -> Samples:
     """Turn a dataset into the arrays that models read.
 
     Args:
         dataset: Events sorted by time, each with its part, and items.
         histories: [N, H] rows of the same user's strictly earlier events, the newest last, -1 = none; then those of
-            the asked rows.
+            the asked rows. Or their length H, to find them here.
         frame: The meaning of codes and columns; if None, taken from the dataset.
         asked: Rows to score, with the columns of the events: they did not happen, so no other row sees them.
 
@@ -118,23 +120,27 @@ def build_samples(
         rows = np.concatenate([rows, len(dataset.events) + np.arange(len(asked))])
         events, parts = pl.concat([events, asked.select(events.columns)]), pl.concat([parts, asked["part"]])
     sampled = np.arange(len(rows)) >= len(dataset.events)
-    users, found = events["user"].to_numpy().astype(str), dataset.items["item"].to_numpy().astype(str)
-    user_ids = _extended(frame.user_ids if frame else (), np.unique(users))
+    users, found = (ids.to_numpy().astype(str) for ids in (events["user"].unique().sort(), dataset.items["item"]))
+    user_ids = _extended(frame.user_ids if frame else (), users)
     item_ids = _extended(frame.item_ids if frame else (), found)
     items = pl.DataFrame({"item": item_ids}).join(dataset.items, on="item", how="left", maintain_order="left")
-    user, item = codes_of(users, user_ids), codes_of(events["item"].to_numpy().astype(str), item_ids)
+    user, item = codes_in(events["user"], user_ids), codes_in(events["item"], item_ids)
     label = events["label"].to_numpy().astype(np.float32)
     rating = events["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
     rated = ~np.isnan(rating)
     rating = np.where(rated, rating, label).astype(np.float32)
     time = events["time"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
-    part = codes_of(parts.to_numpy().astype(str), np.array(PARTS)).astype(np.int8)[rows]
+    part = codes_in(parts, np.array(PARTS)).astype(np.int8)[rows]
     train = part == 0
     if not train.any():
         what, fix = "leaves no event for training", "give training a larger share, or split by: global_time"
         raise SourceFaults([Fault("knowflow.yaml", None, "split", None, what, fix)])
     values = frame.category_values if frame else category_values(items, dataset.category_fields)
     item_categories, spans = category_shares(items, dataset.category_fields, values)
+    if isinstance(histories, int):
+        history = histories_of(user, time, ~sampled, histories)
+    else:
+        history = np.asarray(histories, dtype=np.int32)[rows]
     log = Log(user, item, time, rating.astype(np.float64), label.astype(np.float64), ~sampled)
     counted = Counted.of(log, item_categories)
     numbers = np.zeros((len(item_ids), 0))  # Polars returns no rows without a column
@@ -148,7 +154,7 @@ def build_samples(
         rating=rating,
         label=label,
         part=part,
-        history=np.asarray(histories, dtype=np.int32)[rows],
+        history=history,
         statistics=standardised_columns(counted.columns, COLUMNS, time, ~sampled),
         user_mean=np.nan_to_num(counted.user_mean).astype(np.float32),
         surprise=counted.surprise.astype(np.float32),
@@ -186,6 +192,21 @@ def codes_of(values: np.ndarray, ids: np.ndarray) -> np.ndarray:
     order = np.argsort(ids, kind="stable")
     place = np.minimum(np.searchsorted(ids[order], values), len(ids) - 1)
     return np.where(ids[order][place] == values, order[place], -1).astype(np.int64)
+
+
+def codes_in(values: pl.Series, ids: np.ndarray) -> np.ndarray:
+    """Return each value's index in `ids` as `codes_of` does, without making Python's text of the values.
+
+    Args:
+        values: [N] String.
+        ids: [M] str, distinct.
+
+    Returns:
+        [N] int64.
+    """
+    known = pl.DataFrame({"id": ids}, schema={"id": pl.String}).with_row_index("code")
+    found = values.alias("id").to_frame().join(known, on="id", how="left", maintain_order="left")
+    return found["code"].cast(pl.Int64).fill_null(-1).to_numpy(writable=True)
 
 
 def category_values(items: pl.DataFrame, fields: Sequence[str]) -> tuple[tuple[str, ...], ...]:

@@ -52,7 +52,7 @@ class Earlier:
 
     def newest(self) -> np.ndarray:
         """Return each row's newest strictly earlier row: [N] int64, -1 = none."""
-        return np.where(self.end > self.begin, self.order[np.maximum(self.end - 1, 0)], -1)
+        return np.append(self.order, -1)[np.where(self.end > self.begin, self.end - 1, -1)]
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,8 @@ class Log:
     def rows(self, chosen: np.ndarray) -> "Log":
         """Return some rows, in their order."""
         happened = None if self.happened is None else self.happened[chosen]
-        columns = (self.user, self.item, self.time, self.rating, self.label)
-        return Log(*(column[chosen] for column in columns), happened)
+        user, item, time = self.user[chosen], self.item[chosen], self.time[chosen]
+        return Log(user, item, time, self.rating[chosen], self.label[chosen], happened)
 
     def earlier(self, key: np.ndarray) -> Earlier:
         """Return the strictly earlier events with the same key ([N] int64), from `strictly_earlier`."""

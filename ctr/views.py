@@ -105,8 +105,9 @@ def history_view(knowledge: Knowledge, samples: Samples) -> View:
     rows = np.full(samples.history.shape, -1, dtype=np.int64)
     if knowledge.entity != "item":
         return View(knowledge.vectors, rows)
-    there = samples.history >= 0  # [N, H]
-    items, times = samples.item[samples.history[there]], np.repeat(samples.time, there.sum(1))
+    history = np.asarray(samples.history)
+    there = history >= 0  # [N, H]
+    items, times = samples.item[history[there]], np.repeat(samples.time, there.sum(1))
     rows[there] = as_of_rows(items, times, entity_codes(knowledge, samples), knowledge.as_of)
     return View(knowledge.vectors, rows)
 

@@ -7,7 +7,6 @@ Relations: DeepFM crosses pairs only; LR crosses nothing.
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ctr.backbones.perceptron import perceptron
 from ctr.backbones.protocol import Backbone
@@ -39,9 +38,8 @@ class DCNv2(nn.Module):
         start = torch.cat([states.fields.flatten(1), states.dense], dim=1)  # [B, F * d + k]
         crossed = start
         for layer in self.crosses:
-            crossed = torch.addcmul(crossed, start, layer(crossed))
-        of_crossed, of_deep = self.out.weight.split([start.shape[1], self.out.in_features - start.shape[1]], dim=1)
-        return (crossed @ of_crossed.t() + functional.linear(self.deep(start), of_deep, self.out.bias)).squeeze(1)
+            crossed = start * layer(crossed) + crossed
+        return self.out(torch.cat([crossed, self.deep(start)], dim=1)).squeeze(1)
 
 
 DCNV2 = Backbone("dcnv2", "Explicit crosses of bounded degree, and a perceptron.", DCNv2, history=False)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ctr import statistics
 from ctr.statistics import Log, count_statistics, prior_of, user_residuals
 
 SHARES = np.array([[1, 0, 0], [0.5, 0.5, 0], [0, 0, 0], [0.5, 0, 1]], dtype=np.float32)  # item 2 has no category
@@ -204,3 +205,25 @@ def test_residuals_of_counted_rows_add_up_to_nothing_per_user(events):
         assert residual[counted & (log.user == user)].sum() == pytest.approx(0, abs=1e-6)
     lonely = ~np.isin(log.user, log.user[counted])
     np.testing.assert_array_equal(residual[lonely], log.rating[lonely])
+
+
+@given(LOGS, st.integers(1, 5), st.randoms())
+def test_counting_a_few_users_at_a_time_changes_no_bit(events, rows, random):
+    log = log_of(events)
+    log = replace(log, rating=log.rating / 7, happened=np.array([random.random() < 0.8 for _ in events]))
+    whole = count(log)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "ROWS", rows)
+        found = count(log)
+
+    np.testing.assert_array_equal(found.values, whole.values)
+
+
+def test_users_that_are_counted_at_a_time_are_few_where_the_log_is_long(monkeypatch):
+    log = log_of([(user, 0, 0, 3) for user in (2, 0, 0, 5, 2)])
+    monkeypatch.setattr(statistics, "ROWS", 3)
+
+    parts = [rows.tolist() for rows in statistics._by_user(log, 3)]
+
+    assert parts == [[1, 2], [0, 4], [3]]  # users 0 and 1, then 2 to 4, then 5
