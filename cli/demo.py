@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from app.config import load_config
 from app.train_runs import get_run
 from app.workplace import begin_new_store, chosen_tasks, open_store
+from base.faults import WrongUse
 from cli.demo_live import MODEL, live_demo
 from cli.output import AsJson, bars, print_json, print_line, say
 from cli.prefect_settings import keep_in
@@ -38,6 +39,11 @@ def demo(
 
     Example: knowflow demo --live 200
     """
+    if not CONFIG.is_file():
+        raise WrongUse(
+            "the data of the demo comes with the checkout of KnowFlow, not with the installed package\n"
+            "  clone the repository and run there: make demo; for your own data: knowflow init"
+        )
     if live is not None:
         return live_demo(CONFIG, live, users, model, split_arms(arms), json=json)
     settings = load_config(CONFIG)
