@@ -225,7 +225,7 @@ class Counted:
         parts = (
             user_statistics(log, earlier, prior),
             recent_statistics(log, earlier, prior, surprise),
-            category_affinity(log, earlier, item_categories),
+            category_affinity(log, earlier, item_categories).T,
             of_item,
         )
         return cls(chain.from_iterable(parts), user_mean, surprise)
@@ -300,19 +300,19 @@ def _by_user(log: Log, users: int = 2**62) -> Iterator[np.ndarray]:
         first = until
 
 
-def category_affinity(log: Log, earlier: Earlier, item_categories: np.ndarray) -> Iterator[np.ndarray]:
+def category_affinity(log: Log, earlier: Earlier, item_categories: np.ndarray) -> np.ndarray:
     """Return how much better than average the user rated the target's categories so far.
 
     Over the strictly earlier events of (user, category): affinity = sum(rating - user's running mean) / (count + 5),
     averaged over the target's categories by their shares.
 
     Returns:
-        2 columns, [N] float64: the affinity, and the log of the mean count behind it.
+        [N, 2] float64: the affinity, and the log of the mean count behind it.
     """
     user_mean, out = earlier.mean(log.rating), np.zeros((2, len(log.user)))
     for rows in _by_user(log):
         out[:, rows] = _affinity(log.rows(rows), user_mean[rows], item_categories)
-    yield from out
+    return out.T
 
 
 def _affinity(log: Log, user_mean: np.ndarray, item_categories: np.ndarray) -> np.ndarray:
