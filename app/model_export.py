@@ -45,7 +45,7 @@ def export_bundle(
     folder = out or bundle_folder(config.home_folder, model, name)
     facts = {"release": name, "run": model.folder.parent.name, "arm": model.arm.name, "data": dataset.version}
     written = _there(folder) if reuse else None
-    if written is None or any(written[key] != value for key, value in facts.items()):
+    if written is None or any(written.get(key) != value for key, value in facts.items()):
         check_model(model, dataset, chosen)
         vectors = read_vectors_of(config, chosen, [model.arm])
         samples, live = live_samples(dataset, model, vectors)
