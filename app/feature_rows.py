@@ -50,6 +50,10 @@ class RowReader:
         ids = {role: _ids(frame[name]) for role, name in self.columns.items() if role != "time"}
         return Keys(ids.get("user"), ids.get("item"), self._microseconds(frame))
 
+    def checked(self, empty: pl.DataFrame) -> list[str]:
+        """Return the columns of which single values can be wrong: whole numbers and texts are ids anyway."""
+        return [name for role, name in self.columns.items() if role == "time" or empty[name].dtype.is_float()]
+
     def faults(self, frame: pl.DataFrame, file: str, first: int) -> Iterator[Fault]:
         """Yield what is wrong with single rows.
 
@@ -59,6 +63,8 @@ class RowReader:
             first: Number of its first row, from 1.
         """
         for role, name in self.columns.items():
+            if name not in frame.columns:  # not `checked`
+                continue
             column = _plain(frame[name])
             if role != "time":
                 wrong, what, fix = _broken_id(column), f"is no id of a {role}", "write whole numbers, or text"

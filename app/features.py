@@ -130,7 +130,8 @@ def make_features(
     file = open_rows(rows)
     empty = empty_frame(file)
     maker = _maker(config, release, choice, columns, empty, rows.name)
-    check_rows(maker.reader, read_chunks(file, [*maker.reader.columns.values()]), rows.name)
+    if checked := maker.reader.checked(empty):
+        check_rows(maker.reader, read_chunks(file, checked), rows.name)
     counts, total = Counts(), file.metadata.num_rows
     types = {**empty.schema, **maker.schema}
 

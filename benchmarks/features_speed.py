@@ -4,7 +4,8 @@ Run:   .venv/bin/python benchmarks/features_speed.py [ROWS]
 Needs: free space for the output: 3.1 KB a row, 16 GB for the 5 million rows of the default.
 The shop has 100,000 items with a vector each, and 200,000 users with a vector after every two months of a year. CPU
 time is that of the whole process from the opened config to the schema file, its two passes over the rows and the
-reading of the release included. The last line printed is one JSON object; `options` has the same for other ways to
+reading of the release included; the best of three runs, to reduce the effect of other work on the machine, on which
+the system's share, most of it for the pages of the output, depends most. The last line printed is one JSON object; `options` has the same for other ways to
 write vectors, at a tenth of the rows.
 """
 
@@ -12,7 +13,6 @@ import json
 import resource
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +31,7 @@ from feature_store.vectors import text_key, write_vectors
 
 ITEMS, USERS, SNAPSHOTS, WIDTH = 100_000, 50_000, 4, 384
 START, YEAR = datetime(2024, 1, 1, tzinfo=UTC), 365 * 86_400
+RUNS = 3
 OPTIONS: dict[str, dict[str, Any]] = {
     "half": {"half": True},
     "indexed": {"indexed": True},
@@ -54,7 +55,9 @@ def main() -> None:
             speed, size = found["rows_per_cpu_second"], found["bytes_per_row"]
             print(f"  {one:10s} {speed:>9,} rows a CPU-second, {size:,} bytes a row")
         make_rows(folder / "rows.parquet", rows)
-        found = in_process(folder, {"rows": "rows.parquet"})
+        runs = [in_process(folder, {"rows": "rows.parquet"}) for _ in range(RUNS)]
+    found = max(runs, key=lambda one: one["rows_per_cpu_second"])
+    found["runs"] = [one["rows_per_cpu_second"] for one in runs]
     print(f"  {'default':10s} {found['rows_per_cpu_second']:>9,} rows a CPU-second, peak {found['peak_gib']} GiB")
     print(json.dumps({"rows": rows, "items": ITEMS, "users": USERS, "width": WIDTH, **found, "options": options}))
 
@@ -139,15 +142,16 @@ def measured(folder: Path, how: dict[str, Any]) -> dict[str, Any]:
 
     out, rows = folder / "features.parquet", folder / how.pop("rows")
     compression = how.pop("compression", "uncompressed")
-    config, begun = load_config(folder / "knowflow.yaml"), time.process_time()
+    config, before = load_config(folder / "knowflow.yaml"), resource.getrusage(resource.RUSAGE_SELF)
     made = make_features(config, rows, out, choice=FeatureChoice(**how), compression=compression)
-    cpu, size = time.process_time() - begun, out.stat().st_size
+    after, size = resource.getrusage(resource.RUSAGE_SELF), out.stat().st_size
     out.unlink()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    own, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
     return {
-        "rows_per_cpu_second": round(made.rows / cpu),
-        "cpu_seconds": round(cpu, 1),
-        "peak_gib": round(peak, 2),
+        "rows_per_cpu_second": round(made.rows / (own + system)),
+        "cpu_seconds": round(own + system, 1),
+        "system_seconds": round(system, 1),
+        "peak_gib": round(after.ru_maxrss / 2**20, 2),
         "bytes_per_row": round(size / made.rows),
         "known": made.known,
     }

@@ -83,9 +83,11 @@ Places = Mapping[str, np.ndarray]
 def vectors_series(name: str, table: np.ndarray, place: np.ndarray) -> pl.Series:
     """Gather rows of a table as a Series of arrays: [M, k], [n] places, -1 = null."""
     flat = np.take(table, place, axis=0, mode="clip").ravel()  # clip: -1 is masked below
-    known = pa.array(place < 0)
+    known = place >= 0
+    # From buffers, because a mask makes pyarrow copy the vectors.
+    bits = None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little"))
     kind = pa.list_(pa.from_numpy_dtype(table.dtype), table.shape[1])
-    return pl.Series(name, pl.from_arrow(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind, mask=known)))
+    return pl.Series(name, pl.from_arrow(pa.Array.from_buffers(kind, len(place), [bits], children=[pa.array(flat)])))
 
 
 class Joiner:

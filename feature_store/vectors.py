@@ -14,8 +14,6 @@ from feature_store.database import Store, Writer, quoted
 from feature_store.schemas import STATES, vectors_schema
 
 STATES_TABLE = "encoder_states"
-GATHERED = 16_384
-"""Vectors that are brought in order at a time."""
 
 
 def text_key(text: str) -> str:
@@ -97,7 +95,7 @@ def read_vectors(
     table = vectors_table(encoder, dimension)
     where = f"fingerprint = {quoted(fingerprint)}"
     rows = store.read(table, vectors_schema(dimension), columns=["text_key", "vector"], where=where, version=version)
-    place = pl.DataFrame({"text_key": pl.Series(rows["text_key"].to_pylist(), dtype=pl.String)}).with_row_index("place")
+    place = pl.DataFrame({"text_key": pl.from_arrow(rows["text_key"])}).with_row_index("place")
     found = pl.DataFrame({"text_key": pl.Series(list(keys), dtype=pl.String)}).join(
         place, on="text_key", how="left", maintain_order="left"
     )
@@ -105,11 +103,18 @@ def read_vectors(
         which = f"{table} (version {version})" if version is not None else table
         what = f"{holder}: {missing:,} of {len(found):,} texts have no vector in the table {which}"
         raise MissingVectors(f"{what}\n  make them, and a release that holds them: knowflow refresh")
-    matrix = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, dimension)
-    place = found["place"].to_numpy()
+    return _gather(rows["vector"], found["place"].to_numpy(), dimension)
+
+
+def _gather(vectors: pa.ChunkedArray, place: np.ndarray, dimension: int) -> np.ndarray:
+    """Return some vectors as float32: [n, d]; chunk by chunk, so that the table is not copied first."""
     out = np.empty((len(place), dimension), dtype=np.float32)
-    for start in range(0, len(place), GATHERED):  # at once, it would need the same again in half precision
-        out[start : start + GATHERED] = matrix[place[start : start + GATHERED]]
+    order, begin = np.argsort(place), 0
+    ordered = place[order]
+    for chunk in vectors.chunks:
+        here = order[np.searchsorted(ordered, begin) : np.searchsorted(ordered, begin + len(chunk))]
+        out[here] = chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, dimension)[place[here] - begin]
+        begin += len(chunk)
     return out
 
 
@@ -180,10 +185,11 @@ def mean_of_sets(knowledge: Knowledge) -> Knowledge:
         >>> mean_of_sets(Knowledge("t", "e", "user", np.array(["a", "a", "b"]), when, vectors)).vectors.tolist()
         [[0.5, 0.5], [4.0, 4.0]]
     """
+    rows = pl.DataFrame({"entity": knowledge.entities, "as_of": knowledge.as_of})
+    if not rows.is_duplicated().any():
+        return knowledge
     pairs = np.array([f"{entity}\n{time}" for entity, time in zip(knowledge.entities, knowledge.as_of, strict=True)])
     _, first, place, count = np.unique(pairs, return_index=True, return_inverse=True, return_counts=True)
-    if len(first) == len(pairs):
-        return knowledge
     total = np.zeros((len(first), knowledge.vectors.shape[1]), dtype=np.float64)
     np.add.at(total, place, knowledge.vectors)
     order = np.argsort(first)

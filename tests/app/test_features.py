@@ -231,6 +231,16 @@ def test_no_rows_have_all_columns(config, tmp_path):
     assert pl.read_parquet(made.file).schema == features_of(config, rows_of(("u1", "i1", None))).schema
 
 
+def test_rows_without_times_see_everything(config, tmp_path):
+    frame = pl.DataFrame({"user": ["u1", "u2"], "item": ["i1", "i2"]})
+    frame.write_parquet(tmp_path / "rows.parquet")
+
+    made = make_features(config, tmp_path / "rows.parquet", tmp_path / "f.parquet")
+
+    assert made.live == 2
+    assert pl.read_parquet(made.file)["kar_user_lexical"].null_count() == 0
+
+
 def test_missing_columns_and_taken_names_are_named_at_once(config, tmp_path):
     pl.DataFrame({"who": ["u1"], "kar_item_lexical": [1]}).write_parquet(tmp_path / "rows.parquet")
 
