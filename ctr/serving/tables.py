@@ -102,6 +102,6 @@ def affinity_scale(samples: Samples) -> Scale:
     """Return the scale of the statistics that depend on a user and an item."""
     rating, label = samples.rating.astype(np.float64), samples.label.astype(np.float64)
     log = Log(samples.user, samples.item, samples.time, rating, label, samples.happened)
-    values = np.stack(list(category_affinity(log, log.earlier(log.user), samples.item_categories)), axis=1)
+    values = category_affinity(log, log.earlier(log.user), samples.item_categories)
     assert values.shape[1] == OF_BOTH.stop - OF_BOTH.start
     return past_scale(values, samples.happened)
