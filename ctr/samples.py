@@ -113,12 +113,7 @@ def build_samples(
     Raises:
         SourceFaults: The split leaves no event for training.
     """
-    events, positive = trained_rows(dataset), positives_of(dataset)
-    rows = np.concatenate([np.arange(len(dataset.events)), positive])  # a negative has its positive's past and part
-    parts = dataset.events["part"]
-    if asked is not None:
-        rows = np.concatenate([rows, len(dataset.events) + np.arange(len(asked))])
-        events, parts = pl.concat([events, asked.select(events.columns)]), pl.concat([parts, asked["part"]])
+    events, parts, rows = _all_rows(dataset, asked)
     sampled = np.arange(len(rows)) >= len(dataset.events)
     users, found = (ids.to_numpy().astype(str) for ids in (events["user"].unique().sort(), dataset.items["item"]))
     user_ids = _extended(frame.user_ids if frame else (), users)
@@ -169,6 +164,17 @@ def build_samples(
         sampled=sampled,
         rated=rated,
     )
+
+
+def _all_rows(dataset: Dataset, asked: pl.DataFrame | None) -> tuple[pl.DataFrame, pl.Series, np.ndarray]:
+    """Return the rows of all samples; the parts of events and asked rows; and to which of these each sample belongs."""
+    own = np.arange(len(dataset.events))
+    rows = np.concatenate([own, positives_of(dataset)])  # a negative has its positive's past and part
+    events, parts = trained_rows(dataset), dataset.events["part"]
+    if asked is None:
+        return events, parts, rows
+    rows = np.concatenate([rows, len(own) + np.arange(len(asked))])
+    return pl.concat([events, asked.select(events.columns)]), pl.concat([parts, asked["part"]]), rows
 
 
 def _extended(known: Sequence[str], found: np.ndarray) -> np.ndarray:
