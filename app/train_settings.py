@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from base.files import write_whole
 from ctr.config import TrainConfig
-from ctr.space import Tried, merged, nested
+from ctr.space import Tried, Values, merged, nested
 from sources.config import config_fault
 from sources.faults import Fault
 
@@ -63,5 +63,15 @@ def write_settings(file: Path, best: Tried, usual: Tried, arms: Sequence[str], r
         f"# {', '.join(arms)} on {release}, {trials:,} trials: AUC on validation rows {best.validation_auc:.4f},"
         f" with the settings of before {usual.validation_auc:.4f}\n"
     )
-    content = {**nested(best.values), "search": []}
+    content = {**nested(best.values), "search": _left_to_the_arms(best.values)}
     write_whole(file, said + yaml.safe_dump(content, sort_keys=False))
+
+
+def _left_to_the_arms(found: Values) -> list[dict[str, float]]:
+    """Let every arm still try fewer epochs at the rate that was found.
+
+    A trial keeps its best epoch, but under rolling time, without validation rows, a model is trained to the last one.
+    """
+    epochs = int(found.get("epochs", 1))
+    rate = found.get("learning_rate")
+    return [{"learning_rate": rate, "epochs": n} for n in range(1, epochs + 1)] if rate and epochs > 1 else []

@@ -89,7 +89,7 @@ class TrainConfig(Frozen):
         Trial(learning_rate=2e-3, epochs=2),
     )
     """Settings that every arm with a network tries on validation rows, with the first seed, before it is trained;
-    `learning_rate` and `epochs` apply if this is empty, as after `knowflow search-settings`."""
+    `learning_rate` and `epochs` apply if this is empty."""
     rating_weight: float = Field(default=0.0, ge=0)
     """Weight of a second loss, over ratings: a head beside that of clicks learns them from the same embeddings, of a
     network and of the network of `blend`. Scores stay those of clicks. 0 = clicks alone."""

@@ -9,10 +9,11 @@ import pytest
 
 from app.config import load_config
 from app.settings_search import alone, first_trials, search_settings, without_test
+from app.train_settings import write_settings
 from app.workplace import open_dataset
 from base.faults import WrongUse
 from ctr.config import TrainConfig, Trial
-from ctr.space import ranges_of, values_of
+from ctr.space import Tried, ranges_of, values_of
 from sources.faults import SourceFaults
 from tests.conftest import START
 
@@ -89,8 +90,23 @@ def test_the_command_goes_on_and_training_reads_its_file(released, plain_knowflo
     shown = {line.split()[0]: line.split()[2] for line in second.stdout.splitlines() if len(line.split()) == 3}
     assert f"{train.learning_rate:.4g}" == shown["learning_rate"]
     assert f"{train.embedding_dim}" == shown["embedding_dim"]
-    assert (train.search, train.batch_size) == ((), 99)  # what knowflow.yaml says itself counts
+    assert train.batch_size == 99  # what knowflow.yaml says itself counts
+    assert {trial.learning_rate for trial in train.search} <= {train.learning_rate}
     assert "settings" not in train.model_dump()  # the values decide a run, not where they stand
+
+
+def test_every_arm_may_still_train_less_long_than_was_found(shop):
+    found = Tried({"learning_rate": 0.01, "epochs": 3, "trees.leaves": 7}, 0.7)
+    for best in (found, Tried({"learning_rate": 0.01, "epochs": 1}, 0.7), Tried({"trees.leaves": 7}, 0.7)):
+        write_settings(shop.folder / "found.yaml", best, found, ["base"], "rel-000001", 5)
+        shop.configure(train={"settings": "found.yaml"})
+        train = load_config(shop.config).train
+
+        longest = best.values.get("epochs", 1)
+        assert train.epochs == longest
+        assert [(one.learning_rate, one.epochs) for one in train.search] == [
+            (0.01, epochs) for epochs in range(1, longest + 1) if longest > 1
+        ]
 
 
 def test_the_first_trials_are_the_settings_of_now_and_what_every_arm_tries():
