@@ -2,11 +2,11 @@
 
 Run:   .venv/bin/python benchmarks/features_speed.py [ROWS]
 Needs: free space for the output: 3.1 KB a row, 16 GB for the 5 million rows of the default.
-The shop has 100,000 items with a vector each, and 200,000 users with a vector after every two months of a year. CPU
-time is that of the whole process from the opened config to the schema file, its two passes over the rows and the
-reading of the release included; the best of three runs, to reduce the effect of other work on the machine, on which
-the system's share, most of it for the pages of the output, depends most. The last line printed is one JSON object; `options` has the same for other ways to
-write vectors, at a tenth of the rows.
+The shop has 100,000 items with a vector each, and 50,000 users with a vector after every quarter of a year. CPU time is
+that of the whole process, from the opened config to the schema file, its two passes over the rows and the reading of
+the release included; the best of three runs, to reduce the effect of other work on the machine, on which the system's
+share, most of it for the pages of the output, depends most. The last line printed is one JSON object; `options` has the
+same for other ways to write vectors, at a tenth of the rows.
 """
 
 import json

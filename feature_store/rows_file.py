@@ -1,6 +1,9 @@
 """Tables of rows on disk, in chunks: Parquet in, Parquet out, at a memory that does not grow with the rows."""
 
+import errno
+import fcntl
 import io
+import mmap
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,8 +21,10 @@ ROWS = 262_144
 """Rows that are read at once."""
 WRITTEN = 16_384
 """Rows that are written at once: 25 MB of a vector of 384."""
-HANDED = 64 << 20
-"""Bytes after which pages are handed back."""
+BLOCK = 8 << 20
+"""Bytes that are written at once."""
+DIRECT = getattr(os, "O_DIRECT", 0)
+"""Writes past the system's memory for files; not on every system."""
 Compression = Literal["uncompressed", "lz4", "snappy", "zstd"]
 """How pages are compressed. Vectors hardly become smaller and take longer: docs/benchmarks.md."""
 
@@ -81,7 +86,7 @@ def write_chunks(
 
     rows = register_io_source(source, schema=pl.Schema(schema), is_pure=False)
     try:
-        with Handed(made) as file:
+        with Beside(made) as file:
             # Statistics of vectors mean nothing, and would take as long as the vectors themselves.
             rows.sink_parquet(
                 file,  # pyright: ignore[reportArgumentType] - it writes, which is all that Polars asks of it
@@ -102,38 +107,60 @@ def write_chunks(
         made.unlink(missing_ok=True)
 
 
-class Handed(io.RawIOBase):
-    """A file to write whose pages are handed back to the system as it grows.
+class Beside(io.RawIOBase):
+    """A file to write past the system's memory for files, where its file system allows that.
 
-    Otherwise a file of many gigabytes pushes everything else out of memory, and getting fresh pages for it takes longer
-    than all of the work.
+    A file of many gigabytes would push everything else out of that memory, and getting pages for it takes as long as
+    all of the work.
 
     Args:
         path: The file.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        self._size, self._handed = 0, 0
+        self._file = _opened(path)
+        self._block = mmap.mmap(-1, BLOCK)  # begins at a page, as such writes must
+        self._filled = 0
 
     def writable(self) -> bool:
         """Return whether it can be written."""
         return True
 
     def write(self, data: Any, /) -> int:
-        """Write all of the data."""
+        """Write all of the data, a block at a time."""
         left = memoryview(data).cast("B")
         count = len(left)
         while left:
-            left = left[os.write(self._file, left) :]
-        self._size += count
-        if self._size - self._handed > HANDED and hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._file, 0, self._size, os.POSIX_FADV_DONTNEED)  # of what is on the disk already
-            self._handed = self._size
+            part = left[: BLOCK - self._filled]
+            self._block[self._filled : self._filled + len(part)] = part
+            self._filled, left = self._filled + len(part), left[len(part) :]
+            if self._filled == BLOCK:
+                self._empty()
         return count
 
     def close(self) -> None:
-        """Close the file."""
+        """Write the rest, and close the file."""
         if not self.closed:
-            os.close(self._file)
-        super().close()
+            try:
+                if DIRECT:  # the rest is no whole number of pages
+                    fcntl.fcntl(self._file, fcntl.F_SETFL, fcntl.fcntl(self._file, fcntl.F_GETFL) & ~DIRECT)
+                self._empty()
+            finally:
+                os.close(self._file)
+                super().close()
+
+    def _empty(self) -> None:
+        left = memoryview(self._block)[: self._filled]
+        while left:
+            left = left[os.write(self._file, left) :]
+        self._filled = 0
+
+
+def _opened(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    try:
+        return os.open(path, flags | DIRECT, 0o666)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what a file system answers that has no such writes
+            raise
+        return os.open(path, flags, 0o666)
