@@ -1,6 +1,7 @@
 """KnowFlow against FuxiCTR, RecBole and LightGBM: the same rows, fields and sizes, on this machine, on one thread.
 
 Run:   python benchmarks/ctr_peers.py [--config FILE] [--cache FOLDER] [--runs 5] [--seeds 3] [--only-speed]
+       python benchmarks/ctr_peers.py --sides ours fuxictr
 Reads: the events of examples/movielens; no release. About 25 CPU-minutes.
 
 Each peer is installed into an environment of its own in the cache folder (`~/.cache/knowflow-peers`), never into the
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import tokenize
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,8 @@ PACKAGES = {
     "lightgbm": ("lightgbm", "scikit-learn"),
 }
 """What is installed for each peer; RecBole 1.2.1 does not run with NumPy 2."""
-RUNS = (
+Run = tuple[str, str, str]
+RUNS: tuple[Run, ...] = (
     ("ours dcnv2", "ours", "dcnv2"),
     ("ours din", "ours", "din"),
     ("fuxictr dcnv2", "fuxictr", "dcnv2"),
@@ -50,7 +53,13 @@ RUNS = (
     ("lightgbm", "lightgbm", "gbdt"),
 )
 """Name of the result, side, model."""
-RATIOS = {"dcnv2_ratio": ("ours dcnv2", "fuxictr dcnv2"), "din_ratio": ("ours din", "fuxictr din")}
+RATIOS = {
+    "dcnv2_ratio": ("ours dcnv2", "fuxictr dcnv2, three histories"),
+    "dcnv2_ratio_one_history": ("ours dcnv2", "fuxictr dcnv2"),
+    "din_ratio": ("ours din", "fuxictr din"),
+}
+"""Ours over theirs. KnowFlow pools the history in three ways: its DCNv2 reads the fields of FuxiCTR's with three;
+with one, FuxiCTR reads two fields less. Its DIN reads one history."""
 
 
 def main() -> None:
@@ -61,17 +70,22 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="turns of the measurement of speed")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only-speed", action="store_true")
+    sides = sorted({side for _, side, _ in RUNS})
+    parser.add_argument("--sides", nargs="+", choices=sides, default=sides, help="leave out the others")
     given = parser.parse_args()
+    runs = [run for run in RUNS if run[1] in given.sides]
     samples = open_samples(load_config(given.config))
-    pythons = {name: environment(given.cache, name) for name in PACKAGES} | {"ours": Path(sys.executable)}
+    pythons = {name: environment(given.cache, name) for name in PACKAGES if name in given.sides} | {
+        "ours": Path(sys.executable)
+    }
     os.environ["KNOWFLOW_PEERS_CONFIG"] = str(given.config.resolve())
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "rows.npz"
         write_rows(samples, rows)
-        found: dict[str, Any] = {"rows": len(samples.label)} | speeds(rows, pythons, given.runs)
+        found: dict[str, Any] = {"rows": len(samples.label)} | speeds(rows, pythons, runs, given.runs)
         if not given.only_speed:
-            found |= qualities(samples, rows, pythons, given.seeds)
-    found["lines"] = {side: code_lines(SIDES / f"{side}_side.py") for side in [*PACKAGES, "ours"]}
+            found |= qualities(samples, rows, pythons, runs, given.seeds)
+    found["lines"] = {side: code_lines(SIDES / f"{side}_side.py") for side in given.sides}
     print(json.dumps(found))
 
 
@@ -124,40 +138,43 @@ def launch(python: Path, side: str, model: str, rows: Path, *options: str) -> tu
         return found, np.load(scores) if scores.exists() else None
 
 
-def speeds(rows: Path, pythons: dict[str, Path], runs: int) -> dict[str, Any]:
+def speeds(rows: Path, pythons: dict[str, Path], runs: Sequence[Run], turns: int) -> dict[str, Any]:
     """Measure all sides in turns."""
-    found: dict[str, list[float]] = {name: [] for name, _, _ in RUNS}
-    for turn in range(runs):
-        for name, side, model in RUNS:
+    found: dict[str, list[float]] = {name: [] for name, _, _ in runs}
+    for turn in range(turns):
+        for name, side, model in runs:
             speed = launch(pythons[side], side, model, rows, "--speed")[0]["samples_per_cpu_second"]
             found[name].append(speed)
             print(f"turn {turn + 1}  {name:32s} {speed:>9,.0f} samples a CPU-second", flush=True)
     ratios = {
         key: statistics.median(own / other for own, other in zip(found[ours], found[theirs], strict=True))
         for key, (ours, theirs) in RATIOS.items()
+        if ours in found and theirs in found
     }
     middle = {name: round(statistics.median(of)) for name, of in found.items()}
-    turns = {name: [round(speed) for speed in of] for name, of in found.items()}
-    return ratios | {"samples_per_cpu_second": middle, "turns": turns}
+    by_turn = {name: [round(speed) for speed in of] for name, of in found.items()}
+    return ratios | {"samples_per_cpu_second": middle, "turns": by_turn}
 
 
-def qualities(samples: Samples, rows: Path, pythons: dict[str, Path], seeds: int) -> dict[str, Any]:
+def qualities(
+    samples: Samples, rows: Path, pythons: dict[str, Path], runs: Sequence[Run], seeds: int
+) -> dict[str, Any]:
     """Train every side; compare ours with each of the others on the same test rows."""
     test = samples.part == PARTS.index("test")
     found, scores = {}, {}
-    for name, side, model in RUNS:
+    for name, side, model in runs:
         found[name], probabilities = launch(pythons[side], side, model, rows, "--seeds", str(seeds))
         assert probabilities is not None  # written unless only speed is asked
         scores[name] = probabilities.clip(0, 1)
         print(f"{name:32s} {found[name]}", flush=True)
     everything = {"all": np.ones(int(test.sum()), dtype=bool)}
     arms = Scores(samples.label[test], samples.user[test], everything, scores)
-    result = evaluate(arms, controls=[name for name, _, _ in RUNS])
+    result = evaluate(arms, controls=[name for name, _, _ in runs])
     gains = {
         f"{ours} - {theirs}": result["gains"][ours][theirs]["all"]["auc"]
-        for ours in ("ours dcnv2", "ours din")
+        for ours in scores
         for theirs in scores
-        if not theirs.startswith("ours")
+        if ours.startswith("ours") and not theirs.startswith("ours")
     }
     return {
         "auc": {name: result["arms"][name]["all"]["auc"]["mean"] for name in scores},

@@ -14,6 +14,7 @@ from base.faults import CheckFailed
 from base.progress import Progress
 from ctr.batch import Batches
 from ctr.config import TrainConfig
+from ctr.distributed import join, share, weight
 from ctr.model import ClickModel
 from ctr.optimisers import Optimiser
 from ctr.rating_head import ratings_of
@@ -70,6 +71,8 @@ def train(
         seed: Of the order in which rows come.
         progress: Called with the number of finished epochs.
 
+    Several processes that a launcher started (`ctr.distributed`) train one model together; each returns it.
+
     Returns:
         The model of the epoch with the highest validation AUC, the first of equal ones, and how training went; the
         model of the last epoch where there are no validation rows.
@@ -77,6 +80,7 @@ def train(
     Raises:
         CheckFailed: Parameters became infinite.
     """
+    join()
     rows, validation = rows_of(samples, "train"), rows_of(samples, "validation")
     label, order = torch.from_numpy(samples.label), torch.Generator().manual_seed(seed)
     optimiser = Optimiser(model, model.fields.sparse_tables, config.weight_decay)
@@ -89,8 +93,9 @@ def train(
         model.train()
         for chosen in _batches(rows, config.batch_size, order):
             rates.append(rate_at(len(rates), steps, config.learning_rate))
-            second = rating[chosen] if rating is not None else None
-            _step(model, batches, chosen, label[chosen], second, optimiser, rates[-1])
+            own = share(chosen)  # all of it, unless several processes train
+            second = rating[own] if rating is not None else None
+            _step(model, batches, own, label[own], second, optimiser, rates[-1], weight(own, chosen))
         seconds, done = seconds + time.process_time() - begun, done + len(rows)
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
             words = f"training ran off to infinity in epoch {epoch + 1}"
@@ -122,10 +127,11 @@ def _step(
     rating: Tensor | None,
     optimiser: Optimiser,
     rate: float,
+    part: float,
 ) -> None:
     logits, own = model.answer(batches.take(rows), rating)
     loss = nn.functional.binary_cross_entropy_with_logits(logits, label)
-    optimiser.step(sum(own, start=loss), rate)
+    optimiser.step(part * sum(own, start=loss), rate)
 
 
 def score_logits(model: ClickModel, batches: Batches, rows: Tensor) -> np.ndarray:
