@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ctr.statistics import Earlier, strictly_earlier
+from ctr.earlier import Earlier, strictly_earlier
 
 MOST_CELLS = 2**25
 """Rows times events up to which all histories are kept as one array, of 128 MiB."""

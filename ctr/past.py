@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from base.faults import WrongUse
+from ctr.earlier import strictly_earlier
 from ctr.samples import Samples
-from ctr.statistics import strictly_earlier
 
 WORD = 62
 """Categories in one integer."""

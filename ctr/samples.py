@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
+from ctr.earlier import strictly_earlier
 from ctr.history import Histories, histories_of
-from ctr.statistics import COLUMNS, Counted, Log, strictly_earlier
+from ctr.statistics import COLUMNS, Counted, Log
 from sources.events import PARTS, chosen
 from sources.faults import Fault, SourceFaults
 from sources.negatives import positives_of, trained_rows

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from ctr.adapters.protocol import Adapter, Plain
 from ctr.batch import Known
+from ctr.earlier import strictly_earlier
 from ctr.samples import Samples
 from ctr.serving.live import Live, Scale, Scaled, Served, past_scale
-from ctr.statistics import SHRINK, strictly_earlier
+from ctr.statistics import SHRINK
 from ctr.views import View, entity_codes, knowledge_view, sample_view
 from feature_store.vectors import Knowledge
 

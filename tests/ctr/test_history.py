@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctr.batch import Batches
+from ctr.earlier import strictly_earlier
 from ctr.history import Histories, histories_of
-from ctr.statistics import strictly_earlier
 from sources.events import histories
 
 LOGS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans()), max_size=25)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctr.statistics import strictly_earlier
+from ctr.earlier import strictly_earlier
 
 ROWS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.integers(-9, 9)), max_size=30)  # many ties
 LAST = st.one_of(st.none(), st.integers(1, 4))
