@@ -197,9 +197,9 @@ class Project:
             [False, True]
         """
         from app.feature_choice import FeatureChoice
-        from app.feature_rows import RowColumns
         from app.features import features_of
         from app.frames import as_frame
+        from app.given_rows import RowColumns
 
         of, by, only = (tuple(names) if names is not None else None for names in (tasks, encoders, columns))
         choice, named = FeatureChoice(of, by, only), RowColumns(user_column, item_column, time_column)
@@ -211,9 +211,9 @@ class Project:
         model: str = "knowledge",
         *,
         release: str | None = None,
-        user_column: str = "user",
-        item_column: str = "item",
-        time_column: str = "time",
+        user_column: str | None = None,
+        item_column: str | None = None,
+        time_column: str | None = None,
     ) -> pl.DataFrame:
         """Score pairs of a user and an item with a kept model: the rows with a column `score`, a probability.
 
@@ -221,9 +221,9 @@ class Project:
             frame: The pairs, as a Polars, pandas or Arrow table: user, item, and time where there is one (null = live).
             model: An arm of the newest training run, RUN/ARM, or a model's folder.
             release: Release whose vectors to read; None for the one that the model was trained on.
-            user_column: Column of users.
-            item_column: Column of items.
-            time_column: Column of times.
+            user_column: Column of users; None for `user`, or that of the events.
+            item_column: Column of items; None for `item`, or that of the events.
+            time_column: Column of times; None for `time`, or that of the events.
 
         Raises:
             WrongUse: There is no such model, or with everything that is wrong with the pairs.
@@ -235,10 +235,11 @@ class Project:
             (['user', 'item', 'score'], True)
         """
         from app.frames import as_frame
+        from app.given_rows import RowColumns
         from app.kept_models import find_model
-        from app.scoring import PairColumns, score_pairs
+        from app.scoring import score_pairs
 
-        config, columns = self.config, PairColumns(user_column, item_column, time_column)
+        config, columns = self.config, RowColumns(user_column, item_column, time_column)
         return score_pairs(config, find_model(config, model), as_frame(frame), release, columns)
 
     def similar(

@@ -11,9 +11,9 @@ import polars as pl
 from app.computed_features import Computed, computed_features
 from app.config import Config
 from app.feature_choice import FeatureChoice
-from app.feature_rows import RowColumns, RowReader, check_rows, row_reader
 from app.feature_schema import RELEASE, write_schema
 from app.feature_sources import feature_sources, half, indexed
+from app.given_rows import RowColumns, RowReader, check_rows, find_columns
 from app.workplace import open_dataset, open_store
 from base.faults import WrongUse
 from base.progress import Progress, silent
@@ -22,6 +22,7 @@ from feature_store.features import Joiner, Keys, Source
 from feature_store.releases import Release, get_release
 from feature_store.rows_file import WRITTEN, Compression, empty_frame, open_rows, read_chunks, write_chunks
 from feature_store.timeline import LIVE
+from sources.faults import faults_text
 
 EVERYTHING = FeatureChoice()
 USUAL = RowColumns()
@@ -211,7 +212,9 @@ def _maker(
     load, plugins = partial(open_dataset, config), config.plugin_folders
     computed = computed_features(store, chosen, choice, load, folds, length, plugins)
     roles = dict.fromkeys([*joiner.roles, *(computed.roles if computed else ())])
-    reader = row_reader(config, columns, empty, roles, _added(joiner, computed), file)
+    reader, faults = find_columns(config, columns, empty, roles, _added(joiner, computed), file, "--tasks, --columns")
+    if faults:
+        raise WrongUse(faults_text(faults, "nothing was written", skippable=False))
     return Maker(chosen, reader, joiner, computed, tables)
 
 

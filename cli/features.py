@@ -7,8 +7,8 @@ from cyclopts import Parameter
 
 from app.config import load_config
 from app.feature_choice import FeatureChoice
-from app.feature_rows import RowColumns
 from app.features import FeatureFile, make_features
+from app.given_rows import RowColumns
 from app.progress import progress
 from cli.output import (
     DEFAULT_CONFIG,

@@ -18,9 +18,11 @@ def score(
     release: Annotated[
         str | None, Parameter(help="Release whose vectors to read; default: the one it was trained on.")
     ] = None,
-    user_column: Annotated[str, Parameter(help="Column of users.")] = "user",
-    item_column: Annotated[str, Parameter(help="Column of items.")] = "item",
-    time_column: Annotated[str, Parameter(help="Column of times; missing or empty = live.")] = "time",
+    user_column: Annotated[str | None, Parameter(help="Column of users; default: user, or that of the events.")] = None,
+    item_column: Annotated[str | None, Parameter(help="Column of items; default: item, or that of the events.")] = None,
+    time_column: Annotated[
+        str | None, Parameter(help="Column of times, missing or empty = live; default: time, or that of the events.")
+    ] = None,
     json: AsJson = False,
 ) -> int:
     """Score pairs of a user and an item with a kept model.
@@ -31,13 +33,14 @@ def score(
     Example: knowflow score --rows pairs.parquet --out scores.parquet --model knowledge
     """
     settings = load_config(config)
+    from app.given_rows import RowColumns  # noqa: PLC0415
     from app.kept_models import find_model  # noqa: PLC0415 - takes seconds to import
     from app.row_files import check_output, read_rows, write_rows  # noqa: PLC0415
-    from app.scoring import PairColumns, score_pairs  # noqa: PLC0415
+    from app.scoring import score_pairs  # noqa: PLC0415
 
     check_output(out)
     kept, pairs = find_model(settings, model), read_rows(rows)
-    scored = score_pairs(settings, kept, pairs, release, PairColumns(user_column, item_column, time_column))
+    scored = score_pairs(settings, kept, pairs, release, RowColumns(user_column, item_column, time_column))
     write_rows(scored, out)
     facts = {
         "rows": len(scored),

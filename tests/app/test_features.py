@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from app.config import load_config
 from app.feature_choice import FeatureChoice
-from app.feature_rows import RowColumns
 from app.features import features_of, make_features
+from app.given_rows import RowColumns
 from app.workplace import open_store
 from base.faults import WrongUse
 from feature_store.codes import CODES_TABLE, Codes, Made, write_codes
@@ -250,7 +250,7 @@ def test_missing_columns_and_taken_names_are_named_at_once(config, tmp_path):
     assert "column  user              is missing; there are: who, kar_item_lexical" in str(told.value)
     assert "column  item              is missing" in str(told.value)
     assert "column  when              is missing" in str(told.value)
-    assert "column  kar_item_lexical  is also the name of a feature" in str(told.value)
+    assert "column  kar_item_lexical  is also the name of a column that is added" in str(told.value)
     assert "name it: --user-column NAME" in str(told.value)
 
 

@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 
 from app.config import load_config
+from app.given_rows import RowColumns
 from app.kept_models import find_model, score_events
-from app.scoring import PairColumns, score_pairs
+from app.scoring import score_pairs
 from app.train_runs import get_run
 from app.workplace import open_dataset
 from base.faults import WrongUse
@@ -86,18 +87,20 @@ def test_everything_that_is_missing_is_reported_at_once_with_the_fix(config):
         score_pairs(config, other, pl.DataFrame({"who": ["u1"], "item": [None], "time": ["soon"]}))
 
     text = str(error.value)
-    assert text.startswith("5 things are missing or wrong, nothing was scored\n")
     for line in (
-        "column user                  is missing; there are: who, item, time",
-        "column item                  is empty in 1 of 1 rows",
-        "column time                  is not a time in 1 of 1 rows, such as 'soon'",
-        "number field price of items  is not in the data",
-        "vectors kar_query/dense      are not in rel-000001",
+        "rows: 3 faults, nothing was scored",
+        "column  user          is missing; there are: who, item, time",
+        "column  item          is empty in 1 of 1 rows",
+        "line 1  time  'soon'  is not a time",
+        "items: 1 fault, nothing was scored\n  the number field price is not in the data",
+        "rel-000001: 1 fault, nothing was scored\n  lacks vectors kar_query/dense",
         "fix: make them: knowflow refresh --task kar_query",
         "fix: name it: --user-column NAME",
     ):
         assert line in text
-    assert len(score_pairs(config, model, pl.DataFrame({"who": ["u1"], "item": ["i1"]}), columns=PairColumns("who")))
+    with pytest.raises(WrongUse, match="column  score  is also the name of a column that is added"):
+        score_pairs(config, model, pl.DataFrame({"user": ["u1"], "item": ["i1"], "score": [0.5]}))
+    assert len(score_pairs(config, model, pl.DataFrame({"who": ["u1"], "item": ["i1"]}), columns=RowColumns("who")))
 
 
 def test_the_command_scores_a_file_by_run_and_arm(compared_shop, plain_knowflow, tmp_path):

@@ -85,10 +85,16 @@ class RowReader:
         return _times(frame[self.columns["time"]], self.time_format).to_physical().fill_null(LIVE).to_numpy()
 
 
-def row_reader(
-    config: Config, columns: RowColumns, empty: pl.DataFrame, roles: Collection[str], added: Iterable[str], file: str
-) -> RowReader:
-    """Find the columns of some rows, and check them.
+def find_columns(
+    config: Config,
+    columns: RowColumns,
+    empty: pl.DataFrame,
+    roles: Collection[str],
+    added: Iterable[str],
+    file: str,
+    choice: str = "",
+) -> tuple[RowReader, list[Fault]]:
+    """Find the columns of some rows, and what is wrong with them.
 
     Args:
         config: The config.
@@ -97,9 +103,7 @@ def row_reader(
         roles: The ids that are needed: `user`, `item` or both.
         added: Names of the columns that will be added.
         file: Name of the file, for messages.
-
-    Raises:
-        WrongUse: With everything that is wrong with the columns.
+        choice: Options that choose what is added, for messages; empty if there is no choice.
     """
     events = config.source.events
     time_in_log = None if isinstance(events.time, RowOrder) else events.time
@@ -116,15 +120,13 @@ def row_reader(
         elif there is None and (named is not None or role in roles):
             what = f"is missing; there are: {', '.join(empty.columns)}"
             fix = f"name it: --{role}-column NAME"
-            fix += "" if role == "time" else f"; or leave out what is about a {role}: --tasks, --columns"
+            fix += f"; or leave out what is about a {role}: {choice}" if choice and role != "time" else ""
             faults.append(Fault(file, None, candidates[0], None, what, fix))
     for name in added:
         if name in empty.columns:
-            fix = "rename it in your rows, or leave the feature out with --columns"
-            faults.append(Fault(file, None, name, None, "is also the name of a feature", fix))
-    if faults:
-        raise WrongUse(faults_text(faults, "nothing was written", skippable=False))
-    return RowReader(found, events.time_format, None if time_in_log is None else events.earliest)
+            fix = "rename it in your rows" + (f", or choose other columns: {choice}" if choice else "")
+            faults.append(Fault(file, None, name, None, "is also the name of a column that is added", fix))
+    return RowReader(found, events.time_format, None if time_in_log is None else events.earliest), faults
 
 
 def check_rows(reader: RowReader, chunks: Iterable[pl.DataFrame], file: str) -> None:
