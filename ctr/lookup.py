@@ -69,7 +69,7 @@ class _Rows(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (codes,) = ctx.saved_tensors
-        sources = gradients[0].reshape(codes.numel(), -1)  # [n, d]
+        sources = gradients[0].flatten(0, -2)  # [n, d]
         if not ctx.sparse:
             made = sources.new_zeros(ctx.rows, sources.shape[1]).index_add_(0, codes.flatten().long(), sources)
             return made, None, None
@@ -132,7 +132,9 @@ def _add_up(
     """
     order = stable_order(codes.numpy())
     by_code = codes.numpy()[order]
-    first = np.flatnonzero(np.concatenate([[True], by_code[1:] != by_code[:-1]]))  # of each code that occurs
+    new = np.ones(len(by_code), dtype=bool)
+    new[1:] = by_code[1:] != by_code[:-1]
+    first = np.flatnonzero(new)  # of each code that occurs
     sorted_by = torch.from_numpy(order)
     sums = functional.embedding_bag(
         sorted_by if place is None else place.index_select(0, sorted_by),

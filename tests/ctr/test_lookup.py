@@ -80,3 +80,16 @@ def test_a_large_table_gives_a_gradient_of_its_rows_alone():
 
     assert gradient.indices().tolist() == [[5, 10**7 - 1]]
     assert gradient.values().tolist() == [[2], [1]]
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_batch_without_a_row_has_a_gradient_of_zeros(sparse):
+    table = torch.randn(3, 2, requires_grad=True)
+    nothing = torch.zeros(0, 4, dtype=torch.int64)
+
+    made = look_up(table, nothing, sparse)
+    target, sums = pool(table, nothing[:, 0], nothing, torch.zeros(0, 4), torch.zeros(0, 4, dtype=torch.bool), sparse)
+    (gradient,) = torch.autograd.grad(made.sum() + target.sum() + sums.sum(), [table])
+
+    assert made.shape == (0, 4, 2)
+    assert not gradient.to_dense().any()
