@@ -1,5 +1,6 @@
-"""A team's own flow with KnowFlow's inside: the example runs, and the same from Python stays in its server."""
+"""A team's own flow with KnowFlow's inside: that of the how-to page runs, and the same from Python stays in its server."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlo
 
 import knowflow as kf
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "own_flow" / "night.py"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "own-flow.md"
 
 
 def children(parent):
@@ -20,11 +21,13 @@ def children(parent):
         return [run.name.split()[0] for run in client.read_flow_runs(flow_run_filter=filters)]
 
 
-def test_the_example_refreshes_joins_features_and_trains_its_own_model(shop, prefect_server):
+def test_the_flow_of_the_page_refreshes_joins_features_and_trains_its_own_model(shop, prefect_server):
     shop.configure(tasks={"item_facts": {}})
     events = pl.read_parquet(shop.folder / "events.parquet")
     events.with_columns(clicked=pl.int_range(pl.len()) % 2).write_parquet(shop.folder / "rows.parquet")
-    our_night = runpy.run_path(str(EXAMPLE))["our_night"]
+    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
+    (shop.folder / "night.py").write_text(code)
+    our_night = runpy.run_path(str(shop.folder / "night.py"))["our_night"]
 
     state = our_night(
         config=str(shop.config),
