@@ -11,7 +11,7 @@ from app.scoring import check_model
 from app.workplace import open_dataset, open_store
 from ctr.kept import Kept
 from ctr.serving.bundle import FACTS
-from ctr.serving.export import export_model
+from ctr.serving.export import export_model, writable_folder
 from ctr.serving.rows import live_samples
 from feature_store.releases import COPY, get_release
 
@@ -30,7 +30,7 @@ def export_bundle(
         config: The config.
         model: From `app.kept_models.find_model`.
         release: Name of the release whose vectors it holds; None for the current one.
-        out: Its folder; None for the one of `bundle_folder`.
+        out: Its folder: new, empty, or with a bundle, which is replaced; None for the one of `bundle_folder`.
         reuse: Whether to keep a bundle of the same release and data that is there.
 
     Returns:
@@ -38,8 +38,10 @@ def export_bundle(
 
     Raises:
         NoRelease: There is no such release.
-        WrongUse: The model cannot be exported, or the data or the release lack what it reads.
+        WrongUse: The model cannot be exported, the data or the release lack what it reads, or the folder holds
+            something else.
     """
+    out = writable_folder(out) if out is not None else None  # before minutes of work
     dataset, chosen = open_dataset(config), get_release(open_store(config), release)
     name = chosen.rolled_back_to or chosen.name  # a release that points to an older one holds the same
     folder = out or bundle_folder(config.home_folder, model, name)

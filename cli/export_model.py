@@ -18,7 +18,9 @@ def export_model(
     ] = None,
     out: Annotated[
         Path | None,
-        Parameter(help="Its folder; default: served/RUN/ARM/RELEASE in the home folder.", show_default=False),
+        Parameter(
+            help="Its folder, new or with a bundle; default: served/RUN/ARM/RELEASE in the home.", show_default=False
+        ),
     ] = None,
     reuse: Annotated[
         bool, Parameter(negative="", help="Keep a bundle of the same release and data that is there.")

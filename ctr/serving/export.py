@@ -5,7 +5,8 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,22 @@ def why_not(kept: Kept, plugins: Sequence[Path] = ()) -> list[str]:
     return found
 
 
+def writable_folder(folder: Path) -> Path:
+    """Return the whole path of a folder that an export may write or replace.
+
+    Raises:
+        WrongUse: It holds something other than a bundle, or is no folder.
+    """
+    whole = folder.resolve()
+    file = next((one for one in (whole, *whole.parents) if one.exists() and not one.is_dir()), None)
+    if file is not None:
+        raise WrongUse(f"--out: {file} is a file, and a bundle is a folder\n  name a folder that is new or empty")
+    if whole.is_dir() and not (whole / FACTS).is_file() and any(whole.iterdir()):
+        what = f"{whole} holds files and no {FACTS}; an export would delete them"
+        raise WrongUse(f"--out: {what}\n  name a folder that is new, is empty, or holds a bundle")
+    return whole
+
+
 def export_model(
     folder: Path,
     kept: Kept,
@@ -67,7 +84,7 @@ def export_model(
     """Write a serving bundle, whole or not at all.
 
     Args:
-        folder: Its folder; existing content is replaced.
+        folder: Its folder: new, empty, or with a bundle, which is replaced.
         kept: The model.
         knowledge: Inputs of its arm, by `task/encoder` or `codes/NAME`.
         samples: In the model's frame, with the live rows.
@@ -79,8 +96,9 @@ def export_model(
         What `bundle.json` holds.
 
     Raises:
-        WrongUse: The model cannot be exported.
+        WrongUse: The model cannot be exported, or the folder holds something else.
     """
+    folder = writable_folder(folder)
     if lacking := [name for name in NEEDED if find_spec(name) is None]:
         raise WrongUse(f"an export needs {', '.join(lacking)}\n  install the extra: pip install 'knowflow[serve]'")
     if found := why_not(kept, plugins):
@@ -98,17 +116,29 @@ def export_model(
     inputs = _inputs(tables)
     outputs = ["logits"] * len(parts) + ["columns"] * len(columns)
     about = {**facts, **_about(kept, samples), "outputs": outputs, "inputs": inputs}
-    half, old = (folder.with_name(f"{folder.name}.{os.getpid()}.{what}.half") for what in ("new", "old"))
-    (half / ARRAYS).mkdir(parents=True)
-    _write_network(half / NETWORK, LiveModel(pairs, [*parts, *columns]), _example(tables, inputs))
-    for one in trees:
-        one.booster.save_model(str(half / TREES))
-    _write_arrays(half, tables, samples, about)
-    if folder.exists():
-        folder.replace(old)
-    half.replace(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with _new_content(folder) as half:
+        _write_network(half / NETWORK, LiveModel(pairs, [*parts, *columns]), _example(tables, inputs))
+        for one in trees:
+            one.booster.save_model(str(half / TREES))
+        _write_arrays(half, tables, samples, about)
     return about
+
+
+@contextmanager
+def _new_content(folder: Path) -> Iterator[Path]:
+    """Give an empty folder that takes the place of a folder at the end; after a failure all is as before."""
+    half, old = (folder.with_name(f"{folder.name}.{os.getpid()}.{what}.half") for what in ("new", "old"))
+    try:
+        (half / ARRAYS).mkdir(parents=True)
+        yield half
+        if folder.exists():
+            folder.replace(old)
+        half.replace(folder)
+    finally:
+        if old.exists() and not folder.exists():
+            old.replace(folder)
+        for one in (half, old):
+            shutil.rmtree(one, ignore_errors=True)
 
 
 def _about(kept: Kept, samples: Samples) -> dict[str, Any]:

@@ -54,16 +54,19 @@ class Current:
     def watch(self) -> None:
         """Replace the bundle whenever the releases change, until the server ends."""
         while not self.ended.wait(self.every):
+            self.look()
+
+    def look(self) -> None:
+        """Replace the bundle if the releases have changed; keep what goes wrong for `/health`, and never raise."""
+        try:
             now = self._stamp()
-            if now == self._seen:
-                continue
-            try:
-                self.bundle, self.error = self._export(), None
-                self._seen = now
+            if now != self._seen:
+                self.bundle, self._seen = self._export(), now
                 LOG.warning("answering with %s", self.bundle.release)
-            except (RuntimeError, OSError, ValueError) as error:
-                self.error = str(error)
-                LOG.exception("still answering with %s", self.bundle.release)
+            self.error = None
+        except Exception as error:  # of any kind: the thread goes on, and the next look may find it gone
+            self.error = f"{type(error).__name__}: {error}"
+            LOG.exception("still answering with %s", self.bundle.release)
 
     def _export(self) -> Bundle:
         """Export the current release in a process of its own, and open what it wrote."""

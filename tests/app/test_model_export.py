@@ -55,3 +55,30 @@ def test_an_export_says_what_the_release_lacks(compared_shop, tmp_path):
     with pytest.raises(WrongUse, match=r"vectors kar_query/dense +are not in rel-000001"):
         export_bundle(config, replace(model, arm=replace(model.arm, uses=uses)), out=tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_holds_something_else_is_kept_and_the_export_refused(compared_shop, tmp_path):
+    config = load_config(compared_shop.config)
+    model, note = find_model(config, "base"), tmp_path / "note.txt"
+    note.write_text("mine")
+
+    for out in (tmp_path, tmp_path / "new" / ".."):
+        with pytest.raises(WrongUse, match=f"--out: {tmp_path} holds files and no bundle.json.*\n  name a folder"):
+            export_bundle(config, model, out=out)
+    for out in (note, note / "bundle"):
+        with pytest.raises(WrongUse, match=r"--out: .*note\.txt is a file"):
+            export_bundle(config, model, out=out)
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+    assert note.read_text() == "mine"
+
+
+def test_an_export_to_the_empty_folder_one_stands_in_works(compared_shop, tmp_path, monkeypatch):
+    config, folder = load_config(compared_shop.config), tmp_path / "bundle"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    facts = export_bundle(config, find_model(config, "base"), out=Path())
+
+    assert facts["folder"] == str(folder)
+    assert open_bundle(folder).release == "rel-000001"
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import queue
+import runpy
 import socket
 import subprocess
 import sys
@@ -150,3 +151,20 @@ def test_a_published_release_and_a_rollback_take_over_under_load_and_no_request_
 
 def set_of(got):
     return {one["release"] for _, one in got}
+
+
+def test_the_watch_survives_whatever_a_look_meets_and_tries_again(kept, monkeypatch):
+    shop, model = kept
+    monkeypatch.chdir(ROOT)  # the child process imports the packages from here
+    made = runpy.run_path(str(ROOT / "examples" / "serve" / "server.py"))
+    current = made["Current"](shop.config, str(model), 0.01)
+    releases, aside = current.releases, current.releases.with_suffix(".aside")
+    releases.rename(aside)
+
+    current.look()
+
+    assert current.error is not None
+    assert "FileNotFoundError" in current.error
+    aside.rename(releases)
+    current.look()
+    assert current.error is None

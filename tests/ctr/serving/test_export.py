@@ -120,3 +120,14 @@ def test_what_cannot_be_exported_is_said_in_words(tmp_path, world, samples, know
         export_model(tmp_path / "out", replace(kept, arm=arm), known, *live_samples(world.dataset(), kept, known), {})
     long = kept.settings.model_copy(update={"backbone": "hstu"})
     assert why_not(replace(kept, settings=long)) == ["backbone hstu reads a longer past than a history"]
+
+
+def test_a_failed_export_leaves_the_old_bundle_and_nothing_else(exported, tmp_path, world, known):
+    kept, bundle, _ = exported(BASE, "lr")
+    there, live = live_samples(world.dataset(), kept, known)
+
+    with pytest.raises(TypeError, match="not JSON serializable"):  # at the end, when the rest is written
+        export_model(tmp_path / "served", kept, known, there, live, {"release": object()})
+
+    assert open_bundle(tmp_path / "served").release == bundle.release
+    assert [path.name for path in tmp_path.iterdir() if "half" in path.name] == []
