@@ -26,7 +26,7 @@ from feature_store.vectors import Knowledge
 from sources.events import histories
 from sources.tables import Dataset
 
-NOBODY = "\0"
+NOBODY = "\0nobody"
 """The id of a row that has none; no id of the data is like it."""
 
 

@@ -48,7 +48,7 @@ def export_bundle(
     facts = {"release": name, "run": model.folder.parent.name, "arm": model.arm.name, "data": dataset.version}
     written = _there(folder) if reuse else None
     if written is None or any(written.get(key) != value for key, value in facts.items()):
-        check_model(model, dataset, chosen)
+        check_model(model, dataset, chosen, end="nothing was exported")
         vectors = read_vectors_of(config, chosen, [model.arm])
         samples, live = live_samples(dataset, model, vectors)
         facts["live"] = f"{samples.time[live.users[0]]}+00:00"

@@ -92,7 +92,9 @@ def read_pairs(config: Config, frame: pl.DataFrame, columns: RowColumns) -> tupl
     return pl.DataFrame({"user": keys.user, "item": keys.item, "time": time}), []
 
 
-def check_model(model: Kept, dataset: Dataset, release: Release, faults: Sequence[Fault] = ()) -> None:
+def check_model(
+    model: Kept, dataset: Dataset, release: Release, faults: Sequence[Fault] = (), end: str = "nothing was scored"
+) -> None:
     """Check that the data and a release hold all that a model reads.
 
     Args:
@@ -100,13 +102,14 @@ def check_model(model: Kept, dataset: Dataset, release: Release, faults: Sequenc
         dataset: The data.
         release: The release.
         faults: What has been found before.
+        end: What follows from a fault, for the message.
 
     Raises:
         WrongUse: With these faults and all others.
     """
     found = [*faults, *lacking_fields(model, dataset), *lacking_vectors(model, release)]
     if found:
-        raise WrongUse(faults_text(found, "nothing was scored", skippable=False))
+        raise WrongUse(faults_text(found, end, skippable=False))
 
 
 def lacking_fields(model: Kept, dataset: Dataset) -> list[Fault]:

@@ -52,7 +52,7 @@ def test_an_export_says_what_the_release_lacks(compared_shop, tmp_path):
     model = find_model(config, "knowledge")
     uses = tuple(replace(use, vectors=("kar_query/dense",)) for use in model.arm.uses)
 
-    with pytest.raises(WrongUse, match=r"vectors kar_query/dense +are not in rel-000001"):
+    with pytest.raises(WrongUse, match=r"rel-000001: 1 fault, nothing was exported\n  lacks vectors kar_query/dense"):
         export_bundle(config, replace(model, arm=replace(model.arm, uses=uses)), out=tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
 
