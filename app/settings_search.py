@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from app.comparison import inputs_of
 from app.config import Config
 from app.samples import arms_in, open_samples, read_vectors_of
-from app.train_settings import HEADING, write_settings
+from app.train_settings import as_written, is_found, write_settings
 from app.workplace import open_dataset, open_store
 from base.faults import WrongUse
 from base.progress import Progress, silent
@@ -66,8 +66,8 @@ def search_settings(
 ) -> Search:
     """Search the settings of training, and write the best ones to a file after every trial.
 
-    The same call goes on where one was interrupted: a study belongs to the data, the release, the arms and the other
-    settings. It is kept in the home folder.
+    The same call goes on where one was interrupted: a study belongs to the data, the release, the arms and the settings
+    of knowflow.yaml itself, without those that a search has found. It is kept in the home folder.
 
     Args:
         config: The config.
@@ -84,6 +84,7 @@ def search_settings(
         CheckFailed: Training diverged.
     """
     _check_file(file)
+    config = config.model_copy(update={"train": as_written(config.path, config.train)})
     chosen = get_release(open_store(config), release)
     wanted = arms_in(config, chosen, list(dict.fromkeys(arms)))
     names = tuple(arm.name for arm in wanted)
@@ -190,5 +191,9 @@ def one_thread() -> Iterator[None]:
 
 
 def _check_file(file: Path) -> None:
-    if file.exists() and not file.read_text(encoding="utf-8", errors="replace").startswith(HEADING):
+    if not file.parent.is_dir():
+        raise WrongUse(f"--out: there is no folder {file.parent}\n  make it, or name another file")
+    if file.is_dir():
+        raise WrongUse(f"--out: {file} is a folder\n  name a file in it: --out {file / 'train-settings.yaml'}")
+    if file.exists() and not is_found(file):
         raise WrongUse(f"{file}: is there, and no search has written it\n  name another file: --out FILE")

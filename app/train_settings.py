@@ -47,6 +47,24 @@ def with_settings_file(said: Any, path: Path) -> tuple[Any, list[Fault]]:
     return merged(content, said), []
 
 
+def as_written(path: Path, train: TrainConfig) -> TrainConfig:
+    """Return the settings that knowflow.yaml itself gives, without what a search has found and written to a file.
+
+    Args:
+        path: The knowflow.yaml.
+        train: Its settings with those of the file below them.
+    """
+    if train.settings is None or not is_found(path.parent / train.settings):
+        return train
+    said = yaml.safe_load(path.read_text(encoding="utf-8"))["train"]
+    return TrainConfig.model_validate({name: value for name, value in said.items() if name != KEY})
+
+
+def is_found(file: Path) -> bool:
+    """Return whether a search has written a file."""
+    return file.read_text(encoding="utf-8", errors="replace").startswith(HEADING)
+
+
 def write_settings(file: Path, best: Tried, usual: Tried, arms: Sequence[str], release: str, trials: int) -> None:
     """Write settings that were found, whole or not at all; `train:` reads them.
 

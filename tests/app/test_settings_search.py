@@ -95,6 +95,25 @@ def test_the_command_goes_on_and_training_reads_its_file(released, plain_knowflo
     assert "settings" not in train.model_dump()  # the values decide a run, not where they stand
 
 
+def test_a_study_goes_on_when_training_reads_the_file_that_it_writes(released):
+    file = released.folder / "found.yaml"
+    own = {name: value for name, value in TRAIN.items() if name != "search"} | {"backbone": "fm"}
+    released.configure(train=own)
+    first = search_settings(load_config(released.config), ["base"], 2, file)
+    other = Tried({"learning_rate": 0.017, "epochs": 3}, 0.9)
+    write_settings(file, other, other, ["base"], "rel-000001", 2)
+    released.configure(train={**own, "settings": "found.yaml"})
+    assert load_config(released.config).train.learning_rate == 0.017
+
+    second = search_settings(load_config(released.config), ["base"], 3, file)
+
+    assert second.before == 2
+    assert second.tried[:2] == first.tried
+    file.write_text("learning_rate: 0.017\n")  # of a hand, so it is a setting like any other
+    third = search_settings(load_config(released.config), ["base"], 1, released.folder / "new.yaml")
+    assert (third.before, third.usual.values["learning_rate"]) == (0, 0.017)
+
+
 def test_every_arm_may_still_train_less_long_than_was_found(shop):
     found = Tried({"learning_rate": 0.01, "epochs": 3, "trees.leaves": 7}, 0.7)
     for best in (found, Tried({"learning_rate": 0.01, "epochs": 1}, 0.7), Tried({"trees.leaves": 7}, 0.7)):
@@ -126,6 +145,10 @@ def test_a_search_that_cannot_be_is_refused_in_words(released):
         search_settings(config, ["constant"], 1, released.folder / "found.yaml")
     with pytest.raises(WrongUse, match=r"mine.yaml: is there, and no search has written it"):
         search_settings(config, ["base"], 1, released.folder / "mine.yaml")
+    with pytest.raises(WrongUse, match="there is no folder"):
+        search_settings(config, ["base"], 1, released.folder / "no" / "found.yaml")
+    with pytest.raises(WrongUse, match="is a folder"):
+        search_settings(config, ["base"], 1, released.folder)
     dataset = open_dataset(config)
     no_validation = dataset.events.filter(pl.col("part") != "validation")
     with pytest.raises(WrongUse, match="no validation rows with both labels"):
