@@ -13,7 +13,7 @@ from feature_store.features import Keys
 from feature_store.timeline import LIVE
 from sources.config import RowOrder
 from sources.faults import Fault, faults_text
-from sources.times import MICROSECONDS_UNTIL, MILLISECONDS_UNTIL, SECONDS_UNTIL
+from sources.times import since_1970
 
 MOST = 1_000
 """Faults after which no more are looked for."""
@@ -184,9 +184,10 @@ def _times(column: pl.Series, form: str | None) -> pl.Series:
     if isinstance(kind, pl.Date):
         return column.cast(pl.Datetime("us"))
     if kind.is_numeric():
-        return _since_1970(_plain(column))
-    text = column.cast(pl.String)
-    found = pl.repeat(None, len(text), dtype=pl.Datetime("us"), eager=True)
+        return _since_1970(column)
+    text = column.cast(pl.String).str.strip_chars()
+    numbers = text if form is None else text.clear(len(text))  # a form says how every text is written
+    found = _since_1970(numbers)
     for one in (form,) if form is not None else FORMS:
         if found.null_count() > text.null_count():
             found = found.fill_null(_of_form(text, one))
@@ -195,22 +196,16 @@ def _times(column: pl.Series, form: str | None) -> pl.Series:
     return found
 
 
+def _since_1970(column: pl.Series) -> pl.Series:
+    return since_1970(column.cast(pl.Float64, strict=False)).dt.replace_time_zone(None)
+
+
 def _of_form(text: pl.Series, form: str) -> pl.Series:
     zoned = form == "%+" or "%z" in form
     if not zoned and not any(sign in form for sign in ("%H", "%I", "%T", "%R", "%s")):
         return text.str.to_date(form, strict=False).cast(pl.Datetime("us"))
     zone = "UTC" if zoned else None
     return text.str.to_datetime(form, strict=False, time_unit="us", time_zone=zone).dt.replace_time_zone(None)
-
-
-def _since_1970(column: pl.Series) -> pl.Series:
-    """Read seconds, milliseconds or microseconds since 1970: the size of each number decides its unit."""
-    number = column.cast(pl.Float64) if column.dtype.is_float() else column.cast(pl.Int64, strict=False)
-    frame = number.alias("n").to_frame()
-    size = pl.col("n").abs()
-    factor = pl.when(size < SECONDS_UNTIL).then(1_000_000).when(size < MILLISECONDS_UNTIL).then(1_000).otherwise(1)
-    moment = pl.when(size < MICROSECONDS_UNTIL).then(pl.col("n") * factor)
-    return frame.select(moment.cast(pl.Int64, strict=False).cast(pl.Datetime("us"))).to_series()
 
 
 def _row_faults(

@@ -108,10 +108,7 @@ def _of_form(text: pl.Series, form: str) -> pl.Series:
 
 
 def _from_number(column: pl.Series) -> pl.Series:
-    """Convert numbers to times: dates as 20200701 or 20200701083000, days of a spreadsheet, or since 1970.
-
-    Of a number since 1970 the size decides the unit.
-    """
+    """Convert numbers to times: dates as 20200701 or 20200701083000, days of a spreadsheet, or since 1970."""
     filled = column.drop_nulls()
     if len(filled):
         low, high = float(filled.to_numpy().min()), float(filled.to_numpy().max())
@@ -122,6 +119,15 @@ def _from_number(column: pl.Series) -> pl.Series:
                 times = _of_form(column.cast(pl.Int64).cast(pl.String), form)
                 if times.null_count() == column.null_count() and (filled == filled.floor()).all():
                     return times
+    return since_1970(column)
+
+
+def since_1970(column: pl.Series) -> pl.Series:
+    """Read seconds, milliseconds or microseconds since 1970: the size of each number decides its unit.
+
+    Args:
+        column: Numbers as Float64.
+    """
     frame = column.alias("n").to_frame()
     size = pl.col("n").abs()
     factor = pl.when(size < SECONDS_UNTIL).then(1_000_000).when(size < MILLISECONDS_UNTIL).then(1_000).otherwise(1)

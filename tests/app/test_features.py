@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from app.config import load_config
 from app.feature_choice import FeatureChoice
 from app.features import features_of, make_features
-from app.given_rows import RowColumns
+from app.given_rows import RowColumns, RowReader
 from app.workplace import open_store
 from base.faults import WrongUse
 from feature_store.codes import CODES_TABLE, Codes, Made, write_codes
 from feature_store.releases import get_release, publish, released_knowledge
 from feature_store.rows_file import WRITTEN, open_rows, read_chunks
+from feature_store.timeline import LIVE
 from sources.tables import event_of
+from sources.times import to_time
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -260,6 +262,10 @@ def test_missing_columns_and_taken_names_are_named_at_once(config, tmp_path):
         (pl.Series([1_704_074_400]), 2),
         (pl.Series([1_704_074_400_000]), 2),
         (pl.Series([1_704_074_400.5]), 2),
+        (pl.Series(["1704074400"]), 2),
+        (pl.Series([" 1704074400.5 "]), 2),
+        (pl.Series(["1704074400000"]), 2),
+        (pl.Series(["1704074400000000"]), 2),
         (pl.Series(["2024-01-01T03:00:00+01:00"]), 2),
         (pl.Series(["2024-01-01 02:00:00"]), 2),
         (pl.Series([datetime(2024, 1, 1, 2)]), 2),
@@ -273,6 +279,23 @@ def test_times_of_every_usual_type_are_read(config, said, hour):
 
     # u1's newest snapshot saw the event at 00:04
     assert age == pytest.approx((hour * 60 - 4) / 1440, abs=1e-4)
+
+
+def test_each_time_means_the_same_beside_any_other_and_numbers_mean_what_they_mean_in_the_log():
+    said = ["1704074400.1", "1704074400123", "2024-01-01 02:00:00", "1704074400123456", "soon", "inf", None]
+
+    def read(column: pl.Series) -> list[int]:
+        return RowReader({"time": "time"}, None, None).keys(column.alias("time").to_frame()).time.tolist()
+
+    together = read(pl.Series(said))
+
+    assert together == [read(pl.Series([one], dtype=pl.String))[0] for one in said]
+    numbers = [0, 1, 3]
+    in_log = to_time(pl.Series([said[place] for place in numbers]))[0].to_physical().to_list()
+    assert [together[place] for place in numbers] == in_log
+    assert in_log == [1_704_074_400_100_000, 1_704_074_400_123_000, 1_704_074_400_123_456]
+    assert read(pl.Series([1704074400.1, 1704074400123])) == in_log[:2]
+    assert together[4:] == [LIVE] * 3
 
 
 def test_whole_numbers_are_the_ids_that_texts_are(make_shop):
