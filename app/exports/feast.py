@@ -84,4 +84,4 @@ def _view(source: Source, column: Column, kind: pl.DataType) -> str:
     return VIEW.format(name=column.name, kind=source.entity, dtype=dtype, meaning=column.facts["meaning"])
 
 
-FEAST = ExportFormat("feast", "a feature repository for feast apply", write)
+FEAST = ExportFormat("feast", "a feature repository for feast apply", write, ("user", "item"))

@@ -37,4 +37,4 @@ def write(exported: Exported, out: Path) -> Sequence[str]:
     return [f"copy the features you want from {out / 'dataset_config.yaml'}"]
 
 
-FUXICTR = ExportFormat("fuxictr", "pretrained embeddings for pretrained_emb of FuxiCTR", write)
+FUXICTR = ExportFormat("fuxictr", "pretrained embeddings for pretrained_emb of FuxiCTR", write, ("user", "item"), True)

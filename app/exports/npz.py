@@ -20,4 +20,4 @@ def write(exported: Exported, out: Path) -> Sequence[str]:
     return ["join strictly: a row at time t may see as_of < t, not as_of = t"]
 
 
-NPZ = ExportFormat("npz", "arrays per vectors: id, as_of, vector", write)
+NPZ = ExportFormat("npz", "arrays per vectors: id, as_of, vector", write, vectors_only=True)

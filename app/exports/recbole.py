@@ -79,4 +79,4 @@ def _write_csv(frame: pl.DataFrame, file: Path) -> None:
     frame.write_csv(file, separator="\t", quote_style="never")
 
 
-RECBOLE = ExportFormat("recbole", "atomic files of the log, and pretrained vectors of RecBole", write)
+RECBOLE = ExportFormat("recbole", "atomic files of the log, and pretrained vectors of RecBole", write, tuple(IDS), True)

@@ -38,4 +38,6 @@ def write(exported: Exported, out: Path) -> Sequence[str]:
     return made
 
 
-SENTENCE_TRANSFORMERS = ExportFormat("sentence-transformers", "a model per vectors that encodes ids", write)
+SENTENCE_TRANSFORMERS = ExportFormat(
+    "sentence-transformers", "a model per vectors that encodes ids", write, vectors_only=True
+)

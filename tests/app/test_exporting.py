@@ -12,11 +12,13 @@ import yaml
 from sentence_transformers import SentenceTransformer
 
 from app.config import load_config
-from app.exporting import export_release
+from app.exporting import _fitting, _written, export_release
+from app.exports.protocol import FORMATS, ExportFormat
 from app.feature_choice import FeatureChoice
 from app.workplace import open_store
 from base.faults import WrongUse
-from base.plugins import UnknownPlugin
+from base.plugins import UnknownPlugin, choose
+from feature_store.features import Column, Source
 from feature_store.releases import get_release, released_knowledge
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -133,6 +135,48 @@ def test_a_folder_that_holds_something_and_an_unknown_format_are_refused(config,
         export_release(config, "parquet", tmp_path)
     with pytest.raises(UnknownPlugin, match=r"no such export format: parket\n  there are: .*feast.*parquet"):
         export_release(config, "parket", tmp_path / "out")
+
+
+def test_what_a_format_cannot_hold_is_refused_before_anything_is_written(config, tmp_path):
+    def refused(words, name, *columns):
+        with pytest.raises(WrongUse, match=words):
+            export_release(config, name, tmp_path / "out", choice=FeatureChoice(columns=columns))
+        assert not (tmp_path / "out").exists()
+
+    for name in ("npz", "fuxictr", "recbole", "sentence-transformers"):
+        refused("holds vectors alone, and there are none in kar_user_text", name, "kar_user_text")
+    refused("the chosen columns hold no table to export", "parquet", "kar_user_age_days")
+
+    made = export_release(
+        config, "npz", tmp_path / "o", choice=FeatureChoice(columns=("kar_user_text", "kar_user_lexical"))
+    )
+    assert list(made.tables) == ["kar_user_lexical"]
+
+
+def test_knowledge_about_events_is_refused_where_only_users_and_items_have_a_place():
+    event = Source(
+        "cot_examples/dense",
+        "event",
+        np.array(["e"]),
+        np.zeros(1, np.int64),
+        (Column("c", np.ones((1, 2), np.float32)),),
+    )
+
+    for name in ("recbole", "fuxictr", "feast"):
+        with pytest.raises(WrongUse, match="cot_examples/dense is about events"):
+            _fitting([event], choose(FORMATS, [name])[0], "rel-000001")
+    assert [one.name for one in _fitting([event], choose(FORMATS, ["npz"])[0], "rel-000001")] == ["cot_examples/dense"]
+
+
+def test_an_export_that_fails_leaves_nothing_behind(tmp_path):
+    def broken(exported, out):
+        (out / "half").write_text("half")
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        _written(ExportFormat("broken", "", broken), None, tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()
 
 
 TOY = '''"""Toy: the ids of a table, a line each."""
