@@ -52,7 +52,7 @@ class RowReader:
 
     def checked(self, empty: pl.DataFrame) -> list[str]:
         """Return the columns of which single values can be wrong: whole numbers and texts are ids anyway."""
-        return [name for role, name in self.columns.items() if role == "time" or empty[name].dtype.is_float()]
+        return [name for role, name in self.columns.items() if role == "time" or _plain(empty[name]).dtype.is_float()]
 
     def faults(self, frame: pl.DataFrame, file: str, first: int) -> Iterator[Fault]:
         """Yield what is wrong with single rows.
@@ -117,6 +117,10 @@ def find_columns(
         if there is not None and (role == "time" or role in roles):
             found[role] = there
             faults += _wrong_type(empty[there], role, file)
+            if role == "time" and time_in_log is None:
+                what = "holds times, and the log has none to compare them with: events.time is row_order"
+                fix = "leave this column out, or rename it: without a time, a row comes after everything"
+                faults.append(Fault(file, None, there, None, what, fix))
         elif there is None and (named is not None or role in roles):
             what = f"is missing; there are: {', '.join(empty.columns)}"
             fix = f"name it: --{role}-column NAME"
@@ -171,7 +175,9 @@ def _broken_id(column: pl.Series) -> pl.Series:
 
 
 def _plain(column: pl.Series) -> pl.Series:
-    """Return the column with null for NaN."""
+    """Return the column with null for NaN; decimals with a scale as floats, others as text, as the data holds them."""
+    if isinstance(column.dtype, pl.Decimal):
+        return column.cast(pl.Float64 if column.dtype.scale else pl.String)
     return column.fill_nan(None) if column.dtype.is_float() else column
 
 

@@ -65,6 +65,12 @@ def score_pairs(
     return frame.with_columns(pl.Series(SCORE, scores, dtype=pl.Float32))
 
 
+def count_live(config: Config, frame: pl.DataFrame, columns: RowColumns = USUAL) -> int:
+    """Count the rows to score that have no time, and so come after everything; 0 if something is wrong with them."""
+    pairs, faults = read_pairs(config, frame, columns)
+    return 0 if faults else pairs["time"].null_count()
+
+
 def read_pairs(config: Config, frame: pl.DataFrame, columns: RowColumns) -> tuple[pl.DataFrame, list[Fault]]:
     """Read the rows to score.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from app.config import load_config
-from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, count_rows, print_json, print_line
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, count_rows, print_json, print_line, say
 
 
 def score(
@@ -36,14 +36,16 @@ def score(
     from app.given_rows import RowColumns  # noqa: PLC0415
     from app.kept_models import find_model  # noqa: PLC0415 - takes seconds to import
     from app.row_files import check_output, read_rows, write_rows  # noqa: PLC0415
-    from app.scoring import score_pairs  # noqa: PLC0415
+    from app.scoring import count_live, score_pairs  # noqa: PLC0415
 
     check_output(out)
     kept, pairs = find_model(settings, model), read_rows(rows)
-    scored = score_pairs(settings, kept, pairs, release, RowColumns(user_column, item_column, time_column))
+    columns = RowColumns(user_column, item_column, time_column)
+    scored = score_pairs(settings, kept, pairs, release, columns)
     write_rows(scored, out)
     facts = {
         "rows": len(scored),
+        "live": count_live(settings, pairs, columns),
         "model": str(kept.folder),
         "release": release or kept.release,
         "mean_score": scored["score"].mean(),
@@ -52,5 +54,7 @@ def score(
     if json:
         print_json(facts)
         return 0
+    if facts["live"]:
+        say(f"{count_rows(facts['live'])} without a time: after everything, so they see all that the log holds")
     print_line(f"{count_rows(len(scored))} scored by {kept.folder}, vectors of {facts['release']}\nscores   {out}")
     return 0

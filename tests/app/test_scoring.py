@@ -112,6 +112,7 @@ def test_the_command_scores_a_file_by_run_and_arm(compared_shop, plain_knowflow,
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("2 rows scored by ")
+    assert "2 rows without a time: after everything" in done.stderr
     scores = pl.read_parquet(out)
     assert scores.select("member", "item", "note").rows() == [("u1", "i3", "a"), ("u2", "007", "b")]
     assert scores["score"].is_between(0, 1).all()
