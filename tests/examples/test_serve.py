@@ -153,6 +153,7 @@ def set_of(got):
     return {one["release"] for _, one in got}
 
 
+@pytest.mark.slow(reason="trains a model, and exports it twice, each in a new process")
 def test_the_watch_survives_whatever_a_look_meets_and_tries_again(kept, monkeypatch):
     shop, model = kept
     monkeypatch.chdir(ROOT)  # the child process imports the packages from here
