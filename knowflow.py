@@ -93,12 +93,12 @@ class Project:
             tasks: Techniques; None for those of knowflow.yaml.
 
         Example:
-            >>> shop.plan(["kar_item"]).select("task", "cached", "new", "calls").to_dicts()
+            >>> shop.plan("kar_item").select("task", "cached", "new", "calls").to_dicts()
             [{'task': 'kar_item', 'cached': 12, 'new': 0, 'calls': 0}]
         """
-        from app.frames import plan_frame
+        from app.frames import names_of, plan_frame
 
-        return plan_frame(self.config, tasks)
+        return plan_frame(self.config, names_of(tasks))
 
     def refresh(
         self,
@@ -133,12 +133,13 @@ class Project:
             'rel-000001'
         """
         from app.asking import Asking
+        from app.frames import names_of
         from app.progress import reporting_to
         from flows.here import refresh_here
 
         limits = Asking(engine=engine, model=model, max_tokens=max_tokens, max_cost=max_cost, max_hours=max_hours)
         with reporting_to(self.progress or silent):
-            release, _ = refresh_here(self.path, tasks, limits, new_store=new_store)
+            release, _ = refresh_here(self.path, names_of(tasks), limits, new_store=new_store)
         return release
 
     def release(self, name: str | None = None) -> Release:
@@ -171,8 +172,7 @@ class Project:
     ) -> pl.DataFrame:
         """Add to rows what a release knew of their users and items strictly before their times.
 
-        All rows are kept, in their order; a feature is null where nothing was known yet. `knowflow features` does the
-        same from file to file, whatever their size.
+        All rows are kept, in their order; null = nothing was known yet. `knowflow features` takes files of any size.
 
         Args:
             frame: The rows, as a Polars, pandas or Arrow table: user, item, time (null = after everything), any others.
@@ -190,7 +190,7 @@ class Project:
         Example:
             >>> import polars as pl
             >>> rows = pl.DataFrame({"user": ["u1", "u2"], "item": ["i7", "new"], "clicked": [1, 0]})
-            >>> made = shop.features(rows, tasks=["item_facts"], encoders=["lexical"])
+            >>> made = shop.features(rows, tasks="item_facts", encoders=["lexical"])
             >>> made.columns
             ['user', 'item', 'clicked', 'item_facts_lexical', 'knowflow_release']
             >>> made["item_facts_lexical"].is_null().to_list()
@@ -198,11 +198,11 @@ class Project:
         """
         from app.feature_choice import FeatureChoice
         from app.features import features_of
-        from app.frames import as_frame
+        from app.frames import as_frame, names_of
         from app.given_rows import RowColumns
 
-        of, by, only = (tuple(names) if names is not None else None for names in (tasks, encoders, columns))
-        choice, named = FeatureChoice(of, by, only), RowColumns(user_column, item_column, time_column)
+        choice = FeatureChoice(names_of(tasks), names_of(encoders), names_of(columns))
+        named = RowColumns(user_column, item_column, time_column)
         return features_of(self.config, as_frame(frame), release, choice, named)
 
     def score(
@@ -229,7 +229,7 @@ class Project:
             WrongUse: There is no such model, or with everything that is wrong with the pairs.
 
         Example:
-            >>> _ = shop.train(["base"])
+            >>> _ = shop.train("base")
             >>> scored = shop.score(pl.DataFrame({"user": ["u1", "u2"], "item": ["i7", "i8"]}), "base")
             >>> scored.columns, scored["score"].is_between(0, 1).all()
             (['user', 'item', 'score'], True)
@@ -323,9 +323,9 @@ class Project:
             >>> shop.knowledge("item", "i7", tasks=["item_facts"]).row(0, named=True)["text"]
             'Thing 7'
         """
-        from app.frames import knowledge_frame
+        from app.frames import knowledge_frame, names_of
 
-        return knowledge_frame(self.config, kind, str(entity), as_of, tasks, release)
+        return knowledge_frame(self.config, kind, str(entity), as_of, names_of(tasks), release)
 
     def train(self, arms: Sequence[str] | None = None, *, release: str | None = None) -> Training:
         """Train arms on a release, several seeds each, and compare them.
@@ -342,11 +342,11 @@ class Project:
             ['constant', 'base', 'facts']
         """
         from app.clicks import check_clicks
-        from app.frames import training_of
+        from app.frames import names_of, training_of
         from app.progress import reporting_to
         from flows.here import train_here
 
         with reporting_to(self.progress or silent):
-            run = train_here(self.config, arms, release)
+            run = train_here(self.config, names_of(arms), release)
         check_clicks(run)
         return training_of(run)

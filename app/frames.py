@@ -64,6 +64,16 @@ def as_frame(table: Any) -> pl.DataFrame:
     raise WrongUse(f"rows: {type(table).__name__} is no table\n  give a Polars, pandas or Arrow table")
 
 
+def names_of(said: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Take one name as a list of one.
+
+    Example:
+        >>> names_of("kar_user"), names_of(["a", "b"]), names_of(None)
+        (('kar_user',), ('a', 'b'), None)
+    """
+    return (said,) if isinstance(said, str) else None if said is None else tuple(said)
+
+
 def plan_frame(config: Config, tasks: Sequence[str] | None) -> pl.DataFrame:
     """Plan a refresh: one row a technique, with all of `knowflow plan --json` that is one number or word."""
     rows = [config.prices.priced(planned.summary()) for planned in plan(config, tasks)]
