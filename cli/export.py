@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from app.config import load_config
 from app.exporting import export_release
 from app.feature_choice import FeatureChoice
+from cli.feature_options import EncoderNames, FeatureNames, TaskNames
 from cli.moment import moment_of
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table, split_names
 
@@ -22,13 +23,9 @@ def export(
     ],
     out: Annotated[Path, Parameter(help="Folder to write, new or empty.")],
     release: Annotated[str | None, Parameter(help="Name of a release; default: the current one.")] = None,
-    tasks: Annotated[
-        str | None, Parameter(help="Techniques, separated by commas. Default: all about users and items.")
-    ] = None,
-    encoders: Annotated[str | None, Parameter(help="Encoders of vectors, separated by commas. Default: all.")] = None,
-    columns: Annotated[
-        str | None, Parameter(help="Features, or patterns such as 'kar_*', with commas. Default: all but texts.")
-    ] = None,
+    tasks: TaskNames = None,
+    encoders: EncoderNames = None,
+    columns: FeatureNames = None,
     before: Annotated[
         str | None,
         Parameter(help="Only what was known strictly before this time, such as 2018-09-24T10:00:00 (UTC)."),

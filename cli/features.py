@@ -10,6 +10,7 @@ from app.feature_choice import FeatureChoice
 from app.features import FeatureFile, make_features
 from app.given_rows import RowColumns
 from app.progress import progress
+from cli.feature_options import EncoderNames, FeatureNames, TaskNames
 from cli.output import (
     DEFAULT_CONFIG,
     AsJson,
@@ -30,14 +31,9 @@ def features(
     rows: Annotated[Path, Parameter(help="Parquet file of rows: user, item, time, and any other columns.")],
     out: Annotated[Path, Parameter(help="Parquet file to write; NAME.schema.json beside it says what columns mean.")],
     release: Annotated[str | None, Parameter(help="Name of a release; default: the current one.")] = None,
-    tasks: Annotated[
-        str | None, Parameter(help="Techniques, separated by commas. Default: all about users and items.")
-    ] = None,
-    encoders: Annotated[str | None, Parameter(help="Encoders of vectors, separated by commas. Default: all.")] = None,
-    columns: Annotated[
-        str | None,
-        Parameter(help="Features, or patterns such as 'kar_*', separated by commas. Default: all but texts."),
-    ] = None,
+    tasks: TaskNames = None,
+    encoders: EncoderNames = None,
+    columns: FeatureNames = None,
     adapters: Annotated[
         str | None,
         Parameter(help="Also compute from the log what these adapters read, such as similarity,quality; slow."),
