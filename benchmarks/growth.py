@@ -270,7 +270,10 @@ def similar(path: Path) -> dict[str, Any]:
         taken.append(time.perf_counter() - begun)
         assert len(found) == 10, "too few neighbours"
     spent = clock.read()
-    return spent | {"cpu_seconds": round(spent["cpu_seconds"] / 21, 3), "ms": round(1e3 * float(np.median(taken[1:])), 1)}
+    return spent | {
+        "cpu_seconds": round(spent["cpu_seconds"] / 21, 3),
+        "ms": round(1e3 * float(np.median(taken[1:])), 1),
+    }
 
 
 def store(path: Path) -> dict[str, Any]:
@@ -285,7 +288,12 @@ def store(path: Path) -> dict[str, Any]:
     size, files = disk_use(there)
     with tempfile.TemporaryDirectory() as folder:
         alive = size_alive(there, Path(folder))
-    return {"mb": round(size / 1e6, 1), "files": files, "alive_mb": round(alive / 1e6, 1), "ratio": round(size / alive, 2)}
+    return {
+        "mb": round(size / 1e6, 1),
+        "files": files,
+        "alive_mb": round(alive / 1e6, 1),
+        "ratio": round(size / alive, 2),
+    }
 
 
 class Clock:
