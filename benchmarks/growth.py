@@ -6,7 +6,8 @@ Makes: for each size a shop in FOLDER or in a temporary one: 9.5 events a user, 
        an even number of genres; an engine that answers at once; lexical vectors of users and items.
 
 Each stage runs in a process of its own, as `knowflow refresh` and `knowflow train` run it without Prefect, so that its
-peak is its own. CPU time is that of the stage after the data is loaded; `load` is the loading, which every stage repeats.
+peak is its own. CPU time is that of the stage after the data is loaded; `load` is the loading, which every stage
+repeats.
 `refresh_same` and `refresh_1%` are the stages plan to publish, with all loading: once with nothing changed, once after
 1% of the users have a new event; `refresh_cold` is the sum of the same for the first one. `command_same` is the command
 `knowflow refresh` with nothing changed: its start and Prefect's temporary server are counted.
