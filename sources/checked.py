@@ -126,9 +126,9 @@ class CheckedTable:
             How many rows are left out.
         """
         frame = pl.DataFrame([self.columns[name].alias(name) for name in (*keys, best)]).with_row_index("row")
-        whole = frame.filter(~self.bad).drop_nulls(keys)
-        if whole.select(keys).is_unique().all():
-            return 0
+        # Comparing whole keys takes much memory: only rows that share a hash with another row are compared.
+        shared = _repeated(frame.select(keys).hash_rows())
+        whole = frame.filter(shared & ~self.bad).drop_nulls(keys)
         first = whole.sort(best, "row", descending=[True, False], nulls_last=True).unique(keys, keep="first")["row"]
         lost = pl.Series(frame["row"].is_in(whole["row"].implode()) & ~frame["row"].is_in(first.implode()))
         return self.drop(lost)
@@ -183,6 +183,12 @@ class CheckedTable:
         return pl.DataFrame([series.alias(name) for name, series in self.columns.items()]).filter(
             ~self.bad & ~self.dropped
         )
+
+
+def _repeated(numbers: pl.Series) -> pl.Series:
+    """Return which of some whole numbers occur more than once: [N] -> [N] Boolean."""
+    in_order = numbers.sort()
+    return numbers.is_in(in_order.filter(in_order == in_order.shift(1)).unique().implode())
 
 
 def _to_fill_in(name: str, setting: str, there: Sequence[str]) -> Fault:
