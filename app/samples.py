@@ -19,9 +19,13 @@ from sources.tables import Dataset
 
 
 def open_samples(config: Config, dataset: Dataset | None = None) -> Samples:
-    """Build the samples of a config; load the data unless it is given."""
-    dataset = dataset or open_dataset(config)
-    return build_samples(dataset, config.source.history.length)
+    """Build the samples of a config; load the data unless it is given.
+
+    A large log's tables are freed on the way if the caller keeps none of them.
+    """
+    tables = [dataset or open_dataset(config)]
+    del dataset
+    return build_samples(tables.pop(), config.source.history.length)
 
 
 def open_windows(config: Config, dataset: Dataset) -> list[np.ndarray]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ctr.order import stable_order
+from ctr.order import index_type, stable_order
 
 
 @dataclass(frozen=True)
@@ -13,22 +13,22 @@ class Earlier:
     """For each row, the range of strictly earlier rows with the same key, in an order sorted by key and time."""
 
     order: np.ndarray
-    """[M] int64: the rows that count, sorted by key, then time."""
+    """[M] int32, or int64 of 2^31 rows: the rows that count, sorted by key, then time."""
     begin: np.ndarray
-    """[N] int64: where each row's key begins in `order`."""
+    """[N] of the same type: where each row's key begins in `order`."""
     end: np.ndarray
-    """[N] int64: one past the last strictly earlier row in `order`."""
+    """[N] of the same type: one past the last strictly earlier row in `order`."""
 
     def running(self, values: np.ndarray) -> "Running":
         """Add up a column along each key, once for all that is asked of its sums: [N], aligned with the rows."""
-        counted = values[self.order].astype(np.float64)
-        key = self.begin[self.order]
+        counted = values[self.order].astype(np.float64, copy=False)
+        key, sums = self.begin[self.order], np.zeros(len(counted) + 1)
         if len(key) and key[-1] == 0:  # one key
-            sums = np.cumsum(counted)
+            np.cumsum(counted, out=sums[1:])
         else:
             rows = pl.DataFrame([pl.Series("key", key).set_sorted(), pl.Series("value", counted)])
-            sums = rows.select(pl.col("value").cum_sum().over("key")).to_series().to_numpy()
-        return Running(self, np.concatenate([[0.0], sums]))
+            sums[1:] = rows.select(pl.col("value").cum_sum().over("key")).to_series().to_numpy()
+        return Running(self, sums)
 
     def total(self, values: np.ndarray, last: int | None = None) -> np.ndarray:
         """Sum a column over each row's strictly earlier rows, see `Running.total`."""
@@ -44,7 +44,7 @@ class Earlier:
         return self.running(values).mean(last, prior)
 
     def newest(self) -> np.ndarray:
-        """Return each row's newest strictly earlier row: [N] int64, -1 = none."""
+        """Return each row's newest strictly earlier row: [N] ints, -1 = none."""
         return np.append(self.order, -1)[np.where(self.end > self.begin, self.end - 1, -1)]
 
 
@@ -98,16 +98,22 @@ def strictly_earlier(key: np.ndarray, time: np.ndarray, counted: np.ndarray | No
         >>> strictly_earlier(np.array([7, 7, 7, 7]), second).count().tolist()
         [0.0, 1.0, 1.0, 3.0]
     """
-    order = np.arange(len(key)) if (time[1:] >= time[:-1]).all() else np.argsort(time, kind="stable")
+    kind = index_type(len(key))
+    in_order = bool((time[1:] >= time[:-1]).all())
+    order = np.arange(len(key), dtype=kind) if in_order else np.argsort(time, kind="stable").astype(kind)
     order = order[stable_order(key[order])]  # by key, then time, then row
-    sorted_key, sorted_time = key[order], time[order]
-    new_key = np.ones(len(key), dtype=bool)
-    new_key[1:] = sorted_key[1:] != sorted_key[:-1]
-    new_moment = new_key.copy()
-    new_moment[1:] |= sorted_time[1:] != sorted_time[:-1]
+    new_key, new_moment = (_is_new(of[order]) for of in (key, time))
+    new_moment |= new_key
     seen = np.ones(len(key), dtype=bool) if counted is None else counted[order]
-    before = np.cumsum(seen) - seen  # [N] how many of those that count come before each place
+    before = np.cumsum(seen, dtype=kind) - seen  # [N] how many of those that count come before each place
     begin, end = np.empty_like(order), np.empty_like(order)
-    begin[order] = np.maximum.accumulate(np.where(new_key, before, 0))
-    end[order] = np.maximum.accumulate(np.where(new_moment, before, 0))
-    return Earlier(order[seen], begin, end)
+    for out, new in ((begin, new_key), (end, new_moment)):
+        out[order] = np.maximum.accumulate(np.where(new, before, 0))
+    return Earlier(order if counted is None else order[seen], begin, end)
+
+
+def _is_new(values: np.ndarray) -> np.ndarray:
+    """Return where a value differs from the one before it: [N] -> [N] bool."""
+    new = np.ones(len(values), dtype=bool)
+    np.not_equal(values[1:], values[:-1], out=new[1:])
+    return new

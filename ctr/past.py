@@ -61,7 +61,7 @@ class Pasts:
             )
         self.rule = rule
         earlier = strictly_earlier(samples.user, samples.time, samples.happened)
-        order = earlier.order if len(earlier.order) else np.zeros(1, dtype=np.int64)  # so that it can be indexed
+        order = earlier.order if len(earlier.order) else np.zeros(1, dtype=np.int32)  # so that it can be indexed
         self._order, self._begin, self._end = (torch.from_numpy(of) for of in (order, earlier.begin, earlier.end))
         self._item, self._rating = torch.from_numpy(samples.item), torch.from_numpy(samples.rating)
         self._time = torch.from_numpy(samples.time.astype("datetime64[us]").astype(np.int64))
@@ -74,7 +74,7 @@ class Pasts:
         if self._bits is not None:  # search no wider than the longest past of the batch
             place = place[:, self.rule.events - min(self.rule.events, int((end - begin).max())) :]
         there = place >= begin[:, None]
-        event = self._order[place.clamp(min=0)]
+        event = self._order[place.clamp(min=0)].long()
         if self._bits is not None and self.rule.same_category:
             wanted = self._bits[self._item[rows]][:, None]  # [B, 1, W]
             same = ((self._bits[self._item[event]] & wanted) != 0).any(-1)

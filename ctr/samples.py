@@ -1,24 +1,19 @@
 """Samples: all model inputs as arrays in memory, built once from a dataset, its split and its histories."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
-from ctr.earlier import strictly_earlier
 from ctr.history import Histories, histories_of
+from ctr.scale import scale_of, standardise, standardised_columns
 from ctr.statistics import COLUMNS, Counted, Log
 from sources.events import PARTS, chosen
 from sources.faults import Fault, SourceFaults
 from sources.negatives import positives_of, trained_rows
 from sources.tables import Dataset
-
-LEAST_DEVIATION = 1e-6
-"""A column with a smaller deviation counts as constant."""
-FARTHEST = 5.0
-"""Deviations from the mean at which a statistic is clipped."""
 
 
 @dataclass(frozen=True)
@@ -133,16 +128,19 @@ def build_samples(
         raise SourceFaults([Fault("knowflow.yaml", None, "split", None, what, fix)])
     values = frame.category_values if frame else category_values(items, dataset.category_fields)
     item_categories, spans = category_shares(items, dataset.category_fields, values)
-    if isinstance(histories, int):
-        history = histories_of(user, time, ~sampled, histories)
-    else:
-        history = np.asarray(histories, dtype=np.int32)[rows]
-    log = Log(user, item, time, rating.astype(np.float64), label.astype(np.float64), ~sampled)
-    counted = Counted.of(log, item_categories)
     numbers = np.zeros((len(item_ids), 0))  # Polars returns no rows without a column
     if dataset.number_fields:
         numbers = items.select(dataset.number_fields).to_numpy()
     scale = frame.number_scale if frame else scale_of(numbers)
+    taste = chosen(events)
+    del dataset, events, parts, asked  # a large log's tables, which nothing below reads
+    if isinstance(histories, int):
+        history = histories_of(user, time, ~sampled, histories)
+    else:
+        history = np.asarray(histories, dtype=np.int32)[rows]
+    del rows
+    log = Log(user, item, time, rating, label, ~sampled)
+    counted = Counted.of(log, item_categories)
     return Samples(
         user=user,
         item=item,
@@ -161,7 +159,7 @@ def build_samples(
         category_spans=spans,
         category_values=values,
         number_scale=scale,
-        chosen=chosen(events),
+        chosen=taste,
         sampled=sampled,
         rated=rated,
     )
@@ -247,61 +245,3 @@ def category_shares(
         blocks.append(block / np.maximum(block.sum(1, keepdims=True), 1))
     ends = np.cumsum([block.shape[1] for block in blocks]).tolist()
     return np.concatenate(blocks, axis=1), tuple(pairwise(ends))
-
-
-def scale_of(fitted_on: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """Return the mean and deviation of each column's known values (not NaN): [T, F] -> F pairs.
-
-    A column that is constant or has no known values is not scaled: its deviation is 1.
-    """
-    known = ~np.isnan(fitted_on)
-    number = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, fitted_on, 0).sum(axis=0, dtype=np.float64) / number
-    deviation = np.sqrt(np.where(known, np.square(fitted_on - mean), 0).sum(axis=0, dtype=np.float64) / number)
-    return tuple(zip(mean.tolist(), np.where(deviation > 1e-8, deviation, 1).tolist(), strict=True))
-
-
-def standardise(values: np.ndarray, scale: Sequence[tuple[float, float]]) -> np.ndarray:
-    """Shift and scale columns by their mean and deviation; unknown values (NaN) become 0.
-
-    Args:
-        values: [N, F].
-        scale: Mean and deviation of each column, from `scale_of`.
-
-    Returns:
-        [N, F] float32.
-    """
-    mean, deviation = np.array(scale, dtype=np.float64).reshape(-1, 2).T
-    return np.nan_to_num((values - mean) / deviation).astype(np.float32)
-
-
-def standardise_by_past(values: np.ndarray, time: np.ndarray, happened: np.ndarray | None = None) -> np.ndarray:
-    """Shift and scale each row by mean and deviation of strictly earlier rows; unknown values (NaN) become 0.
-
-    Statistics are computed from labels, so a scale from later rows would leak them.
-
-    Args:
-        values: [N, F].
-        time: [N] datetime64[us].
-        happened: [N] bool: the rows that others are compared with; None = all.
-
-    Returns:
-        [N, F] float32, clipped to -5..5, because the first rows have few rows to compare with.
-    """
-    return standardised_columns(values.T, values.shape[1], time, happened)
-
-
-def standardised_columns(
-    columns: Iterable[np.ndarray], count: int, time: np.ndarray, happened: np.ndarray | None = None
-) -> np.ndarray:
-    """Standardise columns one by one, see `standardise_by_past`: `count` of [N] -> [N, count]."""
-    everybody = strictly_earlier(np.zeros(len(time), dtype=np.int64), time, happened)
-    out = np.zeros((len(time), count), dtype=np.float32)
-    for place, column in enumerate(columns):
-        known, filled = ~np.isnan(column), np.nan_to_num(column)
-        number = np.maximum(everybody.total(known), 1)
-        mean = everybody.total(filled) / number
-        deviation = np.sqrt(np.maximum(everybody.total(np.square(filled)) / number - np.square(mean), 0))
-        scaled = (filled - mean) / np.where(deviation > LEAST_DEVIATION, deviation, 1)
-        out[:, place] = np.where(known, np.clip(scaled, -FARTHEST, FARTHEST), 0)
-    return out

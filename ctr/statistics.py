@@ -5,25 +5,26 @@ averages (`Prior`). Events at the same moment are excluded. So no row sees its o
 of the split it is in, and a training row sees only what it would see in serving.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 
 from ctr.earlier import Earlier, strictly_earlier
-from ctr.order import stable_order
+from ctr.order import index_type, stable_order
 
 RECENT = (1, 3, 10, 30)
 SHRINK = 5.0
 """Weight of the prior in every shrunk mean, in events."""
-HOUR = np.timedelta64(1, "h")
+HOUR = 3600 * 1_000_000
+"""In microseconds."""
 OF_USER, OF_BOTH, OF_ITEM = slice(0, 20), slice(20, 22), slice(22, 26)
 """The columns that depend on a row's user and moment, on its user and item, and on its item and moment."""
 COLUMNS = 26
 """Statistics of a sample."""
-ROWS = 1_000_000
-"""Rows counted at a time where a row has several entries, so that a large log needs no more memory than a small one."""
+ROWS = 2**18
+"""Rows counted at a time, all those of some users or items: little memory, most of it in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,18 @@ class Log:
     time: np.ndarray
     """[N] datetime64[us]."""
     rating: np.ndarray
-    """[N] float64, so that sums and differences stay exact."""
+    """[N] float32 or float64; sums and differences are taken in float64, where they stay exact."""
     label: np.ndarray
-    """[N] float64."""
+    """[N] float32 or float64."""
     happened: np.ndarray | None = None
     """[N] bool: the events that statistics count; False for sampled negatives; None = all."""
 
     def rows(self, chosen: np.ndarray) -> "Log":
-        """Return some rows, in their order."""
+        """Return some rows, in their order, with ratings and labels in float64."""
         happened = None if self.happened is None else self.happened[chosen]
         user, item, time = self.user[chosen], self.item[chosen], self.time[chosen]
-        return Log(user, item, time, self.rating[chosen], self.label[chosen], happened)
+        rating, label = (of[chosen].astype(np.float64, copy=False) for of in (self.rating, self.label))
+        return Log(user, item, time, rating, label, happened)
 
     def earlier(self, key: np.ndarray) -> Earlier:
         """Return the strictly earlier events with the same key ([N] int64), from `ctr.earlier.strictly_earlier`."""
@@ -65,6 +67,10 @@ class Prior:
     label: np.ndarray
     """[N] float64: mean label of the same."""
 
+    def rows(self, chosen: np.ndarray) -> "Prior":
+        """Return those of some rows."""
+        return Prior(self.rating[chosen], self.variance[chosen], self.label[chosen])
+
 
 @dataclass(frozen=True)
 class Statistics:
@@ -81,9 +87,11 @@ class Statistics:
 
 def prior_of(log: Log) -> Prior:
     """Average over all strictly earlier events."""
-    everybody = log.earlier(np.zeros(len(log.time), dtype=np.int64))
-    rating, square = (everybody.mean(values, prior=np.nan) for values in (log.rating, np.square(log.rating)))
-    return Prior(rating, np.maximum(square - np.square(rating), 0), everybody.mean(log.label, prior=np.nan))
+    everybody = log.earlier(np.zeros(len(log.time), dtype=np.int8))
+    rating = everybody.mean(log.rating, prior=np.nan)
+    variance = everybody.mean(np.square(log.rating, dtype=np.float64), prior=np.nan)
+    variance -= np.square(rating)
+    return Prior(rating, np.maximum(variance, 0, out=variance), everybody.mean(log.label, prior=np.nan))
 
 
 def count_statistics(log: Log, item_categories: np.ndarray) -> Statistics:
@@ -94,15 +102,18 @@ def count_statistics(log: Log, item_categories: np.ndarray) -> Statistics:
         item_categories: [I, C] float32 shares.
     """
     counted = Counted.of(log, item_categories)
-    return Statistics(np.stack(list(counted.columns), axis=1), counted.user_mean, counted.surprise)
+    values = np.empty((len(log.user), COLUMNS))
+    for place, column in counted.columns:
+        values[:, place] = column
+    return Statistics(values, counted.user_mean, counted.surprise)
 
 
 @dataclass(frozen=True)
 class Counted:
     """`Statistics` column by column, so that few columns of a large log are in memory at a time."""
 
-    columns: Iterator[np.ndarray]
-    """The columns, `COLUMNS` of [N] float64; each is counted when it is asked for."""
+    columns: Iterator[tuple[int, np.ndarray]]
+    """Each of the `COLUMNS` once: its place and its values, [N] float64. A few at a time are counted when asked for."""
     user_mean: np.ndarray
     """[N] float64."""
     surprise: np.ndarray
@@ -111,31 +122,104 @@ class Counted:
     @classmethod
     def of(cls, log: Log, item_categories: np.ndarray) -> "Counted":
         """Count what the columns need."""
-        prior, earlier = prior_of(log), log.earlier(log.user)
-        count = earlier.count()
-        user_mean = prior.rating + (earlier.total(log.rating) - count * prior.rating) / (count + SHRINK)
-        of_item = list(item_statistics(log, prior, user_mean))
-        surprise = np.nan_to_num(log.rating - prior.rating - of_item[1])
-        parts = (
-            user_statistics(log, earlier, prior),
-            recent_statistics(log, earlier, prior, surprise),
-            category_affinity(log, earlier, item_categories).T,
-            of_item,
+        prior, users, size = prior_of(log), list(rows_by(log.user)), len(log.user)
+        (user_mean,) = _columns(size, 1, ((rows, [_user_mean(log.rows(rows), prior.rows(rows))]) for rows in users))
+        of_items = (
+            (rows, item_statistics(log.rows(rows), prior.rows(rows), user_mean[rows])) for rows in rows_by(log.item)
         )
-        return cls(chain.from_iterable(parts), user_mean, surprise)
+        items = _columns(size, OF_ITEM.stop - OF_ITEM.start, of_items)
+        surprise = np.nan_to_num(log.rating - prior.rating - items[1])
+        passes: tuple[tuple[int, Callable[[UserRows], Iterable[np.ndarray]]], ...] = (
+            (5, user_statistics),
+            (4, lambda of: recent_means(of.earlier, of.log.rating, of.prior.rating)),
+            (4, lambda of: recent_means(of.earlier, of.log.label, of.prior.label)),
+            (5, surprise_statistics),
+            (4, lambda of: chain(time_statistics(of), category_affinity(of.log, of.earlier, item_categories).T)),
+        )
+
+        def user_rows(rows: np.ndarray) -> UserRows:
+            some = log.rows(rows)
+            return UserRows(some, some.earlier(some.user), prior.rows(rows), surprise[rows])
+
+        def columns() -> Iterator[tuple[int, np.ndarray]]:
+            yield from _handed_over(items, OF_ITEM.start)
+            place = 0
+            for count, statistics in passes:
+                of_users = ((rows, statistics(user_rows(rows))) for rows in users)
+                yield from _handed_over(_columns(size, count, of_users), place)
+                place += count
+
+        return cls(columns(), user_mean, surprise)
 
 
-def user_statistics(log: Log, earlier: Earlier, prior: Prior) -> Iterator[np.ndarray]:
+def rows_by(key: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the rows of some keys at a time, rising: `ROWS` of them, or more if one key has more.
+
+    Args:
+        key: [N] ints, not negative.
+
+    Yields:
+        [n] int32, or int64 of 2^31 rows.
+    """
+    order, ends = stable_order(key).astype(index_type(len(key))), np.cumsum(np.bincount(key))
+    first = 0
+    while first < len(ends):
+        begin = int(ends[first - 1]) if first else 0
+        until = max(int(np.searchsorted(ends, begin + ROWS, side="right")), first + 1)
+        if ends[until - 1] > begin:
+            yield np.sort(order[begin : ends[until - 1]])
+        first = until
+
+
+def _columns(size: int, count: int, parts: Iterable[tuple[np.ndarray, Iterable[np.ndarray]]]) -> list[np.ndarray]:
+    """Put columns together from parts, which are some rows and their values: `count` of [size] float64."""
+    out = [np.empty(size) for _ in range(count)]
+    for rows, columns in parts:
+        for column, values in zip(out, columns, strict=True):
+            column[rows] = values
+    return out
+
+
+def _handed_over(columns: list[np.ndarray], place: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield columns with their places, from `place` on, and keep none that was yielded."""
+    while columns:
+        yield place, columns.pop(0)
+        place += 1
+
+
+@dataclass(frozen=True)
+class UserRows:
+    """All rows of some users, and what their statistics are counted from."""
+
+    log: Log
+    """n rows."""
+    earlier: Earlier
+    """Strictly earlier events of the same user."""
+    prior: Prior
+    """Averages so far."""
+    surprise: np.ndarray
+    """[n] float64: each event's rating minus its item's earlier mean."""
+
+
+def _user_mean(log: Log, prior: Prior) -> np.ndarray:
+    """Return the user's shrunk mean rating over strictly earlier events: [n] float64."""
+    earlier = log.earlier(log.user)
+    count = earlier.count()
+    return prior.rating + (earlier.total(log.rating) - count * prior.rating) / (count + SHRINK)
+
+
+def user_statistics(of: UserRows) -> Iterator[np.ndarray]:
     """Summarise each user's strictly earlier events.
 
     Returns:
-        5 columns, [N] float64: shrunk mean label, log count, shrunk mean (minus the prior) and deviation of the rating,
+        5 columns, [n] float64: shrunk mean label, log count, shrunk mean (minus the prior) and deviation of the rating,
         and the deviation of the last 30 ratings.
     """
+    earlier, prior = of.earlier, of.prior
     count = earlier.count()
-    yield (earlier.total(log.label) + prior.label * SHRINK) / (count + SHRINK)
+    yield (earlier.total(of.log.label) + prior.label * SHRINK) / (count + SHRINK)
     yield np.log1p(count)
-    rating, square = earlier.running(log.rating), earlier.running(np.square(log.rating))
+    rating, square = earlier.running(of.log.rating), earlier.running(np.square(of.log.rating))
     yield (rating.total() - count * prior.rating) / (count + SHRINK)
     spread = square.mean() - np.square(rating.mean())
     yield np.sqrt((np.maximum(spread, 0) * count + prior.variance * SHRINK) / (count + SHRINK))
@@ -143,55 +227,46 @@ def user_statistics(log: Log, earlier: Earlier, prior: Prior) -> Iterator[np.nda
     yield np.sqrt(np.maximum(square.mean(last) - np.square(rating.mean(last)), 0))
 
 
-def recent_statistics(log: Log, earlier: Earlier, prior: Prior, surprise: np.ndarray) -> Iterator[np.ndarray]:
-    """Summarise each user's recent behaviour: the newest events and the time between them.
+def recent_means(earlier: Earlier, values: np.ndarray, prior: np.ndarray | float = 0.0) -> Iterator[np.ndarray]:
+    """Average a column over the last 1, 3, 10 and 30 events: 4 columns, [n] float64; the prior where there are none."""
+    running = earlier.running(values)
+    yield from (running.mean(last, prior) for last in RECENT)
 
-    Args:
-        log: N events.
-        earlier: Strictly earlier events of the same user.
-        prior: Averages so far.
-        surprise: [N] float64: each event's rating minus its item's earlier mean.
+
+def surprise_statistics(of: UserRows) -> Iterator[np.ndarray]:
+    """Summarise how a user's events differ from what was usual.
 
     Returns:
-        15 columns, [N] float64: for the last 1, 3, 10 and 30 events the mean rating, label and surprise (the prior
-        where there are none); the shrunk mean surprise of all; log seconds since the newest event; log number of events
-        in the last hour.
+        5 columns, [n] float64: for the last 1, 3, 10 and 30 events the mean surprise (0 where there are none); the
+        shrunk mean surprise of all.
     """
-    for values, prior_mean in ((log.rating, prior.rating), (log.label, prior.label), (surprise, 0.0)):
-        running = earlier.running(values)
-        yield from (running.mean(last, prior_mean) for last in RECENT)
-    yield earlier.total(surprise) / (earlier.count() + SHRINK)
-    newest = earlier.newest()
-    gap = (log.time - log.time[np.maximum(newest, 0)]).astype("timedelta64[us]").astype(np.float64) / 1e6
+    yield from recent_means(of.earlier, of.surprise)
+    yield of.earlier.total(of.surprise) / (of.earlier.count() + SHRINK)
+
+
+def time_statistics(of: UserRows) -> Iterator[np.ndarray]:
+    """Summarise the time between a user's events.
+
+    Returns:
+        2 columns, [n] float64: log seconds since the newest event; log number of events in the last hour.
+    """
+    newest, time = of.earlier.newest(), of.log.time
+    gap = (time - time[np.maximum(newest, 0)]).astype("timedelta64[us]").astype(np.float64) / 1e6
     yield np.where(newest >= 0, np.log1p(np.maximum(gap, 0)), np.nan)
-    yield np.log1p(_within(log, HOUR))
+    yield np.log1p(_within(of, HOUR))
 
 
-def _within(log: Log, span: np.timedelta64) -> np.ndarray:
-    """Count each row's strictly earlier events of the same user that are at most `span` old: [N] float64."""
-    out, age = np.zeros(len(log.time)), int(span.astype("timedelta64[us]").astype(np.int64))
-    time = log.time.astype(np.int64)
-    width = int(time.max(initial=0)) - int(time.min(initial=0)) + age + 1
-    for rows in _by_user(log, max(2**62 // width, 1)):
-        of = log.rows(rows)
-        earlier = of.earlier(of.user)
-        moment = (of.user - of.user.min()) * width + (time[rows] - time.min())  # by user, then time
-        then = np.searchsorted(moment[earlier.order], moment - age, side="left")
-        out[rows] = earlier.end - np.maximum(then, earlier.begin)
-    return out
-
-
-def _by_user(log: Log, users: int = 2**62) -> Iterator[np.ndarray]:
-    """Yield the rows of some users at a time, rising: about a million rows, of so many users at most."""
-    order, ends = stable_order(log.user), np.cumsum(np.bincount(log.user))
-    first = 0
-    while first < len(ends):
-        begin = int(ends[first - 1]) if first else 0
-        until = min(max(int(np.searchsorted(ends, begin + ROWS, side="right")), first + 1), first + users, len(ends))
-        rows = np.sort(order[begin : ends[until - 1]])
-        if len(rows):
-            yield rows
-        first = until
+def _within(of: UserRows, span: int) -> np.ndarray:
+    """Count each row's strictly earlier events of the same user that are at most `span` microseconds old."""
+    time, user = of.log.time.astype("datetime64[us]").astype(np.int64), of.log.user - of.log.user.min()
+    by_time = np.argsort(time, kind="stable")
+    place = np.empty_like(by_time)
+    place[by_time] = np.arange(len(time))
+    oldest = np.searchsorted(time[by_time], time - span, side="left")  # the place of the oldest that counts
+    size = len(time) + 1
+    there = user * size + place  # rises with the user, then with the time, and is smaller than a time in microseconds
+    begin = np.searchsorted(there[of.earlier.order], user * size + oldest, side="left")
+    return (of.earlier.end - np.maximum(begin, of.earlier.begin)).astype(np.float64)
 
 
 def category_affinity(log: Log, earlier: Earlier, item_categories: np.ndarray) -> np.ndarray:
@@ -203,13 +278,7 @@ def category_affinity(log: Log, earlier: Earlier, item_categories: np.ndarray) -
     Returns:
         [N, 2] float64: the affinity, and the log of the mean count behind it.
     """
-    user_mean, out = earlier.mean(log.rating), np.zeros((2, len(log.user)))
-    for rows in _by_user(log):
-        out[:, rows] = _affinity(log.rows(rows), user_mean[rows], item_categories)
-    return out.T
-
-
-def _affinity(log: Log, user_mean: np.ndarray, item_categories: np.ndarray) -> np.ndarray:
+    user_mean = earlier.mean(log.rating)
     row, category, share = _categories_of(log.item, item_categories)
     key = log.user[row].astype(np.int64) * item_categories.shape[1] + category
     of_category = strictly_earlier(key, log.time[row], None if log.happened is None else log.happened[row])
@@ -218,7 +287,7 @@ def _affinity(log: Log, user_mean: np.ndarray, item_categories: np.ndarray) -> n
     total_share = np.maximum(np.bincount(row, share, len(log.user)), 1e-9)
     mean = np.bincount(row, affinity * share, len(log.user)) / total_share
     mean_count = np.bincount(row, count * share, len(log.user)) / total_share
-    return np.stack([mean, np.log1p(mean_count)])
+    return np.stack([mean, np.log1p(mean_count)], axis=1)
 
 
 def _categories_of(item: np.ndarray, item_categories: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -240,7 +309,7 @@ def item_statistics(log: Log, prior: Prior, user_mean: np.ndarray) -> Iterator[n
         user_mean: [N] float64: shrunk mean rating of each event's user just before it.
 
     Returns:
-        4 columns, [N] float64: log count, and shrunk means of the rating, of the label (both minus the prior) and of
+        4 columns, [n] float64: log count, and shrunk means of the rating, of the label (both minus the prior) and of
         the residual: each earlier rating minus its user's mean before it.
     """
     earlier = log.earlier(log.item)

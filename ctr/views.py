@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ctr.samples import Samples, codes_of, standardise_by_past
+from ctr.samples import Samples, codes_of
+from ctr.scale import standardise_by_past
 from feature_store.vectors import Knowledge, as_of_rows
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ctr.samples import FARTHEST, LEAST_DEVIATION
+from ctr.scale import FARTHEST, LEAST_DEVIATION
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Scale:
 
 
 def past_scale(values: np.ndarray, happened: np.ndarray) -> Scale:
-    """Return the scale that `ctr.samples.standardise_by_past` uses for a row after the whole log.
+    """Return the scale that `ctr.scale.standardise_by_past` uses for a row after the whole log.
 
     Args:
         values: [N, k], NaN where unknown.
@@ -67,7 +67,7 @@ def past_scale(values: np.ndarray, happened: np.ndarray) -> Scale:
 
 
 class Scaled(nn.Module):
-    """Shifts, scales and clips columns, as `ctr.samples.standardise_by_past` does.
+    """Shifts, scales and clips columns, as `ctr.scale.standardise_by_past` does.
 
     Args:
         scale: Of the k columns.

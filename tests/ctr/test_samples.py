@@ -14,9 +14,6 @@ from ctr.samples import (
     category_shares,
     category_values,
     codes_of,
-    scale_of,
-    standardise,
-    standardise_by_past,
 )
 from sources.events import histories
 from sources.faults import SourceFaults
@@ -112,16 +109,6 @@ def test_numbers_are_standardised_over_all_items_and_0_where_unknown(world):
     assert samples.item_numbers[:, 0] == pytest.approx([-4 / (32 / 3) ** 0.5, 0, 0, 4 / (32 / 3) ** 0.5])
 
 
-def test_standardise_ignores_what_is_unknown_and_leaves_a_constant_at_0():
-    fitted = np.array([[1.0, 5, np.nan], [3.0, 5, np.nan], [np.nan, 5, np.nan]])
-
-    done = standardise(np.array([[5.0, 5, 7], [np.nan, 6, np.nan]]), scale_of(fitted))
-
-    # first column: mean 2, deviation 1; second: nothing to scale by; third: nothing known, so only NaN is fixed
-    assert done.tolist() == [[3, 0, 7], [0, 1, 0]]
-    assert standardise(fitted, scale_of(fitted[:0]))[2, 0] == 0
-
-
 def test_in_a_frame_known_ids_and_values_keep_their_codes_and_new_ones_come_after_them(world):
     dataset = world.dataset(users=2, items=4, events=4)
     frame = Frame(("u01", "gone"), ("i03", "left"), (("comedy", "drama"),), ((1990.0, 2.0),))
@@ -138,26 +125,6 @@ def test_in_a_frame_known_ids_and_values_keep_their_codes_and_new_ones_come_afte
     # i03 has a value that the frame lacks, `left` is not in the catalogue any more
     assert samples.item_categories.tolist() == [[0, 0], [0, 0], [0, 1], [0.5, 0.5], [0, 0]]
     assert samples.item_numbers[:, 0].tolist() == [2, 0, 2, 2, 2]  # (1994 - 1990) / 2, and 0 where unknown
-
-
-VALUES = st.one_of(st.none(), st.integers(-9, 9))
-
-
-@given(st.lists(st.tuples(st.integers(0, 4), VALUES), min_size=1, max_size=12))
-def test_each_row_is_standardised_by_strictly_earlier_rows_alone(rows):
-    time = np.array([moment for moment, _ in rows], dtype="datetime64[s]").astype("datetime64[us]")
-    column = np.array([np.nan if value is None else value for _, value in rows], dtype=np.float64)
-
-    found = standardise_by_past(column[:, None], time)[:, 0]
-
-    for row, (moment, value) in enumerate(rows):
-        past = [v for m, v in rows if m < moment and v is not None]
-        if value is None:
-            expected = 0.0
-        else:
-            mean, deviation = (np.mean(past), np.std(past)) if past else (0.0, 0.0)
-            expected = np.clip((value - mean) / (deviation if deviation > 1e-6 else 1), -5, 5)
-        assert found[row] == pytest.approx(expected, abs=1e-4)
 
 
 def test_statistics_are_near_mean_0_and_deviation_1_and_have_no_gap_anywhere(samples):
@@ -200,3 +167,17 @@ def test_turning_one_label_changes_no_column_of_its_own_row_nor_of_any_that_is_n
             np.testing.assert_array_equal(getattr(after, name)[unseen], getattr(before, name)[unseen])
         assert (after.statistics[~unseen] != before.statistics[~unseen]).any() or unseen.all()
         assert after.surprise[row] != before.surprise[row] or (before.time[row] == before.time.min())
+
+
+def test_a_row_takes_few_bytes(samples):
+    rows = {
+        name: of for name, of in vars(samples).items() if isinstance(of, np.ndarray) and len(of) == len(samples.label)
+    }
+
+    assert sum(of.nbytes for of in rows.values()) / len(samples.label) == (
+        26 * 4
+        + 6 * 4  # statistics, history
+        + 3 * 8  # user, item, time
+        + 4 * 4  # rating, label, the user's mean, surprise
+        + 4  # part, and whether it was chosen, sampled, rated
+    )

@@ -1,6 +1,7 @@
 """Leak-free statistics: each equals a naive loop over events, and nothing that a sample may not know changes them."""
 
 import math
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctr import statistics
-from ctr.statistics import Log, count_statistics, prior_of, user_residuals
+from ctr import scale, statistics
+from ctr.scale import standardised_columns
+from ctr.statistics import Counted, Log, count_statistics, prior_of, user_residuals
 
 SHARES = np.array([[1, 0, 0], [0.5, 0.5, 0], [0, 0, 0], [0.5, 0, 1]], dtype=np.float32)  # item 2 has no category
 COLUMNS = (
@@ -220,10 +222,40 @@ def test_counting_a_few_users_at_a_time_changes_no_bit(events, rows, random):
     np.testing.assert_array_equal(found.values, whole.values)
 
 
-def test_users_that_are_counted_at_a_time_are_few_where_the_log_is_long(monkeypatch):
-    log = log_of([(user, 0, 0, 3) for user in (2, 0, 0, 5, 2)])
+def test_rows_of_some_keys_at_a_time_are_all_rows_once_and_no_key_is_cut(monkeypatch):
     monkeypatch.setattr(statistics, "ROWS", 3)
 
-    parts = [rows.tolist() for rows in statistics._by_user(log, 3)]
+    parts = [rows.tolist() for rows in statistics.rows_by(np.array([2, 0, 0, 5, 2, 7, 7, 7, 7]))]
 
-    assert parts == [[1, 2], [0, 4], [3]]  # users 0 and 1, then 2 to 4, then 5
+    assert parts == [[1, 2], [0, 3, 4], [5, 6, 7, 8]]  # 0, then 2 to 5, then 7 alone, which has more than three
+
+
+def test_the_last_hour_is_an_hour_in_a_log_of_many_users_and_ten_thousand_years():
+    # Two events of a user are an hour apart, to the microsecond more or less; a third is thousands of years older.
+    hour, user = 3_600_000_000, np.repeat(np.arange(3), 3) * 10**6
+    second = np.array([0, 2**57, 2**57 + hour] * 2 + [0, 2**57, 2**57 + hour + 1])
+    rating = np.ones(9)
+
+    counted = count(Log(user, np.zeros(9, dtype=np.int64), second.astype("datetime64[us]"), rating, rating))
+
+    within = np.expm1(counted.values[:, COLUMNS.index("log_hour")])
+    assert within == pytest.approx([0, 0, 1, 0, 0, 1, 0, 0, 0])
+
+
+def test_counting_a_large_log_takes_few_bytes_a_row(monkeypatch):
+    random, size = np.random.default_rng(0), 40_000
+    time = np.sort(random.integers(0, 10**6, size)).astype("datetime64[s]").astype("datetime64[us]")
+    rating = random.integers(1, 6, size).astype(np.float32)
+    log = Log(random.integers(0, 800, size), random.integers(0, 200, size), time, rating, rating > 3)
+    monkeypatch.setattr(statistics, "ROWS", size // 40)  # what a part needs does not grow with the log
+    monkeypatch.setattr(scale, "BLOCK", size // 40)
+
+    tracemalloc.start()
+    counted = Counted.of(log, np.eye(200, 5, dtype=np.float32))
+    found = standardised_columns(counted.columns, len(COLUMNS), time)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    # All 26 columns in double precision would take 208 bytes a row more than the 104 of the result.
+    assert found.dtype == np.float32
+    assert peak / size < 104 + 5 * 8 + 80
