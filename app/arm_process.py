@@ -33,13 +33,14 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     (arm,) = arms_in(config, release, [name])
     vectors = read_vectors_of(config, release, [arm])
     try:
-        dataset = open_dataset(config)
-        samples, windows = open_samples(config, dataset), open_windows(config, dataset)
+        tables = [open_dataset(config)]
+        windows, fields = open_windows(config, tables[0]), ItemFields.of(tables[0])
+        samples = open_samples(config, tables.pop())  # which frees a large log's tables on the way
         result = train_arm(arm, vectors, samples, config.train, report, windows, config.plugin_folders)
     except (CheckFailed, WrongUse) as error:
         sys.exit(report_fault(error))
     if result.best is not None:
-        folder, fields = models_folder(config.home_folder, run.name) / name, ItemFields.of(dataset)
+        folder = models_folder(config.home_folder, run.name) / name
         keep(folder, arm, result.best, samples, release.name, fields)
     file, before = run.folder / f"{name}.npz", result.uncalibrated
     np.savez(file, test=result.test, rolling=result.rolling, uncalibrated=before)
