@@ -170,7 +170,7 @@ def columns_of(samples: Samples, views: Mapping[str, Mapping[str, View]]) -> Col
         for view in of_one.values():
             table = np.concatenate([view.table, np.full((1, view.width), np.nan, dtype=np.float32)])
             blocks.append(table[view.rows])  # row -1 is the last one: unknown
-    return Columns(np.concatenate(blocks, axis=1).astype(np.float32), tuple(codes))
+    return Columns(np.concatenate(blocks, axis=1, dtype=np.float32), tuple(codes))
 
 
 GBDT = Backbone("gbdt", "Gradient-boosted trees over counted features; no ids.", trees=True)
