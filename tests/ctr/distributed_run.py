@@ -1,4 +1,4 @@
-"""Train the made world, as each of several processes that torchrun starts; the first one writes the result."""
+"""Train the made world, as each of several processes that a launcher starts; each writes its results."""
 
 import os
 import runpy
@@ -30,5 +30,5 @@ def run(sparse_from: int) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    result = run(int(sys.argv[1]))
-    np.savez(f"{sys.argv[2]}-{os.environ['RANK']}.npz", **result)
+    for sparse_from in map(int, sys.argv[2:]):
+        np.savez(Path(sys.argv[1]) / f"{sparse_from}-rank-{os.environ['RANK']}.npz", **run(sparse_from))
