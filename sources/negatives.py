@@ -16,8 +16,9 @@ import polars as pl
 from sources.label_config import NegativesConfig
 from sources.tables import Dataset
 
-DRAWS = 64
-"""Draws per positive by chance; whatever is then still missing is drawn from a list of all that may be drawn."""
+DRAWS, DRAWS_EACH = 64, 4
+"""Draws per positive by chance: at least, and for each negative wanted. Whatever is then still missing is drawn from a
+list of all that may be drawn, which costs a pass over the items for each such event."""
 GOLDEN = 0x9E3779B97F4A7C15
 """The step of splitmix64."""
 
@@ -110,7 +111,8 @@ def _drawn(events: pl.DataFrame, config: NegativesConfig) -> np.ndarray:
     past, count = _past_of(events), config.per_positive
     drawn = np.full((len(events), count), -1, dtype=np.int64)
     filled, wanted = np.zeros(len(events), dtype=np.int64), np.minimum(count, past.free)
-    for draw in range(DRAWS):
+    draws = max(DRAWS, DRAWS_EACH * count)
+    for draw in range(draws):
         rows = np.flatnonzero(filled < wanted)
         if not len(rows):
             return drawn
@@ -123,11 +125,13 @@ def _drawn(events: pl.DataFrame, config: NegativesConfig) -> np.ndarray:
         rows, item = rows[new], item[new]
         drawn[rows, filled[rows]] = item
         filled[rows] += 1
-    _draw_rest(past, config, drawn, filled, wanted)
+    _draw_rest(past, config, drawn, filled, wanted, draws)
     return drawn
 
 
-def _draw_rest(past: _Past, config: NegativesConfig, drawn: np.ndarray, filled: np.ndarray, wanted: np.ndarray) -> None:
+def _draw_rest(
+    past: _Past, config: NegativesConfig, drawn: np.ndarray, filled: np.ndarray, wanted: np.ndarray, draws: int
+) -> None:
     """Draw what is missing from all that may be drawn: the largest of u^(1 / weight), as if drawn one by one.
 
     References: Efraimidis and Spirakis, Weighted random sampling with a reservoir, 2006.
@@ -139,7 +143,7 @@ def _draw_rest(past: _Past, config: NegativesConfig, drawn: np.ndarray, filled: 
         left = past.by_age[: past.there[row]]
         left = left[past.is_free(np.full(len(left), row), left) & ~np.isin(left, drawn[row])]
         weight = np.ones(len(left)) if config.by == "uniform" else counts[left]
-        share = _chance(config.seed, np.full(len(left), row), DRAWS + 1 + np.arange(len(left)))
+        share = _chance(config.seed, np.full(len(left), row), draws + 1 + np.arange(len(left)))
         best = np.argsort(-np.log(share + 2.0**-60) / weight, kind="stable")[: wanted[row] - filled[row]]
         drawn[row, filled[row] : wanted[row]] = left[best]
 

@@ -97,6 +97,19 @@ def test_what_is_hardly_ever_drawn_is_drawn_where_nothing_else_may_be():
     assert sorted(drawn[("u", 3003)]) == sorted(drawn[("u", 3004)]) == ["b", "c"]
 
 
+def test_a_hundred_negatives_of_each_event_are_as_many_items_each_as_likely():
+    items = [(f"x{n}", f"i{n}", n) for n in range(400)]
+    events = log_of([*items, *((f"u{n}", "c", 1000) for n in range(300))])
+
+    found = sample_negatives(events, NegativesConfig(per_positive=100)).filter(pl.col("user").str.starts_with("u"))
+
+    by_user = found.group_by("user").agg(pl.col("item").n_unique(), pl.len())
+    assert by_user["item"].to_list() == by_user["len"].to_list() == [100] * 300
+    by_item = found["item"].value_counts()["count"]  # 300 times 100 of 400, 75 each: a deviation of 7.5
+    assert len(by_item) == 400
+    assert by_item.is_between(30, 120).all()  # six deviations
+
+
 def test_another_seed_draws_others():
     events = log_of([(f"u{n}", f"i{n}", n) for n in range(200)])
 
