@@ -334,7 +334,8 @@ def exponents(sizes: dict[str, dict[str, Any]]) -> dict[str, float]:
         points = [(int(users), found[stage]["cpu_seconds"]) for users, found in sizes.items()]
         points = [(math.log(users), math.log(spent)) for users, spent in points if spent >= 0.05]
         if len(points) > 1:
-            fitted[stage] = round(float(np.polyfit(*zip(*points, strict=True), 1)[0]), 3)
+            sizes_of, costs = np.array(points).T
+            fitted[stage] = round(float(np.polyfit(sizes_of, costs, 1)[0]), 3)
     return fitted
 
 

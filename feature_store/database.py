@@ -4,14 +4,14 @@ import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lance
-import lancedb
 import pyarrow as pa
-from lancedb.index import FTS
 
 from base.faults import CheckFailed, WrongUse
 from feature_store.checksums import check_files, check_manifest, files_of
@@ -22,6 +22,9 @@ from feature_store.identity import Identity, Note, StoreFault, read_identity
 from feature_store.lock import only_writer
 from feature_store.schemas import LATER
 
+if TYPE_CHECKING:
+    from lancedb.db import DBConnection
+
 KEEP_UNTAGGED = timedelta(days=7)
 COMPACT_EVERY = 20
 """Number of files above which a table is compacted: thousands of small files slow down reads several times."""
@@ -29,15 +32,6 @@ KEYS_IN_A_CONDITION = 1_000
 """Maximum keys in one delete condition."""
 LARGEST_MERGE = 64 << 20
 """Maximum bytes in one merge; LanceDB's merge has a memory pool of 150 MB."""
-WORDS = FTS(  # the words are already analysed: the index must not change them
-    base_tokenizer="whitespace",
-    lower_case=False,
-    stem=False,
-    remove_stop_words=False,
-    ascii_folding=False,
-    max_token_length=None,
-)
-"""Full-text index of a column of words separated by spaces."""
 
 
 @dataclass(frozen=True)
@@ -218,8 +212,13 @@ class Writer:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+
+    @cached_property
+    def _connection(self) -> "DBConnection":
+        import lancedb  # noqa: PLC0415 - takes a second, and a run that has nothing to write needs none of it
+
         # Interval 0: a stale handle would insert keys that already exist.
-        self._connection = lancedb.connect(str(store.folder), read_consistency_interval=timedelta(0))
+        return lancedb.connect(str(self.store.folder), read_consistency_interval=timedelta(0))
 
     def upsert(self, table: str, data: pa.Table, schema: pa.Schema) -> int:
         """Insert rows with new keys and replace rows with existing keys.
@@ -292,7 +291,12 @@ class Writer:
 
     def index_words(self, table: str, column: str) -> None:
         """Rebuild the index of a column of words; versions of the table pinned by a release keep theirs."""
-        self._connection.open_table(table).create_index(column, config=WORDS, replace=True)
+        from lancedb.index import FTS  # noqa: PLC0415 - see `_connection`
+
+        plain = FTS(base_tokenizer="whitespace", stem=False, remove_stop_words=False, max_token_length=None)
+        # The words are already analysed: the index must not change them.
+        plain = replace(plain, lower_case=False, ascii_folding=False)
+        self._connection.open_table(table).create_index(column, config=plain, replace=True)
 
     def is_indexed(self, table: str, column: str) -> bool:
         """Return whether a column has an index of all rows; after a kill it may not."""

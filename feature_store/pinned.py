@@ -1,21 +1,23 @@
 """Search one table at one version in the database: nearest vectors and matching words."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import lancedb
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from lancedb.query import LanceFtsQueryBuilder, LanceVectorQueryBuilder, MatchQuery
 
 from feature_store.database import Store
+
+if TYPE_CHECKING:
+    from lancedb.query import LanceFtsQueryBuilder, LanceVectorQueryBuilder
+    from lancedb.table import Table
 
 
 class PinnedTable:
     """A table at one version, unaffected by later writes; create it with `open_pinned`."""
 
-    def __init__(self, table: lancedb.Table) -> None:
+    def __init__(self, table: "Table") -> None:
         self._table = table
 
     def nearest(self, vector: np.ndarray, limit: int, columns: Sequence[str], where: str | None = None) -> pl.DataFrame:
@@ -30,7 +32,7 @@ class PinnedTable:
         Returns:
             The columns and `distance` (1 - cosine, Float64), nearest first.
         """
-        query = cast(LanceVectorQueryBuilder, self._table.search(vector, vector_column_name="vector"))
+        query = cast("LanceVectorQueryBuilder", self._table.search(vector, vector_column_name="vector"))
         query = query.distance_type("cosine").select([*columns, "_distance"]).limit(limit)
         if where is not None:
             query = query.where(where, prefilter=True)
@@ -48,8 +50,10 @@ class PinnedTable:
         Returns:
             The columns and `score` (BM25, Float64), best first.
         """
+        from lancedb.query import MatchQuery  # noqa: PLC0415 - LanceDB takes a second to import, and few reads search
+
         match = MatchQuery(query=words, column=column)  # pyright: ignore[reportCallIssue] - the others have defaults
-        query = cast(LanceFtsQueryBuilder, self._table.search(match, query_type="fts"))
+        query = cast("LanceFtsQueryBuilder", self._table.search(match, query_type="fts"))
         return _frame(query.select([*columns, "_score"]).limit(limit).to_arrow(), columns, "score")
 
 
@@ -72,6 +76,8 @@ def open_pinned(store: Store, table: str, version: int, columns: Sequence[str]) 
         StoreFault: It is damaged.
     """
     store.open(table, version, whole=False)
+    import lancedb  # noqa: PLC0415 - takes a second, and few reads search
+
     handle = lancedb.connect(str(store.folder)).open_table(table)
     handle.checkout(version)
     store.check_columns(table, columns, handle.schema.names)
