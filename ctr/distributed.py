@@ -36,6 +36,15 @@ def weight(own: Tensor, rows: Tensor) -> float:
     return len(own) / len(rows) if len(own) < len(rows) else 1 / distributed.get_world_size()
 
 
+def own_part(known: Tensor, own: Tensor) -> Tensor:
+    """Return the share of a batch's known rows that stands for this process's rows: [B] bool, [b] -> [] float32.
+
+    A loss over known rows alone is divided by it: with `weight`, the losses of all processes then sum to the mean over
+    the known rows of the batch, however these fall to the processes.
+    """
+    return known.sum() * (len(own) / len(known))
+
+
 def add_up(parameters: Iterable[Tensor]) -> None:
     """Add up the gradients of all processes."""
     if not distributed.is_initialized():

@@ -38,12 +38,15 @@ class ClickModel(nn.Module):
         """Score B samples: logits [B]."""
         return self.answer(batch)[0]
 
-    def answer(self, batch: Batch, rating: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+    def answer(
+        self, batch: Batch, rating: Tensor | None = None, known_rows: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         """Score B samples.
 
         Args:
             batch: The samples.
             rating: [B], NaN = none: what the second task learns; None unless it trains.
+            known_rows: What its loss is divided by, see `RatingHead.loss`.
 
         Returns:
             Logits [B], and the own training losses of adapters and of the second task, [] each.
@@ -61,7 +64,7 @@ class ClickModel(nn.Module):
         if added:
             states = replace(states, dense=torch.cat([states.dense, *added], dim=1))
         if self.rating is not None and rating is not None:
-            losses.append(self.rating.loss(states, rating))
+            losses.append(self.rating.loss(states, rating, known_rows))
         return self.backbone(states), losses
 
 

@@ -39,12 +39,22 @@ class RatingHead(nn.Module):
         mean, deviation = self.scale
         return mean + deviation * self._standardised(states)
 
-    def loss(self, states: States, rating: Tensor) -> Tensor:
-        """Weigh the mean squared error: [B], NaN = no rating -> []."""
+    def loss(self, states: States, rating: Tensor, known_rows: Tensor | None = None) -> Tensor:
+        """Weigh the mean squared error.
+
+        Args:
+            states: Of B rows.
+            rating: [B], NaN = no rating.
+            known_rows: What the sum is divided by, see `ctr.distributed.own_part`; None = the rows with a rating.
+
+        Returns:
+            [].
+        """
         mean, deviation = self.scale
         known = ~rating.isnan()
         error = torch.where(known, self._standardised(states) - (rating - mean) / deviation, 0.0)
-        return self.weight * error.square().sum() / known.sum().clamp(min=1)
+        count = known.sum() if known_rows is None else known_rows
+        return self.weight * error.square().sum() / torch.where(count > 0, count, 1)
 
     def _standardised(self, states: States) -> Tensor:
         return self.out(self.deep(torch.cat([states.fields.flatten(1), states.dense], dim=1))).squeeze(1)

@@ -14,7 +14,7 @@ from base.faults import CheckFailed
 from base.progress import Progress
 from ctr.batch import Batches
 from ctr.config import TrainConfig
-from ctr.distributed import join, share, weight
+from ctr.distributed import join, own_part, share, weight
 from ctr.model import ClickModel
 from ctr.optimisers import Optimiser
 from ctr.rating_head import ratings_of
@@ -94,7 +94,7 @@ def train(
         for chosen in _batches(rows, config.batch_size, order):
             rates.append(rate_at(len(rates), steps, config.learning_rate))
             own = share(chosen)  # all of it, unless several processes train
-            second = rating[own] if rating is not None else None
+            second = (rating[own], own_part(~rating[chosen].isnan(), own)) if rating is not None else (None, None)
             _step(model, batches, own, label[own], second, optimiser, rates[-1], weight(own, chosen))
         seconds, done = seconds + time.process_time() - begun, done + len(rows)
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
@@ -124,12 +124,12 @@ def _step(
     batches: Batches,
     rows: Tensor,
     label: Tensor,
-    rating: Tensor | None,
+    second: tuple[Tensor | None, Tensor | None],
     optimiser: Optimiser,
     rate: float,
     part: float,
 ) -> None:
-    logits, own = model.answer(batches.take(rows), rating)
+    logits, own = model.answer(batches.take(rows), *second)
     loss = nn.functional.binary_cross_entropy_with_logits(logits, label)
     optimiser.step(part * sum(own, start=loss), rate)
 

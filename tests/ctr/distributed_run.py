@@ -3,6 +3,7 @@
 import os
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,17 @@ def run(sparse_from: int) -> dict[str, np.ndarray]:
     """Train, and return the parameters and the curve."""
     torch.set_num_threads(1)
     samples = runpy.run_path(str(Path(__file__).with_name("conftest.py")))["made_samples"]()
+    random = np.random.default_rng(0)
+    samples = replace(samples, rated=random.random(len(samples.label)) < 0.3)  # the shares hold unequal numbers of them
     config = TrainConfig(
-        backbone="dcnv2", search=(), batch_size=63, epochs=2, patience=2, embedding_dim=4, sparse_from=sparse_from
+        backbone="dcnv2",
+        search=(),
+        batch_size=63,
+        epochs=2,
+        patience=2,
+        embedding_dim=4,
+        sparse_from=sparse_from,
+        rating_weight=0.5,
     )
     batches = Batches(samples, {})
     trained = train(make_model(BASE, {}, batches, samples, config, 0), batches, samples, config, 0, silent)

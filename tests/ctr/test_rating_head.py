@@ -13,6 +13,7 @@ from ctr.arms.base import BASE
 from ctr.batch import Batches
 from ctr.compare import train_arm
 from ctr.config import TrainConfig
+from ctr.distributed import own_part
 from ctr.kept import keep, open_kept, score_rows
 from ctr.learners import make_learner, make_model
 from ctr.model import ClickModel
@@ -134,3 +135,20 @@ def test_a_log_without_ratings_is_refused_in_words(world):
 def test_trees_alone_have_no_second_task_and_say_so(samples):
     with pytest.raises(WrongUse, match=r"(?s)gbdt has no network.*backbone: blend"):
         make_learner(BASE, {}, samples, BOTH.model_copy(update={"backbone": "gbdt"}))
+
+
+def test_a_loss_over_known_rows_alone_adds_up_to_that_of_the_batch(world):
+    """Two shares with one and three known ratings: the weighted losses sum to the mean over all four."""
+    torch.manual_seed(0)
+    head, states = RatingHead(14, 0.5, mean=3.0, deviation=2.0), world.states(rows=6)
+    rating = torch.tensor([5.0, 1.0, float("nan"), 2.0, float("nan"), 4.0])
+    whole = head.loss(states, rating)
+
+    parts = []
+    for rank in range(2):
+        own = torch.arange(6)[rank::2]
+        mine = replace(states, fields=states.fields[own], dense=states.dense[own])
+        parts.append(head.loss(mine, rating[own], own_part(~rating.isnan(), own)) * len(own) / 6)
+
+    assert sum(parts).item() == pytest.approx(whole.item(), rel=1e-6)
+    assert (~rating[::2].isnan()).sum() != (~rating[1::2].isnan()).sum()
