@@ -6,15 +6,13 @@ Example:
     >>> shop.plan().select("task", "rows", "calls").row(0)
     ('kar_item', 12, 0)
 
-Errors are those of the command line, with the same text: what is wrong, where, and what to change or run.
-
-- `WrongUse`: a setting, a file or a name cannot be used (the command line ends with exit code 2). Its subclasses are
-  `sources.faults.SourceFaults` (knowflow.yaml or the data, all faults at once) and `feature_store.releases.NoRelease`.
-- `CheckFailed`: a gate, a limit or a process failed (exit code 1). Its subclasses are `feature_store.gate.GatesClosed`,
-  `feature_store.gate.ClicksFell` and `llm_tasks.pipeline.budget.BudgetReached`.
+Errors are those of the command line: what is wrong, where, and what to change or run. `WrongUse`: a setting, a file or
+a name cannot be used (exit code 2); `SourceFaults` and `NoRelease` are kinds of it. `CheckFailed`: a gate, a limit or a
+process failed (exit code 1); `GatesClosed`, `ClicksFell` and `BudgetReached` are kinds of it. Rows that have no column
+of times come after everything; `features` and `score` warn of that.
 
 A package of another distribution in the place of one of KnowFlow's is an ImportError that names it. Importing this
-module takes milliseconds: every method imports what it needs when it is called.
+module takes milliseconds: methods import what they need.
 """
 
 from __future__ import annotations
@@ -237,10 +235,10 @@ class Project:
         from app.frames import as_frame
         from app.given_rows import RowColumns
         from app.kept_models import find_model
-        from app.scoring import score_pairs
+        from app.scoring import score_frame
 
         config, columns = self.config, RowColumns(user_column, item_column, time_column)
-        return score_pairs(config, find_model(config, model), as_frame(frame), release, columns)
+        return score_frame(config, find_model(config, model), as_frame(frame), release, columns)
 
     def similar(
         self, item: str, k: int = 10, *, task: str = "item_facts", encoder: str = "dense", release: str | None = None

@@ -13,7 +13,7 @@ from app.config import Config
 from app.feature_choice import FeatureChoice
 from app.feature_schema import RELEASE, write_schema
 from app.feature_sources import feature_sources, half, indexed
-from app.given_rows import RowColumns, RowReader, check_rows, find_columns
+from app.given_rows import RowColumns, RowReader, check_rows, find_columns, warn_undated
 from app.workplace import open_dataset, open_store
 from base.faults import WrongUse
 from base.progress import Progress, silent
@@ -94,6 +94,7 @@ def features_of(
     """
     maker = _maker(config, release, choice, columns, frame.clear(), FRAME)
     check_rows(maker.reader, [frame], FRAME)
+    warn_undated(maker.reader, frame)
     return pl.concat(maker.featured(frame, Counts()))
 
 
@@ -124,6 +125,8 @@ def make_features(
         NoRelease: There is no such release.
         CheckFailed: The disk rejected a write; nothing was written.
     """
+    if out.is_dir():
+        raise WrongUse(f"--out: {out} is a folder\n  give a file in it: {out / 'features.parquet'}")
     if out.exists() and out.samefile(rows):
         raise WrongUse(f"--out: {out} is the file of the rows\n  give another file")
     if not out.parent.is_dir():

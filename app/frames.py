@@ -15,6 +15,7 @@ from base.faults import WrongUse
 from evals.tables import arm_rows, gain_rows
 from feature_store.lookup import look_up
 from feature_store.releases import get_release
+from feature_store.rows_file import check_distinct
 from retrieval.rewrites import look_up as look_up_rewrites
 from retrieval.similar import find_item, similar_items
 from sources.queries import check_query
@@ -51,15 +52,17 @@ def as_frame(table: Any) -> pl.DataFrame:
     """Take a table of Polars, pandas or Arrow as a Polars frame; the index of pandas is left out.
 
     Raises:
-        WrongUse: It is no table.
+        WrongUse: It is no table, or two of its columns share a name.
     """
     if isinstance(table, pl.DataFrame):
         return table
     if isinstance(table, pl.LazyFrame):
         return table.collect()
     if type(table).__module__.partition(".")[0] == "pandas" and hasattr(table, "columns"):
+        check_distinct(map(str, table.columns), "rows")
         return pl.from_pandas(table)
     if hasattr(table, "__arrow_c_stream__"):
+        check_distinct(getattr(table, "column_names", ()), "rows")
         return pl.DataFrame(table)
     raise WrongUse(f"rows: {type(table).__name__} is no table\n  give a Polars, pandas or Arrow table")
 
@@ -81,8 +84,14 @@ def plan_frame(config: Config, tasks: Sequence[str] | None) -> pl.DataFrame:
     return pl.DataFrame(plain, infer_schema_length=None)
 
 
+def _check_number(k: int) -> None:
+    if k < 1:
+        raise WrongUse(f"k: {k} results cannot be found\n  give a number from 1 on")
+
+
 def similar_frame(config: Config, item: str, k: int, task: str, encoder: str, release: str | None) -> pl.DataFrame:
     """Find the items nearest to an item: item, title, score."""
+    _check_number(k)
     store = open_store(config)
     chosen, items = get_release(store, release), open_dataset(config).items
     near = similar_items(store, chosen, task, encoder, find_item(items, item), k)
@@ -93,6 +102,7 @@ def search_frame(
     config: Config, text: str, k: int, task: str | None, encoder: str | None, release: str | None
 ) -> pl.DataFrame:
     """Find items by a text: item, title, by_words, by_vectors."""
+    _check_number(k)
     check_query(text, config.source.longest_query)
     store = open_store(config)
     found = search_items(config, store, get_release(store, release), text, k, task, encoder)

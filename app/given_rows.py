@@ -1,5 +1,6 @@
 """The user's rows: which columns name the user, the item and the moment, and what is wrong with them."""
 
+import warnings
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -131,6 +132,14 @@ def find_columns(
             fix = "rename it in your rows" + (f", or choose other columns: {choice}" if choice else "")
             faults.append(Fault(file, None, name, None, "is also the name of a column that is added", fix))
     return RowReader(found, events.time_format, None if time_in_log is None else events.earliest), faults
+
+
+def warn_undated(reader: RowReader, empty: pl.DataFrame) -> None:
+    """Warn, as a command does, of rows without a column of times: its name may be misspelt."""
+    if "time" not in reader.columns:
+        there = ", ".join(empty.columns)
+        what = f"rows: no column of times among {there}: every row comes after everything, and sees all that is known"
+        warnings.warn(f"{what}\n  if one holds their times, name it: time_column", stacklevel=4)
 
 
 def check_rows(reader: RowReader, chunks: Iterable[pl.DataFrame], file: str) -> None:

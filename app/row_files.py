@@ -38,8 +38,10 @@ def check_output(path: Path) -> None:
     """Check that a file of rows can be written there, before the work is done.
 
     Raises:
-        WrongUse: The folder is missing, or the file is of another kind.
+        WrongUse: The folder is missing, it is a folder itself, or the file is of another kind.
     """
+    if path.is_dir():
+        raise WrongUse(f"{path}: is a folder\n  give a file in it: {path / 'rows.parquet'}")
     _kind(path)
     if not path.parent.is_dir():
         raise WrongUse(f"{path}: there is no folder {path.parent}\n  make it, or fix the path of --out")

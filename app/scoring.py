@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from app.config import Config
-from app.given_rows import MOST, RowColumns, find_columns
+from app.given_rows import MOST, RowColumns, find_columns, warn_undated
 from app.samples import read_vectors_of
 from app.workplace import open_dataset, open_store
 from base.faults import WrongUse
@@ -63,6 +63,15 @@ def score_pairs(
     rows = np.arange(len(samples.label) - len(pairs), len(samples.label))
     scores = score_rows(model, vectors, samples, rows, config.plugin_folders)
     return frame.with_columns(pl.Series(SCORE, scores, dtype=pl.Float32))
+
+
+def score_frame(
+    config: Config, model: Kept, frame: pl.DataFrame, release: str | None, columns: RowColumns
+) -> pl.DataFrame:
+    """Do what `score_pairs` does, for Python: warn where the rows have no column of times."""
+    scored = score_pairs(config, model, frame, release, columns)
+    warn_undated(find_columns(config, columns, frame.clear(), ("user", "item"), [], FRAME)[0], frame)
+    return scored
 
 
 def count_live(config: Config, frame: pl.DataFrame, columns: RowColumns = USUAL) -> int:

@@ -5,7 +5,8 @@ import fcntl
 import io
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,15 +34,32 @@ def open_rows(file: Path) -> pq.ParquetFile:
     """Open a Parquet file.
 
     Raises:
-        WrongUse: There is no such file, or it is not Parquet.
+        WrongUse: There is no such file, it is not Parquet, or two of its columns share a name.
     """
     if not file.is_file():
         raise WrongUse(f"{file}: there is no such file\n  give a Parquet file of user, item and time")
     try:
-        return pq.ParquetFile(file)
+        opened = pq.ParquetFile(file)
     except (pa.ArrowInvalid, OSError):
         fix = "write it as Parquet: polars.read_csv(FILE).write_parquet('rows.parquet')"
         raise WrongUse(f"{file}: is not a Parquet file\n  {fix}") from None
+    check_distinct(opened.schema_arrow.names, str(file))
+    return opened
+
+
+def check_distinct(names: Iterable[str], rows: str) -> None:
+    """Check that no two columns have the same name.
+
+    Args:
+        names: Of the columns.
+        rows: What the rows are called in messages.
+
+    Raises:
+        WrongUse: With all names that occur several times.
+    """
+    several = ", ".join(f"{name!r} ({count} times)" for name, count in Counter(names).items() if count > 1)
+    if several:
+        raise WrongUse(f"{rows}: columns share a name: {several}\n  rename them, or leave all but one out")
 
 
 def empty_frame(file: pq.ParquetFile) -> pl.DataFrame:

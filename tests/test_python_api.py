@@ -6,10 +6,12 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from contextlib import chdir
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import knowflow as kf
@@ -99,6 +101,18 @@ def test_rows_of_other_libraries_are_taken_too(things):
         shop.features({"user": ["u1"]})
 
 
+def test_rows_without_a_column_of_times_are_warned_of_where_they_are_given(things):
+    shop, rows = kf.open(things / "shop" / "knowflow.yaml"), pl.DataFrame({"user": ["u1"], "item": ["i7"]})
+
+    with pytest.warns(UserWarning, match="no column of times among user, item, tme") as told:
+        shop.features(rows.with_columns(tme=pl.lit("2020-01-01")))
+
+    assert told[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shop.features(rows.with_columns(time=pl.lit(None, pl.String)))  # it is said that there is none
+
+
 def test_a_plan_has_one_row_a_technique_with_its_cost(make_shop):
     shop = make_shop(tasks={"kar_item": {}, "item_facts": {}}, prices={"input_per_million": 10.0})
 
@@ -122,6 +136,9 @@ def test_knowledge_is_what_a_sample_at_a_moment_would_have_seen(things):
     assert shop.knowledge("item", "i7", tasks=["item_facts"])["text"].to_list() == ["Thing 7"]
 
 
+TWICE = pa.table([["u1"], ["u2"], ["i1"]], names=["user", "user", "item"])
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -133,6 +150,9 @@ def test_knowledge_is_what_a_sample_at_a_moment_would_have_seen(things):
         (lambda shop: shop.features(pl.DataFrame({"usr": ["u1"]})), "user"),
         (lambda shop: shop.score(pl.DataFrame({"user": ["u1"], "item": ["i1"]})), "train first: knowflow train"),
         (lambda shop: shop.refresh(max_cost=1.0), "sets no prices"),
+        (lambda shop: shop.similar("Thing 3", k=0), "give a number from 1 on"),
+        (lambda shop: shop.search("thing 3", k=-1), "give a number from 1 on"),
+        (lambda shop: shop.features(TWICE), r"columns share a name: 'user' \(2 times\)"),
     ],
 )
 def test_wrong_use_is_reported_as_the_command_line_does(things, call, words):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from app.config import load_config
 from app.feature_choice import FeatureChoice
 from app.features import features_of, make_features
 from app.given_rows import RowColumns
+from app.row_files import check_output
 from app.workplace import open_store
 from base.faults import WrongUse
 from feature_store.codes import CODES_TABLE, Codes, Made, write_codes
@@ -221,6 +223,18 @@ def test_all_faults_of_the_rows_are_named_at_once_and_nothing_is_written(config,
     assert "  row 3  time  '1970-01-02'  is before 1980-01-01 when read as a time" in lines
     assert "  row 1  user  '1.5'         is no id of a user" in lines
     assert not (tmp_path / "out.parquet").exists()
+
+
+def test_columns_that_share_a_name_and_an_output_that_is_a_folder_are_refused(config, tmp_path):
+    rows = pa.table([["u1"], ["u2"], ["i1"], [None]], names=["user", "user", "item", "time"])
+    pq.write_table(rows, tmp_path / "rows.parquet")
+
+    with pytest.raises(WrongUse, match=r"rows.parquet: columns share a name: 'user' \(2 times\)"):
+        make_features(config, tmp_path / "rows.parquet", tmp_path / "out.parquet")
+    with pytest.raises(WrongUse, match="is a folder"):
+        make_features(config, tmp_path / "rows.parquet", tmp_path)
+    with pytest.raises(WrongUse, match="is a folder"):
+        check_output(tmp_path)
 
 
 def test_no_rows_have_all_columns(config, tmp_path):
