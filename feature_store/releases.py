@@ -206,7 +206,12 @@ def made_vectors(release: Release, task: str, encoder: str, fix: str) -> Release
     return vectors[name]
 
 
-def released_knowledge(store: Store, release: Release, task: str, encoder: str, *, pooled: bool = True) -> Knowledge:
+KNOWN = ["row", "entity", "entity_type", "as_of", "model_seen_until", "text_key"]
+
+
+def released_knowledge(
+    store: Store, release: Release, task: str, encoder: str, *, pooled: bool = True, entity: str | None = None
+) -> Knowledge:
     """Read the vectors of one task, or of one part of its answers, from one encoder, through a release.
 
     If an answer has a set of texts, an entity has several vectors at one moment: their mean is returned or, with
@@ -215,6 +220,14 @@ def released_knowledge(store: Store, release: Release, task: str, encoder: str, 
     A vector from an encoder that was tuned on events reveals them: a row about an item or a user counts as known from
     the later of its own `as_of` and the newest of these events. Samples get vectors only through this function.
 
+    Args:
+        store: The store.
+        release: The release.
+        task: Name of the technique, or of a part of its answers.
+        encoder: Name of the encoder.
+        pooled: Whether to average the vectors of a set.
+        entity: Read those of one entity, without reading all others.
+
     Raises:
         NoRelease: The release holds no such vectors.
         MissingVectors: The table of the release lacks some of them.
@@ -222,7 +235,8 @@ def released_knowledge(store: Store, release: Release, task: str, encoder: str, 
     made = made_vectors(
         release, task, encoder, "add the task and the encoder to knowflow.yaml, then run: knowflow refresh"
     )
-    rows = released_lineage(store, release, [task]).filter(pl.col("text").is_not_null()).sort("row")
+    rows = released_lineage(store, release, [task], KNOWN).drop_nulls("text_key").sort("row")
+    rows = rows if entity is None else rows.filter(pl.col("entity") == entity)
     seen_until = made.known_from
     if seen_until is not None:
         rows = _known_later(rows, seen_until)

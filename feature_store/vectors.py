@@ -14,6 +14,8 @@ from feature_store.database import Store, Writer, quoted
 from feature_store.schemas import STATES, vectors_schema
 
 STATES_TABLE = "encoder_states"
+FEW = 100
+"""Vectors up to this number are read by their keys, more by reading all of their encoder."""
 
 
 def text_key(text: str) -> str:
@@ -94,6 +96,8 @@ def read_vectors(
     """
     table = vectors_table(encoder, dimension)
     where = f"fingerprint = {quoted(fingerprint)}"
+    if len(keys) <= FEW:
+        where += f" AND text_key IN ({', '.join(map(quoted, keys))})" if keys else " AND false"
     rows = store.read(table, vectors_schema(dimension), columns=["text_key", "vector"], where=where, version=version)
     place = pl.DataFrame({"text_key": pl.from_arrow(rows["text_key"])}).with_row_index("place")
     found = pl.DataFrame({"text_key": pl.Series(list(keys), dtype=pl.String)}).join(

@@ -74,13 +74,12 @@ def similar_items(store: Store, release: Release, task: str, encoder: str, item:
     Raises:
         NoRelease: The release has no such vectors, or none of this item.
     """
-    knowledge = released_knowledge(store, release, task, encoder)
-    place = np.flatnonzero(knowledge.entities == item)
-    if knowledge.entity != "item" or not len(place):
+    knowledge = released_knowledge(store, release, task, encoder, entity=item)
+    if knowledge.entity != "item" or not len(knowledge.vectors):
         raise NoRelease(
             f"{release.name}: {task}/{encoder} holds no vector of item {item}\n  see: knowflow refresh --help"
         )
-    return _nearest(store, release, task, encoder, knowledge.vectors[place[0]], k, without=item)
+    return _nearest(store, release, task, encoder, knowledge.vectors[0], k, without=item)
 
 
 def items_near(store: Store, release: Release, task: str, encoder: str, vector: np.ndarray, k: int = 10) -> list[Near]:
@@ -126,7 +125,8 @@ def _nearest(
     table = open_pinned(store, name, release.versions[name], ["text_key", "vector"])
     where = f"fingerprint = {quoted(made.fingerprint)}"
     # Several items, and other tasks, can share a text: more rows are read until k items remain.
-    limit = k + 1
+    # Two more than wanted: the item itself, and one that shows that no other is as near as the k-th.
+    limit = k + 2
     while True:
         hits = table.nearest(vector, limit, ["text_key"], where)
         near = hits.join(rows, on="text_key").sort("distance", "entity")

@@ -209,6 +209,30 @@ def test_knowledge_has_both_its_clock_and_its_entity_beside_each_vector_and_leav
     assert (knowledge.task, knowledge.encoder, knowledge.entity) == ("kar_user", "dense", "user")
 
 
+def test_the_knowledge_of_one_entity_is_its_part_of_all_whether_vectors_are_read_by_key_or_not(store):
+    texts = [f"text {number % 150}" for number in range(200)]  # more than are read by key, some of several entities
+    with store.writer("a test") as writer:
+        write_lineage(writer, [lineage_row(f"u{number // 2}", text, DAY + timedelta(days=number % 2))
+                               for number, text in enumerate(texts)])  # fmt: skip
+        own = list(dict.fromkeys(texts))
+        vectors = np.arange(2 * len(own), dtype=np.float32).reshape(-1, 2)
+        write_vectors(writer, "dense", "fit", [text_key(text) for text in own], vectors)
+        write_vectors(writer, "dense", "another", [text_key(text) for text in own], vectors + 500)
+        release = publish(writer, FACTS)
+
+    everything = released_knowledge(store, release, "kar_user", "dense")
+
+    assert len(everything.vectors) == 200
+    for entity in ("u0", "u3", "u80", "nobody"):
+        found, here = (
+            released_knowledge(store, release, "kar_user", "dense", entity=entity),
+            everything.entities == entity,
+        )
+        assert found.entities.tolist() == [entity] * here.sum() == [entity] * (0 if entity == "nobody" else 2)
+        assert found.vectors.tolist() == everything.vectors[here].tolist()
+        assert found.as_of.tolist() == everything.as_of[here].tolist()
+
+
 def test_vectors_that_a_release_does_not_hold_are_named_with_those_it_does(store):
     with store.writer("a test") as writer:
         write_state_of(writer, 1)
