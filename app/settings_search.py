@@ -26,7 +26,7 @@ from ctr.compare import prepare_views
 from ctr.config import TrainConfig
 from ctr.learners import Learner, make_learner
 from ctr.search import validation_of
-from ctr.space import Tried, Values, ranges_of, values_of, with_values
+from ctr.space import Tried, Values, holding, ranges_of, values_of, with_values
 from ctr.study import best_of, finished, go_on
 from feature_store.releases import get_release
 from llm_tasks.pipeline.arm import Arm
@@ -93,10 +93,11 @@ def search_settings(
     known = without_test(dataset or open_dataset(config))
     backbone = choose_backbone(config.train.backbone, config.plugin_folders)
     ranges = ranges_of(config.train, network=backbone.network is not None, trees=backbone.trees)
+    first = first_trials(config.train, values_of(config.train, ranges))
+    ranges = holding(ranges, first)  # what every arm tries may lie outside
     inputs = inputs_of(config, wanted, chosen, known.version) | {"ranges": [vars(one) for one in ranges]}
     name = hashlib.sha256(json.dumps(inputs, default=str, sort_keys=True).encode()).hexdigest()[:16]
     store = config.home_folder / "search" / "settings.db"
-    first = first_trials(config.train, values_of(config.train, ranges))
     with alone(store), one_thread():
         before = len(finished(store, name))
         judge = _Judge(config, wanted, chosen.name, known)

@@ -1,6 +1,6 @@
 """The settings of training that a search tries: their ranges, and how values become a config."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,10 +67,20 @@ def ranges_of(config: TrainConfig, *, network: bool, trees: bool) -> tuple[Range
     """
     able = (*(NETWORK if network else ()), *(TREES if trees else ()))
     now = values_of(config, able)
+    return holding(tuple(one for one in able if now[one.name] > 0 or not one.log), [now])
+
+
+def holding(ranges: tuple[Range, ...], tried: Sequence[Values]) -> tuple[Range, ...]:
+    """Return ranges widened to hold some values; a setting that values do not name stays as it is.
+
+    Example:
+        >>> [(one.low, one.high) for one in holding((Range("epochs", 1, 3),), [{"epochs": 5}, {}])]
+        [(1, 5)]
+    """
+    said = {one.name: [values[one.name] for values in tried if one.name in values] for one in ranges}
     return tuple(
-        replace(one, low=min(one.low, now[one.name]), high=max(one.high, now[one.name]))
-        for one in able
-        if now[one.name] > 0 or not one.log
+        replace(one, low=min(one.low, *said[one.name]), high=max(one.high, *said[one.name])) if said[one.name] else one
+        for one in ranges
     )
 
 

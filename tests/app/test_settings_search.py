@@ -1,6 +1,7 @@
 """The search of training settings: validation rows alone, resumable, and its file is what training reads."""
 
 import random
+import warnings
 from dataclasses import replace
 from datetime import timedelta
 
@@ -133,6 +134,16 @@ def test_the_first_trials_are_the_settings_of_now_and_what_every_arm_tries():
     now = values_of(config, ranges_of(config, network=True, trees=False))
 
     assert first_trials(config, now) == [now, {**now, "learning_rate": 0.002, "epochs": 2}]
+
+
+def test_what_every_arm_tries_lies_within_the_ranges_wherever_it_lies(released):
+    outside = [{"learning_rate": 1e-5, "epochs": 4}, {"learning_rate": 0.5, "epochs": 1}]
+    released.configure(train={**TRAIN, "search": outside})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Optuna warns of values that its ranges do not hold
+        tried = searched(released, open_dataset(load_config(released.config)), trials=3)
+
+    assert [(one.values["learning_rate"], one.values["epochs"]) for one in tried[1:]] == [(1e-5, 4), (0.5, 1)]
 
 
 def test_a_search_that_cannot_be_is_refused_in_words(released):
