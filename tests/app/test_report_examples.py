@@ -66,8 +66,9 @@ def test_a_single_sample_is_shown_what_training_showed_it(examples_shop, context
         assert [(one["user"], one["item"], one["time"], one["label"]) for one in found.examples] == [
             (one["user"], one["item"], datetime.fromisoformat(one["time"]), one["label"]) for one in noted["examples"]
         ]
+        # One query alone is multiplied in another order than many: ten roundings of float32, on some processors.
         assert [one["similarity"] for one in found.examples] == pytest.approx(
-            [one["similarity"] for one in noted["examples"]], abs=1e-6
+            [one["similarity"] for one in noted["examples"]], abs=1e-5
         )
 
 
