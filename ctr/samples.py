@@ -121,16 +121,11 @@ def build_samples(
     rated = ~np.isnan(rating)
     rating = np.where(rated, rating, label).astype(np.float32)
     time = events["time"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
-    part = codes_in(parts, np.array(PARTS)).astype(np.int8)[rows]
-    train = part == 0
-    if not train.any():
-        what, fix = "leaves no event for training", "give training a larger share, or split by: global_time"
-        raise SourceFaults([Fault("knowflow.yaml", None, "split", None, what, fix)])
+    part = _part_codes(parts)[rows]
     values = frame.category_values if frame else category_values(items, dataset.category_fields)
     item_categories, spans = category_shares(items, dataset.category_fields, values)
-    numbers = np.zeros((len(item_ids), 0))  # Polars returns no rows without a column
-    if dataset.number_fields:
-        numbers = items.select(dataset.number_fields).to_numpy()
+    fields = dataset.number_fields  # without any, Polars returns no rows
+    numbers = items.select(fields).to_numpy() if fields else np.zeros((len(item_ids), 0))
     scale = frame.number_scale if frame else scale_of(numbers)
     taste = chosen(events)
     del dataset, events, parts, asked  # a large log's tables, which nothing below reads
@@ -163,6 +158,19 @@ def build_samples(
         sampled=sampled,
         rated=rated,
     )
+
+
+def _part_codes(parts: pl.Series) -> np.ndarray:
+    """Return the parts as places in PARTS: [M] int8.
+
+    Raises:
+        SourceFaults: None is for training.
+    """
+    codes = codes_in(parts, np.array(PARTS)).astype(np.int8)
+    if not (codes == PARTS.index("train")).any():
+        what, fix = "leaves no event for training", "give training a larger share, or split by: global_time"
+        raise SourceFaults([Fault("knowflow.yaml", None, "split", None, what, fix)])
+    return codes
 
 
 def _all_rows(dataset: Dataset, asked: pl.DataFrame | None) -> tuple[pl.DataFrame, pl.Series, np.ndarray]:
