@@ -134,10 +134,10 @@ def find_columns(
     return RowReader(found, events.time_format, None if time_in_log is None else events.earliest), faults
 
 
-def warn_undated(reader: RowReader, empty: pl.DataFrame) -> None:
+def warn_undated(reader: RowReader, rows: pl.DataFrame) -> None:
     """Warn, as a command does, of rows without a column of times: its name may be misspelt."""
     if "time" not in reader.columns:
-        there = ", ".join(empty.columns)
+        there = ", ".join(rows.columns)
         what = f"rows: no column of times among {there}: every row comes after everything, and sees all that is known"
         warnings.warn(f"{what}\n  if one holds their times, name it: time_column", stacklevel=4)
 

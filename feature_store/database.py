@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -269,8 +269,7 @@ class Writer:
         # Versions pinned by a release keep the table as it was: they read the new column as null.
         if self.store.has(table):
             dataset = self.store.open(table)
-            lacking = self.store.added_columns(table, schema.names, schema, dataset.schema.names)
-            if lacking:
+            if lacking := self.store.added_columns(table, schema.names, schema, dataset.schema.names):
                 dataset.add_columns(pa.schema([schema.field(name) for name in lacking]))
 
     def delete(self, table: str, key: str, keys: Iterable[str]) -> None:
@@ -293,10 +292,15 @@ class Writer:
         """Rebuild the index of a column of words; versions of the table pinned by a release keep theirs."""
         from lancedb.index import FTS  # noqa: PLC0415 - see `_connection`
 
-        plain = FTS(base_tokenizer="whitespace", stem=False, remove_stop_words=False, max_token_length=None)
-        # The words are already analysed: the index must not change them.
-        plain = replace(plain, lower_case=False, ascii_folding=False)
-        self._connection.open_table(table).create_index(column, config=plain, replace=True)
+        as_they_are = FTS(  # the words are already analysed
+            base_tokenizer="whitespace",
+            lower_case=False,
+            stem=False,
+            remove_stop_words=False,
+            ascii_folding=False,
+            max_token_length=None,
+        )
+        self._connection.open_table(table).create_index(column, config=as_they_are, replace=True)
 
     def is_indexed(self, table: str, column: str) -> bool:
         """Return whether a column has an index of all rows; after a kill it may not."""

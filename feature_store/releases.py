@@ -27,6 +27,8 @@ from feature_store.vectors import Knowledge, mean_of_sets, read_vectors, vectors
 TABLE = "releases"
 COPY = "releases.jsonl"
 """A copy of the table beside it."""
+KNOWN = ["row", "entity", "entity_type", "as_of", "model_seen_until", "text_key"]
+"""What is read of the lineage to find vectors; texts are long, and a row without one has no key of it."""
 
 
 class NoRelease(WrongUse):
@@ -204,9 +206,6 @@ def made_vectors(release: Release, task: str, encoder: str, fix: str) -> Release
         there = ", ".join(map(str, vectors)) or "none"
         raise NoRelease(f"{release.name}: holds no vectors of {task} under {encoder}; there are: {there}\n  {fix}")
     return vectors[name]
-
-
-KNOWN = ["row", "entity", "entity_type", "as_of", "model_seen_until", "text_key"]
 
 
 def released_knowledge(

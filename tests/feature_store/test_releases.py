@@ -212,8 +212,9 @@ def test_knowledge_has_both_its_clock_and_its_entity_beside_each_vector_and_leav
 def test_the_knowledge_of_one_entity_is_its_part_of_all_whether_vectors_are_read_by_key_or_not(store):
     texts = [f"text {number % 150}" for number in range(200)]  # more than are read by key, some of several entities
     with store.writer("a test") as writer:
-        write_lineage(writer, [lineage_row(f"u{number // 2}", text, DAY + timedelta(days=number % 2))
-                               for number, text in enumerate(texts)])  # fmt: skip
+        days = (DAY, DAY + timedelta(days=1))
+        rows = [lineage_row(f"u{number // 2}", text, days[number % 2]) for number, text in enumerate(texts)]
+        write_lineage(writer, rows)
         own = list(dict.fromkeys(texts))
         vectors = np.arange(2 * len(own), dtype=np.float32).reshape(-1, 2)
         write_vectors(writer, "dense", "fit", [text_key(text) for text in own], vectors)
