@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ctr.distributed import own_part
 from ctr.lookup import look_up, pool
 from ctr.past import Past, PastRule, Pasts
 from ctr.samples import Samples
@@ -56,6 +57,8 @@ class Shown:
     """[U, k] float32: their knowledge vectors."""
     chosen: Tensor
     """[B, K] int64: the examples of each sample as indices into U, the nearest last; -1 = none."""
+    total: Tensor
+    """[] float32: what a sum over all that are chosen is divided by for their mean (`ctr.distributed.own_part`)."""
 
 
 class Batches:
@@ -97,13 +100,21 @@ class Batches:
         """Return the number of dense columns, F."""
         return int(self._dense.shape[1] + self._numbers.shape[1])
 
-    def take(self, rows: Tensor) -> Batch:
-        """Gather some samples: [B] int64 indices."""
+    def take(self, rows: Tensor, of: Tensor | None = None) -> Batch:
+        """Gather some samples.
+
+        Args:
+            rows: [B] int64 indices.
+            of: The batch of which these are one process's share, [A] int64 indices; None = they are the whole batch.
+
+        Returns:
+            The samples.
+        """
         views = {
             place: {name: _look_up(table, index[rows]) for name, (table, index) in of_one.items()}
             for place, of_one in self._views.items()
         }
-        return self._gather(rows, views, {place: self._show(place, rows) for place in self._examples})
+        return self._gather(rows, views, {place: self._show(place, rows, of) for place in self._examples})
 
     def _gather(self, rows: Tensor, views: Mapping[str, Mapping[str, Known]], shown: Mapping[str, Shown]) -> Batch:
         item = self._item.index_select(0, rows)  # copies whole rows, unlike indexing
@@ -125,7 +136,7 @@ class Batches:
             past=self._past.take(rows) if self._past else None,
         )
 
-    def _show(self, place: str, rows: Tensor) -> Shown:
+    def _show(self, place: str, rows: Tensor, of: Tensor | None) -> Shown:
         """Gather each example once, even if several samples share it."""
         sample, label, vectors, chosen = self._examples[place]
         used, index = torch.unique(chosen[rows], return_inverse=True)  # sorted, so that -1 comes first
@@ -134,7 +145,8 @@ class Batches:
         batch = self._gather(sample[used], {}, {})
         if not self._counted[place]:
             batch.dense[:, : self._statistics] = 0  # a copy
-        return Shown(batch, label[used], vectors[used], index - lacking)
+        total = own_part(chosen[rows if of is None else of] >= 0, rows)
+        return Shown(batch, label[used], vectors[used], index - lacking, total)
 
 
 def _events(samples: Samples, rows: np.ndarray | slice) -> tuple[Tensor, Tensor, Tensor]:

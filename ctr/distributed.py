@@ -37,10 +37,10 @@ def weight(own: Tensor, rows: Tensor) -> float:
 
 
 def own_part(known: Tensor, own: Tensor) -> Tensor:
-    """Return the share of a batch's known rows that stands for this process's rows: [B] bool, [b] -> [] float32.
+    """Return the share of what is known of a batch's rows that stands for this process's rows: [B, ...] bool, [b] -> [] float32.
 
-    A loss over known rows alone is divided by it: with `weight`, the losses of all processes then sum to the mean over
-    the known rows of the batch, however these fall to the processes.
+    A loss over what is known alone is divided by it: with `weight`, the losses of all processes then sum to the mean
+    over all that is known of the batch, however it falls to the processes.
     """
     return known.sum() * (len(own) / len(known))
 

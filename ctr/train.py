@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from base.faults import CheckFailed
 from base.progress import Progress
-from ctr.batch import Batches
+from ctr.batch import Batch, Batches
 from ctr.config import TrainConfig
 from ctr.distributed import join, own_part, share, weight
 from ctr.model import ClickModel
@@ -95,7 +95,7 @@ def train(
             rates.append(rate_at(len(rates), steps, config.learning_rate))
             own = share(chosen)  # all of it, unless several processes train
             second = (rating[own], own_part(~rating[chosen].isnan(), own)) if rating is not None else (None, None)
-            _step(model, batches, own, label[own], second, optimiser, rates[-1], weight(own, chosen))
+            _step(model, batches.take(own, chosen), label[own], second, optimiser, rates[-1], weight(own, chosen))
         seconds, done = seconds + time.process_time() - begun, done + len(rows)
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
             words = f"training ran off to infinity in epoch {epoch + 1}"
@@ -121,15 +121,14 @@ def _batches(rows: Tensor, size: int, order: torch.Generator) -> Iterator[Tensor
 
 def _step(
     model: ClickModel,
-    batches: Batches,
-    rows: Tensor,
+    batch: Batch,
     label: Tensor,
     second: tuple[Tensor | None, Tensor | None],
     optimiser: Optimiser,
     rate: float,
     part: float,
 ) -> None:
-    logits, own = model.answer(batches.take(rows), *second)
+    logits, own = model.answer(batch, *second)
     loss = nn.functional.binary_cross_entropy_with_logits(logits, label)
     optimiser.step(part * sum(own, start=loss), rate)
 

@@ -93,7 +93,7 @@ def features(states: States) -> Tensor:
 
 
 def reconstruction_loss(foretold: Tensor, shown: Shown) -> Tensor:
-    """Return 1 - mean cosine of the prediction and the reasoning, over all chosen examples: [B, K, k] -> [].
+    """Return 1 - mean cosine of the prediction and the reasoning, over all chosen examples of the batch: [B, K, k] -> [].
 
     It is 1, without a gradient, if there are no examples or the reasonings are zeros.
     """
@@ -102,7 +102,7 @@ def reconstruction_loss(foretold: Tensor, shown: Shown) -> Tensor:
     wanted = functional.embedding(_places(shown), torch.cat([reasoning, none]))  # [B, K, k]
     length = torch.linalg.vector_norm(foretold, dim=2).clamp(min=1e-8)
     cosine = (foretold * wanted).sum(dim=2) / length  # [B, K]
-    return 1 - cosine.sum() / (shown.chosen >= 0).sum().clamp(min=1)
+    return 1 - cosine.sum() / torch.where(shown.total > 0, shown.total, 1)
 
 
 def _places(shown: Shown) -> Tensor:

@@ -39,7 +39,8 @@ def made_shown(chosen, width=5, seed=1):
     """Examples 0, 1 and 2 with labels 1, 0 and 1."""
     random = torch.Generator().manual_seed(seed)
     vectors = torch.randn(3, width, generator=random)
-    return Shown(samples=None, label=torch.tensor([1, 0, 1]), vectors=vectors, chosen=torch.tensor(chosen))  # type: ignore[arg-type]
+    index = torch.tensor(chosen)
+    return Shown(None, torch.tensor([1, 0, 1]), vectors, index, total=(index >= 0).sum())  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -156,7 +157,8 @@ def test_every_part_of_an_example_changes_what_is_added(model, asked):
 
 
 def loss_of(foretold, vectors, chosen=((0, 1),)):
-    shown = Shown(samples=None, label=torch.zeros(2).long(), vectors=vectors, chosen=torch.tensor(chosen))  # type: ignore[arg-type]
+    index = torch.tensor(chosen)
+    shown = Shown(None, torch.zeros(2).long(), vectors, index, total=(index >= 0).sum())  # type: ignore[arg-type]
     return reconstruction_loss(foretold, shown).item()
 
 
@@ -176,6 +178,28 @@ def test_the_reconstruction_loss_is_a_mean_over_examples_that_are_shown():
     assert loss_of(foretold, vectors) == pytest.approx(1 - 0.5**0.5 / 2, abs=1e-6)
     assert loss_of(foretold, vectors, ((0, -1),)) == pytest.approx(1 - 0.5**0.5, abs=1e-6)
     assert loss_of(foretold, vectors, ((-1, -1),)) == 1
+
+
+def test_the_losses_of_two_uneven_shares_of_a_batch_sum_to_that_of_the_whole(samples, known):
+    batches = Batches(samples, prepare_views(ARM, known, samples, 3))
+    chosen = batches.take(torch.arange(len(samples.label))).shown[PLACE].chosen
+    shown_each = (chosen >= 0).sum(1)
+    of = torch.cat([torch.nonzero(shown_each < 4)[:15, 0], torch.nonzero(shown_each == 4)[:25, 0]])
+    assert len(of) == 40
+    random = torch.Generator().manual_seed(0)
+    foretold = torch.randn(len(of), chosen.shape[1], 5, generator=random)
+    parts = {"first": slice(0, 15), "second": slice(15, 40)}
+
+    loss = 0.0
+    for part in parts.values():
+        shown = batches.take(of[part], of).shown[PLACE]
+        loss += len(of[part]) / len(of) * reconstruction_loss(foretold[part], shown).item()
+
+    shown = batches.take(of).shown[PLACE]
+    places = shown.chosen.numpy()
+    wanted, found = shown.vectors.numpy()[places], foretold.numpy()
+    cosine = (wanted * found).sum(2) / np.linalg.norm(wanted, axis=2) / np.linalg.norm(found, axis=2)
+    assert loss == pytest.approx(1 - cosine[places >= 0].mean(), abs=1e-6)
 
 
 def gradients(model):
