@@ -37,7 +37,14 @@ def weight(own: Tensor, rows: Tensor) -> float:
 
 
 def own_part(known: Tensor, own: Tensor) -> Tensor:
-    """Return the share of what is known of a batch's rows that stands for this process's rows: [B, ...] bool, [b] -> [] float32.
+    """Return the share of a batch's known values that stands for this process's rows.
+
+    Args:
+        known: Which values are known, [A, ...] bool.
+        own: This process's rows of the batch, [B].
+
+    Returns:
+        [] float32.
 
     A loss over what is known alone is divided by it: with `weight`, the losses of all processes then sum to the mean
     over all that is known of the batch, however it falls to the processes.

@@ -93,7 +93,7 @@ def features(states: States) -> Tensor:
 
 
 def reconstruction_loss(foretold: Tensor, shown: Shown) -> Tensor:
-    """Return 1 - mean cosine of the prediction and the reasoning, over all chosen examples of the batch: [B, K, k] -> [].
+    """Return 1 - mean cosine of prediction and reasoning, over all chosen examples of the batch: [B, K, k] -> [].
 
     It is 1, without a gradient, if there are no examples or the reasonings are zeros.
     """
