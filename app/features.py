@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -11,16 +12,17 @@ import polars as pl
 from app.computed_features import Computed, computed_features
 from app.config import Config
 from app.feature_choice import FeatureChoice
-from app.feature_schema import RELEASE, write_schema
+from app.feature_schema import RELEASE, schema_file, write_schema
 from app.feature_sources import feature_sources, half, indexed
 from app.given_rows import RowColumns, RowReader, check_rows, find_columns, warn_undated
+from app.row_files import check_files
 from app.workplace import open_dataset, open_store
 from base.faults import WrongUse
 from base.progress import Progress, silent
 from feature_store.entity_table import write_entities
 from feature_store.features import Joiner, Keys, Source
+from feature_store.parquet_chunks import WRITTEN, Compression, empty_frame, open_rows, read_chunks, write_chunks
 from feature_store.releases import Release, get_release
-from feature_store.rows_file import WRITTEN, Compression, empty_frame, open_rows, read_chunks, write_chunks
 from feature_store.timeline import LIVE
 from sources.faults import faults_text
 
@@ -125,12 +127,8 @@ def make_features(
         NoRelease: There is no such release.
         CheckFailed: The disk rejected a write; nothing was written.
     """
-    if out.is_dir():
-        raise WrongUse(f"--out: {out} is a folder\n  give a file in it: {out / 'features.parquet'}")
-    if out.exists() and out.samefile(rows):
-        raise WrongUse(f"--out: {out} is the file of the rows\n  give another file")
-    if not out.parent.is_dir():
-        raise WrongUse(f"--out: there is no folder {out.parent}\n  make it first, or give another file")
+    tables: dict[Path, Literal["file", "folder"]] = {tables_folder(out): "folder"} if choice.indexed else {}
+    check_files(rows, out, "features.parquet", beside={schema_file(out): "file", **tables})
     file = open_rows(rows)
     empty = empty_frame(file)
     maker = _maker(config, release, choice, columns, empty, rows.name)
@@ -221,9 +219,14 @@ def _maker(
     return Maker(chosen, reader, joiner, computed, tables)
 
 
+def tables_folder(out: Path) -> Path:
+    """Return the folder of the tables of a file of features: `features.tables` of `features.parquet`."""
+    return out.with_name(f"{out.stem}.tables")
+
+
 def _write_tables(sources: Sequence[Source], out: Path) -> Path:
     """Write the vectors that rows refer to, in the folder `NAME.tables` beside the file."""
-    folder = out.with_name(f"{out.stem}.tables")
+    folder = tables_folder(out)
     folder.mkdir(exist_ok=True)
     for source in sources:
         for column in source.columns:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from app.config import Config
 from app.search import search_items
@@ -14,8 +15,8 @@ from app.workplace import open_dataset, open_store, plan
 from base.faults import WrongUse
 from evals.tables import arm_rows, gain_rows
 from feature_store.lookup import look_up
+from feature_store.parquet_chunks import check_distinct
 from feature_store.releases import get_release
-from feature_store.rows_file import check_distinct
 from retrieval.rewrites import look_up as look_up_rewrites
 from retrieval.similar import find_item, similar_items
 from sources.queries import check_query
@@ -62,8 +63,9 @@ def as_frame(table: Any) -> pl.DataFrame:
         check_distinct(map(str, table.columns), "rows")
         return pl.from_pandas(table)
     if hasattr(table, "__arrow_c_stream__"):
-        check_distinct(getattr(table, "column_names", ()), "rows")
-        return pl.DataFrame(table)
+        stream = pa.RecordBatchReader.from_stream(table)
+        check_distinct(stream.schema.names, "rows")
+        return pl.DataFrame(pl.from_arrow(stream.read_all()))
     raise WrongUse(f"rows: {type(table).__name__} is no table\n  give a Polars, pandas or Arrow table")
 
 
@@ -84,14 +86,8 @@ def plan_frame(config: Config, tasks: Sequence[str] | None) -> pl.DataFrame:
     return pl.DataFrame(plain, infer_schema_length=None)
 
 
-def _check_number(k: int) -> None:
-    if k < 1:
-        raise WrongUse(f"k: {k} results cannot be found\n  give a number from 1 on")
-
-
 def similar_frame(config: Config, item: str, k: int, task: str, encoder: str, release: str | None) -> pl.DataFrame:
     """Find the items nearest to an item: item, title, score."""
-    _check_number(k)
     store = open_store(config)
     chosen, items = get_release(store, release), open_dataset(config).items
     near = similar_items(store, chosen, task, encoder, find_item(items, item), k)
@@ -102,7 +98,6 @@ def search_frame(
     config: Config, text: str, k: int, task: str | None, encoder: str | None, release: str | None
 ) -> pl.DataFrame:
     """Find items by a text: item, title, by_words, by_vectors."""
-    _check_number(k)
     check_query(text, config.source.longest_query)
     store = open_store(config)
     found = search_items(config, store, get_release(store, release), text, k, task, encoder)

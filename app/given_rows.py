@@ -134,12 +134,21 @@ def find_columns(
     return RowReader(found, events.time_format, None if time_in_log is None else events.earliest), faults
 
 
+def undated(count: int) -> str:
+    """Say what rows without a time see.
+
+    Example:
+        >>> undated(1)
+        '1 row without a time: after everything, so they see all that is known'
+    """
+    return f"{count:,} row{'' if count == 1 else 's'} without a time: after everything, so they see all that is known"
+
+
 def warn_undated(reader: RowReader, rows: pl.DataFrame) -> None:
     """Warn, as a command does, of rows without a column of times: its name may be misspelt."""
     if "time" not in reader.columns:
-        there = ", ".join(rows.columns)
-        what = f"rows: no column of times among {there}: every row comes after everything, and sees all that is known"
-        warnings.warn(f"{what}\n  if one holds their times, name it: time_column", stacklevel=4)
+        fix = f"if one of {', '.join(rows.columns)} holds their times, name it: time_column"
+        warnings.warn(f"rows: {undated(len(rows))}\n  {fix}", stacklevel=4)
 
 
 def check_rows(reader: RowReader, chunks: Iterable[pl.DataFrame], file: str) -> None:

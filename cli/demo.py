@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from app.config import load_config
 from app.train_runs import get_run
@@ -27,9 +28,15 @@ def demo(
     json: AsJson = False,
     arms: Annotated[str | None, Parameter(help="Arms to train, separated by commas; default: all.")] = None,
     live: Annotated[
-        int | None, Parameter(help="Ask a model on this machine about so many films, next to the recorded answers.")
+        int | None,
+        Parameter(
+            help="Ask a model on this machine about so many films, next to the recorded answers.",
+            validator=Number(gte=1),
+        ),
     ] = None,
-    users: Annotated[int, Parameter(help="With --live: the number of users to ask about.")] = 60,
+    users: Annotated[
+        int, Parameter(help="With --live: the number of users to ask about.", validator=Number(gte=1))
+    ] = 60,
     model: Annotated[Path, Parameter(help="With --live: folder of the model.")] = MODEL,
 ) -> int:
     """Run refresh, train and report on MovieLens small with recorded answers; takes about eight minutes on two cores.

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from app.config import load_config
 from app.feature_choice import FeatureChoice
 from app.features import FeatureFile, make_features
-from app.given_rows import RowColumns
+from app.given_rows import RowColumns, undated
 from app.progress import progress
 from cli.feature_options import EncoderNames, FeatureNames, TaskNames
 from cli.output import (
@@ -23,7 +23,7 @@ from cli.output import (
     say,
     split_names,
 )
-from feature_store.rows_file import Compression
+from feature_store.parquet_chunks import Compression
 
 
 def features(
@@ -77,7 +77,7 @@ def _print(made: FeatureFile) -> None:
     cells = [[name, f"{count:,}", f"{100 * count / max(made.rows, 1):.1f}%"] for name, count in made.known.items()]
     print_table(f"features of {count_rows(made.rows)} by {made.release}", ["feature", "rows known", "share"], cells)
     if made.live:
-        say(f"{count_rows(made.live)} without a time: after everything, so they see all that the release knows")
+        say(undated(made.live))
     print_line(f"features  {made.file}\nschema    {made.schema_file}")
     if made.tables is not None:
         print_line(f"tables    {made.tables}")

@@ -33,12 +33,12 @@ def score(
     Example: knowflow score --rows pairs.parquet --out scores.parquet --model knowledge
     """
     settings = load_config(config)
-    from app.given_rows import RowColumns  # noqa: PLC0415
+    from app.given_rows import RowColumns, undated  # noqa: PLC0415
     from app.kept_models import find_model  # noqa: PLC0415 - takes seconds to import
-    from app.row_files import check_output, read_rows, write_rows  # noqa: PLC0415
+    from app.row_files import READERS, check_files, read_rows, write_rows  # noqa: PLC0415
     from app.scoring import count_live, score_pairs  # noqa: PLC0415
 
-    check_output(out)
+    check_files(rows, out, "scores.parquet", READERS)
     kept, pairs = find_model(settings, model), read_rows(rows)
     columns = RowColumns(user_column, item_column, time_column)
     scored = score_pairs(settings, kept, pairs, release, columns)
@@ -55,6 +55,6 @@ def score(
         print_json(facts)
         return 0
     if facts["live"]:
-        say(f"{count_rows(facts['live'])} without a time: after everything, so they see all that the log holds")
+        say(undated(facts["live"]))
     print_line(f"{count_rows(len(scored))} scored by {kept.folder}, vectors of {facts['release']}\nscores   {out}")
     return 0

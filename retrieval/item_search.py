@@ -8,6 +8,7 @@ import numpy as np
 from feature_store.database import Store
 from feature_store.lineage import VectorName
 from feature_store.releases import NoRelease, Release
+from retrieval.number import check_number
 from retrieval.search import TABLE as DOCUMENTS
 from retrieval.search import fuse, open_search
 from retrieval.similar import items_near
@@ -69,8 +70,10 @@ def search_words_and_vectors(
         vectors_needed: Raise an error if the release has no such vectors, instead of searching by words only.
 
     Raises:
+        WrongUse: k is below 1.
         NoRelease: The release has neither documents nor these vectors, or no vectors although they are needed.
     """
+    check_number(k)
     depth = max(k, DEPTH)
     has_words, has_vectors = DOCUMENTS in release.versions, VectorName(task, encoder) in release.vectors
     if not has_words and not has_vectors:

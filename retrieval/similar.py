@@ -18,6 +18,7 @@ from feature_store.releases import (
     released_lineage,
 )
 from feature_store.vectors import vectors_table
+from retrieval.number import check_number
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,10 @@ def similar_items(store: Store, release: Release, task: str, encoder: str, item:
         The nearest first; ties by id.
 
     Raises:
+        WrongUse: k is below 1.
         NoRelease: The release has no such vectors, or none of this item.
     """
+    check_number(k)
     knowledge = released_knowledge(store, release, task, encoder, entity=item)
     if knowledge.entity != "item" or not len(knowledge.vectors):
         raise NoRelease(
@@ -97,8 +100,10 @@ def items_near(store: Store, release: Release, task: str, encoder: str, vector: 
         The nearest first; ties by id.
 
     Raises:
+        WrongUse: k is below 1.
         NoRelease: The release has no such vectors.
     """
+    check_number(k)
     return _nearest(store, release, task, encoder, vector, k)
 
 

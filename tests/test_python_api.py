@@ -97,6 +97,11 @@ def test_rows_of_other_libraries_are_taken_too(things):
     assert made.height == 1
     assert shop.features(rows.lazy()).equals(made)
     assert shop.features(rows.to_arrow()).equals(made)
+    assert shop.features(rows.to_arrow().to_reader()).equals(made)
+    twice = pa.table([["u1"], ["u2"], ["i1"]], names=["user", "user", "item"])
+    for table in (twice, twice.to_reader(), twice.to_batches()[0]):
+        with pytest.raises(kf.WrongUse, match=r"rows: columns share a name: 'user' \(2 times\)"):
+            shop.features(table)
     with pytest.raises(kf.WrongUse, match="dict is no table"):
         shop.features({"user": ["u1"]})
 
@@ -104,7 +109,7 @@ def test_rows_of_other_libraries_are_taken_too(things):
 def test_rows_without_a_column_of_times_are_warned_of_where_they_are_given(things):
     shop, rows = kf.open(things / "shop" / "knowflow.yaml"), pl.DataFrame({"user": ["u1"], "item": ["i7"]})
 
-    with pytest.warns(UserWarning, match="no column of times among user, item, tme") as told:
+    with pytest.warns(UserWarning, match="1 row without a time(.|\n)*if one of user, item, tme holds") as told:
         shop.features(rows.with_columns(tme=pl.lit("2020-01-01")))
 
     assert told[0].filename == __file__

@@ -16,12 +16,11 @@ from app.config import load_config
 from app.feature_choice import FeatureChoice
 from app.features import features_of, make_features
 from app.given_rows import RowColumns
-from app.row_files import check_output
 from app.workplace import open_store
 from base.faults import WrongUse
 from feature_store.codes import CODES_TABLE, Codes, Made, write_codes
+from feature_store.parquet_chunks import WRITTEN, open_rows, read_chunks
 from feature_store.releases import get_release, publish, released_knowledge
-from feature_store.rows_file import WRITTEN, open_rows, read_chunks
 from sources.tables import event_of
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -225,7 +224,7 @@ def test_all_faults_of_the_rows_are_named_at_once_and_nothing_is_written(config,
     assert not (tmp_path / "out.parquet").exists()
 
 
-def test_columns_that_share_a_name_and_an_output_that_is_a_folder_are_refused(config, tmp_path):
+def test_columns_that_share_a_name_and_wrong_paths_are_refused(config, tmp_path):
     rows = pa.table([["u1"], ["u2"], ["i1"], [None]], names=["user", "user", "item", "time"])
     pq.write_table(rows, tmp_path / "rows.parquet")
 
@@ -233,8 +232,11 @@ def test_columns_that_share_a_name_and_an_output_that_is_a_folder_are_refused(co
         make_features(config, tmp_path / "rows.parquet", tmp_path / "out.parquet")
     with pytest.raises(WrongUse, match="is a folder"):
         make_features(config, tmp_path / "rows.parquet", tmp_path)
-    with pytest.raises(WrongUse, match="is a folder"):
-        check_output(tmp_path)
+    with pytest.raises(WrongUse, match=r"none.parquet: there is no such file"):
+        make_features(config, tmp_path / "none.parquet", tmp_path / "rows.parquet")
+    (tmp_path / "out.tables").touch()
+    with pytest.raises(WrongUse, match=r"out.tables, to be written beside it, is not a folder"):
+        make_features(config, tmp_path / "rows.parquet", tmp_path / "out.parquet", choice=FeatureChoice(indexed=True))
 
 
 def test_no_rows_have_all_columns(config, tmp_path):

@@ -63,7 +63,8 @@ def test_items_near_a_vector_are_all_items_and_of_vectors_that_are_not_there_is_
     assert [one.score for one in found] == pytest.approx([1, 0.5**0.5, 0.1 / 1.01**0.5], abs=2e-3)
     with pytest.raises(NoRelease, match="holds no vectors of facts under note; there are: facts/dense"):
         items_near(store, release, "facts", "note", np.ones(2, dtype=np.float32))
-    assert items_near(store, release, "facts", "dense", np.ones(2, dtype=np.float32), k=0) == []
+    with pytest.raises(WrongUse, match="k: 0 results cannot be found"):
+        items_near(store, release, "facts", "dense", np.ones(2, dtype=np.float32), k=0)
 
 
 def test_of_more_equally_near_items_than_are_asked_for_the_first_ids_are_given(tmp_path):
