@@ -127,8 +127,10 @@ def make_features(
         NoRelease: There is no such release.
         CheckFailed: The disk rejected a write; nothing was written.
     """
-    tables: dict[Path, Literal["file", "folder"]] = {tables_folder(out): "folder"} if choice.indexed else {}
-    check_files(rows, out, "features.parquet", beside={schema_file(out): "file", **tables})
+    beside: dict[Path, Literal["file", "folder"]] = {schema_file(out): "file"}
+    if choice.indexed:
+        beside[tables_folder(out)] = "folder"
+    check_files(rows, out, "features.parquet", beside=beside)
     file = open_rows(rows)
     empty = empty_frame(file)
     maker = _maker(config, release, choice, columns, empty, rows.name)

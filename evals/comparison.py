@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from base.progress import Progress, silent
-from ctr.samples import Samples, codes_in
+from ctr.samples import Samples, codes_of
 from ctr.views import knowledge_view
 from evals.conclusion import conclude_both
 from evals.evaluate import Scores, evaluate
@@ -42,7 +42,7 @@ def windows_of(dataset: Dataset, cuts: Sequence[float]) -> list[np.ndarray]:
     label = trained_rows(dataset)["label"].to_numpy()
     rows = np.concatenate([np.arange(len(dataset.events)), positives_of(dataset)])
     names = rolling_split(dataset.events, cuts) if cuts else []
-    parts = [codes_in(one, np.array(PARTS)).astype(np.int8)[rows] for one in names]
+    parts = [codes_of(one, np.array(PARTS)).astype(np.int8)[rows] for one in names]
     fit = [part for part in parts[1:] if all(len(np.unique(label[part == of])) > 1 for of in (0, PARTS.index("test")))]
     return [parts[0], *fit] if fit and (parts[0] == 0).any() else []
 
