@@ -39,8 +39,13 @@ def fingerprint(folder: Path) -> str:
         if not path.is_file() or path.suffix in UNREAD or any(part.startswith(".") for part in name.parts):
             continue
         digest.update(f"{name.as_posix()}\0{path.stat().st_size}\0".encode())
-        digest.update(_sample(path))
+        add_file(digest, path)
     return digest.hexdigest()[:16]
+
+
+def add_file(digest: "hashlib._Hash", path: Path) -> None:
+    """Add the bytes of a file to a digest; of large weights the samples that `fingerprint` reads."""
+    digest.update(_sample(path))
 
 
 def _sample(path: Path) -> bytes:

@@ -14,6 +14,7 @@ from app.before_paying import check_before_paying
 from app.config import Config, load_config
 from app.samples import arms_in
 from app.train_runs import TrainRun, get_run
+from app.unchanged import unchanged_since, what_is_read
 from app.workplace import begin_new_store, open_store
 from feature_store.releases import Release, get_release, list_releases
 from flows.server import prefect_server
@@ -36,6 +37,9 @@ def refresh_here(
     settings = with_engine(load_config(config), asking.engine, asking.model)
     if new_store:
         begin_new_store(settings)
+    read = what_is_read(settings, tasks, asking)
+    if (current := unchanged_since(settings, read)) is not None:
+        return get_release(open_store(settings), current), False
     check_before_paying(settings, tasks, asking)  # before any flow or store is touched
     before = list_releases(open_store(settings))
     from flows.refresh import refresh  # noqa: PLC0415 - takes seconds; wrong input is reported first

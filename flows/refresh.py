@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from prefect import flow, task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from app.asking import Asking, with_engine
@@ -14,7 +14,9 @@ from app.config import Config, load_config
 from app.encoding import encode_texts
 from app.progress import progress
 from app.publish import publish_release
+from app.unchanged import note_refreshed, unchanged_since, what_is_read
 from app.workplace import chosen_tasks, one_task, open_store, open_workplace, sharing_a_space
+from base.failures import kind_of
 from base.faults import WrongUse
 from engines.protocol import KEPT
 from feature_store.database import command_line
@@ -43,6 +45,12 @@ def refresh(config: str, tasks: list[str] | None = None, asking: Asking = Asking
     Returns:
         Name of the release that is current afterwards.
     """
+    settings = read_settings(config, asking)
+    read = what_is_read(settings, tasks, asking)  # before anything is read: a later change is another digest
+    if (current := unchanged_since(settings, read)) is not None:
+        what = f"Nothing has changed since {current}: data, prompts, model and store are as they were."
+        create_markdown_artifact(key="refresh", markdown=what)
+        return current
     needs, weights = check_input(config, tasks, asking)
     found = ask_in_shares(needs, weights, lambda name, before, part: ask(config, name, asking, before, part))
     asked = [found[name] for name in needs if name in found]
@@ -60,6 +68,8 @@ def refresh(config: str, tasks: list[str] | None = None, asking: Asking = Asking
     name = release(config, names, asking, [one for one in asked if not one["left"]], vectors)
     if spent:
         raise BudgetReached(f"{spent}\n  {name} holds what is complete: {', '.join(names)}")
+    if not any(one["waits"] for one in asked):
+        note_refreshed(settings, read, name)
     return name
 
 
@@ -81,7 +91,10 @@ def check_input(
 
 @task(task_run_name="ask {name}", cache_policy=NO_CACHE, persist_result=False)
 def ask(config: str, name: str, asking: Asking, before: list[dict], part: float) -> dict:
-    """Ask for one technique's missing answers; return counts, with `left` if the budget was spent before the end.
+    """Ask for one technique's missing answers.
+
+    Returns:
+        Counts; `left` if the budget was spent before the end, `waits` if rows are asked again later by themselves.
 
     Args:
         config: Path of knowflow.yaml.
@@ -105,7 +118,14 @@ def ask(config: str, name: str, asking: Asking, before: list[dict], part: float)
             done = generate(plan, workplace, writer, progress(), spending)
         except BudgetReached as reached:
             done = stopped(plan, reached, budget)
-    return {**asdict(done), **planned, "cached": plan.count("cached"), "currency": settings.prices.currency}
+    waits = plan.summary()["waits_until"] is not None or any(kind_of(one).passes for one in done.errors)
+    return {
+        **asdict(done),
+        **planned,
+        "waits": waits,
+        "cached": plan.count("cached"),
+        "currency": settings.prices.currency,
+    }
 
 
 @task(task_run_name="encode", cache_policy=NO_CACHE, persist_result=False)

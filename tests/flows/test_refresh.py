@@ -1,13 +1,16 @@
 """The refresh flow: what is asked, what is encoded, what is released, and what happens when a gate is closed."""
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import polars as pl
 import psutil
 import pytest
 
+import flows.refresh
 from app.asking import Asking
 from app.config import load_config
 from app.encoding import encode_texts
@@ -62,6 +65,50 @@ def test_a_second_refresh_asks_nothing_encodes_nothing_and_makes_no_release(shop
     assert second == first == "rel-000001"
     assert shop.calls() == calls
     assert shop.store_bytes() == before  # not a byte of a single table
+
+
+@pytest.fixture
+def checked(monkeypatch):
+    """Refreshes that were not found to have nothing to do: each checks the data before it pays."""
+    seen = []
+    check = flows.refresh.check_before_paying
+    monkeypatch.setattr("flows.refresh.check_before_paying", lambda *of: seen.append(of) or check(*of))
+    return seen
+
+
+@pytest.fixture
+def echoing(make_shop):
+    """A shop with an engine of its own plug-ins, whose code a refresh can compare."""
+    shop = make_shop(gates=GATES, tasks={"kar_item": {}})
+    shutil.copytree(Path(__file__).parents[2] / "benchmarks" / "own_data_engine", shop.folder / "plugins")
+    shop.configure(plugins=["plugins"], engine={"name": "echo", "model": "echo"})
+    return shop
+
+
+def test_a_refresh_that_left_nothing_to_do_is_not_done_again_until_something_changes(echoing, checked):
+    first = run(echoing)
+
+    assert [run(echoing), run(echoing)] == [first, first]
+    assert len(checked) == 1
+    echoing.write_items(things(13))
+    second = run(echoing)
+    assert (second, len(checked)) == ("rel-000002", 2)
+    assert [run(echoing), len(checked)] == [second, 2]
+    with echoing.place().store.writer("a test") as writer:
+        back = roll_back(writer, first).name
+    assert [run(echoing), len(checked)] == [back, 3]  # another release is current: all is looked at
+
+
+def test_a_refresh_whose_rows_are_asked_again_later_has_not_left_nothing_to_do(echoing, checked):
+    engine = echoing.folder / "plugins" / "echo.py"
+    fails = 'yield Answer(request.key, "", error="http_503") if "Thing 3" in str(request.messages) else Answer('
+    engine.write_text(engine.read_text().replace("yield Answer(", fails))
+
+    tried = [run(echoing) for _ in range(4)]
+
+    assert tried == ["rel-000001", "rel-000002", "rel-000003", "rel-000003"]  # two more tries at once, then it waits
+    assert len(checked) == 4
+    assert not (echoing.folder / "runs" / "refreshed.json").exists()
 
 
 def test_new_events_of_one_percent_of_the_users_are_asked_about_and_nothing_else_is(movielens):
