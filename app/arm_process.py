@@ -19,11 +19,12 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     from app.config import load_config  # noqa: PLC0415
-    from app.samples import arms_in, open_samples, open_windows, read_vectors_of  # noqa: PLC0415
+    from app.run_inputs import shared_inputs  # noqa: PLC0415
+    from app.samples import arms_in, read_vectors_of  # noqa: PLC0415
     from app.train_runs import TrainRun, models_folder  # noqa: PLC0415
-    from app.workplace import open_dataset, open_store  # noqa: PLC0415
+    from app.workplace import open_store  # noqa: PLC0415
     from ctr.compare import train_arm  # noqa: PLC0415
-    from ctr.kept import ItemFields, keep  # noqa: PLC0415
+    from ctr.kept import keep  # noqa: PLC0415
     from feature_store.releases import get_release  # noqa: PLC0415
 
     torch.set_num_threads(1)  # the same sums in the same order on every machine
@@ -33,15 +34,13 @@ def main(config_path: str, run_folder: str, name: str) -> None:
     (arm,) = arms_in(config, release, [name])
     vectors = read_vectors_of(config, release, [arm])
     try:
-        tables = [open_dataset(config)]
-        windows, fields = open_windows(config, tables[0]), ItemFields.of(tables[0])
-        samples = open_samples(config, tables.pop())  # which frees a large log's tables on the way
-        result = train_arm(arm, vectors, samples, config.train, report, windows, config.plugin_folders)
+        given = shared_inputs(run)
+        result = train_arm(arm, vectors, given.samples, config.train, report, given.windows, config.plugin_folders)
     except (CheckFailed, WrongUse) as error:
         sys.exit(report_fault(error))
     if result.best is not None:
         folder = models_folder(config.home_folder, run.name) / name
-        keep(folder, arm, result.best, samples, release.name, fields)
+        keep(folder, arm, result.best, given.samples, release.name, given.fields)
     file, before = run.folder / f"{name}.npz", result.uncalibrated
     np.savez(file, test=result.test, rolling=result.rolling, uncalibrated=before)
     run.write(

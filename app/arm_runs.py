@@ -1,5 +1,6 @@
 """The processes of the arms, as the flow uses them: start, follow progress, and end with the flow."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ _running: dict[Path, list[subprocess.Popen[str]]] = {}
 
 @contextmanager
 def arms_of(config: Config, name: str) -> Iterator[None]:
-    """Limit the arms of a training run to this context.
+    """Limit the arms of a training run, and what they share, to this context.
 
     When the flow is interrupted, training arms are killed, and waiting arms never start.
 
@@ -33,6 +34,7 @@ def arms_of(config: Config, name: str) -> Iterator[None]:
     finally:
         for process in _running.pop(folder):
             process.kill()
+        shutil.rmtree(TrainRun(folder).shared, ignore_errors=True)  # it names users
 
 
 def run_arm(config: Config, run: TrainRun, name: str, progress: Progress) -> dict[str, Any]:

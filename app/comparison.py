@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from app.config import Config
+from app.run_inputs import Inputs, share_inputs
 from app.samples import arms_in, open_samples, open_windows
 from app.train_runs import TrainRun, list_runs, new_run
 from app.workplace import open_dataset, open_store
@@ -19,6 +20,7 @@ from base.progress import Progress
 from ctr.arms.base import CONSTANT
 from ctr.constant import constant_scores
 from ctr.examples import find_examples
+from ctr.kept import ItemFields
 from ctr.samples import Samples
 from evals.comparison import (
     about_what,
@@ -62,7 +64,8 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     knows = who_knows(((task, released_knowledge(store, release, task, of)) for task, of in made.items()), samples)
     _check_release(store, release, chosen, samples, techniques)
     known, cutoff = known_items(knows, techniques, len(samples.label)), knowledge_cutoff(release)
-    windows = open_windows(config, dataset)[1:]
+    inputs = Inputs(samples, open_windows(config, dataset), ItemFields.of(dataset))
+    windows = inputs.windows[1:]
     run = new_run(config.home_folder)
     compared_rows(samples, known, cutoff).write_parquet(run.folder / "rows.parquet")
     if windows:
@@ -80,6 +83,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
     )
     for arm in (arm for arm in chosen if not arm.learns):  # nothing to train, so no process is needed
         _write_constant(run, arm.name, samples, windows, len(config.train.seeds))
+    share_inputs(run, inputs)
     return run
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from app.train_runs import SHARED
 from base.files import write_whole
 from feature_store.scrub import Scrubber
 from feature_store.seek import documents, holds_bytes, kept_rows
@@ -57,8 +58,12 @@ def home_changes(home: Path, store: Path, traces: Traces, keys: Collection[int] 
     for folder in _bundles_of(home, scrub):
         name = f"{folder.relative_to(home).as_posix()}/"
         changes[folder] = Change(name, "is deleted; write it again: knowflow export-model", partial(_drop, folder))
+    shared = sorted(home.glob(f"train/*/{SHARED}"))
+    for folder in shared:
+        what = "is deleted: what the arms of a training run read, which the run deletes when it ends"
+        changes[folder] = Change(f"{folder.relative_to(home).as_posix()}/", what, partial(_drop, folder))
     for file in sorted(path for path in home.rglob("*") if path.is_file()):
-        if any(file.is_relative_to(folder) for folder in (store, home / PREFECT, home / SERVED)):
+        if any(file.is_relative_to(folder) for folder in (store, home / PREFECT, home / SERVED, *shared)):
             continue
         change = _change(home, file, traces, scrub) or _keyed(home, file, keys)
         if change is not None:

@@ -12,6 +12,8 @@ from typing import Any
 from base.faults import WrongUse
 from base.files import write_whole
 
+SHARED = "inputs"
+"""Folder in a run of what its arms read of the data."""
 GIVEN_UP = timedelta(days=7)
 """A run without a result that nothing has written to for so long was killed."""
 
@@ -27,6 +29,11 @@ class TrainRun:
     def name(self) -> str:
         """Return train-000001 and so on."""
         return self.folder.name
+
+    @property
+    def shared(self) -> Path:
+        """Return the folder of what its arms read of the data; it is there while they train."""
+        return self.folder / SHARED
 
     def read(self, part: str) -> dict[str, Any]:
         """Read one of its JSON files: `run` or `result`.

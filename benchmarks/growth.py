@@ -19,6 +19,7 @@ import json
 import math
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,7 +37,7 @@ USERS_AN_ITEM = 20
 EVENTS_A_USER = 9.5
 FIRST, DAY = 1_600_000_000, 86_400
 GENRES = ("action", "comedy", "drama", "horror", "romance", "thriller", "western")
-STAGES = ("load", "plan", "ask", "encode", "publish", "samples", "similar")
+STAGES = ("load", "plan", "ask", "encode", "publish", "samples", "arm_samples", "similar")
 
 
 def main() -> None:
@@ -240,16 +241,35 @@ def refresh(path: Path) -> dict[str, Any]:
 
 
 def samples(path: Path) -> dict[str, Any]:
-    """Build the samples, as every arm's process does."""
+    """Build the samples and write them for the arms, as a training run does once."""
     from app.config import load_config  # noqa: PLC0415
     from app.samples import open_samples  # noqa: PLC0415
     from app.workplace import open_dataset  # noqa: PLC0415
+    from ctr.kept_samples import write_samples  # noqa: PLC0415
 
-    config = load_config(path)
+    config, folder = load_config(path), path.parent / "samples"
+    folder.mkdir()
     tables = [open_dataset(config)]
     clock = Clock()
     built = open_samples(config, tables.pop())
+    write_samples(folder, built)
     return clock.read() | {"samples": len(built.label)}
+
+
+def arm_samples(path: Path) -> dict[str, Any]:
+    """Read the samples as an arm's process does, and all of their bytes."""
+    from dataclasses import fields  # noqa: PLC0415
+
+    from ctr.kept_samples import read_samples  # noqa: PLC0415
+
+    clock = Clock()
+    read = read_samples(path.parent / "samples")
+    arrays = [value for one in fields(read) if isinstance(value := getattr(read, one.name), np.ndarray)]
+    for array in arrays:
+        array.view(np.uint8).max(initial=0)
+    spent = clock.read()
+    shutil.rmtree(path.parent / "samples")
+    return spent
 
 
 def similar(path: Path) -> dict[str, Any]:
@@ -318,6 +338,7 @@ STEPS = {
     "encode": encode,
     "publish": publish,
     "samples": samples,
+    "arm_samples": arm_samples,
     "similar": similar,
     "refresh": refresh,
     "store": store,

@@ -4,17 +4,21 @@ import json
 import math
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pytest
 from prefect import Task
 from pydantic import BaseModel
 
-from app.arm_runs import run_arm
+from app.arm_runs import arms_of, run_arm
 from app.comparison import begin_run
 from app.config import load_config
+from app.run_inputs import shared_inputs
+from app.samples import open_samples, open_windows
 from app.train_runs import get_run, list_runs
 from base.faults import CheckFailed, WrongUse
 from base.plugins import UnknownPlugin
 from base.progress import silent
+from ctr.kept import ItemFields
 from evals.conclusion import conclude_both
 from evals.metrics import FUNCTIONS
 from feature_store.releases import NoRelease, get_release
@@ -181,6 +185,25 @@ def test_no_arm_begins_once_its_flow_has_ended(shop):
     with pytest.raises(CheckFailed, match="arm base: not trained, train-000001 was stopped"):
         run_arm(config, run, "base", silent)
     assert not (run.folder / "base.log").exists()
+
+
+def test_what_arms_read_is_that_of_the_data_and_is_deleted_when_they_have_ended(shop):
+    from flows.refresh import refresh
+
+    refresh(config=str(shop.config))
+    config = load_config(shop.config)
+    run = begin_run(config, ["base"], None)
+    given, dataset = shared_inputs(run), shop.place().dataset
+
+    np.testing.assert_array_equal(given.samples.statistics, open_samples(config, dataset).statistics)
+    for found, right in zip(given.windows, open_windows(config, dataset), strict=True):
+        np.testing.assert_array_equal(found, right)
+    assert given.fields == ItemFields.of(dataset)
+    with arms_of(config, run.name):
+        assert run.shared.is_dir()
+    assert not run.shared.exists()
+    with pytest.raises(CheckFailed, match=r"train-000001: .*inputs\.json is gone\n  train again: knowflow train"):
+        shared_inputs(run)
 
 
 def test_a_run_notes_what_it_compares_before_it_trains(shop):
