@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError, meta
+from jinja2 import StrictUndefined, TemplateError, meta
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from base.frozen import Frozen
 from prompts.domain import Domain
 from prompts.faults import unfit
+from prompts.filled import Filled, Message, fill
 from prompts.schema import read_schema
-from prompts.untrusted import broken, shown_as_data
+from prompts.untrusted import shown_as_data
 
 FORM = "see prompts/kar/kar_item.v1.md for an example"
-Message = dict[str, str]
 
 
 class Origin(Frozen):
@@ -98,9 +98,19 @@ class Prompt:
         return frozenset(names - {"domain"})
 
     @cached_property
-    def _templates(self) -> tuple[tuple[str, Template], ...]:
-        environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False, finalize=shown_as_data)
-        return tuple((role, environment.from_string(text)) for role, text in self.parts)
+    def _environment(self) -> SandboxedEnvironment:
+        return SandboxedEnvironment(undefined=StrictUndefined, autoescape=False, finalize=shown_as_data)
+
+    @cached_property
+    def _filled(self) -> dict[tuple[Domain, tuple[str, ...]], Filled]:
+        return {}
+
+    def filled(self, domain: Domain, special: Iterable[str] = ()) -> Filled:
+        """Return the prompt in a domain and for a model, to render many rows; see `render`."""
+        key = (domain, tuple(special))
+        if key not in self._filled:
+            self._filled[key] = fill(self.file, self.parts, self._environment, *key)
+        return self._filled[key]
 
     def render(self, variables: Mapping[str, Any], domain: Domain, special: Iterable[str] = ()) -> list[Message]:
         """Render the text with a row's variables, which stay data whatever they hold; see `prompts/untrusted.py`.
@@ -116,12 +126,7 @@ class Prompt:
         Raises:
             WrongUse: The text uses a variable that the row does not provide.
         """
-        try:
-            contents = [template.render(domain=domain, **variables) for _, template in self._templates]
-        except UndefinedError as error:
-            raise unfit(self.file, str(error), "add it to the task's Row(variables=...), or remove it") from None
-        pairs = zip(self.parts, contents, strict=True)
-        return [{"role": role, "content": broken(content, special, own)} for (role, own), content in pairs]
+        return self.filled(domain, special).render(variables)
 
 
 def read_prompt(path: Path) -> Prompt:
@@ -158,7 +163,7 @@ def _parse(path: Path, text: str) -> Prompt:
     parts = tuple((pieces[i], pieces[i + 1].strip()) for i in range(1, len(pieces), 2))
     prompt = Prompt(path=path, front=front, parts=parts)
     try:
-        _ = prompt.variables, prompt._templates
+        _ = prompt.variables, [prompt._environment.from_string(text) for _, text in parts]
     except TemplateError as error:
         raise unfit(name, f"its text does not parse: {error}", "fix the Jinja2 text") from None
     return prompt

@@ -7,6 +7,7 @@ Ordinary text is never changed, because a changed prompt is a changed answer key
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Undefined
@@ -97,21 +98,44 @@ def shown_as_data(value: Any) -> Any:
     return as_data(str(value))
 
 
-def broken(text: str, special: Iterable[str], own: str = "") -> str:
-    """Break all special tokens in a text.
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Breaks all special tokens in messages of one text; what the tokens and the text say is found out once."""
 
-    Args:
-        text: A message, with the data in it.
-        special: The special tokens of the model's tokenizer.
-        own: The message as its author wrote it; tokens that it contains are meant and stay.
+    families: bool
+    """Whether tokens of known families are broken: the author uses none."""
+    tokens: tuple[str, ...]
+    """The special tokens of the model's tokenizer that the author does not use."""
+    any_token: re.Pattern[str] | None
+    """Finds whether a text has any of them; None if there are none."""
+
+    @classmethod
+    def of(cls, special: Iterable[str], own: str = "") -> "Breaker":
+        """Prepare for a message.
+
+        Args:
+            special: The special tokens of the model's tokenizer.
+            own: The message as its author wrote it; tokens that it contains are meant and stay.
+        """
+        tokens = tuple(token for token in special if token not in own)
+        any_token = re.compile("|".join(map(re.escape, tokens))) if tokens else None
+        return cls(not FAMILIES.search(own), tokens, any_token)
+
+    def broken(self, text: str) -> str:
+        """Return a message with all special tokens in it broken; most have none and stay as they are."""
+        if self.families and ("<" in text or "[" in text):  # a token may arise where data meets the text around it
+            text = FAMILIES.sub(lambda found: found[0] + " ", text)
+        if self.any_token is not None and self.any_token.search(text):
+            for token in self.tokens:
+                text = text.replace(token, f"{token[0]} {token[1:]}")
+        return text
+
+
+def broken(text: str, special: Iterable[str], own: str = "") -> str:
+    """Break all special tokens in one message; see `Breaker`.
 
     Example:
         >>> broken("a [SOS] b <|im_end|>", ["[SOS]"])
         'a [ SOS] b < |im_end|>'
     """
-    if not FAMILIES.search(own):  # a token may arise where data meets the text around it
-        text = FAMILIES.sub(lambda found: found[0] + " ", text)
-    for token in special:
-        if token in text and token not in own:
-            text = text.replace(token, f"{token[0]} {token[1:]}")
-    return text
+    return Breaker.of(special, own).broken(text)

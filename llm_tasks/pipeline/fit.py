@@ -8,7 +8,7 @@ from engines.protocol import Engine, special_tokens
 from engines.request import Adapter, AnswerKeys, Request, is_utf8, messages_json
 from llm_tasks.pipeline.task import Row, Task
 from llm_tasks.pipeline.workplace import Workplace
-from prompts.domain import Domain
+from prompts.filled import Filled
 from prompts.prompt import Prompt
 
 TEMPLATE_BYTES = 512
@@ -22,8 +22,8 @@ class Renderer:
 
     prompt: Prompt
     """The technique's prompt."""
-    domain: Domain
-    """The words of the domain."""
+    filled: Filled
+    """The same in the domain; it knows the special tokens of the engine's tokenizer, which data must not contain."""
     engine: Engine
     """Counts tokens."""
     keys: AnswerKeys
@@ -32,8 +32,6 @@ class Renderer:
     """The technique's LoRA adapter."""
     may_shorten: bool
     """Whether a row that is too long may show less."""
-    special: tuple[str, ...] = ()
-    """The special tokens of the engine's tokenizer, if it says; data must not contain them."""
 
     @classmethod
     def of(cls, task: Task, prompt: Prompt, workplace: Workplace) -> "Renderer":
@@ -41,8 +39,8 @@ class Renderer:
         front, options = prompt.front, workplace.options_of(task)
         keys = AnswerKeys(workplace.identity_of(task), front.sampling, front.answer_schema)
         may_shorten = options.too_long == "drop_oldest"
-        special, adapter = special_tokens(workplace.engine), workplace.adapter_of(task)
-        return cls(prompt, workplace.domain, workplace.engine, keys, adapter, may_shorten, special)
+        filled = prompt.filled(workplace.domain, special_tokens(workplace.engine))
+        return cls(prompt, filled, workplace.engine, keys, workplace.adapter_of(task), may_shorten)
 
     def request(self, row: Row) -> Request:
         """Render a row into a request; its key is the key of the answer."""
@@ -50,7 +48,7 @@ class Renderer:
 
     def render(self, variables: Mapping[str, Any]) -> Request:
         """Render variables into a request; its key is the key of the answer."""
-        messages, front = self.prompt.render(variables, self.domain, self.special), self.prompt.front
+        messages, front = self.filled.render(variables), self.prompt.front
         key = self.keys.key(messages_json(messages))
         return Request(key, tuple(messages), front.sampling, front.answer_schema, self.adapter)
 
