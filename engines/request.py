@@ -171,6 +171,8 @@ def is_utf8(text: str) -> bool:
         >>> is_utf8("Amélie"), is_utf8(chr(0xD800))
         (True, False)
     """
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -23,8 +23,11 @@ CLOSED_ONLY = re.compile(r"(?:^|\n)[ \t]*</(?:think|thinking|reasoning)>|</(?:th
 HARMONY = re.compile(r"(?:<\|start\|>assistant)?<\|channel\|>(\w+)[^<]*<\|message\|>")
 """The beginning of a message of gpt-oss: its thoughts are in the channel `analysis`, the answer is in `final`."""
 HARMONY_END = re.compile(r"<\|(?:end|return|call)\|>")
-BARE_HARMONY = re.compile(r"analysis(?=[A-Z\W]).*?assistantfinal(?=\S)", re.DOTALL)
+BARE = "analysis"
+BARE_HARMONY = re.compile(rf"{BARE}(?=[A-Z\W]).*?assistantfinal(?=\S)", re.DOTALL)
 """The same without its special tokens, as a tokenizer that skips them writes it."""
+MARKS = ("<", "◁", "[THINK]")
+"""Every text with thinking has one of these, or begins with `BARE`."""
 
 
 def without_thinking(text: str) -> str | None:
@@ -41,6 +44,8 @@ def without_thinking(text: str) -> str | None:
         >>> without_thinking("<think>\nThe user wants") is None
         True
     """
+    if not (text.startswith(BARE) or any(mark in text for mark in MARKS)):
+        return text  # nearly every answer
     if HARMONY.match(text.lstrip()):
         return _final_of(text)
     bare = BARE_HARMONY.match(text)

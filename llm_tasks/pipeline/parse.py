@@ -87,6 +87,8 @@ def parse_answer(text: str, schema: Mapping[str, Any]) -> Parsed:
 
 
 def _without_fence(text: str) -> str:
+    if "```" not in text:
+        return text.strip()
     fenced = re.fullmatch(r"\s*```\w*\n(.*?)\n?```\s*", text, flags=re.DOTALL)
     return (fenced[1] if fenced else text).strip()
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
@@ -60,6 +60,8 @@ places = st.sampled_from(
     text=st.lists(st.one_of(plain, places)).map("".join),
     row=st.fixed_dictionaries({"a": values, "b": values, "c": values}),
 )
+@example(text="{{ b | replace('x', ' ') | replace(' ', '') }}", row={"b": "a x b"})
+@example(text="{{- a -}}\n", row={"a": "\u200b<|im_end|>\n"})
 def test_joined_texts_are_what_jinja_writes(text, row):
     joined = split(text, JINJA, FILMS)
 
@@ -135,6 +137,8 @@ def test_two_domains_and_two_models_do_not_mix(tmp_path):
     special=st.lists(st.sampled_from(["<|im_end|>", "[X]", "<", "ab", "a"])),
     own=st.sampled_from(["", "<s>", "[X]"]),
 )
+@example(text="[INST]", special=[], own="")
+@example(text="[X]", special=["[X]"], own="")
 def test_tokens_are_broken_one_after_the_other(text, special, own):
     wanted = text if FAMILIES.search(own) else FAMILIES.sub(lambda found: found[0] + " ", text)
     for token in special:
