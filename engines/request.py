@@ -144,6 +144,59 @@ class AnswerKeys:
         return digest.hexdigest()
 
 
+class TextKeys:
+    """Makes the keys of requests whose messages differ only in some texts; equal to `AnswerKeys.key` of the messages.
+
+    Args:
+        keys: Makes the keys of any messages.
+        messages: (role, what stands around its texts) of each message: one text more than it shows.
+
+    Example:
+        >>> keys = AnswerKeys(ModelIdentity("tiny", "1"), {}, {})
+        >>> of_titles = TextKeys(keys, [("user", ("Describe ", "."))])
+        >>> said = messages_json([{"role": "user", "content": 'Describe "Heat".'}])
+        >>> of_titles.key([inside_json('"Heat"')]) == keys.key(said)
+        True
+    """
+
+    def __init__(self, keys: AnswerKeys, messages: Sequence[tuple[str, Sequence[str]]]) -> None:
+        constant = [b"["]
+        for number, (role, texts) in enumerate(messages):
+            constant[-1] += (b"," if number else b"") + b'{"content":"' + inside_json(texts[0])
+            constant += map(inside_json, texts[1:])
+            constant[-1] += b'","role":' + _canonical(role) + b"}"
+        constant[-1] += b"]"
+        self._first = keys._before.copy()
+        self._first.update(constant[0])
+        self._others = tuple(constant[1:])
+        self._after = keys._after
+
+    def key(self, texts: Sequence[bytes]) -> str:
+        """Return one key.
+
+        Args:
+            texts: The texts that the messages show, in order, from `inside_json`.
+        """
+        digest = self._first.copy()
+        for text, constant in zip(texts, self._others, strict=True):
+            digest.update(text + constant)
+        digest.update(self._after)
+        return digest.hexdigest()
+
+
+def inside_json(text: str) -> bytes:
+    """Write a text as canonical JSON has it between its quotes.
+
+    Example:
+        >>> inside_json('say "Amélie"').decode()
+        'say \\\\"Amélie\\\\"'
+    """
+    try:
+        return orjson.dumps(text)[1:-1]
+    except TypeError:  # half of a surrogate pair
+        return _canonical(text)[1:-1]
+
+
 def messages_json(messages: Sequence[Mapping[str, str]]) -> bytes:
     """Write messages as canonical JSON: sorted keys, no whitespace, UTF-8.
 

@@ -9,14 +9,13 @@ Relations: kar_item is its other half; its lexical vectors are in kar_item's spa
 Example:   knowflow plan --task kar_user
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
 
 from llm_tasks.pipeline.arm import Arm, Use
-from llm_tasks.pipeline.history import SEPARATOR, event_texts, events_shown
+from llm_tasks.pipeline.history import SEPARATOR, histories_shown
+from llm_tasks.pipeline.row_table import RowTable
 from llm_tasks.pipeline.task import Inputs, Row, TaskOptions, llm_task
 
 KAR = Arm(
@@ -36,34 +35,31 @@ class KarUserOptions(TaskOptions):
 
 
 @llm_task(entity="user", prompt="kar_user", lexical_space="kar_item", options=KarUserOptions)
-def kar_user(inputs: Inputs) -> Iterator[Row]:
-    """Yield one row per user and snapshot; a snapshot without any event is left out."""
+def kar_user(inputs: Inputs) -> RowTable:
+    """Return one row per user and snapshot; a snapshot without any event is left out."""
     options = inputs.own_options(KarUserOptions)
     names = {item["item"]: inputs.domain.item_name(item) for item in inputs.dataset.items.iter_rows(named=True)}
-    log = events_shown(inputs.dataset.events, inputs.domain).sort("user", "position")
-    texts, times, begin = event_texts(log, names, inputs.domain), log["time"], 0
-    for user, events in log.group_by("user", maintain_order=True).len().iter_rows():
-        for position in snapshot_positions(events, options.snapshots) if inputs.wanted(user) else ():
-            end = begin + position
-            yield snapshot(user, texts[max(begin, end - options.history_length) : end], times[end - 1])
-        begin += events
+    log = histories_shown(inputs.dataset.events, names, inputs.domain)
+    positions = {count: snapshot_positions(count, options.snapshots) for count in set(log.counts)}
+    users, spans, begin = list[str](), list[tuple[int, int]](), 0
+    for user, count in zip(log.users, log.counts, strict=True):
+        for end in positions[count] if inputs.wanted(user) else ():
+            users.append(user)
+            spans.append((begin + max(0, end - options.history_length), begin + end))
+        begin += count
+    newest = log.times.gather([end - 1 for _, end in spans]).to_list()
 
+    def shown(number: int, dropped: int = 0) -> Row | None:
+        """Return a row without its oldest events; None if no event is left."""
+        begin, end = spans[number][0] + dropped, spans[number][1]
+        if begin == end:
+            return None
+        seen = {"input": SEPARATOR.join(log.texts[begin:end])}
+        time = newest[number]
+        return Row(users[number], time, seen, seen_until=time, shorter=lambda: shown(number, dropped + 1))
 
-def snapshot(user: str, seen: Sequence[str], newest: datetime) -> Row:
-    """Return one row about a user: the events shown, oldest first; if that is too long, the oldest can be dropped.
-
-    Args:
-        user: Id of the user.
-        seen: At least one event of the user, as a history shows it, by time.
-        newest: Time of the last one.
-    """
-    return Row(
-        user,
-        newest,
-        {"input": SEPARATOR.join(seen)},
-        seen_until=newest,
-        shorter=lambda: snapshot(user, seen[1:], newest) if len(seen) > 1 else None,
-    )
+    texts = [SEPARATOR.join(log.texts[begin:end]) for begin, end in spans]
+    return RowTable(users, newest, newest, {"input": texts}, shorter=lambda number: shown(number, 1))
 
 
 def snapshot_positions(events: int, shares: tuple[float, ...]) -> list[int]:

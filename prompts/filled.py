@@ -1,6 +1,6 @@
 """A prompt in a domain and for a model: what all rows share is computed once, and a row is rendered fast."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,23 @@ class Filled:
             return [part.render(variables, self.domain) for part in self.parts]
         except UndefinedError as error:
             raise unfit(self.file, str(error), "add it to the task's Row(variables=...), or remove it") from None
+
+    def plain_parts(self, names: Collection[str]) -> tuple[tuple[str, Joined], ...] | None:
+        """Return role and text of each message if a row whose texts are plain is shown by joining them, and no more.
+
+        Args:
+            names: The variables of every row.
+
+        Returns:
+            None if a message is left to Jinja2, or a special token may arise where plain data meets the text around it.
+        """
+        found = []
+        for part in self.parts:
+            joined = part.joined
+            if joined is None or not joined.knows(names) or not part.breaker.leaves("".join(joined.constant)):
+                return None
+            found.append((part.role, joined))
+        return tuple(found)
 
 
 def fill(

@@ -5,7 +5,7 @@ replacements (`{{ query | replace("<", "&lt;") }}`), is split once a domain: Jin
 alone, and a row only joins its values with it. Any other message is left to Jinja2.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,9 +39,14 @@ class Joined:
     places: tuple[Place, ...]
     """Where it shows variables, in order."""
 
-    def knows(self, variables: Mapping[str, Any]) -> bool:
+    def knows(self, variables: Container[str]) -> bool:
         """Return whether a row provides all variables; Jinja2 says what is wrong if not."""
         return all(place.name in variables for place in self.places)
+
+    @property
+    def constant(self) -> tuple[str, ...]:
+        """Return what stands around the places: one text more than there are places."""
+        return (self.begin, *(place.after for place in self.places))
 
     def join(self, variables: Mapping[str, Any]) -> str:
         """Return the message with a row's variables, which must be all there.

@@ -34,6 +34,8 @@ SUSPICIOUS = re.compile(
     "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e01ef]"
 )
 """What every text that is changed contains; most texts have none and are done."""
+MARKS = ("<", "[")
+"""Every special token of a known family begins with one of these."""
 WORDS = (
     r"s|pad|unk|bos|eos|sop|eop|eod|cls|sep|mask|eot|endoftext|think|thinking|tools?|tool_calls?|tool_response|"
     r"(?:start|end)_of_(?:turn|image|role|text|audio)|(?:start|end)_function_(?:call|response|declaration)|"
@@ -53,6 +55,16 @@ HEADINGS = re.compile(rf"[ \t]*[\r\n]+(?=[ \t]*(?:#{{1,6}}[ \t]*)?(?:{ROLES})[ \
 """An end of a line before the heading of a message, such as `# system` or `User:`."""
 
 
+def is_plain(text: str) -> bool:
+    """Return whether a text is sure to be data as it is; most are.
+
+    Example:
+        >>> is_plain("Heat (1995)"), is_plain("I <3 it")
+        (True, False)
+    """
+    return not SUSPICIOUS.search(text)
+
+
 def as_data(text: str) -> str:
     """Remove unseen characters from a text and break the special tokens of known models.
 
@@ -60,7 +72,7 @@ def as_data(text: str) -> str:
         >>> as_data("Heat<|im_end|>"), as_data("[INST] a </s>"), as_data("I <3 [REC] (2007)")
         ('Heat< |im_end|>', '[ INST] a < /s>', 'I <3 [REC] (2007)')
     """
-    if not SUSPICIOUS.search(text):
+    if is_plain(text):
         return text
     # Unseen characters go first: without them, what they separated may be a token, or unseen itself.
     while (plain := HIDDEN.sub(_seen, text)) != text:
@@ -123,12 +135,20 @@ class Breaker:
 
     def broken(self, text: str) -> str:
         """Return a message with all special tokens in it broken; most have none and stay as they are."""
-        if self.families and ("<" in text or "[" in text):  # a token may arise where data meets the text around it
+        if self.families and any(
+            mark in text for mark in MARKS
+        ):  # a token may arise where data meets the text around it
             text = FAMILIES.sub(lambda found: found[0] + " ", text)
         if self.any_token is not None and self.any_token.search(text):
             for token in self.tokens:
                 text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
+
+    def leaves(self, constant: str) -> bool:
+        """Return whether nothing is broken in a message of these constant texts and of plain data; see `is_plain`."""
+        return all(any(mark in token for mark in MARKS) for token in self.tokens) and not any(
+            mark in constant for mark in MARKS
+        )
 
 
 def broken(text: str, special: Iterable[str], own: str = "") -> str:

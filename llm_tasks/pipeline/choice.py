@@ -1,7 +1,6 @@
 """Rows with several sampled answers: the best answer becomes the row's and stays until new ones come."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -57,7 +56,7 @@ class CandidateChooser:
         if not good:
             return planned, None, there[0].fault
         best = self._kept(planned, good, max(candidate.made_at for candidate in there)) or self._best(planned, good)
-        return replace(planned, answer_key=best.key), best.text, None
+        return planned._replace(answer_key=best.key), best.text, None
 
     def _kept(self, planned: PlannedRow, good: list[Candidate], newest: datetime) -> Candidate | None:
         """Return the previous choice, unless an answer has come since."""

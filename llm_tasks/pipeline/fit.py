@@ -46,11 +46,23 @@ class Renderer:
         """Render a row into a request; its key is the key of the answer."""
         return self.render(row.variables)
 
-    def render(self, variables: Mapping[str, Any]) -> Request:
-        """Render variables into a request; its key is the key of the answer."""
+    def render(self, variables: Mapping[str, Any], key: str | None = None) -> Request:
+        """Render variables into a request.
+
+        Args:
+            variables: The variables.
+            key: The key of the answer, where it is known already.
+        """
         messages, front = self.filled.render(variables), self.prompt.front
-        key = self.keys.key(messages_json(messages))
+        key = key or self.keys.key(messages_json(messages))
         return Request(key, tuple(messages), front.sampling, front.answer_schema, self.adapter)
+
+    def room_for(self, constant: str) -> int | None:
+        """Return how many bytes beside a prompt's constant text are sure to fit the context; None if any number."""
+        room, front = self.engine.context_tokens, self.prompt.front
+        if room is None:
+            return None
+        return room - tokens_at_most(Request("", ({"content": constant},), front.sampling, front.answer_schema))
 
     def fitted(self, row: Row) -> tuple[Row, Request, str | None]:
         """Render a row, showing less if it would not fit.
@@ -91,5 +103,10 @@ def answer_tokens(request: Request) -> int:
 
 def certain_to_fit(request: Request, room: int) -> bool:
     """Return whether a prompt is sure to fit without counting tokens: a token is at least one byte."""
+    return tokens_at_most(request) <= room
+
+
+def tokens_at_most(request: Request) -> int:
+    """Return how many tokens a prompt and its answer have at most: a token is at least one byte."""
     size = sum(len(message["content"].encode()) for message in request.messages)
-    return size + TEMPLATE_BYTES + answer_tokens(request) <= room
+    return size + TEMPLATE_BYTES + answer_tokens(request)

@@ -1,12 +1,16 @@
 """What a history in a prompt shows: which events, and how each is written."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from base.faults import WrongUse
 from prompts.domain import Domain
 
+KIND = ["item", "rating", "label"]
+"""What a history shows of an event."""
 SEPARATOR = "; "
 """Stands between the events of a history."""
 
@@ -63,5 +67,38 @@ def event_texts(seen: pl.DataFrame, names: Mapping[str, str], domain: Domain) ->
         domain: The words of the domain.
     """
     texts: dict[tuple[str, float | None, float], str] = {}  # equal events share one text: logs have millions
-    rows = seen.select("item", "rating", "label").iter_rows()
+    rows = seen.select(KIND).iter_rows()
     return [texts.get(row) or texts.setdefault(row, domain.event(names[row[0]], *row[1:])) for row in rows]
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The events of every user as histories show them, for logs of millions of events."""
+
+    users: list[str]
+    """[U], sorted."""
+    counts: list[int]
+    """[U], how many events each of them has, at least one."""
+    texts: list[str]
+    """[N], how each event is shown: those of the first user by time, then those of the second one, and so on."""
+    times: pl.Series
+    """[N], when each event was, in the same order."""
+
+
+def histories_shown(events: pl.DataFrame, names: Mapping[str, str], domain: Domain) -> Histories:
+    """Format the history of every user; see `events_shown` and `event_texts`.
+
+    Args:
+        events: Canonical events, which are sorted by time.
+        names: Item id -> its name in a history.
+        domain: The words of the domain.
+    """
+    log = events_shown(events, domain)
+    places = log.select("user").with_row_index("place").group_by("user").agg("place").sort("user")
+    order = places["place"].explode()
+    kinds = log.select(KIND).unique(keep="first", maintain_order=True)  # equal events share one text
+    numbered = kinds.with_row_index("kind")
+    kind = log.select(KIND).join(numbered, on=KIND, how="left", nulls_equal=True, maintain_order="left")["kind"]
+    texts = np.array(event_texts(kinds, names, domain), dtype=object)
+    shown = texts[kind.gather(order).to_numpy()].tolist()
+    return Histories(places["user"].to_list(), places["place"].list.len().to_list(), shown, log["time"].gather(order))

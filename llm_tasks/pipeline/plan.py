@@ -1,7 +1,7 @@
 """Plan a refresh: which rows there are, which answers exist, what would be asked and why. Nothing is written."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -15,7 +15,9 @@ from llm_tasks.pipeline.before import Before, Status
 from llm_tasks.pipeline.estimate import Estimate, estimate
 from llm_tasks.pipeline.fit import Renderer
 from llm_tasks.pipeline.row_planner import AGAIN, PlannedRow, RowPlanner
+from llm_tasks.pipeline.row_table import RowTable
 from llm_tasks.pipeline.spool import Spool
+from llm_tasks.pipeline.table_planner import Planned, TablePlanner
 from llm_tasks.pipeline.task import Row, SampledOptions, Task
 from llm_tasks.pipeline.workplace import Workplace
 from prompts.faults import unfit
@@ -125,10 +127,8 @@ def plan_task(
     tokens: dict[str, int] = {}
     shortened: set[str] = set()
     replaced, spool = False, Spool()
-    for row, request, fault, shorter in task_rows(task, prompt, workplace):
-        dated = known_from(row, planner.identity.seen_until if prompt and task.entity != "event" else None)
-        planned, asked = planner.plan(dated, request, fault)
-        if planned.row in rows and _newer(rows[planned.row].seen_until, row.seen_until):
+    for planned, asked, shorter in _planned_rows(task, prompt, workplace, planner):
+        if planned.row in rows and _newer(rows[planned.row].seen_until, planned.seen_until):
             continue
         (shortened.add if shorter else shortened.discard)(planned.row)
         # Two snapshots in the same second are one row of knowledge; the later one has seen more.
@@ -183,7 +183,18 @@ def _row_planner(
         now=now,
         retry=retry,
         candidates=number_of_candidates(task, prompt, workplace),
+        seen_until=workplace.identity_of(task).seen_until if prompt and task.entity != "event" else None,
     )
+
+
+def _planned_rows(task: Task, prompt: Prompt | None, workplace: Workplace, planner: RowPlanner) -> Iterator[Planned]:
+    """Yield a technique's rows, planned: those of a table together, others one by one."""
+    rows = task.rows(workplace.inputs_of(task))
+    if prompt is not None and not task.needs and isinstance(rows, RowTable):
+        yield from TablePlanner.of(rows, planner, Renderer.of(task, prompt, workplace)).plan()
+        return
+    for row, request, fault, shorter in _with_requests(rows, task, prompt, workplace):
+        yield *planner.plan(row, request, fault), shorter
 
 
 def unanswered(workplace: Workplace, keys: Collection[str]) -> int:
@@ -201,17 +212,6 @@ def check_answerable(plan: TaskPlan, engine: str) -> None:
     if plan.asks and plan.unanswered == len(plan.asks) and not plan.count("cached"):
         what = f"{plan.task.name}: the engine {engine!r} calls no model and has none of the {len(plan.asks):,} answers"
         raise WrongUse(f"{what}\n  {NAME_AN_ENGINE}")
-
-
-def known_from(row: Row, model_seen_until: datetime | None) -> Row:
-    """Date a row by what its model was tuned on: anything such a model says may reveal those events.
-
-    Rows about events keep the time of their event, which identifies them; code that shows them also checks
-    `model_seen_until`.
-    """
-    if model_seen_until is None or model_seen_until <= row.as_of:
-        return row
-    return replace(row, as_of=model_seen_until)
 
 
 def known_after_reads(task: Task, row: Row) -> Row:
@@ -270,14 +270,18 @@ def check_prompt(request: Request, prompt: Prompt | None, workplace: Workplace) 
         raise unfit(prompt.file, what, fix.strip()) from None
 
 
-Planned = tuple[Row, Request | None, str | None, bool]
+Rendered = tuple[Row, Request | None, str | None, bool]
 """A row, its request (None if no model is asked), why it cannot be asked, and whether it was shortened."""
 
 
-def task_rows(task: Task, prompt: Prompt | None, workplace: Workplace) -> Iterator[Planned]:
+def task_rows(task: Task, prompt: Prompt | None, workplace: Workplace) -> Iterator[Rendered]:
     """Yield a technique's rows with their requests, shortened if they would not fit the model's context."""
+    return _with_requests(task.rows(workplace.inputs_of(task)), task, prompt, workplace)
+
+
+def _with_requests(rows: Iterable[Row], task: Task, prompt: Prompt | None, workplace: Workplace) -> Iterator[Rendered]:
     renderer = Renderer.of(task, prompt, workplace) if prompt else None
-    for made in task.rows(workplace.inputs_of(task)):
+    for made in rows:
         row = known_after_reads(task, made)
         if renderer is None:
             yield row, None, None, False

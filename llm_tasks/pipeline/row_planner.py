@@ -3,9 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from json.encoder import encode_basestring_ascii
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from base.failures import kind_of, next_attempt
 from engines.request import ModelIdentity, Request, candidates_of
@@ -22,8 +24,10 @@ SERVER = "the server failed last time"
 """Begins the reason of a row whose stored error was the server's, not its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedRow:
+NO_PARTS: Mapping[str, str | Sequence[str]] = MappingProxyType({})
+
+
+class PlannedRow(NamedTuple):
     """One planned row of knowledge; what its prompt shows is not kept, so that millions of rows fit in memory."""
 
     row: str
@@ -51,7 +55,7 @@ class PlannedRow:
     """What its prompt shows; kept only to compare candidates with it."""
     reads: str | None = None
     """Keys of the rows of other techniques that it read, as a JSON list; None if its technique reads none."""
-    parts: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    parts: Mapping[str, str | Sequence[str]] = NO_PARTS
     """Texts of its parts if no model is asked."""
     choices: tuple[str, ...] = ()
     """The allowed answers, if each row has its own; empty = any."""
@@ -81,6 +85,8 @@ class RowPlanner:
     """Kinds of errors that are asked again; `all` is every kind."""
     candidates: int
     """Number of answers for each row."""
+    seen_until: datetime | None
+    """The newest event that its model was tuned on, unless its rows are about events; see `known_from`."""
 
     def plan(self, row: Row, request: Request | None, fault: str | None) -> tuple[PlannedRow, Sequence[Request]]:
         """Plan one row.
@@ -93,16 +99,15 @@ class RowPlanner:
         Returns:
             The planned row, and the requests to send for it.
         """
-        shown = json.dumps(dict(row.variables), sort_keys=True, default=str)
-        digest = hashlib.sha256(shown.encode()).hexdigest()[:16]
+        row, digest = known_from(row, self.seen_until), digest_of(row.variables)
         key = row_key(self.task.name, row.entity, row.as_of)
         if fault:
             return PlannedRow(key, row.entity, row.as_of, row.seen_until, None, None, digest, "failed", fault), ()
-        text, parts, several = None, {}, self.candidates > 1
+        text, parts, several = None, NO_PARTS, self.candidates > 1
         asked = () if request is None else candidates_of(request, self.identity, self.candidates)
         if request is None:
             made = self.task.encode(row.variables["text"])
-            text, parts = (made.text, made.parts) if isinstance(made, Parts) else (made, {})
+            text, parts = (made.text, made.parts) if isinstance(made, Parts) else (made, NO_PARTS)
             known = self.before.text_keys.get(key) == text_key(text)
         else:
             known = all(one.key in self.answers for one in asked)
@@ -130,6 +135,10 @@ class RowPlanner:
         # Ask for the missing candidates; if all are stored, this is a retry of all of them.
         return planned, [one for one in asked if known or one.key not in self.answers]
 
+    def dated(self, as_of: datetime) -> datetime:
+        """Return the `as_of` of a row; see `known_from`."""
+        return as_of if self.seen_until is None else max(as_of, self.seen_until)
+
     def _status(self, key: str, row: Row, digest: str, asked: Sequence[Request], *, known: bool) -> tuple[Status, str]:
         errors = [self.answers[one.key] for one in asked if known]
         error = errors[0] if errors and None not in errors else None  # one answered candidate is enough
@@ -150,3 +159,40 @@ class RowPlanner:
         tried = [self.tried[one.key] for one in asked if one.key in self.tried]
         last = max((one.last for one in tried if one.last <= self.now), default=EPOCH)
         return next_attempt(max(one.attempts for one in tried), last) if tried else None
+
+
+def known_from(row: Row, model_seen_until: datetime | None) -> Row:
+    """Date a row by what its model was tuned on: anything such a model says may reveal those events.
+
+    Rows about events keep the time of their event, which identifies them; code that shows them also checks
+    `model_seen_until`.
+    """
+    if model_seen_until is None or model_seen_until <= row.as_of:
+        return row
+    return replace(row, as_of=model_seen_until)
+
+
+def digest_of(variables: Mapping[str, Any]) -> str:
+    """Return the digest of what a prompt shows: the hash of its JSON.
+
+    Example:
+        >>> digest_of({"input": "Heat (1995)"}) == digest_of_texts(("input",), ("Heat (1995)",))
+        True
+    """
+    names = sorted(variables)
+    if all(isinstance(value, str) for value in variables.values()):
+        return digest_of_texts(names, [variables[name] for name in names])
+    shown = json.dumps(dict(variables), sort_keys=True, default=str)
+    return hashlib.sha256(shown.encode()).hexdigest()[:16]
+
+
+def digest_of_texts(names: Sequence[str], texts: Sequence[str]) -> str:
+    """Return `digest_of` variables that are all texts, faster.
+
+    Args:
+        names: The names of the variables, sorted.
+        texts: The text of each.
+    """
+    pairs = zip(map(encode_basestring_ascii, names), map(encode_basestring_ascii, texts), strict=True)
+    shown = [f"{name}: {text}" for name, text in pairs]
+    return hashlib.sha256(f"{{{', '.join(shown)}}}".encode()).hexdigest()[:16]

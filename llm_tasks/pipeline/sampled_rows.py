@@ -8,7 +8,8 @@ from base.faults import WrongUse
 from feature_store.answers import known_answers
 from feature_store.lineage import row_key
 from llm_tasks.pipeline.fit import Renderer
-from llm_tasks.pipeline.plan import NAME_AN_ENGINE, known_after_reads, known_from
+from llm_tasks.pipeline.plan import NAME_AN_ENGINE, known_after_reads
+from llm_tasks.pipeline.row_planner import known_from
 from llm_tasks.pipeline.sample import draw, strata_of
 from llm_tasks.pipeline.task import Row, Task
 from llm_tasks.pipeline.workplace import Workplace

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import orjson
 
@@ -26,11 +27,11 @@ class Spool:
 
     def add(self, request: Request) -> None:
         """Add one request."""
-        kind = replace(request, key="", messages=())
-        if kind not in self._kinds:
-            self._kinds.append(kind)
-        begin = f"{request.key}{self._kinds.index(kind):0{KIND_LENGTH}d}"
-        self._file.write(begin.encode() + messages_json(request.messages) + b"\n")
+        same = (number for number, kind in enumerate(self._kinds) if _kind(kind) == _kind(request))
+        kind = next(same, len(self._kinds))
+        if kind == len(self._kinds):
+            self._kinds.append(replace(request, key="", messages=()))
+        self._file.write(f"{request.key}{kind:0{KIND_LENGTH}d}".encode() + messages_json(request.messages) + b"\n")
 
     def requests(self) -> Iterator[Request]:
         """Yield all requests in the order added, sorted by their text within each few thousand."""
@@ -45,3 +46,8 @@ class Spool:
             for line in sorted(window, key=lambda line: line[begin:]):
                 kind = self._kinds[int(line[KEY_LENGTH:begin])]
                 yield replace(kind, key=line[:KEY_LENGTH].decode(), messages=tuple(orjson.loads(line[begin:])))
+
+
+def _kind(request: Request) -> tuple[Any, ...]:
+    """Return all of a request but its key and its messages."""
+    return request.sampling, request.schema, request.adapter

@@ -1,7 +1,7 @@
 """The interface of a technique: its rows, its prompt, the text to encode. Nothing about engines, stores or batches."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
@@ -196,8 +196,8 @@ class Task:
     """Task name of the prompt; None if no model is asked, then `variables["text"]` is the text."""
     encode: Callable[[Any], "str | Parts"]
     """Turns a parsed answer into the text to encode, or into several."""
-    rows: Callable[[Inputs], Iterator[Row]]
-    """Yields the rows."""
+    rows: Callable[[Inputs], Iterable[Row]]
+    """Yields the rows, or returns them in columns (`llm_tasks.pipeline.row_table.RowTable`)."""
     lexical_space: str
     """Name of the task on whose texts the lexical encoder is fitted; its own unless it must match another's."""
     decision: str | None = None
@@ -242,7 +242,7 @@ def llm_task(
     needs: tuple[str, ...] = (),
     parts: tuple[str, ...] = (),
     creates: bool = False,
-) -> Callable[[Callable[[Inputs], Iterator[Row]]], Task]:
+) -> Callable[[Callable[[Inputs], Iterable[Row]]], Task]:
     """Declare a technique: decorate the function that yields its rows.
 
     Args:
@@ -276,7 +276,7 @@ def llm_task(
     if parts and decision is not None:
         raise ValueError("a technique with `decision` has one text per answer: leave out `parts`, or `decision`")
 
-    def declare(rows: Callable[[Inputs], Iterator[Row]]) -> Task:
+    def declare(rows: Callable[[Inputs], Iterable[Row]]) -> Task:
         module = inspect.getmodule(rows)
         return Task(
             name=rows.__name__,
