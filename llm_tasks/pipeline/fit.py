@@ -1,6 +1,6 @@
 """Fit rows into the model's context: drop the oldest events, or report the row as too long before it is asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from engines.protocol import Engine, special_tokens
 from engines.request import Adapter, AnswerKeys, Request, is_utf8, messages_json
 from llm_tasks.pipeline.task import Row, Task
 from llm_tasks.pipeline.workplace import Workplace
-from prompts.filled import Filled
+from prompts.filled import Filled, Message
 from prompts.prompt import Prompt
 
 TEMPLATE_BYTES = 512
@@ -46,16 +46,14 @@ class Renderer:
         """Render a row into a request; its key is the key of the answer."""
         return self.render(row.variables)
 
-    def render(self, variables: Mapping[str, Any], key: str | None = None) -> Request:
-        """Render variables into a request.
+    def render(self, variables: Mapping[str, Any]) -> Request:
+        """Render variables into a request; its key is the key of the answer."""
+        messages = self.filled.render(variables)
+        return self.request_of(self.keys.key(messages_json(messages)), messages)
 
-        Args:
-            variables: The variables.
-            key: The key of the answer, where it is known already.
-        """
-        messages, front = self.filled.render(variables), self.prompt.front
-        key = key or self.keys.key(messages_json(messages))
-        return Request(key, tuple(messages), front.sampling, front.answer_schema, self.adapter)
+    def request_of(self, key: str, messages: Sequence[Message]) -> Request:
+        """Return the request of rendered messages, whose key is known."""
+        return Request(key, tuple(messages), self.prompt.front.sampling, self.prompt.front.answer_schema, self.adapter)
 
     def room_for(self, constant: str) -> int | None:
         """Return how many bytes beside a prompt's constant text are sure to fit the context; None if any number."""

@@ -12,13 +12,15 @@ import orjson
 from engines.request import Request, TextKeys, is_utf8
 from feature_store.lineage import row_key
 from llm_tasks.pipeline.fit import Renderer
-from llm_tasks.pipeline.row_planner import PlannedRow, RowPlanner, digest_of_texts
+from llm_tasks.pipeline.row_planner import PlannedRow, RowPlanner, TextDigests
 from llm_tasks.pipeline.row_table import RowTable
-from prompts.joined import Place
+from prompts.joined import Joined
 from prompts.untrusted import is_plain
 
 Planned = tuple[PlannedRow, Sequence[Request], bool]
 """A planned row, the requests to send for it, and whether it was shortened."""
+UNKNOWN = ""
+"""Stands for the error of an answer that is not there."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,12 @@ class TablePlanner:
     """Turns one row into its request."""
     names: tuple[str, ...]
     """The names of the variables, sorted."""
-    places: tuple[tuple[int, Place], ...]
-    """Where the messages show variables, in order, each with the number of the variable."""
-    keys: TextKeys | None
-    """Makes the keys of plain rows; None if no row is plain."""
+    parts: tuple[tuple[str, Joined], ...]
+    """Role and text of each message; empty if all rows are planned one by one."""
+    keys: TextKeys
+    """Makes the keys of answers."""
+    digests: TextDigests
+    """Makes the digests of what rows show."""
     room: int | None
     """How many bytes of shown texts are sure to fit the model's context; None = any number."""
 
@@ -46,51 +50,62 @@ class TablePlanner:
         names = tuple(sorted(table.variables))
         parts = renderer.filled.plain_parts(names) or ()
         constant = "".join(text for _, joined in parts for text in joined.constant)
-        plain = parts and is_utf8(constant) and planner.candidates == 1 and not planner.retry
-        return cls(
-            table,
-            planner,
-            renderer,
-            names,
-            tuple((names.index(place.name), place) for _, joined in parts for place in joined.places),
-            TextKeys(renderer.keys, [(role, joined.constant) for role, joined in parts]) if plain else None,
-            renderer.room_for(constant) if plain else None,
-        )
+        if not is_utf8(constant) or planner.candidates > 1 or planner.retry:
+            parts, constant = (), ""
+        keys = TextKeys(renderer.keys, [(role, joined.constant) for role, joined in parts])
+        return cls(table, planner, renderer, names, parts, keys, TextDigests(names), renderer.room_for(constant))
 
     def plan(self) -> Iterator[Planned]:
         """Yield all rows, planned."""
-        table, planner, task = self.table, self.planner, self.planner.task.name
+        planner, table, task = self.planner, self.table, self.planner.task.name
         rows = zip(*(table.variables[name] for name in self.names), strict=True)
         for number, texts in enumerate(rows):
-            key = self._key(texts)
-            if key is None:
-                row = table.row(number)
-                fitting, request, fault = self.renderer.fitted(row)
-                yield *planner.plan(fitting, request, fault), fitting is not row
-            elif planner.answers.get(key, "") is not None:  # not asked yet, or an error
-                row = table.row(number)
-                yield *planner.plan(row, self.renderer.render(row.variables, key), None), False
+            shown = self._shown(texts)
+            key = self._key(shown) if self.parts else None
+            error = None if key is None else planner.answers.get(key, UNKNOWN)
+            if key is None or error:
+                yield self._alone(number)
+                continue
+            entity, as_of, digest = table.entity[number], planner.dated(table.as_of[number]), self.digests.digest(texts)
+            row = row_key(task, entity, as_of)
+            own = (row, entity, as_of, table.seen_until[number], None, key, digest)
+            if error is None:
+                yield PlannedRow(*own, "cached", ""), (), False
             else:
-                entity, as_of = table.entity[number], planner.dated(table.as_of[number])
-                digest = digest_of_texts(self.names, texts)
-                known = row_key(task, entity, as_of), entity, as_of, table.seen_until[number], None, key, digest
-                yield PlannedRow(*known, "cached", ""), (), False
+                before, model = planner.before, planner.identity
+                status, why = before.status_of(row, entity, digest, planner.prompt, model, known=False)
+                yield PlannedRow(*own, status, why), (self._request(key, shown),), False
 
-    def _key(self, texts: Sequence[str]) -> str | None:
-        """Return the key of a row's answer; None if the row is not plain, or may be too long."""
-        if self.keys is None:
-            return None
+    def _alone(self, number: int) -> Planned:
+        row = self.table.row(number)
+        fitting, request, fault = self.renderer.fitted(row)
+        return *self.planner.plan(fitting, request, fault), fitting is not row
+
+    def _shown(self, texts: Sequence[str]) -> list[str]:
+        """Return the text at each place of the messages, in order."""
         shown = []
-        for variable, place in self.places:
-            text = texts[variable]
-            for old, new in place.replaced:
-                text = text.replace(old, new)
-            if not is_plain(text):
-                return None
-            try:
-                shown.append(orjson.dumps(text)[1:-1])
-            except TypeError:  # half of a surrogate pair
-                return None
-        if self.room is not None and sum(map(len, shown)) > self.room:  # escaped, a text is not shorter than its UTF-8
+        for _, joined in self.parts:
+            for place in joined.places:
+                text = texts[self.names.index(place.name)]
+                for old, new in place.replaced:
+                    text = text.replace(old, new)
+                shown.append(text)
+        return shown
+
+    def _key(self, shown: Sequence[str]) -> str | None:
+        """Return the key of a row's answer; None if the row is not plain, or may be too long."""
+        if not all(map(is_plain, shown)):
             return None
-        return self.keys.key(shown)
+        try:
+            written = [orjson.dumps(text)[1:-1] for text in shown]
+        except TypeError:  # half of a surrogate pair
+            return None
+        # What JSON writes is never shorter than UTF-8.
+        return None if self.room is not None and sum(map(len, written)) > self.room else self.keys.key(written)
+
+    def _request(self, key: str, shown: Sequence[str]) -> Request:
+        messages, texts = [], iter(shown)
+        for role, joined in self.parts:
+            content = joined.begin + "".join(next(texts) + place.after for place in joined.places)
+            messages.append({"role": role, "content": content})
+        return self.renderer.request_of(key, messages)
