@@ -16,6 +16,9 @@ from prompts.domain import Domain
 from prompts.library import Library, find_prompts, find_shadowed
 from sources.queries import normalised, query_table, split_queries
 
+WAY = ["item", "rating", "label"]
+"""Columns of an event that say how a history shows it."""
+
 
 def leak_evidence(config: Config, workplace: Workplace) -> Evidence:
     """Collect the evidence for the leak check.
@@ -27,11 +30,11 @@ def leak_evidence(config: Config, workplace: Workplace) -> Evidence:
     dataset, domain = workplace.dataset, workplace.domain
     items = list(dataset.items.iter_rows(named=True))
     names = {item["item"]: domain.item_name(item) for item in items}
-    rated = dataset.events.select("item", "rating", "label")
-    shown = {one: domain.event(names[one[0]], one[1], one[2]) for one in rated.unique().iter_rows()}
-    events = dataset.events.select("user", "item", "time", "rating", "part").with_columns(
-        pl.Series("shown", [shown[one] for one in rated.iter_rows()], dtype=pl.String),
-    )
+    ways = dataset.events.select(WAY).unique()  # an event is shown by what a few others have in common with it
+    words = [domain.event(names[item], rating, label) for item, rating, label in ways.iter_rows()]
+    ways = ways.with_columns(shown=pl.Series(words, dtype=pl.String))
+    events = dataset.events.join(ways, on=WAY, how="left", nulls_equal=True, maintain_order="left")
+    events = events.select("user", "item", "time", "rating", "part", "shown")
     users = [] if dataset.users is None else dataset.users.iter_rows(named=True)
     return Evidence(
         events=events,

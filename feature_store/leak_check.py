@@ -35,11 +35,12 @@ from feature_store.leak_clocks import (
 )
 from feature_store.leak_codes import UNSAID_CODES, unsaid_codes
 from feature_store.leak_evidence import Evidence
-from feature_store.leak_made import UNSAID, served_rewrites, unsaid_encoders
-from feature_store.leak_ratings import RATED, rated_later
-from feature_store.leak_subjects import read_subjects
-from feature_store.leak_texts import NAMED, shown_later
-from feature_store.releases import Release, released_answers, released_lineage
+from feature_store.leak_made import UNSAID, unsaid_encoders
+from feature_store.leak_parts import check_texts
+from feature_store.leak_ratings import RATED
+from feature_store.leak_rows import held_answers, read_rows
+from feature_store.leak_texts import NAMED
+from feature_store.releases import Release
 
 SHOW = 20
 FIXES = {
@@ -90,7 +91,7 @@ class LeakReport:
     counter_examples: tuple[CounterExample, ...]
     """The first leaks, taking each kind in turn."""
     texts: int = 0
-    """Number of prompts and texts read."""
+    """Number of prompts and texts; those after which nothing happened that they could tell need no reading."""
 
     def to_dict(self) -> dict:
         """Return counts and counter-examples, ready for JSON."""
@@ -118,27 +119,24 @@ def leak_check(store: Store, release: Release, evidence: Evidence) -> LeakReport
     Returns:
         Counts and the first counter-examples.
     """
-    rows = released_lineage(store, release).filter(pl.col("text").is_not_null())
-    served = served_rewrites(store, release, rows)
-    every = pl.concat([rows, served])
-    keys = every["answer_key"].drop_nulls().unique().to_list()
-    answers = released_answers(store, release, keys, ["key", "messages", "text", "seen_until"])
-    subjects = read_subjects(every, answers.select("key", "messages", "text"), evidence)
+    held = held_answers(store, release)
+    every = read_rows(store, release, held)
+    rows = every.filter(~pl.col("served"))
     seen, pairs = seen_too_early(every, evidence)
+    texts = check_texts(store, release, every, every, held, evidence)
     found = pl.concat(
         [
-            wrongly_dated(rows, answers),
-            lost_answers(every, answers),
-            read_too_early(rows),
+            wrongly_dated(rows, held),
+            lost_answers(every, held),
+            read_too_early(rows, rows),
             seen,
             outcomes_told(rows, evidence),
-            shown_later(subjects, every, evidence),
-            rated_later(subjects, evidence),
+            texts.found,
             unsaid_encoders(store, release, rows, evidence),
             unsaid_codes(store, release, evidence),
         ]
     )
-    return LeakReport(len(every), len(evidence.events), pairs, len(found), _first(found), len(subjects))
+    return LeakReport(len(every), len(evidence.events), pairs, len(found), _first(found), texts.count)
 
 
 def _first(found: pl.DataFrame) -> tuple[CounterExample, ...]:

@@ -1,4 +1,4 @@
-"""Check what was made from texts: vectors, by what their encoder has seen, and the served table of rewrites."""
+"""Check the vectors that were made from texts, by what their encoder has seen."""
 
 from datetime import datetime
 
@@ -8,9 +8,7 @@ from feature_store.database import Store
 from feature_store.fitted import fitted_until
 from feature_store.leak_evidence import FOUND, MOMENT, Evidence, leaks
 from feature_store.lineage import EPOCH
-from feature_store.releases import Release, released_answers
-from feature_store.served import TABLE as REWRITES_TABLE
-from feature_store.served import read_rewrites
+from feature_store.releases import Release
 
 UNSAID = "a sample gets a vector whose encoder has seen its time or later, and the release does not say so"
 
@@ -65,44 +63,3 @@ def first_samples(rows: pl.DataFrame, events: pl.DataFrame, known: datetime, see
     schema = {"row": pl.String, "as_of": MOMENT, "time": MOMENT, "a_user": pl.String, "an_item": pl.String}
     early = pl.concat([pl.DataFrame(schema=schema), *found]).sort("row")
     return early.with_columns(event=pl.format("sample of user {} on item {}", "a_user", "an_item"))
-
-
-def served_rewrites(store: Store, release: Release, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the served table of rewrites in the form of lineage, to check it like rows about queries.
-
-    Args:
-        store: The store.
-        release: The release.
-        rows: Its lineage, which says which prompt asked for an answer.
-
-    Returns:
-        Rows with the columns of `rows`; none if the release has no such table.
-    """
-    if REWRITES_TABLE not in release.versions:
-        return rows.clear()
-    served = read_rewrites(store, release.versions[REWRITES_TABLE])
-    table = pl.DataFrame(
-        [
-            {
-                "row": f"{REWRITES_TABLE}/{one['query']}",
-                "task": REWRITES_TABLE,
-                "entity_type": "query",
-                "entity": one["query"],
-                "as_of": EPOCH,
-                "answer_key": one["answer_key"],
-                "model": one["model"],
-                "text": "\n".join(rewrite["text"] for rewrite in one["rewrites"]),
-            }
-            for one in served
-        ],
-        schema={name: kind for name, kind in rows.schema.items() if name in ROW},
-    )
-    digests = rows.drop_nulls("answer_key").select("answer_key", "prompt_digest").unique("answer_key")
-    seen = released_answers(store, release, table["answer_key"].drop_nulls().to_list(), ["key", "seen_until"])
-    table = table.join(digests, on="answer_key", how="left").join(
-        seen.rename({"seen_until": "model_seen_until"}), left_on="answer_key", right_on="key", how="left"
-    )
-    return pl.concat([rows.clear(), table], how="diagonal")
-
-
-ROW = ("row", "task", "entity_type", "entity", "as_of", "answer_key", "model", "text")

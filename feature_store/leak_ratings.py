@@ -21,7 +21,7 @@ def rated_later(subjects: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
 
     Args:
         subjects: Result of `read_subjects`.
-        evidence: The data.
+        evidence: The data; of the events, at least all of the items of these subjects.
 
     Returns:
         Rows with the columns of `FOUND`.
@@ -38,9 +38,12 @@ def rated_later(subjects: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
 def _as_shown(read: pl.DataFrame, rated: pl.DataFrame) -> pl.DataFrame:
     """Find events as a history shows them that appear more often than earlier ones explain."""
     keys = ["place", "row", "as_of", "shown"]
-    named = read.join(rated.select("shown", "time", target="item"), on="target").filter(
-        pl.col("content").str.contains(pl.col("shown"), literal=True)
-    )
+    events = rated.select("shown", "time", target="item")
+    ways = events.select("target", "shown").unique(maintain_order=True)  # an item has many events, shown in few ways
+    there = read.select("place", "row", "as_of", "target", "content", "given").join(
+        ways, on="target", maintain_order="left_right"
+    ).filter(pl.col("content").str.contains(pl.col("shown"), literal=True))  # fmt: skip
+    named = there.join(events, on=["target", "shown"], maintain_order="left_right")
     counts = named.group_by(keys, maintain_order=True).agg(
         (pl.col("time") <= pl.col("as_of")).sum().alias("before"),
         pl.col("time").filter(pl.col("time") > pl.col("as_of")).min(),

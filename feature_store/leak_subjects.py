@@ -1,23 +1,33 @@
 """Collect what a leak check reads: every stored prompt and text, its subject and what it may legitimately show."""
 
 import json
+from collections.abc import Iterable
 
 import polars as pl
 
 from feature_store.leak_evidence import Evidence
 from feature_store.leak_names import FIELDS
-from sources.tables import event_of
 
-ABOUT = ["row", "task", "entity_type", "entity", "as_of", "answer_key", "prompt_digest", "text", "reads"]
+ABOUT = [
+    "row", "task", "entity_type", "as_of", "answer_key", "prompt_digest", "text", "reads", "user", "target", "query",
+]  # fmt: skip
+MESSAGES = pl.List(pl.Struct({"content": pl.String}))
+ALIKE = pl.Schema({"task": pl.String, "prompt_digest": pl.String, "alike": pl.String})
+GROUP = ["task", "prompt_digest"]
 
 
-def read_subjects(rows: pl.DataFrame, answers: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
-    """Collect all that is read, one row per prompt or text.
+def read_subjects(
+    rows: pl.DataFrame, texts: pl.DataFrame, answers: pl.DataFrame, evidence: Evidence, alike: pl.DataFrame, first: int
+) -> pl.DataFrame:
+    """Collect all that is read of some rows, one row per prompt or text.
 
     Args:
-        rows: Lineage with a text.
+        rows: Some rows of `leak_rows.read_rows`.
+        texts: row and text of all rows, which these may have read.
         answers: key, messages and text of the answers that they name.
         evidence: The data.
+        alike: Result of `shared_lines`.
+        first: The first `place`.
 
     Returns:
         place (UInt32), row, entity_type, as_of; user, target and query: its subject, or null; `strict`: what happened
@@ -25,20 +35,16 @@ def read_subjects(rows: pl.DataFrame, answers: pl.DataFrame, evidence: Evidence)
         verbatim part of its answer); content; `given`: what it may legitimately show, in one text, and `once`: the part
         of that to show only once; `alike`: lines that all prompts of a technique share if its instructions are unknown.
     """
-    about = _with_entities(rows.select(ABOUT)).join(_read(rows), on="row", how="left", maintain_order="left")
+    about = rows.select(ABOUT).join(_read(rows, texts), on="row", how="left", maintain_order="left")
     asked = about.join(answers.rename({"text": "answer"}), left_on="answer_key", right_on="key", maintain_order="left")
-    prompts = asked.with_columns(
-        content=pl.Series([_sent(one) for one in asked["messages"]], dtype=pl.String), source=pl.lit("prompt")
-    )
+    prompts = asked.with_columns(content=sent(pl.col("messages")), source=pl.lit("prompt"))
+    prompts = prompts.join(alike, on=GROUP, how="left", nulls_equal=True, maintain_order="left")
     written = about.filter(pl.col("answer_key").is_null()).with_columns(content="text", source=pl.lit("text"))
     beyond = asked.filter(~pl.col("answer").fill_null("").str.contains(pl.col("text"), literal=True))
     told = pl.Series("told", [_unescaped(one) for one in beyond["answer"]], dtype=pl.String)
     beyond = beyond.with_columns(told, content="text", source=pl.lit("answer"))
-    every = pl.concat([prompts, written, beyond], how="diagonal").with_row_index("place")
-    texts = dict(evidence.instructions)
-    known = pl.DataFrame(
-        {"prompt_digest": list(texts), "fixed": list(texts.values())}, {"prompt_digest": pl.String, "fixed": pl.String}
-    )
+    every = pl.concat([prompts, written, beyond], how="diagonal").with_row_index("place", offset=first)
+    known = instructions_of(evidence)
     targets = evidence.items.select(target="item", fields=pl.concat_str(*FIELDS, separator="\n"), described="described")
     users = evidence.users.select("user", of_user="says")
     for table, key in ((known, "prompt_digest"), (targets, "target"), (users, "user")):
@@ -48,33 +54,35 @@ def read_subjects(rows: pl.DataFrame, answers: pl.DataFrame, evidence: Evidence)
     return every.select(
         "place", "row", "entity_type", "as_of", "user", "target", "query",
         (pl.col("entity_type") == "event").alias("strict"),
-        "source", "content", given.alias("given"), once.alias("once"), _alike(every),
+        "source", "content", given.alias("given"), once.alias("once"), pl.col("alike").fill_null(""),
     )  # fmt: skip
 
 
-def _read(rows: pl.DataFrame) -> pl.DataFrame:
+def instructions_of(evidence: Evidence) -> pl.DataFrame:
+    """Return prompt_digest and `fixed`: the text of a prompt without the variables of a row."""
+    texts = dict(evidence.instructions)
+    schema = {"prompt_digest": pl.String, "fixed": pl.String}
+    return pl.DataFrame({"prompt_digest": list(texts), "fixed": list(texts.values())}, schema)
+
+
+def sent(messages: pl.Expr) -> pl.Expr:
+    """Return the contents of stored messages in one text.
+
+    Example:
+        >>> stored = pl.DataFrame({"m": ['[{"role":"system","content":"Be brief."},{"role":"user","content":"7"}]']})
+        >>> stored.select(sent(pl.col("m")))["m"].to_list()
+        ['Be brief.\\n7']
+    """
+    contents = messages.fill_null("[]").str.json_decode(MESSAGES).list.eval(pl.element().struct.field("content"))
+    return contents.list.join("\n")
+
+
+def _read(rows: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
     """Return what each row read from other techniques, in one text; those rows are checked themselves."""
     reading = rows.drop_nulls("reads").with_columns(pl.col("reads").str.json_decode(pl.List(pl.String)))
-    texts = rows.select(reads="row", read="text")
-    pairs = reading.select("row", "reads").explode("reads").join(texts, on="reads")
+    pairs = reading.select("row", "reads").explode("reads")
+    pairs = pairs.join(texts.select(reads="row", read="text"), on="reads", maintain_order="left")
     return pairs.group_by("row").agg(pl.col("read").str.join("\n"))
-
-
-def _with_entities(rows: pl.DataFrame) -> pl.DataFrame:
-    """Add the subject of rows: user, target (an item) and query."""
-    kinds = zip(rows["entity_type"], rows["entity"], strict=True)
-    named = [
-        (*event_of(entity), None)
-        if kind == "event"
-        else tuple(entity if kind == one else None for one in ("user", "item", "query"))
-        for kind, entity in kinds
-    ]
-    columns = {"user": pl.String, "target": pl.String, "query": pl.String}
-    return pl.concat([rows, pl.DataFrame(named, schema=columns, orient="row")], how="horizontal")
-
-
-def _sent(messages: str | None) -> str:
-    return "\n".join(message["content"] for message in json.loads(messages or "[]"))
 
 
 def _unescaped(answer: str | None) -> str:
@@ -85,15 +93,32 @@ def _unescaped(answer: str | None) -> str:
         return answer or ""
 
 
-def _alike(every: pl.DataFrame) -> pl.Series:
-    """Return the lines that all prompts of a technique share if its instructions are unknown; none if all are equal."""
-    lines = every.filter(pl.col("fixed").is_null() & (pl.col("source") == "prompt")).select(
-        "place", "task", "prompt_digest", line=pl.col("content").str.split("\n")
-    )
-    alike: dict[int, str] = {}
-    for _, part in lines.group_by("task", "prompt_digest", maintain_order=True):
-        in_rows = part.explode("line").unique(["place", "line"])["line"].value_counts()
-        shared = set(in_rows.filter(pl.col("count") == len(part))["line"])
-        if shared and part["line"].list.set_difference(sorted(shared)).list.len().sum():
-            alike |= dict.fromkeys(part["place"], "\n".join(sorted(shared)))
-    return pl.Series("alike", [alike.get(place, "") for place in every["place"]], dtype=pl.String)
+def untold(rows: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    """Return the rows whose prompt's instructions are unknown: what all of them share explains a name."""
+    asked = rows.drop_nulls("answer_key")
+    return asked.join(instructions_of(evidence), on="prompt_digest", how="anti")
+
+
+def shared_lines(prompts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Return the lines that all prompts of a technique share, if its prompts differ at all.
+
+    Args:
+        prompts: task, prompt_digest and content of all prompts with unknown instructions, in parts.
+
+    Returns:
+        task, prompt_digest and `alike`: the lines, sorted.
+    """
+    shared: dict[tuple[str, str | None], set[str]] = {}
+    differ: set[tuple[str, str | None]] = set()
+    for part in prompts:
+        numbered = part.with_row_index("place").with_columns(line=pl.col("content").str.split("\n"))
+        sizes = {(task, digest): size for task, digest, size in numbered.group_by(GROUP).len().iter_rows()}
+        counts = numbered.explode("line").unique(["place", "line"]).group_by(*GROUP, "line").len()
+        for (task, digest), of in counts.group_by(GROUP):
+            group = (str(task), None if digest is None else str(digest))
+            here = set(of.filter(pl.col("len") == sizes[group])["line"])
+            if len(here) < len(of) or shared.get(group, here) != here:
+                differ.add(group)
+            shared[group] = shared.get(group, here) & here
+    told = [(*group, "\n".join(sorted(lines))) for group, lines in shared.items() if group in differ]
+    return pl.DataFrame(told, ALIKE, orient="row")
