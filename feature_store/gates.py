@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from feature_store.answers import read_answers
+from feature_store.answers import TABLE as ANSWERS_TABLE
 from feature_store.cost_gate import cost_gates
-from feature_store.database import Store
+from feature_store.database import Store, quoted
 from feature_store.drift_gates import vector_gates
 from feature_store.gate import Gate, GatesConfig
 from feature_store.keys import check_keys
@@ -16,8 +16,9 @@ from feature_store.leak_check import LeakReport
 from feature_store.lineage import VectorName, read_lineage
 from feature_store.releases import TABLE as RELEASES_TABLE
 from feature_store.releases import ReleasedVectors
+from feature_store.schemas import ANSWERS, vectors_schema
 from feature_store.text_gates import text_gates
-from feature_store.vectors import known_vectors, spaces_of
+from feature_store.vectors import spaces_of, vectors_table
 
 
 def check_gates(
@@ -43,7 +44,7 @@ def check_gates(
         asked: What generation did, and what its plan said, by technique.
     """
     rows = read_lineage(store, tasks, ["row", "task", "entity", "text_key", "text", "error", "answer_key"])
-    finished = read_answers(store, rows["answer_key"].drop_nulls(), ["key", "finish"])
+    finished = pl.DataFrame(pl.from_arrow(store.read(ANSWERS_TABLE, ANSWERS, columns=["key", "finish"])))
     cut = finished.filter(pl.col("finish") == "length")["key"]
     gates = [_unique(store)]
     for task in tasks:
@@ -114,8 +115,11 @@ def _drift(task: str, rows: pl.DataFrame, before: pl.DataFrame | None, most: flo
 
 
 def _encoded(store: Store, name: VectorName, rows: pl.DataFrame, made: ReleasedVectors) -> Gate:
-    known = known_vectors(store, name.encoder, made.dimension, made.fingerprint)
-    missing = len(set(rows["text_key"].drop_nulls()) - known)
+    table, schema = vectors_table(name.encoder, made.dimension), vectors_schema(made.dimension)
+    where = f"fingerprint = {quoted(made.fingerprint)}"
+    known = pl.DataFrame(pl.from_arrow(store.read(table, schema, columns=["text_key"], where=where)))
+    wanted = rows.select(pl.col("text_key").drop_nulls().unique())
+    missing = len(wanted.join(known, on="text_key", how="anti"))
     return Gate(f"{name} encoded", missing == 0, f"{missing:,} texts without a vector")
 
 

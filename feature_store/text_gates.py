@@ -1,6 +1,5 @@
 """Gates over the answers themselves: refusals, answers that are alike, thinking, script, language, length."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -70,7 +69,7 @@ def text_gates(task: str, rows: pl.DataFrame, before: pl.DataFrame | None, confi
         example = f"; the first: {texts['entity'][refused.arg_max() or 0]}: {texts['text'].filter(refused)[0][:80]!r}"
     found = f"{share:.1%} of {len(texts):,} answers, at most {config.refusals:.1%}{example}"
     gates = [Gate(f"{task} refusals", share <= config.refusals, found, setting="refusals")]
-    share = share_alike(texts["entity"].to_list(), texts["text"].to_list())
+    share = share_alike(texts["entity"], texts["text"])
     found = f"{share:.1%} of {len(texts):,} answers are nearly the same as another entity's, at most {config.alike:.1%}"
     gates.append(Gate(f"{task} alike", share <= config.alike, found, setting="alike"))
     gates.append(_thinking(task, rows, texts["text"], config.thinking))
@@ -98,7 +97,7 @@ def excuses(texts: pl.Series) -> pl.Series:
     return texts.str.slice(0, 300).str.contains(EXCUSE)
 
 
-def share_alike(entities: list[str], texts: list[str]) -> float:
+def share_alike(entities: Sequence[str] | pl.Series, texts: Sequence[str] | pl.Series) -> float:
     """Return the share of texts that are nearly the same as the text of another entity.
 
     Two texts are nearly the same if 80% of their sequences of three words agree (Jaccard similarity, estimated from 24
@@ -109,23 +108,23 @@ def share_alike(entities: list[str], texts: list[str]) -> float:
         >>> share_alike(["a", "b", "c"], ["one two three four " * 4] * 2 + ["another text of other words " * 4])
         0.6666666666666666
     """
-    long = [place for place, text in enumerate(texts) if len(text.split()) >= WORDS_TO_COMPARE]
-    if not long:
+    frame = pl.DataFrame({"entity": entities, "text": texts}, {"entity": pl.String, "text": pl.String})
+    long = frame.filter(pl.col("text").str.count_matches(r"\S+") >= WORDS_TO_COMPARE)
+    if long.is_empty():
         return 0.0
-    signatures = _signatures([re.sub(r"\d+", "", texts[place]) for place in long])
-    alike: set[int] = set()
+    signatures = _signatures(long["text"].str.replace_all(r"\d+", ""))
+    whose = long["entity"].rank("dense").to_numpy()
+    alike = np.zeros(len(long), dtype=bool)
     for start in range(0, HASHES, BAND):
-        first: dict[bytes, int] = {}
-        for number, key in enumerate(signatures[:, start : start + BAND]):
-            other = first.setdefault(key.tobytes(), number)
-            if entities[long[other]] == entities[long[number]]:
-                continue  # snapshots of one user may well agree
-            if (signatures[other] == signatures[number]).mean() >= SAME:
-                alike |= {other, number}
-    return len(alike) / len(texts)
+        bands = pl.DataFrame(signatures[:, start : start + BAND])
+        first = bands.with_row_index("place").select(pl.col("place").first().over(bands.columns))["place"].to_numpy()
+        others = np.flatnonzero(whose[first] != whose)  # snapshots of one user may well agree
+        same = (signatures[first[others]] == signatures[others]).mean(axis=1) >= SAME
+        alike[others[same]] = alike[first[others[same]]] = True
+    return float(alike.sum() / len(texts))
 
 
-def _signatures(texts: Sequence[str]) -> np.ndarray:
+def _signatures(texts: pl.Series) -> np.ndarray:
     """Return the minimum hashes of each text's sequences of three words: [n, HASHES] uint64."""
     seeds = np.random.default_rng(0).integers(0, 2**63, HASHES, dtype=np.uint64)
     signatures = np.zeros((len(texts), HASHES), dtype=np.uint64)
@@ -140,9 +139,9 @@ def _signatures(texts: Sequence[str]) -> np.ndarray:
     return signatures
 
 
-def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _shingles(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     """Hash every sequence of three words of some texts: uint64, text after text, and their number in each text."""
-    words = pl.Series(texts, dtype=pl.String).str.to_lowercase().str.extract_all(r"\w+")
+    words = texts.str.to_lowercase().str.extract_all(r"\w+")
     counts = words.list.len().to_numpy().astype(np.int64)
     hashed, text = words.explode().drop_nulls().hash(0).to_numpy(), np.repeat(np.arange(len(counts)), counts)
     first, second, third = hashed[:-2], hashed[1:-1] + np.uint64(1), hashed[2:] + np.uint64(2)  # their order counts
