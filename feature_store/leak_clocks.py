@@ -32,7 +32,7 @@ def seen_too_early(rows: pl.DataFrame, evidence: Evidence) -> tuple[pl.DataFrame
             continue
         first = part.group_by(pl.col("entity").alias(str(kind))).agg(known=pl.col("as_of").min())
         seeing = about.lazy().select(str(kind), "time").join(first.lazy(), on=str(kind))
-        pairs += seeing.filter(pl.col("time") > pl.col("known")).select(pl.len()).collect().item()
+        pairs += seeing.filter(pl.col("time") > pl.col("known")).select(pl.len()).collect(engine="streaming").item()
         # A sample sees only rows with an earlier as_of: one of them has seen too much if its other clocks are later.
         late = part.filter(pl.col("as_of") < NEWEST).select(pl.col("entity").unique())
         if len(late):

@@ -19,6 +19,8 @@ from feature_store.releases import Release
 
 ROWS = 50_000
 """Rows whose prompts and texts are in memory at once."""
+EVENTS = 1_000_000
+"""Events that are beside them, about."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,20 @@ def _parts(rows: pl.DataFrame, evidence: Evidence) -> Iterator[tuple[pl.DataFram
     ):
         if some.is_empty():
             continue
-        events = evidence.events.clear()
-        if key is not None:
-            whom = some.select(pl.col(by).alias(key).unique())
-            events = evidence.events.join(whom, on=key, how="semi", maintain_order="left")
-        parts = -(-len(some) // ROWS)
+        parts = max(-(-len(some) // ROWS), 0 if key is None else _parts_of_events(some[by], evidence.events[key]))
         for number in range(parts):
-            mine = events if key is None else events.filter(pl.col(key).hash(0) % parts == number)
-            yield some.filter(pl.col(by).hash(0) % parts == number), replace(evidence, events=mine)
+            here = some.filter(pl.col(by).hash(0) % parts == number)
+            events = evidence.events.clear()
+            if key is not None:
+                events = evidence.events.filter(pl.col(key).hash(0) % parts == number)
+                events = events.join(here.select(pl.col(by).alias(key)), on=key, how="semi", maintain_order="left")
+            yield here, replace(evidence, events=events)
+
+
+def _parts_of_events(chosen: pl.Series, whose: pl.Series) -> int:
+    """Return into how many parts to split the events of some users or items, given those of all."""
+    share = min(chosen.n_unique() / max(whose.approx_n_unique(), 1), 1.0)
+    return -(-int(share * len(whose)) // EVENTS)
 
 
 def _prompts(store: Store, release: Release, rows: pl.DataFrame, held: pl.DataFrame) -> Iterator[pl.DataFrame]:
