@@ -12,15 +12,19 @@ from llm_tasks.pipeline.budget import Prices
 from llm_tasks.pipeline.first_batch import first_batch
 from llm_tasks.pipeline.plan import plan_task
 from llm_tasks.pipeline.workplace import Workplace
+from sources.tables import Dataset
 
 
-def check_before_paying(config: Config, tasks: Sequence[str] | None, asking: Asking) -> None:
+def check_before_paying(config: Config, tasks: Sequence[str] | None, asking: Asking) -> Dataset:
     """Check the data, the engine, prices, encoders, arms and limits of a refresh.
 
     Args:
         config: The config, with the engine of the run.
         tasks: Techniques to run; by default those of knowflow.yaml.
         asking: Limits of the run, and errors to retry.
+
+    Returns:
+        The data, which was loaded for it.
 
     Raises:
         WrongUse: With everything that is wrong.
@@ -36,6 +40,7 @@ def check_before_paying(config: Config, tasks: Sequence[str] | None, asking: Ask
             lambda: [check_limits(config, names, asking, workplace) for workplace in opened],
         ]
     )
+    return opened[0].dataset
 
 
 def all_at_once(checks: Iterable[Callable[[], object]]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from app.kept_data import FOLDER as DATA
 from app.train_runs import SHARED
 from base.files import write_whole
 from feature_store.scrub import Scrubber
@@ -58,12 +59,13 @@ def home_changes(home: Path, store: Path, traces: Traces, keys: Collection[int] 
     for folder in _bundles_of(home, scrub):
         name = f"{folder.relative_to(home).as_posix()}/"
         changes[folder] = Change(name, "is deleted; write it again: knowflow export-model", partial(_drop, folder))
-    shared = sorted(home.glob(f"train/*/{SHARED}"))
-    for folder in shared:
-        what = "is deleted: what the arms of a training run read, which the run deletes when it ends"
+    inputs = "is deleted: what the arms of a training run read, which the run deletes when it ends"
+    copies = dict.fromkeys(home.glob(f"train/*/{SHARED}"), inputs)
+    copies |= dict.fromkeys(home.glob(DATA), "is deleted: the data as it was loaded; the next refresh loads it")
+    for folder, what in copies.items():
         changes[folder] = Change(f"{folder.relative_to(home).as_posix()}/", what, partial(_drop, folder))
     for file in sorted(path for path in home.rglob("*") if path.is_file()):
-        if any(file.is_relative_to(folder) for folder in (store, home / PREFECT, home / SERVED, *shared)):
+        if any(file.is_relative_to(folder) for folder in (store, home / PREFECT, home / SERVED, *copies)):
             continue
         change = _change(home, file, traces, scrub) or _keyed(home, file, keys)
         if change is not None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.config import Config, load_config
+from app.kept_data import kept_dataset, loaded_digest
 from base.faults import WrongUse
 from encoders.protocol import EncoderConfig
 from engines.choose import build_engine
@@ -61,7 +62,10 @@ def open_dataset(config: Config) -> Dataset:
         StoreFault: The list of the forgotten users is damaged.
     """
     forgotten = forgotten_in(config.store_folder, config.home_folder)
-    return load(config.source, config.folder, config.skipped(), forgotten)
+    digest = loaded_digest(config, forgotten)
+    if (kept := kept_dataset(config, digest)) is not None:
+        return kept
+    return replace(load(config.source, config.folder, config.skipped(), forgotten), loaded_from=digest)
 
 
 def split_counts(config: Config, dataset: Dataset | None = None) -> list[PartCount]:

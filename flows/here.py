@@ -12,6 +12,7 @@ from pathlib import Path
 from app.asking import Asking, with_engine
 from app.before_paying import check_before_paying
 from app.config import Config, load_config
+from app.kept_data import keep_dataset
 from app.samples import arms_in
 from app.train_runs import TrainRun, get_run
 from app.unchanged import unchanged_since, what_is_read
@@ -40,7 +41,9 @@ def refresh_here(
     read = what_is_read(settings, tasks, asking)
     if (current := unchanged_since(settings, read)) is not None:
         return get_release(open_store(settings), current), False
-    check_before_paying(settings, tasks, asking)  # before any flow or store is touched
+    dataset = check_before_paying(settings, tasks, asking)  # before any flow or store is touched
+    keep_dataset(settings, dataset)
+    del dataset  # the flow reads what is kept
     before = list_releases(open_store(settings))
     from flows.refresh import refresh  # noqa: PLC0415 - takes seconds; wrong input is reported first
 

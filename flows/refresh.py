@@ -12,6 +12,7 @@ from app.asking import Asking, with_engine
 from app.before_paying import check_before_paying
 from app.config import Config, load_config
 from app.encoding import encode_texts
+from app.kept_data import keep_dataset
 from app.progress import progress
 from app.publish import publish_release
 from app.unchanged import note_refreshed, unchanged_since, what_is_read
@@ -83,7 +84,7 @@ def check_input(
         The tasks to run, in order, with those whose answers each of them reads; and their weights in the budget.
     """
     settings = read_settings(config, asking)
-    check_before_paying(settings, tasks, asking)
+    keep_dataset(settings, check_before_paying(settings, tasks, asking))
     chosen = chosen_tasks(settings, tasks)
     options = {one.name: settings.tasks.get(one.name) or one.options() for one in chosen}
     return {one.name: tuple(one.needs) for one in chosen}, {name: of.budget_weight for name, of in options.items()}

@@ -1,5 +1,6 @@
 """The converted columns of a file, with every fault found in it."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -10,6 +11,7 @@ from sources.columns import plain, to_number, unusable, without_marks
 from sources.faults import KINDS, Fault, FaultKind
 from sources.raw import Raw
 
+logger = logging.getLogger("sources")
 FILL_IN = "FILL_IN"
 """What `knowflow init` writes if no column fits; `knowflow plan` then names the setting and the columns there are."""
 UNKNOWN: dict[str, FaultKind] = {"item": "unknown_items", "user": "unknown_users"}
@@ -38,6 +40,8 @@ class CheckedTable:
     """[N] Boolean for each kind: rows with a fault of it."""
     dropped: pl.Series = field(init=False)
     """[N] Boolean: rows that are left out, but no fault."""
+    told: list[str] = field(init=False, default_factory=list)
+    """What was said of rows that are left out."""
 
     def __post_init__(self) -> None:
         """Add the lines that could not be read."""
@@ -46,6 +50,16 @@ class CheckedTable:
         self.faults += [
             Fault(self.name, line, None, None, why.what, why.fix, "broken_lines") for line, why in self.raw.broken
         ]
+
+    def tell(self, words: str, *values: str) -> None:
+        """Warn of rows that are left out.
+
+        Args:
+            words: The warning, with `%s` for the name of the file, and for every value.
+            values: The values.
+        """
+        self.told.append(words % (self.name, *values))
+        logger.warning("%s", self.told[-1])
 
     def values(
         self, setting: str, column: str, required: bool = False, lists: bool = False, numbers: bool = False

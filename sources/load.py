@@ -1,6 +1,5 @@
 """Load the user's files into the documented tables, or report everything that is wrong with them."""
 
-import logging
 from collections.abc import Collection, Container, Sequence
 from pathlib import Path
 
@@ -17,11 +16,10 @@ from sources.impressions import fill_impressions, from_impressions
 from sources.long_form import from_long
 from sources.negatives import sample_negatives
 from sources.queries import CONTROL
-from sources.read import read_columns
+from sources.read import parts_of, read_columns
 from sources.tables import Dataset, content_hash
 from sources.times import MICROSECONDS, to_time
 
-logger = logging.getLogger("sources")
 OTHER_LABELS = "use 0 or 1, set the column as events.rating, or list the positive values in label.positive"
 FIRST = 946_684_800_000_000
 """Microseconds from 1970 to 2000, where times by row order begin."""
@@ -73,7 +71,13 @@ def load(
     if stops := [fault for fault in found if fault.row is None or fault.kind not in skip]:
         raise SourceFaults(stops)
     _leave_out(tables, found)
-    return _dataset(config, {section: table.finish() for section, table in tables.items()})
+    told = tuple(words for table in tables.values() for words in table.told)
+    return _dataset(config, {section: table.finish() for section, table in tables.items()}, told)
+
+
+def files_of(config: SourceConfig, folder: Path) -> list[Path]:
+    """Return all files that a mapping reads, in a fixed order."""
+    return [part for _, of_file, _ in _mapped(config) for part in parts_of(folder / of_file.path)]
 
 
 def _mapped(config: SourceConfig) -> list[tuple[str, FileFormat, list[str]]]:
@@ -118,7 +122,7 @@ def _fill_events(table: CheckedTable, config: EventsConfig, rule: LabelConfig) -
         lost = table.drop_repeated(["user", "item", "time"], best="label")
         words = "%s: %s with the user, item and time of another row; of each only one is kept"
         if lost:
-            logger.warning(words, table.name, _rows(lost))
+            table.tell(words, _rows(lost))
 
 
 def _fill_time(table: CheckedTable, column: str, config: EventsConfig) -> None:
@@ -137,7 +141,7 @@ def _fill_rating(table: CheckedTable, column: str, rule: LabelConfig) -> None:
     unrated = rating.is_in(rule.missing)
     if lost := table.drop(unrated):
         words = "%s: left out %s that label.missing calls not rated"
-        logger.warning(words, table.name, _rows(lost))
+        table.tell(words, _rows(lost))
     if rule.rating_range:
         low, high = rule.rating_range
         words = f"is outside {low:g} to {high:g}"
@@ -194,7 +198,7 @@ def _leave_out_forgotten(tables: dict[str, CheckedTable], forgotten: Container[s
         lost = [one for one in ids.drop_nulls().unique() if one in forgotten]
         if count := table.drop(ids.is_in(lost)):
             words = "%s: left out %s of %s who asked to be forgotten; the file still holds them"
-            logger.warning(words, table.name, _rows(count), f"{len(lost):,} user{'' if len(lost) == 1 else 's'}")
+            table.tell(words, _rows(count), f"{len(lost):,} user{'' if len(lost) == 1 else 's'}")
 
 
 def _leave_out(tables: dict[str, CheckedTable], found: list[Fault]) -> None:
@@ -207,13 +211,13 @@ def _leave_out(tables: dict[str, CheckedTable], found: list[Fault]) -> None:
         if table.faults:
             by_kind = ", ".join(f"{count:,} {kind}" for kind, count in table.counts().items())
             count = int(table.bad.sum()) + len(table.raw.broken) + sum(table.earlier.values())
-            logger.warning("%s: left out %s with faults: %s", table.name, _rows(count), by_kind)
+            table.tell("%s: left out %s with faults: %s", _rows(count), by_kind)
         for key, known in (("item", "items"), ("user", "users")):
             if section in ("events", "queries") and key in table.columns and known in tables:
                 lost = table.leave_out_lost(key, tables[known])
                 words = "%s: left out %s whose %s was left out of %s"
                 if lost:
-                    logger.warning(words, table.name, _rows(lost), key, tables[known].name)
+                    table.tell(words, _rows(lost), key, tables[known].name)
     empty = [
         table
         for section, table in tables.items()
@@ -228,7 +232,7 @@ def _rows(count: int) -> str:
     return f"{count:,} row{'' if count == 1 else 's'}"
 
 
-def _dataset(config: SourceConfig, tables: dict[str, pl.DataFrame]) -> Dataset:
+def _dataset(config: SourceConfig, tables: dict[str, pl.DataFrame], told: tuple[str, ...]) -> Dataset:
     session = [name for name in ("session",) if name in tables["events"].columns]
     events = (
         tables["events"]
@@ -251,4 +255,5 @@ def _dataset(config: SourceConfig, tables: dict[str, pl.DataFrame]) -> Dataset:
         number_fields=tuple(config.items.numbers),
         version=content_hash([events.drop("part", *session), items, users, tables.get("queries")]),
         sampled=sample_negatives(events, negatives) if negatives else None,
+        told=told,
     )

@@ -36,6 +36,10 @@ class Dataset:
     sampled: pl.DataFrame | None = None
     """Negatives sampled for a log of positives only, with the columns of the events; user, time and position are those
     of the positive. Only models are trained and judged on them: they are nobody's history. None if none are sampled."""
+    told: tuple[str, ...] = ()
+    """What loading said of rows that it left out."""
+    loaded_from: str = ""
+    """Digest of all that loading read, from before it read it; empty if it is not known."""
 
     def __post_init__(self) -> None:
         """Check that every event has its part, so that no other code splits again by another rule."""

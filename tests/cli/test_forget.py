@@ -102,6 +102,8 @@ def test_files_beside_the_store_lose_them(shop, plain_knowflow):
     (home / "prefect" / "prefect.db").write_text(f"{USER}")
     (home / "store/damaged/then/answers.journal").write_text(f"{USER}")
     (home / "train/train-000002/inputs").mkdir(parents=True)
+    (home / "loaded" / ("a" * 64)).mkdir(parents=True)
+    pl.DataFrame({"user": [USER, name_of(0)]}).write_parquet(home / "loaded" / ("a" * 64) / "events.parquet")
     np.save(home / "train/train-000002/inputs/user_ids.npy", np.array([name_of(0), USER]))
     rows = pl.DataFrame({"agent": [f"agent/{USER}", f"agent/{name_of(2)}"], "item": ["i1", "i2"]})
     rows.write_parquet(home / "simulations" / "base.parquet")
@@ -125,7 +127,7 @@ def test_files_beside_the_store_lose_them(shop, plain_knowflow):
     assert len(keys) == 20
     assert [new == old for new, old in zip(keys, rows["key"], strict=True)] == [user != USER for user in rows["user"]]
     there = {path.name for path in home.rglob("*")}
-    assert there & {"report.html", "base.log", "prefect", "damaged", "inputs"} == set()
+    assert there & {"report.html", "base.log", "prefect", "damaged", "inputs", "loaded"} == set()
     assert {"similar.html", "report.json"} <= there
     assert not any(USER.encode() in path.read_bytes() for path in home.rglob("*") if path.is_file())
 

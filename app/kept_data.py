@@ -1,0 +1,90 @@
+"""The user's data as it was loaded, kept as Parquet for the later stages of a run: read instead of loaded again.
+
+It is named by a digest of all that loading reads, so a changed file, mapping or line of code is loaded anew.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from app.config import Config
+from feature_store.forgotten import Forgotten, forgotten_in
+from sources.load import files_of
+from sources.tables import Dataset
+
+FOLDER = "loaded"
+"""In the home folder; it holds the newest data alone."""
+FACTS = "facts.json"
+OURS = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\.\d+")
+"""Names of kept data, and of what a kill left half written."""
+TABLES = ("events", "items", "users", "queries", "sampled")
+CODE = Path(__file__).resolve().parents[1] / "sources"
+logger = logging.getLogger("sources")
+
+
+def loaded_digest(config: Config, forgotten: Forgotten) -> str:
+    """Return a digest of all that loading reads: the mapping, the bytes of the files, who is left out, and the code.
+
+    Empty if a file cannot be read, of which loading will say more.
+    """
+    digest = hashlib.sha256()
+    said = [config.source.model_dump(mode="json"), sorted(config.skipped()), sorted(forgotten.users), pl.__version__]
+    digest.update(json.dumps([*said, str(config.folder)], sort_keys=True, default=str).encode())
+    for path in [*sorted(CODE.rglob("*.py")), *files_of(config.source, config.folder)]:
+        digest.update(f"\0{path}\0".encode(errors="surrogateescape"))
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError:
+            return ""
+    return digest.hexdigest()
+
+
+def kept_dataset(config: Config, digest: str) -> Dataset | None:
+    """Read the data that was kept under a digest; say again what was left out of it. None if it is not kept."""
+    folder = config.home_folder / FOLDER / digest
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        tables = {name: pl.read_parquet(folder / f"{name}.parquet") for name in facts.pop("tables")}
+    except FileNotFoundError:  # not kept, or replaced by newer data at this moment
+        return None
+    dataset = Dataset(**{name: tables.get(name) for name in TABLES}, **{k: _tuple(v) for k, v in facts.items()})
+    for words in dataset.told:
+        logger.warning("%s", words)
+    return dataset
+
+
+def keep_dataset(config: Config, dataset: Dataset) -> None:
+    """Keep loaded data for the stages to come, in place of older data; not if a file has changed since it was loaded.
+
+    Args:
+        config: The config.
+        dataset: The data, from `app.workplace.open_dataset`.
+    """
+    above, digest = config.home_folder / FOLDER, dataset.loaded_from
+    forgotten = forgotten_in(config.store_folder, config.home_folder)
+    if not digest or (above / digest / FACTS).is_file() or loaded_digest(config, forgotten) != digest:
+        return
+    half = above / f".{digest}.{os.getpid()}"
+    half.mkdir(parents=True)
+    tables = {name: table for name in TABLES if (table := getattr(dataset, name)) is not None}
+    for name, table in tables.items():
+        table.write_parquet(half / f"{name}.parquet", compression="lz4", statistics=False)
+    facts = {one.name: getattr(dataset, one.name) for one in fields(dataset) if one.name not in TABLES}
+    (half / FACTS).write_text(json.dumps(facts | {"tables": list(tables)}), encoding="utf-8")
+    older = [one for one in above.iterdir() if OURS.fullmatch(one.name) and one != half]
+    half.rename(above / digest)
+    for one in older:
+        shutil.rmtree(one, ignore_errors=True)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
