@@ -1,11 +1,13 @@
 """Encode the texts in the lineage; only new texts are encoded."""
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
+import numpy as np
 import polars as pl
 from pydantic import ValidationError
 
@@ -23,7 +25,9 @@ from feature_store.vectors import STATES_TABLE, known_vectors, newest_state, wri
 from llm_tasks.pipeline.rows import parts_of
 from llm_tasks.pipeline.task import Task
 
-WRITE_EVERY = 2_048
+ENCODED_AT_ONCE = 2_048
+WRITE_ROWS, WRITE_SECONDS = 65_536, 30.0
+"""Vectors are written when so many wait, or after so long: each write is a file, and a kill costs what waits."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,24 @@ def _encode_missing(
 ) -> int:
     """Encode the texts that have no vector yet; return how many there were."""
     missing = sorted(set(texts) - known_vectors(writer.store, name, encoder.dimension, encoder.fingerprint))
-    for start in range(0, len(missing), WRITE_EVERY):
-        keys = missing[start : start + WRITE_EVERY]
-        vectors = encoder.encode([texts[key] for key in keys], _shifted(progress, whose, start, len(missing)))
-        write_vectors(writer, name, encoder.fingerprint, keys, vectors)
+    waiting, since = list[tuple[list[str], np.ndarray]](), time.monotonic()
+
+    def write() -> None:
+        keys = [key for of_one, _ in waiting for key in of_one]
+        write_vectors(writer, name, encoder.fingerprint, keys, np.concatenate([one for _, one in waiting]))
+        waiting.clear()
+
+    try:
+        for start in range(0, len(missing), ENCODED_AT_ONCE):
+            keys = missing[start : start + ENCODED_AT_ONCE]
+            vectors = encoder.encode([texts[key] for key in keys], _shifted(progress, whose, start, len(missing)))
+            waiting.append((keys, vectors))
+            if len(waiting) * ENCODED_AT_ONCE >= WRITE_ROWS or time.monotonic() - since >= WRITE_SECONDS:
+                write()
+                since = time.monotonic()
+    finally:
+        if waiting:  # an interrupt keeps what is encoded
+            write()
     return len(missing)
 
 

@@ -21,7 +21,7 @@ from llm_tasks.pipeline.plan import TaskPlan
 from llm_tasks.pipeline.rows import write_rows
 from llm_tasks.pipeline.workplace import Workplace
 
-COMMIT_ROWS = 5_000
+COMMIT_ROWS = 20_000
 """Maximum answers per commit: each commit is a file. Until then they are in the journal, which is as safe."""
 COMMIT_SECONDS = 5.0
 OBSERVE_SECONDS = 1.0

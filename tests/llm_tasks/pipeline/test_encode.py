@@ -126,7 +126,7 @@ def test_vectors_come_back_in_the_order_asked_for(shop):
 
 def test_an_encoding_that_was_stopped_goes_on_behind_its_last_commit(shop, monkeypatch):
     shop.ask("kar_item")
-    monkeypatch.setattr("llm_tasks.pipeline.encode.WRITE_EVERY", 5)
+    monkeypatch.setattr("llm_tasks.pipeline.encode.ENCODED_AT_ONCE", 5)
 
     def stop_in_the_third_part(what: str, done: int, total: int) -> None:
         if done > 10:
@@ -137,8 +137,20 @@ def test_an_encoding_that_was_stopped_goes_on_behind_its_last_commit(shop, monke
 
     (made,) = shop.encode("kar_item")
 
-    assert (made.texts, made.new) == (12, 2)  # two commits of five were there
+    assert (made.texts, made.new) == (12, 2)  # two parts of five were there
     assert made.fitted == ""
+
+
+@pytest.mark.parametrize(("rows", "seconds", "writes"), [(100, 1e9, 1), (6, 1e9, 2), (100, 0.0, 3)])
+def test_vectors_are_written_when_enough_wait_or_after_so_long(shop, monkeypatch, rows, seconds, writes):
+    for name, value in {"ENCODED_AT_ONCE": 5, "WRITE_ROWS": rows, "WRITE_SECONDS": seconds}.items():
+        monkeypatch.setattr(f"llm_tasks.pipeline.encode.{name}", value)
+    shop.ask("kar_item")
+
+    (made,) = shop.encode("kar_item")
+
+    assert made.new == 12
+    assert shop.place().store.version("vectors_lexical_4") == 1 + writes  # the first one made the table
 
 
 def test_the_dense_encoder_encodes_only_what_is_new(make_shop):
