@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import polars as pl
@@ -36,23 +37,31 @@ class Before:
 
     table: pl.DataFrame
     """Its rows, with the columns in `COLUMNS`."""
-    made: Mapping[str, tuple[str, str, str]]
-    """Row key -> prompt digest, input digest, model."""
-    text_keys: Mapping[str, str]
-    """Row key -> key of its text."""
-    entities: frozenset[str]
-    """Entities that have a row."""
-    unparsed: frozenset[str]
-    """Keys of rows whose answer could not be parsed."""
 
     @classmethod
     def read(cls, store: Store, task: str) -> "Before":
         """Read the lineage of one technique."""
-        table = read_lineage(store, [task], COLUMNS)
-        made = {r[0]: r[1:] for r in table.select("row", "prompt_digest", "input_digest", "model").iter_rows()}
-        text_keys = dict(table.select("row", "text_key").iter_rows())
-        unparsed = table.filter(pl.col("error").str.starts_with("parse"))["row"].to_list()
-        return cls(table, made, text_keys, frozenset(table["entity"].to_list()), frozenset(unparsed))
+        return cls(read_lineage(store, [task], COLUMNS))
+
+    @cached_property
+    def made(self) -> Mapping[str, tuple[str, str, str]]:
+        """Return row key -> prompt digest, input digest, model."""
+        return {r[0]: r[1:] for r in self.table.select("row", "prompt_digest", "input_digest", "model").iter_rows()}
+
+    @cached_property
+    def text_keys(self) -> Mapping[str, str]:
+        """Return row key -> key of its text."""
+        return dict(self.table.select("row", "text_key").iter_rows())
+
+    @cached_property
+    def entities(self) -> frozenset[str]:
+        """Return the entities that have a row."""
+        return frozenset(self.table["entity"])
+
+    @cached_property
+    def unparsed(self) -> frozenset[str]:
+        """Return the keys of rows whose answer could not be parsed."""
+        return frozenset(self.table.filter(pl.col("error").str.starts_with("parse"))["row"])
 
     def status_of(
         self, row: str, entity: str, digest: str, prompt: Prompt | None, model: ModelIdentity, *, known: bool
@@ -107,18 +116,23 @@ class Before:
         Returns:
             Row keys.
         """
-        unwanted = self.table.filter(~pl.col("row").is_in(pl.Series(sorted(wanted), dtype=pl.String).implode()))
+        unwanted = self.table.filter([row not in wanted for row in self.table["row"].to_list()])
+        if unwanted.is_empty():
+            return ()
         by_tuning = (pl.col("as_of") == pl.col("model_seen_until")) & (pl.col("entity_type") != "event")
         replaced = unwanted.filter(by_tuning & (pl.col("model") != model_name(model)))
         old = unwanted.filter(pl.col("seen_until").is_not_null())
         leaking = old.filter(pl.col("seen_until") > pl.col("as_of"))
         of_users = old.filter(pl.col("entity_type") == "user").select("row", user="entity", time="seen_until")
-        first = dataset.events.group_by("user").agg(pl.col("time").min().alias("first"))
+        of_events = _events_of(old.filter(pl.col("entity_type") == "event"))
+        about = pl.concat([of_users.select("user"), of_events.select("user")])
+        events = dataset.events.join(about, on="user", how="semi")
+        first = events.group_by("user").agg(pl.col("time").min().alias("first"))
         covered = of_users.join(first, on="user").filter(pl.col("time") >= pl.col("first"))
-        denied = covered.join(dataset.events, on=["user", "time"], how="anti")
+        denied = covered.join(events, on=["user", "time"], how="anti")
         withdrawn = {*leaking["row"], *denied["row"], *replaced["row"]}
-        if len(of_events := _events_of(old.filter(pl.col("entity_type") == "event"))):
-            training = dataset.events.filter(pl.col("part") == "train")
+        if len(of_events):
+            training = events.filter(pl.col("part") == "train")
             told = of_events.join(first, on="user").filter(pl.col("time") >= pl.col("first"))
             withdrawn |= {*told.join(training, on=["user", "item", "time"], how="anti")["row"]}
         read = unwanted.drop_nulls("reads").select("row", "reads").iter_rows()

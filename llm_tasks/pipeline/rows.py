@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from llm_tasks.pipeline.before import model_name
 from llm_tasks.pipeline.choice import Candidate, CandidateChooser
 from llm_tasks.pipeline.parse import ParseFault, Parser, one_of
 from llm_tasks.pipeline.plan import PlannedRow, TaskPlan
+from llm_tasks.pipeline.settled import settled_rows
 from llm_tasks.pipeline.task import Parts, Task
 from llm_tasks.pipeline.workplace import Workplace
 
@@ -52,8 +54,11 @@ def write_rows(plan: TaskPlan, workplace: Workplace, writer: Writer) -> dict[str
     Returns:
         Number of rows that failed, by kind of error.
     """
-    task = plan.task
+    task, shared = plan.task, _shared_columns(plan, workplace)
     lineage = read_lineage(workplace.store, [task.name, *parts_of(task)], ["row", "task", "entity", "as_of", *COMPARED])
+    settled = settled_rows(plan, workplace, lineage, shared)
+    rest = replace(plan, rows=tuple(row for row in plan.rows if row.row not in settled))
+    lineage = lineage.filter([row not in settled for row in lineage["row"]])
     # 64-bit hashes: it would take billions of rows for a changed one to look unchanged.
     before = {row[0]: hash(row[4:]) for row in lineage.iter_rows()}
     # What a text has seen must still be before its row's clock, or it would leak.
@@ -61,21 +66,19 @@ def write_rows(plan: TaskPlan, workplace: Workplace, writer: Writer) -> dict[str
     inputs_before = dict(sound.select("row", "input_digest").iter_rows())
     failed: dict[str, str] = {}
     # Rows of parts, with the row that they belong to: those that are not made again are deleted.
-    old = {row[0]: row_key(task.name, row[2], row[3]) for row in lineage.iter_rows() if row[1] != task.name}
+    parts = lineage.filter(pl.col("task") != task.name).select("row", "entity", "as_of")
+    old = {row: row_key(task.name, entity, as_of) for row, entity, as_of in parts.iter_rows()}
     del lineage
     errors: Counter[str] = Counter()
     changed: list[dict[str, Any]] = []
-    has_parts = bool(old or task.parts)  # of such rows more than one is compared
-    shared, again, made_again = _shared_columns(plan, workplace), set[str](), set[str]()
-    for planned, texts, error in _made(plan, workplace):
+    again, made_again = set[str](), set[str]()
+    for planned, texts, error in _made(rest, workplace):
         if error:
             errors[error.split(":")[0]] += 1
             same_input = inputs_before.get(planned.row) == planned.input_digest
             if planned.row in inputs_before and (same_input or kind_of(error).passes):
                 failed[planned.row] = error
                 continue
-        if not has_parts and before.get(planned.row) == _compared(planned, texts, error, shared):
-            continue  # nearly every row of a nightly run
         again.add(planned.row)
         for row in [shared | own for own in _rows_of(task, planned, texts, error)]:
             made_again.add(row["row"])
@@ -89,13 +92,6 @@ def write_rows(plan: TaskPlan, workplace: Workplace, writer: Writer) -> dict[str
     if plan.withdrawn or gone:
         delete_lineage(writer, [*plan.withdrawn, *sorted(gone)])
     return dict(errors)
-
-
-def _compared(planned: PlannedRow, texts: Parts | None, error: str | None, shared: Mapping[str, Any]) -> int:
-    """Return the hash of `COMPARED` of a row without parts."""
-    own = text_key(texts.text) if texts else None, error, planned.input_digest
-    model = shared["prompt_digest"], planned.seen_until, shared["model_seen_until"]
-    return hash((planned.answer_key, *own, *model, planned.reads))
 
 
 def _with_old_texts(task: Task, workplace: Workplace, failed: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -173,9 +169,8 @@ def _made(plan: TaskPlan, workplace: Workplace) -> Iterator[Made]:
     columns = ["key", "text", "error", "detail", "created_at"]
     choice = CandidateChooser(plan, workplace)
     for answers in scan_answers(workplace.store, columns, identity.model, identity.revision, identity.adapter):
-        for key, raw, error, detail, created_at in answers.iter_rows():
-            if key not in waiting and key not in choice.wanted:
-                continue
+        wanted = answers.filter([key in waiting or key in choice.wanted for key in answers["key"]])
+        for key, raw, error, detail, created_at in wanted.iter_rows():
             if key in choice.wanted:
                 texts, fault = (None, f"{error}: {detail}") if error else texts_of(raw, plan.task, parser)
                 choice.add(Candidate(key, texts.text if texts else None, fault, created_at))

@@ -37,6 +37,10 @@ class TablePlanner:
     """The names of the variables, sorted."""
     parts: tuple[tuple[str, Joined], ...]
     """Role and text of each message; empty if all rows are planned one by one."""
+    places: tuple[int, ...]
+    """The number of the variable at each place of the messages, in order."""
+    replaced: tuple[tuple[int, tuple[tuple[str, str], ...]], ...]
+    """Numbers of places, with what is replaced there."""
     keys: TextKeys
     """Makes the keys of answers."""
     digests: TextDigests
@@ -53,7 +57,19 @@ class TablePlanner:
         if not is_utf8(constant) or planner.candidates > 1 or planner.retry:
             parts, constant = (), ""
         keys = TextKeys(renderer.keys, [(role, joined.constant) for role, joined in parts])
-        return cls(table, planner, renderer, names, parts, keys, TextDigests(names), renderer.room_for(constant))
+        places = [place for _, joined in parts for place in joined.places]
+        return cls(
+            table,
+            planner,
+            renderer,
+            names,
+            parts,
+            tuple(names.index(place.name) for place in places),
+            tuple((number, place.replaced) for number, place in enumerate(places) if place.replaced),
+            keys,
+            TextDigests(names),
+            renderer.room_for(constant),
+        )
 
     def plan(self) -> Iterator[Planned]:
         """Yield all rows, planned."""
@@ -83,19 +99,17 @@ class TablePlanner:
 
     def _shown(self, texts: Sequence[str]) -> list[str]:
         """Return the text at each place of the messages, in order."""
-        shown = []
-        for _, joined in self.parts:
-            for place in joined.places:
-                text = texts[self.names.index(place.name)]
-                for old, new in place.replaced:
-                    text = text.replace(old, new)
-                shown.append(text)
+        shown = [texts[number] for number in self.places]
+        for number, replaced in self.replaced:
+            for old, new in replaced:
+                shown[number] = shown[number].replace(old, new)
         return shown
 
     def _key(self, shown: Sequence[str]) -> str | None:
         """Return the key of a row's answer; None if the row is not plain, or may be too long."""
-        if not all(map(is_plain, shown)):
-            return None
+        for text in shown:
+            if not is_plain(text):
+                return None
         try:
             written = [orjson.dumps(text)[1:-1] for text in shown]
         except TypeError:  # half of a surrogate pair
