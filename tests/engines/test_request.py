@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.request import ModelIdentity, answer_key, is_utf8, messages_json
+from engines.request import AnswerKeys, ModelIdentity, TextKeys, answer_key, inside_json, is_utf8, messages_json
 
 text = st.text(max_size=12)
 role = st.sampled_from(["system", "user", "assistant"])
@@ -121,6 +121,23 @@ def test_a_key_is_the_hash_of_one_canonical_json_object(of):
     canonical_json = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
     assert key(of) == hashlib.sha256(canonical_json.encode("utf-8", errors="surrogatepass")).hexdigest()
+
+
+any_text = st.text(st.characters(exclude_categories=()), max_size=12)
+
+
+@given(
+    of=parts,
+    said=st.lists(
+        st.tuples(role, any_text, st.lists(st.tuples(any_text, any_text), max_size=3)), min_size=1, max_size=3
+    ),
+)
+def test_keys_made_from_texts_are_those_of_the_messages_with_these_texts(of, said):
+    _, *rest = of
+    keys = TextKeys(AnswerKeys(*rest), [(who, (begin, *(after for _, after in pairs))) for who, begin, pairs in said])
+    whole = [{"role": who, "content": begin + "".join(map("".join, pairs))} for who, begin, pairs in said]
+
+    assert keys.key([inside_json(text) for *_, pairs in said for text, _ in pairs]) == key((whole, *rest))
 
 
 @given(of=parts, seen=st.datetimes(timezones=st.just(UTC)))

@@ -1,16 +1,19 @@
 """What a history shows: rated events always; events with a label alone as the domain says."""
 
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.config import load_config
 from app.workplace import open_dataset
 from base.faults import WrongUse
 from llm_tasks.kar_user import KarUserOptions, kar_user
-from llm_tasks.pipeline.history import events_shown, show_history
+from llm_tasks.pipeline.history import SEPARATOR, events_shown, histories_shown, show_history
 from llm_tasks.pipeline.task import Inputs
 from prompts.domain import load_domain
 
@@ -25,6 +28,7 @@ CLICKS = pl.DataFrame(
         "label": pl.Series([1, 0, 0], dtype=pl.Float32),
     }
 )
+START = datetime(2024, 1, 1, tzinfo=UTC)
 NAMES = {"a": "Storm", "b": "Budget", "c": "Cup"}
 
 
@@ -42,6 +46,27 @@ def test_a_domain_that_does_not_say_is_refused_only_where_events_have_no_rating(
     assert events_shown(CLICKS[2:], SILENT)["item"].to_list() == ["c"]
     with pytest.raises(WrongUse, match=r"(?s)domain: .*add a line to its file: `unrated: positives`.*`unrated: decis"):
         events_shown(CLICKS, SILENT)
+
+
+ratings = st.one_of(st.none(), st.sampled_from([0.0, 3.0, 4.5]))
+logs = st.lists(st.tuples(st.sampled_from("xyzé"), st.sampled_from("abc"), ratings, st.sampled_from([0.0, 1.0])))
+SCHEMA = {"user": pl.String, "item": pl.String, "rating": pl.Float32, "label": pl.Float32}
+
+
+@given(log=logs)
+@pytest.mark.parametrize("domain", [NEWS, MARKING], ids=["positives", "decisions"])
+def test_the_histories_of_all_users_together_are_those_of_each_alone(log, domain):
+    times = pl.datetime_range(START, START + timedelta(hours=len(log)), "1h", closed="left", eager=True)
+    events = pl.DataFrame(log, schema=SCHEMA, orient="row").with_columns(time=times)
+    alone = {user: events_shown(events.filter(pl.col("user") == user), domain) for user in sorted(set(events["user"]))}
+    alone = {user: shown for user, shown in alone.items() if len(shown)}
+
+    together = histories_shown(events, NAMES, domain)
+
+    assert together.users == list(alone)
+    assert together.counts == [len(shown) for shown in alone.values()]
+    assert together.times.to_list() == [time for shown in alone.values() for time in shown["time"]]
+    assert SEPARATOR.join(together.texts) == SEPARATOR.join(show_history(one, NAMES, domain) for one in alone.values())
 
 
 def test_a_reading_history_names_what_was_clicked_and_nothing_else(tmp_path):
