@@ -22,9 +22,8 @@ AGAIN = "the error is to be retried"
 """Begins the reason of a row whose stored error is asked again."""
 SERVER = "the server failed last time"
 """Begins the reason of a row whose stored error was the server's, not its own."""
-
-
 NO_PARTS: Mapping[str, str | Sequence[str]] = MappingProxyType({})
+"""The parts of a row that has none."""
 
 
 class PlannedRow(NamedTuple):
