@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 import polars as pl
@@ -56,7 +57,13 @@ def leak_evidence(config: Config, workplace: Workplace) -> Evidence:
         queries=_queries(config, workplace),
         instructions=_instructions(domain, workplace.library),
         encoders=_tuned_encoders(config),
+        rules=_rules(config, domain),
     )
+
+
+def _rules(config: Config, domain: Domain) -> str:
+    """Return a digest of how the data is read and shown; what a change of it does to the data is seen there, too."""
+    return sha256(f"{config.source.model_dump_json()}\n{domain.model_dump_json()}".encode()).hexdigest()
 
 
 def _said(row: Mapping[str, Any], key: str) -> str:

@@ -17,7 +17,10 @@ from feature_store.fitted import fitted_until
 from feature_store.gate import Gate, GatesClosed
 from feature_store.gates import check_gates
 from feature_store.identity import read_identity
-from feature_store.leak_check import leak_check
+from feature_store.leak_check import LeakReport, leak_check
+from feature_store.leak_evidence import Evidence
+from feature_store.leak_record import FACT as LEAK_CHECK
+from feature_store.leak_record import Covered, read_covered, told, write_record
 from feature_store.lineage import VectorName
 from feature_store.releases import (
     TABLE,
@@ -123,10 +126,11 @@ def _publish(
     same = same and noted.get("knowledge_cutoff") == cutoff
     if before and same and not (staged and staged.changes(store)):
         return before.name
-    old = released_lineage(store, before, tasks, ["row", "text_key", "text", "answer_key"]) if before else None
     vector_facts = {str(name): one.to_facts() for name, one in made.items()}
     candidate = Release("the candidate", datetime.now(UTC), None, versions, {"vectors": vector_facts, **_noted(noted)})
-    leaks = leak_check(store, candidate, leak_evidence(config, workplace))
+    evidence, now = leak_evidence(config, workplace), datetime.now(UTC)
+    leaks, covered = _leaks(store, candidate, evidence, before, now, config.gates.whole_leak_check)
+    old = released_lineage(store, before, tasks, ["row", "text_key", "text", "answer_key"]) if before else None
     gates = check_gates(store, tasks, made, config.gates, leaks, old, before.vectors if before else None, asked)
     gates += staged.gates(store, before) if staged else []
     if any(gate.closed for gate in gates):
@@ -144,6 +148,7 @@ def _publish(
         "vectors": vector_facts,
         "asked": list(asked),
         "gates": [vars(gate) for gate in gates],
+        LEAK_CHECK: write_record(store.folder, leaks, evidence, covered, now),
         **_noted(noted, staged.facts if staged else {}),
         "software": {name: version(name) for name in SOFTWARE} | {"python": platform.python_version()},
     }
@@ -180,7 +185,30 @@ def _with_fits(store: Store, made: Mapping[VectorName, ReleasedVectors]) -> dict
     return dated
 
 
-def check_release(config: Config, workplace: Workplace, store: Store, name: str | None) -> tuple[Release, dict]:
-    """Check a published release for leaks; return the release and the findings."""
-    release = get_release(store, name)
-    return release, leak_check(store, release, leak_evidence(config, workplace)).to_dict()
+def _leaks(
+    store: Store, release: Release, evidence: Evidence, before: Release | None, now: datetime, days: int
+) -> tuple[LeakReport, Covered | str]:
+    """Check a release for leaks, all of it or what the check of an earlier release does not cover."""
+    covered = read_covered(store.folder, before, evidence, now, days)
+    report = leak_check(store, release, evidence, None if isinstance(covered, str) else covered.states)
+    return replace(report, scope=told(report, covered)), covered
+
+
+def check_release(
+    config: Config, workplace: Workplace, store: Store, name: str | None, *, full: bool = True
+) -> tuple[Release, dict]:
+    """Check a published release for leaks; return the release and the findings.
+
+    Args:
+        config: The config.
+        workplace: Data and domain.
+        store: The store.
+        name: Name of the release; None = the current one.
+        full: Check all of it; otherwise what has changed since it was checked when it was published.
+    """
+    release, evidence = get_release(store, name), leak_evidence(config, workplace)
+    if full:
+        report = leak_check(store, release, evidence)
+        return release, replace(report, scope=told(report, "")).to_dict()
+    days = config.gates.whole_leak_check
+    return release, _leaks(store, release, evidence, release, datetime.now(UTC), days)[0].to_dict()

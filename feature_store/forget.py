@@ -8,6 +8,7 @@ import pyarrow as pa
 from feature_store.checksums import note_sums, read_sums, write_sums
 from feature_store.cleaned import Cleaner, clean_table, holds_any
 from feature_store.database import Store, Writer
+from feature_store.leak_record import drop_record
 from feature_store.release_record import Release, row_of
 from feature_store.releases import TABLE as RELEASES_TABLE
 from feature_store.releases import all_releases, write_copy
@@ -49,6 +50,7 @@ def forget_in_store(writer: Writer, traces: Traces) -> ForgetPlan:
         StoreFault: A table is damaged.
     """
     store = writer.store
+    drop_record(store.folder)  # it would tell whether somebody was there
     plan, releases, kept = plan_tables(store, traces), all_releases(store), Cleaner(traces)
     staged = Store(staged_folder(store.folder))
     served = [one for one in releases if one.damaged is None]

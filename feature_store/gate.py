@@ -81,6 +81,9 @@ class GatesConfig(Frozen):
     """How far the AUC of the main arm may fall below that of the last release on the same test rows: the gate fails if
     the whole interval (95%, over users and seeds) lies below. It is checked after training, when the release is
     published: if it blocks, the run fails and names the release to roll back to."""
+    whole_leak_check: int = Field(default=7, ge=0)
+    """Days after which a refresh checks a whole release for leaks again; until then it checks what is new, and what
+    something new is known of. 0 = every refresh checks everything."""
     warn: tuple[GateName, ...] = (
         "length",
         "script",

@@ -60,7 +60,7 @@ def check_gates(
                 if before is not None and old is not None and gates[-1].holds:
                     gates += vector_gates(store, name, (part, made), (before, old), config)
     gates += [*_same_space(store, vectors), *cost_gates(asked, config.cost)]
-    found = f"{leaks.leaks:,} leaks in {leaks.pairs:,} pairs of a sample and a row"
+    found = f"{leaks.leaks:,} leaks in {leaks.pairs:,} pairs of a sample and a row; {leaks.scope}"
     for one in leaks.counter_examples[:1]:  # a candidate that is not published cannot be inspected afterwards
         found += f"; the first: {one.question}: {one.row}, {one.event}; {one.fix}"
     gates = [replace(gate, blocks=False) if gate.setting in config.warn else gate for gate in gates]

@@ -1,4 +1,4 @@
-"""The leak check: go through a whole release and look for knowledge that a sample could not have had.
+"""The leak check: go through a release and look for knowledge that a sample could not have had.
 
 It reads the tables directly, never through a reader that a model uses, and asks:
 
@@ -15,7 +15,7 @@ It reads the tables directly, never through a reader that a model uses, and asks
 docs/explanation/how-it-works.md lists what it cannot detect.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import polars as pl
@@ -39,6 +39,8 @@ from feature_store.leak_made import UNSAID, unsaid_encoders
 from feature_store.leak_parts import check_texts
 from feature_store.leak_ratings import RATED
 from feature_store.leak_rows import held_answers, read_rows
+from feature_store.leak_states import STATES, states_of, subject_of
+from feature_store.leak_subjects import untold
 from feature_store.leak_texts import NAMED
 from feature_store.releases import Release
 
@@ -92,11 +94,19 @@ class LeakReport:
     """The first leaks, taking each kind in turn."""
     texts: int = 0
     """Number of prompts and texts; those after which nothing happened that they could tell need no reading."""
+    checked: int = 0
+    """Number of rows that were checked now; an earlier check covers the others."""
+    scope: str = ""
+    """What was checked, in words."""
+    states: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=STATES), compare=False, repr=False)
+    """subject and state of what is covered now, if there is no leak."""
 
     def to_dict(self) -> dict:
         """Return counts and counter-examples, ready for JSON."""
         return {
             "rows": self.rows,
+            "checked": self.checked,
+            "scope": self.scope,
             "texts": self.texts,
             "samples": self.samples,
             "pairs": self.pairs,
@@ -108,35 +118,58 @@ class LeakReport:
         }
 
 
-def leak_check(store: Store, release: Release, evidence: Evidence) -> LeakReport:
-    """Check every row and every sample of a release.
+def leak_check(store: Store, release: Release, evidence: Evidence, covered: pl.DataFrame | None = None) -> LeakReport:
+    """Check a release: every row and every sample, or those of the subjects that an earlier check does not cover.
+
+    Whatever is covered, all that follows from the whole release is checked: outcomes of events, encoders, codes.
 
     Args:
         store: The store.
         release: The release to check, published or about to be.
         evidence: The current data, and the words in which prompts show it.
+        covered: subject and state (`leak_states.states_of`) of what an earlier check found no leak in; None = nothing.
 
     Returns:
-        Counts and the first counter-examples.
+        Counts, the first counter-examples, and what this check and the earlier one cover together.
     """
     held = held_answers(store, release)
     every = read_rows(store, release, held)
-    rows = every.filter(~pl.col("served"))
-    seen, pairs = seen_too_early(every, evidence)
-    texts = check_texts(store, release, every, every, held, evidence)
+    states = states_of(every, held, evidence)
+    chosen = every if covered is None else _uncovered(every, states, covered)
+    lineage, rows = (some.filter(~pl.col("served")) for some in (every, chosen))
+    seen, pairs = seen_too_early(chosen, evidence)
+    texts = check_texts(store, release, chosen, every, held, evidence)
     found = pl.concat(
         [
             wrongly_dated(rows, held),
-            lost_answers(every, held),
-            read_too_early(rows, rows),
+            lost_answers(chosen, held),
+            read_too_early(rows, lineage),
             seen,
-            outcomes_told(rows, evidence),
+            outcomes_told(lineage, evidence),
             texts.found,
-            unsaid_encoders(store, release, rows, evidence),
+            unsaid_encoders(store, release, lineage, evidence),
             unsaid_codes(store, release, evidence),
         ]
     )
-    return LeakReport(len(every), len(evidence.events), pairs, len(found), _first(found), texts.count)
+    # What other rows decide, too, is never covered: quoted texts, and lines that all prompts share.
+    open_ = pl.concat([texts.quoting, untold(every, evidence).select("row")])
+    again = subject_of(every.join(open_, on="row", how="semi")).to_frame()
+    return LeakReport(
+        rows=len(every),
+        samples=len(evidence.events),
+        pairs=pairs,
+        leaks=len(found),
+        counter_examples=_first(found),
+        texts=texts.count,
+        checked=len(chosen),
+        states=states.join(again, on="subject", how="anti", maintain_order="left"),
+    )
+
+
+def _uncovered(rows: pl.DataFrame, states: pl.DataFrame, covered: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of subjects that are not as they were when they were checked."""
+    changed = states.join(covered, on=["subject", "state"], how="anti")
+    return rows.filter(subject_of(rows).is_in(changed["subject"].implode()))
 
 
 def _first(found: pl.DataFrame) -> tuple[CounterExample, ...]:

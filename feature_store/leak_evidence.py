@@ -31,6 +31,8 @@ class Evidence:
     """Digest of a prompt -> its text without the variables of a row."""
     encoders: Mapping[str, datetime] = field(default_factory=dict)
     """Fingerprint of a tuned encoder -> newest event that it has seen, according to its own folder."""
+    rules: str = ""
+    """Digest of how the data is read and shown: if it changes, everything is checked again."""
 
 
 def leaks(rows: pl.DataFrame, question: str) -> pl.DataFrame:

@@ -94,7 +94,7 @@ def _parts(rows: pl.DataFrame, evidence: Evidence) -> Iterator[tuple[pl.DataFram
     ):
         if some.is_empty():
             continue
-        parts = max(-(-len(some) // ROWS), 0 if key is None else _parts_of_events(some[by], evidence.events[key]))
+        parts = max(-(-len(some) // ROWS), 0 if key is None else _parts_of_events(some[by], evidence.events, key))
         for number in range(parts):
             here = some.filter(pl.col(by).hash(0) % parts == number)
             events = evidence.events.clear()
@@ -104,10 +104,10 @@ def _parts(rows: pl.DataFrame, evidence: Evidence) -> Iterator[tuple[pl.DataFram
             yield here, replace(evidence, events=events)
 
 
-def _parts_of_events(chosen: pl.Series, whose: pl.Series) -> int:
-    """Return into how many parts to split the events of some users or items, given those of all."""
-    share = min(chosen.n_unique() / max(whose.approx_n_unique(), 1), 1.0)
-    return -(-int(share * len(whose)) // EVENTS)
+def _parts_of_events(chosen: pl.Series, events: pl.DataFrame, key: str) -> int:
+    """Return into how many parts to split the events of some users or items."""
+    all_of_them = max(events.select(pl.col(key).approx_n_unique()).item(), 1)
+    return -(-int(min(chosen.n_unique() / all_of_them, 1) * len(events)) // EVENTS)
 
 
 def _prompts(store: Store, release: Release, rows: pl.DataFrame, held: pl.DataFrame) -> Iterator[pl.DataFrame]:

@@ -113,9 +113,11 @@ def test_a_vector_of_another_fit_does_not_count(filled):
 
 
 def test_a_leak_closes_its_gate(filled):
-    leaks = LeakReport(rows=10, samples=20, pairs=30, leaks=2, counter_examples=())
+    leaks = LeakReport(rows=10, samples=20, pairs=30, leaks=2, counter_examples=(), scope="all rows")
 
-    assert closed(filled(ten(10, "")), leaks=leaks) == {"no leak": "2 leaks in 30 pairs of a sample and a row"}
+    assert closed(filled(ten(10, "")), leaks=leaks) == {
+        "no leak": "2 leaks in 30 pairs of a sample and a row; all rows"
+    }
 
 
 def test_tasks_of_one_space_encoded_by_two_fits_close_a_gate(filled):
