@@ -167,7 +167,7 @@ COMMANDS = {
     ),
     "leak-check": Command(
         "cli.leak_check:leak_check",
-        "Check a whole release; exit code 1 when a sample sees what it could not have known.",
+        "Check a release, all of it unless you say --new; exit code 1 when a sample sees what it could not have known.",
         f"knowflow leak-check {MOVIELENS} --release rel-000001",
     ),
     "release": Command(

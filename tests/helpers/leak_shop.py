@@ -51,6 +51,8 @@ class LeakShop:
     """Row -> lineage and answer."""
     written: dict[str, Made] = field(default_factory=dict)
     """What the store holds."""
+    joins: bool = False
+    """Whether the files of the answers are joined tonight."""
     trained: int = 4
     """Events before this minute are for training."""
 
@@ -134,12 +136,14 @@ class LeakShop:
         shown = [(u, i, minute(at), r, self.shown(i, r)) for u, i, at, r in sorted(self.events, key=lambda e: e[2])]
         part = pl.when(pl.col("time") < minute(self.trained)).then(pl.lit("train")).otherwise(pl.lit("test"))
         items = [(item, name, name, f"{name} [{genre}]", genre) for item, (name, genre) in self.items.items()]
-        fields = dict.fromkeys(("item", "name", "title", "described", "says"), pl.String)
+        fields = pl.Schema([(name, pl.String()) for name in ("item", "name", "title", "described", "says")])
         searches = [(q, i, None if at is None else minute(at), tested) for q, i, at, tested in self.searches]
         return Evidence(
             events=pl.DataFrame(shown, EVENT, orient="row").with_columns(part=part),
             items=pl.DataFrame(items, fields, orient="row"),
-            users=pl.DataFrame(list(self.says.items()), dict.fromkeys(("user", "says"), pl.String), orient="row"),
+            users=pl.DataFrame(
+                list(self.says.items()), pl.Schema({"user": pl.String, "says": pl.String}), orient="row"
+            ),
             queries=pl.DataFrame(searches, QUERIES, orient="row"),
             instructions=dict(self.instructions),
         )
@@ -152,8 +156,9 @@ class LeakShop:
         if gone := self.written.keys() - self.rows.keys():
             delete_lineage(writer, gone)
         self.written = dict(self.rows)
-        if self.chance.random() < 0.1:
+        if self.joins and writer.store.has("answers"):
             join_small_files(writer.store.path("answers"))
+        self.joins = False
 
 
 def sent(text: str) -> str:
@@ -218,12 +223,16 @@ def _searched(shop: LeakShop) -> None:
     shop.searches.append((shop.searches[0][0], shop.pick(shop.items), shop.now, shop.chance.random() < 0.5))
 
 
+def _joined(shop: LeakShop) -> None:
+    shop.joins = True
+
+
 def _split(shop: LeakShop) -> None:
     shop.trained = shop.chance.randint(0, shop.now)
 
 
 CHANGES: list[Callable[[LeakShop], None]] = [
     LeakShop.row, LeakShop.row, _asked_again, _unlike, _later, _later, _gone, _renamed, _renamed, _added, _dropped, _said,
-    _told, _searched, _split, lambda shop: shop.event(late=True),
+    _told, _searched, _split, _joined, lambda shop: shop.event(late=True),
 ]  # fmt: skip
 """What may happen in a night."""
