@@ -36,6 +36,11 @@ COMMANDS = {
         "Show what a refresh would ask, why, and its cost. Writes nothing.",
         f"knowflow plan {MOVIELENS}",
     ),
+    "capacity": Command(
+        "cli.capacity:capacity_command",
+        "Compute what a number of users takes: tokens, GPU hours, money, CPU time, memory and disk.",
+        "knowflow capacity --users 1000000",
+    ),
     "preview": Command(
         "cli.preview:preview",
         "Show one prompt as the model would get it, with its tokens. Asks nothing.",
