@@ -1,10 +1,13 @@
 """Settings of one refresh that differ from knowflow.yaml: which errors to retry, which engine, which limits."""
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from app.config import Config
 from base.faults import WrongUse
 from base.frozen import Frozen
+from engines.openai import OPENAI
 from engines.protocol import EngineConfig
 from llm_tasks.pipeline.budget import Limits
 from llm_tasks.pipeline.slices import Order, Slice
@@ -19,6 +22,8 @@ class Asking(Frozen):
     """Replaces `engine.name`: recorded, vllm, openai, or package.module:Class."""
     model: str | None = None
     """Replaces `engine.model`: a folder or a name."""
+    base_url: tuple[str, ...] = ()
+    """Replaces `engine.options.urls` of the engine openai: base addresses of servers that share the rows."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Stop after this many tokens, input and output together."""
     max_cost: float | None = Field(default=None, gt=0)
@@ -46,9 +51,13 @@ class Asking(Frozen):
         """Return how much the run may spend."""
         return Limits(self.max_tokens, self.max_cost, self.max_hours)
 
+    def settings(self, config: Config) -> Config:
+        """Return the config with the engine of this run."""
+        return with_engine(config, self.engine, self.model, self.base_url)
 
-def with_engine(config: Config, name: str | None, model: str | None) -> Config:
-    """Return the config with another engine or model.
+
+def with_engine(config: Config, name: str | None, model: str | None, base_url: Sequence[str] | None = None) -> Config:
+    """Return the config with another engine or model, or with other servers.
 
     Options under `engine:` and the revision belong to the engine: a change of engine drops them. The knowledge cutoff
     belongs to the model: for another model, the published cutoff applies.
@@ -57,13 +66,19 @@ def with_engine(config: Config, name: str | None, model: str | None) -> Config:
         config: From knowflow.yaml.
         name: Replaces `engine.name`; None leaves it.
         model: Replaces `engine.model`; None leaves it.
+        base_url: Replaces `engine.options.urls`; None leaves them.
+
+    Raises:
+        WrongUse: Servers are given for an engine that asks none.
     """
-    old = config.engine
+    old = engine = config.engine
     if name is not None and name != old.name:
         engine = EngineConfig(name=name, model=model or old.model, stop_after_failures=old.stop_after_failures)
     elif model is not None and model != old.model:
         engine = old.model_copy(update={"model": model, "revision": "", "knowledge_cutoff": None})
         engine = engine.model_copy(update={"seen_until": None})  # was about the model in knowflow.yaml
-    else:
-        return config
-    return config.model_copy(update={"engine": engine})
+    if base_url:
+        if engine.name != OPENAI.name:
+            raise WrongUse(f"--base-url: the engine '{engine.name}' asks no server\n  add --engine openai --model NAME")
+        engine = engine.model_copy(update={"options": {**engine.options, "urls": list(base_url)}})
+    return config if engine is old else config.model_copy(update={"engine": engine})

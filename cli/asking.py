@@ -16,6 +16,14 @@ EngineName = Annotated[str | None, Parameter(help="Engine to use instead of know
 ModelName = Annotated[
     str | None, Parameter(help="Model to use instead of knowflow.yaml's: a folder, or a name the engine knows.")
 ]
+BaseUrls = Annotated[
+    list[str] | None,
+    Parameter(
+        negative="",
+        help="Server that the engine openai asks instead of knowflow.yaml's, such as http://gpu1:8000/v1; repeatable: "
+        "the faster a server answers, the more rows it gets.",
+    ),
+]
 
 
 @Parameter(name="*")
@@ -25,6 +33,7 @@ class AskingOptions:
 
     engine: EngineName = None
     model: ModelName = None
+    base_url: BaseUrls = None
     max_tokens: Annotated[int | None, Parameter(help="Stop after this many tokens, input and output together.")] = None
     max_cost: Annotated[
         float | None, Parameter(help="Stop after spending this much, by `prices` in knowflow.yaml.")
@@ -42,6 +51,7 @@ class AskingOptions:
             retry=retry,
             engine=self.engine,
             model=model_path(self.model),
+            base_url=tuple(self.base_url or ()),
             max_tokens=self.max_tokens,
             max_cost=self.max_cost,
             max_hours=self.max_hours,

@@ -51,7 +51,8 @@ def say_next(command: str, config: str, tasks: Sequence[str] | None = None, **op
         options: Further options by name, each with one value or several; None leaves an option out.
     """
     given = {"task": tasks, **options}
-    pairs = [(name, v) for name, value in given.items() for v in ([value] if isinstance(value, str) else value or ())]
+    many = {name: [value] if isinstance(value, str) else value or () for name, value in given.items()}
+    pairs = [(name.replace("_", "-"), value) for name, values in many.items() for value in values]
     words = ["knowflow", *command.split(), *(word for name, value in pairs for word in (f"--{name}", value))]
     say("next: " + shlex.join([*words, *(["--config", config] if config != DEFAULT_CONFIG else [])]))
 

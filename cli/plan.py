@@ -12,7 +12,7 @@ from app.config import load_config
 from app.workplace import open_dataset, split_counts
 from app.workplace import plan as make_plan
 from base.failures import how_to_go_on
-from cli.asking import EngineName, ModelName, model_path
+from cli.asking import BaseUrls, EngineName, ModelName, model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, count_rows, print_json, print_table, say, say_next
 from cli.split import print_split, say_notes, split_notes
 from llm_tasks.pipeline.plan import NAME_AN_ENGINE
@@ -32,6 +32,7 @@ def plan(
     ] = None,
     engine: EngineName = None,
     model: ModelName = None,
+    base_url: BaseUrls = None,
     json: AsJson = False,
 ) -> int:
     """Show what a refresh would ask, why, how many tokens that takes, and what it would cost. Writes nothing.
@@ -41,7 +42,7 @@ def plan(
 
     Example: knowflow plan --config examples/movielens/knowflow.yaml
     """
-    settings = with_engine(load_config(config), engine, model_path(model))
+    settings = with_engine(load_config(config), engine, model_path(model), base_url)
     notes, dataset = check_arms(settings), open_dataset(settings)
     plans = make_plan(settings, task, retry=error or (), dataset=dataset)
     rows = [settings.prices.priced(p.summary()) for p in plans]
@@ -78,7 +79,7 @@ def plan(
     if any(row["calls"] and row["unanswered"] == row["calls"] and not row["cached"] for row in rows):
         say(f"nobody is there to answer: {NAME_AN_ENGINE}")
         return 0
-    say_next("retry" if error else "refresh", config, task, error=error, engine=engine, model=model)
+    say_next("retry" if error else "refresh", config, task, error=error, engine=engine, model=model, base_url=base_url)
     return 0
 
 

@@ -1,6 +1,5 @@
 """knowflow rewrites: brings the served table of rewritten queries up to date."""
 
-from app.asking import with_engine
 from app.before_paying import check_before_paying
 from app.config import load_config
 from app.workplace import open_store
@@ -24,7 +23,7 @@ def rewrites(
     Example: knowflow rewrites --config examples/movielens/knowflow.yaml
     """
     asking = options.asking()
-    settings = with_engine(load_config(config), asking.engine, asking.model)
+    settings = asking.settings(load_config(config))
     from app.rewriting import TASK, check_rewrites  # noqa: PLC0415 - the search takes a second to import
 
     check_rewrites(settings)

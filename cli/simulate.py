@@ -5,7 +5,6 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from app.asking import with_engine
 from app.before_paying import check_prices
 from app.config import load_config
 from app.progress import observer, progress
@@ -36,7 +35,7 @@ def simulate(
     Example: knowflow simulate knowledge --config examples/movielens/knowflow.yaml
     """
     asking = options.asking()
-    settings = with_engine(load_config(config), asking.engine, asking.model)
+    settings = asking.settings(load_config(config))
     check_prices(settings.prices, asking)
     with bars():
         spending = Spending(settings.prices, Budget(asking.limits), observer())

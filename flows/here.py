@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.asking import Asking, with_engine
+from app.asking import Asking
 from app.before_paying import check_before_paying
 from app.config import Config, load_config
 from app.kept_data import keep_dataset
@@ -35,7 +35,7 @@ def refresh_here(
     Returns:
         The release that is current afterwards, and whether it is new.
     """
-    settings = with_engine(load_config(config), asking.engine, asking.model)
+    settings = asking.settings(load_config(config))
     if new_store:
         begin_new_store(settings)
     read = what_is_read(settings, tasks, asking)

@@ -4,7 +4,7 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from app.asking import Asking, with_engine
+from app.asking import Asking
 from app.config import load_config
 from app.trial_evaluation import Wanted, evaluate_trial
 from app.trial_plan import plan_trial
@@ -64,7 +64,7 @@ def evaluate_versions(
 ) -> tuple[str, list[str]]:
     """Ask and measure; keep tables and verdicts as an artifact. Gives the page, and the bounds that are not kept."""
     bounds = read_bounds("fail_under", [f"{name}={least}" for name, least in fail_under.items()])
-    settings = with_engine(load_config(config), asking.engine, asking.model)
+    settings = asking.settings(load_config(config))
     plan = plan_trial(settings, technique, versions, sample, seed)
     result = evaluate_trial(settings, plan, Wanted(), asking.limits)
     command = f"knowflow prompts eval {technique} --versions {','.join(versions)} --sample {sample} --seed {seed}"

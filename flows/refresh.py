@@ -8,7 +8,7 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from app.asking import Asking, with_engine
+from app.asking import Asking
 from app.before_paying import check_before_paying
 from app.config import Config, load_config
 from app.encoding import encode_texts
@@ -177,4 +177,4 @@ def show_gates(gates: list[dict], of: str, key: str = "gates") -> None:
 
 def read_settings(config: str, asking: Asking) -> Config:
     """Read knowflow.yaml, with the engine of the run if it sets one."""
-    return with_engine(load_config(Path(config)), asking.engine, asking.model)
+    return asking.settings(load_config(Path(config)))

@@ -11,7 +11,7 @@ from cyclopts.validators import Number
 from app.asking import with_engine
 from app.config import Config, load_config
 from app.trial_plan import TrialPlan, VersionPlan
-from cli.asking import EngineName, ModelName, model_path
+from cli.asking import BaseUrls, EngineName, ModelName, model_path
 from cli.output import print_table, say
 from llm_tasks.pipeline.budget import Limits
 
@@ -27,6 +27,7 @@ class TrialOptions:
     seed: Annotated[int, Parameter(help="Another seed draws other rows.")] = 0
     engine: EngineName = None
     model: ModelName = None
+    base_url: BaseUrls = None
     max_tokens: Annotated[int | None, Parameter(help="Stop after this many tokens, input and output together.")] = None
     max_cost: Annotated[
         float | None, Parameter(help="Stop after spending this much, by `prices` in knowflow.yaml.")
@@ -34,7 +35,7 @@ class TrialOptions:
 
     def settings(self, config: str) -> Config:
         """Return the config with the engine of these options."""
-        return with_engine(load_config(config), self.engine, model_path(self.model))
+        return with_engine(load_config(config), self.engine, model_path(self.model), self.base_url)
 
     @property
     def limits(self) -> Limits:

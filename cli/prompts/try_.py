@@ -55,7 +55,7 @@ def try_versions(
     print_line(f"page  {page}")
     names = ",".join(short_name(name, trial.versions) for name in trial.versions)
     again = {"sample": str(options.sample), "seed": str(options.seed), "engine": options.engine, "model": options.model}
-    say_next(f"prompts eval {task}", config, versions=names, **again)
+    say_next(f"prompts eval {task}", config, versions=names, **again, base_url=options.base_url)
     return 0
 
 

@@ -19,7 +19,7 @@ class ServerOptions(Frozen):
     concurrency: int | None = Field(default=None, ge=1)
     """Maximum concurrent requests to this server; the engine's `concurrency` if not given."""
     weight: float = Field(default=1.0, gt=0)
-    """Its share of the work: a server with weight 2 is kept twice as busy as one with weight 1."""
+    """Its share beside its measured speed: of two equally fast servers, one with weight 2 is kept twice as busy."""
 
     @field_validator("url")
     @classmethod

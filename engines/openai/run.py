@@ -244,21 +244,22 @@ class Run:
     async def _attempt(self, request: Request, tries: "Tries") -> Answer:
         """Ask one server once; meeting one that is barred or asks to slow down does not count as an attempt."""
         model = self._asked(request)
-        row = asyncio.current_task()
+        row, now = asyncio.current_task(), asyncio.get_running_loop().time
         assert row is not None
         while self._fault is None:
             server = await self._servers.take(model, tries.again_at)
             self._asking.add(row)
+            begun = now()
             try:
                 answer = await self._call(self._http, server.url, request)
-                self._servers.answered(server)
+                self._servers.answered(server, now() - begun)
                 return answer
             except Barred as barred:
                 self._servers.bar(server, model, str(barred))
             except Again as failure:
                 tries.spent = added(tries.spent, failure.spent)
                 wait = min(failure.after, self._options.give_up_after)
-                tries.again_at[server.url] = asyncio.get_running_loop().time() + wait
+                tries.again_at[server.url] = now() + wait
                 if not failure.slow_down:
                     self._servers.failed(server, failure)
                     raise

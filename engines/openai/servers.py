@@ -1,4 +1,8 @@
-"""Choose the server for each row, pause failing servers, and stop when none is left."""
+"""Choose the server for each row, pause failing servers, and stop when none is left.
+
+Rows wait in one queue, and whoever has room takes the next: when all servers are full, each gets what it can answer. Of
+several with room, a row goes to the one with the shortest expected wait: measured seconds per row times rows in flight.
+"""
 
 import asyncio
 import logging
@@ -21,6 +25,8 @@ FIRST_PAUSE = 1 / 16
 """Part of `backoff` that a server pauses when it first asks to slow down."""
 FASTER = 0.25
 """So a server whose rate is limited settles at about four answers for each time that it asks to slow down."""
+NEWEST = 0.1
+"""Weight of the newest row in a server's measured seconds per row."""
 FIX = "check that the servers run, and that engine.options.urls, engine.model and the key are right"
 
 
@@ -33,11 +39,13 @@ class Server:
     concurrency: int
     """Maximum rows in flight."""
     weight: float
-    """Its share of the work."""
+    """Factor of its share of the work."""
     room: float
     """Current limit of rows in flight."""
     running: int = 0
     """Rows in flight."""
+    seconds: float | None = None
+    """Measured seconds per row, an exponential average; None until it has answered a row."""
     failures: int = 0
     """Failures since its last answer."""
     resting: bool = False
@@ -92,7 +100,7 @@ class Servers:
             begin = {s.url: max(tried.get(s.url, 0.0), s.pause_until) for s in free}
             ready = [s for s in free if begin[s.url] <= now]
             if ready:
-                server = min(ready, key=lambda s: (s.url in tried, (s.running + 1) / s.weight))
+                server = min(ready, key=lambda s: (s.url in tried, self._wait(s)))
                 server.running += 1
                 return server
             self._changed.clear()
@@ -108,8 +116,14 @@ class Servers:
         server.running -= 1
         self._changed.set()
 
-    def answered(self, server: Server) -> None:
-        """Record that a server answered a row, even if with an error of that row."""
+    def _wait(self, server: Server) -> float:
+        """Return the expected wait at a server; one that is not measured counts as being as fast as the fastest."""
+        fastest = min((s.seconds for s in self.all if s.seconds is not None), default=1.0)
+        return (server.running + 1) * (fastest if server.seconds is None else server.seconds) / server.weight
+
+    def answered(self, server: Server, seconds: float) -> None:
+        """Record that a server answered a row within so many seconds, even if with an error of that row."""
+        server.seconds = seconds if server.seconds is None else server.seconds + NEWEST * (seconds - server.seconds)
         if server.down_since is not None:
             LOG.warning("%s answers again", server.url)
         server.failures, server.down_since = 0, None

@@ -2,6 +2,8 @@
 
 import json
 
+from fault_server import serve
+
 
 def test_a_limit_ends_a_refresh_with_one_and_the_same_command_goes_on(shop, knowflow):
     stopped = knowflow.run("refresh", "--config", str(shop.config), "--max-tokens", "100")
@@ -98,3 +100,28 @@ def test_what_comes_next_is_said_with_the_options_that_were_given(shop, knowflow
 
     assert f"next: knowflow refresh --task kar_item --model 'another model' --config {shop.config}\n" in refresh.stderr
     assert "next: knowflow retry --task kar_item --error parse --error refused --model 'another" in retry.stderr
+
+
+def test_several_servers_share_a_run_and_their_addresses_change_no_key(shop, knowflow):
+    config = ("--config", str(shop.config), "--engine", "openai", "--model", "tiny")
+
+    with serve(lambda call: "good") as one, serve(lambda call: "good") as other, serve(lambda call: "good") as third:
+        done = knowflow.run("refresh", *config, "--base-url", one.url, "--base-url", other.url, "--json")
+        planned = knowflow.run("plan", *config, "--base-url", third.url)
+        again = knowflow.run("refresh", *config, "--base-url", third.url)
+
+    assert done.returncode == 0, done.stderr
+    asked = one.seen.prompts + other.seen.prompts
+    assert (len(asked), set(asked.values())) == (20, {1})
+    assert one.seen.calls
+    assert other.seen.calls
+    assert f"next: knowflow refresh --engine openai --model tiny --base-url {third.url} --config" in planned.stderr
+    assert "nothing is new, 0 asked" in again.stderr
+    assert third.seen.calls == []
+
+
+def test_servers_for_an_engine_that_asks_none_are_refused(shop, plain_knowflow):
+    done = plain_knowflow.run("plan", "--config", str(shop.config), "--engine", "recorded", "--base-url", "http://a/v1")
+
+    assert done.returncode == 2
+    assert done.stderr == "--base-url: the engine 'recorded' asks no server\n  add --engine openai --model NAME\n"

@@ -1,14 +1,17 @@
 """The openai engine and servers that fail: what passes leaves no trace, what does not is told, rows go to who answers."""
 
+import asyncio
+import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from email.utils import formatdate
 
 import pytest
 from fault_server import answer_of, completion, listen, serve, told
 from openai_asking import RateLimit, by_rule, engine, engine_threads, good, request, requests
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, StreamingResponse
 
 from engines.openai import run as openai_run
 from engines.openai.same_model import same_model
@@ -230,6 +233,36 @@ def test_the_rows_of_a_dead_server_go_to_the_others_and_come_back_when_it_lives_
     assert all(answer.text == answer_of(answer.key) for answer in dead + back)
     assert one.seen.calls
     assert "its rows go to the others" in caplog.text
+
+
+def test_a_fast_server_gets_the_rows_that_a_slow_one_has_no_time_for():
+    slow_has, fast_had = 2, 30
+
+    async def once_the_other_had_its_rows(call) -> AsyncIterator[bytes]:
+        while len(fast.seen.calls) < fast_had:
+            await asyncio.sleep(0.005)
+        yield json.dumps(completion(call.prompt)).encode()
+
+    with serve(good) as fast, serve(lambda call: StreamingResponse(once_the_other_had_its_rows(call))) as slow:
+        answers = list(engine(slow, fast, concurrency=slow_has).generate(requests(32)))
+
+    assert {answer.key: answer.text for answer in answers} == {f"row {n}": answer_of(f"row {n}") for n in range(32)}
+    assert (len(answers), len(fast.seen.calls), len(slow.seen.calls)) == (32, fast_had, slow_has)
+
+
+def test_a_server_that_dies_half_way_costs_no_row_asks_none_twice_and_is_told_once(caplog):
+    with serve(good) as other, ExitStack() as dies:
+        one = dies.enter_context(serve(lambda call: "slow" if len(one.seen.calls) > 4 else "good"))
+        answers: list[Answer] = []
+        for answer in engine(one, other, concurrency=4, attempts=9, open_after=1).generate(requests(200)):
+            answers.append(answer)
+            if len(one.seen.calls) > 4 and one.seen.running:
+                dies.close()
+
+    assert sorted(answer.key for answer in answers) == sorted(f"row {n}" for n in range(200))
+    assert all(answer.text == answer_of(answer.key) for answer in answers)
+    assert set(other.seen.prompts.values()) == {1}
+    assert caplog.text.count("its rows go to the others") == 1
 
 
 def test_a_server_that_fails_is_left_alone_until_it_answers_a_probe():

@@ -74,6 +74,23 @@ def test_rows_are_shared_by_weight(weights, shares):
     with_servers(urls, scenario)
 
 
+def test_of_servers_with_room_the_next_row_goes_to_the_shortest_wait_by_measured_seconds():
+    async def scenario(servers: Servers, told: Told) -> None:
+        assert await take(servers, 2) == {A: 1, B: 1}
+        servers.answered(servers.all[0], 1.0)
+        assert await take(servers, 2) == {A: 1, B: 1}  # B is not measured yet and counts as equally fast
+        servers.answered(servers.all[1], 3.0)
+        for server in servers.all:
+            server.running = 0
+        assert await take(servers, 12) == {A: 9, B: 3}  # 9 rows of 1 second, 3 rows of 3 seconds
+        for _ in range(60):
+            servers.answered(servers.all[0], 3.0)
+        assert servers.all[0].seconds == pytest.approx(3 - 2 * 0.9**60)  # it became slower
+        assert await take(servers, 6) == {B: 6}
+
+    with_servers([A, B], scenario)
+
+
 def test_a_full_server_takes_no_more_until_one_comes_back():
     async def scenario(servers: Servers, told: Told) -> None:
         taken = await take(servers, 5)
@@ -103,7 +120,7 @@ def test_only_failures_in_a_row_open_the_breaker_and_a_probe_closes_it():
         for _ in range(5):
             servers.failed(server, FAILURE)
             servers.failed(server, FAILURE)
-            servers.answered(server)
+            servers.answered(server, 1.0)
         assert not server.resting
         for _ in range(3):
             servers.failed(server, FAILURE)
@@ -113,7 +130,7 @@ def test_only_failures_in_a_row_open_the_breaker_and_a_probe_closes_it():
         while server.resting:
             await asyncio.sleep(0.01)
         assert server.down_since is not None  # it is there, but has answered no row yet
-        servers.answered(server)
+        servers.answered(server, 1.0)
         assert (server.down_since, told) == (None, [])
 
     alive: list[bool] = []
@@ -137,10 +154,10 @@ def test_a_busy_server_gets_less_at_once_and_each_answer_gives_some_of_it_back()
         servers.slow_down(server, SLOW)
         servers.slow_down(server, SLOW)
         assert server.room == pytest.approx(10 * 0.7 * 0.7)  # 4.9
-        servers.answered(server)
+        servers.answered(server, 1.0)
         assert server.room == pytest.approx(4.9 + 1 / 4.9)
         for _ in range(99):
-            servers.answered(server)
+            servers.answered(server, 1.0)
         assert server.room == 10
         for _ in range(99):
             servers.slow_down(server, SLOW)
@@ -163,7 +180,7 @@ def test_a_server_that_asks_to_slow_down_pauses_longer_each_time_and_never_count
         assert [0.5 * 0.02 * 2**n < pause <= 0.02 * 2**n for n, pause in enumerate(pauses)] == [True] * 4
         assert (server.failures, server.resting, server.slower) == (0, False, 4)
         for _ in range(4):
-            servers.answered(server)
+            servers.answered(server, 1.0)
         assert (server.slower, server.slow_since) == (3, None)  # four answers take back one doubling
 
     with_servers([A], scenario, open_after=1, backoff=0.32)  # a sixteenth at first: 0.02
@@ -173,7 +190,7 @@ def test_servers_that_only_ask_to_slow_down_are_given_up_when_none_answers_for_l
     async def scenario(servers: Servers, told: Told) -> None:
         servers.slow_down(servers.all[0], SLOW)
         servers.slow_down(servers.all[1], SLOW)
-        servers.answered(servers.all[1])
+        servers.answered(servers.all[1], 1.0)
         await asyncio.sleep(0.3)
         assert told == []  # one of them answers
         servers.slow_down(servers.all[1], SLOW)
@@ -238,7 +255,7 @@ def test_a_server_that_is_dead_and_one_that_will_not_answer_are_nobody_left():
 def test_a_server_that_once_asked_for_a_very_long_wait_is_not_lost_for_the_run():
     async def scenario(servers: Servers, told: Told) -> None:
         servers.slow_down(servers.all[0], Again("http_429", "tomorrow", 86_400, slow_down=True))
-        servers.answered(servers.all[0])
+        servers.answered(servers.all[0], 1.0)
         await asyncio.sleep(0.3)
         servers.failed(servers.all[0], FAILURE)
         servers.failed(servers.all[0], FAILURE)
