@@ -18,6 +18,7 @@ from ctr.config import TrainConfig
 from encoders.choose import setting_faults
 from encoders.protocol import EncoderConfig
 from engines.protocol import EngineConfig
+from feature_store.bucket import BucketConfig
 from feature_store.gate import GatesConfig
 from feature_store.retention import KeepConfig
 from llm_tasks.pipeline.budget import Prices
@@ -41,7 +42,7 @@ class Config(Frozen):
     path: Path
     """The file itself."""
     home: Path = Path("runs")
-    """Folder of the store, the training runs and the reports, relative to the file."""
+    """Folder of the store, unless `store` says otherwise, the training runs and the reports, relative to the file."""
     reports_at: str | None = None
     """Address at which others find `report.html` of the home folder, such as https://reports.example.com/shop: links in
     Prefect point there. Without it they point to the file, which only this machine can open."""
@@ -69,6 +70,8 @@ class Config(Frozen):
     """Encoders by name."""
     gates: GatesConfig = GatesConfig()
     """What must hold before a release is published."""
+    store: BucketConfig | None = None
+    """Where the tables are, if not in the home folder: a prefix of a bucket. See docs/how-to/bucket.md."""
     keep: KeepConfig = KeepConfig()
     """How long releases are kept by `knowflow release gc`."""
     rewrites: RewritesConfig = RewritesConfig()
@@ -136,7 +139,7 @@ class Config(Frozen):
 
     @property
     def store_folder(self) -> Path:
-        """Absolute folder of the store."""
+        """Absolute folder of the store, or of what a store in a bucket keeps on this machine."""
         return self.home_folder / "store"
 
 

@@ -19,7 +19,7 @@ from app.workplace import open_dataset, open_domain, open_store
 from base.faults import CheckFailed, WrongUse
 from engines.choose import build_engine
 from engines.protocol import SecretReader
-from feature_store.identity import FORMAT, read_identity
+from feature_store.identity import FORMAT
 from feature_store.releases import all_releases, list_releases
 from feature_store.retention import disk_use
 
@@ -120,12 +120,12 @@ def check_store(config: Config) -> Finding:
     """Look for the store, its id and its format."""
     store = open_store(config)
     if not store.on_disk():
-        return Finding("store", "warn", f"{store.folder}: there is none yet", "knowflow refresh")
-    identity = read_identity(store.folder)
+        return Finding("store", "warn", f"{store}: there is none yet", "knowflow refresh")
+    identity = store.place.identity()
     if identity is None or identity.format < FORMAT:
         old = "without a format number" if identity is None else f"format {identity.format}"
-        return Finding("store", "bad", f"{store.folder}: {old}, this version writes {FORMAT}", "knowflow migrate")
-    return Finding("store", "ok", f"{store.folder}: format {identity.format}, id {identity.id}")
+        return Finding("store", "bad", f"{store}: {old}, this version writes {FORMAT}", "knowflow migrate")
+    return Finding("store", "ok", f"{store}: format {identity.format}, id {identity.id}")
 
 
 def check_releases(config: Config, now: datetime) -> Finding:

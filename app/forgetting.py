@@ -32,6 +32,8 @@ BEGUN = "begun.json"
 """What a forgetting has begun with: it holds ids and texts, and is deleted at the end."""
 Elsewhere = Callable[[Callable[[Any], bool]], Mapping[str, Any] | None]
 """Forgets users in a place outside the home: gets what says whether plain JSON names one, returns what it did."""
+FOLDER = "where users must be forgotten, keep the store in a folder: leave out store: in knowflow.yaml"
+"""What to do where users must be forgotten and the store is in a bucket."""
 PURPOSE = "knowflow forget"
 """Shown to others that want to write: the command itself would name the users."""
 
@@ -76,6 +78,7 @@ def plan_forgetting(config: Config, users: Collection[str]) -> Plan:
         StoreFault: There is no store, or it is damaged.
     """
     store = open_store(config)
+    store.needs_a_disk("knowflow forget", FOLDER)
     begun = _begun(store)
     return _plan(config, store, _named(users, begun), begun)
 
@@ -124,6 +127,7 @@ def forget(config: Config, users: Collection[str], elsewhere: Elsewhere = lambda
         CheckFailed: The search at the end found something; the text names the files.
     """
     store = open_store(config)
+    store.needs_a_disk("knowflow forget", FOLDER)
     if read_identity(store.folder) is None and not store.on_disk():
         raise WrongUse(f"{store.folder}: there is no store, so there is nobody to forget in it")
     with store.writer(PURPOSE) as writer:

@@ -16,7 +16,6 @@ from feature_store.files import same_rows
 from feature_store.fitted import fitted_until
 from feature_store.gate import Gate, GatesClosed
 from feature_store.gates import check_gates
-from feature_store.identity import read_identity
 from feature_store.leak_check import LeakReport, leak_check
 from feature_store.leak_evidence import Evidence
 from feature_store.leak_record import FACT as LEAK_CHECK
@@ -137,7 +136,7 @@ def _publish(
         raise GatesClosed(gates, staged.command if staged else "knowflow refresh")
     if staged:
         staged.write(writer)
-    identity = read_identity(store.folder)
+    identity = store.place.identity()
     facts = {
         "store": identity.id if identity else None,
         "data_version": workplace.dataset.version,
@@ -158,7 +157,8 @@ def _publish(
 def _same_tables(store: Store, before: Release, versions: Mapping[str, int]) -> bool:
     """Return whether the tables hold the rows of a release; joining files, as a collection does, changes none."""
     return before.versions.keys() == versions.keys() and all(
-        before.versions[table] == version or same_rows(store.path(table), before.versions[table], version)
+        before.versions[table] == version
+        or same_rows(store.uri(table), before.versions[table], version, store.place.options)
         for table, version in versions.items()
     )
 

@@ -10,6 +10,7 @@ from base.faults import WrongUse
 from encoders.protocol import EncoderConfig
 from engines.choose import build_engine
 from engines.protocol import SecretReader
+from feature_store.bucket import Bucket
 from feature_store.database import Store
 from feature_store.forgotten import forgotten_in
 from feature_store.identity import Note
@@ -33,14 +34,16 @@ def open_store(config: Config) -> Store:
     Raises:
         StoreFault: The store that this config used is gone, or another one is in its place.
     """
-    note = Note.beside(config.path)
-    note.check(config.store_folder)
-    return Store(config.store_folder, note)
+    store = damaged_store(config)
+    assert store.note is not None
+    store.note.check(str(store), store.place.identity)
+    return store
 
 
 def damaged_store(config: Config) -> Store:
     """Return the store of a config, whatever state it is in."""
-    return Store(config.store_folder, Note.beside(config.path))
+    bucket = None if config.store is None else Bucket.of(config.store, config.store_folder)
+    return Store(config.store_folder, Note.beside(config.path), bucket)
 
 
 def begin_new_store(config: Config) -> None:
@@ -49,8 +52,9 @@ def begin_new_store(config: Config) -> None:
     Raises:
         WrongUse: There is a store where the config says.
     """
-    if Store(config.store_folder).on_disk():
-        raise WrongUse(f"{config.store_folder}: there is a store\n  leave out --new-store, or move that folder away")
+    store = damaged_store(config)
+    if store.on_disk():
+        raise WrongUse(f"{store}: there is a store\n  leave out --new-store, or move that store away")
     Note.beside(config.path).forget()
 
 

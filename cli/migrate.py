@@ -16,9 +16,9 @@ def migrate(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int
     store = open_store(load_config(config))
     steps = run_steps(store, command_line())
     if json:
-        print_json({"store": str(store.folder), "format": FORMAT, "steps": [step.what for step in steps]})
+        print_json({"store": str(store), "format": FORMAT, "steps": [step.what for step in steps]})
         return 0
     for step in steps:
         print_line(f"format {step.to}: {step.what}")
-    say(f"{store.folder}: is up to date (format {FORMAT})")
+    say(f"{store}: is up to date (format {FORMAT})")
     return 0

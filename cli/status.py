@@ -38,7 +38,7 @@ def status(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
     models = models_folder(settings.home_folder, runs[-1].name) if runs else None
     report = settings.home_folder / "report.html"
     found = {
-        "store": str(store.folder),
+        "store": str(store),
         "release": releases[-1].name if releases else None,
         "pinned": bool(releases) and releases[-1].pinned,
         "releases": len(releases),

@@ -22,8 +22,9 @@ import polars as pl
 import pyarrow as pa
 
 from feature_store.damage import reading
-from feature_store.database import Store, Writer, quoted
+from feature_store.database import Store, Writer
 from feature_store.schemas import ANSWERS
+from feature_store.writer import quoted
 
 LOG = logging.getLogger(__name__)
 TABLE = "answers"
@@ -83,7 +84,7 @@ def scan_answers(store: Store, columns: list[str], model: str, revision: str, ad
         return
     where = f"model = {quoted(model)} AND revision = {quoted(revision)} AND adapter = {quoted(adapter)}"
     table = store.open(TABLE)
-    with reading(store.path(TABLE)):
+    with reading(store.uri(TABLE)):
         for batch in table.to_batches(columns=columns, filter=where, batch_size=READ_ROWS, batch_readahead=1):
             yield pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
 

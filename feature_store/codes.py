@@ -17,11 +17,12 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from feature_store.database import Store, Writer, quoted
+from feature_store.database import Store, Writer
 from feature_store.release_record import utc_moment
 from feature_store.releases import NoRelease, Release
 from feature_store.schemas import CODES, EDGES
 from feature_store.vectors import Knowledge, as_of_rows
+from feature_store.writer import quoted
 
 CODES_TABLE, EDGES_TABLE = "codes", "edges"
 

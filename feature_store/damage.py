@@ -12,6 +12,11 @@ ERRORS = (OSError, ValueError, RuntimeError)
 """What LanceDB raises for a file that is missing, cut off or changed."""
 PANIC = "PanicException"
 """What its Rust part raises for bytes that it did not expect; the class cannot be imported."""
+REACH = (
+    "check store: in knowflow.yaml, the network, and the keys in the environment (AWS_ACCESS_KEY_ID, "
+    "AWS_SECRET_ACCESS_KEY); then run the same command again"
+)
+"""What to do when a bucket does not answer."""
 SHOWN = 160
 """Maximum length of LanceDB's own words in a message."""
 
@@ -33,20 +38,22 @@ def short(error: BaseException) -> str:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(place: Path | str) -> Iterator[None]:
     """Read or write a table inside; the failures of a disk pass through.
 
     Args:
-        path: Folder of the table.
+        place: Folder or address of the table.
 
     Raises:
-        StoreFault: The table is damaged.
+        StoreFault: The table is damaged, or the bucket that holds it does not answer.
     """
     try:
         yield
     except BaseException as error:
         if not is_damage(error) or (isinstance(error, Exception) and reason_of(error)):
             raise
+        if "://" in str(place):
+            raise StoreFault(f"{place}: {short(error)}\n  {REACH}") from error
         raise StoreFault(
-            f"{path}: this table is damaged: {short(error)}\n  which files, and what to do: knowflow verify"
+            f"{place}: this table is damaged: {short(error)}\n  which files, and what to do: knowflow verify"
         ) from error

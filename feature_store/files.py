@@ -16,16 +16,21 @@ HOUSEKEEPING = {"Rewrite", "CreateIndex", "UpdateConfig"}
 """Operations of Lance that leave the rows of a table as they were."""
 
 
-def join_small_files(table: Path) -> None:
+Options = dict[str, str] | None
+"""LanceDB's storage options; None for a disk."""
+
+
+def join_small_files(table: Path | str, options: Options = None) -> None:
     """Join the small files of a table; large ones stay, because releases that pin them would keep a second copy.
 
     Args:
-        table: Folder of the table.
+        table: Folder or address of the table.
+        options: Storage options.
     """
-    dataset = lance.dataset(str(table))
+    dataset = lance.dataset(str(table), storage_options=options)
     rows = rows_to_join([fragment.count_rows() for fragment in dataset.get_fragments()])
     dataset.optimize.compact_files(target_rows_per_fragment=rows)
-    lance.dataset(str(table)).optimize.optimize_indices()
+    lance.dataset(str(table), storage_options=options).optimize.optimize_indices()
 
 
 def rows_to_join(files: Sequence[int]) -> int:
@@ -50,15 +55,16 @@ def rows_to_join(files: Sequence[int]) -> int:
     return min(max(together, 1), ROWS_IN_A_FILE)
 
 
-def same_rows(table: Path, old: int, new: int) -> bool:
+def same_rows(table: Path | str, old: int, new: int, options: Options = None) -> bool:
     """Return whether nothing but joins of files and indices lies between two versions of a table.
 
     Args:
-        table: Folder of the table.
+        table: Folder or address of the table.
         old: The older version.
         new: The newer one.
+        options: Storage options.
     """
-    dataset = lance.dataset(str(table))
+    dataset = lance.dataset(str(table), storage_options=options)
     try:
         found = [dataset.read_transaction(version) for version in range(old + 1, new + 1)]
     except (OSError, ValueError):  # a version in between was deleted: nobody can say
@@ -70,14 +76,15 @@ def same_rows(table: Path, old: int, new: int) -> bool:
     return new >= old and all(one in HOUSEKEEPING or place in reserved for place, one in enumerate(made))
 
 
-def forget_versions(table: Path, older_than: timedelta) -> None:
+def forget_versions(table: Path | str, older_than: timedelta, options: Options = None) -> None:
     """Delete versions that no tag holds, with the files of killed writers; the caller is the only writer.
 
     Args:
-        table: Folder of the table.
+        table: Folder or address of the table.
         older_than: Younger versions stay.
+        options: Storage options.
     """
     # lancedb's own clean-up stops at a tagged version; this one skips it.
-    lance.dataset(str(table)).cleanup_old_versions(
+    lance.dataset(str(table), storage_options=options).cleanup_old_versions(
         older_than, delete_unverified=True, error_if_tagged_old_versions=False
     )

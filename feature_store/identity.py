@@ -7,7 +7,7 @@ and paid for again.
 import json
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,17 +75,31 @@ def read_identity(folder: Path) -> Identity | None:
     """
     file = folder / FILE
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-        found = Identity(str(said["id"]), int(said["format"]), tuple(said["tables"]), str(said["created_at"]))
+        return parse_identity(file.read_text(encoding="utf-8"), folder)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise StoreFault(
             f"{file} is damaged: {error}\n  bring it back from a backup, or make it anew: knowflow repair"
         ) from None
+
+
+def parse_identity(text: str, place: Path | str) -> Identity:
+    """Read the identity of a store from its text.
+
+    Args:
+        text: JSON.
+        place: Where the store is.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is no identity.
+        StoreFault: The store was written by a newer version.
+    """
+    said = json.loads(text)
+    found = Identity(str(said["id"]), int(said["format"]), tuple(said["tables"]), str(said["created_at"]))
     if found.format > FORMAT:
         raise NewerStore(
-            f"{folder}: this store was written by a newer KnowFlow: its format is {found.format}, this version knows"
+            f"{place}: this store was written by a newer KnowFlow: its format is {found.format}, this version knows"
             f" {FORMAT}\n  install the newer version; nothing was changed"
         )
     return found
@@ -103,11 +117,12 @@ class Note:
         """Return the note of a config."""
         return cls(config.with_name(f".{config.name}.store"))
 
-    def check(self, folder: Path) -> None:
+    def check(self, place: Path | str, read: Callable[[], Identity | None] | None = None) -> None:
         """Check that the store that this config used is still there.
 
         Args:
-            folder: Folder of the store.
+            place: Folder or address of the store.
+            read: Reads its identity; from the folder if not given.
 
         Raises:
             StoreFault: It is gone, or another one is in its place.
@@ -115,20 +130,21 @@ class Note:
         known = self.read()
         if known is None:
             return
-        found = read_identity(folder)
+        found = read() if read is not None else read_identity(Path(place))
         if found is not None and found.id == known["id"]:
             return
         what = "is gone" if found is None else f"is another one: its id is {found.id}"
-        old = f" (it was at {known['folder']})" if known["folder"] != str(folder) else ""
+        old = f" (it was at {known['folder']})" if known["folder"] != str(place) else ""
+        setting = "store" if "://" in str(place) else "home"
         raise StoreFault(
-            f"{folder}: the store {known['id']} of this config {what}{old}\n"
-            "  bring it back, or set home: in knowflow.yaml to where it is; to begin a new one, which asks and pays for"
-            " everything again: knowflow refresh --new-store"
+            f"{place}: the store {known['id']} of this config {what}{old}\n"
+            f"  bring it back, or set {setting}: in knowflow.yaml to where it is; to begin a new one, which asks and"
+            " pays for everything again: knowflow refresh --new-store"
         )
 
-    def write(self, folder: Path, identity: Identity) -> None:
+    def write(self, place: Path | str, identity: Identity) -> None:
         """Note which store the config uses."""
-        said = {"id": identity.id, "folder": str(folder)}
+        said = {"id": identity.id, "folder": str(place)}
         if self.read() == said:
             return
         try:

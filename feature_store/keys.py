@@ -17,7 +17,7 @@ def check_keys(store: Store, table: str, key: str | None = None) -> int:
         CheckFailed: A key appears more than once.
     """
     dataset = store.open(table)
-    with reading(store.path(table)):
+    with reading(store.uri(table)):
         keys = dataset.to_table(columns=[key or dataset.schema.names[0]]).column(0)
     doubled = len(keys) - len(keys.unique())
     if doubled:

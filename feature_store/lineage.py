@@ -7,8 +7,9 @@ from typing import NamedTuple
 import polars as pl
 import pyarrow as pa
 
-from feature_store.database import Store, Writer, quoted
+from feature_store.database import Store, Writer
 from feature_store.schemas import LINEAGE
+from feature_store.writer import quoted
 
 TABLE = "lineage"
 TEXTS = ["entity", "as_of", "text"]

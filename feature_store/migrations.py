@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from feature_store.database import Store, Writer
-from feature_store.identity import Identity, read_identity
+from feature_store.identity import Identity
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Migration:
 
 def _identify(store: Store, writer: Writer) -> None:
     """Give a store an identity."""
-    Identity.new(store.on_disk()).write(store.folder)
+    store.place.identify(Identity.new(store.on_disk()))
 
 
 MIGRATIONS = (
@@ -36,7 +36,7 @@ def pending(store: Store) -> list[Migration]:
     Raises:
         StoreFault: The store was written by a newer version.
     """
-    identity = read_identity(store.folder)
+    identity = store.place.identity()
     if identity is None and not store.on_disk():
         return []
     at = identity.format if identity else 0
@@ -55,7 +55,7 @@ def migrate(store: Store, purpose: str) -> list[Migration]:
     with store.writer(purpose, migrating=True) as writer:
         for step in steps:
             step.run(store, writer)
-            identity = read_identity(store.folder)
+            identity = store.place.identity()
             assert identity is not None  # the first step gives one
-            replace(identity, format=step.to).write(store.folder)
+            store.place.identify(replace(identity, format=step.to))
     return steps

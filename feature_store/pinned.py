@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from feature_store.damage import reading
 from feature_store.database import Store
 
 if TYPE_CHECKING:
@@ -76,9 +77,8 @@ def open_pinned(store: Store, table: str, version: int, columns: Sequence[str]) 
         StoreFault: It is damaged.
     """
     store.open(table, version, whole=False)
-    import lancedb  # noqa: PLC0415 - takes a second, and few reads search
-
-    handle = lancedb.connect(str(store.folder)).open_table(table)
-    handle.checkout(version)
+    with reading(store.uri(table)):
+        handle = store.connect().open_table(table)
+        handle.checkout(version)
     store.check_columns(table, columns, handle.schema.names)
     return PinnedTable(handle)

@@ -14,8 +14,6 @@ from base.faults import WrongUse
 from base.files import write_whole
 from feature_store.answers import TABLE as ANSWERS_TABLE
 from feature_store.answers import read_answers
-from feature_store.checksums import note_sums
-from feature_store.damage import reading
 from feature_store.database import Store, Writer
 from feature_store.identity import StoreFault
 from feature_store.lineage import TABLE as LINEAGE_TABLE
@@ -65,11 +63,9 @@ def get_release(store: Store, name: str | None = None) -> Release:
         return chosen[-1]
     there = ", ".join(release.name for release in releases[-5:])
     if there:
-        raise NoRelease(
-            f"{store.folder}: there is no release '{name}'; the newest are {there}\n  see: knowflow release list"
-        )
+        raise NoRelease(f"{store}: there is no release '{name}'; the newest are {there}\n  see: knowflow release list")
     what = "no release is left that is whole" if everything else "nothing has been released yet"
-    raise NoRelease(f"{store.folder}: {what}\n  make one: knowflow refresh")
+    raise NoRelease(f"{store}: {what}\n  make one: knowflow refresh")
 
 
 def publish(writer: Writer, facts: Mapping[str, Any]) -> Release:
@@ -84,8 +80,7 @@ def publish(writer: Writer, facts: Mapping[str, Any]) -> Release:
     name = _next_name(store)
     for table, version in versions.items():
         writer.tag(table, name, version)
-    with reading(store.folder):
-        digests = note_sums(store.folder, versions)
+    digests = store.place.note_sums(versions)
     return _insert(writer, Release(name, datetime.now(UTC), None, versions, {**facts, "checksums": digests}))
 
 
@@ -136,10 +131,10 @@ def _insert(writer: Writer, release: Release) -> Release:
 
 
 def write_copy(store: Store) -> None:
-    """Write all rows of the table to a file beside it, one line each, for `knowflow repair`; take its checksums."""
+    """Write all rows of the table to a file on this machine, one line each, for `knowflow repair`; take checksums."""
     lines = (json.dumps(row_of(release), default=str) + "\n" for release in all_releases(store))
     write_whole(store.folder / COPY, "".join(lines))
-    note_sums(store.folder, {TABLE: store.version(TABLE)})
+    store.place.note_sums({TABLE: store.version(TABLE)})
 
 
 def read_copy(store: Store) -> list[Release]:

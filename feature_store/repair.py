@@ -53,7 +53,9 @@ def plan_repair(store: Store) -> list[Step]:
 
     Raises:
         StoreFault: There is no store, another one is in its place, or it was written by a newer version.
+        WrongUse: The store is in a bucket.
     """
+    store.needs_a_disk("knowflow repair")
     known, beside = check_beside(store)
     if store.note is not None and identity_of(store) is not None:
         store.note.check(store.folder)

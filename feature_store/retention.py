@@ -8,7 +8,6 @@ from pydantic import Field
 
 from base.frozen import Frozen
 from feature_store.database import Store, Writer
-from feature_store.files import forget_versions
 from feature_store.releases import TABLE, Release, all_releases, list_releases, write_copy
 
 UNTAGGED = timedelta(days=1)
@@ -89,7 +88,7 @@ def collect(
         if table != TABLE:
             writer.untag(table, there)
         writer.compact_when_many(table)
-        forget_versions(store.path(table), untagged)
+        writer.forget_versions(table, untagged)
     write_copy(store)  # `knowflow repair` reads it: a dropped release must not come back
     size_now, files_now = disk_use(store)
     names = tuple(one.name for one in dropped)
@@ -98,5 +97,4 @@ def collect(
 
 def disk_use(store: Store) -> tuple[int, int]:
     """Return the bytes and the number of files of a store."""
-    sizes = [path.stat().st_size for path in store.folder.rglob("*") if path.is_file()]
-    return sum(sizes), len(sizes)
+    return store.place.use()

@@ -10,8 +10,9 @@ import polars as pl
 import pyarrow as pa
 
 from base.faults import WrongUse
-from feature_store.database import Store, Writer, quoted
+from feature_store.database import Store, Writer
 from feature_store.schemas import STATES, vectors_schema
+from feature_store.writer import quoted
 
 STATES_TABLE = "encoder_states"
 FEW = 100

@@ -75,7 +75,9 @@ def verify(store: Store, name: str | None = None) -> Report:
     Raises:
         NoRelease: There is no release of that name.
         StoreFault: There is no store, or it was written by a newer version.
+        WrongUse: The store is in a bucket.
     """
+    store.needs_a_disk("knowflow verify")
     known, beside = check_beside(store)
     check = Checker(store.folder, known)
     releases, found = readable_releases(store, check)

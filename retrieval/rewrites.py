@@ -17,9 +17,10 @@ from typing import Literal
 from pydantic import Field
 
 from base.frozen import Frozen
-from feature_store.database import Store, quoted
+from feature_store.database import Store
 from feature_store.releases import Release
 from feature_store.served import TABLE, read_rewrites
+from feature_store.writer import quoted
 from sources.queries import normalised
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from base.faults import WrongUse
-from feature_store.database import Store, quoted
+from feature_store.database import Store
 from feature_store.pinned import open_pinned
 from feature_store.releases import (
     NoRelease,
@@ -18,6 +18,7 @@ from feature_store.releases import (
     released_lineage,
 )
 from feature_store.vectors import vectors_table
+from feature_store.writer import quoted
 from retrieval.number import check_number
 
 

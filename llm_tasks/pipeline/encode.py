@@ -209,7 +209,7 @@ def _loaded(name: str, fitting: Fitting, state: bytes, store: Store) -> Encoder:
         return fitting.from_state(state)
     except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
         raise StoreFault(
-            f"{store.path(STATES_TABLE)}: the fitted state of encoder {name} is damaged: {error}\n"
+            f"{store.uri(STATES_TABLE)}: the fitted state of encoder {name} is damaged: {error}\n"
             "  what that costs, and what to do: knowflow verify"
         ) from error
 

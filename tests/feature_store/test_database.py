@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.faults import CheckFailed, WrongUse
-from feature_store.database import COMPACT_EVERY, Store, command_line, quoted
+from feature_store.database import Store, command_line
 from feature_store.keys import check_keys
 from feature_store.schemas import LATER, key_field
+from feature_store.writer import COMPACT_EVERY, quoted
 
 SCHEMA = pa.schema([key_field("key"), pa.field("value", pa.int64())])
 
@@ -102,7 +103,7 @@ def test_a_tagged_version_outlives_compaction_and_clean_up(tmp_path):
 
 
 def test_a_large_batch_is_merged_in_parts_without_losing_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr("feature_store.database.LARGEST_MERGE", 256)
+    monkeypatch.setattr("feature_store.writer.LARGEST_MERGE", 256)
     store = Store(tmp_path / "store")
     with store.writer("test") as writer:
         writer.upsert("things", pa.table({"key": [f"k{i}" for i in range(100)], "value": list(range(100))}), SCHEMA)

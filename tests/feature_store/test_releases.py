@@ -11,7 +11,7 @@ import pytest
 
 from base.faults import WrongUse
 from feature_store.answers import answer_log
-from feature_store.database import COMPACT_EVERY, Store
+from feature_store.database import Store
 from feature_store.lineage import read_lineage, row_key, write_lineage
 from feature_store.releases import (
     NoRelease,
@@ -25,6 +25,7 @@ from feature_store.releases import (
 )
 from feature_store.schemas import ANSWERS, LINEAGE
 from feature_store.vectors import text_key, write_vectors
+from feature_store.writer import COMPACT_EVERY
 
 DAY = datetime(2024, 5, 1, tzinfo=UTC)
 
