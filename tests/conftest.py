@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HELPERS = Path(__file__).resolve().parent / "helpers"
 EXAMPLE = ROOT / "examples" / "movielens"
 START = datetime(2024, 1, 1, tzinfo=UTC)
-pytest_plugins = ["tests.session", "tests.forked", "tests.command", "tests.real_model"]
+pytest_plugins = ["tests.session", "tests.forked", "tests.command", "tests.real_model", "tests.environments"]
 sys.path.insert(0, str(HELPERS))  # `scripted:ScriptedEngine` in knowflow.yaml
 
 

@@ -1,11 +1,7 @@
 """Exports read by the real Feast, RecBole and FuxiCTR, each in an environment of its own: `make test-libraries`."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -18,6 +14,7 @@ from app.features import features_of
 from app.workplace import open_store
 from feature_store.releases import get_release, released_knowledge
 from tests.conftest import HELPERS
+from tests.environments import run
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 PACKAGES = {
@@ -42,27 +39,6 @@ def config(released):
     return load_config(released.config)
 
 
-@pytest.fixture(scope="module")
-def python_with(tmp_path_factory):
-    """Make an environment with a library, or take that in the folder KNOWFLOW_ENVIRONMENTS; gives its Python."""
-
-    def make(name: str) -> Path:
-        given = os.environ.get("KNOWFLOW_ENVIRONMENTS")
-        folder = Path(given) / name if given else tmp_path_factory.mktemp("environments") / name
-        if not folder.is_dir():
-            run(sys.executable, "-m", "venv", folder)
-            run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", *PACKAGES[name])
-        return folder / "bin" / "python"
-
-    return make
-
-
-def run(*command: object, **options: Path) -> None:
-    """Run a command; what it printed is the message if it fails, as where no index can be reached."""
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, **options)
-    assert done.returncode == 0, f"{command}\n{done.stdout[-3_000:]}\n{done.stderr[-3_000:]}"
-
-
 def newest(config, task: str) -> dict[str, list[float]]:
     known = released_knowledge(open_store(config), get_release(open_store(config)), task, "lexical")
     order = np.argsort(known.as_of, kind="stable")
@@ -71,7 +47,7 @@ def newest(config, task: str) -> dict[str, list[float]]:
 
 @pytest.mark.timeout(1_800)
 def test_feast_applies_the_repository_and_reads_equal_values(config, python_with, tmp_path):
-    python, names = python_with("feast"), ("kar_item_lexical", "kar_user_lexical")
+    python, names = python_with("feast", *PACKAGES["feast"]), ("kar_item_lexical", "kar_user_lexical")
     choice = FeatureChoice(columns=names)
     moments = [START + half * timedelta(seconds=30) for half in range(-1, 12)]  # on every as_of, and between
     rows = pl.DataFrame({"user": "u1", "item": "i2", "event_timestamp": moments}).with_row_index("row")
@@ -100,7 +76,7 @@ def test_feast_applies_the_repository_and_reads_equal_values(config, python_with
 
 @pytest.mark.timeout(1_800)
 def test_recbole_loads_the_log_and_the_vectors(config, released, python_with, tmp_path):
-    python = python_with("recbole")
+    python = python_with("recbole", *PACKAGES["recbole"])
 
     export_release(config, "recbole", tmp_path / "out")
     run(python, HELPERS / "read_recbole.py", tmp_path / "out", "shop", tmp_path / "found.json", cwd=tmp_path)
@@ -117,7 +93,7 @@ def test_recbole_loads_the_log_and_the_vectors(config, released, python_with, tm
 
 @pytest.mark.timeout(1_800)
 def test_a_model_of_fuxictr_embeds_ids_as_their_vectors(config, released, python_with, tmp_path):
-    python = python_with("fuxictr")
+    python = python_with("fuxictr", *PACKAGES["fuxictr"])
     log = pl.DataFrame(released.events(), schema=["user_id", "item_id", "time", "rating"], orient="row")
     log.select("user_id", "item_id", label=(pl.col("rating") >= 4).cast(pl.Float32)).write_parquet(
         tmp_path / "log.parquet"

@@ -1,0 +1,136 @@
+"""A store in a bucket of a real service, moto's server in an environment of its own: `make test-libraries`."""
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+from fault_server import listen
+
+from feature_store.releases import get_release, list_releases
+from tests.conftest import Shop
+
+WHY = "installs moto into an environment of its own: a minute"
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+pytestmark = [pytest.mark.libraries(reason=WHY), pytest.mark.slow(reason=WHY)]
+
+
+@pytest.fixture(scope="module")
+def service(python_with) -> Iterator[str]:
+    """The address of a service with the bucket `knowledge`."""
+    program = python_with("moto", "moto[server]==5.2.5").with_name("moto_server")
+    listening = listen()
+    port = listening.getsockname()[1]
+    listening.close()
+    address, quiet = f"http://127.0.0.1:{port}", subprocess.DEVNULL
+    with subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stdout=quiet, stderr=quiet) as process:
+        try:
+            for _ in range(600):
+                try:
+                    urlopen(Request(f"{address}/knowledge", method="PUT"))
+                    break
+                except URLError:
+                    time.sleep(0.1)
+            yield address
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def shared(service, make_shop, request, monkeypatch) -> Shop:
+    """A shop whose tables are in a prefix of its own."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    return make_shop(store={"url": f"s3://knowledge/{request.node.name}", "endpoint": service})
+
+
+def elsewhere(shop: Shop) -> Shop:
+    """The same data and config on another machine, with a home of its own."""
+    folder = shop.folder.with_name("elsewhere")
+    shutil.copytree(shop.folder, folder, ignore=shutil.ignore_patterns("runs", "calls.txt"))
+    return Shop(folder, shop.settings)
+
+
+def test_a_store_is_made_released_rolled_back_checked_and_used_from_two_machines(shared, knowflow):
+    config = ("--config", shared.config)
+    first = knowflow.run("refresh", *config)
+    other = elsewhere(shared)
+    nothing = knowflow.run("refresh", "--config", other.config)
+    other.write_items({f"i{place}": f"Thing {place}" for place in range(14)})
+    second = knowflow.run("refresh", "--config", other.config, "--json")
+    back = knowflow.run("release", "rollback", "rel-000001", *config)
+    held = knowflow.run("refresh", "--config", other.config)
+    lifted = knowflow.run("release", "unpin", "rel-000003", *config)
+    leaks = knowflow.run("leak-check", *config)
+    collected = knowflow.run("release", "gc", *config)
+    done = (first, nothing, second, back, held, lifted, leaks, collected)
+
+    assert [one.returncode for one in done] == [0] * 8, [one.stderr for one in done]
+    assert first.stdout.startswith("released rel-000001")
+    assert "nothing is new, 0 asked" in nothing.stderr
+    assert sum(task["calls"] for task in json.loads(second.stdout)["tasks"]) == 2
+    assert "rel-000003 is pinned" in held.stderr
+    assert "no leak found" in leaks.stderr
+    assert [one.name for one in list_releases(shared.place().store)] == ["rel-000001", "rel-000002", "rel-000003"]
+    assert get_release(other.place().store).rolled_back_to == "rel-000001"
+    assert len(set(shared.calls("gave")) | set(other.calls("gave"))) == 20 + 2
+    assert not list(shared.folder.rglob("*.lance"))
+
+
+def test_a_second_writer_is_refused_and_a_killed_run_goes_on_at_once(shared, knowflow):
+    shared.configure(options={"seconds": 0.3})
+    config, other = ("--config", shared.config), elsewhere(shared)
+    process = knowflow.start("refresh", *config)
+    try:
+        while len(shared.calls("gave")) < 5:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        refused = knowflow.run("refresh", "--config", other.config)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    finally:
+        process.kill()
+    still = knowflow.run("refresh", "--config", other.config)
+    before = len(shared.calls("gave"))
+    shared.configure(options={"seconds": 0.0})
+    again = knowflow.run("refresh", *config)
+
+    assert (refused.returncode, still.returncode) == (2, 2)
+    assert "another process is writing: " in refused.stderr
+    assert "if it was killed, its lock ends at" in still.stderr
+    assert again.returncode == 0, again.stderr
+    assert other.calls() == []
+    assert before < 20 <= len(shared.calls("gave")) <= 21  # only what was under way is asked twice
+    assert len(set(shared.calls("gave"))) == 20
+
+
+def test_what_works_on_files_is_refused_and_no_secret_is_written_anywhere(shared, knowflow):
+    config = ("--config", shared.config)
+    made = knowflow.run("refresh", *config)
+    refused = [knowflow.run(*command, *config) for command in (["verify"], ["repair"], ["forget", "u1"])]
+    told = [made, *refused, knowflow.run("status", *config), knowflow.run("doctor", *config)]
+
+    assert [one.returncode for one in refused] == [2, 2, 2]
+    assert all("works on the files of a folder, and this store is in a bucket\n  " in one.stderr for one in refused)
+    assert not any(SECRET in one.stdout + one.stderr for one in told)
+    files = [path for path in Path(shared.folder).rglob("*") if path.is_file()]
+    assert not any(SECRET.encode() in path.read_bytes() for path in files)
+
+
+def test_a_service_that_does_not_answer_and_a_bucket_that_is_not_there_are_told(shared, service, plain_knowflow):
+    shared.configure(store={"url": "s3://not-there/shop", "endpoint": service})
+    missing = plain_knowflow.run("status", "--config", shared.config)
+    shared.configure(store={"url": "s3://knowledge/shop", "endpoint": "http://127.0.0.1:1"})
+    silent = plain_knowflow.run("status", "--config", shared.config)
+
+    for done, address in ((missing, "s3://not-there/shop: "), (silent, "s3://knowledge/shop: ")):
+        assert done.returncode == 2
+        assert done.stderr.startswith(address)
+        assert "check store: in knowflow.yaml" in done.stderr
+        assert "Traceback" not in done.stderr
