@@ -80,6 +80,8 @@ class Bucket:
     """LanceDB's storage options."""
     beside: Path = field(default=Path())
     """Folder on this machine for what is not in the bucket."""
+    _seen: set[str] = field(default_factory=set, repr=False, compare=False)
+    """Tables that were there when somebody asked; none is ever taken away."""
 
     @classmethod
     def of(cls, config: BucketConfig, beside: Path) -> "Bucket":
@@ -97,7 +99,9 @@ class Bucket:
 
     def has(self, table: str) -> bool:
         """Return whether the store says that it has a table; opening one that has gone is an error."""
-        return table in self.tables()
+        if table not in self._seen:
+            self._seen.update(self.tables())
+        return table in self._seen
 
     def tables(self) -> list[str]:
         """Return the tables that the store says it has.

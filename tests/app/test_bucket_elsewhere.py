@@ -14,6 +14,7 @@ import pytest
 from fault_server import listen
 
 from feature_store.releases import get_release, list_releases
+from flows.maintain import maintain
 from tests.conftest import Shop
 
 WHY = "installs moto into an environment of its own: a minute"
@@ -69,6 +70,7 @@ def test_a_store_is_made_released_rolled_back_checked_and_used_from_two_machines
     lifted = knowflow.run("release", "unpin", "rel-000003", *config)
     leaks = knowflow.run("leak-check", *config)
     collected = knowflow.run("release", "gc", *config)
+    dropped = maintain(config=str(shared.config))
     done = (first, nothing, second, back, held, lifted, leaks, collected)
 
     assert [one.returncode for one in done] == [0] * 8, [one.stderr for one in done]
@@ -77,6 +79,7 @@ def test_a_store_is_made_released_rolled_back_checked_and_used_from_two_machines
     assert sum(task["calls"] for task in json.loads(second.stdout)["tasks"]) == 2
     assert "rel-000003 is pinned" in held.stderr
     assert "no leak found" in leaks.stderr
+    assert dropped == []
     assert [one.name for one in list_releases(shared.place().store)] == ["rel-000001", "rel-000002", "rel-000003"]
     assert get_release(other.place().store).rolled_back_to == "rel-000001"
     assert len(set(shared.calls("gave")) | set(other.calls("gave"))) == 20 + 2
