@@ -17,6 +17,11 @@ REACH = (
     "AWS_SECRET_ACCESS_KEY); then run the same command again"
 )
 """What to do when a bucket does not answer."""
+SILENT = {
+    "error sending request": "the service does not answer",
+    "Failed to get AWS credentials": "there are no keys, neither in the environment nor from a role of this machine",
+}
+"""Part of an error of LanceDB -> what it means."""
 SHOWN = 160
 """Maximum length of LanceDB's own words in a message."""
 
@@ -37,6 +42,20 @@ def short(error: BaseException) -> str:
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
 
 
+def said_by_service(error: BaseException) -> str:
+    """Return what the service of a bucket said, from an error of LanceDB that is about one.
+
+    Example:
+        >>> said_by_service(OSError("<Error><Code>NoSuchBucket</Code><Message>It is not there</Message></Error>"))
+        'the service says: It is not there (NoSuchBucket)'
+    """
+    text = str(error)
+    told = re.search(r"<Code>(.*?)</Code>\s*<Message>(.*?)</Message>", text)
+    if told:
+        return f"the service says: {told[2]} ({told[1]})"
+    return next((words for part, words in SILENT.items() if part in text), short(error))
+
+
 @contextmanager
 def reading(place: Path | str) -> Iterator[None]:
     """Read or write a table inside; the failures of a disk pass through.
@@ -53,7 +72,7 @@ def reading(place: Path | str) -> Iterator[None]:
         if not is_damage(error) or (isinstance(error, Exception) and reason_of(error)):
             raise
         if "://" in str(place):
-            raise StoreFault(f"{place}: {short(error)}\n  {REACH}") from error
+            raise StoreFault(f"{place}: {said_by_service(error)}\n  {REACH}") from error
         raise StoreFault(
             f"{place}: this table is damaged: {short(error)}\n  which files, and what to do: knowflow verify"
         ) from error

@@ -9,6 +9,7 @@ import pytest
 from base.faults import CheckFailed, WrongUse
 from feature_store.bucket import Bucket, BucketConfig
 from feature_store.control import Control
+from feature_store.damage import reading
 from feature_store.database import Store
 from feature_store.identity import Note, StoreFault
 from feature_store.lease import KEY
@@ -96,7 +97,7 @@ def test_a_writer_whose_lock_was_taken_writes_nothing_more(make, monkeypatch):
         writer.upsert("things", rows(a=1), SCHEMA)
         while not control.change(KEY, control.read()[KEY], "taken"):
             pass  # it was moved on in between
-        next(thread for thread in threading.enumerate() if thread.name == "lock of the store").join()
+        next(thread for thread in threading.enumerate() if thread.name == "lock of the store").join(60)
         for what in (
             lambda: writer.upsert("things", rows(b=2), SCHEMA),
             lambda: writer.delete("things", "key", ["a"]),
@@ -129,6 +130,22 @@ def test_a_prefix_with_tables_of_something_else_is_refused(make, tmp_path):
 
     with pytest.raises(StoreFault, match=r"there are tables, and no store of KnowFlow\n.*store\.url"):
         write(make(), a=1)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("in 3ms - 403: <?xml?>\n<Error><Code>Denied</Code><Message>Not you</Message></Error>", "Not you (Denied)"),
+        ("after 3 retries - HTTP error: error sending request, /home/x.rs:1576:42", "the service does not answer"),
+        ("LanceError(IO): Failed to get AWS credentials: ProviderError(...)", "there are no keys, neither in the"),
+        ("something else, /home/x.rs:1576:42", "s3://b/shop: something else\n"),
+    ],
+)
+def test_what_the_service_says_is_told(error, words):
+    with pytest.raises(StoreFault, match="check store: in") as fault, reading("s3://b/shop"):
+        raise OSError(error)
+
+    assert words in str(fault.value)
 
 
 def test_commands_that_work_on_files_are_refused_in_words(make):
