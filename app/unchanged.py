@@ -36,10 +36,10 @@ def what_is_read(config: Config, tasks: Sequence[str] | None, asking: Asking) ->
         asking: Settings of the run.
 
     Returns:
-        64 hexadecimal digits; None where something is read that no digest covers: errors to retry, or an engine of the
-        user's own outside the plug-ins.
+        64 hexadecimal digits; None where something is read that no digest covers: errors to retry, an engine of the
+        user's own outside the plug-ins, or a store in a bucket.
     """
-    if asking.retry or ":" in config.engine.name:
+    if asking.retry or ":" in config.engine.name or config.store is not None:
         return None
     digest = hashlib.sha256()
     settings = config.model_dump(mode="json", exclude={"path"})  # a comment is no change

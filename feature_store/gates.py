@@ -8,7 +8,7 @@ import polars as pl
 
 from feature_store.answers import TABLE as ANSWERS_TABLE
 from feature_store.cost_gate import cost_gates
-from feature_store.database import Store, quoted
+from feature_store.database import Store
 from feature_store.drift_gates import vector_gates
 from feature_store.gate import Gate, GatesConfig
 from feature_store.keys import check_keys
@@ -19,6 +19,7 @@ from feature_store.releases import ReleasedVectors
 from feature_store.schemas import ANSWERS, vectors_schema
 from feature_store.text_gates import text_gates
 from feature_store.vectors import spaces_of, vectors_table
+from feature_store.writer import quoted
 
 
 def check_gates(

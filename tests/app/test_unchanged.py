@@ -147,12 +147,14 @@ def test_our_own_code_is_read(shop, monkeypatch, tmp_path):
     assert since(shop) is None
 
 
-def test_errors_to_retry_and_engines_from_elsewhere_are_never_unchanged(shop):
+def test_errors_to_retry_and_engines_and_stores_from_elsewhere_are_never_unchanged(shop):
     noted(shop)
 
     assert read_of(shop, retry=("all",)) is None
     assert since(shop, retry=("all",)) is None
-    shop.configure(engine={"name": "scripted:ScriptedEngine", "model": "scripted"})
+    shop.configure(store={"url": "s3://bucket/shop"})  # another machine may have changed its tables
+    assert read_of(shop) is None
+    shop.configure(store=None, engine={"name": "scripted:ScriptedEngine", "model": "scripted"})
     assert read_of(shop) is None
     note_refreshed(load_config(shop.config), None, "rel-000008")
     assert json.loads((shop.folder / "runs" / FILE).read_text())["release"] == "rel-000007"
