@@ -86,7 +86,7 @@ def held_answers(store: Store, release: Release) -> pl.DataFrame:
     dataset = store.open(ANSWERS_TABLE, version)
     lacking = store.added_columns(ANSWERS_TABLE, ["key", "seen_until"], ANSWERS, dataset.schema.names)
     there = [name for name in ("key", "seen_until") if name not in lacking]
-    with reading(store.path(ANSWERS_TABLE)):
+    with reading(store.uri(ANSWERS_TABLE)):
         table = dataset.scanner(columns=there, with_row_address=True, scan_in_order=True).to_table()
         parts = [(one.fragment_id, [file.path for file in one.metadata.files]) for one in dataset.get_fragments()]
     files = [(number, "\n".join(sorted(paths))) for number, paths in parts]
@@ -111,8 +111,8 @@ def read_texts(store: Store, release: Release, held: pl.DataFrame, keys: pl.Seri
     if wanted.is_empty():
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     dataset = store.open(ANSWERS_TABLE, release.versions[ANSWERS_TABLE])
-    with reading(store.path(ANSWERS_TABLE)):
+    with reading(store.uri(ANSWERS_TABLE)):
         found = pl.DataFrame(pl.from_arrow(dataset.take(wanted["at"].to_list(), columns=columns)))
     if not found["key"].equals(wanted["key"]):
-        raise StoreFault(f"{store.path(ANSWERS_TABLE)}: other answers were read than were asked for: knowflow verify")
+        raise StoreFault(f"{store.uri(ANSWERS_TABLE)}: other answers were read than were asked for: knowflow verify")
     return found
