@@ -82,10 +82,14 @@ def _print_metrics(runs: list[dict[str, Any]]) -> None:
         return
     first, second = runs
     rows = [
-        [arm, *(f"{one['arms'][arm][name]:.4f}" for name in METRICS for one in runs)]
+        [arm, *(_shown(one["arms"][arm][name]) for name in METRICS for one in runs)]
         for arm in first["arms"]
         if arm in second["arms"]
     ]
     columns = ["arm", *(f"{name} {one['release']}" for name in METRICS for one in runs)]
     print_table(f"test rows: {first['run']} and {second['run']}", columns, rows)
     say("two trainings differ by chance, too; whether a gain is one: compare arms in one report")
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"  # of rows of one label alone there is none

@@ -136,9 +136,9 @@ def test_a_prefix_with_tables_of_something_else_is_refused(make, tmp_path):
     ("error", "words"),
     [
         ("in 3ms - 403: <?xml?>\n<Error><Code>Denied</Code><Message>Not you</Message></Error>", "Not you (Denied)"),
-        ("after 3 retries - HTTP error: error sending request, /home/x.rs:1576:42", "the service does not answer"),
+        ("after 3 retries - HTTP error: error sending request, /cargo/x.rs:1576:42", "the service does not answer"),
         ("LanceError(IO): Failed to get AWS credentials: ProviderError(...)", "there are no keys, neither in the"),
-        ("something else, /home/x.rs:1576:42", "s3://b/shop: something else\n"),
+        ("something else, /cargo/x.rs:1576:42", "s3://b/shop: something else\n"),
     ],
 )
 def test_what_the_service_says_is_told(error, words):
