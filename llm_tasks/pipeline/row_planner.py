@@ -195,4 +195,4 @@ class TextDigests:
     def digest(self, texts: Sequence[str]) -> str:
         """Return the digest of one row, given the text of each variable."""
         shown = [before + encode_basestring_ascii(text) for before, text in zip(self._before, texts, strict=True)]
-        return hashlib.sha256(("".join(shown) + "}").encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{''.join(shown)}}}".encode("ascii")).hexdigest()[:16]

@@ -11,6 +11,7 @@ import orjson
 
 from engines.request import Request, TextKeys, is_utf8
 from feature_store.lineage import row_key
+from llm_tasks.pipeline.before import Status
 from llm_tasks.pipeline.fit import Renderer
 from llm_tasks.pipeline.row_planner import PlannedRow, RowPlanner, TextDigests
 from llm_tasks.pipeline.row_table import RowTable
@@ -73,24 +74,26 @@ class TablePlanner:
 
     def plan(self) -> Iterator[Planned]:
         """Yield all rows, planned."""
-        planner, table, task = self.planner, self.table, self.planner.task.name
+        planner, table, task, answers = self.planner, self.table, self.planner.task.name, self.planner.answers
+        columns = zip(table.entity, table.as_of, table.seen_until, strict=True)
         rows = zip(*(table.variables[name] for name in self.names), strict=True)
-        for number, texts in enumerate(rows):
+        for number, ((entity, as_of, seen_until), texts) in enumerate(zip(columns, rows, strict=True)):
             shown = self._shown(texts)
             key = self._key(shown) if self.parts else None
-            error = None if key is None else planner.answers.get(key, UNKNOWN)
+            error = None if key is None else answers.get(key, UNKNOWN)
             if key is None or error:
                 yield self._alone(number)
                 continue
-            entity, as_of, digest = table.entity[number], planner.dated(table.as_of[number]), self.digests.digest(texts)
-            row = row_key(task, entity, as_of)
-            own = (row, entity, as_of, table.seen_until[number], None, key, digest)
-            if error is None:
-                yield PlannedRow(*own, "cached", ""), (), False
-            else:
-                before, model = planner.before, planner.identity
-                status, why = before.status_of(row, entity, digest, planner.prompt, model, known=False)
-                yield PlannedRow(*own, status, why), (self._request(key, shown),), False
+            known, digest = planner.dated(as_of), self.digests.digest(texts)
+            row = row_key(task, entity, known)
+            status, why = ("cached", "") if error is None else self._why(row, entity, digest)
+            planned = PlannedRow(row, entity, known, seen_until, None, key, digest, status, why)
+            yield planned, () if error is None else (self._request(key, shown),), False
+
+    def _why(self, row: str, entity: str, digest: str) -> tuple[Status, str]:
+        """Return the status of a row whose answer is not there, and why."""
+        before, planner = self.planner.before, self.planner
+        return before.status_of(row, entity, digest, planner.prompt, planner.identity, known=False)
 
     def _alone(self, number: int) -> Planned:
         row = self.table.row(number)
@@ -100,7 +103,7 @@ class TablePlanner:
     def _shown(self, texts: Sequence[str]) -> list[str]:
         """Return the text at each place of the messages, in order."""
         shown = [texts[number] for number in self.places]
-        for number, replaced in self.replaced:
+        for number, replaced in self.replaced:  # in most prompts nothing
             for old, new in replaced:
                 shown[number] = shown[number].replace(old, new)
         return shown
