@@ -45,7 +45,7 @@ def what_is_read(config: Config, tasks: Sequence[str] | None, asking: Asking) ->
     settings = config.model_dump(mode="json", exclude={"path"})  # a comment is no change
     said = {"settings": settings, "tasks": tasks, "asking": asking.model_dump(mode="json"), "software": software()}
     digest.update(json.dumps(said, sort_keys=True, default=str).encode())
-    for path in sorted({*_code(), *_given(config, settings)}):
+    for path in sorted({*_code(), *_imported(), *_given(config, settings)}):
         digest.update(f"\0{path}\0".encode(errors="surrogateescape"))
         add_file(digest, path)
     return digest.hexdigest()
@@ -91,6 +91,16 @@ def _note(config: Config, read: str, release: str) -> dict[str, str]:
 def _code() -> Iterator[Path]:
     for room in ROOMS:
         yield from _files_below(HERE / room)
+
+
+def _imported() -> Iterator[Path]:
+    """Yield the files of modules that plug-ins import from elsewhere: neither installed, nor Python's, nor ours."""
+    known = tuple(map(Path, {sys.prefix, sys.base_prefix, HERE}))
+    for module in list(sys.modules.values()):
+        path = Path(getattr(module, "__file__", None) or "")
+        installed = {"site-packages", "dist-packages"} & set(path.parts) or any(map(path.is_relative_to, known))
+        if path.suffix == ".py" and path.is_file() and not installed:
+            yield path
 
 
 def _given(config: Config, settings: Any) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -130,6 +131,22 @@ def test_a_forgotten_user_is_a_change(shop):
     note_forgotten(config.store_folder, config.home_folder, ["u1"], "2026-01-01")
 
     assert since(shop) is None
+
+
+def test_what_a_plug_in_imports_from_elsewhere_is_read(shop, tmp_path, monkeypatch):
+    code = tmp_path / "lib" / "our_words_7.py"
+    code.parent.mkdir()
+    code.write_text("WORDS = 1\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(code.parent))
+    engine = shop.folder / "plugins" / "echo.py"
+    engine.write_text("import our_words_7\n" + engine.read_text(encoding="utf-8"), encoding="utf-8")
+    noted(shop)
+    assert since(shop) == "rel-000007"
+
+    code.write_text("WORDS = 2\n", encoding="utf-8")
+
+    assert since(shop) is None
+    monkeypatch.delitem(sys.modules, "our_words_7")
 
 
 def test_our_own_code_is_read(shop, monkeypatch, tmp_path):
