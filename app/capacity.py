@@ -1,43 +1,45 @@
 """What a number of users takes: tokens, machines, memory, disk and money, from measured costs and stated assumptions.
 
-Costs of stages were measured by `benchmarks/growth.py`, on one core of a shared machine with an engine that answers at
-once; how fast a model answers and what it costs is an assumption that the caller can replace.
+`stage_costs.py` has what was measured here; how fast a model answers is an assumption that the caller can replace.
 """
 
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from app.stage_costs import REFRESHED, Stage, refresh_of, stages_at
 from base.faults import WrongUse
+from llm_tasks.pipeline.budget import Prices
 
-MEASURED = Path(__file__).with_name("capacity.json")
-"""CPU seconds and peak memory of each stage by users, and bytes a row: `benchmarks/capacity_costs.py` writes it."""
-DAY, GIB = 86_400.0, 2.0**30
 CHARACTERS_A_TOKEN = 4
-"""Of English text; an answer is kept as it came, and again as the text that is encoded."""
-FIRST = ("load", "plan", "ask", "encode", "publish", "samples")
-"""Stages of a first refresh and the samples of a training run."""
+"""Of English text. A prompt is kept once; an answer as it came, and again as the text that is encoded."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """How fast a model answers, and what it costs."""
+    """How fast one GPU answers: an assumption."""
 
-    requests_per_second: float
-    """Of one GPU that is busy; 0 for a model that is paid by tokens alone."""
+    slowest: float
+    """Requests a second of a busy GPU; 0 for a model that is paid by tokens."""
+    fastest: float
+    """The same at best; figures that are not called best go by the slowest."""
+    prompt_tokens: int
+    """Tokens of a prompt at these rates."""
+    answer_tokens: int
+    """Tokens of an answer at these rates."""
     why: str
-    """Where the figure is from."""
+    """What the rates are of; empty where there are none."""
 
 
 MODELS = {
-    "8b-h100": Model(30.0, "an 8B model in BF16 on one H100: 25 to 36 of 500 + 150 tokens"),
-    "8b-h100-short": Model(220.0, "the same in FP8, the shared part of prompts first and cached, 64 tokens an answer"),
-    "paid-by-token": Model(0.0, "no GPU of your own"),
+    "8b-h100": Model(25.0, 36.0, 500, 150, "an 8B model in BF16 on one H100, by vLLM"),
+    "8b-h100-short": Model(
+        220.0, 220.0, 500, 64, "an 8B model in FP8 on one H100, the shared part of prompts first and cached"
+    ),
+    "paid-by-token": Model(0.0, 0.0, 500, 150, ""),
 }
-"""Assumptions that were not measured here; `--requests-per-second` replaces them."""
+"""Assumptions that were not measured here."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Shop:
     """Number of users."""
     items: int
     """Number of items."""
+    events_a_user: float
+    """Events of a user."""
     changed: float
     """Share of users and items that is asked about again each day."""
     prompt_tokens: int
@@ -55,28 +59,12 @@ class Shop:
     answer_tokens: int
     """Tokens of an answer."""
     width: int
-    """Numbers in a vector, in half precision."""
+    """Numbers in a vector."""
 
     @property
     def rows(self) -> int:
         """Return the rows of the first fill: one for each user and item."""
         return self.users + self.items
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Cost of one stage at a number of users."""
-
-    name: str
-    """The stage."""
-    cpu_seconds: float
-    """CPU time."""
-    peak_gib: float
-    """Highest memory of its process."""
-    formula: str
-    """How it was found."""
-    measured: bool
-    """Whether this number of users lies within the measured ones."""
 
 
 @dataclass(frozen=True)
@@ -90,108 +78,131 @@ class Asking:
     output_tokens: float
     """Tokens written."""
     gpu_hours: float
-    """Hours of one GPU; 0 for a model that is paid by tokens."""
+    """Hours of one GPU at its slowest rate; 0 for a model that is paid by tokens."""
+    gpu_hours_at_best: float
+    """The same at its fastest."""
+    client_cpu_hours: float
+    """CPU time of sending the requests."""
     cost: float
-    """GPU hours and tokens by their prices."""
+    """GPU hours at the slowest rate, and tokens, by their prices."""
 
 
-def asking(rows: float, shop: Shop, rate: float, prices: Mapping[str, float]) -> Asking:
+@dataclass(frozen=True)
+class Capacity:
+    """All that a number of users takes."""
+
+    shop: Shop
+    """What is asked about."""
+    model: Model
+    """Who answers."""
+    first: Asking
+    """What asking about all rows takes."""
+    daily: Asking
+    """What asking about a day's changes takes."""
+    gpus_busy: float
+    """GPUs that are busy all day with a day's changes, at the slowest rate."""
+    stages: tuple[Stage, ...]
+    """What our own work takes."""
+    first_cpu_seconds: float
+    """CPU time of the first refresh."""
+    daily_cpu_seconds: float
+    """CPU time of a day's refresh."""
+    storage: dict[str, float]
+    """Bytes on disk."""
+    over: tuple[str, ...]
+    """What exceeds one machine, and what to do."""
+
+
+def asking(
+    rows: float, shop: Shop, model: Model, prices: Prices, gpu_hour: float = 0.0, request_cpu_seconds: float = 0.0
+) -> Asking:
     """Compute what it takes to ask about some rows.
+
+    The rates of a model hold for its own numbers of tokens; with others they change as the tokens, read or written, do.
 
     Args:
         rows: Their number.
         shop: Lengths of prompts and answers.
-        rate: Requests a second of one GPU; 0 for none.
-        prices: `gpu_hour`, `input` and `output` (a million tokens); missing ones are 0.
+        model: How fast it answers.
+        prices: Prices of tokens.
+        gpu_hour: Price of an hour of one GPU.
+        request_cpu_seconds: CPU time of one request.
 
     Example:
-        >>> shop = Shop(users=0, items=0, changed=0, prompt_tokens=500, answer_tokens=150, width=384)
-        >>> asking(7200, shop, rate=2, prices={"gpu_hour": 3.0}).cost
+        >>> shop = Shop(100, 5, 9.5, changed=0.05, prompt_tokens=500, answer_tokens=150, width=384)
+        >>> asking(90_000, shop, MODELS["8b-h100"], Prices(), gpu_hour=3.0).cost
         3.0
     """
+    tokens = shop.prompt_tokens + shop.answer_tokens
+    seconds = rows * tokens / (model.prompt_tokens + model.answer_tokens)
+    hours, best = (seconds / rate / 3600 if rate else 0.0 for rate in (model.slowest, model.fastest))
     read, written = rows * shop.prompt_tokens, rows * shop.answer_tokens
-    hours = rows / rate / 3600 if rate else 0.0
-    per_token = (read * prices.get("input", 0.0) + written * prices.get("output", 0.0)) / 1e6
-    return Asking(rows, read, written, hours, hours * prices.get("gpu_hour", 0.0) + per_token)
+    cost = hours * gpu_hour + prices.cost(round(read), round(written))
+    return Asking(rows, read, written, hours, best, rows * request_cpu_seconds / 3600, cost)
 
 
-def read_measured() -> dict[str, Any]:
-    """Read the measured costs."""
-    return json.loads(MEASURED.read_text(encoding="utf-8"))
-
-
-def stage_at(name: str, users: int, by_users: Mapping[int, Mapping[str, float]]) -> Stage:
-    """Compute the cost of a stage: on the curve through the two measured sizes nearest to the users.
-
-    Between and beyond them cost = a * users ** e, beyond them with e at least 1 for CPU time; below the smallest, that
-    size is taken as it is.
-
-    Args:
-        name: The stage.
-        users: Number of users.
-        by_users: Measured number of users -> cpu_seconds and peak_gib.
-    """
-    sizes = sorted(by_users)
-    if users <= sizes[0]:
-        found = by_users[sizes[0]]
-        return Stage(name, found["cpu_seconds"], found["peak_gib"], f"as at {sizes[0]:,} users", True)
-    upper = next((size for size in sizes if size >= users), sizes[-1])
-    low, high = sizes[sizes.index(upper) - 1], upper
-    values, exponents = [], []
-    for kind in ("cpu_seconds", "peak_gib"):
-        first, last = (max(by_users[size][kind], 1e-3) for size in (low, high))
-        exponents.append(math.log(last / first) / math.log(high / low))
-        if users > high and kind == "cpu_seconds":
-            exponents[-1] = max(exponents[-1], 1.0)  # less is a share of fixed costs, which grows no smaller
-        values.append(last * (users / high) ** exponents[-1])
-    words = f"{by_users[high]['cpu_seconds']:.1f} s at {high:,} users x ({users:,} / {high:,})^{exponents[0]:.2f}"
-    return Stage(name, values[0], values[1], words, users <= sizes[-1])
-
-
-def storage_bytes(shop: Shop, bytes_a_row: float, answer_tokens_measured: float) -> dict[str, float]:
-    """Compute the bytes of a store.
+def storage_bytes(shop: Shop, measured: Mapping[str, Any]) -> dict[str, float]:
+    """Compute the bytes of a store with one encoder.
 
     Args:
         shop: Rows, lengths and the width of vectors.
-        bytes_a_row: Measured bytes of a row without its vector.
-        answer_tokens_measured: Tokens of an answer where they were measured.
+        measured: bytes_a_row without vectors, at so many prompt_tokens and answer_tokens; disk_ratio: files on disk
+            over what is alive.
     """
-    longer = 2 * CHARACTERS_A_TOKEN * max(shop.answer_tokens - answer_tokens_measured, 0.0)
-    return {"answers and lineage": shop.rows * (bytes_a_row + longer), "vectors": shop.rows * shop.width * 2.0}
+    prompt = max(shop.prompt_tokens - measured["prompt_tokens"], 0.0)
+    answer = max(shop.answer_tokens - measured["answer_tokens"], 0.0)
+    row = measured["bytes_a_row"] + CHARACTERS_A_TOKEN * (prompt + 2 * answer)
+    answers, vectors = shop.rows * row, shop.rows * shop.width * 2.0
+    return {
+        "answers": answers,
+        "vectors_float16": vectors,
+        "on_disk": (answers + vectors) * measured["disk_ratio"],
+        "vectors_float32": 2 * vectors,
+    }
 
 
 def capacity(
-    shop: Shop, rate: float, prices: Mapping[str, float], memory_gib: float, measured: Mapping[str, Any]
-) -> dict[str, Any]:
+    shop: Shop, model: Model, prices: Prices, gpu_hour: float, memory_gib: float, measured: Mapping[str, Any]
+) -> Capacity:
     """Compute all that a number of users takes.
 
     Args:
         shop: What is asked about.
-        rate: Requests a second of one GPU; 0 for a model that is paid by tokens.
-        prices: See `asking`.
+        model: How fast it answers.
+        prices: Prices of tokens.
+        gpu_hour: Price of an hour of one GPU.
         memory_gib: Memory of one machine.
         measured: From `read_measured`.
-
-    Returns:
-        first and daily (`Asking`), gpus_busy, stages (`Stage`), storage in bytes, over: what exceeds one machine.
 
     Raises:
         WrongUse: A number makes no sense.
     """
-    if shop.users < 1 or shop.items < 0 or not 0 <= shop.changed <= 1 or rate < 0:
+    if shop.users < 1 or shop.items < 0 or not 0 <= shop.changed <= 1 or shop.events_a_user < 0:
         raise WrongUse("capacity: give at least one user, a share from 0 to 1, and no negative numbers")
-    first, daily = (asking(rows, shop, rate, prices) for rows in (shop.rows, shop.changed * shop.rows))
-    curves = {
-        name: {int(size): found[name] for size, found in measured["sizes"].items() if name in found}
-        for name in (*FIRST, "refresh_1%")
-    }
-    stages = [stage_at(name, shop.users, curve) for name, curve in curves.items() if len(curve) > 1]
-    over = [f"{one.name} needs {one.peak_gib:.0f} GiB" for one in stages if one.peak_gib > memory_gib]
-    return {
-        "first": first,
-        "daily": daily,
-        "gpus_busy": daily.gpu_hours / 24,
-        "stages": stages,
-        "storage": storage_bytes(shop, measured["bytes_a_row"], measured["answer_tokens"]),
-        "over": over,
-    }
+    first, daily = (
+        asking(rows, shop, model, prices, gpu_hour, measured["request_cpu_seconds"])
+        for rows in (shop.rows, shop.changed * shop.rows)
+    )
+    stages = stages_at(shop.rows, shop.users * shop.events_a_user, measured["sizes"])
+    spent = {one.name: one.cpu_seconds for one in stages}
+    whole = sum(spent.get(name, 0.0) for name in REFRESHED)
+    busy, day = daily.gpu_hours / 24, refresh_of(shop.changed, whole, spent.get("refresh_1%", 0.0))
+    over = tuple(_over(stages, day, busy, memory_gib))
+    return Capacity(shop, model, first, daily, busy, stages, whole, day, storage_bytes(shop, measured), over)
+
+
+def _over(stages: Sequence[Stage], day: float, busy: float, memory_gib: float) -> Iterator[str]:
+    """Say what exceeds one machine, and what to do."""
+    wide = max(stages, key=lambda one: one.peak_gib)
+    if wide.peak_gib > memory_gib:
+        parts = math.ceil(wide.peak_gib / memory_gib)
+        names = ", ".join(f"{one.name} {one.peak_gib:,.0f}" for one in stages if one.peak_gib > memory_gib)
+        yield (
+            f"memory, GiB of {memory_gib:g}: {names}; a machine with {wide.peak_gib:,.0f} GiB, or {parts:,} parts of "
+            "the users, each with its own knowflow.yaml and store"
+        )
+    if day > 86_400:
+        parts = math.ceil(day / 86_400)
+        yield f"time: a day's refresh takes {day / 3600:,.0f} hours of one core; {parts:,} such parts, side by side"
+    if busy > 1:
+        yield f"GPUs: {busy:,.1f} are busy all day; {math.ceil(busy):,} servers under engine.options.urls"
