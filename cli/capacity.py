@@ -70,6 +70,10 @@ def capacity_command(
     prices = load_config(config).prices if config else Prices()
     given = {"input_per_million": input_price, "output_per_million": output_price}
     prices = prices.model_copy(update={name: price for name, price in given.items() if price is not None})
+    if chosen.slowest == 0 and not (prices.input_per_million or prices.output_per_million):
+        raise WrongUse(
+            f"--model {model}: nothing has a price\n  give --input-price and --output-price, or --config FILE"
+        )
     shop = Shop(
         users, users // USERS_AN_ITEM if items is None else items, events_a_user, changed, prompt, answer, width
     )
@@ -104,8 +108,7 @@ def _print(found: Capacity, prices: Prices, gpu_hour: float) -> None:
     if found.model.why:
         say(f"assumed, not measured here: {found.model.why}")
     if not all(one.measured for one in found.stages):
-        largest = max(map(int, measured["sizes"]))
-        say(f"extrapolated: nothing above {largest:,} users was measured; CPU time grows at least as the users do")
+        say("extrapolated: from the size that the formula names; CPU time grows at least as the users do")
     for one in found.over:
         say(f"more than one machine: {one}")
 

@@ -47,7 +47,7 @@ def test_beyond_what_was_measured_it_says_so_and_names_what_exceeds_a_machine(pl
 
     assert "extrapolated" not in small.stdout + small.stderr
     assert "more than one machine" not in small.stderr
-    assert "extrapolated: nothing above" in large.stderr
+    assert "extrapolated: from the size that the formula names" in large.stderr
     assert "parts of the users, each with its own knowflow.yaml and store" in large.stderr
     assert "servers under engine.options.urls" in large.stderr
 
@@ -68,7 +68,9 @@ def test_prices_come_from_knowflow_yaml_and_options_come_first(plain_knowflow, s
 def test_an_unknown_model_and_numbers_out_of_range_are_told(plain_knowflow):
     model = plain_knowflow.run(*MILLION, "--model", "gpt")
     users = plain_knowflow.run("capacity", "--users", 0)
+    unpriced = plain_knowflow.run(*MILLION, "--model", "paid-by-token")
 
-    assert (model.returncode, users.returncode) == (2, 2)
+    assert (model.returncode, users.returncode, unpriced.returncode) == (2, 2, 2)
+    assert unpriced.stderr.startswith("--model paid-by-token: nothing has a price\n  give --input-price")
     assert "--model: gpt is not known\n  give one of 8b-h100, 8b-h100-short, paid-by-token" in model.stderr
     assert "--users" in users.stderr
