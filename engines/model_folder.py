@@ -45,19 +45,15 @@ def fingerprint(folder: Path) -> str:
 
 def add_file(digest: "hashlib._Hash", path: Path) -> None:
     """Add the bytes of a file to a digest; of large weights the samples that `fingerprint` reads."""
-    digest.update(_sample(path))
-
-
-def _sample(path: Path) -> bytes:
     size = path.stat().st_size
     with path.open("rb") as file:
         if size <= 3 * SAMPLE or path.suffix not in WEIGHTS:
-            return file.read()
-        parts = []
+            while part := file.read(SAMPLE):
+                digest.update(part)
+            return
         for place in (0, size // 2, size - SAMPLE):
             file.seek(place)
-            parts.append(file.read(SAMPLE))
-        return b"".join(parts)
+            digest.update(file.read(SAMPLE))
 
 
 def minilm_folder() -> Path:

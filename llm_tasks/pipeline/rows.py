@@ -34,7 +34,7 @@ COMPARED = (
     "reads",
 )
 """Columns that decide whether to write a row again; if none changed, the row and its `created_at` stay."""
-WRITTEN_AT_ONCE = 10_000
+WRITTEN_AT_ONCE = 40_000
 """Maximum rows per commit, so that memory does not grow with their number."""
 Made = tuple[PlannedRow, Parts | None, str | None]
 """A row, its texts, and the error if there is no text."""
