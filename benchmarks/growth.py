@@ -1,6 +1,7 @@
 """How cost grows with users: CPU time and peak memory of every stage, and the exponent of each over the sizes.
 
-Run:   .venv/bin/python benchmarks/keep.py growth .venv/bin/python benchmarks/growth.py --users 10000 50000 200000 1000000
+Run:   .venv/bin/python benchmarks/keep.py growth \\
+           .venv/bin/python benchmarks/growth.py --users 10000 50000 200000 1000000
        .venv/bin/python benchmarks/growth.py --users 1000000 --folder FOLDER
 Makes: for each size a shop in FOLDER or in a temporary one: 9.5 events a user, an item for every 20 users, each
        with two genres; an engine that answers at once; lexical vectors of users and items.
