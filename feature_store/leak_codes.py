@@ -64,7 +64,7 @@ def seen_behind(
         texts = texts.drop_nulls("text")
         texts = texts if made_at is None else texts.filter(pl.col("created_at") <= made_at)
         times += [one for one in (fitted.get(fingerprint), (encoders or {}).get(fingerprint), said) if one]
-        times += texts["as_of"].to_list()
+        times.append(_newest(texts["as_of"]))
     newest = max(times)
     return newest if newest > EPOCH else None
 
@@ -79,8 +79,7 @@ def _about(rows: pl.DataFrame, table: str, name: str) -> pl.DataFrame:
 
 def _newest(times: pl.Series) -> datetime:
     """Return the newest of some times; the epoch if there is none."""
-    known: list[datetime] = times.drop_nulls().to_list()
-    return max(known, default=EPOCH)
+    return times.to_frame("time").select(pl.col("time").max().fill_null(EPOCH)).item()
 
 
 def _as_datetime(made: Made) -> datetime:
