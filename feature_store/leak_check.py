@@ -15,7 +15,7 @@ It reads the tables directly, never through a reader that a model uses, and asks
 docs/explanation/how-it-works.md lists what it cannot detect.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
@@ -137,8 +137,9 @@ def leak_check(store: Store, release: Release, evidence: Evidence, covered: pl.D
     states = states_of(every, held, evidence)
     chosen = every if covered is None else _uncovered(every, states, covered)
     lineage, rows = (some.filter(~pl.col("served")) for some in (every, chosen))
-    seen, pairs = seen_too_early(chosen, evidence)
-    texts = check_texts(store, release, chosen, every, held, evidence)
+    about = evidence if covered is None else _events_about(chosen, evidence)
+    seen, pairs = seen_too_early(chosen, about)
+    texts = check_texts(store, release, chosen, every, held, about)
     found = pl.concat(
         [
             wrongly_dated(rows, held),
@@ -170,6 +171,13 @@ def _uncovered(rows: pl.DataFrame, states: pl.DataFrame, covered: pl.DataFrame) 
     """Return the rows of subjects that are not as they were when they were checked."""
     changed = states.join(covered, on=["subject", "state"], how="anti")
     return rows.filter(subject_of(rows).is_in(changed["subject"].implode()))
+
+
+def _events_about(rows: pl.DataFrame, evidence: Evidence) -> Evidence:
+    """Return the same evidence with the events of the users and the items of some rows alone."""
+    items = rows.filter(pl.col("entity_type") == "item")["target"].unique()
+    theirs = pl.col("user").is_in(rows["user"].drop_nulls().unique().implode()) | pl.col("item").is_in(items.implode())
+    return replace(evidence, events=evidence.events.filter(theirs))
 
 
 def _first(found: pl.DataFrame) -> tuple[CounterExample, ...]:
