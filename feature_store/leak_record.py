@@ -21,6 +21,8 @@ from feature_store.leak_states import STATES
 from feature_store.release_record import Release
 
 FILE = "leak-check.parquet"
+HALF = f".{FILE}.new"
+"""The file while it is written."""
 FACT = "leak_check"
 """Name among the facts of a release."""
 
@@ -100,7 +102,7 @@ def write_record(
     A kill before the release is published leaves a file that is not that of the current release.
     """
     file = folder / FILE
-    made = file.with_name(f".{FILE}.new")
+    made = folder / HALF
     report.states.write_parquet(made)
     made.replace(file)
     whole = isinstance(covered, str)
@@ -117,7 +119,8 @@ def write_record(
 
 def drop_record(folder: Path) -> None:
     """Let the next check be whole."""
-    (folder / FILE).unlink(missing_ok=True)
+    for name in (FILE, HALF):
+        (folder / name).unlink(missing_ok=True)
 
 
 def version_of(evidence: Evidence) -> str:

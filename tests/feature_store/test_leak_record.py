@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from leak_shop import LeakShop
 
 from feature_store.database import Store
+from feature_store.forget import forget_in_store
 from feature_store.leak_check import LeakReport, leak_check
 from feature_store.leak_record import FACT, FILE, Covered, drop_record, read_covered, told, write_record
 from feature_store.releases import (
@@ -24,6 +25,7 @@ from feature_store.releases import (
     roll_back,
     unpin,
 )
+from feature_store.traces import find_traces
 
 NOW = datetime(2026, 5, 1, 3, tzinfo=UTC)
 
@@ -206,3 +208,11 @@ def test_a_store_without_rows_is_checked(tmp_path):
     empty.rows.clear()
 
     assert refresh(store, empty)[0].checked == refresh(store, empty)[0].checked == 0
+
+
+def test_forgetting_somebody_drops_what_would_tell_that_they_were_there(released, shop):
+    with released.writer("a test") as writer:
+        forget_in_store(writer, find_traces(released, ["v"]))
+
+    assert not (released.folder / FILE).exists()
+    assert refresh(released, shop)[1] == "leak-check.parquet is not that of rel-000001"
