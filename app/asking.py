@@ -9,6 +9,7 @@ from base.faults import WrongUse
 from base.frozen import Frozen
 from engines.openai import OPENAI
 from engines.protocol import EngineConfig
+from engines.ray.config import ExecutorName
 from llm_tasks.pipeline.budget import Limits
 from llm_tasks.pipeline.slices import Order, Slice
 
@@ -24,6 +25,8 @@ class Asking(Frozen):
     """Replaces `engine.model`: a folder or a name."""
     base_url: tuple[str, ...] = ()
     """Replaces `engine.options.urls` of the engine openai: base addresses of servers that share the rows."""
+    executor: ExecutorName | None = None
+    """Replaces `executor.name`: local, or ray."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Stop after this many tokens, input and output together."""
     max_cost: float | None = Field(default=None, gt=0)
@@ -52,8 +55,15 @@ class Asking(Frozen):
         return Limits(self.max_tokens, self.max_cost, self.max_hours)
 
     def settings(self, config: Config) -> Config:
-        """Return the config with the engine of this run."""
-        return with_engine(config, self.engine, self.model, self.base_url)
+        """Return the config with the engine, the model, the servers and the executor of this run."""
+        return with_executor(with_engine(config, self.engine, self.model, self.base_url), self.executor)
+
+
+def with_executor(config: Config, name: ExecutorName | None) -> Config:
+    """Return the config with another executor; None leaves it."""
+    if name is None or name == config.executor.name:
+        return config
+    return config.model_copy(update={"executor": config.executor.model_copy(update={"name": name})})
 
 
 def with_engine(config: Config, name: str | None, model: str | None, base_url: Sequence[str] | None = None) -> Config:

@@ -18,6 +18,7 @@ from ctr.config import TrainConfig
 from encoders.choose import setting_faults
 from encoders.protocol import EncoderConfig
 from engines.protocol import EngineConfig
+from engines.ray.config import ExecutorConfig
 from feature_store.bucket import BucketConfig
 from feature_store.gate import GatesConfig
 from feature_store.retention import KeepConfig
@@ -58,6 +59,8 @@ class Config(Frozen):
     broken_lines: lines that cannot be read."""
     engine: EngineConfig = EngineConfig()
     """The engine and model that answer."""
+    executor: ExecutorConfig = ExecutorConfig()
+    """Where engine and encoders run: in the process of the command, or on a Ray cluster."""
     plugins: tuple[Path, ...] = ()
     """Folders of your own plug-ins, relative to the file: techniques, adapters, arms and so on as Python files, with
     prompts (`*.v1.md`) and `domains/*.yaml` beside them. CONTRIBUTING.md shows one of each kind."""

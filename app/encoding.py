@@ -55,6 +55,6 @@ def _encode_apart(config: Config, names: Sequence[str], progress: Progress) -> l
     log = config.home_folder / "encode.log"
     with TemporaryDirectory() as folder:
         result = Path(folder) / "made.json"
-        arguments = [str(config.path), json.dumps(list(names)), str(result), command_line()]
+        arguments = [str(config.path), json.dumps(list(names)), str(result), command_line(), config.executor.name]
         run_child("encoding", "app.encode_process", arguments, log, progress)
         return json.loads(result.read_text(encoding="utf-8"))

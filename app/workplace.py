@@ -9,7 +9,8 @@ from app.kept_data import kept_dataset, loaded_digest
 from base.faults import WrongUse
 from encoders.protocol import EncoderConfig
 from engines.choose import build_engine
-from engines.protocol import SecretReader
+from engines.protocol import Engine, SecretReader
+from engines.ray.engine import RayEngine
 from feature_store.bucket import Bucket
 from feature_store.database import Store
 from feature_store.forgotten import forgotten_in
@@ -103,7 +104,7 @@ def open_workplace(config: Config, secret: SecretReader | None = None, dataset: 
     return Workplace(
         dataset=dataset or open_dataset(config),
         domain=domain,
-        engine=build_engine(config.engine, domain, config.folder, secret, config.plugin_folders),
+        engine=_engine(config, domain, secret),
         store=open_store(config),
         options=config.tasks,
         folder=config.folder,
@@ -111,6 +112,13 @@ def open_workplace(config: Config, secret: SecretReader | None = None, dataset: 
         library=config.library,
         stop_after_failures=config.engine.stop_after_failures,
     )
+
+
+def _engine(config: Config, domain: Domain, secret: SecretReader | None) -> Engine:
+    """Build the engine that answers here or, with the executor ray, on a cluster."""
+    if config.executor.name == "local":
+        return build_engine(config.engine, domain, config.folder, secret, config.plugin_folders)
+    return RayEngine(config.engine, domain, config.folder, config.executor, secret, config.plugin_folders)
 
 
 def chosen_tasks(config: Config, names: Sequence[str] | None) -> tuple[Task, ...]:

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from app.asking import Asking
 from cli.output import bars, count_rows, print_json, print_table, say, say_next
+from engines.ray.config import ExecutorName
 from feature_store.releases import Release
 from flows.here import refresh_here
 from llm_tasks.pipeline.slices import Order
@@ -34,6 +35,9 @@ class AskingOptions:
     engine: EngineName = None
     model: ModelName = None
     base_url: BaseUrls = None
+    executor: Annotated[
+        ExecutorName | None, Parameter(help="Where models run instead of knowflow.yaml's: here, or on a Ray cluster.")
+    ] = None
     max_tokens: Annotated[int | None, Parameter(help="Stop after this many tokens, input and output together.")] = None
     max_cost: Annotated[
         float | None, Parameter(help="Stop after spending this much, by `prices` in knowflow.yaml.")
@@ -52,6 +56,7 @@ class AskingOptions:
             engine=self.engine,
             model=model_path(self.model),
             base_url=tuple(self.base_url or ()),
+            executor=self.executor,
             max_tokens=self.max_tokens,
             max_cost=self.max_cost,
             max_hours=self.max_hours,

@@ -61,7 +61,7 @@ def refresh(config: str, tasks: list[str] | None = None, asking: Asking = Asking
     if spent and not (names and any(weights.values())):
         raise BudgetReached(spent)
     try:
-        vectors = encode(config, sharing_a_space(config, names))
+        vectors = encode(config, sharing_a_space(config, names), asking)
     except WrongUse as fault:
         if spent:  # an encoder is fitted on texts that the budget kept from being made
             raise BudgetReached(f"{spent}\n  nothing was released: {fault}") from fault
@@ -130,9 +130,9 @@ def ask(config: str, name: str, asking: Asking, before: list[dict], part: float)
 
 
 @task(task_run_name="encode", cache_policy=NO_CACHE, persist_result=False)
-def encode(config: str, names: list[str]) -> list[dict]:
+def encode(config: str, names: list[str], asking: Asking) -> list[dict]:
     """Encode the techniques' new texts; return the work of each encoder for each technique."""
-    return encode_texts(load_config(config), names, progress())
+    return encode_texts(read_settings(config, asking), names, progress())
 
 
 @task(task_run_name="release", cache_policy=NO_CACHE, persist_result=False)

@@ -31,7 +31,7 @@ def rewrites(config: str, asking: Asking = Asking()) -> str:  # noqa: B008 - is 
     asked = ask(config, TASK, asking, [], 1.0)
     if spent := out_of_budget({TASK: ()}, {TASK: asked}):
         raise BudgetReached(spent)
-    vectors = encode(config, [TASK])
+    vectors = encode(config, [TASK], asking)
     table = rank(config, asking)
     create_table_artifact(key="rewrites", table=[asked], description="Rows, calls and tokens")
     return release(config, asking, asked, vectors, table)

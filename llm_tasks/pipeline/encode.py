@@ -18,6 +18,7 @@ from base.plugins import UnknownPlugin
 from base.progress import Progress
 from encoders.choose import kind_of
 from encoders.protocol import Encoder, EncoderConfig, EncoderKind, Fitting, TooFewTexts
+from encoders.spread import Spread, stay
 from feature_store.database import Store, Writer
 from feature_store.identity import StoreFault
 from feature_store.lineage import read_lineage
@@ -59,6 +60,7 @@ def encode_task(
     progress: Progress,
     folder: Path | None = None,
     folders: Sequence[Path] = (),
+    spread: Spread = stay,
 ) -> list[Encoded]:
     """Encode a task's texts with several encoders.
 
@@ -69,6 +71,7 @@ def encode_task(
         progress: Called with the number of encoded texts.
         folder: Base of relative paths; the folder of knowflow.yaml.
         folders: Folders of a team's own plug-ins.
+        spread: Where encoders that need no fitting work.
 
     Raises:
         WrongUse: There are too few texts to fit an encoder on.
@@ -82,7 +85,7 @@ def encode_task(
         if isinstance(kind.build, Fitting):
             encoder, fitted = _fitted(name, kind.build, options, task.lexical_space, writer)
         else:
-            encoder, fitted = _built(name, kind, options, folder), ""
+            encoder, fitted = spread(_built(name, kind, options, folder), config), ""
         known = encoder.seen_until.isoformat() if encoder.seen_until else None
         for whose, texts in of_each.items():
             new = _encode_missing(name, encoder, whose, texts, writer, progress)

@@ -19,6 +19,7 @@ ALONE = {
     "lance": {"feature_store"},
     "prefect": {"flows", "cli"},
     "vllm": {"engines", "encoders"},
+    "ray": {"engines"},
 }
 """Library -> the rooms that may import it."""
 TABLES = {"numpy", "polars", "torch", "pandas"}
