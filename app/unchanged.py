@@ -4,10 +4,11 @@ A refresh that leaves nothing to ask notes a digest of what it read: settings, d
 its bytes, and the files of the store. The next one compares before it loads anything.
 """
 
-import glob
 import hashlib
 import json
+import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,19 @@ from typing import Any
 from app.asking import Asking
 from app.config import Config
 from base.files import write_whole
+from base.plugins import PLUGIN, SOURCE, source_of
 from engines.model_folder import add_file
 from feature_store.forgotten import RECEIPTS
 from feature_store.state import state_of
 from knowflow_start import ROOMS
+from sources.load import files_of
 
+STARTED = time.time()
+"""When this process began to import its code."""
 FILE = "refreshed.json"
 """In the home folder: the digest that the last refresh noted, and its release."""
 HERE = Path(__file__).resolve().parents[1]
-UNREAD = ("__pycache__",)
+UNREAD = ("__pycache__", ".git", ".venv")
 """Folders that hold nothing that a refresh reads."""
 
 
@@ -37,7 +42,7 @@ def what_is_read(config: Config, tasks: Sequence[str] | None, asking: Asking) ->
 
     Returns:
         64 hexadecimal digits; None where something is read that no digest covers: errors to retry, an engine of the
-        user's own outside the plug-ins, or a store in a bucket.
+        user's own outside the plug-ins, a store in a bucket, or code that was edited after this process imported it.
     """
     if asking.retry or ":" in config.engine.name or config.store is not None:
         return None
@@ -45,9 +50,17 @@ def what_is_read(config: Config, tasks: Sequence[str] | None, asking: Asking) ->
     settings = config.model_dump(mode="json", exclude={"path"})  # a comment is no change
     said = {"settings": settings, "tasks": tasks, "asking": asking.model_dump(mode="json"), "software": software()}
     digest.update(json.dumps(said, sort_keys=True, default=str).encode())
-    for path in sorted({*_code(), *_imported(), *_given(config, settings)}):
+    code = {*_code(), *_imported()}
+    if _older_in_memory(config, code):
+        return None
+    known = code | {*_known(config)}
+    for path in sorted(known | {*_named(config, settings)}):
         digest.update(f"\0{path}\0".encode(errors="surrogateescape"))
-        add_file(digest, path)
+        if path in known:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        else:
+            add_file(digest, path)  # of a model's weights, a few samples
     return digest.hexdigest()
 
 
@@ -90,34 +103,53 @@ def _note(config: Config, read: str, release: str) -> dict[str, str]:
 
 def _code() -> Iterator[Path]:
     for room in ROOMS:
-        yield from _files_below(HERE / room)
+        yield from _files_below(HERE / room, HERE)
 
 
 def _imported() -> Iterator[Path]:
     """Yield the files of modules that plug-ins import from elsewhere: neither installed, nor Python's, nor ours."""
     known = tuple(map(Path, {sys.prefix, sys.base_prefix, HERE}))
-    for module in list(sys.modules.values()):
+    for name, module in list(sys.modules.items()):
         path = Path(getattr(module, "__file__", None) or "")
         installed = {"site-packages", "dist-packages"} & set(path.parts) or any(map(path.is_relative_to, known))
-        if path.suffix == ".py" and path.is_file() and not installed:
+        if path.suffix == ".py" and path.is_file() and not installed and not name.startswith(PLUGIN):
             yield path
 
 
-def _given(config: Config, settings: Any) -> Iterator[Path]:
-    """Yield every file that a setting names, by its path, its folder or a pattern, and all that lies in known folders.
+def _older_in_memory(config: Config, code: Iterable[Path]) -> bool:
+    """Return whether this process runs code that is no longer what the files hold, such as a notebook's."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(PLUGIN) and (path := Path(module.__file__ or "")).is_file():
+            ours = any(path.is_relative_to(folder) for folder in config.plugin_folders)
+            if ours and vars(module).get(SOURCE) != source_of(path):
+                return True
+    return any(path.stat().st_ctime > STARTED for path in code)
 
-    A word that happens to be the name of a file is read for nothing, which costs a moment.
+
+def _known(config: Config) -> Iterator[Path]:
+    """Yield the data's files, and all that lies in folders of plug-ins, prompts and receipts."""
+    yield from files_of(config.source, config.folder)
+    for folder in (config.own_prompts, config.home_folder / RECEIPTS, *config.plugin_folders):
+        yield from _files_below(folder, config.home_folder)
+
+
+def _named(config: Config, settings: Any) -> Iterator[Path]:
+    """Yield every other file that a setting names, by its path or its folder: models, domains, lists of subjects.
+
+    A word that only happens to name a file costs a moment; a folder above knowflow.yaml holds more than a model.
     """
-    above = {config.folder, *config.folder.parents}
-    known = [config.own_prompts, config.home_folder / RECEIPTS, *config.plugin_folders]
-    named = [config.folder / Path(word).expanduser() for word in _words(settings) if word and "\0" not in word]
-    for path in {*known, *(one.resolve() for one in named)} - above - {config.home_folder}:
-        if path.is_dir():
-            yield from _files_below(path)
-        elif path.is_file():
-            yield path
-        elif glob.has_magic(str(path)):
-            yield from (one for one in map(Path, glob.iglob(str(path))) if one.is_file())
+    above = {config.folder, *config.folder.parents, Path.home(), config.home_folder}
+    for word in _words(settings):
+        try:
+            path = (config.folder / Path(word).expanduser()).resolve()
+            if path in above:
+                continue
+            if path.is_dir():
+                yield from _files_below(path, config.home_folder)
+            elif path.is_file():
+                yield path
+        except (OSError, RuntimeError, ValueError):  # no path: too long, of nobody's home, with a null character
+            continue
 
 
 def _words(settings: Any) -> Iterator[str]:
@@ -133,9 +165,11 @@ def _words(settings: Any) -> Iterator[str]:
             yield from _words(value)
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        if path.is_file() and not any(
-            part.startswith(".") or part in UNREAD for part in path.relative_to(folder).parts
-        ):
-            yield path
+def _files_below(folder: Path, home: Path) -> Iterator[Path]:
+    """Yield all files below a folder, in linked and hidden folders too, but not those of the home."""
+    seen = {home, folder.resolve()}
+    for above, names, files in os.walk(folder, followlinks=True):
+        below = {name: (Path(above) / name).resolve() for name in names if name not in UNREAD}
+        names[:] = [name for name, path in below.items() if path not in seen]
+        seen.update(below.values())  # a link may lead back
+        yield from (path for name in files if (path := Path(above) / name).is_file())

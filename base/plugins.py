@@ -21,6 +21,8 @@ from typing import Generic, TypeVar
 from base.faults import WrongUse
 
 T = TypeVar("T")
+PLUGIN, SOURCE = "knowflow_plugin_", "__knowflow_source__"
+"""How names of imported plug-ins begin, and the attribute with the digest of the file that was imported."""
 FIX = "fix the file, or remove its folder from plugins: in knowflow.yaml"
 
 
@@ -136,15 +138,21 @@ def _theirs(folders: Sequence[Path]) -> list[tuple[str, ModuleType]]:
     return made
 
 
+def source_of(path: Path) -> str:
+    """Return a digest of a file of code."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _import(path: Path) -> ModuleType:
     """Import a file once per process, under a name made only from its path."""
-    name = f"knowflow_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
+    name = f"{PLUGIN}{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError("is not a Python file")
     module = importlib.util.module_from_spec(spec)
+    setattr(module, SOURCE, source_of(path))
     sys.modules[name] = module  # before it runs: dataclasses look up their module there
     try:
         spec.loader.exec_module(module)

@@ -1,7 +1,9 @@
 """Loaded data that is kept: the same to the last value, and loaded anew when anything that loading reads has changed."""
 
+import errno
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 
 import polars as pl
@@ -116,14 +118,60 @@ def test_data_that_changed_while_it_was_loaded_is_not_kept(shop):
     assert kept(shop) == []
 
 
-def test_files_beside_kept_data_stay_and_half_written_ones_go(shop):
+def test_files_beside_kept_data_stay_and_what_was_left_half_written_goes_after_a_day(shop):
     folder = shop.folder / "runs" / FOLDER
-    (folder / f".{'a' * 64}.77").mkdir(parents=True)
-    (folder / "mine").mkdir()
+    old, young = (folder / f".{letter * 64}.77" for letter in "ab")
+    for path in (old, young, folder / "mine", folder / ("c" * 64)):
+        path.mkdir(parents=True)
+    os.utime(old, (1, 1))
 
     dataset = opened(shop, keep=True)
 
-    assert kept(shop) == sorted([dataset.loaded_from, "mine"])
+    assert kept(shop) == sorted([dataset.loaded_from, "mine", young.name])  # another process may be writing the young
+
+
+def test_processes_that_keep_the_same_data_at_once_do_not_disturb_each_other(make_shop):
+    shop = make_shop(items=40, users=60, events=30)
+    dataset = opened(shop)
+
+    def keep(_):
+        for _ in range(5):
+            keep_dataset(load_config(shop.config), dataset)
+            check_same(opened(shop), dataset)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(keep, range(6)))
+
+    assert kept(shop) == [dataset.loaded_from]
+
+
+@pytest.mark.parametrize("broken", ["facts.json", "events.parquet"])
+@pytest.mark.parametrize("content", [b"", b"[1]", None])
+def test_a_copy_that_a_kill_or_a_power_cut_has_damaged_is_loaded_again_and_replaced(shop, loads, broken, content):
+    dataset = opened(shop, keep=True)
+    file = shop.folder / "runs" / FOLDER / dataset.loaded_from / broken
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+
+    check_same(opened(shop, keep=True), dataset)
+    check_same(opened(shop), dataset)
+
+    assert len(loads) == 2  # the second time it is whole again
+
+
+def test_a_disk_that_takes_no_more_is_said_and_stops_nothing(shop, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    dataset = opened(shop)
+    monkeypatch.setattr("app.kept_data._write", full)
+
+    keep_dataset(load_config(shop.config), dataset)
+
+    assert kept(shop) == []
+    assert "cannot be kept, so each stage loads it again: [Errno 28] No space left on device" in caplog.text
 
 
 def test_kept_data_of_which_a_file_is_gone_is_loaded_again(shop, loads):

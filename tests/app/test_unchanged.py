@@ -138,15 +138,18 @@ def test_what_a_plug_in_imports_from_elsewhere_is_read(shop, tmp_path, monkeypat
     code.parent.mkdir()
     code.write_text("WORDS = 1\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(code.parent))
+    monkeypatch.setattr("app.unchanged.STARTED", float("inf"))
     engine = shop.folder / "plugins" / "echo.py"
     engine.write_text("import our_words_7\n" + engine.read_text(encoding="utf-8"), encoding="utf-8")
-    noted(shop)
-    assert since(shop) == "rel-000007"
+    try:
+        noted(shop)
+        assert since(shop) == "rel-000007"
 
-    code.write_text("WORDS = 2\n", encoding="utf-8")
+        code.write_text("WORDS = 2\n", encoding="utf-8")
 
-    assert since(shop) is None
-    monkeypatch.delitem(sys.modules, "our_words_7")
+        assert since(shop) is None
+    finally:
+        sys.modules.pop("our_words_7")
 
 
 def test_our_own_code_is_read(shop, monkeypatch, tmp_path):
@@ -156,6 +159,8 @@ def test_our_own_code_is_read(shop, monkeypatch, tmp_path):
         (code / room).mkdir(parents=True)
     (code / "app" / "publish.py").write_text("a", encoding="utf-8")
     monkeypatch.setattr("app.unchanged.HERE", code)
+    assert read_of(shop) is None  # written after this process began: it runs something older
+    monkeypatch.setattr("app.unchanged.STARTED", float("inf"))
     note_refreshed(load_config(shop.config), read_of(shop), "rel-000007")
     assert since(shop) == "rel-000007"
 
@@ -175,6 +180,54 @@ def test_errors_to_retry_and_engines_and_stores_from_elsewhere_are_never_unchang
     assert read_of(shop) is None
     note_refreshed(load_config(shop.config), None, "rel-000008")
     assert json.loads((shop.folder / "runs" / FILE).read_text())["release"] == "rel-000007"
+
+
+def test_a_plug_in_that_was_edited_after_this_process_imported_it_is_never_noted(shop):
+    noted(shop)
+    with (shop.folder / "plugins" / "echo.py").open("a", encoding="utf-8") as file:
+        file.write("# another word\n")
+
+    assert read_of(shop) is None  # this process runs the old one
+
+
+@pytest.mark.parametrize("place", [".", "own/.hidden", "linked"])
+def test_plug_ins_and_prompts_are_read_wherever_they_lie(shop, tmp_path, place):
+    folder = shop.folder / place
+    folder.mkdir(parents=True, exist_ok=True)
+    if place == "linked":
+        (tmp_path / "elsewhere").mkdir()
+        (folder / "domains").symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "elsewhere" / "back").symlink_to(folder)  # a link that leads back
+        folder = folder / "domains"
+    shop.configure(plugins=["plugins", place.split("/")[0]], prompts=place.split("/")[0])
+    file = folder / "words.v1.md"
+    file.write_text("a", encoding="utf-8")
+    noted(shop)
+    assert since(shop) == "rel-000007"
+
+    file.write_text("b", encoding="utf-8")
+
+    assert since(shop) is None
+
+
+def test_hidden_parts_of_the_data_are_read(shop):
+    hidden = shop.folder / "log" / ".day"
+    hidden.mkdir(parents=True)
+    shutil.copy(shop.folder / "events.parquet", hidden / "1.parquet")
+    shop.configure(events=shop.settings["events"] | {"path": "log"})
+    noted(shop)
+
+    rewrite(hidden / "1.parquet")
+
+    assert since(shop) is None
+
+
+def test_words_that_are_no_paths_are_no_harm(shop):
+    words = ["~nobody_of_this_name", "x" * 5_000, "~", "..", "*", "a\0b"]
+    events = {name: column for name, column in shop.settings["events"].items() if name != "rating"}
+    shop.configure(label={"positive": words}, events={**events, "label": "rating"})
+
+    assert read_of(shop) is not None
 
 
 @pytest.mark.parametrize("content", ["", "[]", "null", "{}", '{"release": "rel-000007"}', "\x00"])
