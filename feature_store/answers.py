@@ -3,7 +3,8 @@
 Answers are committed to the table by the thousand, because every commit is a file and thousands of files slow down
 reads. Until then they are in a journal beside the table, one line each, so that a killed run loses no paid answer: the
 next writer recovers the journal before it asks anything. Recovering a journal twice changes nothing, because keys are
-content hashes. A crash of the whole machine can lose the answers since the last commit, a few seconds' worth.
+content hashes; where another machine has answered the same calls since, the better answer stays. A crash of the whole
+machine can lose the answers since the last commit, a few seconds' worth.
 """
 
 import errno
@@ -38,7 +39,7 @@ Row = dict[str, Any]
 def known_answers(store: Store) -> dict[str, str | None]:
     """Return all keys with their error, None where the model answered; includes the journal of a killed run."""
     # The journal first: another process may move its rows to the table meanwhile.
-    journal = {row["key"]: row["error"] for row in _journalled(store.folder / JOURNAL)}
+    journal = {row["key"]: row["error"] for row in _to_recover(store)}
     table = store.read(TABLE, ANSWERS, columns=["key", "error"])
     return dict(zip(table["key"].to_pylist(), table["error"].to_pylist(), strict=True)) | journal
 
@@ -55,7 +56,7 @@ class Tried:
 
 def failed_calls(store: Store) -> dict[str, Tried]:
     """Return how often each key was asked whose answer is an error; includes the journal of a killed run."""
-    journal = [row for row in _journalled(store.folder / JOURNAL) if row["error"] is not None]
+    journal = [row for row in _to_recover(store) if row["error"] is not None]
     columns = ["key", "attempts", "created_at"]
     table = store.read(TABLE, ANSWERS, columns=columns, where="error IS NOT NULL")
     return {row["key"]: Tried(row.get("attempts") or 1, row["created_at"]) for row in [*table.to_pylist(), *journal]}
@@ -132,9 +133,8 @@ class AnswerLog:
 @contextmanager
 def answer_log(writer: Writer) -> Iterator[AnswerLog]:
     """Open the log: recover the journal of a killed run first, and commit all waiting answers at the end."""
-    path = writer.store.folder / JOURNAL
-    rows = _journalled(path)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    rows = _to_recover(writer.store)
+    file = os.open(writer.store.folder / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         log = AnswerLog(writer, file, rows)
         log.commit()
@@ -144,6 +144,19 @@ def answer_log(writer: Writer) -> Iterator[AnswerLog]:
             log.commit()
     finally:
         os.close(file)
+
+
+def _to_recover(store: Store) -> list[Row]:
+    """Return the last row of each key in the journal, unless the table has a better one, as other machines may write.
+
+    A text is better than an error, because it was paid for; of two texts or two errors, the newer one is better.
+    """
+    rows = {row["key"]: row for row in _journalled(store.folder / JOURNAL)}
+    if rows:
+        for key, error, made in read_answers(store, rows, ["key", "error", "created_at"]).iter_rows():
+            if (error is None, made) > (rows[key]["error"] is None, rows[key]["created_at"]):
+                del rows[key]
+    return list(rows.values())
 
 
 def _journalled(path: Path) -> list[Row]:

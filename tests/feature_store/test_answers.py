@@ -1,7 +1,7 @@
 """The answers: on disk the moment they come, taken up after a kill, and never there twice."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -13,6 +13,7 @@ from feature_store.answers import (
     READ_ROWS,
     TABLE,
     answer_log,
+    failed_calls,
     known_answers,
     read_answers,
     scan_answers,
@@ -94,6 +95,39 @@ def test_a_kill_between_commit_and_emptying_doubles_nothing(store):
         pass
 
     assert check_keys(store, TABLE, "key") == 2
+
+
+EARLIER, LATER = MOMENT - timedelta(hours=1), MOMENT + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("journal", "table", "kept"),
+    [
+        ((None, "timeout", EARLIER), ("a text", None, MOMENT), "table"),
+        ((None, "timeout", LATER), ("a text", None, MOMENT), "table"),  # a text was paid for
+        (("a text", None, EARLIER), (None, "timeout", MOMENT), "journal"),
+        (("a text", None, LATER), (None, "timeout", MOMENT), "journal"),
+        (("a text", None, EARLIER), ("another", None, MOMENT), "table"),
+        (("a text", None, LATER), ("another", None, MOMENT), "journal"),
+        ((None, "timeout", EARLIER), (None, "refused", MOMENT), "table"),
+        ((None, "timeout", LATER), (None, "refused", MOMENT), "journal"),
+    ],
+)
+def test_a_killed_machines_journal_does_not_replace_what_another_has_written_since(store, journal, table, kept):
+    (left, there) = ({**row("a", text, error), "created_at": made} for text, error, made in (journal, table))
+    with store.writer("another machine") as writer:
+        write_answers(writer, [there, row("c")])
+    (store.folder / JOURNAL).write_bytes(journal_line(left) + journal_line(row("b")))
+    better = there if kept == "table" else left
+
+    assert known_answers(store) == {"a": better["error"], "b": None, "c": None}
+    if kept == "table" and better["error"] is None:
+        assert failed_calls(store) == {}
+    with store.writer("the same command again") as writer, answer_log(writer):
+        pass
+
+    assert read_answers(store, "abc").sort("key").to_dicts() == [better, row("b"), row("c")]
+    assert (store.folder / JOURNAL).read_bytes() == b""
 
 
 def test_a_retried_answer_replaces_its_error(store):
