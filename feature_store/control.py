@@ -10,13 +10,19 @@ from datetime import timedelta
 
 import lance
 import pyarrow as pa
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from feature_store.damage import reading
+from feature_store.identity import StoreFault
 
 NAME = "control"
 """Name of the table; it holds no rows."""
 KEPT = timedelta(hours=1)
 """Old versions are kept this long: each change makes one."""
+TRIES = 20
+"""Times that a change is tried while other processes change other texts."""
+PAUSE, LONGEST_PAUSE = 0.02, 1.0
+"""Maximum seconds before the second try, doubled for each further one, and their limit; a pause is random up to it."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +50,30 @@ class Control:
         """Replace a text; return whether it still was the old one (None = there was none), and so was replaced.
 
         Raises:
-            StoreFault: The bucket cannot be written.
+            StoreFault: The bucket cannot be written, or other processes were faster each time.
         """
-        while True:
-            with reading(self.address):
-                dataset = self._open() or self._create()
-                if dataset.config().get(name) != old:
-                    return False
-                if self._commit(dataset, {name: new}):
-                    return True
+        tries = Retrying(
+            retry=retry_if_result(lambda changed: changed is None),
+            stop=stop_after_attempt(TRIES),
+            wait=wait_random_exponential(multiplier=PAUSE, max=LONGEST_PAUSE),
+        )
+        try:
+            return bool(tries(self._try, name, old, new))
+        except RetryError:
+            raise StoreFault(
+                f"{self.address}: the store's '{name}' could not be changed, because other processes were faster"
+                f" {TRIES} times in a row\n  see what else writes to this address, then run the same command again"
+            ) from None
+
+    def _try(self, name: str, old: str | None, new: str) -> bool | None:
+        """Replace a text once; None if another process was faster, perhaps with another text."""
+        with reading(self.address):
+            dataset = self._open()
+            if dataset is None:  # an empty table is false
+                dataset = self._create()
+            if dataset.config().get(name) != old:
+                return False
+            return self._commit(dataset, {name: new}) or None
 
     def tidy(self) -> None:
         """Delete old versions."""

@@ -1,7 +1,7 @@
 """The lock of a store in a bucket: a text with an end, which its holder moves on while it writes.
 
-A killed holder cannot take its lock back, so the lock ends by itself. The same home folder may go on at once: its own
-file lock shows that the holder is gone. Whoever could not move its lock on in time must not write any more.
+A killed holder cannot take its lock back, so the lock ends by itself. The same home folder may go on at once, on the
+same machine, if the holder's process is gone. Whoever could not move its lock on in time must not write any more.
 """
 
 import json
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from base.faults import CheckFailed, WrongUse
 from feature_store.control import Control
@@ -48,12 +49,15 @@ class Holder:
     """When it began, ISO 8601."""
     until: str
     """When the lock ends, ISO 8601."""
+    machine: str = ""
+    """What a copy of the home folder does not share, see `this_machine`; empty in a lock of an older version."""
 
     @classmethod
     def new(cls, purpose: str, home: str, now: datetime) -> "Holder":
         """Describe this process."""
         since, until = now.isoformat(timespec="seconds"), (now + LASTS).isoformat()
-        return cls(uuid.uuid4().hex, home, purpose, os.getpid(), socket.gethostname(), since, until)
+        host = socket.gethostname()
+        return cls(uuid.uuid4().hex, home, purpose, os.getpid(), host, since, until, this_machine())
 
     @property
     def ends(self) -> datetime:
@@ -62,11 +66,36 @@ class Holder:
 
     def is_gone(self, mine: "Holder", now: datetime) -> bool:
         """Return whether the lock has ended, or was left by a killed process of the same home on the same machine."""
-        return now > self.ends or (self.home, self.host) == (mine.home, mine.host)
+        here = (self.home, self.host, self.machine) == (mine.home, mine.host, mine.machine)
+        return now > self.ends or (here and not _runs(self.process))
 
     def text(self) -> str:
         """Return it as the text of a lock."""
         return json.dumps(asdict(self))
+
+
+def this_machine() -> str:
+    """Return what a copy of the home folder does not share, even on a machine of the same name.
+
+    On Linux it is the id of this boot and the space of its process numbers, which each container has for itself;
+    elsewhere the address of the network card.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return f"{uuid.getnode():x}"
+
+
+def _runs(process: int) -> bool:
+    """Return whether a process of this machine runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is somebody else's
+        return True
+    return True
 
 
 class Lease:
@@ -103,7 +132,7 @@ class Lease:
         with self._turn:
             begun, now = time.monotonic(), self._clock()
             new = replace(self._holder, until=(now + LASTS).isoformat())
-            if self._control.change(KEY, self._holder.text(), new.text()):
+            if self._replace(new.text()):
                 self._holder, self._moved, self._wall = new, begun, now
             else:
                 self._lost = True
@@ -113,10 +142,17 @@ class Lease:
         """End the lock; if the bucket does not answer, it ends by itself."""
         try:
             with self._turn:
-                if not self._lost and self._control.change(KEY, self._holder.text(), ""):
+                if not self._lost and self._replace(""):
                     self._control.tidy()
         except StoreFault as error:
             LOG.warning("the lock of the store ends by itself at %s: %s", self._holder.until, error)
+
+    def _replace(self, text: str) -> bool:
+        """Replace the text of this hold; also one that was written although the response was lost."""
+        if self._control.change(KEY, self._holder.text(), text):
+            return True
+        said = _said(self._control)
+        return self._holder.owner in said and (said == text or self._control.change(KEY, said, text))
 
 
 @contextmanager
@@ -142,7 +178,7 @@ def hold(
             f" since {there.since}\n  wait for it to end, or stop it, and run this again; if it was killed, its lock"
             f" ends at {there.ends:%H:%M:%S} UTC"
         )
-    if not control.change(KEY, said, mine.text()):
+    if not control.change(KEY, said, mine.text()) and mine.owner not in _said(control):  # a response may be lost
         raise WrongUse(f"{control.address}: another process began to write just now\n  wait for it to end")
     lease, left = Lease(control, mine, clock), threading.Event()
     mover = threading.Thread(target=_move_on, args=(lease, left), name="lock of the store", daemon=True)
@@ -153,6 +189,11 @@ def hold(
         left.set()
         mover.join()
         lease.give_back()
+
+
+def _said(control: Control) -> str:
+    """Return the text of the lock."""
+    return control.read().get(KEY) or ""
 
 
 def _move_on(lease: Lease, left: threading.Event) -> None:
