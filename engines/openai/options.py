@@ -1,6 +1,7 @@
 """Options of the `openai` engine: servers, concurrency, retries, and when to stop."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -24,14 +25,24 @@ class ServerOptions(Frozen):
     @field_validator("url")
     @classmethod
     def _base_address(cls, value: str) -> str:
-        parts = urlsplit(value)
+        shown = _without_secret(value)
+        try:
+            parts = urlsplit(value)
+        except ValueError:  # its words hold the whole address
+            parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"'{value}' is not an address; use one such as http://gpu1:8000/v1")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError(f"the address of {parts.hostname} has more than a path; put a key in api_key_env")
+            raise ValueError(f"'{shown}' is not an address; use one such as http://gpu1:8000/v1")
+        if "@" in value or parts.query or parts.fragment:  # a password may hold a slash
+            raise ValueError(f"'{shown}' has more than an address; put a key in api_key_env")
         if parts.path.rstrip("/").endswith("/completions"):
             raise ValueError(f"'{value}' is the address of a call; give the part before /chat/completions")
         return value.rstrip("/")
+
+
+def _without_secret(value: str) -> str:
+    """Return an address without what may hold a user, a password or a key."""
+    shown = value if "@" not in value else f"...@{value.rpartition('@')[2]}"
+    return re.sub(r"[?#].*", "?...", shown, flags=re.DOTALL)
 
 
 class OpenAIOptions(Frozen):

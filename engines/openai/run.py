@@ -252,7 +252,7 @@ class Run:
             begun = now()
             try:
                 answer = await self._call(self._http, server.url, request)
-                self._servers.answered(server, now() - begun)
+                self._servers.answered(server, now() - begun, error=answer.error is not None)
                 return answer
             except Barred as barred:
                 self._servers.bar(server, model, str(barred))

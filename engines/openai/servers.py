@@ -2,6 +2,8 @@
 
 Rows wait in one queue, and whoever has room takes the next: when all servers are full, each gets what it can answer. Of
 several with room, a row goes to the one with the shortest expected wait: measured seconds per row times rows in flight.
+A row's error is no answer: it keeps its place as long as an answer takes, or a server that fails fast would take nearly
+all rows.
 """
 
 import asyncio
@@ -45,7 +47,7 @@ class Server:
     running: int = 0
     """Rows in flight."""
     seconds: float | None = None
-    """Measured seconds per row, an exponential average; None until it has answered a row."""
+    """Measured seconds per answer, an exponential average; None until it has answered a row."""
     failures: int = 0
     """Failures since its last answer."""
     resting: bool = False
@@ -118,17 +120,35 @@ class Servers:
 
     def _wait(self, server: Server) -> float:
         """Return the expected wait at a server; one that is not measured counts as being as fast as the fastest."""
-        fastest = min((s.seconds for s in self.all if s.seconds is not None), default=1.0)
-        return (server.running + 1) * (fastest if server.seconds is None else server.seconds) / server.weight
+        return (server.running + 1) * self._seconds(server) / server.weight
 
-    def answered(self, server: Server, seconds: float) -> None:
-        """Record that a server answered a row within so many seconds, even if with an error of that row."""
-        server.seconds = seconds if server.seconds is None else server.seconds + NEWEST * (seconds - server.seconds)
+    def _seconds(self, server: Server) -> float:
+        fastest = min((s.seconds for s in self.all if s.seconds is not None), default=1.0)
+        return fastest if server.seconds is None else server.seconds
+
+    def answered(self, server: Server, seconds: float, *, error: bool = False) -> None:
+        """Record that a server answered a row.
+
+        Args:
+            server: The server.
+            seconds: How long it took.
+            error: Whether it answered with an error of that row.
+        """
+        if error:
+            self._keep_place(server, self._seconds(server) - seconds)
+        else:
+            server.seconds = seconds if server.seconds is None else server.seconds + NEWEST * (seconds - server.seconds)
         if server.down_since is not None:
             LOG.warning("%s answers again", server.url)
         server.failures, server.down_since = 0, None
         server.slower, server.slow_since = max(server.slower - FASTER, 0.0), None
         server.room = min(server.room + 1 / server.room, float(server.concurrency))
+
+    def _keep_place(self, server: Server, seconds: float) -> None:
+        """Keep a place of a server for some seconds after a row."""
+        if seconds > 0 and len(self.all) > 1:
+            server.running += 1
+            asyncio.get_running_loop().call_later(seconds, self.give_back, server)
 
     def failed(self, server: Server, failure: Again) -> None:
         """Record that a server failed on a row."""

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from fault_server import serve
 
 
@@ -118,6 +119,20 @@ def test_several_servers_share_a_run_and_their_addresses_change_no_key(shop, kno
     assert f"next: knowflow refresh --engine openai --model tiny --base-url {third.url} --config" in planned.stderr
     assert "nothing is new, 0 asked" in again.stderr
     assert third.seen.calls == []
+
+
+@pytest.mark.parametrize("address", ["user:{}@gpu1/v1", "https://user:{}@gpu1/v1", "https://gpu1/v1?key={}"])
+@pytest.mark.parametrize("command", ["plan", "refresh"])
+def test_a_password_in_an_address_is_neither_shown_nor_written(shop, knowflow, command, address):
+    secret = "hunter2secret"
+    given = ("--engine", "openai", "--model", "tiny", "--base-url", address.format(secret))
+
+    done = knowflow.run(command, "--config", str(shop.config), *given)
+
+    assert done.returncode == 2
+    assert "engine.options.urls" in done.stderr
+    assert secret not in done.stdout + done.stderr
+    assert [path for path in shop.folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()] == []
 
 
 def test_servers_for_an_engine_that_asks_none_are_refused(shop, plain_knowflow):

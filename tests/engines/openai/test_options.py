@@ -45,6 +45,10 @@ def test_servers_are_one_address_many_or_each_with_its_own_room(urls):
     [
         ({"urls": []}, r"engine\.options\.urls: .*at least 1 item"),
         ({"urls": "gpu1:8000"}, r"'gpu1:8000' is not an address; use one such as http://gpu1:8000/v1"),
+        ({"urls": f"user:{SECRET}@gpu1/v1"}, r"'\.\.\.@gpu1/v1' is not an address"),
+        ({"urls": f"gpu1/v1?key={SECRET}"}, r"'gpu1/v1\?\.\.\.' is not an address"),
+        ({"urls": f"http://user:{SECRET}@gpu1\u2100/v1"}, r"is not an address"),  # urllib's words would tell all of it
+        ({"urls": f"http://user:1/{SECRET}@gpu1/v1"}, r"put a key in api_key_env"),
         ({"urls": URL + "/chat/completions"}, r"give the part before /chat/completions"),
         ({"urls": f"https://user:{SECRET}@api.example.com/v1"}, r"put a key in api_key_env"),
         ({"urls": f"https://api.example.com/v1?key={SECRET}"}, r"put a key in api_key_env"),

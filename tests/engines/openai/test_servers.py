@@ -91,6 +91,29 @@ def test_of_servers_with_room_the_next_row_goes_to_the_shortest_wait_by_measured
     with_servers([A, B], scenario)
 
 
+def test_a_server_that_fails_fast_takes_no_more_rows_than_one_that_answers():
+    async def scenario(servers: Servers, told: Told) -> None:
+        left, rows = 400, Counter[str]()
+
+        async def work() -> None:
+            nonlocal left
+            while left:
+                left -= 1
+                server = await servers.take("m", {})
+                refuses = server.url == B
+                seconds = 0.01 if refuses else 0.5
+                await asyncio.sleep(seconds)
+                servers.answered(server, seconds, error=refuses)
+                servers.give_back(server)
+                rows[server.url] += 1
+
+        await asyncio.gather(*(work() for _ in range(16)))
+        assert servers.all[1].seconds is None  # an error is no speed
+        assert rows[B] <= 200  # they have the same places, and an error keeps its own as long
+
+    with_servers([A, B], scenario, concurrency=8)
+
+
 def test_a_full_server_takes_no_more_until_one_comes_back():
     async def scenario(servers: Servers, told: Told) -> None:
         taken = await take(servers, 5)
