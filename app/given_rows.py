@@ -10,6 +10,7 @@ import polars as pl
 
 from app.config import Config
 from base.faults import WrongUse
+from base.words import count_rows
 from feature_store.features import Keys
 from feature_store.timeline import LIVE
 from sources.config import RowOrder
@@ -141,7 +142,7 @@ def undated(count: int) -> str:
         >>> undated(1)
         '1 row without a time: after everything, so they see all that is known'
     """
-    return f"{count:,} row{'' if count == 1 else 's'} without a time: after everything, so they see all that is known"
+    return f"{count_rows(count)} without a time: after everything, so they see all that is known"
 
 
 def warn_undated(reader: RowReader, rows: pl.DataFrame) -> None:

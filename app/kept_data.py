@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from app.config import Config
+from base.files import sha256_of
 from feature_store.forgotten import Forgotten, forgotten_in
 from sources.load import files_of
 from sources.tables import Dataset
@@ -44,8 +45,7 @@ def loaded_digest(config: Config, forgotten: Forgotten) -> str:
     for path in [*sorted(CODE.rglob("*.py")), *files_of(config.source, config.folder)]:
         digest.update(f"\0{path}\0".encode(errors="surrogateescape"))
         try:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(sha256_of(path).encode())
         except OSError:
             return ""
     return digest.hexdigest()

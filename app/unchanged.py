@@ -15,8 +15,8 @@ from typing import Any
 
 from app.asking import Asking
 from app.config import Config
-from base.files import write_whole
-from base.plugins import PLUGIN, SOURCE, source_of
+from base.files import sha256_of, write_whole
+from base.plugins import PLUGIN, SOURCE
 from engines.model_folder import add_file
 from feature_store.forgotten import RECEIPTS
 from feature_store.state import state_of
@@ -57,8 +57,7 @@ def what_is_read(config: Config, tasks: Sequence[str] | None, asking: Asking) ->
     for path in sorted(known | {*_named(config, settings)}):
         digest.update(f"\0{path}\0".encode(errors="surrogateescape"))
         if path in known:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(sha256_of(path).encode())
         else:
             add_file(digest, path)  # of a model's weights, a few samples
     return digest.hexdigest()
@@ -121,7 +120,7 @@ def _older_in_memory(config: Config, code: Iterable[Path]) -> bool:
     for name, module in list(sys.modules.items()):
         if name.startswith(PLUGIN) and (path := Path(module.__file__ or "")).is_file():
             ours = any(path.is_relative_to(folder) for folder in config.plugin_folders)
-            if ours and vars(module).get(SOURCE) != source_of(path):
+            if ours and vars(module).get(SOURCE) != sha256_of(path):
                 return True
     return any(path.stat().st_ctime > STARTED for path in code)
 

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Generic, TypeVar
 
 from base.faults import WrongUse
+from base.files import sha256_of
 
 T = TypeVar("T")
 PLUGIN, SOURCE = "knowflow_plugin_", "__knowflow_source__"
@@ -138,11 +139,6 @@ def _theirs(folders: Sequence[Path]) -> list[tuple[str, ModuleType]]:
     return made
 
 
-def source_of(path: Path) -> str:
-    """Return a digest of a file of code."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _import(path: Path) -> ModuleType:
     """Import a file once per process, under a name made only from its path."""
     name = f"{PLUGIN}{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
@@ -152,7 +148,7 @@ def _import(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError("is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    setattr(module, SOURCE, source_of(path))
+    setattr(module, SOURCE, sha256_of(path))
     sys.modules[name] = module  # before it runs: dataclasses look up their module there
     try:
         spec.loader.exec_module(module)

@@ -7,7 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from app.asking import Asking
-from cli.output import bars, count_rows, print_json, print_table, say, say_next
+from base.words import count_rows
+from cli.output import bars, print_json, print_table, say, say_next
 from engines.ray.config import ExecutorName
 from feature_store.releases import Release
 from flows.here import refresh_here

@@ -10,13 +10,13 @@ from app.feature_choice import FeatureChoice
 from app.features import FeatureFile, make_features
 from app.given_rows import RowColumns, undated
 from app.progress import progress
+from base.words import count_rows
 from cli.feature_options import EncoderNames, FeatureNames, TaskNames
 from cli.output import (
     DEFAULT_CONFIG,
     AsJson,
     ConfigPath,
     bars,
-    count_rows,
     print_json,
     print_line,
     print_table,

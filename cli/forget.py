@@ -11,7 +11,8 @@ from cyclopts import Parameter
 from app.config import load_config
 from app.forgetting import Plan, forget, plan_forgetting
 from base.faults import WrongUse
-from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, count_rows, print_json, print_line, say
+from base.words import count_rows
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, say
 
 STDIN = "-"
 User = Annotated[

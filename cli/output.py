@@ -57,16 +57,6 @@ def say_next(command: str, config: str, tasks: Sequence[str] | None = None, **op
     say("next: " + shlex.join([*words, *(["--config", config] if config != DEFAULT_CONFIG else [])]))
 
 
-def count_rows(count: int) -> str:
-    """Format a number of rows.
-
-    Example:
-        >>> count_rows(1), count_rows(3200)
-        ('1 row', '3,200 rows')
-    """
-    return f"{count:,} row" + ("" if count == 1 else "s")
-
-
 def split_names(names: str | None) -> tuple[str, ...] | None:
     """Split names separated by commas; None stays None.
 

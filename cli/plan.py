@@ -12,8 +12,9 @@ from app.config import load_config
 from app.workplace import open_dataset, split_counts
 from app.workplace import plan as make_plan
 from base.failures import how_to_go_on
+from base.words import count_rows
 from cli.asking import BaseUrls, EngineName, ModelName, model_path
-from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, count_rows, print_json, print_table, say, say_next
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, print_json, print_table, say, say_next
 from cli.split import print_split, say_notes, split_notes
 from llm_tasks.pipeline.plan import NAME_AN_ENGINE
 

@@ -6,8 +6,9 @@ from cyclopts import Parameter
 
 from app.config import load_config
 from app.workplace import errors_on_record, open_store
+from base.words import count_rows
 from cli.asking import AskingOptions, run_refresh
-from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, count_rows, print_json, say
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, print_json, say
 
 Errors = Annotated[
     list[str],

@@ -6,7 +6,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from app.config import load_config
-from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, count_rows, print_json, print_line, say
+from base.words import count_rows
+from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, say
 
 
 def score(

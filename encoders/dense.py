@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from base.files import sha256_of
 from base.frozen import Frozen
 from base.progress import Progress
 from encoders.protocol import EncoderKind, PoolingName
@@ -107,8 +108,7 @@ class DenseEncoder:
         if (self._folder / FILE).is_file():  # two tunings that saw different events are two encoders
             digest.update(f"{self.seen_until}/{self._wrapping}".encode())
         for path in sorted([*self._folder.rglob("*.safetensors"), *self._folder.rglob("tokenizer.json")]):
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(bytes.fromhex(sha256_of(path)))
         return digest.hexdigest()[:32]
 
     def encode(self, texts: Sequence[str], progress: Progress) -> np.ndarray:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import lance
 
-from base.files import write_whole
+from base.files import sha256_of, write_whole
 from feature_store.identity import StoreFault
 
 FILE = "checksums.json"
@@ -158,9 +158,7 @@ def note_sums(folder: Path, versions: Mapping[str, int]) -> dict[str, str]:
 
 def take_sum(file: Path) -> Sum:
     """Return the checksum of a file as it is now."""
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    stat = file.stat()
+    digest, stat = sha256_of(file), file.stat()
     return Sum(stat.st_size, stat.st_mtime_ns, digest)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from base.files import sha256_of
 from feature_store.leak_check import LeakReport
 from feature_store.leak_evidence import Evidence
 from feature_store.leak_states import STATES
@@ -76,7 +77,7 @@ def _not_covered(folder: Path, before: Release, version: str, now: datetime, mos
     if not timedelta() <= now - last < most:  # a clock that jumped back says nothing
         return f"the last time was on {last:%Y-%m-%d}"
     file = folder / FILE
-    return None if file.is_file() and _digest(file) == said["states"] else f"{FILE} is not that of {name}"
+    return None if file.is_file() and sha256_of(file) == said["states"] else f"{FILE} is not that of {name}"
 
 
 def told(report: LeakReport, covered: Covered | str) -> str:
@@ -113,7 +114,7 @@ def write_record(
         "since": None if whole else covered.release,
         "whole_in": None if whole else covered.whole_in,
         "whole_at": (now if whole else covered.whole_at).isoformat(),
-        "states": _digest(file),
+        "states": sha256_of(file),
     }
 
 
@@ -132,8 +133,3 @@ def version_of(evidence: Evidence) -> str:
 def _code() -> str:
     files = sorted(Path(__file__).parent.glob("leak_*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

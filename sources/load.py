@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from base.words import count_rows
 from sources.checked import CheckedTable
 from sources.columns import to_id, to_text
 from sources.config import EventsConfig, LabelConfig, QueriesConfig, RowOrder, SourceConfig
@@ -122,7 +123,7 @@ def _fill_events(table: CheckedTable, config: EventsConfig, rule: LabelConfig) -
         lost = table.drop_repeated(["user", "item", "time"], best="label")
         words = "%s: %s with the user, item and time of another row; of each only one is kept"
         if lost:
-            table.tell(words, _rows(lost))
+            table.tell(words, count_rows(lost))
 
 
 def _fill_time(table: CheckedTable, column: str, config: EventsConfig) -> None:
@@ -141,7 +142,7 @@ def _fill_rating(table: CheckedTable, column: str, rule: LabelConfig) -> None:
     unrated = rating.is_in(rule.missing)
     if lost := table.drop(unrated):
         words = "%s: left out %s that label.missing calls not rated"
-        table.tell(words, _rows(lost))
+        table.tell(words, count_rows(lost))
     if rule.rating_range:
         low, high = rule.rating_range
         words = f"is outside {low:g} to {high:g}"
@@ -198,7 +199,7 @@ def _leave_out_forgotten(tables: dict[str, CheckedTable], forgotten: Container[s
         lost = [one for one in ids.drop_nulls().unique() if one in forgotten]
         if count := table.drop(ids.is_in(lost)):
             words = "%s: left out %s of %s who asked to be forgotten; the file still holds them"
-            table.tell(words, _rows(count), f"{len(lost):,} user{'' if len(lost) == 1 else 's'}")
+            table.tell(words, count_rows(count), f"{len(lost):,} user{'' if len(lost) == 1 else 's'}")
 
 
 def _leave_out(tables: dict[str, CheckedTable], found: list[Fault]) -> None:
@@ -211,13 +212,13 @@ def _leave_out(tables: dict[str, CheckedTable], found: list[Fault]) -> None:
         if table.faults:
             by_kind = ", ".join(f"{count:,} {kind}" for kind, count in table.counts().items())
             count = int(table.bad.sum()) + len(table.raw.broken) + sum(table.earlier.values())
-            table.tell("%s: left out %s with faults: %s", _rows(count), by_kind)
+            table.tell("%s: left out %s with faults: %s", count_rows(count), by_kind)
         for key, known in (("item", "items"), ("user", "users")):
             if section in ("events", "queries") and key in table.columns and known in tables:
                 lost = table.leave_out_lost(key, tables[known])
                 words = "%s: left out %s whose %s was left out of %s"
                 if lost:
-                    table.tell(words, _rows(lost), key, tables[known].name)
+                    table.tell(words, count_rows(lost), key, tables[known].name)
     empty = [
         table
         for section, table in tables.items()
@@ -226,10 +227,6 @@ def _leave_out(tables: dict[str, CheckedTable], found: list[Fault]) -> None:
     if empty:
         words, fix = "every row has a fault, none is left", "fix the rows"
         raise SourceFaults([*found, *(Fault(table.name, None, None, None, words, fix) for table in empty)])
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _dataset(config: SourceConfig, tables: dict[str, pl.DataFrame], told: tuple[str, ...]) -> Dataset:

