@@ -63,6 +63,21 @@ def what_is_read(config: Config, tasks: Sequence[str] | None, asking: Asking) ->
     return digest.hexdigest()
 
 
+def code_digest(config: Config) -> str | None:
+    """Return a digest of all code that a refresh runs: ours, plug-ins, and what is installed.
+
+    None where no digest covers it: an engine of the user's own, or code that was edited after this process imported it.
+    """
+    code = {*_code(), *_imported()}
+    if ":" in config.engine.name or _older_in_memory(config, code):
+        return None
+    digest = hashlib.sha256(json.dumps(software()).encode())
+    plugins = {path for folder in config.plugin_folders for path in _files_below(folder, config.home_folder)}
+    for path in sorted(code | plugins):
+        digest.update(f"\0{path}\0{sha256_of(path)}".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
 def software() -> list[str]:
     """Return the names and versions of everything that is installed."""
     folders = [Path(one) for one in sys.path if one and Path(one).is_dir()]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.config import Config, load_config
 from app.kept_data import kept_dataset, loaded_digest
+from app.unchanged import code_digest
 from base.faults import WrongUse
 from encoders.protocol import EncoderConfig
 from engines.choose import build_engine
@@ -21,12 +22,15 @@ from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks, in_order
 from llm_tasks.pipeline.encode import choose_encoders
 from llm_tasks.pipeline.plan import TaskPlan, plan_task
 from llm_tasks.pipeline.task import Task
-from llm_tasks.pipeline.workplace import Workplace
+from llm_tasks.pipeline.workplace import KeptPlans, Workplace
 from prompts.domain import Domain, load_domain
 from sources.load import load
 from sources.negatives import trained_rows
 from sources.parts import PartCount, count_parts
 from sources.tables import Dataset
+
+PLANS = "planned"
+"""In the home folder: what refreshes keep of their plans."""
 
 
 def open_store(config: Config) -> Store:
@@ -114,6 +118,12 @@ def open_workplace(config: Config, secret: SecretReader | None = None, dataset: 
     )
 
 
+def kept_plans(config: Config) -> KeptPlans | None:
+    """Return where refreshes keep what they planned; None if no digest covers the code that plans."""
+    code = code_digest(config)
+    return None if code is None else KeptPlans(config.home_folder / PLANS, code)
+
+
 def _engine(config: Config, domain: Domain, secret: SecretReader | None) -> Engine:
     """Build the engine that answers here or, with the executor ray, on a cluster."""
     if config.executor.name == "local":
@@ -187,7 +197,7 @@ def plan(
 ) -> list[TaskPlan]:
     """Plan a refresh without writing anything; the data is loaded unless it is given."""
     chosen = chosen_tasks(config, tasks)
-    workplace = open_workplace(config, dataset=dataset)
+    workplace = replace(open_workplace(config, dataset=dataset), kept=kept_plans(config))
     asked: set[str] = set()
     plans: list[TaskPlan] = []
     to_ask: dict[str, int] = {}

@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +167,10 @@ def plan(path: Path) -> dict[str, Any]:
 def ask(path: Path) -> dict[str, Any]:
     """Ask what the plan says; planning is not counted."""
     from app.config import load_config  # noqa: PLC0415
-    from app.workplace import chosen_tasks, open_workplace  # noqa: PLC0415
+    from app.workplace import chosen_tasks  # noqa: PLC0415
 
     config = load_config(path)
-    workplace = open_workplace(config)
+    workplace = asking_place(config)
     spent, asked = 0.0, []
     for task in chosen_tasks(config, None):
         clock = Clock()
@@ -178,6 +178,13 @@ def ask(path: Path) -> dict[str, Any]:
         spent += clock.read()["cpu_seconds"]
     (path.parent / "asked.json").write_text(json.dumps(asked))
     return Clock().read() | {"cpu_seconds": round(spent, 2)}
+
+
+def asking_place(config: Any) -> Any:
+    """Load data, domain, engine and kept plans, as a refresh does before it asks."""
+    from app.workplace import kept_plans, open_workplace  # noqa: PLC0415
+
+    return replace(open_workplace(config), kept=kept_plans(config))
 
 
 def ask_one(config: Any, workplace: Any, name: str, clock: "Clock | None" = None) -> dict[str, Any]:
@@ -235,7 +242,7 @@ def refresh(path: Path) -> dict[str, Any]:
     config = load_config(path)
     keep_dataset(config, open_dataset(config))
     names, until = list(config.tasks), {"load": clock.read()["cpu_seconds"]}
-    asked = [ask_one(config, open_workplace(config), name) for name in names]
+    asked = [ask_one(config, asking_place(config), name) for name in names]
     until["ask"] = clock.read()["cpu_seconds"]
     vectors = encode_texts(config, names, silent)
     until["encode"] = clock.read()["cpu_seconds"]

@@ -10,7 +10,7 @@ machine can lose the answers since the last commit, a few seconds' worth.
 import errno
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -31,17 +31,30 @@ LOG = logging.getLogger(__name__)
 TABLE = "answers"
 JOURNAL = "answers.journal"
 READ_ROWS = 4_096
+NAMED = 10_000
+"""Most keys that a condition names; of more, all answers are read."""
 SHOWN_LINES = 10
 """Maximum numbers of damaged lines in a message."""
 Row = dict[str, Any]
 
 
+def stored_answers(store: Store) -> pl.DataFrame:
+    """Return key, error (null where the model answered) and created_at of all answers, a killed run's journal too."""
+    # The journal first: another process may move its rows to the table meanwhile.
+    columns = ["key", "error", "created_at"]
+    journal = [{name: row[name] for name in columns} for row in _to_recover(store)]
+    table = store.read(TABLE, ANSWERS, columns=columns)
+    found = pl.DataFrame(pl.from_arrow(table))
+    return (
+        pl.concat([found, pl.DataFrame(journal, found.schema)]).unique("key", keep="last", maintain_order=True)
+        if journal
+        else found
+    )
+
+
 def known_answers(store: Store) -> dict[str, str | None]:
     """Return all keys with their error, None where the model answered; includes the journal of a killed run."""
-    # The journal first: another process may move its rows to the table meanwhile.
-    journal = {row["key"]: row["error"] for row in _to_recover(store)}
-    table = store.read(TABLE, ANSWERS, columns=["key", "error"])
-    return dict(zip(table["key"].to_pylist(), table["error"].to_pylist(), strict=True)) | journal
+    return dict(stored_answers(store).select("key", "error").iter_rows())
 
 
 @dataclass(frozen=True)
@@ -71,23 +84,30 @@ def read_answers(
     return pl.DataFrame(pl.from_arrow(table)).join(wanted, on="key", how="semi")
 
 
-def scan_answers(store: Store, columns: list[str], model: str, revision: str, adapter: str) -> Iterator[pl.DataFrame]:
-    """Read all answers of one model from the table, a few thousand at a time, so that memory does not grow with them.
+def scan_answers(
+    store: Store, keys: Collection[str], columns: list[str], model: str, revision: str, adapter: str
+) -> Iterator[pl.DataFrame]:
+    """Read answers of one model from the table, a few thousand at a time, so that memory does not grow with them.
 
     Args:
         store: The store.
-        columns: Columns to read.
+        keys: Keys of the answers.
+        columns: Columns to read, `key` among them.
         model: Name of the model.
         revision: Its revision.
         adapter: Name and revision of its adapter; empty = none.
     """
-    if not store.has(TABLE):
+    if not store.has(TABLE) or not keys:
         return
+    wanted = pl.DataFrame({"key": list(keys)}, {"key": pl.String})
     where = f"model = {quoted(model)} AND revision = {quoted(revision)} AND adapter = {quoted(adapter)}"
+    if len(keys) <= NAMED:  # the texts of all others are not even read
+        where += f" AND key IN ({', '.join(map(quoted, keys))})"
     table = store.open(TABLE)
     with reading(store.uri(TABLE)):
         for batch in table.to_batches(columns=columns, filter=where, batch_size=READ_ROWS, batch_readahead=1):
-            yield pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
+            found = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
+            yield found.join(wanted, on="key", how="semi", maintain_order="left")
 
 
 def write_answers(writer: Writer, rows: list[Row]) -> int:

@@ -16,7 +16,7 @@ from app.kept_data import keep_dataset
 from app.progress import progress
 from app.publish import publish_release
 from app.unchanged import note_refreshed, unchanged_since, what_is_read
-from app.workplace import chosen_tasks, one_task, open_store, open_workplace, sharing_a_space
+from app.workplace import chosen_tasks, kept_plans, one_task, open_store, open_workplace, sharing_a_space
 from base.failures import kind_of
 from base.faults import WrongUse
 from engines.protocol import KEPT
@@ -105,7 +105,7 @@ def ask(config: str, name: str, asking: Asking, before: list[dict], part: float)
         part: How much of what is left of the limits this technique may use, from 0 to 1.
     """
     settings = read_settings(config, asking)
-    workplace = replace(open_workplace(settings, read_secret), slice=asking.part)
+    workplace = replace(open_workplace(settings, read_secret), slice=asking.part, kept=kept_plans(settings))
     with workplace.store.writer(command_line()) as writer, observing(settings.home_folder, name) as observe:
         # Planned under the writer's lock, so that another process' new answers are not asked again.
         technique = one_task(settings, name)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from llm_tasks.pipeline.task import EPOCH, Inputs, Row, llm_task
 
 
-@llm_task(entity="item", prompt=None)
+@llm_task(entity="item", prompt=None, own_data=True)
 def item_facts(inputs: Inputs) -> Iterator[Row]:
     """Yield one row per item; its text is the item as a prompt would show it."""
     for item in inputs.dataset.items.iter_rows(named=True):

@@ -26,7 +26,7 @@ KNOWLEDGE = Arm(
 )
 
 
-@llm_task(entity="item", prompt="kar_item")
+@llm_task(entity="item", prompt="kar_item", own_data=True)
 def kar_item(inputs: Inputs) -> Iterator[Row]:
     """Yield one row per item."""
     for item in inputs.dataset.items.iter_rows(named=True):

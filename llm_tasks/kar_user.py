@@ -34,7 +34,7 @@ class KarUserOptions(TaskOptions):
     """Shares of a user's log (by position) at which to ask about the user; 1.0 is today."""
 
 
-@llm_task(entity="user", prompt="kar_user", lexical_space="kar_item", options=KarUserOptions)
+@llm_task(entity="user", prompt="kar_user", lexical_space="kar_item", options=KarUserOptions, own_data=True)
 def kar_user(inputs: Inputs) -> RowTable:
     """Return one row per user and snapshot; a snapshot without any event is left out."""
     options = inputs.own_options(KarUserOptions)

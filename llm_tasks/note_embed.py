@@ -28,7 +28,7 @@ NOTELLM = Arm(
 )
 
 
-@llm_task(entity="item", prompt=None, lexical_space="item_facts", opt_in=True)
+@llm_task(entity="item", prompt=None, lexical_space="item_facts", opt_in=True, own_data=True)
 def note_embed(inputs: Inputs) -> Iterator[Row]:
     """Yield one row per item; the encoder itself adds the compression prompt around the note."""
     wanted = [item for item in inputs.dataset.items.iter_rows(named=True) if inputs.wanted(item["item"])]

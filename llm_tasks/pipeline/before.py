@@ -25,6 +25,7 @@ COLUMNS = [
     "input_digest",
     "model",
     "model_seen_until",
+    "answer_key",
     "text_key",
     "error",
     "reads",
@@ -42,6 +43,14 @@ class Before:
     def read(cls, store: Store, task: str) -> "Before":
         """Read the lineage of one technique."""
         return cls(read_lineage(store, [task], COLUMNS))
+
+    def without(self, rows: pl.Series) -> "Before":
+        """Return all other rows.
+
+        Args:
+            rows: Hashes of the keys of rows.
+        """
+        return Before(self.table.filter(~pl.col("row").hash(0).is_in(rows.implode())))
 
     @cached_property
     def made(self) -> Mapping[str, tuple[str, str, str]]:

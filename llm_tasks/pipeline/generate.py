@@ -98,6 +98,8 @@ def generate(
     """
     last = ask_plan(plan, workplace, writer, progress, spending or Spending())
     errors = write_rows(plan, workplace, writer)
+    if plan.kept is not None:
+        plan.kept.keep(plan.settled, plan.rows, plan.short, workplace, plan.task)
     return _counts(plan, last, errors)
 
 
@@ -113,7 +115,7 @@ def stopped(plan: TaskPlan, reached: BudgetReached, budget: Budget) -> Generated
 def _counts(plan: TaskPlan, last: Reading, errors: dict[str, int]) -> Generated:
     return Generated(
         task=plan.task.name,
-        rows=len(plan.rows),
+        rows=plan.total,
         calls=last.done,
         answered=last.done - sum(last.errors.values()),
         errors=errors,

@@ -5,15 +5,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+import polars as pl
+
 from base.faults import WrongUse
 from base.plugins import PluginFault
 from engines.protocol import EngineFault
 from engines.request import Request
-from feature_store.answers import Tried, failed_calls, known_answers
+from feature_store.answers import Tried, failed_calls, stored_answers
 from feature_store.lineage import read_lineage
 from llm_tasks.pipeline.before import Before, Status
 from llm_tasks.pipeline.estimate import Estimate, estimate
 from llm_tasks.pipeline.fit import Renderer
+from llm_tasks.pipeline.kept_plan import SCHEMA, KeptPlan
+from llm_tasks.pipeline.own_data import without_subjects
 from llm_tasks.pipeline.row_planner import AGAIN, PlannedRow, RowPlanner
 from llm_tasks.pipeline.row_table import RowTable
 from llm_tasks.pipeline.spool import Spool
@@ -40,13 +44,13 @@ class TaskPlan:
     prompt: Prompt | None
     """Its prompt; None if no model is asked."""
     rows: tuple[PlannedRow, ...]
-    """All rows, in the technique's order."""
+    """All rows but the settled ones, in the technique's order."""
     asks: Mapping[str, int] = field(default_factory=dict)
     """Answer key -> input tokens of every distinct call to make; 0 if tokens were not counted."""
     withdrawn: tuple[str, ...] = ()
     """Keys of stored rows that the data no longer supports; see `Before.withdrawn`."""
-    shortened: int = 0
-    """Number of rows whose oldest events were dropped to fit the model's context."""
+    short: frozenset[str] = frozenset()
+    """Keys of the rows whose oldest events were dropped to fit the model's context."""
     estimate: Estimate | None = None
     """Expected output and duration of calls, from past runs; None if there were none."""
     waits: Mapping[str, int] = field(default_factory=dict)
@@ -57,10 +61,24 @@ class TaskPlan:
     """Key of every call that ended in an error before -> how often it was asked."""
     spool: Spool = field(default_factory=Spool, compare=False, repr=False)
     """The requests of the calls to make, possibly with some extra ones."""
+    settled: pl.DataFrame = field(default_factory=SCHEMA.to_frame, compare=False, repr=False)
+    """Rows that stay as the last refresh left them, with the columns of `kept_plan.SCHEMA`."""
+    kept: KeptPlan | None = field(default=None, compare=False, repr=False)
+    """Where the plan is kept for the next refresh; None = nowhere."""
+
+    @property
+    def total(self) -> int:
+        """Return the number of rows, settled ones included."""
+        return len(self.rows) + len(self.settled)
+
+    @property
+    def shortened(self) -> int:
+        """Return the number of rows whose oldest events were dropped to fit the model's context."""
+        return len(self.short) + int(self.settled["shortened"].sum())
 
     def count(self, status: Status) -> int:
-        """Return the number of rows with a status."""
-        return sum(row.status == status for row in self.rows)
+        """Return the number of rows with a status; the answers of settled rows are there."""
+        return sum(row.status == status for row in self.rows) + (len(self.settled) if status == "cached" else 0)
 
     def summary(self) -> dict:
         """Return counts of rows and tokens, ready for JSON."""
@@ -74,7 +92,7 @@ class TaskPlan:
         return {
             "task": self.task.name,
             "prompt": self.prompt.name if self.prompt else None,
-            "rows": len(self.rows),
+            "rows": self.total,
             "cached": self.count("cached"),
             "new": self.count("new"),
             "changed": self.count("changed"),
@@ -120,14 +138,19 @@ def plan_task(
     Returns:
         The plan; nothing is written.
     """
-    version = workplace.options_of(task).prompt_version
-    prompt = live_prompt(task.prompt, version, workplace.library) if task.prompt else None
-    planner = _row_planner(task, prompt, workplace, frozenset(retry), asked_before, now or datetime.now(UTC))
+    prompt = _prompt_of(task, workplace)
+    before, answers = Before.read(workplace.store, task.name), stored_answers(workplace.store)
+    kept = None if retry else KeptPlan.of(task, prompt, workplace)
+    settled = kept.settled(before.table, answers) if kept else SCHEMA.to_frame()
+    of_others = without_subjects(workplace.dataset, task.entity, settled["subject"])
+    errors = {**dict(answers.select("key", "error").iter_rows()), **dict.fromkeys(asked_before)} if prompt else {}
+    told = (before.without(settled["row"]), errors, frozenset(retry), now or datetime.now(UTC))
+    planner = _row_planner(task, prompt, workplace, *told)
     rows: dict[str, PlannedRow] = {}
     tokens: dict[str, int] = {}
     shortened: set[str] = set()
     replaced, spool = False, Spool()
-    for planned, asked, shorter in _planned_rows(task, prompt, workplace, planner):
+    for planned, asked, shorter in _planned_rows(task, prompt, replace(workplace, dataset=of_others), planner):
         if planned.row in rows and _newer(rows[planned.row].seen_until, planned.seen_until):
             continue
         (shortened.add if shorter else shortened.discard)(planned.row)
@@ -135,12 +158,11 @@ def plan_task(
         replaced = replaced or planned.row in rows
         rows[planned.row] = planned
         for one in asked:
-            if one.key in tokens:
-                continue
-            if not tokens:
-                check_prompt(one, prompt, workplace)
-            tokens[one.key] = workplace.engine.count_tokens(one.messages) if count_tokens else 0
-            spool.add(one)
+            if one.key not in tokens:
+                if not tokens:
+                    check_prompt(one, prompt, workplace)
+                tokens[one.key] = workplace.engine.count_tokens(one.messages) if count_tokens else 0
+                spool.add(one)
     there = frozenset(read_lineage(workplace.store, task.needs, ["row"])["row"])
     gone = () if retry else planner.before.withdrawn(rows.keys(), workplace.dataset, planner.identity, there)
     if retry:
@@ -149,41 +171,48 @@ def plan_task(
     if replaced or retry:
         wanted = {key for row in rows.values() for key in (row.answer_key, *row.candidates)}
         tokens = {key: count for key, count in tokens.items() if key in wanted}
-    guess = estimate(workplace.store, prompt, planner.identity) if prompt and tokens else None
-    none = unanswered(workplace, tokens)
     return TaskPlan(
         task,
         prompt,
         tuple(rows.values()),
-        tokens,
-        gone,
-        len(shortened),
-        guess,
-        unanswered=none,
+        asks=tokens,
+        withdrawn=gone,
+        short=frozenset(shortened),
+        estimate=estimate(workplace.store, prompt, planner.identity) if prompt and tokens else None,
+        unanswered=unanswered(workplace, tokens),
         tried=planner.tried,
         spool=spool,
+        settled=settled,
+        kept=kept,
     )
+
+
+def _prompt_of(task: Task, workplace: Workplace) -> Prompt | None:
+    version = workplace.options_of(task).prompt_version
+    return live_prompt(task.prompt, version, workplace.library) if task.prompt else None
 
 
 def _row_planner(
     task: Task,
     prompt: Prompt | None,
     workplace: Workplace,
+    before: Before,
+    answers: Mapping[str, str | None],
     retry: frozenset[str],
-    asked_before: Collection[str],
     now: datetime,
 ) -> RowPlanner:
+    identity = workplace.identity_of(task)
     return RowPlanner(
         task=task,
         prompt=prompt,
-        identity=workplace.identity_of(task),
-        before=Before.read(workplace.store, task.name),
-        answers={**known_answers(workplace.store), **dict.fromkeys(asked_before)} if prompt else {},
+        identity=identity,
+        before=before,
+        answers=answers,
         tried=failed_calls(workplace.store) if prompt else {},
         now=now,
         retry=retry,
         candidates=number_of_candidates(task, prompt, workplace),
-        seen_until=workplace.identity_of(task).seen_until if prompt and task.entity != "event" else None,
+        seen_until=identity.seen_until if prompt and task.entity != "event" else None,
     )
 
 

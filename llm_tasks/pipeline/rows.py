@@ -56,9 +56,10 @@ def write_rows(plan: TaskPlan, workplace: Workplace, writer: Writer) -> dict[str
     """
     task, shared = plan.task, _shared_columns(plan, workplace)
     lineage = read_lineage(workplace.store, [task.name, *parts_of(task)], ["row", "task", "entity", "as_of", *COMPARED])
+    lineage = lineage.filter(~pl.col("row").hash(0).is_in(plan.settled["row"].implode()))
     settled = settled_rows(plan, workplace, lineage, shared)
     rest = replace(plan, rows=tuple(row for row in plan.rows if row.row not in settled))
-    lineage = lineage.filter([row not in settled for row in lineage["row"]])
+    lineage = lineage.filter(~pl.col("row").is_in(pl.Series(list(settled), dtype=pl.String).implode()))
     # 64-bit hashes: it would take billions of rows for a changed one to look unchanged.
     before = {row[0]: hash(row[4:]) for row in lineage.iter_rows()}
     # What a text has seen must still be before its row's clock, or it would leak.
@@ -168,9 +169,9 @@ def _made(plan: TaskPlan, workplace: Workplace) -> Iterator[Made]:
     parser, identity = Parser(plan.prompt.front.answer_schema), workplace.identity_of(plan.task)
     columns = ["key", "text", "error", "detail", "created_at"]
     choice = CandidateChooser(plan, workplace)
-    for answers in scan_answers(workplace.store, columns, identity.model, identity.revision, identity.adapter):
-        wanted = answers.filter([key in waiting or key in choice.wanted for key in answers["key"]])
-        for key, raw, error, detail, created_at in wanted.iter_rows():
+    keys, model = waiting.keys() | choice.wanted, (identity.model, identity.revision, identity.adapter)
+    for answers in scan_answers(workplace.store, keys, columns, *model):
+        for key, raw, error, detail, created_at in answers.iter_rows():
             if key in choice.wanted:
                 texts, fault = (None, f"{error}: {detail}") if error else texts_of(raw, plan.task, parser)
                 choice.add(Candidate(key, texts.text if texts else None, fault, created_at))

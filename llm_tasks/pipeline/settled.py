@@ -60,16 +60,16 @@ def _confirmed(
     """Return the keys of answers that give the texts that they gave before."""
     identity, confirmed = workplace.identity_of(plan.task), set[str]()
     columns = ["key", "text", "error"]
-    for answers in scan_answers(workplace.store, columns, identity.model, identity.revision, identity.adapter):
+    model = (identity.model, identity.revision, identity.adapter)
+    for answers in scan_answers(workplace.store, texts.keys(), columns, *model):
         for key, raw, error in answers.iter_rows():
-            before = texts.get(key)
-            if before is None or error is not None:
+            if error is not None:
                 continue
             try:
                 text = encoded(raw)
             except Exception:  # the row is made, which says what is wrong
                 continue
-            if isinstance(text, str) and text.strip() and text_key(text) == before:
+            if isinstance(text, str) and text.strip() and text_key(text) == texts[key]:
                 confirmed.add(key)
     return confirmed
 

@@ -210,6 +210,8 @@ class Task:
     """Techniques whose answers it reads; they run before it."""
     parts: tuple[str, ...] = ()
     """Named parts of an answer: `NAME.PART` has its own vectors."""
+    own_data: bool = False
+    """Whether rows are made of their subject's own data alone; then a refresh plans only subjects that changed."""
     doc: str = field(repr=False, default="")
     """The docstring of the technique's file."""
 
@@ -242,6 +244,7 @@ def llm_task(
     needs: tuple[str, ...] = (),
     parts: tuple[str, ...] = (),
     creates: bool = False,
+    own_data: bool = False,
 ) -> Callable[[Callable[[Inputs], Iterable[Row]]], Task]:
     """Declare a technique: decorate the function that yields its rows.
 
@@ -257,10 +260,12 @@ def llm_task(
         parts: Names of the parts that `encode` may return, each with its own vectors.
         creates: Whether its rows are about something that answers create, such as clusters or synthetic events, and
             that is not in the data. Such rows never reach samples or evaluations.
+        own_data: Whether the rows about an item are made of the item's fields alone, and those about a user of the
+            user's fields and events, with the fields of their items. A refresh then plans only subjects that changed,
+            and the technique gets no more: for items no events, for users events without their `part` (null).
 
     Raises:
-        ValueError: `creates` contradicts whether the data holds the entity, or a technique that chooses among answers
-            has parts.
+        ValueError: Of `creates`, `parts`, `decision` and `own_data`, some contradict each other or the entity.
 
     Example:
         >>> @llm_task(entity="item", prompt="kar_item")
@@ -275,6 +280,8 @@ def llm_task(
         raise ValueError(f"{entity} {what}: pass creates={not creates}, or use {' or '.join(REAL)}")
     if parts and decision is not None:
         raise ValueError("a technique with `decision` has one text per answer: leave out `parts`, or `decision`")
+    if own_data and (entity not in ("item", "user") or needs):
+        raise ValueError("only rows about items or users that read no other technique can be of their own data alone")
 
     def declare(rows: Callable[[Inputs], Iterable[Row]]) -> Task:
         module = inspect.getmodule(rows)
@@ -290,6 +297,7 @@ def llm_task(
             options=options,
             needs=needs,
             parts=parts,
+            own_data=own_data,
             doc=inspect.getdoc(module) or "" if module else "",
         )
 

@@ -15,6 +15,7 @@ from engines.protocol import Engine
 from engines.request import Adapter, ModelIdentity
 from engines.seen import Unsaid, latest, tuned_until
 from feature_store.database import Store
+from llm_tasks.pipeline.own_data import own_data_of
 from llm_tasks.pipeline.reads import read_task
 from llm_tasks.pipeline.slices import Slice
 from llm_tasks.pipeline.task import EntityList, Inputs, Task, TaskOptions
@@ -23,6 +24,16 @@ from prompts.library import SHIPPED, Library
 from sources.columns import to_id
 from sources.tables import Dataset
 from sources.times import to_time
+
+
+@dataclass(frozen=True)
+class KeptPlans:
+    """Where refreshes keep what they planned, so that the next one plans only subjects that changed."""
+
+    folder: Path
+    """The folder."""
+    code: str
+    """Digest of all code that shapes a plan."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +58,10 @@ class Workplace:
     """Where prompts are looked for."""
     stop_after_failures: int = 32
     """Number of first answers that, if all end in the same error, stop a run; 0 = never."""
-
     slice: Slice | None = None
     """The part of the users and items that a model is asked about; None = all."""
+    kept: KeptPlans | None = None
+    """Where plans are kept; None = every plan is made of all subjects."""
 
     def options_of(self, task: Task) -> TaskOptions:
         """Return the options of one task; its defaults if knowflow.yaml gives none."""
@@ -71,7 +83,8 @@ class Workplace:
         part = self.slice.subjects(task.entity, self.dataset) if self.slice and task.prompt else None
         only = only if part is None else part if only is None else only & part
         needed = {name: cache(partial(read_task, self.store, name)) for name in task.needs}
-        return Inputs(self.dataset, self.domain, options, only, listed, needed)
+        dataset = own_data_of(self.dataset, task.entity) if task.own_data else self.dataset
+        return Inputs(dataset, self.domain, options, only, listed, needed)
 
     def adapter_of(self, task: Task) -> Adapter | None:
         """Return the LoRA adapter of a task, or None.

@@ -104,6 +104,8 @@ def test_files_beside_the_store_lose_them(shop, plain_knowflow):
     (home / "train/train-000002/inputs").mkdir(parents=True)
     (home / "loaded" / ("a" * 64)).mkdir(parents=True)
     pl.DataFrame({"user": [USER, name_of(0)]}).write_parquet(home / "loaded" / ("a" * 64) / "events.parquet")
+    (home / "planned").mkdir()
+    (home / "planned" / "kar_user.0.parquet").write_bytes(b"the hash of a user")
     np.save(home / "train/train-000002/inputs/user_ids.npy", np.array([name_of(0), USER]))
     rows = pl.DataFrame({"agent": [f"agent/{USER}", f"agent/{name_of(2)}"], "item": ["i1", "i2"]})
     rows.write_parquet(home / "simulations" / "base.parquet")
@@ -127,7 +129,7 @@ def test_files_beside_the_store_lose_them(shop, plain_knowflow):
     assert len(keys) == 20
     assert [new == old for new, old in zip(keys, rows["key"], strict=True)] == [user != USER for user in rows["user"]]
     there = {path.name for path in home.rglob("*")}
-    assert there & {"report.html", "base.log", "prefect", "damaged", "inputs", "loaded"} == set()
+    assert there & {"report.html", "base.log", "prefect", "damaged", "inputs", "loaded", "planned"} == set()
     assert {"similar.html", "report.json"} <= there
     assert not any(USER.encode() in path.read_bytes() for path in home.rglob("*") if path.is_file())
 

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.request import ModelIdentity
+from llm_tasks.pipeline.before import Before
 from llm_tasks.pipeline.catalogue import find_tasks
 from llm_tasks.pipeline.fit import Renderer
-from llm_tasks.pipeline.plan import _row_planner, plan_task
-from llm_tasks.pipeline.row_planner import TextDigests, digest_of
+from llm_tasks.pipeline.plan import plan_task
+from llm_tasks.pipeline.row_planner import RowPlanner, TextDigests, digest_of
 from llm_tasks.pipeline.row_table import RowTable
 from llm_tasks.pipeline.table_planner import TablePlanner
 from llm_tasks.pipeline.task import EPOCH
@@ -151,8 +152,17 @@ def test_any_texts_in_any_prompt_are_planned_as_rows(place, text, special, rows,
     names, times = [f"u{number}" for number in range(len(rows))], [EPOCH] * len(rows)
     table = RowTable(names, times, times, {"other": [row[1] for row in rows], "input": [row[0] for row in rows]})
     stored = {renderer.request(row).key: error for row, (*_, error) in zip(table, rows, strict=True) if error != "new"}
-    planner = replace(
-        _row_planner(KAR_USER, prompt, place, frozenset(), (), NOW), answers=stored, candidates=candidates
+    planner = RowPlanner(
+        task=KAR_USER,
+        prompt=prompt,
+        identity=place.engine.identity,
+        before=Before.read(place.store, "kar_user"),
+        answers=stored,
+        tried={},
+        now=NOW,
+        retry=frozenset(),
+        candidates=candidates,
+        seen_until=None,
     )
 
     alone = []
