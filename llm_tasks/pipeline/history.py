@@ -11,6 +11,8 @@ from prompts.domain import Domain
 
 KIND = ["item", "rating", "label"]
 """What a history shows of an event."""
+BELOW = (1 / pl.col("rating") < 0).alias("below")
+"""Tells -0 from 0: they are equal, but written differently, and what a prompt shows is in the key of its answer."""
 SEPARATOR = "; "
 """Stands between the events of a history."""
 
@@ -66,9 +68,9 @@ def event_texts(seen: pl.DataFrame, names: Mapping[str, str], domain: Domain) ->
         names: Item id -> its name in a history.
         domain: The words of the domain.
     """
-    texts: dict[tuple[str, float | None, float], str] = {}  # equal events share one text: logs have millions
-    rows = seen.select(KIND).iter_rows()
-    return [texts.get(row) or texts.setdefault(row, domain.event(names[row[0]], *row[1:])) for row in rows]
+    texts: dict[tuple[str, float | None, float, bool], str] = {}  # equal events share one text: logs have millions
+    rows = seen.select(*KIND, BELOW).iter_rows()
+    return [texts.get(row) or texts.setdefault(row, domain.event(names[row[0]], *row[1:3])) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,10 @@ def histories_shown(events: pl.DataFrame, names: Mapping[str, str], domain: Doma
     log = events_shown(events, domain)
     places = log.select("user").with_row_index("place").group_by("user").agg("place").sort("user")
     order = places["place"].explode()
-    kinds = log.select(KIND).unique(keep="first", maintain_order=True)  # equal events share one text
+    every = log.select(*KIND, BELOW)
+    kinds = every.unique(keep="first", maintain_order=True)  # equal events share one text
     numbered = kinds.with_row_index("kind")
-    kind = log.select(KIND).join(numbered, on=KIND, how="left", nulls_equal=True, maintain_order="left")["kind"]
+    kind = every.join(numbered, on=every.columns, how="left", nulls_equal=True, maintain_order="left")["kind"]
     texts = np.array(event_texts(kinds, names, domain), dtype=object)
     shown = texts[kind.gather(order).to_numpy()].tolist()
     return Histories(places["user"].to_list(), places["place"].list.len().to_list(), shown, log["time"].gather(order))

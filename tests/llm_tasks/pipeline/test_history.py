@@ -48,7 +48,7 @@ def test_a_domain_that_does_not_say_is_refused_only_where_events_have_no_rating(
         events_shown(CLICKS, SILENT)
 
 
-ratings = st.one_of(st.none(), st.sampled_from([0.0, 3.0, 4.5]))
+ratings = st.one_of(st.none(), st.sampled_from([0.0, -0.0, 3.0, 4.5]))
 logs = st.lists(st.tuples(st.sampled_from("xyzé"), st.sampled_from("abc"), ratings, st.sampled_from([0.0, 1.0])))
 SCHEMA = {"user": pl.String, "item": pl.String, "rating": pl.Float32, "label": pl.Float32}
 
@@ -67,6 +67,16 @@ def test_the_histories_of_all_users_together_are_those_of_each_alone(log, domain
     assert together.counts == [len(shown) for shown in alone.values()]
     assert together.times.to_list() == [time for shown in alone.values() for time in shown["time"]]
     assert SEPARATOR.join(together.texts) == SEPARATOR.join(show_history(one, NAMES, domain) for one in alone.values())
+
+
+def test_a_rating_of_minus_zero_is_shown_as_it_is_whatever_else_the_log_holds():
+    # As f"{-0.0:g}" writes it, which is in the keys of stored answers: neither loading nor the columns make it 0.
+    log = [("x", "a", 0.0, 0.0), ("x", "a", -0.0, 0.0), ("y", "a", -0.0, 0.0), ("y", "b", None, 1.0)]
+    times = pl.datetime_range(START, START + timedelta(hours=4), "1h", closed="left", eager=True)
+    events = pl.DataFrame(log, schema=SCHEMA, orient="row").with_columns(time=times)
+
+    assert histories_shown(events, NAMES, NEWS).texts == ["Storm: 0", "Storm: -0", "Storm: -0", "Budget"]
+    assert show_history(events, NAMES, NEWS) == "Storm: 0; Storm: -0; Storm: -0; Budget"
 
 
 def test_a_reading_history_names_what_was_clicked_and_nothing_else(tmp_path):
