@@ -11,7 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from app.arm_memory import AT_ONCE, guess_bytes
 from app.config import Config
+from app.input_lock import drop_left_inputs
 from app.run_inputs import Inputs, share_inputs
 from app.samples import arms_in, open_samples, open_windows
 from app.train_runs import TrainRun, list_runs, new_run
@@ -54,6 +56,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
         WrongUse: An arm's examples are not all training events.
         UnknownPlugin: A name is not an arm.
     """
+    drop_left_inputs(config.home_folder)
     store = open_store(config)
     release = get_release(store, release_name)
     chosen = _chosen_arms(config, arms, release)
@@ -75,6 +78,7 @@ def begin_run(config: Config, arms: Sequence[str] | None, release_name: str | No
         {
             **inputs_of(config, chosen, release, dataset.version),
             "trained": [arm.name for arm in chosen if arm.learns],
+            "guessed_bytes": _guess_of(chosen, release, config.source.history.length, inputs, techniques),
             "data": _data(config, samples),
             "negatives": negatives.told() if (negatives := config.source.label.negatives) else None,
             **noted_rows(samples, windows, knows, cutoff),
@@ -144,6 +148,24 @@ def _check_release(
         find_examples(released_knowledge(store, release, *VectorName.read(name)), samples)
 
 
+def _guess_of(
+    arms: Sequence[Arm], release: Release, history: int, inputs: Inputs, techniques: Mapping[str, Task]
+) -> dict[str, int]:
+    """Return how much memory each arm may take, by the sizes of what it reads."""
+    samples = inputs.samples
+    rows = {"user": len(samples.user_ids), "item": len(samples.item_ids)}  # a row each; an event's at most one a sample
+    sets = {
+        str(name): (rows.get(about_what(name.technique, techniques) or "", len(samples.label)), made.dimension)
+        for name, made in release.vectors.items()
+    }
+    read = {
+        arm.name: [*(sets[name] for name in arm.vectors), *((len(samples.item_ids), 1) for _ in arm.codes)]
+        for arm in arms
+        if arm.learns
+    }
+    return {name: guess_bytes(inputs.bytes, len(samples.label), history, made) for name, made in read.items()}
+
+
 def _data(config: Config, samples: Samples) -> dict[str, Any]:
     split = config.source.split
     model = f"{config.train.backbone}, embeddings of width {config.train.embedding_dim}"
@@ -179,6 +201,7 @@ def end_run(run: TrainRun, progress: Progress) -> Mapping[str, Any]:
         "training": trained,
         "negatives": noted.get("negatives"),
         "release": noted["release"],
+        "at_once": run.read(AT_ONCE) if (run.folder / f"{AT_ONCE}.json").is_file() else None,
         "seconds": time.time() - noted["begun"],
     }
     run.write("result", result)

@@ -1,15 +1,20 @@
-"""What the arms of a training run read of the data: made once, mapped by the process of every arm."""
+"""What the arms of a training run read of the data: made once, mapped by the process of every arm.
+
+It names users, so it is deleted when the arms have ended (`app/input_lock.py`).
+"""
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
+from app.input_lock import drop_inputs, lock_inputs
 from app.train_runs import TrainRun
 from base.faults import CheckFailed
 from ctr.kept import ItemFields
-from ctr.kept_samples import read_array, read_samples, write_samples
+from ctr.kept_samples import arrays_bytes, read_array, read_samples, write_samples
 from ctr.samples import Samples
 
 
@@ -24,15 +29,28 @@ class Inputs:
     fields: ItemFields
     """The items' fields behind their columns."""
 
+    @property
+    def bytes(self) -> int:
+        """Return the bytes of all arrays, which arms map from files."""
+        return arrays_bytes(self.samples) + sum(parts.nbytes for parts in self.windows)
+
 
 def share_inputs(run: TrainRun, inputs: Inputs) -> None:
     """Write what the arms of a training run read, for `shared_inputs` in their processes.
 
     Args:
-        run: The run.
+        run: The run; this process holds its lock until `app.input_lock.drop_inputs`.
         inputs: What they read.
     """
-    folder = run.shared
+    lock_inputs(run)
+    try:
+        _write(run.shared, inputs)
+    except BaseException:  # such as a full disk
+        drop_inputs(run)
+        raise
+
+
+def _write(folder: Path, inputs: Inputs) -> None:
     folder.mkdir()
     write_samples(folder, inputs.samples)
     for place, parts in enumerate(inputs.windows):

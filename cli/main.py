@@ -20,7 +20,7 @@ HELP = """A large language model's knowledge in your click-through-rate model, w
 The usual order: init (once), then plan, refresh, train, report. `knowflow demo` shows all of it on MovieLens.
 Exit codes: 0 success, 1 a check or a step failed, 2 wrong use or wrong input. `--debug` shows an error's traceback.
 """
-TO_THE_USER = ("sources", "feature_store.identity")
+TO_THE_USER = ("sources", "feature_store.identity", "app.arm_places")
 """Loggers whose warnings a command shows."""
 ANSWERS_KEPT = "answers so far are kept; run the same command to continue"
 KEPT = {

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from app.config import load_config
+from app.input_lock import drop_left_inputs
 from app.train_runs import drop_unfinished, releases_in_use, unfinished_runs
 from app.workplace import open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table, say
@@ -115,7 +116,7 @@ def gc(
     """Drop releases that are older than `keep:` in knowflow.yaml allows, and give their disk space back.
 
     The current release, the one it points to, and that of the newest training run always stay. Folders of training runs
-    that were killed over a week ago go, too.
+    that were killed over a week ago go, too, and of all killed ones the copy of the data that their arms read.
 
     Example: knowflow release gc --dry-run
     """
@@ -132,6 +133,7 @@ def gc(
     with store.writer(command_line()) as writer:
         done = collect(writer, settings.keep, now, in_use)
     killed = drop_unfinished(settings.home_folder, now)
+    drop_left_inputs(settings.home_folder)
     if json:
         print_json(vars(done) | {"deleted": killed})
         return 0

@@ -39,6 +39,14 @@ def write_samples(folder: Path, samples: Samples) -> None:
     (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
+def arrays_bytes(samples: Samples) -> int:
+    """Return the bytes of all arrays of some samples."""
+    arrays = [value for value in _columns(samples).values() if isinstance(value, np.ndarray)]
+    if isinstance(samples.history, Histories):
+        arrays += [getattr(samples.history.earlier, part) for part in EARLIER]
+    return sum(array.nbytes for array in arrays)
+
+
 def read_samples(folder: Path) -> Samples:
     """Read the samples of a folder; their arrays are mapped from its files."""
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))

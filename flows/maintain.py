@@ -7,6 +7,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from app.config import load_config
+from app.input_lock import drop_left_inputs
 from app.train_runs import drop_unfinished, releases_in_use
 from app.verified import note_verification
 from app.workplace import damaged_store, open_store
@@ -60,6 +61,7 @@ def drop(config: str) -> list[str]:
     with open_store(settings).writer(command_line()) as writer:
         done = collect(writer, settings.keep, now, releases_in_use(settings.home_folder))
     killed = drop_unfinished(settings.home_folder, now)
+    drop_left_inputs(settings.home_folder)
     row = {
         "dropped": len(done.dropped),
         "kept": len(done.kept),

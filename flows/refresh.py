@@ -12,6 +12,7 @@ from app.asking import Asking
 from app.before_paying import check_before_paying
 from app.config import Config, load_config
 from app.encoding import encode_texts
+from app.input_lock import drop_left_inputs
 from app.kept_data import keep_dataset
 from app.progress import progress
 from app.publish import publish_release
@@ -84,6 +85,7 @@ def check_input(
         The tasks to run, in order, with those whose answers each of them reads; and their weights in the budget.
     """
     settings = read_settings(config, asking)
+    drop_left_inputs(settings.home_folder)
     keep_dataset(settings, check_before_paying(settings, tasks, asking))
     chosen = chosen_tasks(settings, tasks)
     options = {one.name: settings.tasks.get(one.name) or one.options() for one in chosen}

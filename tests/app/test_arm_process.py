@@ -1,4 +1,4 @@
-"""Processes of the arms, with real signals: none outlives its parent, and a killed one is told in words."""
+"""Processes of the arms, with real signals: none outlives its parent, a killed one is told in words, its inputs go."""
 
 import os
 import signal
@@ -7,7 +7,8 @@ import time
 import psutil
 import pytest
 
-from app.train_runs import list_runs
+from app.input_lock import drop_left_inputs
+from app.train_runs import SHARED, list_runs
 from tests.forked import Forked
 
 pytestmark = pytest.mark.slow(reason="real processes that train until a real signal ends them")
@@ -83,7 +84,9 @@ def test_an_arm_that_is_killed_fails_the_run_in_words_and_the_others_end_first(c
 def test_ending_the_parent_ends_its_arms_and_its_temporary_server(endless, plain_knowflow, how):
     process = plain_knowflow.start("train", "--config", str(endless.config), "--arms", "base,facts")
     arms = arms_below(process, {"base", "facts"} if (os.cpu_count() or 1) > 1 else {"facts"})
-    servers = servers_below(process)
+    servers, home = servers_below(process), endless.folder / "runs"
+    inputs = home / "train" / "train-000002" / SHARED
+    assert (drop_left_inputs(home), inputs.is_dir()) == ([], True)  # while they train
 
     process.send_signal(how)
     process.communicate(timeout=60)
@@ -91,6 +94,10 @@ def test_ending_the_parent_ends_its_arms_and_its_temporary_server(endless, plain
     assert process.returncode == -how
     assert len(servers) == 1
     assert ended({**arms, **servers})
+    killed = how == signal.SIGKILL  # otherwise the run has deleted them itself
+    assert (inputs / "user_ids.npy").is_file() == killed
+    assert drop_left_inputs(home) == ["train-000002"] * killed  # as the next train and the next refresh do
+    assert not inputs.exists()
 
 
 @pytest.mark.parametrize("whole_group", [True, False], ids=["in a terminal", "to the parent alone"])

@@ -2,6 +2,7 @@
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 from prefect import Task
 from pydantic import BaseModel
 
+from app.arm_memory import START, Peak, earlier_peaks
 from app.arm_runs import arms_of, run_arm
 from app.comparison import begin_run
 from app.config import load_config
 from app.run_inputs import shared_inputs
 from app.samples import open_samples, open_windows
-from app.train_runs import get_run, list_runs
+from app.train_runs import TrainRun, get_run, list_runs
 from base.faults import CheckFailed, WrongUse
 from base.plugins import UnknownPlugin
 from base.progress import silent
@@ -204,6 +206,34 @@ def test_what_arms_read_is_that_of_the_data_and_is_deleted_when_they_have_ended(
     assert not run.shared.exists()
     with pytest.raises(CheckFailed, match=r"train-000001: .*inputs\.json is gone\n  train again: knowflow train"):
         shared_inputs(run)
+
+
+def test_arms_train_one_after_the_other_where_memory_is_short_and_the_next_run_knows_what_they_took(shop):
+    from flows.refresh import refresh
+
+    refresh(config=str(shop.config))
+    config = load_config(shop.config)
+    guessed = begin_run(config, ["base", "kar_item"], None)
+    need = guessed.read("run")["guessed_bytes"]
+    assert START < need["base"] < need["kar_item"] < START + 2**20  # of a tiny shop
+
+    def train_both(run: TrainRun, free: int) -> dict[str, Any]:
+        with arms_of(config, run.name, free=lambda: free), ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda name: run_arm(config, run, name, silent), ["kar_item", "base"]))
+        return run.read("at_once")
+
+    short = train_both(guessed, 0)
+
+    assert short["arms"] == 1
+    assert short["limit"].startswith("1 arm trains at once, because memory is short: arm ")
+    assert set(short["peaks"]) == {"base", "kar_item"}
+    for peak in short["peaks"].values():
+        assert 150 * 2**20 < peak["measured"] < 800 * 2**20  # torch alone takes 150 MiB
+        assert peak["whole"]
+    again = begin_run(config, ["base", "kar_item"], None)
+    measured = earlier_peaks(config.home_folder, again)
+    assert measured == {name: Peak(**peak) for name, peak in short["peaks"].items()}
+    assert train_both(again, sum(one.measured for one in measured.values()) + 2**30)["arms"] == 2
 
 
 def test_a_run_notes_what_it_compares_before_it_trains(shop):
