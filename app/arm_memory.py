@@ -79,10 +79,15 @@ def need_bytes(name: str, guessed: int, earlier: Mapping[str, Peak], ended: Mapp
 
 
 def earlier_peaks(home: Path, run: TrainRun) -> dict[str, Peak]:
-    """Return what arms took in the last runs before this one, each in the newest that trained it."""
+    """Return what arms took in the last runs of the same backbone, each in the newest that trained it."""
     found: dict[str, Peak] = {}
     before = [TrainRun(path.parent) for path in sorted(home.glob(f"train/train-*/{AT_ONCE}.json"))]
     for one in [one for one in before if one.name < run.name][: -LOOK_BACK - 1 : -1]:
         noted: Mapping[str, Mapping[str, Any]] = one.read(AT_ONCE)["peaks"]
-        found = {name: Peak(**peak) for name, peak in noted.items()} | found
+        if _backbone(one) == _backbone(run):
+            found = {name: Peak(**peak) for name, peak in noted.items()} | found
     return found
+
+
+def _backbone(run: TrainRun) -> str:
+    return run.read("run")["train"]["backbone"]

@@ -124,7 +124,8 @@ class Places:
 
     def facts(self) -> dict[str, Any]:
         """Return what the run notes: the most arms at once, what limited them, and what each took."""
-        peaks = {name: asdict(peak) for name, peak in self.ended.items()}
+        with self._changed:
+            peaks = {name: asdict(peak) for name, peak in self.ended.items()}
         return {"arms": self.most, "limit": self.limit or None, "shared": self.shared, "peaks": peaks}
 
     def _begun(self, running: Running, process: subprocess.Popen[str]) -> None:
@@ -163,7 +164,7 @@ class Places:
 
 def _why_it_waits(name: str, need: int, free: int, running: Mapping[str, Running]) -> str:
     count = "1 arm trains" if len(running) == 1 else f"{len(running):,} arms train"
-    wanted = f"{count} at once, because memory is short: arm {name} may need {in_gib(need)}"
+    wanted = f"{count} for now, because memory is short: arm {name} may need {in_gib(need)}"
     left = max(free - sum(one.growth for one in running.values()), 0)
     return f"{wanted}, and {in_gib(left)} are left beside {', '.join(running)}"
 

@@ -31,7 +31,9 @@ def test_an_arm_that_has_failed_may_have_needed_more_than_it_took():
 
 def test_the_newest_of_the_last_runs_that_trained_an_arm_counts(tmp_path):
     runs = [new_run(tmp_path) for _ in range(8)]
-    for number, names in ((1, ["old"]), (3, ["kar", "base"]), (5, ["kar"]), (7, ["later"])):
+    for number, run in enumerate(runs):
+        run.write("run", {"train": {"backbone": "lr" if number == 4 else "blend"}})
+    for number, names in ((1, ["old"]), (3, ["kar", "base"]), (4, ["kar", "of lr"]), (5, ["kar"]), (7, ["later"])):
         peaks = {name: asdict(Peak(100, 100 + number)) for name in names}
         runs[number].write(AT_ONCE, {"peaks": peaks})
 

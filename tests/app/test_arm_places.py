@@ -57,7 +57,8 @@ class Trained:
 
     def end(self) -> None:
         assert self.process is not None
-        self.process.communicate("")
+        assert self.process.stdin is not None
+        self.process.stdin.close()
         self.thread.join()
 
 
@@ -93,7 +94,7 @@ def test_an_arm_waits_for_memory_and_what_the_first_one_took_sizes_the_others(ma
     time.sleep(1.2)  # both look again
 
     assert list(places.running) == ["a"]  # 300 - 20 - 150 MiB are left
-    words = "1 arm trains at once, because memory is short: arm b may need 0.1 GiB, and 0.1 GiB are left beside a"
+    words = "1 arm trains for now, because memory is short: arm b may need 0.1 GiB, and 0.1 GiB are left beside a"
     assert [record.getMessage() for record in caplog.records] == [f"train-000001: {words}"]
     first.end()
     wait_until(lambda: takes(places, "b", 60)() and takes(places, "c", 60)())  # 1.1 times some 107 MiB each

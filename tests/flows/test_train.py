@@ -225,7 +225,7 @@ def test_arms_train_one_after_the_other_where_memory_is_short_and_the_next_run_k
     short = train_both(guessed, 0)
 
     assert short["arms"] == 1
-    assert short["limit"].startswith("1 arm trains at once, because memory is short: arm ")
+    assert short["limit"].startswith("1 arm trains for now, because memory is short: arm ")
     assert set(short["peaks"]) == {"base", "kar_item"}
     for peak in short["peaks"].values():
         assert 150 * 2**20 < peak["measured"] < 800 * 2**20  # torch alone takes 150 MiB
