@@ -12,11 +12,12 @@ from app.forget_checks import check_home, check_known
 from app.forget_home import Change, home_changes
 from app.forget_inputs import Inputs, count_inputs, read_data
 from app.learnt import Learnt, learnt_from
+from app.progress import progress
 from app.workplace import open_store
 from base.faults import CheckFailed, WrongUse
 from base.files import write_whole
 from feature_store.answers import answer_log
-from feature_store.database import Store, Writer
+from feature_store.database import Store
 from feature_store.forget import ForgetPlan, forget_in_store, plan_tables
 from feature_store.forgotten import RECEIPTS, note_forgotten, read_forgotten
 from feature_store.identity import read_identity
@@ -26,14 +27,18 @@ from feature_store.seek import Search, search_folder
 from feature_store.swap import WORK
 from feature_store.table_repair import ASIDE
 from feature_store.traces import IMPERSONAL, Traces, find_traces
+from feature_store.work_copy import WorkCopy, on_this_machine, to_look_at
 from llm_tasks.pipeline.catalogue import find_tasks
 
 BEGUN = "begun.json"
 """What a forgetting has begun with: it holds ids and texts, and is deleted at the end."""
 Elsewhere = Callable[[Callable[[Any], bool]], Mapping[str, Any] | None]
 """Forgets users in a place outside the home: gets what says whether plain JSON names one, returns what it did."""
-FOLDER = "where users must be forgotten, keep the store in a folder: leave out store: in knowflow.yaml"
-"""What to do where users must be forgotten and the store is in a bucket."""
+OLD_OBJECTS = (
+    "old versions of objects that the bucket keeps, uploads that were broken off, replicas and backups still hold them:"
+    " delete those with the tools of the service"
+)
+"""What no command of ours can delete in a bucket."""
 PURPOSE = "knowflow forget"
 """Shown to others that want to write: the command itself would name the users."""
 
@@ -78,9 +83,9 @@ def plan_forgetting(config: Config, users: Collection[str]) -> Plan:
         StoreFault: There is no store, or it is damaged.
     """
     store = open_store(config)
-    store.needs_a_disk("knowflow forget", FOLDER)
-    begun = _begun(store)
-    return _plan(config, store, _named(users, begun), begun)
+    with to_look_at(store, PURPOSE, progress()) as files:
+        begun = _begun(files)
+        return _plan(config, files, _named(users, begun), begun)
 
 
 def _plan(config: Config, store: Store, users: frozenset[str], begun: Mapping[str, Any]) -> Plan:
@@ -127,15 +132,18 @@ def forget(config: Config, users: Collection[str], elsewhere: Elsewhere = lambda
         CheckFailed: The search at the end found something; the text names the files.
     """
     store = open_store(config)
-    store.needs_a_disk("knowflow forget", FOLDER)
-    if read_identity(store.folder) is None and not store.on_disk():
-        raise WrongUse(f"{store.folder}: there is no store, so there is nobody to forget in it")
+    if store.place.identity() is None and not store.on_disk():
+        raise WrongUse(f"{store}: there is no store, so there is nobody to forget in it")
     with store.writer(PURPOSE) as writer:
-        begun = _begun(store)
-        plan, when = _plan(config, store, _named(users, begun), begun), datetime.now(UTC)
-        done = _Forgetting(config, writer, plan, begun, when, elsewhere)
-        for step in done.steps():
-            step()
+        if store.bucket is not None:
+            with answer_log(writer):
+                pass  # what the journal holds was paid for, and a kill loses the copy that is worked on
+        with on_this_machine(writer, progress()) as files:
+            begun = _begun(files.store)
+            plan, when = _plan(config, files.store, _named(users, begun), begun), datetime.now(UTC)
+            done = _Forgetting(config, files, plan, begun, when, elsewhere)
+            for step in done.steps():
+                step()
     return done.receipt
 
 
@@ -151,21 +159,21 @@ class _Forgetting:
     def __init__(
         self,
         config: Config,
-        writer: Writer,
+        files: WorkCopy,
         plan: Plan,
         begun: Mapping[str, Any],
         when: datetime,
         elsewhere: Elsewhere,
     ) -> None:
-        self.config, self.writer, self.plan, self.begun, self.when = config, writer, plan, begun, when
+        self.config, self.files, self.plan, self.begun, self.when = config, files, plan, begun, when
         self.elsewhere = elsewhere
         self.outside: Mapping[str, Any] | None = None
-        self.store, self.home = writer.store, config.home_folder
+        self.writer, self.store, self.home = files.writer, files.store, config.home_folder
         self.receipt: dict[str, Any] = {}
 
     def steps(self) -> list[Callable[[], None]]:
         """Return the steps in order."""
-        return [self.begin, self.note, self.clean, self.tidy, self.outdoors, self.prove, self.end]
+        return [self.begin, self.note, self.clean, self.tidy, self.send, self.outdoors, self.prove, self.end]
 
     def begin(self) -> None:
         """Write down what is searched for, before it is gone."""
@@ -198,6 +206,10 @@ class _Forgetting:
         for change in self.plan.changes:
             change.run()
 
+    def send(self) -> None:
+        """Bring a bucket to what its files are here now, which is what the search at the end looks through."""
+        self.files.send()
+
     def outdoors(self) -> None:
         """Forget them outside the home."""
         self.outside = self.elsewhere(self.plan.holds)
@@ -222,6 +234,7 @@ class _Forgetting:
 
     def _receipt(self, found: Search) -> dict[str, Any]:
         forgotten, identity = read_forgotten(self.store.folder), read_identity(self.store.folder)
+        bucket = self.config.store
         return {
             "forgotten_at": self.when.isoformat(timespec="seconds"),
             "store": identity.id if identity else None,
@@ -232,6 +245,7 @@ class _Forgetting:
             "queries_only_theirs": self.plan.inputs.queries,
             "prefect_server": self.outside,
             "search": asdict(found),
+            "bucket": None if bucket is None else {"address": bucket.url, "note": OLD_OBJECTS},
         }
 
 

@@ -17,7 +17,9 @@ from typing import Any
 import polars as pl
 
 from app.config import Config
-from base.files import sha256_of
+from base.files import sha256_of, write_whole
+from feature_store.bucket import Bucket
+from feature_store.forgotten import FILE as FORGOTTEN
 from feature_store.forgotten import Forgotten, forgotten_in
 from sources.load import files_of
 from sources.tables import Dataset
@@ -32,6 +34,20 @@ BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, pl.exception
 """What reading a missing or damaged copy raises."""
 CODE = Path(__file__).resolve().parents[1] / "sources"
 logger = logging.getLogger("sources")
+
+
+def forgotten_users(config: Config) -> Forgotten:
+    """Read who was forgotten, on whichever machine that was.
+
+    Raises:
+        StoreFault: The list is damaged, or the bucket that has it cannot be reached.
+    """
+    if config.store is not None:
+        said = Bucket.of(config.store, config.store_folder).objects.read(FORGOTTEN)
+        if said is not None:
+            config.store_folder.mkdir(parents=True, exist_ok=True)
+            write_whole(config.store_folder / FORGOTTEN, said.decode("utf-8", "replace"))
+    return forgotten_in(config.store_folder, config.home_folder)
 
 
 def loaded_digest(config: Config, forgotten: Forgotten) -> str:
@@ -75,7 +91,7 @@ def keep_dataset(config: Config, dataset: Dataset) -> None:
         dataset: The data, from `app.workplace.open_dataset`.
     """
     above, digest = config.home_folder / FOLDER, dataset.loaded_from
-    forgotten = forgotten_in(config.store_folder, config.home_folder)
+    forgotten = forgotten_users(config)
     if not digest or _is_whole(above / digest) or loaded_digest(config, forgotten) != digest:
         return
     half: Path | None = None

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.config import Config, load_config
-from app.kept_data import kept_dataset, loaded_digest
+from app.kept_data import forgotten_users, kept_dataset, loaded_digest
 from app.unchanged import code_digest
 from base.faults import WrongUse
 from encoders.protocol import EncoderConfig
@@ -14,7 +14,6 @@ from engines.protocol import Engine, SecretReader
 from engines.ray.engine import RayEngine
 from feature_store.bucket import Bucket
 from feature_store.database import Store
-from feature_store.forgotten import forgotten_in
 from feature_store.identity import Note
 from feature_store.lineage import read_lineage
 from feature_store.releases import list_releases
@@ -70,7 +69,7 @@ def open_dataset(config: Config) -> Dataset:
         SourceFaults: With all faults of the data at once.
         StoreFault: The list of the forgotten users is damaged.
     """
-    forgotten = forgotten_in(config.store_folder, config.home_folder)
+    forgotten = forgotten_users(config)
     digest = loaded_digest(config, forgotten)
     if (kept := kept_dataset(config, digest)) is not None:
         return kept

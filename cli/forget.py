@@ -139,4 +139,6 @@ def print_receipt(receipt: dict) -> None:
         say(f"{one['what']} may have learnt from them; make it again: {one['again']}")
     for path, count in receipt["input_files"].items():
         say(held(path, count))
+    if receipt["bucket"] is not None:
+        say(f"{receipt['bucket']['address']}: every object is without them; {receipt['bucket']['note']}")
     print_line(f"receipt  {receipt['file']}")

@@ -61,6 +61,11 @@ COMMANDS = {
         "Bring a store of an older version of KnowFlow up to date. Keeps everything in it.",
         f"knowflow migrate {MOVIELENS}",
     ),
+    "copy-store": Command(
+        "cli.copy_store:copy_store",
+        "Copy a store from its folder to a bucket, or back; every release reads the same from the copy.",
+        f"knowflow copy-store --to s3://knowledge/shop {MOVIELENS}",
+    ),
     "verify": Command(
         "cli.verify:verify",
         "Read every table of every release whole and check it against its checksums; exit code 1 if one is damaged.",

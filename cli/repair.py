@@ -30,7 +30,7 @@ def repair(
     calls = sum(step.calls for step in steps)
     if json:
         said = [{"what": step.what, "calls": step.calls} for step in steps]
-        print_json({"store": str(store.folder), "done": yes, "steps": said, "calls": calls})
+        print_json({"store": str(store), "done": yes, "steps": said, "calls": calls})
         return 0
     for step in steps:
         print_line(step.what)

@@ -32,7 +32,7 @@ def verify(
         note_verification(settings, report)
     if json:
         facts = {**asdict(report), "findings": [_facts(one) for one in report.findings]}
-        print_json({"store": str(store.folder), "whole": report.whole, **facts})
+        print_json({"store": str(store), "whole": report.whole, **facts})
         return 0 if report.whole else 1
     for one in report.findings:
         print_line(f"{_where(one)}\n  {one.fault.what}\n  fix: {one.fix}")

@@ -2,8 +2,7 @@
 
 Everything that others must see is in the bucket: tables, releases, the identity of the store, the lock of its writer.
 What only one machine needs stays in its home folder: the journal of answers before their commit, and a copy of the list
-of releases. Checksums are not kept, because S3 has its own; so `knowflow verify`, `repair` and `forget`, which work on
-files, are refused.
+of releases. `feature_store.work_copy` brings the files to this machine for commands that work on files.
 """
 
 import json
@@ -24,9 +23,13 @@ from feature_store.damage import reading
 from feature_store.identity import Identity, StoreFault, parse_identity
 from feature_store.lease import hold
 from feature_store.lock import only_writer
+from feature_store.object_sums import note_object_sums
+from feature_store.objects import Objects
 from feature_store.place import Held
 
 KEY = "store"
+COPYING = "copying"
+"""Text of the control while a store is copied to here: the id of that store."""
 HOME_ID = "home.id"
 """File in the home folder's part of the store: a random id, by which a lock knows its home again."""
 
@@ -94,8 +97,14 @@ class Bucket:
         return cls(config.url, config.options, beside)
 
     @property
-    def _control(self) -> Control:
+    def control(self) -> Control:
+        """Return its small texts."""
         return Control(self.address, self.options)
+
+    @property
+    def objects(self) -> Objects:
+        """Return its objects as files."""
+        return Objects.at(self.address, self.options)
 
     def has(self, table: str) -> bool:
         """Return whether the store says that it has a table; opening one that has gone is an error."""
@@ -124,19 +133,34 @@ class Bucket:
         return []
 
     def identity(self) -> Identity | None:
-        """Read what the store says of itself."""
-        said = self._control.read().get(KEY)
-        return None if said is None else parse_identity(said, self.address)
+        """Read what the store says of itself.
+
+        Raises:
+            StoreFault: The bucket cannot be read, or a copy to it was not finished.
+        """
+        texts = self.control.read()
+        if texts.get(COPYING):
+            raise StoreFault(
+                f"{self.address}: a copy of the store {texts[COPYING]} to here was not finished: this is no store yet\n"
+                f"  finish it, with the config of that store: knowflow copy-store --to {self.address}"
+            )
+        return None if KEY not in texts else parse_identity(texts[KEY], self.address)
 
     def identify(self, identity: Identity) -> None:
         """Write what the store says of itself."""
-        if not self._control.change(KEY, self._control.read().get(KEY), json.dumps(asdict(identity))):
+        if not self.control.change(KEY, self.control.read().get(KEY), json.dumps(asdict(identity))):
             raise StoreFault(f"{self.address}: another process has changed the store\n  run the same command again")
 
     @contextmanager
     def writing(self, purpose: str) -> Iterator[Held]:
         """Hold the lock of this machine's folder, which has the journal, and then that of the bucket."""
-        with only_writer(self.beside, purpose), hold(self._control, purpose, self._home()) as lease:
+        with only_writer(self.beside, purpose), self.leasing(purpose) as held:
+            yield held
+
+    @contextmanager
+    def leasing(self, purpose: str) -> Iterator[Held]:
+        """Hold the lock of the bucket; the caller holds that of this machine's folder."""
+        with hold(self.control, purpose, self._home()) as lease:
             yield lease.check
 
     def _home(self) -> str:
@@ -146,14 +170,19 @@ class Bucket:
         return file.read_text(encoding="utf-8")
 
     def check_manifest(self, table: str, version: int | None) -> None:
-        """Check nothing: LanceDB lists the manifests of a bucket, and the service keeps checksums."""
+        """Check nothing: LanceDB lists the manifests of a bucket, and `knowflow verify` reads them."""
 
     def check_files(self, dataset: lance.LanceDataset, *, whole: bool) -> None:
-        """Check nothing: the service keeps checksums."""
+        """Check nothing: it would read every object twice; `knowflow verify` does."""
 
     def note_sums(self, versions: Mapping[str, int]) -> dict[str, str]:
-        """Keep none: the service has its own."""
-        return {}
+        """Read new objects once, and keep their checksums for `knowflow verify`."""
+
+        def dataset(table: str, version: int) -> lance.LanceDataset:
+            with reading(self.address):
+                return lance.dataset(f"{self.address}/{table}.lance", version=version, storage_options=self.options)
+
+        return note_object_sums(self.objects, versions, dataset)
 
     def use(self) -> tuple[int, int]:
         """Add up the files of all tables."""

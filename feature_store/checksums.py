@@ -7,7 +7,7 @@ names and checksums of its files.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -90,10 +90,15 @@ def check_manifest(folder: Path, table: str, version: int | None) -> None:
         raise StoreFault(f"{manifest} is damaged: {what}\n  what that costs, and what to do: knowflow verify")
 
 
-def files_of(dataset: lance.LanceDataset) -> dict[str, int | None]:
-    """Return the files of one version of a table, relative to the store -> size, if the manifest says it."""
+def files_of(dataset: lance.LanceDataset, objects: Collection[str] | None = None) -> dict[str, int | None]:
+    """Return the files of one version of a table, relative to the store -> size, if the manifest says it.
+
+    Args:
+        dataset: The version.
+        objects: All files of the store, if it is in a bucket.
+    """
     table = Path(dataset.uri)
-    files: dict[str, int | None] = {f"{table.name}/_versions/{manifest_of(table, dataset.version).name}": None}
+    files: dict[str, int | None] = {f"{table.name}/_versions/{_manifest(table, dataset.version, objects)}": None}
     for fragment in dataset.get_fragments():
         files |= {f"{table.name}/data/{one.path}": one.file_size_bytes for one in fragment.metadata.files}
         deleted = fragment.deletion_file()
@@ -101,9 +106,19 @@ def files_of(dataset: lance.LanceDataset) -> dict[str, int | None]:
             files[f"{table.name}/_deletions/{Path(deleted).name}"] = None
     for index in dataset.describe_indices():
         for segment in index.segments:
-            folder = table / "_indices" / str(segment.uuid)
-            files |= {f"{table.name}/_indices/{folder.name}/{one.name}": None for one in sorted(folder.glob("*"))}
+            start = f"{table.name}/_indices/{segment.uuid}/"
+            if objects is None:
+                files |= {f"{start}{one.name}": None for one in sorted((table.parent / start).glob("*"))}
+            else:
+                files |= dict.fromkeys(sorted(one for one in objects if one.startswith(start)))
     return files
+
+
+def _manifest(table: Path, version: int, objects: Collection[str] | None) -> str:
+    if objects is None:
+        return manifest_of(table, version).name
+    old = f"{version}.manifest"
+    return old if f"{table.name}/_versions/{old}" in objects else f"{LAST - version}.manifest"
 
 
 def read_sums(folder: Path) -> Mapping[str, Sum]:
@@ -123,13 +138,23 @@ def read_sums(folder: Path) -> Mapping[str, Sum]:
 
 @lru_cache(maxsize=4)
 def _read(file: Path, written: int) -> Mapping[str, Sum]:
-    return {path: Sum(**said) for path, said in json.loads(file.read_bytes()).items()}
+    return parse_sums(file.read_bytes())
+
+
+def parse_sums(text: bytes) -> Mapping[str, Sum]:
+    """Read file -> checksum from its text; raises ValueError, TypeError or AttributeError if it is none."""
+    return {path: Sum(**said) for path, said in json.loads(text).items()}
 
 
 def write_sums(folder: Path, sums: Mapping[str, Sum]) -> None:
     """Write the checksums of a store."""
+    write_whole(folder / FILE, sums_text(sums))
+
+
+def sums_text(sums: Mapping[str, Sum]) -> str:
+    """Return checksums as text."""
     lines = (f"{json.dumps(path)}: {json.dumps(asdict(sums[path]))}" for path in sorted(sums))
-    write_whole(folder / FILE, "{\n" + ",\n".join(lines) + "\n}\n")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def note_sums(folder: Path, versions: Mapping[str, int]) -> dict[str, str]:

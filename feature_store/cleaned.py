@@ -4,7 +4,7 @@ Every version that a release holds, and the newest, gets a version in the new ta
 else. A version is written as its difference from the one before, so that the new table is no larger than the old one.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -86,6 +86,7 @@ def clean_table(store: Store, staged: Store, table: str, versions: Mapping[str, 
         gets an error and no other rows.
     """
     newest = store.version(table)
+    taken = range(newest + 1)  # the new ones are newer, so that a bucket that has both shows the new ones
     wanted, new = sorted({*versions.values(), newest}), dict[int, int]()
     writer = Writer(staged)
     before: pa.Table | None = None
@@ -97,7 +98,7 @@ def clean_table(store: Store, staged: Store, table: str, versions: Mapping[str, 
         _write(writer, table, rows, before)
         for index in dataset.describe_indices():
             writer.index_words(table, index.field_names[0])
-        new[version] = _numbered(staged, table, wanted)
+        new[version] = _numbered(staged, table, taken)
         before = rows
     for release, version in versions.items():
         writer.tag(table, release, new[version])
@@ -131,7 +132,7 @@ def _digests(rows: pa.Table, key: str) -> pl.DataFrame:
     return frame.select(pl.col(key).alias("key"), frame.hash_rows(seed=0).alias("digest"))
 
 
-def _numbered(staged: Store, table: str, taken: Collection[int] | Sequence[int]) -> int:
+def _numbered(staged: Store, table: str, taken: Collection[int]) -> int:
     """Return the version of the new table, after it has passed the numbers that are taken."""
     dataset = lance.dataset(str(staged.path(table)))
     while dataset.version in taken:

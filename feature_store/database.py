@@ -24,9 +24,6 @@ from feature_store.writer import Writer
 if TYPE_CHECKING:
     from lancedb.db import DBConnection
 
-CHECKED = "the service checks its objects itself; for a way back, keep its versions of objects: docs/how-to/bucket.md"
-"""What there is in a bucket instead of checksums and repairs."""
-
 
 @dataclass(frozen=True)
 class Store:
@@ -67,21 +64,6 @@ class Store:
         # Interval 0: a stale handle would insert keys that already exist.
         always = timedelta(0)
         return lancedb.connect(str(self), read_consistency_interval=always, storage_options=self.place.options)
-
-    def needs_a_disk(self, command: str, instead: str = CHECKED) -> None:
-        """Refuse what only works on files.
-
-        Args:
-            command: The command that needs them.
-            instead: What to do with a store in a bucket.
-
-        Raises:
-            WrongUse: The store is in a bucket.
-        """
-        if self.bucket is not None:
-            raise WrongUse(
-                f"{self}: {command} works on the files of a folder, and this store is in a bucket\n  {instead}"
-            )
 
     def has(self, table: str) -> bool:
         """Return whether a table exists; one whose first commit was killed does not, whatever files it left.

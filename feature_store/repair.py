@@ -31,6 +31,7 @@ from feature_store.verify import (
     unused,
 )
 from feature_store.whole import Checker, Fault
+from feature_store.work_copy import check_there, on_this_machine, to_look_at
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,13 @@ def plan_repair(store: Store) -> list[Step]:
 
     Raises:
         StoreFault: There is no store, another one is in its place, or it was written by a newer version.
-        WrongUse: The store is in a bucket.
+        WrongUse: The store is in a bucket, and another process is writing to it.
     """
-    store.needs_a_disk("knowflow repair")
+    with to_look_at(store, "knowflow repair") as files:
+        return _plan(files)
+
+
+def _plan(store: Store) -> list[Step]:
     known, beside = check_beside(store)
     if store.note is not None and identity_of(store) is not None:
         store.note.check(store.folder)
@@ -86,11 +91,15 @@ def repair(store: Store, purpose: str) -> list[Step]:
         WrongUse: Another process is writing.
         StoreFault: As `plan_repair`.
     """
-    plan_repair(store)  # refuses what it cannot repair before anything is locked
-    with store.writer(purpose, migrating=True) as writer:
-        steps = plan_repair(store)
+    if store.bucket is None:
+        _plan(store)  # refuses what it cannot repair before anything is locked
+    else:
+        check_there(store)
+    with store.writer(purpose, migrating=True) as writer, on_this_machine(writer) as files:
+        steps = _plan(files.store)
         for step in steps:
-            step.run(writer)
+            step.run(files.writer)
+        files.send()
     return steps
 
 

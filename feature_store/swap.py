@@ -33,7 +33,8 @@ def replace_staged(folder: Path) -> None:
     work = folder / WORK
     shutil.rmtree(work / OLD, ignore_errors=True)
     (work / OLD).mkdir()
-    write_whole(work / LIST, json.dumps(sorted(path.name for path in (work / NEW).iterdir())) + "\n")
+    parts = sorted((work / NEW).iterdir(), key=lambda path: (path.is_dir(), path.name))  # tables last
+    write_whole(work / LIST, json.dumps([path.name for path in parts]) + "\n")
     finish(folder)
 
 

@@ -14,6 +14,7 @@ from feature_store.releases import COPY, NoRelease, all_releases, read_copy
 from feature_store.releases import TABLE as RELEASES_TABLE
 from feature_store.swap import WORK
 from feature_store.whole import Checker, Fault
+from feature_store.work_copy import to_look_at
 
 REPAIR = "knowflow repair"
 MADE_AGAIN = {
@@ -66,7 +67,7 @@ class Report:
 
 
 def verify(store: Store, name: str | None = None) -> Report:
-    """Verify a store, or one release of it. Writes nothing.
+    """Verify a store, or one release of it. Writes nothing to it; of one in a bucket, a copy is taken and read.
 
     Args:
         store: The store.
@@ -75,9 +76,13 @@ def verify(store: Store, name: str | None = None) -> Report:
     Raises:
         NoRelease: There is no release of that name.
         StoreFault: There is no store, or it was written by a newer version.
-        WrongUse: The store is in a bucket.
+        WrongUse: The store is in a bucket, and another process is writing to it.
     """
-    store.needs_a_disk("knowflow verify")
+    with to_look_at(store, "knowflow verify") as files:
+        return _verify(files, name)
+
+
+def _verify(store: Store, name: str | None) -> Report:
     known, beside = check_beside(store)
     check = Checker(store.folder, known)
     releases, found = readable_releases(store, check)

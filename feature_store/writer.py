@@ -38,6 +38,10 @@ class Writer:
     def __init__(self, store: "Store", held: Held = lambda: None) -> None:
         self.store, self._held = store, held
 
+    def check_held(self) -> None:
+        """Raise CheckFailed if this is no longer the only writer."""
+        self._held()
+
     @cached_property
     def _connection(self) -> "DBConnection":
         return self.store.connect()

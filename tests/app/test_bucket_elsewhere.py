@@ -13,6 +13,8 @@ from urllib.request import Request, urlopen
 import pytest
 from fault_server import listen
 
+from app.config import load_config
+from feature_store.bucket import Bucket, BucketConfig
 from feature_store.releases import get_release, list_releases
 from flows.maintain import maintain
 from tests.conftest import Shop
@@ -44,10 +46,15 @@ def service(python_with) -> Iterator[str]:
 
 
 @pytest.fixture
-def shared(service, make_shop, request, monkeypatch) -> Shop:
-    """A shop whose tables are in a prefix of its own."""
+def keys(monkeypatch) -> None:
+    """Keys in the environment; the fixture `knowflow` takes those that are there when it is made."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+
+
+@pytest.fixture
+def shared(service, make_shop, request, keys) -> Shop:
+    """A shop whose tables are in a prefix of its own."""
     return make_shop(store={"url": f"s3://knowledge/{request.node.name}", "endpoint": service})
 
 
@@ -113,17 +120,82 @@ def test_a_second_writer_is_refused_and_a_killed_run_goes_on_at_once(shared, kno
     assert len(set(shared.calls("gave"))) == 20
 
 
-def test_what_works_on_files_is_refused_and_no_secret_is_written_anywhere(shared, knowflow):
-    config = ("--config", shared.config)
-    made = knowflow.run("refresh", *config)
-    refused = [knowflow.run(*command, *config) for command in (["verify"], ["repair"], ["forget", "u1"])]
-    told = [made, *refused, knowflow.run("status", *config), knowflow.run("doctor", *config)]
+def test_what_works_on_files_works_on_a_copy_of_the_objects_and_no_secret_is_written_anywhere(shared, knowflow):
+    config, other = ("--config", shared.config), elsewhere(shared)
+    made = [knowflow.run("refresh", *config), knowflow.run("refresh", "--config", other.config)]
+    objects = Bucket.of(load_config(shared.config).store, shared.folder).objects
+    whole = knowflow.run("verify", *config)
+    planned = knowflow.run("forget", "u1", *config)
+    forgotten = knowflow.run("forget", "u1", "--yes", *config)
+    rows = [row for row in shared.lineage("kar_user").values() if row["entity"] == "u1"]
+    asked = knowflow.run("refresh", "--config", other.config)
+    still = knowflow.run("verify", *config)
+    file = max((name for name in objects.sizes() if name.startswith("vectors_") and "/data/" in name), key=objects.read)
+    objects.write(file, bytes(len(objects.read(file) or b"")))
+    damaged = knowflow.run("verify", *config)
+    mended = knowflow.run("repair", "--yes", *config)
+    again = [knowflow.run("refresh", *config), knowflow.run("verify", *config)]
+    told = [*made, whole, planned, forgotten, asked, still, mended, *again, knowflow.run("doctor", *config)]
 
-    assert [one.returncode for one in refused] == [2, 2, 2]
-    assert all("works on the files of a folder, and this store is in a bucket\n  " in one.stderr for one in refused)
+    assert [one.returncode for one in told[:-1]] == [0] * 10, [one.stderr for one in told]
+    assert "of them without a checksum" not in whole.stderr
+    assert "kar_user: 2 rows" in planned.stdout
+    assert "old versions of objects that the bucket keeps" in forgotten.stderr
+    assert rows == []
+    assert "left out 5 rows of 1 user who asked to be forgotten" in asked.stderr
+    assert damaged.returncode == 1
+    assert f"{file} (table vectors_" in damaged.stdout
+    assert len(set(shared.calls("gave")) | set(other.calls("gave"))) == 20
+    assert not list(shared.folder.rglob("*.lance"))
     assert not any(SECRET in one.stdout + one.stderr for one in told)
     files = [path for path in Path(shared.folder).rglob("*") if path.is_file()]
     assert not any(SECRET.encode() in path.read_bytes() for path in files)
+
+
+def test_a_store_is_copied_there_and_back_through_a_kill_and_no_answer_is_asked_again(
+    service, keys, make_shop, knowflow, tmp_path
+):
+    shop = make_shop()
+    config, there = ("--config", shop.config), "s3://knowledge/copied/shop"
+    made = knowflow.run("refresh", *config)
+    held = knowflow.run("release", "rollback", "rel-000001", *config)
+    process = knowflow.start("copy-store", "--to", there, "--endpoint", service, *config)
+    try:
+        bucket = Bucket(there, BucketConfig(url=there, endpoint=service).options, tmp_path / "nobody")
+        while len(bucket.objects.sizes()) < 10:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    finally:
+        process.kill()
+    shop.configure(store={"url": there, "endpoint": service})
+    early = knowflow.run("status", *config)
+    shop.settings.pop("store")
+    shop.configure()
+    copied = knowflow.run("copy-store", "--to", there, "--endpoint", service, *config)
+    twice = knowflow.run("copy-store", "--to", there, "--endpoint", service, *config)
+    shutil.rmtree(shop.folder / "runs" / "store")
+    shop.configure(store={"url": there, "endpoint": service})
+    used = knowflow.run("refresh", *config)
+    lifted = knowflow.run("release", "unpin", "rel-000002", *config)
+    nothing = knowflow.run("refresh", *config)
+    back = knowflow.run("copy-store", "--to", shop.folder / "runs", *config)
+    shop.settings.pop("store")
+    shop.configure()
+    home = [knowflow.run(command, *config) for command in ("refresh", "verify", "leak-check")]
+    done = (made, held, copied, used, lifted, nothing, back, *home)
+
+    assert [one.returncode for one in done] == [0] * 10, [one.stderr for one in done]
+    assert (early.returncode, twice.returncode) == (2, 2)
+    assert "was not finished: this is no store yet" in early.stderr
+    assert f"  store:\n    url: {there}\n    endpoint: {service}\n" in copied.stdout
+    assert "there is a store already" in twice.stderr
+    assert "rel-000002 is pinned" in used.stderr
+    assert "leave out store: and set in knowflow.yaml" in back.stderr
+    assert back.stdout.endswith("  home: runs\n")
+    assert len(shop.calls("gave")) == 20
+    assert [one.name for one in list_releases(shop.place().store)][:2] == ["rel-000001", "rel-000002"]
 
 
 def test_a_service_that_does_not_answer_and_a_bucket_that_is_not_there_are_told(shared, service, plain_knowflow):

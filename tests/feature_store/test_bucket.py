@@ -72,7 +72,8 @@ def test_releases_are_pointers_that_every_machine_sees(make):
     current = get_release(other)
 
     assert [one.name for one in list_releases(other)] == ["rel-000001", "rel-000002", "rel-000003"]
-    assert (current.rolled_back_to, current.facts["checksums"]) == ("rel-000001", {})
+    assert current.rolled_back_to == "rel-000001"
+    assert current.facts["checksums"].keys() == {"things"}
     assert other.read("things", SCHEMA, version=current.versions["things"]).to_pylist() == [{"key": "a", "value": 1}]
     assert other.read("things", SCHEMA).to_pylist() == [{"key": "a", "value": 2}]
     assert [one.name for one in read_copy(store)] == [one.name for one in list_releases(other)]
@@ -146,12 +147,6 @@ def test_what_the_service_says_is_told(error, words):
         raise OSError(error)
 
     assert words in str(fault.value)
-
-
-def test_commands_that_work_on_files_are_refused_in_words(make):
-    with pytest.raises(WrongUse, match=r"bucket: knowflow verify works on the files of a folder.*\n.*bucket\.md"):
-        make().needs_a_disk("knowflow verify")
-    Store(make().folder).needs_a_disk("knowflow verify")
 
 
 @pytest.mark.parametrize(
