@@ -43,6 +43,9 @@ from prompts.rewritten import Parts, RewriteReader
 from tuning.optimiser import OPTIMISERS, Case, Problem
 from tuning.search import Found, run_search
 
+Choice = tuple[str | None, str | None, Sequence[str] | None]
+"""Engine, model and servers that replace those of knowflow.yaml; None leaves them."""
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -64,10 +67,10 @@ class Wish:
     """The version to start from; the newest live one if not given."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the optimiser."""
-    engine: tuple[str | None, str | None] = (None, None)
-    """Engine and model that replace those of knowflow.yaml."""
-    reflecting: tuple[str | None, str | None] = (None, None)
-    """Engine and model of the reflecting side; the same as those that answer if not given."""
+    engine: Choice = (None, None, None)
+    """What replaces engine, model and servers of knowflow.yaml."""
+    reflecting: Choice = (None, None, None)
+    """The same of the reflecting side; as those that answer if not given."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Evaluate versions of a prompt: ask about the sample, then measure the texts, their cost and what a judge says."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.asking import with_engine
 from app.config import Config
 from app.trial_judge import ask_judge
 from app.trial_plan import TrialPlan
@@ -28,6 +30,8 @@ class Wanted:
     """Engine of the judge; the one that answers if not given."""
     judge_model: str | None = None
     """Model of the judge; the one that answers if not given."""
+    judge_urls: Sequence[str] | None = None
+    """Servers of the judge; those that answer if not given."""
     repeat: int = 1
     """How many answers each question gets, to see how alike they are; 1 = no repetition."""
 
@@ -57,7 +61,9 @@ def evaluate_trial(config: Config, plan: TrialPlan, wanted: Wanted, limits: Limi
     if wanted.repeat > 1:
         measured.append(measure_agreement(plan, trial, wanted.repeat, spending))
     if wanted.judge:
-        measured += ask_judge(config, plan, trial, spending, wanted.judge_engine, wanted.judge_model)
+        measured += ask_judge(
+            with_engine(config, wanted.judge_engine, wanted.judge_model, wanted.judge_urls), plan, trial, spending
+        )
     tested = run_tests(trial, tests, others, spending) if tests else Tested()
     if wanted.worth:  # after everything that may reach a limit
         measured += measure_trial_worth(config, plan, trial)

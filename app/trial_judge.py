@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from itertools import combinations
 
-from app.asking import with_engine
 from app.config import Config
 from app.progress import progress
 from app.trial_plan import TrialPlan
@@ -28,24 +27,20 @@ JUDGE = "text_judge"
 """Name of the judge's prompt; a team may write its own."""
 
 
-def ask_judge(
-    config: Config, plan: TrialPlan, trial: Trial, spending: Spending, engine: str | None, model: str | None
-) -> list[Measured]:
+def ask_judge(config: Config, plan: TrialPlan, trial: Trial, spending: Spending) -> list[Measured]:
     """Let a model say which of two texts about the same row is better, in both orders.
 
     Args:
-        config: The config.
+        config: The config with the engine of the judge.
         plan: The plan of the trial.
         trial: The trial.
         spending: What may be spent.
-        engine: Engine of the judge, if it is another one.
-        model: Model of the judge, if it is another one.
 
     Raises:
         WrongUse: The engine calls no model.
         BudgetReached: A limit is reached; the answers so far are kept.
     """
-    workplace = open_workplace(with_engine(config, engine, model), dataset=plan.workplace.dataset)
+    workplace = open_workplace(config, dataset=plan.workplace.dataset)
     task = Task(JUDGE, trial.entity, JUDGE, answer_text, lambda _: iter(()), JUDGE)
     prompt = choose_prompt(JUDGE, None, workplace.library)
     twice = bool(prompt.front.sampling.get("temperature"))

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from app.asking import with_engine
 from app.config import load_config
 from app.preview import Preview, preview_row
-from cli.asking import EngineName, ModelName, model_path
+from cli.asking import BaseUrls, EngineName, ModelName, model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, say, say_next
 from feature_store.lineage import EPOCH
 
@@ -23,13 +23,14 @@ def preview(
     config: ConfigPath = DEFAULT_CONFIG,
     engine: EngineName = None,
     model: ModelName = None,
+    base_url: BaseUrls = None,
     json: AsJson = False,
 ) -> int:
     """Show the prompt of one row as the model would get it, with its tokens. Asks nothing and writes nothing.
 
     Example: knowflow preview kar_item --entity 318 --config examples/movielens/knowflow.yaml
     """
-    shown = preview_row(with_engine(load_config(config), engine, model_path(model)), task, entity)
+    shown = preview_row(with_engine(load_config(config), engine, model_path(model), base_url), task, entity)
     if json:
         print_json(asdict(shown))
         return 0
@@ -37,7 +38,7 @@ def preview(
         print_line(line)
     if shown.fault:
         say(f"this row cannot be asked: {shown.fault}")
-    say_next("plan", config, [task], engine=engine, model=model)
+    say_next("plan", config, [task], engine=engine, model=model, base_url=base_url)
     return 0
 
 

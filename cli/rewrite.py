@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from app.asking import with_engine
 from app.config import Config, load_config
 from app.workplace import chosen_tasks, open_store, open_workplace
+from cli.asking import BaseUrls
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, printable, say
 from feature_store.releases import get_release
 from flows.secrets import read_secret
@@ -24,6 +25,7 @@ def rewrite(
     ] = False,
     engine: Annotated[str | None, Parameter(help="With --live: engine to use instead of knowflow.yaml's.")] = None,
     model: Annotated[str | None, Parameter(help="With --live: model to use instead of knowflow.yaml's.")] = None,
+    base_url: BaseUrls = None,
     config: ConfigPath = DEFAULT_CONFIG,
     json: AsJson = False,
 ) -> int:
@@ -36,7 +38,7 @@ def rewrite(
     settings = load_config(config)
     check_query(query, settings.source.longest_query)
     if live:
-        settings = with_engine(settings, engine, model)
+        settings = with_engine(settings, engine, model, base_url)
         served = _ask(settings, query)
     else:
         store = open_store(settings)

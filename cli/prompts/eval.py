@@ -9,7 +9,7 @@ from cyclopts.validators import Number
 from app.trial_evaluation import Wanted, evaluate_trial
 from app.trial_plan import plan_trial
 from app.trial_results import TrialResult, caveats_of, not_kept, result_facts, tests_told, write_result
-from cli.asking import EngineName, ModelName, model_path
+from cli.asking import BaseUrls, EngineName, ModelName, model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say, say_next
 from cli.prompts.trial_options import TaskName, TrialOptions, print_plan, this_command
 from evals.prompts.tables import measure_tables, short_name
@@ -27,6 +27,7 @@ class MoreOptions:
     judge: Annotated[bool, Parameter(negative="", help="Let a model judge pairs of texts, in both orders.")] = False
     judge_engine: EngineName = None
     judge_model: ModelName = None
+    judge_base_url: BaseUrls = None
     repeat: Annotated[
         int, Parameter(help="Answers of each question, to see how alike they are.", validator=Number(gte=1, lte=8))
     ] = 1
@@ -42,7 +43,9 @@ class MoreOptions:
     @property
     def wanted(self) -> Wanted:
         """Return what to ask besides the answers."""
-        return Wanted(self.worth, self.judge, self.judge_engine, model_path(self.judge_model), self.repeat)
+        return Wanted(
+            self.worth, self.judge, self.judge_engine, model_path(self.judge_model), self.judge_base_url, self.repeat
+        )
 
 
 def evaluate(

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from app.asking import with_engine
 from app.config import load_config
 from app.prompt_lint import Linted, lint_prompts
-from cli.asking import EngineName, ModelName, model_path
+from cli.asking import BaseUrls, EngineName, ModelName, model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table, say
 
 COLUMNS = ("prompt", "status", "faults", "warnings", "shared", "not shared", "longest row", "answer, at most")
@@ -20,6 +20,7 @@ def lint(
     config: ConfigPath = DEFAULT_CONFIG,
     engine: EngineName = None,
     model: ModelName = None,
+    base_url: BaseUrls = None,
     json: AsJson = False,
 ) -> int:
     """Check prompts: variables, form of the answer, delimited data, shared text first, length; exit code 1 for a fault.
@@ -28,7 +29,7 @@ def lint(
 
     Example: knowflow prompts lint kar_item --config examples/movielens/knowflow.yaml
     """
-    linted = lint_prompts(with_engine(load_config(config), engine, model_path(model)), names)
+    linted = lint_prompts(with_engine(load_config(config), engine, model_path(model), base_url), names)
     faults = sum(one.faults for one in linted)
     for reason in dict.fromkeys(reason for one in linted for reason in one.no_rows):
         say(reason)

@@ -10,7 +10,7 @@ from app.config import load_config
 from app.optimised import Kept, keep_candidates
 from app.optimising import Optimised, Wish, optimise
 from base.faults import WrongUse
-from cli.asking import EngineName, ModelName, model_path
+from cli.asking import BaseUrls, EngineName, ModelName, model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, bars, print_json, print_line, print_table, say, say_next
 from cli.prompts.list import near
 from cli.settings import read_settings
@@ -41,8 +41,13 @@ def optimise_prompt(
     ] = None,
     engine: EngineName = None,
     model: ModelName = None,
+    base_url: BaseUrls = None,
     reflect_engine: Annotated[str | None, Parameter(help="Another engine for the model that rewrites.")] = None,
     reflect_model: Annotated[str | None, Parameter(help="Another model to rewrite prompts with.")] = None,
+    reflect_base_url: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="Server of the model that rewrites, if it is another one; repeatable."),
+    ] = None,
     json: AsJson = False,
 ) -> int:
     """Let a model rewrite a prompt, compare the versions on rows of the data, and keep all of them as drafts.
@@ -64,8 +69,8 @@ def optimise_prompt(
         seed,
         _number(version),
         options.get(method, {}),
-        (engine, model_path(model)),
-        (reflect_engine, model_path(reflect_model)),
+        (engine, model_path(model), base_url),
+        (reflect_engine, model_path(reflect_model), reflect_base_url),
     )
     with bars():
         done = optimise(opened, wish, read_secret)

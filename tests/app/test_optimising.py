@@ -128,7 +128,7 @@ def test_a_spent_budget_ends_the_search_and_keeps_the_best_so_far(tmp_path):
 def test_a_second_model_reflects_and_the_first_one_answers(tmp_path):
     file = optimise_shop(tmp_path / "shop")
 
-    optimise(load_config(file), wish(limits=Limits(max_tokens=20_000), reflecting=(None, "thinker")))
+    optimise(load_config(file), wish(limits=Limits(max_tokens=20_000), reflecting=(None, "thinker", None)))
 
     models = {(prompt.partition(".")[0], model) for _, prompt, model in calls(file)}
     assert models == {("gepa_reflect", "thinker"), ("rank_candidates", "scripted")}

@@ -135,8 +135,45 @@ def test_a_password_in_an_address_is_neither_shown_nor_written(shop, knowflow, c
     assert [path for path in shop.folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()] == []
 
 
-def test_servers_for_an_engine_that_asks_none_are_refused(shop, plain_knowflow):
-    done = plain_knowflow.run("plan", "--config", str(shop.config), "--engine", "recorded", "--base-url", "http://a/v1")
+def test_a_prompt_is_looked_at_with_the_servers_that_would_be_asked(shop, plain_knowflow):
+    given = ("--config", str(shop.config), "--engine", "openai", "--model", "tiny")
+
+    with serve(lambda call: "good") as one, serve(lambda call: "good") as other:
+        urls = ("--base-url", one.url, "--base-url", other.url)
+        shown = plain_knowflow.run("preview", "kar_item", *given, *urls)
+        linted = plain_knowflow.run("prompts", "lint", "kar_item", *given, *urls, "--json")
+
+    assert shown.returncode == 0, shown.stderr
+    assert f"--base-url {one.url} --base-url {other.url} --config" in shown.stderr
+    assert json.loads(linted.stdout)["prompts"]
+    assert one.seen.calls == other.seen.calls == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "plan",
+        "preview kar_item",
+        "prompts lint kar_item",
+        "prompts try kar_item --version v1",
+        "prompts optimise kar_item",
+        "rewrite warm --live",
+    ],
+)
+def test_servers_for_an_engine_that_asks_none_are_refused(shop, plain_knowflow, command):
+    given = ("--config", str(shop.config), "--engine", "recorded", "--base-url", "http://a/v1")
+
+    done = plain_knowflow.run(*command.split(), *given)
 
     assert done.returncode == 2
     assert done.stderr == "--base-url: the engine 'recorded' asks no server\n  add --engine openai --model NAME\n"
+
+
+def test_the_model_that_rewrites_a_prompt_may_have_servers_of_its_own(shop, plain_knowflow):
+    asked = ("--config", str(shop.config), "--engine", "openai", "--model", "tiny", "--base-url", "http://a/v1")
+    other = ("--reflect-engine", "recorded", "--reflect-base-url", "http://b/v1")
+
+    done = plain_knowflow.run("prompts", "optimise", "kar_item", *asked, *other)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("--base-url: the engine 'recorded' asks no server\n")

@@ -154,7 +154,7 @@ def test_another_machine_leaves_out_who_was_forgotten(config, tmp_path):
     assert OTHER not in forgotten_users(other)
 
 
-@pytest.mark.parametrize("count", [0, 3, 12, 20, 23])
+@pytest.mark.parametrize("count", [0, 12, 23])
 def test_a_forgetting_that_stopped_while_it_sent_serves_everybody_and_is_finished(config, monkeypatch, count):
     store, bucket = open_store(config), bucket_of(config)
     before, left = vectors(store), [count]
