@@ -104,6 +104,7 @@ class Project:
         *,
         engine: str | None = None,
         model: str | None = None,
+        executor: Literal["local", "ray"] | None = None,
         max_tokens: int | None = None,
         max_cost: float | None = None,
         max_hours: float | None = None,
@@ -115,6 +116,7 @@ class Project:
             tasks: Techniques; None for those of knowflow.yaml.
             engine: Engine to use instead of knowflow.yaml's.
             model: Model to use instead of knowflow.yaml's.
+            executor: Where models run instead of knowflow.yaml's: in this process, or on a Ray cluster.
             max_tokens: Stop after this many tokens, input and output together.
             max_cost: Stop after spending this much, by `prices` in knowflow.yaml.
             max_hours: Stop asking after this many hours.
@@ -132,13 +134,12 @@ class Project:
         """
         from app.asking import Asking
         from app.frames import names_of
-        from app.progress import reporting_to
         from flows.here import refresh_here
 
-        limits = Asking(engine=engine, model=model, max_tokens=max_tokens, max_cost=max_cost, max_hours=max_hours)
-        with reporting_to(self.progress or silent):
-            release, _ = refresh_here(self.path, names_of(tasks), limits, new_store=new_store)
-        return release
+        limits = {"max_tokens": max_tokens, "max_cost": max_cost, "max_hours": max_hours}
+        asking = Asking(engine=engine, model=model, executor=executor, **limits)
+        told = self.progress or silent
+        return refresh_here(self.path, names_of(tasks), asking, new_store=new_store, progress=told)[0]
 
     def release(self, name: str | None = None) -> Release:
         """Return a release: its name, when it was made, its vectors, gates and table versions.
@@ -341,10 +342,8 @@ class Project:
         """
         from app.clicks import check_clicks
         from app.frames import names_of, training_of
-        from app.progress import reporting_to
         from flows.here import train_here
 
-        with reporting_to(self.progress or silent):
-            run = train_here(self.config, names_of(arms), release)
+        run = train_here(self.config, names_of(arms), release, progress=self.progress or silent)
         check_clicks(run)
         return training_of(run)

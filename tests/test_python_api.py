@@ -155,6 +155,7 @@ TWICE = pa.table([["u1"], ["u2"], ["i1"]], names=["user", "user", "item"])
         (lambda shop: shop.features(pl.DataFrame({"usr": ["u1"]})), "user"),
         (lambda shop: shop.score(pl.DataFrame({"user": ["u1"], "item": ["i1"]})), "train first: knowflow train"),
         (lambda shop: shop.refresh(max_cost=1.0), "sets no prices"),
+        (lambda shop: shop.refresh(engine="recorded", executor="ray"), "ray is not installed"),
         (lambda shop: shop.similar("Thing 3", k=0), "give a number from 1 on"),
         (lambda shop: shop.search("thing 3", k=-1), "give a number from 1 on"),
         (lambda shop: shop.features(TWICE), r"columns share a name: 'user' \(2 times\)"),
