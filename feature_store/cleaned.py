@@ -4,7 +4,7 @@ Every version that a release holds, and the newest, gets a version in the new ta
 else. A version is written as its difference from the one before, so that the new table is no larger than the old one.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -86,7 +86,6 @@ def clean_table(store: Store, staged: Store, table: str, versions: Mapping[str, 
         gets an error and no other rows.
     """
     newest = store.version(table)
-    taken = range(newest + 1)  # the new ones are newer, so that a bucket that has both shows the new ones
     wanted, new = sorted({*versions.values(), newest}), dict[int, int]()
     writer = Writer(staged)
     before: pa.Table | None = None
@@ -98,7 +97,7 @@ def clean_table(store: Store, staged: Store, table: str, versions: Mapping[str, 
         _write(writer, table, rows, before)
         for index in dataset.describe_indices():
             writer.index_words(table, index.field_names[0])
-        new[version] = _numbered(staged, table, taken)
+        new[version] = pass_numbers(staged, table, newest)
         before = rows
     for release, version in versions.items():
         writer.tag(table, release, new[version])
@@ -132,10 +131,13 @@ def _digests(rows: pa.Table, key: str) -> pl.DataFrame:
     return frame.select(pl.col(key).alias("key"), frame.hash_rows(seed=0).alias("digest"))
 
 
-def _numbered(staged: Store, table: str, taken: Collection[int]) -> int:
-    """Return the version of the new table, after it has passed the numbers that are taken."""
+def pass_numbers(staged: Store, table: str, taken: int) -> int:
+    """Let a new table pass the numbers of versions that the old one has given, and return the number that it has then.
+
+    A bucket has both for a while, and shows the one with the larger number.
+    """
     dataset = lance.dataset(str(staged.path(table)))
-    while dataset.version in taken:
+    while dataset.version <= taken:
         dataset.update_config({"passed": str(dataset.version)})
         dataset = lance.dataset(str(staged.path(table)))
     return dataset.version

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pyarrow as pa
 
 from feature_store.checksums import note_sums, read_sums, write_sums
-from feature_store.cleaned import Cleaner, clean_table, holds_any
+from feature_store.cleaned import Cleaner, clean_table, holds_any, pass_numbers
 from feature_store.database import Store, Writer
+from feature_store.files import forget_versions
 from feature_store.leak_record import drop_record
 from feature_store.release_record import Release, row_of
 from feature_store.releases import TABLE as RELEASES_TABLE
@@ -65,6 +67,8 @@ def forget_in_store(writer: Writer, traces: Traces) -> ForgetPlan:
     if again:
         rows = pa.Table.from_pylist([row_of(one) for one in again], schema=RELEASES)
         Writer(staged).upsert(RELEASES_TABLE, rows, RELEASES)
+        pass_numbers(staged, RELEASES_TABLE, store.version(RELEASES_TABLE))
+        forget_versions(staged.path(RELEASES_TABLE), timedelta(0))
         write_copy(staged)
     note_sums(staged.folder, {table: staged.version(table) for table in [*moved, *([RELEASES_TABLE] if again else [])]})
     replaced = {f"{table}.lance" for table in (*moved, RELEASES_TABLE)}

@@ -18,6 +18,7 @@ from feature_store.bucket import BucketConfig
 from feature_store.copy_store import copy_store
 from feature_store.database import Store
 from feature_store.identity import StoreFault
+from feature_store.lineage import read_lineage
 from feature_store.objects import Objects
 from feature_store.releases import list_releases, released_knowledge, released_lineage
 from feature_store.repair import plan_repair, repair
@@ -154,7 +155,7 @@ def test_another_machine_leaves_out_who_was_forgotten(config, tmp_path):
     assert OTHER not in forgotten_users(other)
 
 
-@pytest.mark.parametrize("count", [0, 12, 23])
+@pytest.mark.parametrize("count", [0, 33, 44, 60])
 def test_a_forgetting_that_stopped_while_it_sent_serves_everybody_and_is_finished(config, monkeypatch, count):
     store, bucket = open_store(config), bucket_of(config)
     before, left = vectors(store), [count]
@@ -172,11 +173,13 @@ def test_a_forgetting_that_stopped_while_it_sent_serves_everybody_and_is_finishe
             patched.setattr(Objects, name, counted)
         with pytest.raises(KeyboardInterrupt):
             forget(config, [USER])
-    half = vectors(store)
+    half, current = vectors(store), list_releases(store)[-1]
+    released, newest = released_lineage(store, current), read_lineage(store)
 
     forget(config, [])
 
     assert half == before == vectors(store)
+    assert len(newest.filter(entity=USER)) <= len(released.filter(entity=USER))  # the newest goes first
     assert not any(USER.encode() in content for content in files(bucket).values())
     assert verify(store).findings == ()
     assert is_clean(config)

@@ -30,7 +30,8 @@ def python(tmp_path_factory) -> Path:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         (site,) = folder.glob("lib/python*/site-packages")
         (site / "these.pth").write_text(str(Path(pytest.__file__).resolve().parents[1]) + "\n")
-        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", "ray==2.60.0"], check=True)
+        locked = ("--no-deps", "--require-hashes", "--requirement", ROOT / "requirements-ray.lock")
+        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", *locked], check=True)
     return folder / "bin" / "python"
 
 
