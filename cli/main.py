@@ -24,6 +24,7 @@ TO_THE_USER = ("sources", "feature_store.identity", "app.arm_places")
 """Loggers whose warnings a command shows."""
 ANSWERS_KEPT = "answers so far are kept; run the same command to continue"
 KEPT = {
+    "copy-store": "files that have arrived are kept; run the same command to continue",
     "demo": "work so far is kept; run the same command to continue",
     "prompts": ANSWERS_KEPT,
     "refresh": ANSWERS_KEPT,

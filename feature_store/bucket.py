@@ -142,7 +142,8 @@ class Bucket:
         if texts.get(COPYING):
             raise StoreFault(
                 f"{self.address}: a copy of the store {texts[COPYING]} to here was not finished: this is no store yet\n"
-                f"  finish it, with the config of that store: knowflow copy-store --to {self.address}"
+                f"  finish it, with the config of that store: knowflow copy-store --to {self.address}\n"
+                "  or give it up: delete the prefix with the tools of the service"
             )
         return None if KEY not in texts else parse_identity(texts[KEY], self.address)
 

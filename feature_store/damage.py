@@ -19,9 +19,12 @@ REACH = (
 """What to do when a bucket does not answer."""
 SILENT = {
     "error sending request": "the service does not answer",
+    "AWS Error NETWORK_CONNECTION": "the service does not answer",
+    "AWS Error NO_SUCH_BUCKET": "the bucket does not exist",
+    "AWS Error ACCESS_DENIED": "the service refuses these keys",
     "Failed to get AWS credentials": "there are no keys, neither in the environment nor from a role of this machine",
 }
-"""Part of an error of LanceDB -> what it means."""
+"""Part of an error of LanceDB, or of pyarrow -> what it means."""
 SHOWN = 160
 """Maximum length of LanceDB's own words in a message."""
 

@@ -139,6 +139,7 @@ def test_a_prefix_with_tables_of_something_else_is_refused(make, tmp_path):
         ("in 3ms - 403: <?xml?>\n<Error><Code>Denied</Code><Message>Not you</Message></Error>", "Not you (Denied)"),
         ("after 3 retries - HTTP error: error sending request, /cargo/x.rs:1576:42", "the service does not answer"),
         ("LanceError(IO): Failed to get AWS credentials: ProviderError(...)", "there are no keys, neither in the"),
+        ("AWS Error NETWORK_CONNECTION during HeadObject operation: curlCode: 7", "the service does not answer"),
         ("something else, /cargo/x.rs:1576:42", "s3://b/shop: something else\n"),
     ],
 )
