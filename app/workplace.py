@@ -17,6 +17,7 @@ from feature_store.database import Store
 from feature_store.identity import Note
 from feature_store.lineage import read_lineage
 from feature_store.releases import list_releases
+from feature_store.work_copy import check_not_left
 from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks, in_order
 from llm_tasks.pipeline.encode import choose_encoders
 from llm_tasks.pipeline.plan import TaskPlan, plan_task
@@ -45,7 +46,13 @@ def open_store(config: Config) -> Store:
 
 
 def damaged_store(config: Config) -> Store:
-    """Return the store of a config, whatever state it is in."""
+    """Return the store of a config, whatever state it is in.
+
+    Raises:
+        StoreFault: What is there is a copy of a store in a bucket, which a killed command left.
+    """
+    if config.store is None:
+        check_not_left(config.store_folder)
     bucket = None if config.store is None else Bucket.of(config.store, config.store_folder)
     return Store(config.store_folder, Note.beside(config.path), bucket)
 

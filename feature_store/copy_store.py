@@ -27,6 +27,7 @@ from feature_store.releases import TABLE as RELEASES_TABLE
 from feature_store.releases import all_releases, write_copy
 from feature_store.same_files import make_same
 from feature_store.swap import replace_staged, staged_folder
+from feature_store.work_copy import drop_left
 from feature_store.writer import Writer
 
 STAGED = "copying"
@@ -113,6 +114,7 @@ def _receiving(store: Store, target: Store, identity: Identity, purpose: str) ->
         return
     same = target.folder == store.folder  # of a bucket: its writer holds the lock of this folder, too
     with nullcontext() if same else only_writer(target.folder, purpose):
+        drop_left(target.folder)
         if target.place.identity() is not None or target.on_disk():
             raise WrongUse(f"{target}: there is a store already\n  move it away first, or name another place")
         staged = Store(target.folder / STAGED)

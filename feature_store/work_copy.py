@@ -110,6 +110,27 @@ def check_there(store: Store) -> None:
         raise StoreFault(f"{store}: there is no store\n  make one: knowflow refresh")
 
 
+def drop_left(folder: Path) -> None:
+    """Delete the copy that a killed command left in a folder, if there is one; the caller holds the folder's lock."""
+    if (folder / MARK).is_file():
+        _drop(folder)
+        (folder / MARK).unlink()
+
+
+def check_not_left(folder: Path) -> None:
+    """Refuse a folder as a store if a killed command left a copy of a bucket's there.
+
+    Raises:
+        StoreFault: It did.
+    """
+    if (folder / MARK).is_file():
+        address = (folder / MARK).read_text(encoding="utf-8").strip()
+        raise StoreFault(
+            f"{folder}: a command that was killed left a copy of the store in {address} here\n"
+            f"  set store.url in knowflow.yaml to {address}, and run: knowflow verify, which deletes it"
+        )
+
+
 def check_no_other_store(folder: Path) -> None:
     """Refuse a folder that has files of a store and no mark: they would be overwritten.
 

@@ -105,7 +105,7 @@ def test_a_changed_byte_is_found_and_repaired_and_only_then_is_the_store_whole(c
     assert [one.fault.what for one in found.findings] == ["its bytes have changed"]
     assert any("vectors_lexical_4" in step.what for step in steps)
     assert again.whole
-    assert list_releases(store) == []  # both hold that file
+    assert {one.name for one in list_releases(store)} <= {"rel-000001"}  # the other one, or both, hold that file
     assert is_clean(config)
 
 
@@ -227,3 +227,23 @@ def test_somebody_else_who_writes_into_the_bucket_is_noticed(config, monkeypatch
     monkeypatch.setattr(Objects, "delete", and_add)
     with pytest.raises(CheckFailed, match="something else writes here"):
         forget(config, [USER])
+
+
+def test_a_copy_that_a_killed_command_left_is_no_store_and_goes_with_the_next_command(config):
+    store, folder = open_store(config), config.store_folder
+    for table in store.tables():
+        shutil.copytree(bucket_of(config) / f"{table}.lance", folder / f"{table}.lance")
+    store.place.identity().write(folder)
+    (folder / MARK).write_text(f"{bucket_of(config)}\n")
+    at_home = config.model_copy(update={"store": None})
+
+    with pytest.raises(StoreFault, match=r"a command that was killed left a copy of the store in .*bucket here\n"):
+        open_store(at_home)
+    with store.writer("a test") as writer:
+        copy_store(writer, Store(folder), "a test")
+
+    assert open_store(at_home).tables() == store.tables()
+    assert not (folder / MARK).exists()
+    (folder / MARK).write_text(f"{bucket_of(config)}\n")
+    assert verify(store).whole
+    assert is_clean(config)
