@@ -14,6 +14,7 @@ from app.kept_data import FOLDER as DATA
 from app.train_runs import SHARED
 from app.workplace import PLANS
 from base.files import write_whole
+from feature_store.kept_facts import FOLDER as KEPT_FACTS
 from feature_store.scrub import Scrubber
 from feature_store.seek import documents, holds_bytes, kept_rows
 from feature_store.traces import Traces
@@ -64,6 +65,7 @@ def home_changes(home: Path, store: Path, traces: Traces, keys: Collection[int] 
     copies = dict.fromkeys(home.glob(f"train/*/{SHARED}"), inputs)
     copies |= dict.fromkeys(home.glob(DATA), "is deleted: the data as it was loaded; the next refresh loads it")
     copies |= dict.fromkeys(home.glob(PLANS), "is deleted: what refreshes keep of plans; the next one plans everything")
+    copies |= dict.fromkeys(home.glob(KEPT_FACTS), "is deleted: what gates found in texts; the next refresh finds it")
     for folder, what in copies.items():
         changes[folder] = Change(f"{folder.relative_to(home).as_posix()}/", what, partial(_drop, folder))
     for file in sorted(path for path in home.rglob("*") if path.is_file()):

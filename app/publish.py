@@ -16,6 +16,7 @@ from feature_store.files import same_rows
 from feature_store.fitted import fitted_until
 from feature_store.gate import Gate, GatesClosed
 from feature_store.gates import check_gates
+from feature_store.kept_facts import FOLDER as KEPT_FACTS
 from feature_store.leak_check import LeakReport, leak_check
 from feature_store.leak_evidence import Evidence
 from feature_store.leak_record import FACT as LEAK_CHECK
@@ -28,7 +29,6 @@ from feature_store.releases import (
     get_release,
     list_releases,
     publish,
-    released_lineage,
 )
 from llm_tasks.pipeline.before import model_name
 from llm_tasks.pipeline.workplace import Workplace
@@ -129,8 +129,7 @@ def _publish(
     candidate = Release("the candidate", datetime.now(UTC), None, versions, {"vectors": vector_facts, **_noted(noted)})
     evidence, now = leak_evidence(config, workplace), datetime.now(UTC)
     leaks, covered = _leaks(store, candidate, evidence, before, now, config.gates.whole_leak_check)
-    old = released_lineage(store, before, tasks, ["row", "text_key", "text", "answer_key"]) if before else None
-    gates = check_gates(store, tasks, made, config.gates, leaks, old, before.vectors if before else None, asked)
+    gates = check_gates(store, tasks, made, config.gates, leaks, before, asked, config.home_folder / KEPT_FACTS)
     gates += staged.gates(store, before) if staged else []
     if any(gate.closed for gate in gates):
         raise GatesClosed(gates, staged.command if staged else "knowflow refresh")

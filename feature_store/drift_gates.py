@@ -4,7 +4,7 @@ Rows are compared that both releases have, and always the same ones. What chance
 that answers which were asked anew of the same model, and differ in their words, are no drift.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
@@ -33,6 +33,8 @@ SWAPS = 20
 """How often old and new texts of rows are swapped by chance, to see what chance alone would do."""
 Side = tuple[pl.DataFrame, ReleasedVectors]
 """The lineage of a release, and what it records of some vectors."""
+FindTexts = Callable[[pl.Series], pl.DataFrame]
+"""Returns text_key and text of some keys, each once, in any order."""
 
 
 def vector_gates(store: Store, name: VectorName, new: Side, old: Side, config: GatesConfig) -> list[Gate]:
@@ -45,8 +47,7 @@ def vector_gates(store: Store, name: VectorName, new: Side, old: Side, config: G
         old: The same of the current release.
         config: Thresholds.
     """
-    both = new[0].join(old[0].select("row", old_key="text_key"), on="row").drop_nulls(["text_key", "old_key"])
-    both = both.unique("row").sort(pl.col("row").hash(0)).head(PROBES)
+    both = _both(new[0], old[0], PROBES)
     if len(both) < LEAST_ROWS:
         few = f"{len(both):,} rows in both releases are too few to compare"
         return [Gate(f"{name} {setting}", True, few, setting=setting) for setting in ("neighbours", "means", "spread")]
@@ -54,10 +55,7 @@ def vector_gates(store: Store, name: VectorName, new: Side, old: Side, config: G
     if same_space and both["text_key"].equals(both["old_key"]):
         share, moved, spread = 1.0, 0.0, 0.0
     else:
-        now, then = (
-            read_vectors(store, name.encoder, made.dimension, made.fingerprint, both[key].to_list())
-            for (_, made), key in ((new, "text_key"), (old, "old_key"))
-        )
+        now, then = _vectors(store, name, both, new[1], old[1])
         pairs = zip(_nearest(now), _nearest(then), strict=True)
         share = float(np.mean([len(set(a) & set(b)) / NEAREST for a, b in pairs]))
         moved, spread = moves(now, then) if same_space else (0.0, 0.0)
@@ -71,6 +69,28 @@ def vector_gates(store: Store, name: VectorName, new: Side, old: Side, config: G
     gates.append(Gate(f"{name} means", moved <= config.means, found, setting="means"))
     found = f"the covariance of {of} changed by {spread:.0%} of its norm, at most {config.spread:.0%}"
     return [*gates, Gate(f"{name} spread", spread <= config.spread, found, setting="spread")]
+
+
+def _both(rows: pl.DataFrame, before: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Return row, text_key and old_key of some rows that have a text in both releases, always the same ones."""
+    now, then = rows.select("row", "text_key").drop_nulls(), before.select("row", old_key="text_key").drop_nulls()
+    both = now.join(then, on="row")
+    return both[both["row"].hash(0).arg_sort()[:most]]
+
+
+def _vectors(
+    store: Store, name: VectorName, both: pl.DataFrame, new: ReleasedVectors, old: ReleasedVectors
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read the vectors of the texts of both releases, at once if one encoder made them: most texts are the same."""
+    if (new.fingerprint, new.dimension) != (old.fingerprint, old.dimension):
+        now, then = (
+            read_vectors(store, name.encoder, made.dimension, made.fingerprint, both[key].to_list())
+            for made, key in ((new, "text_key"), (old, "old_key"))
+        )
+        return now, then
+    keys = [*both["text_key"], *both["old_key"]]
+    found = read_vectors(store, name.encoder, new.dimension, new.fingerprint, keys)
+    return found[: len(both)], found[len(both) :]
 
 
 def _nearest(vectors: np.ndarray) -> np.ndarray:
@@ -108,18 +128,22 @@ def _beyond(square: float, by_chance: float) -> float:
     return float(np.sqrt(max(square - MARGIN * by_chance, 0.0)))
 
 
-def vocabulary_gate(task: str, texts: pl.DataFrame, before: pl.DataFrame, most: float) -> Gate:
+def vocabulary_gate(task: str, answers: pl.DataFrame, before: pl.DataFrame, most: float, find_texts: FindTexts) -> Gate:
     """Compare the words of the same rows' texts in the candidate and in the current release.
 
     Args:
         task: The technique.
-        texts: row and text of the candidate.
+        answers: row and text_key of the candidate.
         before: The same of the current release.
         most: Divergence that is allowed.
+        find_texts: Finds the texts of some keys.
     """
-    both = texts.join(before.select("row", old="text"), on="row").drop_nulls(["text", "old"])
-    both = both.unique("row").sort(pl.col("row").hash(0)).head(COMPARED_TEXTS)
-    apart = divergence(both["text"].to_list(), both["old"].to_list()) if len(both) else 0.0
+    both, apart = _both(answers, before, COMPARED_TEXTS), 0.0
+    if not both["text_key"].equals(both["old_key"]):
+        texts = find_texts(pl.concat([both["text_key"], both["old_key"]]).unique())
+        both = both.join(texts, on="text_key", maintain_order="left")
+        both = both.join(texts.select(old_key="text_key", old="text"), on="old_key", maintain_order="left")
+        apart = divergence(both["text"].to_list(), both["old"].to_list())
     found = f"the words of {len(both):,} rows diverge by {apart:.3f} bits beyond chance, at most {most:g}"
     return Gate(f"{task} vocabulary", apart <= most, found, setting="vocabulary")
 
@@ -138,16 +162,18 @@ def divergence(texts: Sequence[str], before: Sequence[str]) -> float:
         >>> divergence(["a b", "c d"], ["a b", "c d"])
         0.0
     """
+    if all(one == other for one, other in zip(texts, before, strict=True)):
+        return 0.0
     hashed = HashingVectorizer(
         alternate_sign=False,
         norm=None,  # pyright: ignore[reportArgumentType] - None is documented
         n_features=2**18,
         token_pattern=r"\w+",
     )
-    new, old = (csr_matrix(hashed.transform(of)) for of in (texts, before))
-    changed = [place for place, (one, other) in enumerate(zip(texts, before, strict=True)) if one != other]
-    if not changed:
-        return 0.0
+    places = {text: place for place, text in enumerate(dict.fromkeys([*texts, *before]))}
+    words = csr_matrix(hashed.transform(places))
+    words = words[:, np.flatnonzero(words.getnnz(axis=0))]  # few of the columns are those of a word
+    new, old = (words[[places[text] for text in of]] for of in (texts, before))
     chance = np.random.default_rng(0).integers(0, 2, (SWAPS, len(texts))).astype(float)  # [swaps, n]
     swapped = [_bits(one @ new + (1 - one) @ old, (1 - one) @ new + one @ old) for one in chance]
     whole = np.ones(len(texts))

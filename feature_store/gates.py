@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -9,13 +11,15 @@ import polars as pl
 from feature_store.answers import TABLE as ANSWERS_TABLE
 from feature_store.cost_gate import cost_gates
 from feature_store.database import Store
-from feature_store.drift_gates import vector_gates
+from feature_store.drift_gates import FindTexts, vector_gates
 from feature_store.gate import Gate, GatesConfig
+from feature_store.kept_facts import complete_facts, keep_facts, read_facts, with_facts
 from feature_store.keys import check_keys
 from feature_store.leak_check import LeakReport
-from feature_store.lineage import VectorName, read_lineage
+from feature_store.lineage import TABLE as LINEAGE_TABLE
+from feature_store.lineage import VectorName, find_texts, read_lineage
 from feature_store.releases import TABLE as RELEASES_TABLE
-from feature_store.releases import ReleasedVectors
+from feature_store.releases import Release, ReleasedVectors, released_lineage
 from feature_store.schemas import ANSWERS, vectors_schema
 from feature_store.text_gates import text_gates
 from feature_store.vectors import spaces_of, vectors_table
@@ -28,9 +32,9 @@ def check_gates(
     vectors: Mapping[VectorName, ReleasedVectors],
     config: GatesConfig,
     leaks: LeakReport,
-    before: pl.DataFrame | None,
-    old_vectors: Mapping[VectorName, ReleasedVectors] | None = None,
+    before: Release | None,
     asked: Sequence[Mapping[str, Any]] = (),
+    kept: Path | None = None,
 ) -> list[Gate]:
     """Check all gates on the newest version of every table; the caller must hold the writer.
 
@@ -40,32 +44,66 @@ def check_gates(
         vectors: What the release is to record of its vectors.
         config: Thresholds.
         leaks: Result of the leak check on the candidate.
-        before: row, text_key and text of the current release; None if there is none.
-        old_vectors: What the current release records of its vectors; None if there is none.
+        before: The current release; None if there is none.
         asked: What generation did, and what its plan said, by technique.
+        kept: Folder of what was found in texts that are already known (`feature_store.kept_facts`); None = none.
     """
-    rows = read_lineage(store, tasks, ["row", "task", "entity", "text_key", "text", "error", "answer_key"])
-    finished = pl.DataFrame(pl.from_arrow(store.read(ANSWERS_TABLE, ANSWERS, columns=["key", "finish"])))
-    cut = finished.filter(pl.col("finish") == "length")["key"]
+    rows = read_lineage(store, tasks, ["row", "task", "entity", "text_key", "error", "answer_key"])
+    old = None if before is None else released_lineage(store, before, tasks, ["row", "task", "text_key", "answer_key"])
+    find = partial(_find_texts, store, before)
+    facts, sides = _facts(kept, [rows] if old is None else [rows, old], find)
+    cut = _cut_off(store)
     gates = [_unique(store)]
     for task in tasks:
-        part = rows.filter(pl.col("task") == task)
+        part, then = (None if of is None else of.filter(pl.col("task") == task) for of in (rows, old))
+        assert part is not None
         gates += [_answered(task, part, config.answered), _parsed(task, part, config.parse_failures)]
-        gates.append(_whole(task, part, cut, config.cut_off))
-        gates.append(_drift(task, part, before, config.drift))
-        gates += text_gates(task, part, before, config)
+        gates += [_whole(task, part, cut, config.cut_off), _drift(task, part, then, config.drift)]
+        answers, *answers_then = [with_facts(side.filter(pl.col("task") == task), facts) for side in sides]
+        gates += text_gates(task, part, answers, next(iter(answers_then), None), config, find)
         for name, made in vectors.items():
             if name.task == task:
                 gates.append(_encoded(store, name, part, made))
-                old = (old_vectors or {}).get(name)
-                if before is not None and old is not None and gates[-1].holds:
-                    gates += vector_gates(store, name, (part, made), (before, old), config)
+                made_then = before.vectors.get(name) if before else None
+                if then is not None and made_then is not None and gates[-1].holds:
+                    gates += vector_gates(store, name, (part, made), (then, made_then), config)
     gates += [*_same_space(store, vectors), *cost_gates(asked, config.cost)]
+    gates = [replace(gate, blocks=False) if gate.setting in config.warn else gate for gate in gates]
+    return [*gates, _no_leak(leaks)]
+
+
+def _find_texts(store: Store, before: Release | None, keys: pl.Series) -> pl.DataFrame:
+    """Return text_key and text of some texts of the candidate and of the current release, each once."""
+    found = find_texts(store, keys)
+    if before is None or LINEAGE_TABLE not in before.versions or len(found) == len(keys):
+        return found
+    others = keys.to_frame("text_key").join(found, on="text_key", how="anti")["text_key"]
+    return pl.concat([found, find_texts(store, others, before.versions[LINEAGE_TABLE])])
+
+
+def _facts(
+    folder: Path | None, sides: Sequence[pl.DataFrame], find: FindTexts
+) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """Return the facts of all texts, kept for the next refresh, and the answers of each side with their places."""
+    kept = read_facts(folder)
+    facts, placed = complete_facts(kept, sides, find)
+    alive = pl.concat([of["place"] for of in placed]).unique().sort()
+    if folder is not None and not (len(alive) == len(facts) and facts.equals(kept)):
+        keep_facts(folder, facts[alive])
+    return facts, placed
+
+
+def _cut_off(store: Store) -> pl.Series:
+    """Return the keys of the answers that were cut off at the maximum of tokens."""
+    finished = pl.DataFrame(pl.from_arrow(store.read(ANSWERS_TABLE, ANSWERS, columns=["key", "finish"])))
+    return finished.filter(pl.col("finish") == "length")["key"]
+
+
+def _no_leak(leaks: LeakReport) -> Gate:
     found = f"{leaks.leaks:,} leaks in {leaks.pairs:,} pairs of a sample and a row; {leaks.scope}"
     for one in leaks.counter_examples[:1]:  # a candidate that is not published cannot be inspected afterwards
         found += f"; the first: {one.question}: {one.row}, {one.event}; {one.fix}"
-    gates = [replace(gate, blocks=False) if gate.setting in config.warn else gate for gate in gates]
-    return [*gates, Gate("no leak", leaks.leaks == 0, found)]
+    return Gate("no leak", leaks.leaks == 0, found)
 
 
 def _unique(store: Store) -> Gate:
@@ -105,7 +143,8 @@ def _whole(task: str, rows: pl.DataFrame, cut: pl.Series, most: float) -> Gate:
 def _drift(task: str, rows: pl.DataFrame, before: pl.DataFrame | None, most: float) -> Gate:
     if before is None:
         return Gate(f"{task} drift", True, "first release", setting="drift")
-    both = rows.join(before.rename({"text_key": "old_key"}), on="row").drop_nulls(["text_key", "old_key"])
+    then = before.select("row", old_key="text_key")
+    both = rows.select("row", "text_key").join(then, on="row").drop_nulls(["text_key", "old_key"])
     share = (both["text_key"] != both["old_key"]).sum() / max(len(both), 1)
     return Gate(
         f"{task} drift",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import polars as pl
 import pyarrow as pa
 
+from feature_store.damage import reading
 from feature_store.database import Store, Writer
 from feature_store.schemas import LINEAGE
 from feature_store.writer import quoted
@@ -87,6 +88,27 @@ def read_lineage(
         return pl.DataFrame(pl.from_arrow(LINEAGE.empty_table().select(columns or LINEAGE.names)))
     where = None if names is None else "task IN (" + ", ".join(quoted(name) for name in names) + ")"
     return pl.DataFrame(pl.from_arrow(store.read(TABLE, LINEAGE, columns=columns, where=where, version=version)))
+
+
+def find_texts(store: Store, keys: pl.Series, version: int | None = None) -> pl.DataFrame:
+    """Return text_key and text of some texts, each once; those that the lineage does not hold are left out.
+
+    Args:
+        store: The store.
+        keys: Text keys.
+        version: Version of the table; None = the newest.
+    """
+    if keys.is_empty() or not store.has(TABLE):
+        return pl.DataFrame(schema={"text_key": pl.String, "text": pl.String})
+    dataset, columns = store.open(TABLE, version), ["text_key", "text"]
+    with reading(store.uri(TABLE)):
+        there = pl.DataFrame(pl.from_arrow(dataset.scanner(columns=["text_key"], scan_in_order=True).to_table()))
+        wanted = there.with_row_index("at").join(keys.alias("text_key").to_frame(), on="text_key", how="semi")
+        places = wanted.unique("text_key", keep="first")["at"].sort()
+        if len(places) > len(there) // 2:  # in one piece, which is faster
+            whole = dataset.scanner(columns=columns, scan_in_order=True).to_table()
+            return pl.DataFrame(pl.from_arrow(whole))[places]
+        return pl.DataFrame(pl.from_arrow(dataset.take(places.to_list(), columns=columns)))
 
 
 def newest_texts(rows: pl.DataFrame) -> dict[str, str]:

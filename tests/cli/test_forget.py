@@ -114,6 +114,7 @@ def test_files_beside_the_store_lose_them(shop, plain_knowflow):
     rows.select("key", label=pl.lit(1.0), user=pl.lit(3)).write_parquet(home / "train/train-000001/rows.parquet")
 
     planned = plain_knowflow.run("forget", USER, "--config", shop.config)
+    assert list((home / "texts").iterdir())  # of the first refresh
     done = plain_knowflow.run("forget", USER, "--yes", "--config", shop.config)
 
     assert done.returncode == 0, done.stderr
@@ -129,7 +130,7 @@ def test_files_beside_the_store_lose_them(shop, plain_knowflow):
     assert len(keys) == 20
     assert [new == old for new, old in zip(keys, rows["key"], strict=True)] == [user != USER for user in rows["user"]]
     there = {path.name for path in home.rglob("*")}
-    assert there & {"report.html", "base.log", "prefect", "damaged", "inputs", "loaded", "planned"} == set()
+    assert there & {"report.html", "base.log", "prefect", "damaged", "inputs", "loaded", "planned", "texts"} == set()
     assert {"similar.html", "report.json"} <= there
     assert not any(USER.encode() in path.read_bytes() for path in home.rglob("*") if path.is_file())
 

@@ -18,7 +18,11 @@ from feature_store.vectors import write_vectors
 
 def rows(texts: list[str]) -> pl.DataFrame:
     keys = [f"kar_item/{place}/0" for place in range(len(texts))]
-    return pl.DataFrame({"row": keys, "text": texts, "text_key": texts})
+    return pl.DataFrame({"row": keys, "text_key": texts})
+
+
+def find_texts(keys: pl.Series) -> pl.DataFrame:
+    return keys.alias("text_key").to_frame().with_columns(text="text_key")  # each text is its own key here
 
 
 def test_neighbours_that_changed_are_found_by_the_share_that_is_left(tmp_path):
@@ -113,8 +117,9 @@ def test_the_words_of_the_same_rows_alone_are_compared():
     before = rows(["a b c"] * 30)
     new_items = pl.concat([before, rows(["x y z"] * 60).tail(30)])
 
-    assert vocabulary_gate("kar_item", new_items, before, 0.1).found.startswith("the words of 30 rows diverge by 0.000")
-    assert not vocabulary_gate("kar_item", rows(["x y z"] * 30), before, 0.1).holds
+    same = vocabulary_gate("kar_item", new_items, before, 0.1, find_texts)
+    assert same.found.startswith("the words of 30 rows diverge by 0.000")
+    assert not vocabulary_gate("kar_item", rows(["x y z"] * 30), before, 0.1, find_texts).holds
 
 
 def test_a_refresh_that_takes_more_than_its_plan_is_noticed():

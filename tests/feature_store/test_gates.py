@@ -1,10 +1,10 @@
 """Gates: each closes on exactly what it is for, and says what it found."""
 
+import random
 from datetime import UTC, datetime
 
 import lance
 import numpy as np
-import polars as pl
 import pytest
 
 from base.faults import CheckFailed
@@ -14,7 +14,7 @@ from feature_store.gate import GatesClosed, GatesConfig
 from feature_store.gates import check_gates
 from feature_store.leak_check import LeakReport
 from feature_store.lineage import VectorName, row_key, write_lineage
-from feature_store.releases import ReleasedVectors
+from feature_store.releases import ReleasedVectors, publish
 from feature_store.schemas import LINEAGE
 from feature_store.vectors import text_key, write_state, write_vectors
 
@@ -90,10 +90,10 @@ def test_a_refused_row_is_no_parse_failure(filled):
 
 @pytest.mark.parametrize(("changed", "holds"), [(2, True), (3, False)])
 def test_too_many_changed_texts_close_the_drift_gate_and_new_rows_do_not_count(filled, changed, holds):
-    rows = [row(f"i{n}", f"text {n}") for n in range(10)]
-    old = [text_key(f"text {n}" if n >= changed else "another") for n in range(10)]
-    before = pl.DataFrame({"row": [r["row"] for r in rows], "text_key": old})
-    store = filled([*rows, row("new", "new text")])
+    store = filled([row(f"i{n}", f"text {n}" if n >= changed else "another") for n in range(10)])
+    with store.writer("a test") as writer:
+        before = publish(writer, {})
+    filled([*(row(f"i{n}", f"text {n}") for n in range(10)), row("new", "new text")])
 
     found = closed(store, GatesConfig(drift=0.2), before=before)
 
@@ -157,6 +157,27 @@ def test_a_closed_gate_is_told_with_all_gates_and_what_to_do(filled):
     assert "  holds   toy parsed: 0.0% failed to parse, at most 2.0%\n" in text
     assert text.endswith("then run: knowflow refresh")
     assert str(GatesClosed(gates, "knowflow rewrites")).endswith("then run: knowflow rewrites")
+
+
+def test_what_is_kept_of_texts_changes_no_gate(filled, tmp_path):
+    chance, before, whole = random.Random(0), None, []
+
+    def say() -> str:
+        begin = chance.choice(["I am sorry, I cannot help", "Ein Film, der", "A film that", "</think> Фильм"])
+        return " ".join([begin, *chance.choices(["the", "die", "warm", "Фильм", "and", "gone"], k=30)])
+
+    said = [say() for _ in range(40)] * 2
+    for new in ([], [3, 7], [], range(20), [79]):
+        said = [say() if n in new else text for n, text in enumerate(said)]
+        store = filled([{**row(f"i{n}", text), "answer_key": f"k{n}"} for n, text in enumerate(said)])
+        with store.writer("a test") as writer:
+            write_answers(writer, [{"key": f"k{n}", "finish": "stop"} for n in range(80)])
+        whole = check_gates(store, ["toy"], MADE, GatesConfig(), CLEAN, before)
+        assert check_gates(store, ["toy"], MADE, GatesConfig(), CLEAN, before, kept=tmp_path / "texts") == whole
+        with store.writer("a test") as writer:
+            before = publish(writer, {"vectors": {str(name): made.to_facts() for name, made in MADE.items()}})
+
+    assert {gate.setting for gate in whole if not gate.holds} >= {"refusals", "language", "alike", "thinking"}
 
 
 @pytest.mark.parametrize(("cut", "holds"), [(1, True), (2, False)])

@@ -8,15 +8,30 @@ import polars as pl
 import pytest
 
 from feature_store.gate import Gate, GatesClosed, GatesConfig
-from feature_store.text_gates import excuses, share_alike, text_gates
+from feature_store.kept_facts import complete_facts, with_facts
+from feature_store.text_facts import FACTS, excuses, signatures
+from feature_store.text_gates import share_alike, text_gates
 
 WORDS = [f"word{chr(97 + a)}{chr(97 + b)}" for a in range(20) for b in range(20)]
 
 
 def rows(texts: list[str], task: str = "kar_item") -> pl.DataFrame:
     keys = [f"{task}/{place}/0" for place in range(len(texts))]
-    table = {"row": keys, "entity": keys, "text": texts, "text_key": texts, "answer_key": keys}
+    table = {"row": keys, "task": task, "entity": keys, "text_key": texts, "answer_key": keys}  # each its own key
     return pl.DataFrame({**table, "error": [None] * len(keys)}, schema_overrides={"error": pl.String})
+
+
+def gates_of(now: pl.DataFrame, before: pl.DataFrame | None = None, task: str = "kar_item") -> list[Gate]:
+    def find_texts(keys: pl.Series) -> pl.DataFrame:
+        return keys.unique().alias("text_key").to_frame().with_columns(text="text_key")
+
+    facts, sides = complete_facts(FACTS.to_frame(), [now] if before is None else [now, before], find_texts)
+    told, *told_then = [with_facts(side, facts) for side in sides]
+    return text_gates(task, now, told, next(iter(told_then), None), GatesConfig(), find_texts)
+
+
+def alike(entities: list[str], texts: list[str]) -> float:
+    return share_alike(entities, signatures(pl.Series(texts, dtype=pl.String)))
 
 
 def result(gates: list[Gate]) -> dict[str, bool]:
@@ -66,9 +81,7 @@ def test_answers_about_such_things_are_none(text):
 
 
 def test_a_release_full_of_refusals_is_stopped_with_an_example():
-    gates = text_gates(
-        "kar_item", rows(good(11) + ["I am sorry, as an AI model I cannot help."] * 49), None, GatesConfig()
-    )
+    gates = gates_of(rows(good(11) + ["I am sorry, as an AI model I cannot help."] * 49))
 
     # Ten words are too few to compare, and the good ones are of no language.
     assert {name for name, holds in result(gates).items() if not holds} == {"refusals", "language"}
@@ -79,7 +92,7 @@ def test_a_release_full_of_refusals_is_stopped_with_an_example():
 def test_answers_that_are_all_alike_are_found_whatever_numbers_they_hold():
     pattern = "Thing {} is a well made product that people of every age will enjoy for many years to come."
 
-    gates = text_gates("kar_item", rows(good(6) + [pattern.format(n) for n in range(4)]), None, GatesConfig())
+    gates = gates_of(rows(good(6) + [pattern.format(n) for n in range(4)]))
 
     assert {name for name, holds in result(gates).items() if not holds} == {"alike", "language"}
     assert gates[1].found == "40.0% of 10 answers are nearly the same as another entity's, at most 30.0%"
@@ -104,7 +117,7 @@ def test_alike_is_the_share_with_a_neighbour_of_jaccard_above_the_limit():
         if len(one & other) / len(one | other) >= 0.8:
             near |= {a, b}
     assert 0 < len(near) < len(texts)
-    assert share_alike([str(n) for n in range(len(texts))], texts) == len(near) / len(texts)
+    assert alike([str(n) for n in range(len(texts))], texts) == len(near) / len(texts)
 
 
 def test_the_order_of_words_counts_and_texts_of_any_number_are_compared(monkeypatch):
@@ -112,29 +125,29 @@ def test_the_order_of_words_counts_and_texts_of_any_number_are_compared(monkeypa
     other = [*words[10:], *words[:10][::-1]]
     texts = [" ".join(words), " ".join(other), "too short", " ".join(words), ""]
 
-    assert share_alike(["a", "b", "c", "d", "e"], texts) == 2 / 5
-    monkeypatch.setattr("feature_store.text_gates.HASHED_AT_ONCE", 2)  # a text is compared across batches
-    assert share_alike(["a", "b", "c", "d", "e"], texts) == 2 / 5
-    assert share_alike(["a", "b"], [" ".join(words), " ".join(reversed(words))]) == 0
+    assert alike(["a", "b", "c", "d", "e"], texts) == 2 / 5
+    monkeypatch.setattr("feature_store.text_facts.HASHED_AT_ONCE", 2)  # a text is compared across batches
+    assert alike(["a", "b", "c", "d", "e"], texts) == 2 / 5
+    assert alike(["a", "b"], [" ".join(words), " ".join(reversed(words))]) == 0
 
 
 def test_snapshots_of_one_user_may_agree():
-    assert share_alike(["u1", "u1", "u2"], [good(1)[0], good(1)[0], good(2)[1]]) == 0
+    assert alike(["u1", "u1", "u2"], [good(1)[0], good(1)[0], good(2)[1]]) == 0
 
 
 def test_short_answers_such_as_categories_may_agree():
-    assert share_alike(["a", "b"], ["Action films", "Action films"]) == 0
+    assert alike(["a", "b"], ["Action films", "Action films"]) == 0
 
 
 def test_a_technique_that_asks_no_model_has_no_such_gates():
-    assert text_gates("item_facts", rows(["same"] * 9).with_columns(answer_key=pl.lit(None)), None, GatesConfig()) == []
+    assert gates_of(rows(["same"] * 9, "item_facts").with_columns(answer_key=pl.lit(None, pl.String))) == []
 
 
 def test_another_script_and_another_length_are_noticed():
     before = rows(good(20))
     now = rows([*[text[:60] for text in good(18)], "это фильм о двух друзьях", "这是一部电影"])
 
-    found = {gate.name: gate for gate in text_gates("kar_item", now, before, GatesConfig())}
+    found = {gate.name: gate for gate in gates_of(now, before)}
 
     assert not found["kar_item script"].holds
     assert found["kar_item script"].found == "10.0% of 20 answers are not in Latin letters, at most 5.0%"
@@ -152,7 +165,7 @@ def test_answers_in_another_language_than_the_current_release_are_noticed():
     one, all_of_them = rows([ENGLISH] * 18 + [GERMAN] * 2), rows([GERMAN] * 20)
 
     gates = [
-        next(gate for gate in text_gates("kar_item", now, then, GatesConfig()) if gate.setting == "language")
+        next(gate for gate in gates_of(now, then) if gate.setting == "language")
         for now, then in ((before, None), (one, before), (all_of_them, before), (all_of_them, None))
     ]
 
@@ -165,13 +178,11 @@ def test_answers_in_another_language_than_the_current_release_are_noticed():
 
 def test_thinking_without_an_answer_and_its_marks_stop_a_release():
     texts = rows([*good(96), "<think>\nHm, what", "Well.</think> A film.", "A film about <thinking> as such."])
-    empty = texts.head(1).with_columns(text=pl.lit(None, pl.String), error=pl.lit("no_text: the model gave no text"))
+    empty = texts.head(1).with_columns(
+        text_key=pl.lit(None, pl.String), error=pl.lit("no_text: the model gave no text")
+    )
 
-    (gate,) = [
-        one
-        for one in text_gates("kar_item", pl.concat([texts, empty]), None, GatesConfig())
-        if one.setting == "thinking"
-    ]
+    (gate,) = [one for one in gates_of(pl.concat([texts, empty])) if one.setting == "thinking"]
 
     assert gate.found.startswith("3.0% of 100 answers are thinking alone or hold its marks, at most 2.0%; switch")
     assert gate.blocks

@@ -7,7 +7,7 @@ import polars as pl
 from evals.prompts.intervals import measured_by_row
 from evals.prompts.text.words import words_of
 from evals.trial import Measured, Trial, TrialAnswer
-from feature_store.text_gates import excuses
+from feature_store.text_facts import excuses
 
 CUT_OFF = "length"
 """How an answer finishes that was cut off."""
