@@ -8,11 +8,12 @@ import polars as pl
 from engines.cutoffs import published_cutoff
 from engines.protocol import EngineConfig
 from engines.request import ModelIdentity
-from feature_store.answers import read_answers
+from feature_store.answers import TABLE
 from feature_store.database import Store
 from feature_store.lineage import read_lineage
+from feature_store.schemas import ANSWERS
 
-COLUMNS = ["key", "text", "model", "revision", "knowledge_cutoff"]
+COLUMNS = ["key", "model", "revision", "knowledge_cutoff"]
 
 
 def cutoff_of_answers(store: Store, tasks: Sequence[str], engine: EngineConfig, identity: ModelIdentity) -> date | None:
@@ -31,10 +32,11 @@ def cutoff_of_answers(store: Store, tasks: Sequence[str], engine: EngineConfig, 
     Returns:
         The cutoff, or None if there is no answer or any cutoff is unknown.
     """
-    keys = read_lineage(store, tasks, ["answer_key"])["answer_key"].drop_nulls().to_list()
-    answers = read_answers(store, keys, COLUMNS).filter(pl.col("text").is_not_null())
+    asked = read_lineage(store, tasks, ["answer_key"]).drop_nulls()
+    answered = pl.DataFrame(pl.from_arrow(store.read(TABLE, ANSWERS, columns=COLUMNS, where="text IS NOT NULL")))
+    present = answered.join(asked, left_on="key", right_on="answer_key", how="semi")
     cutoffs: list[date | None] = []
-    for model, revision, kept in answers.select(COLUMNS[2:]).unique().iter_rows():
+    for model, revision, kept in present.select(COLUMNS[1:]).unique().iter_rows():
         configured = engine.knowledge_cutoff if (model, revision) == (identity.model, identity.revision) else None
         cutoffs.append(configured or kept or published_cutoff(model))
     known = [cutoff for cutoff in cutoffs if cutoff is not None]

@@ -34,12 +34,12 @@ def vectors_table(encoder: str, dimension: int) -> str:
     return f"vectors_{encoder}_{dimension}"
 
 
-def known_vectors(store: Store, encoder: str, dimension: int, fingerprint: str) -> set[str]:
+def known_vectors(store: Store, encoder: str, dimension: int, fingerprint: str) -> pl.Series:
     """Return the text keys that already have a vector from this encoder."""
     table = vectors_table(encoder, dimension)
     where = f"fingerprint = {quoted(fingerprint)}"
     rows = store.read(table, vectors_schema(dimension), columns=["text_key"], where=where)
-    return set(rows["text_key"].to_pylist())
+    return pl.Series("text_key", rows["text_key"], dtype=pl.String)
 
 
 def write_vectors(writer: Writer, encoder: str, fingerprint: str, keys: Sequence[str], vectors: np.ndarray) -> int:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pyarrow as pa
 
 from base.faults import CheckFailed
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 KEEP_UNTAGGED = timedelta(days=7)
 COMPACT_EVERY = 20
 """Number of files above which a table is compacted: thousands of small files slow down reads several times."""
+KEYS_COMPARED = 1_000_000
+"""Keys of a table that are compared with new ones at once."""
 KEYS_IN_A_CONDITION = 1_000
 """Maximum keys in one delete condition."""
 LARGEST_MERGE = 64 << 20
@@ -90,10 +93,11 @@ class Writer:
         return len(rows)
 
     def _holds_any(self, table: str, key: str, keys: pa.ChunkedArray) -> bool:
-        wanted = set(keys.to_pylist())
+        wanted = pl.Series(key, keys).to_frame()
         with reading(self.store.uri(table)):
-            batches = self.store.dataset(table).to_batches(columns=[key])
-            return not all(wanted.isdisjoint(batch[key].to_pylist()) for batch in batches)
+            batches = self.store.dataset(table).to_batches(columns=[key], batch_size=KEYS_COMPARED)
+            there = (pl.Series(key, batch[key]).to_frame() for batch in batches)
+            return any(len(some.join(wanted, on=key, how="semi")) for some in there)
 
     def _register(self, table: str) -> None:
         identity = self.store.place.identity()

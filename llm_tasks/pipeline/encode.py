@@ -21,7 +21,7 @@ from encoders.protocol import Encoder, EncoderConfig, EncoderKind, Fitting, TooF
 from encoders.spread import Spread, stay
 from feature_store.database import Store, Writer
 from feature_store.identity import StoreFault
-from feature_store.lineage import read_lineage
+from feature_store.lineage import find_texts, read_lineage
 from feature_store.vectors import STATES_TABLE, known_vectors, newest_state, write_state, write_vectors
 from llm_tasks.pipeline.rows import parts_of
 from llm_tasks.pipeline.task import Task
@@ -78,7 +78,7 @@ def encode_task(
         WrongUse: An encoder cannot be used.
     """
     store = writer.store
-    of_each = {name: task_texts(store, name) for name in [task.name, *parts_of(task)]}
+    of_each = {name: _text_keys(store, name) for name in [task.name, *parts_of(task)]}
     done: list[Encoded] = []
     for name, config in encoders.items():
         kind, options = _read(name, config, folders)
@@ -87,30 +87,31 @@ def encode_task(
         else:
             encoder, fitted = spread(_built(name, kind, options, folder), config), ""
         known = encoder.seen_until.isoformat() if encoder.seen_until else None
-        for whose, texts in of_each.items():
-            new = _encode_missing(name, encoder, whose, texts, writer, progress)
-            made = (whose, name, encoder.fingerprint, encoder.dimension, len(texts), new, fitted, known)
+        for whose, keys in of_each.items():
+            new = _encode_missing(name, encoder, whose, keys, writer, progress)
+            made = (whose, name, encoder.fingerprint, encoder.dimension, len(keys), new, fitted, known)
             done.append(Encoded(*made))
     return done
 
 
 def _encode_missing(
-    name: str, encoder: Encoder, whose: str, texts: Mapping[str, str], writer: Writer, progress: Progress
+    name: str, encoder: Encoder, whose: str, keys: pl.Series, writer: Writer, progress: Progress
 ) -> int:
-    """Encode the texts that have no vector yet; return how many there were."""
-    missing = sorted(set(texts) - known_vectors(writer.store, name, encoder.dimension, encoder.fingerprint))
+    """Encode the texts that have no vector yet, the only ones that are read; return how many there were."""
+    known = known_vectors(writer.store, name, encoder.dimension, encoder.fingerprint)
+    missing = find_texts(writer.store, _others(keys, known)).sort("text_key")
     waiting, since = list[tuple[list[str], np.ndarray]](), time.monotonic()
 
     def write() -> None:
-        keys = [key for of_one, _ in waiting for key in of_one]
-        write_vectors(writer, name, encoder.fingerprint, keys, np.concatenate([one for _, one in waiting]))
+        written = [key for of_one, _ in waiting for key in of_one]
+        write_vectors(writer, name, encoder.fingerprint, written, np.concatenate([one for _, one in waiting]))
         waiting.clear()
 
     try:
         for start in range(0, len(missing), ENCODED_AT_ONCE):
-            keys = missing[start : start + ENCODED_AT_ONCE]
-            vectors = encoder.encode([texts[key] for key in keys], _shifted(progress, whose, start, len(missing)))
-            waiting.append((keys, vectors))
+            part = missing[start : start + ENCODED_AT_ONCE]
+            vectors = encoder.encode(part["text"].to_list(), _shifted(progress, whose, start, len(missing)))
+            waiting.append((part["text_key"].to_list(), vectors))
             if len(waiting) * ENCODED_AT_ONCE >= WRITE_ROWS or time.monotonic() - since >= WRITE_SECONDS:
                 write()
                 since = time.monotonic()
@@ -124,6 +125,16 @@ def task_texts(store: Store, task: str) -> dict[str, str]:
     """Return all texts of a task: text key -> text."""
     rows = read_lineage(store, [task], ["text_key", "text"]).filter(pl.col("text").is_not_null())
     return dict(rows.unique("text_key").sort("text_key").iter_rows())
+
+
+def _text_keys(store: Store, task: str) -> pl.Series:
+    """Return the keys of all texts of a task, each once, in any order."""
+    return read_lineage(store, [task], ["text_key"])["text_key"].drop_nulls().unique()
+
+
+def _others(keys: pl.Series, known: pl.Series) -> pl.Series:
+    """Return the keys that are not known."""
+    return keys.to_frame("key").join(known.to_frame("key"), on="key", how="anti")["key"]
 
 
 def _shifted(progress: Progress, task: str, start: int, total: int) -> Progress:
@@ -219,13 +230,13 @@ def _loaded(name: str, fitting: Fitting, state: bytes, store: Store) -> Encoder:
 
 def _fitted(name: str, fitting: Fitting, options: Frozen, space: str, writer: Writer) -> tuple[Encoder, str]:
     """Load the fitted state of a space, or fit it again if it no longer suits the texts."""
-    texts = task_texts(writer.store, space)
     state = newest_state(writer.store, name, space)
     if state is not None:
-        encoder = _loaded(name, fitting, state["state"], writer.store)
-        unseen = len(set(texts) - set(state["text_keys"]))
-        if fitting.keeps(options, encoder, len(state["text_keys"]), len(texts), unseen):
+        encoder, keys = _loaded(name, fitting, state["state"], writer.store), _text_keys(writer.store, space)
+        unseen = len(_others(keys, pl.Series(state["text_keys"], dtype=pl.String)))
+        if fitting.keeps(options, encoder, len(state["text_keys"]), len(keys), unseen):
             return encoder, ""
+    texts = task_texts(writer.store, space)
     try:
         encoder = fitting.fit(options, list(texts.values()), f"{name}/{space}")
     except TooFewTexts:
