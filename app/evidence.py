@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -31,14 +32,10 @@ def leak_evidence(config: Config, workplace: Workplace) -> Evidence:
     dataset, domain = workplace.dataset, workplace.domain
     items = list(dataset.items.iter_rows(named=True))
     names = {item["item"]: domain.item_name(item) for item in items}
-    ways = dataset.events.select(WAY).unique()  # an event is shown by what a few others have in common with it
-    words = [domain.event(names[item], rating, label) for item, rating, label in ways.iter_rows()]
-    ways = ways.with_columns(shown=pl.Series(words, dtype=pl.String))
-    events = dataset.events.join(ways, on=WAY, how="left", nulls_equal=True, maintain_order="left")
-    events = events.select("user", "item", "time", "rating", "part", "shown")
     users = [] if dataset.users is None else dataset.users.iter_rows(named=True)
     return Evidence(
-        events=events,
+        events=dataset.events.select("user", "item", "time", "rating", "label", "part"),
+        show=partial(_show, domain, names),
         items=pl.DataFrame(
             {
                 "item": list(names),
@@ -59,6 +56,14 @@ def leak_evidence(config: Config, workplace: Workplace) -> Evidence:
         encoders=_tuned_encoders(config),
         rules=_rules(config, domain),
     )
+
+
+def _show(domain: Domain, names: Mapping[str, str], events: pl.DataFrame) -> pl.DataFrame:
+    """Add `shown` to events: the event as a history shows it, which a few others have in common with it."""
+    ways = events.select(WAY).unique()
+    words = [domain.event(names[item], rating, label) for item, rating, label in ways.iter_rows()]
+    ways = ways.with_columns(shown=pl.Series(words, dtype=pl.String))
+    return events.join(ways, on=WAY, how="left", nulls_equal=True, maintain_order="left")
 
 
 def _rules(config: Config, domain: Domain) -> str:

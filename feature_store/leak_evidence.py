@@ -1,6 +1,6 @@
 """The evidence of a leak check: the current data, and the words in which prompts show it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,8 +17,8 @@ class Evidence:
     """The current data, and the words in which prompts show it."""
 
     events: pl.DataFrame
-    """user, item, time, rating (null without ratings), `shown` (the event as a history shows it) and `part` (train,
-    validation or test); each is a sample."""
+    """user, item, time, rating (null without ratings), `part` (train, validation or test), and what says how a history
+    shows the event; each is a sample."""
     items: pl.DataFrame
     """item, `name` (as in a history), `title`, `described` (the item as the subject of a prompt), and `says`: all
     fields in one text."""
@@ -31,6 +31,8 @@ class Evidence:
     """Digest of a prompt -> its text without the variables of a row."""
     encoders: Mapping[str, datetime] = field(default_factory=dict)
     """Fingerprint of a tuned encoder -> newest event that it has seen, according to its own folder."""
+    show: Callable[[pl.DataFrame], pl.DataFrame] = lambda events: events
+    """Adds `shown` to some events: the event as a history shows it. By default they have it."""
     rules: str = ""
     """Digest of how the data is read and shown: if it changes, everything is checked again."""
 

@@ -101,7 +101,7 @@ def _parts(rows: pl.DataFrame, evidence: Evidence) -> Iterator[tuple[pl.DataFram
             if key is not None:
                 events = evidence.events.filter(pl.col(key).hash(0) % parts == number)
                 events = events.join(here.select(pl.col(by).alias(key)), on=key, how="semi", maintain_order="left")
-            yield here, replace(evidence, events=events)
+            yield here, replace(evidence, events=evidence.show(events))
 
 
 def _parts_of_events(chosen: pl.Series, events: pl.DataFrame, key: str) -> int:
