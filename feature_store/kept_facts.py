@@ -103,7 +103,8 @@ def complete_facts(
         joined = [of.join(places, on="text_key", how="left", maintain_order="left") for of in placed]
         placed = [of.with_columns(pl.coalesce("place", "new").alias("place")).drop("new") for of in joined]
     facts = pl.concat([kept, new])
-    looked_at = [sampled(part)["place"] for of in placed for part in of.partition_by("task")]
+    slim = [of.select("row", "task", "place") for of in placed]
+    looked_at = [sampled(part)["place"] for of in slim for part in of.partition_by("task")]
     if looked_at:
         facts = facts.with_columns(_languages(facts, pl.concat(looked_at).unique(), texts))
     return facts, placed

@@ -64,6 +64,7 @@ def item_patterns(items: pl.DataFrame) -> pl.DataFrame:
         pattern, item; a pattern that names several items has one row for each.
     """
     named = pl.concat([items.select(pl.col(column).alias("name"), "item") for column in ("name", "title")])
+    named = named.unique(maintain_order=True)  # most are called by their titles
     return named.select(as_pattern(pl.col("name")).alias("pattern"), "item").drop_nulls().unique(maintain_order=True)
 
 

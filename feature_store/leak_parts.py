@@ -69,9 +69,11 @@ def check_texts(
 
 def open_rows(rows: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
     """Return the rows after which something happened that they could tell: an event, a rating or a search."""
-    events = evidence.events
-    met = events.group_by("user").agg(met=pl.col("time").max())
-    rated = events.filter(pl.col("rating").is_not_null()).group_by(target="item").agg(rated=pl.col("time").max())
+    theirs = evidence.events.join(rows.select("user").unique(), on="user", how="semi")
+    met = theirs.group_by("user").agg(met=pl.col("time").max())
+    items = rows.filter(pl.col("entity_type") == "item").select(item="target").unique()
+    ratings = evidence.events.filter(pl.col("rating").is_not_null()).join(items, on="item", how="semi")
+    rated = ratings.group_by(target="item").agg(rated=pl.col("time").max())
     log = evidence.queries.join(evidence.items, on="item", how="semi")
     led = log.group_by("query").agg(led=pl.col("time").max(), undated=pl.col("time").is_null().any())
     known, kind = pl.col("as_of"), pl.col("entity_type")
@@ -99,7 +101,8 @@ def _parts(rows: pl.DataFrame, evidence: Evidence) -> Iterator[tuple[pl.DataFram
             here = some.filter(pl.col(by).hash(0) % parts == number)
             events = evidence.events.clear()
             if key is not None:
-                events = evidence.events.filter(pl.col(key).hash(0) % parts == number)
+                events = evidence.events
+                events = events if parts == 1 else events.filter(pl.col(key).hash(0) % parts == number)
                 events = events.join(here.select(pl.col(by).alias(key)), on=key, how="semi", maintain_order="left")
             yield here, replace(evidence, events=evidence.show(events))
 

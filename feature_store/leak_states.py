@@ -30,16 +30,16 @@ def states_of(rows: pl.DataFrame, held: pl.DataFrame, evidence: Evidence) -> pl.
         evidence: The data.
     """
     users, items, fields, queries = _of_data(evidence)
-    about = rows.select(*SUBJECT, "user", "target", "query", of_rows=_of_rows(rows, held, evidence))
-    about = about.group_by(SUBJECT).agg(pl.col("user", "target", "query").first(), pl.col("of_rows").sum())
+    about = rows.select("entity_type", _number("user", "target", "query"), of_rows=_of_rows(rows, held, evidence))
     of_items = items.select(target="item", of_events="of_item")
-    of_fields, about = fields.rename({"item": "target"}), about.with_columns(_number("user", "target", "query"))
+    of_fields = fields.rename({"item": "target"})
     for table, key in ((users, "user"), (of_items, "target"), (of_fields, "target"), (queries, "query")):
-        about = about.join(table, on=key, how="left")
+        about = about.join(table, on=key, how="left", maintain_order="left")
     # An item has new events every night; they say nothing of a row about one event with it.
     of_events = pl.when(pl.col("entity_type") == "item").then("of_events")
     parts = about.select("of_rows", "of_user", "fields", "of_query", of_events=of_events)
-    return pl.DataFrame([subject_of(about), parts.hash_rows(0).alias("state")], STATES).sort("subject")
+    states = pl.DataFrame([subject_of(rows), parts.hash_rows(0).alias("state")], STATES)
+    return states.group_by("subject").agg(pl.col("state").sum()).sort("subject")
 
 
 def _of_rows(rows: pl.DataFrame, held: pl.DataFrame, evidence: Evidence) -> pl.Series:

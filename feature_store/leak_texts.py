@@ -27,6 +27,8 @@ LED_TO = "a row about a query names what the query led to later"
 WHOM = ["place", "row", "entity_type", "source", "as_of", "user", "query", "strict"]
 SUSPECT = [*WHOM, "pattern", "item", "shown", "time"]
 NAMING = pl.DataFrame(schema=MENTIONS)
+MANY = 4
+"""Items are many if they are more than a fourth of all."""
 READ_AT_ONCE = 50_000
 """Texts whose words are looked at at once, so that memory does not grow with their number."""
 
@@ -46,9 +48,13 @@ class Names:
     @cached_property
     def carriers(self) -> pl.DataFrame:
         """Return pattern and item: items whose own fields contain a pattern, as those of The Heat contain `Heat`."""
-        said = self.items.select("item", text=pl.concat_str(*FIELDS, separator="\n")).with_row_index("place")
-        held = mentions(said["text"], self.patterns["pattern"].unique())
-        return held.join(said, on="place").select("pattern", "item").unique()
+        return _carriers(self.items, self.patterns["pattern"].unique())
+
+    def carriers_of(self, patterns: pl.Series, items: pl.Series) -> pl.DataFrame:
+        """Return at least the carriers of some patterns among some items."""
+        if len(items) > len(self.items) // MANY:  # the same ones are asked for in every part
+            return self.carriers
+        return _carriers(self.items.filter(pl.col("item").is_in(items.implode())), patterns)
 
     def named_in(self, texts: pl.DataFrame, column: str, some: pl.Series | None = None) -> pl.DataFrame:
         """Find the names, or some of their patterns, in a column of texts: place, pattern; sorted by both."""
@@ -56,6 +62,11 @@ class Names:
         places = texts.select("place").with_row_index("at")
         joined = found.rename({"place": "at"}).join(places, on="at", maintain_order="left")
         return joined.select("place", "pattern")
+
+
+def _carriers(items: pl.DataFrame, patterns: pl.Series) -> pl.DataFrame:
+    said = items.select("item", text=pl.concat_str(*FIELDS, separator="\n")).with_row_index("place")
+    return mentions(said["text"], patterns).join(said, on="place").select("pattern", "item").unique()
 
 
 @dataclass(frozen=True)
@@ -146,8 +157,10 @@ def _explained(suspects: pl.DataFrame, read: pl.DataFrame, evidence: Evidence, n
 def _earlier(keys: pl.DataFrame, evidence: Evidence, names: Names) -> pl.DataFrame:
     """Return earlier events of the row's user with an item whose fields contain the name."""
     met = evidence.events.select("user", "item", before="time", was="shown")
+    met = met.join(keys.select("user").unique(), on="user", how="semi")
     known = (pl.col("before") < pl.col("as_of")) | (~pl.col("strict") & (pl.col("before") == pl.col("as_of")))
-    return keys.join(names.carriers, on="pattern").join(met, on=["user", "item"]).filter(known)
+    carriers = names.carriers_of(keys["pattern"].unique(), met["item"].unique())
+    return keys.join(carriers, on="pattern").join(met, on=["user", "item"]).filter(known)
 
 
 def _too_often(suspects: pl.DataFrame, read: pl.DataFrame, evidence: Evidence, names: Names) -> pl.DataFrame:

@@ -84,10 +84,11 @@ def share_alike(entities: Sequence[str] | pl.Series, signatures: pl.Series) -> f
         >>> share_alike(["a", "b", "c"], signatures(texts))
         0.6666666666666666
     """
-    long = signatures.is_not_null().arg_true()
+    told = pl.DataFrame([pl.Series("entity", entities, dtype=pl.String), signatures.alias("signature")])
+    long = told.drop_nulls("signature") if signatures.null_count() else told
     if long.is_empty():
         return 0.0
-    hashes, about = signatures.gather(long).to_numpy(), pl.Series(entities, dtype=pl.String).gather(long)
+    hashes, about = np.ascontiguousarray(long["signature"].to_numpy()), long["entity"]
     alike = np.zeros(len(long), dtype=bool)
     for start in range(0, hashes.shape[1], BAND):
         band = hashes[:, start : start + BAND]
@@ -104,8 +105,8 @@ def share_alike(entities: Sequence[str] | pl.Series, signatures: pl.Series) -> f
 def _in_one(band: np.ndarray) -> np.ndarray:
     """Return one number for the hashes of a band: [n, BAND] uint32 -> [n] uint64; equal bands have equal numbers."""
     number = np.zeros(len(band), dtype=np.uint64)
-    for column in band.T:
-        number = mixed(number) ^ column
+    for pair in np.ascontiguousarray(band).view(np.uint64).T:
+        number = mixed(number) ^ pair
     return number
 
 
