@@ -74,8 +74,21 @@ def vector_gates(store: Store, name: VectorName, new: Side, old: Side, config: G
 def _both(rows: pl.DataFrame, before: pl.DataFrame, most: int) -> pl.DataFrame:
     """Return row, text_key and old_key of some rows that have a text in both releases, always the same ones."""
     now, then = rows.select("row", "text_key").drop_nulls(), before.select("row", old_key="text_key").drop_nulls()
-    both = now.join(then, on="row")
-    return both[both["row"].hash(0).arg_sort()[:most]]
+    likely = least_hashes(now, 2 * most)
+    if len(likely) < len(now):
+        both = likely.join(then, on="row")
+        if len(both) >= most:  # rows that were not looked at have larger hashes
+            return least_hashes(both, most)
+    return least_hashes(now.join(then, on="row"), most)
+
+
+def least_hashes(rows: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Return the rows with the least hashes of `row`, in the order of these: a sample, and always the same one."""
+    hashes = rows["row"].hash(0)
+    if most < len(rows):
+        few = hashes <= hashes.bottom_k(most).max()
+        rows, hashes = rows.filter(few), hashes.filter(few)
+    return rows[hashes.arg_sort()[:most]]
 
 
 def _vectors(

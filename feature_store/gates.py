@@ -158,8 +158,8 @@ def _encoded(store: Store, name: VectorName, rows: pl.DataFrame, made: ReleasedV
     table, schema = vectors_table(name.encoder, made.dimension), vectors_schema(made.dimension)
     where = f"fingerprint = {quoted(made.fingerprint)}"
     known = pl.DataFrame(pl.from_arrow(store.read(table, schema, columns=["text_key"], where=where)))
-    wanted = rows.select(pl.col("text_key").drop_nulls().unique())
-    missing = len(wanted.join(known, on="text_key", how="anti"))
+    wanted = rows.select(pl.col("text_key").drop_nulls())
+    missing = wanted.join(known, on="text_key", how="anti")["text_key"].n_unique()
     return Gate(f"{name} encoded", missing == 0, f"{missing:,} texts without a vector")
 
 

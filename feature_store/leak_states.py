@@ -76,14 +76,15 @@ def _of_data(evidence: Evidence) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFra
     one = events.select(_number("user", "item"), number=events.hash_rows(0))
     one = one.join(fields, on="item", how="left", maintain_order="left")
     one = one.select("user", "item", number=one.select("number", "fields").hash_rows(0))
-    met = one.group_by("user").agg(pl.col("number").sum())
+    met, by_item = (one.lazy().group_by(whose).agg(pl.col("number").sum()) for whose in ("user", "item"))
     says = evidence.users.select(_number("user"), number=evidence.users.select("user", "says").hash_rows(1))
-    users = pl.concat([met, says]).group_by("user").agg(of_user=pl.col("number").sum())
+    of_users = pl.concat([met, says.lazy()]).group_by("user").agg(of_user=pl.col("number").sum())
+    users, of_items = pl.collect_all([of_users, by_item.rename({"number": "of_item"})], engine="streaming")
     log = evidence.queries.select(_number("item"), query="query", number=evidence.queries.hash_rows(0))
     log = log.join(fields, on="item", how="left", maintain_order="left")
     log = log.select(_number("query"), number=log.select("number", "fields").hash_rows(0))
     queries = log.group_by("query").agg(of_query=pl.col("number").sum())
-    return users, one.group_by("item").agg(of_item=pl.col("number").sum()), fields, queries
+    return users, of_items, fields, queries
 
 
 def _number(*columns: str) -> pl.Expr:

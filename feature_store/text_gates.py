@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from feature_store.drift_gates import FindTexts, vocabulary_gate
+from feature_store.drift_gates import FindTexts, least_hashes, vocabulary_gate
 from feature_store.gate import Gate, GatesConfig
 from feature_store.text_facts import mixed
 
@@ -146,12 +146,12 @@ def _language(task: str, answers: pl.DataFrame, before: pl.DataFrame | None, mos
 
 def sampled(answers: pl.DataFrame) -> pl.DataFrame:
     """Return the answers whose language is looked at, the same ones each time."""
-    return answers[answers["row"].hash(0).arg_sort()[:SAMPLED]]
+    return least_hashes(answers, SAMPLED)
 
 
 def _languages(answers: pl.DataFrame) -> Counter[str]:
     """Count the languages of some of the answers; too short ones are left out."""
-    return Counter(name for name in sampled(answers)["language"] if name)
+    return Counter(name for name in sampled(answers.select("row", "language"))["language"] if name)
 
 
 def _length(task: str, chars: pl.Series, old: pl.Series, most: float) -> Gate:
