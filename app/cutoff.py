@@ -13,7 +13,7 @@ from feature_store.database import Store
 from feature_store.lineage import read_lineage
 from feature_store.schemas import ANSWERS
 
-COLUMNS = ["key", "model", "revision", "knowledge_cutoff"]
+COLUMNS = ["model", "revision", "knowledge_cutoff"]
 
 
 def cutoff_of_answers(store: Store, tasks: Sequence[str], engine: EngineConfig, identity: ModelIdentity) -> date | None:
@@ -32,11 +32,13 @@ def cutoff_of_answers(store: Store, tasks: Sequence[str], engine: EngineConfig, 
     Returns:
         The cutoff, or None if there is no answer or any cutoff is unknown.
     """
-    asked = read_lineage(store, tasks, ["answer_key"]).drop_nulls()
-    answered = pl.DataFrame(pl.from_arrow(store.read(TABLE, ANSWERS, columns=COLUMNS, where="text IS NOT NULL")))
-    present = answered.join(asked, left_on="key", right_on="answer_key", how="semi")
+    asked = read_lineage(store, tasks, ["answer_key", "text_key"]).drop_nulls("answer_key")
+    models = pl.DataFrame(pl.from_arrow(store.read(TABLE, ANSWERS, columns=COLUMNS))).unique()
+    if len(models) > 1 or asked["text_key"].null_count() == len(asked):  # else one has answered all, as most often
+        keys = pl.DataFrame(pl.from_arrow(store.read(TABLE, ANSWERS, ["key", *COLUMNS], where="text IS NOT NULL")))
+        models = keys.join(asked, left_on="key", right_on="answer_key", how="semi").select(COLUMNS).unique()
     cutoffs: list[date | None] = []
-    for model, revision, kept in present.select(COLUMNS[1:]).unique().iter_rows():
+    for model, revision, kept in models.iter_rows():
         configured = engine.knowledge_cutoff if (model, revision) == (identity.model, identity.revision) else None
         cutoffs.append(configured or kept or published_cutoff(model))
     known = [cutoff for cutoff in cutoffs if cutoff is not None]

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from feature_store.answers import TABLE as ANSWERS_TABLE
@@ -87,9 +88,11 @@ def _facts(
     """Return the facts of all texts, kept for the next refresh, and the answers of each side with their places."""
     kept = read_facts(folder)
     facts, placed = complete_facts(kept, sides, find)
-    alive = pl.concat([of["place"] for of in placed]).unique().sort()
-    if folder is not None and not (len(alive) == len(facts) and facts.equals(kept)):
-        keep_facts(folder, facts[alive])
+    alive = np.zeros(len(facts), dtype=bool)
+    for of in placed:
+        alive[of["place"].to_numpy()] = True
+    if folder is not None and not (alive.all() and facts.equals(kept)):
+        keep_facts(folder, facts.filter(alive))
     return facts, placed
 
 
