@@ -9,7 +9,7 @@ from scipy.spatial.distance import jensenshannon
 
 from feature_store.cost_gate import cost_gates
 from feature_store.database import Store
-from feature_store.drift_gates import PROJECTIONS, divergence, moves, vector_gates, vocabulary_gate
+from feature_store.drift_gates import PROJECTIONS, _both, divergence, moves, vector_gates, vocabulary_gate
 from feature_store.gate import GatesConfig
 from feature_store.lineage import VectorName
 from feature_store.releases import ReleasedVectors
@@ -120,6 +120,18 @@ def test_the_words_of_the_same_rows_alone_are_compared():
     same = vocabulary_gate("kar_item", new_items, before, 0.1, find_texts)
     assert same.found.startswith("the words of 30 rows diverge by 0.000")
     assert not vocabulary_gate("kar_item", rows(["x y z"] * 30), before, 0.1, find_texts).holds
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.3, 1.0])
+def test_the_rows_with_the_least_hashes_among_those_of_both_releases_are_compared(shared):
+    chance, now = random.Random(0), rows(["same"] * 90)
+    before = now.filter(pl.Series([chance.random() < shared for _ in range(90)])).with_columns(text_key=pl.lit("old"))
+    theirs = sorted(zip(now["row"].hash(0), now["row"], strict=True))
+
+    found = _both(now, before, 20)
+
+    assert found["row"].to_list() == [row for _, row in theirs if row in set(before["row"])][:20]
+    assert set(found["old_key"]) <= {"old"}
 
 
 def test_a_refresh_that_takes_more_than_its_plan_is_noticed():

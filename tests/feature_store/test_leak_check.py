@@ -17,6 +17,7 @@ from feature_store.leak_clocks import ELSEWHEN, SEEN, UNTRAINED
 from feature_store.leak_clocks import SHOWN as LATER_THAN_AS_OF
 from feature_store.leak_evidence import Evidence
 from feature_store.leak_texts import NAMED as NAMED_IN
+from feature_store.leak_texts import Names
 from feature_store.lineage import row_key, write_lineage
 from feature_store.releases import publish
 from feature_store.schemas import ANSWERS, LINEAGE
@@ -284,3 +285,15 @@ def test_a_user_who_meets_an_item_again_may_have_a_row_about_either_time(check):
 
 def test_a_row_about_an_event_that_has_left_the_log_tells_no_sample_anything(check):
     assert check(reasoning("u", "z", 2, "Film a: 4")).leaks == 0
+
+
+def test_among_few_items_the_same_ones_carry_a_name_as_among_all():
+    called = {f"i{n}": name for n, name in enumerate(["Heat", "The Heat", "Red Heat II", "Alien", *"BCDEFGHIJKLM"])}
+    names = Names(events([("u", item, 0) for item in called], called).items)
+    patterns, few = names.patterns["pattern"].unique(), pl.Series(["i1", "i2", "i9"])
+
+    found = names.carriers_of(patterns, few)
+
+    assert "carriers" not in vars(names)  # not all items were looked at
+    whole = names.carriers.filter(pl.col("item").is_in(few.implode()))
+    assert found.sort("pattern", "item").equals(whole.sort("pattern", "item"))
