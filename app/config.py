@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
+from app.home import Home, read_yaml
 from app.options import HasOptions
 from app.train_settings import with_settings_file
 from base.frozen import Frozen
@@ -19,7 +19,6 @@ from encoders.choose import setting_faults
 from encoders.protocol import EncoderConfig
 from engines.protocol import EngineConfig
 from engines.ray.config import ExecutorConfig
-from feature_store.bucket import BucketConfig
 from feature_store.gate import GatesConfig
 from feature_store.retention import KeepConfig
 from llm_tasks.pipeline.budget import Prices
@@ -34,16 +33,11 @@ from sources.faults import KINDS, Fault, FaultKind, SourceFaults
 SOURCE_KEYS = tuple(SourceConfig.model_fields)
 NOT_IN_THE_FILE = ("path", "source")
 _FIX = "edit {}; docs/reference/knowflow-yaml.md lists every setting"
-NO_FILE = "make one: knowflow init, or give yours: --config FILE"
 
 
-class Config(Frozen):
+class Config(Home):
     """All settings of knowflow.yaml."""
 
-    path: Path
-    """The file itself."""
-    home: Path = Path("runs")
-    """Folder of the store, unless `store` says otherwise, the training runs and the reports, relative to the file."""
     reports_at: str | None = None
     """Address at which others find `report.html` of the home folder, such as https://reports.example.com/shop: links in
     Prefect point there. Without it they point to the file, which only this machine can open."""
@@ -73,8 +67,6 @@ class Config(Frozen):
     """Encoders by name."""
     gates: GatesConfig = GatesConfig()
     """What must hold before a release is published."""
-    store: BucketConfig | None = None
-    """Where the tables are, if not in the home folder: a prefix of a bucket. See docs/how-to/bucket.md."""
     keep: KeepConfig = KeepConfig()
     """How long releases are kept by `knowflow release gc`."""
     rewrites: RewritesConfig = RewritesConfig()
@@ -120,31 +112,6 @@ class Config(Frozen):
         """Where prompts and domains are looked for."""
         return Library(self.plugin_folders, self.own_prompts if self.own_prompts.is_dir() else None)
 
-    @property
-    def folder(self) -> Path:
-        """Folder of knowflow.yaml, to which its paths are relative."""
-        return self.path.parent
-
-    @field_validator("home")
-    @classmethod
-    def _check_home(cls, home: Path, info: ValidationInfo) -> Path:
-        """Refuse a folder that holds other things, too: what deletes users searches and changes all files in it."""
-        folder = info.data["path"].parent
-        if folder.is_relative_to((folder / home).resolve()):
-            what = f"{home} holds knowflow.yaml itself"
-            raise ValueError(f"{what}; name a folder that KnowFlow has to itself, such as runs")
-        return home
-
-    @property
-    def home_folder(self) -> Path:
-        """Absolute folder of the store and the reports."""
-        return (self.folder / self.home).resolve()
-
-    @property
-    def store_folder(self) -> Path:
-        """Absolute folder of the store, or of what a store in a bucket keeps on this machine."""
-        return self.home_folder / "store"
-
 
 OWN_PROMPTS = "prompts"
 DEFAULT_ENCODERS = {"dense": EncoderConfig(kind="dense"), "lexical": EncoderConfig(kind="lexical")}
@@ -157,7 +124,7 @@ def load_config(path: str | Path) -> Config:
         SourceFaults: With all faults of the file at once.
     """
     path = Path(path).resolve()
-    content = _read_yaml(path)
+    content = read_yaml(path)
     faults: list[Fault] = []
     source: SourceConfig | None = None
     try:
@@ -243,25 +210,3 @@ def _read_options(
             fields = {section: FieldInfo(annotation=kind)}
             wrong += [({**detail, "loc": (section, name, *detail["loc"])}, fields) for detail in error.errors()]
     return options, wrong, faults
-
-
-def _read_yaml(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise SourceFaults((Fault(str(path), None, None, None, "there is no such file", NO_FILE),))
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SourceFaults(
-            (Fault(str(path), None, None, None, f"is not YAML: {_why(error)}", "fix the file"),)
-        ) from None
-    if not isinstance(content, dict):
-        raise SourceFaults((Fault(str(path), None, None, None, "holds no settings", "make one: knowflow init"),))
-    return content
-
-
-def _why(error: Exception) -> str:
-    """Format a parser's complaint on one line."""
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return " ".join(str(error).split())
-    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.children import run_child
 from app.config import Config
+from app.encoding_speed import note_speeds
 from app.workplace import encoders_of, one_task, open_store
 from base.progress import Progress
 from encoders.choose import kind_of
@@ -48,6 +49,7 @@ def encode_texts(config: Config, names: Sequence[str], progress: Progress) -> li
                     technique, encoders[technique.name], writer, progress, config.folder, config.plugin_folders
                 )
                 made += [asdict(one) for one in done]
+    note_speeds(config, made)
     return made
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.config import Config, load_config
+from app.home import damaged_store, open_store
 from app.kept_data import forgotten_users, kept_dataset, loaded_digest
 from app.unchanged import code_digest
 from base.faults import WrongUse
@@ -12,12 +13,10 @@ from encoders.protocol import EncoderConfig
 from engines.choose import build_engine
 from engines.protocol import Engine, SecretReader
 from engines.ray.engine import RayEngine
-from feature_store.bucket import Bucket
 from feature_store.database import Store
 from feature_store.identity import Note
 from feature_store.lineage import read_lineage
 from feature_store.releases import list_releases
-from feature_store.work_copy import check_not_left
 from llm_tasks.pipeline.catalogue import choose_tasks, find_tasks, in_order
 from llm_tasks.pipeline.encode import choose_encoders
 from llm_tasks.pipeline.plan import TaskPlan, plan_task
@@ -31,30 +30,6 @@ from sources.tables import Dataset
 
 PLANS = "planned"
 """In the home folder: what refreshes keep of their plans."""
-
-
-def open_store(config: Config) -> Store:
-    """Return the store of a config, without creating anything.
-
-    Raises:
-        StoreFault: The store that this config used is gone, or another one is in its place.
-    """
-    store = damaged_store(config)
-    assert store.note is not None
-    store.note.check(str(store), store.place.identity)
-    return store
-
-
-def damaged_store(config: Config) -> Store:
-    """Return the store of a config, whatever state it is in.
-
-    Raises:
-        StoreFault: What is there is a copy of a store in a bucket, which a killed command left.
-    """
-    if config.store is None:
-        check_not_left(config.store_folder)
-    bucket = None if config.store is None else Bucket.of(config.store, config.store_folder)
-    return Store(config.store_folder, Note.beside(config.path), bucket)
 
 
 def begin_new_store(config: Config) -> None:

@@ -33,7 +33,7 @@ COMMANDS = {
     ),
     "plan": Command(
         "cli.plan:plan",
-        "Show what a refresh would ask, why, and its cost. Writes nothing.",
+        "Show what a refresh would ask and encode, why, and what that costs. Writes nothing.",
         f"knowflow plan {MOVIELENS}",
     ),
     "capacity": Command(

@@ -162,21 +162,23 @@ def bars() -> Iterator[None]:
 
 def _lines() -> tuple[Report, Observe]:
     """Report each step in a line when done, and at intervals before; with speed and cost where a model is asked."""
-    begun: dict[str, float] = {}
+    begun: dict[str, tuple[float, int]] = {}
     printed: dict[str, float] = {}
     readings: dict[str, Reading] = {}
 
     def report(what: str, done: int, total: int) -> None:
         now = time.monotonic()
-        begun.setdefault(what, now)
+        since, before = begun.setdefault(what, (now, done))
         if done < total and now - printed.setdefault(what, now) < SECONDS_BETWEEN_LINES:
             return
         printed[what] = now
         reading = readings.get(what)
         more = f"; {reading.line()}" if reading else ""
-        if reading and reading.seconds_left and done < total:
-            more = f", {reading.seconds_left:,.0f} s left{more}"
-        say(f"{what}: {done:,} of {total:,}, {now - begun[what]:,.0f} s{more}")
+        pace = (now - since) / (done - before) if done > before else 0.0
+        left = reading.seconds_left if reading else pace * (total - done)
+        if left and done < total:
+            more = f", {left:,.0f} s left{more}"
+        say(f"{what}: {done:,} of {total:,}, {now - since:,.0f} s{more}")
 
     def observe(reading: Reading) -> None:
         readings[reading.what] = reading

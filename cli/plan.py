@@ -1,6 +1,7 @@
 """knowflow plan: shows what a refresh would do and what it would cost; writes nothing."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -8,19 +9,22 @@ from cyclopts import Parameter
 
 from app.arm_check import check_arms
 from app.asking import with_engine
-from app.config import load_config
+from app.config import Config, load_config
+from app.encoding_speed import ExpectedEncoding, expected_encoding
 from app.workplace import open_dataset, split_counts
 from app.workplace import plan as make_plan
 from base.failures import how_to_go_on
+from base.faults import WrongUse
 from base.words import count_rows
 from cli.asking import BaseUrls, EngineName, ModelName, model_path
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, TaskNames, print_json, print_table, say, say_next
 from cli.split import print_split, say_notes, split_notes
-from llm_tasks.pipeline.plan import NAME_AN_ENGINE
+from llm_tasks.pipeline.plan import NAME_AN_ENGINE, TaskPlan
 
 COLUMNS = ("task", "rows", "cached", "new", "changed", "failed", "calls", "tokens in", "out, at most")
 NAMED = 5
 """Number of rows to name one by one."""
+NOT_MEASURED = "not measured yet"
 
 
 def plan(
@@ -39,7 +43,8 @@ def plan(
     """Show what a refresh would ask, why, how many tokens that takes, and what it would cost. Writes nothing.
 
     Input tokens are counted with the model's own tokenizer and chat template. Output tokens have an upper bound; once
-    the same prompt and model have run, the plan also estimates output tokens, time and cost.
+    the same prompt and model have run, the plan also estimates output tokens, time and cost. It counts the texts that
+    would be encoded, and estimates the time of that by past runs on this machine; no encoder is loaded.
 
     Example: knowflow plan --config examples/movielens/knowflow.yaml
     """
@@ -47,10 +52,12 @@ def plan(
     notes, dataset = check_arms(settings), open_dataset(settings)
     plans = make_plan(settings, task, retry=error or (), dataset=dataset)
     rows = [settings.prices.priced(p.summary()) for p in plans]
+    encoding, unusable = _expect_encoding(settings, plans, retry=bool(error))
     parts = split_counts(settings, dataset)
-    notes += split_notes(parts, settings.source)
+    notes += [*unusable, *split_notes(parts, settings.source)]
     if json:
-        print_json({"tasks": rows, "split": [one.to_dict() for one in parts], "notes": notes})
+        said = [asdict(one) for one in encoding]
+        print_json({"tasks": rows, "encoding": said, "split": [one.to_dict() for one in parts], "notes": notes})
         return 0
     estimated = any(r["output_tokens_estimate"] is not None for r in rows)
     print_table(
@@ -75,6 +82,7 @@ def plan(
     for row in rows:
         _say_notes(row)
     _say_total(rows, settings.prices.currency)
+    _print_encoding(encoding)
     print_split(parts)
     say_notes(notes)
     if any(row["calls"] and row["unanswered"] == row["calls"] and not row["cached"] for row in rows):
@@ -126,6 +134,34 @@ def _say_total(rows: Sequence[dict[str, Any]], currency: str) -> None:
         guesses = [row["cost_estimate"] for row in asked]
         about = "" if None in guesses else f", about {sum(guesses):,.2f} going by past runs"
         say(f"costs at most {sum(row['cost_at_most'] for row in asked):,.2f} {currency}{about}")
+
+
+def _expect_encoding(
+    config: Config, plans: Sequence[TaskPlan], *, retry: bool
+) -> tuple[list[ExpectedEncoding], list[str]]:
+    """Return what is to encode, or a note why that is not known: an encoder may be on another machine only."""
+    try:
+        return [one for one in expected_encoding(config, plans, retry=retry) if one.texts], []
+    except WrongUse as fault:
+        return [], [f"the texts to encode are not counted, and a refresh here would stop: {fault}"]
+
+
+def _print_encoding(encoding: Sequence[ExpectedEncoding]) -> None:
+    """Print how many texts each encoder would encode, and how long that takes as far as it is known."""
+    if not encoding:
+        return
+    said = [NOT_MEASURED if (took := one.seconds_estimate) is None else f"about {_duration(took)}" for one in encoding]
+    print_table(
+        "to encode (each row to ask is counted as one new text)",
+        ["task", "encoder", "texts", "time"],
+        [[one.task, one.encoder, one.texts, time] for one, time in zip(encoding, said, strict=True)],
+        text_columns=2,
+    )
+    seconds = [(one.seconds_estimate, one.start_seconds_estimate) for one in encoding]
+    if None not in (times := [time for both in seconds for time in both]):
+        starts = sum(start or 0.0 for _, start in seconds)
+        total = _duration(sum(time or 0.0 for time in times))
+        say(f"encoding takes about {total}, going by past runs on this machine; {_duration(starts)} of it to start")
 
 
 def _duration(seconds: float) -> str:

@@ -2,15 +2,11 @@
 
 from datetime import datetime
 
-import polars as pl
-
-from app.config import load_config
+from app.home import open_store, read_home
 from app.train_runs import list_runs, models_folder
-from app.workplace import open_store
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_line, print_table
-from feature_store.lineage import read_lineage
-from feature_store.releases import list_releases
-from llm_tasks.pipeline.task import EPOCH
+from feature_store.lineage import EPOCH, count_rows
+from feature_store.release_list import list_releases
 
 PINNED = ", pinned: refresh publishes nothing until knowflow release unpin"
 
@@ -20,21 +16,10 @@ def status(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
 
     Example: knowflow status --json
     """
-    settings = load_config(config)
+    settings = read_home(config)  # all other settings would take as long as all else that this does
     store = open_store(settings)
     releases, runs = list_releases(store), list_runs(settings.home_folder)
-    rows = (
-        read_lineage(store, columns=["task", "entity", "text_key", "as_of"])
-        .group_by("task")
-        .agg(
-            pl.len().alias("rows"),
-            pl.col("entity").n_unique().alias("entities"),
-            pl.col("text_key").null_count().alias("without_text"),
-            pl.col("as_of").max().alias("newest_as_of"),
-        )
-        .sort("task")
-        .to_dicts()
-    )
+    rows = count_rows(store)
     models = models_folder(settings.home_folder, runs[-1].name) if runs else None
     report = settings.home_folder / "report.html"
     found = {

@@ -94,11 +94,15 @@ class SpreadEncoder:
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float32)
         self._pool = self._pool or Pool(self._build, self._executor, self.fingerprint)
+        # An actor pads within its block, so a block holds texts of similar length; and the longest ones go first.
+        order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
         found, done = dict[int, np.ndarray](), 0
-        for number, (vectors,) in self._pool.work(texts):
+        for number, (vectors,) in self._pool.work(texts[place] for place in order):
             found[number], done = vectors, done + len(vectors)
             progress(f"encoding ({self._kind})", done, len(texts))
-        return np.concatenate([found[number] for number in sorted(found)])
+        out = np.empty((len(texts), self.dimension), dtype=np.float32)
+        out[order] = np.concatenate([found[number] for number in sorted(found)])
+        return out
 
     def close(self) -> None:
         """End the actors."""

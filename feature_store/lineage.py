@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import polars as pl
 import pyarrow as pa
 
 from feature_store.damage import reading
 from feature_store.database import Store, Writer
 from feature_store.schemas import LINEAGE
 from feature_store.writer import quoted
+
+if TYPE_CHECKING:  # takes a quarter of what `knowflow status` may take, which needs none of it
+    import polars as pl
 
 TABLE = "lineage"
 TEXTS = ["entity", "as_of", "text"]
@@ -81,8 +83,10 @@ class VectorName(NamedTuple):
 
 def read_lineage(
     store: Store, tasks: Iterable[str] | None = None, columns: list[str] | None = None, version: int | None = None
-) -> pl.DataFrame:
+) -> "pl.DataFrame":
     """Read the lineage rows of all tasks or of some."""
+    import polars as pl  # noqa: PLC0415 - see above
+
     names = None if tasks is None else list(tasks)
     if names is not None and not names:
         return pl.DataFrame(pl.from_arrow(LINEAGE.empty_table().select(columns or LINEAGE.names)))
@@ -90,7 +94,7 @@ def read_lineage(
     return pl.DataFrame(pl.from_arrow(store.read(TABLE, LINEAGE, columns=columns, where=where, version=version)))
 
 
-def find_texts(store: Store, keys: pl.Series, version: int | None = None) -> pl.DataFrame:
+def find_texts(store: Store, keys: "pl.Series", version: int | None = None) -> "pl.DataFrame":
     """Return text_key and text of some texts, each once; those that the lineage does not hold are left out.
 
     Args:
@@ -98,6 +102,8 @@ def find_texts(store: Store, keys: pl.Series, version: int | None = None) -> pl.
         keys: Text keys.
         version: Version of the table; None = the newest.
     """
+    import polars as pl  # noqa: PLC0415 - see above
+
     if keys.is_empty() or not store.has(TABLE):
         return pl.DataFrame(schema={"text_key": pl.String, "text": pl.String})
     dataset, columns = store.open(TABLE, version), ["text_key", "text"]
@@ -111,7 +117,24 @@ def find_texts(store: Store, keys: pl.Series, version: int | None = None) -> pl.
         return pl.DataFrame(pl.from_arrow(dataset.take(places.to_list(), columns=columns)))
 
 
-def newest_texts(rows: pl.DataFrame) -> dict[str, str]:
+def count_rows(store: Store) -> list[dict[str, Any]]:
+    """Count the rows of each task: task, rows, entities, without_text, newest_as_of."""
+    counted = [([], "count_all"), ("entity", "count_distinct"), ("text_key", "count"), ("as_of", "max")]
+    found = store.read(TABLE, LINEAGE, columns=["task", "entity", "text_key", "as_of"])
+    by_task = found.group_by("task").aggregate(counted).sort_by("task").to_pylist()
+    return [
+        {
+            "task": one["task"],
+            "rows": one["count_all"],
+            "entities": one["entity_count_distinct"],
+            "without_text": one["count_all"] - one["text_key_count"],
+            "newest_as_of": one["as_of_max"],
+        }
+        for one in by_task
+    ]
+
+
+def newest_texts(rows: "pl.DataFrame") -> dict[str, str]:
     """Return entity -> its newest text, ordered by entity; rows without a text are ignored.
 
     Args:
@@ -120,7 +143,7 @@ def newest_texts(rows: pl.DataFrame) -> dict[str, str]:
     return dict(rows.drop_nulls("text").sort("entity", "as_of").select("entity", "text").iter_rows())
 
 
-def texts_before(rows: pl.DataFrame, moment: datetime) -> dict[str, str]:
+def texts_before(rows: "pl.DataFrame", moment: datetime) -> dict[str, str]:
     """Return entity -> its newest text that was known strictly before a moment, ordered by entity.
 
     What a model writes is known at the earliest from the newest event that the model was tuned on.
@@ -129,6 +152,8 @@ def texts_before(rows: pl.DataFrame, moment: datetime) -> dict[str, str]:
         rows: Lineage of one task, at least entity, as_of, model_seen_until and text.
         moment: The moment, UTC.
     """
+    import polars as pl  # noqa: PLC0415 - see above
+
     return newest_texts(rows.filter(pl.max_horizontal("as_of", "model_seen_until") < moment))
 
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -15,7 +15,7 @@ from base.failures import how_to_go_on
 from base.faults import WrongUse
 from base.frozen import Frozen
 from base.plugins import UnknownPlugin
-from base.progress import Progress
+from base.progress import Progress, silent
 from encoders.choose import kind_of
 from encoders.protocol import Encoder, EncoderConfig, EncoderKind, Fitting, TooFewTexts
 from encoders.spread import Spread, stay
@@ -27,6 +27,9 @@ from llm_tasks.pipeline.rows import parts_of
 from llm_tasks.pipeline.task import Task
 
 ENCODED_AT_ONCE = 2_048
+FIRST = 32
+"""Texts that are encoded before the clock starts: the model is loaded, and an encoder may check some vectors. So few
+texts alone do not say how fast an encoder is."""
 WRITE_ROWS, WRITE_SECONDS = 65_536, 30.0
 """Vectors are written when so many wait, or after so long: each write is a file, and a kill costs what waits."""
 
@@ -51,6 +54,10 @@ class Encoded:
     """`fitted on N texts` if the encoder was fitted now, else empty."""
     seen_until: str | None = None
     """ISO time of the newest event that the encoder was tuned on: its vectors may be used only after that."""
+    seconds: float = 0.0
+    """How long the new texts took, without the start."""
+    start_seconds: float = 0.0
+    """How long the encoder took to fit, or to load its model; 0 where it was ready."""
 
 
 def encode_task(
@@ -81,25 +88,33 @@ def encode_task(
     of_each = {name: _text_keys(store, name) for name in [task.name, *parts_of(task)]}
     done: list[Encoded] = []
     for name, config in encoders.items():
+        begun = time.monotonic()
         kind, options = _read(name, config, folders)
         if isinstance(kind.build, Fitting):
             encoder, fitted = _fitted(name, kind.build, options, task.lexical_space, writer)
         else:
             encoder, fitted = spread(_built(name, kind, options, folder), config), ""
-        known = encoder.seen_until.isoformat() if encoder.seen_until else None
+        seen_until = encoder.seen_until.isoformat() if encoder.seen_until else None
         for whose, keys in of_each.items():
-            new = _encode_missing(name, encoder, whose, keys, writer, progress)
-            made = (whose, name, encoder.fingerprint, encoder.dimension, len(keys), new, fitted, known)
-            done.append(Encoded(*made))
+            known = known_vectors(store, name, encoder.dimension, encoder.fingerprint)
+            missing = find_texts(store, _others(keys, known)).sort("text_key")
+            if len(missing) > FIRST:
+                encoder.encode(missing["text"].head(FIRST).to_list(), silent)
+            started = time.monotonic()
+            _encode_missing(name, encoder, whose, missing, writer, progress)
+            ended = time.monotonic()
+            if len(missing) <= FIRST:  # too few to say how fast it is
+                started = ended
+            made = (whose, name, encoder.fingerprint, encoder.dimension, len(keys), len(missing), fitted, seen_until)
+            done.append(Encoded(*made, ended - started, started - begun))
+            begun = ended
     return done
 
 
 def _encode_missing(
-    name: str, encoder: Encoder, whose: str, keys: pl.Series, writer: Writer, progress: Progress
-) -> int:
-    """Encode the texts that have no vector yet, the only ones that are read; return how many there were."""
-    known = known_vectors(writer.store, name, encoder.dimension, encoder.fingerprint)
-    missing = find_texts(writer.store, _others(keys, known)).sort("text_key")
+    name: str, encoder: Encoder, whose: str, missing: pl.DataFrame, writer: Writer, progress: Progress
+) -> None:
+    """Encode texts that have no vector yet, given as text_key and text in order of the keys."""
     waiting, since = list[tuple[list[str], np.ndarray]](), time.monotonic()
 
     def write() -> None:
@@ -118,7 +133,6 @@ def _encode_missing(
     finally:
         if waiting:  # an interrupt keeps what is encoded
             write()
-    return len(missing)
 
 
 def task_texts(store: Store, task: str) -> dict[str, str]:
@@ -228,14 +242,52 @@ def _loaded(name: str, fitting: Fitting, state: bytes, store: Store) -> Encoder:
         ) from error
 
 
+def ready_encoder(
+    name: str,
+    config: EncoderConfig,
+    space: str,
+    keys: Collection[str],
+    store: Store,
+    folder: Path | None = None,
+    folders: Sequence[Path] = (),
+) -> Encoder | None:
+    """Return the encoder that would encode texts; None if it would be fitted first.
+
+    Args:
+        name: Its name.
+        config: Its config.
+        space: The technique whose texts it is fitted on, if it is fitted.
+        keys: Keys of the space's texts; of texts that are not known yet, anything that differs.
+        store: The store.
+        folder: Base of relative paths; the folder of knowflow.yaml.
+        folders: Folders of a team's own plug-ins.
+
+    Raises:
+        WrongUse: It cannot be used.
+    """
+    kind, options = _read(name, config, folders)
+    if isinstance(kind.build, Fitting):
+        return _kept_fit(name, kind.build, options, space, pl.Series(list(keys), dtype=pl.String), store)
+    return _built(name, kind, options, folder)
+
+
+def _kept_fit(
+    name: str, fitting: Fitting, options: Frozen, space: str, keys: pl.Series, store: Store
+) -> Encoder | None:
+    """Load the fitted state of a space if it suits the texts."""
+    state = newest_state(store, name, space)
+    if state is None:
+        return None
+    encoder = _loaded(name, fitting, state["state"], store)
+    unseen = len(_others(keys, pl.Series(state["text_keys"], dtype=pl.String)))
+    return encoder if fitting.keeps(options, encoder, len(state["text_keys"]), len(keys), unseen) else None
+
+
 def _fitted(name: str, fitting: Fitting, options: Frozen, space: str, writer: Writer) -> tuple[Encoder, str]:
     """Load the fitted state of a space, or fit it again if it no longer suits the texts."""
-    state = newest_state(writer.store, name, space)
-    if state is not None:
-        encoder, keys = _loaded(name, fitting, state["state"], writer.store), _text_keys(writer.store, space)
-        unseen = len(_others(keys, pl.Series(state["text_keys"], dtype=pl.String)))
-        if fitting.keeps(options, encoder, len(state["text_keys"]), len(keys), unseen):
-            return encoder, ""
+    kept = _kept_fit(name, fitting, options, space, _text_keys(writer.store, space), writer.store)
+    if kept is not None:
+        return kept, ""
     texts = task_texts(writer.store, space)
     try:
         encoder = fitting.fit(options, list(texts.values()), f"{name}/{space}")

@@ -1,6 +1,7 @@
 """The commands that ask a model, as a user calls them: limits, retries, plans with estimates, another engine."""
 
 import json
+import re
 
 import pytest
 from fault_server import serve
@@ -52,12 +53,14 @@ def test_retry_takes_just_the_rows_with_the_error(shop, knowflow):
 def test_a_plan_estimates_output_time_and_money_once_a_run_is_on_record(shop, knowflow):
     shop.configure(prices={"input_per_million": 1000.0, "output_per_million": 4000.0})
     config = ("--config", str(shop.config))
-    first = json.loads(knowflow.run("plan", *config, "--json").stdout)["tasks"][0]
+    before = json.loads(knowflow.run("plan", *config, "--json").stdout)
     assert knowflow.run("refresh", *config).returncode == 0
     shop.write_items({f"i{place}": f"Thing {place}" for place in range(14)})
 
-    second = json.loads(knowflow.run("plan", *config, "--json").stdout)["tasks"][0]
+    after = json.loads(knowflow.run("plan", *config, "--json").stdout)
     told = knowflow.run("plan", *config)
+
+    first, second = (said["tasks"][0] for said in (before, after))
 
     assert (first["output_tokens_estimate"], first["seconds_estimate"], first["cost_estimate"]) == (None, None, None)
     assert first["cost_at_most"] == (first["input_tokens"] * 1000 + 12 * 160 * 4000) / 1e6
@@ -66,6 +69,23 @@ def test_a_plan_estimates_output_time_and_money_once_a_run_is_on_record(shop, kn
     assert second["cost_estimate"] == (second["input_tokens"] * 1000 + second["output_tokens_estimate"] * 4000) / 1e6
     assert "going by past runs" in told.stderr
     assert f"costs at most {second['cost_at_most']:.2f} USD, about {second['cost_estimate']:.2f}" in told.stderr
+    to_encode, later = (said["encoding"][0] for said in (before, after))
+    assert (to_encode["task"], to_encode["encoder"], to_encode["texts"]) == ("kar_item", "lexical", 12)
+    assert (to_encode["seconds_estimate"], later["texts"]) == (None, 2)
+    assert later["seconds_estimate"] > 0
+    assert "encoding takes about a second, going by past runs on this machine" in told.stderr
+    assert re.search(r"kar_item +lexical +2 +about a second\n", told.stdout)
+
+
+def test_a_plan_says_that_an_encoder_is_not_here_and_plans_the_rest(shop, plain_knowflow):
+    shop.configure(encoders={"dense": {"kind": "dense", "model": "elsewhere"}})
+
+    done = plain_knowflow.run("plan", "--config", str(shop.config), "--task", "kar_item", "--json")
+
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["tasks"][0]["calls"], found["encoding"]) == (0, 12, [])
+    why = "a refresh here would stop: encoders.dense: model 'elsewhere'"
+    assert [why in note for note in found["notes"]].count(True) == 1
 
 
 def test_rows_that_do_not_fit_the_model_are_named_in_the_plan(shop, knowflow):

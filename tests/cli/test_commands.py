@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -34,7 +36,7 @@ def twice_released(shop):
 def test_every_command_prints_one_json_object_and_nothing_else(compared, knowflow):
     config = ["--config", str(compared.config), "--json"]
     keys = {
-        ("plan",): {"tasks", "split", "notes"},
+        ("plan",): {"tasks", "encoding", "split", "notes"},
         ("refresh",): {"release", "new", "pinned", "tasks"},
         ("report",): {"report", "train_run", "conclusion"},
         ("leak-check",): {
@@ -77,6 +79,8 @@ def test_a_plan_tells_numbers_reasons_cost_and_what_comes_next(shop, plain_knowf
 
     head, columns, *rows = done.stdout.splitlines()
     rows, parts = rows[: rows.index("split (set to 80/10/10%)")], rows[rows.index("split (set to 80/10/10%)") + 1 :]
+    place = rows.index("to encode (each row to ask is counted as one new text)")
+    rows, encoding = rows[:place], [row.split() for row in rows[place + 2 :]]
     assert done.returncode == 0
     assert [row.split()[0] for row in parts] == ["part", "train", "validation", "test"]
     assert sum(int(row.split()[1]) for row in parts[1:]) == len(shop.events())
@@ -89,6 +93,9 @@ def test_a_plan_tells_numbers_reasons_cost_and_what_comes_next(shop, plain_knowf
     assert cells["kar_item"][:6] == ["14", "10", "2", "1", "1", "3"]
     assert cells["kar_user"][:6] == ["8", "0", "8", "0", "0", "8"]
     assert len(cells["kar_item"]) == len(cells["kar_user"]) + 1  # which has not run yet, so nothing can be estimated
+    # nothing is encoded so far: 10 + 2 + 1 of the items, and all of the users
+    texts = [("kar_item", "13"), ("kar_user", "8")]
+    assert encoding == [[name, "lexical", count, "not", "measured", "yet"] for name, count in texts]
     bound = sum(int(row[7].replace(",", "")) for row in cells.values())
     assert f"at most {bound / 1000:,.2f} EUR\n" in done.stderr
     assert "  kar_item: 2 rows " in done.stderr
@@ -111,6 +118,34 @@ def test_before_anything_was_made_status_and_the_list_say_what_to_run_and_make_n
     )
     assert listed.stderr == "nothing has been released yet; make one: knowflow refresh\n"
     assert not (shop.folder / "runs").exists()
+
+
+def test_status_imports_only_what_a_look_at_the_store_takes(twice_released):
+    code = (
+        "import sys\n"
+        "from cli.status import status\n"
+        f"status(config={str(twice_released.config)!r})\n"
+        "print([name for name in ('polars', 'lancedb', 'torch', 'prefect', 'app.config', 'ctr') if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_status_reads_where_the_store_is_and_tells_all_faults_if_that_is_wrong(twice_released, plain_knowflow):
+    fine = twice_released.config.read_text(encoding="utf-8")
+    other = twice_released.config.with_name("other.yaml")
+
+    other.write_text(fine + "\ntrian: {}\n", encoding="utf-8")  # no business of this command
+    assert plain_knowflow.run("status", "--config", str(other)).returncode == 0
+    other.write_text(fine.replace("home:", "was:") + "\nhome: .\ntrian: {}\n", encoding="utf-8")
+    done = plain_knowflow.run("status", "--config", str(other))
+    other.unlink()
+
+    assert done.returncode == 2
+    assert "trian" in done.stderr
+    assert "holds knowflow.yaml itself" in done.stderr
 
 
 def test_status_counts_the_knowledge_there_is(twice_released, plain_knowflow):

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
+from base.faults import WrongUse
 from base.progress import silent
 from encoders.dense import DenseEncoder, masked_mean, pool
+from encoders.layers.onednn import multiplies_bfloat16
 from encoders.protocol import PoolingName
 from engines.model_folder import minilm_folder
 
@@ -103,6 +105,41 @@ def test_batches_hold_texts_of_alike_numbers_of_tokens_whatever_their_characters
     two_a_batch.encode(texts, silent)
 
     assert sorted([len(text["input_ids"]) for text in batch] for batch in seen) == [[3, 3], [6, 6]]
+
+
+def half(**changes) -> DenseEncoder:
+    return DenseEncoder("all-MiniLM-L6-v2", "mean", 256, 4, precision="bfloat16", **changes)
+
+
+MULTIPLIES = pytest.mark.skipif(not multiplies_bfloat16("cpu"), reason="this processor does not multiply bfloat16")
+
+
+@MULTIPLIES
+def test_vectors_of_bfloat16_are_nearly_those_of_float32_and_have_a_fingerprint_of_their_own():
+    whole, found = encoder(), half()
+
+    cosines = (whole.encode(TEXTS, silent) * found.encode(TEXTS, silent)).sum(axis=1)
+
+    assert cosines.min() > 0.999
+    assert found.fingerprint != whole.fingerprint
+    assert found.encode(TEXTS, silent).dtype == np.float32
+
+
+@MULTIPLIES
+def test_a_run_stops_where_vectors_of_bfloat16_are_not_those_of_float32(monkeypatch):
+    broken = half()
+    forward = broken._forward
+    monkeypatch.setattr(broken, "_forward", lambda batch: forward(batch)[:, ::-1])  # another vector of norm 1
+
+    with pytest.raises(WrongUse, match=r"'all-MiniLM-L6-v2': with precision bfloat16 .* cosine of .*, at least 0.99"):
+        broken.encode(TEXTS, silent)
+
+
+def test_bfloat16_is_refused_where_nothing_multiplies_it(monkeypatch):
+    monkeypatch.setattr("encoders.layers.onednn.multiplies_bfloat16", lambda device: False)
+
+    with pytest.raises(WrongUse, match=r"the cpu of this machine does not multiply bfloat16\n  set precision: float32"):
+        half().encode(TEXTS, silent)
 
 
 POOLINGS = get_args(PoolingName)

@@ -1,0 +1,1 @@
+"""Parts of networks that encoders compute with; apart, because looking for encoders must not import PyTorch."""
