@@ -5,7 +5,6 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import polars as pl
 import pyarrow as pa
 
 from base.faults import CheckFailed
@@ -93,6 +92,8 @@ class Writer:
         return len(rows)
 
     def _holds_any(self, table: str, key: str, keys: pa.ChunkedArray) -> bool:
+        import polars as pl  # noqa: PLC0415 - `knowflow status` needs none of it, and it takes 0.13 s to import
+
         wanted = pl.Series(key, keys).to_frame()
         with reading(self.store.uri(table)):
             batches = self.store.dataset(table).to_batches(columns=[key], batch_size=KEYS_COMPARED)
