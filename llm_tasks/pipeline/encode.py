@@ -28,8 +28,7 @@ from llm_tasks.pipeline.task import Task
 
 ENCODED_AT_ONCE = 2_048
 FIRST = 32
-"""Texts that are encoded before the clock starts: the model is loaded, and an encoder may check some vectors. So few
-texts alone do not say how fast an encoder is."""
+"""Texts that are encoded before the clock starts: the model is loaded, and an encoder may check some vectors."""
 WRITE_ROWS, WRITE_SECONDS = 65_536, 30.0
 """Vectors are written when so many wait, or after so long: each write is a file, and a kill costs what waits."""
 
@@ -98,13 +97,11 @@ def encode_task(
         for whose, keys in of_each.items():
             known = known_vectors(store, name, encoder.dimension, encoder.fingerprint)
             missing = find_texts(store, _others(keys, known)).sort("text_key")
-            if len(missing) > FIRST:
+            if len(missing):
                 encoder.encode(missing["text"].head(FIRST).to_list(), silent)
             started = time.monotonic()
             _encode_missing(name, encoder, whose, missing, writer, progress)
             ended = time.monotonic()
-            if len(missing) <= FIRST:  # too few to say how fast it is
-                started = ended
             made = (whose, name, encoder.fingerprint, encoder.dimension, len(keys), len(missing), fitted, seen_until)
             done.append(Encoded(*made, ended - started, started - begun))
             begun = ended
