@@ -71,6 +71,8 @@ class Project:
     """The file."""
     progress: Progress | None = field(default=None, repr=False)
     """Called with the name of a long step, how much is done, and the total."""
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What `similar` has read, for its next question."""
 
     @property
     def config(self) -> Config:
@@ -242,9 +244,19 @@ class Project:
         return score_frame(config, find_model(config, model), as_frame(frame), release, columns)
 
     def similar(
-        self, item: str, k: int = 10, *, task: str = "item_facts", encoder: str = "dense", release: str | None = None
+        self,
+        item: str,
+        k: int = 10,
+        *,
+        task: str = "item_facts",
+        encoder: str = "dense",
+        release: str | None = None,
+        exact: bool = False,
     ) -> pl.DataFrame:
         """Return the items nearest to an item: item, title, score (the cosine).
+
+        The first question opens the vectors and reads the titles. This object keeps both for the next ones, as long as
+        the release, the files of the data and their settings stay what they are.
 
         Args:
             item: Id or title of an item.
@@ -252,6 +264,7 @@ class Project:
             task: A technique about items.
             encoder: An encoder in knowflow.yaml.
             release: Name of a release; None for the current one.
+            exact: Compare all vectors; otherwise 100,000 and more are searched by their index.
 
         Example:
             >>> shop.similar("Thing 7", k=3).columns
@@ -259,7 +272,7 @@ class Project:
         """
         from app.frames import similar_frame
 
-        return similar_frame(self.config, str(item), k, task, encoder, release)
+        return similar_frame(self.config, str(item), k, task, encoder, release, self._kept, exact=exact)
 
     def search(
         self, text: str, k: int = 10, *, task: str | None = None, encoder: str | None = None, release: str | None = None

@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from app.config import Config
+from app.near_items import Kept, near_items
 from app.search import search_items
 from app.train_runs import TrainRun
 from app.workplace import open_dataset, open_store, plan
@@ -18,7 +19,6 @@ from feature_store.lookup import look_up
 from feature_store.parquet_chunks import check_distinct
 from feature_store.releases import get_release
 from retrieval.rewrites import look_up as look_up_rewrites
-from retrieval.similar import find_item, similar_items
 from sources.queries import check_query
 
 TIME = pl.Datetime("us", "UTC")
@@ -86,11 +86,11 @@ def plan_frame(config: Config, tasks: Sequence[str] | None) -> pl.DataFrame:
     return pl.DataFrame(plain, infer_schema_length=None)
 
 
-def similar_frame(config: Config, item: str, k: int, task: str, encoder: str, release: str | None) -> pl.DataFrame:
+def similar_frame(
+    config: Config, item: str, k: int, task: str, encoder: str, release: str | None, kept: Kept, *, exact: bool = False
+) -> pl.DataFrame:
     """Find the items nearest to an item: item, title, score."""
-    store = open_store(config)
-    chosen, items = get_release(store, release), open_dataset(config).items
-    near = similar_items(store, chosen, task, encoder, find_item(items, item), k)
+    near, _, _, items = near_items(config, item, k, task, encoder, release, kept, exact=exact)
     return _with_titles([asdict(one) for one in near], items, {"score": pl.Float64})
 
 

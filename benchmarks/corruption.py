@@ -39,7 +39,7 @@ from llm_tasks.pipeline.plan import plan_task
 
 ENGINE = Path(__file__).resolve().parent / "own_data_engine"
 START = datetime(2024, 1, 1, tzinfo=UTC)
-VECTORS = "vectors_lexical_4"
+VECTORS = "vectors_lexical_4.kar_item"
 WORDS = ("warm", "slow", "bright", "noir", "tender", "comic", "grim", "vast", "quiet", "loud", "heist")
 
 

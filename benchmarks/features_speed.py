@@ -24,7 +24,7 @@ import yaml
 
 from feature_store.database import Store
 from feature_store.lineage import TABLE as LINEAGE_TABLE
-from feature_store.lineage import row_key
+from feature_store.lineage import VectorName, row_key
 from feature_store.releases import publish
 from feature_store.schemas import LINEAGE
 from feature_store.vectors import text_key, write_vectors
@@ -86,7 +86,7 @@ def make_shop(folder: Path) -> None:
             lineage = lineage_of(task, kind, rows)
             writer.upsert(LINEAGE_TABLE, lineage.to_arrow().cast(LINEAGE), LINEAGE)
             vectors = chance.standard_normal((len(rows), WIDTH), dtype=np.float32)
-            write_vectors(writer, "dense", "f", lineage["text_key"].to_list(), vectors)
+            write_vectors(writer, VectorName(task, "dense"), "f", lineage["text_key"].to_list(), vectors)
         made = {f"{task}/dense": {"fingerprint": "f", "dimension": WIDTH} for task in known}
         publish(writer, {"vectors": made, "tasks": list(known)})
 

@@ -6,10 +6,8 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from app.config import load_config
-from app.workplace import open_dataset, open_store
+from app.near_items import near_items
 from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_table, printable
-from feature_store.releases import get_release
-from retrieval.similar import find_item, similar_items
 
 
 def similar(
@@ -20,6 +18,9 @@ def similar(
     encoder: Annotated[str, Parameter(help="An encoder in knowflow.yaml.")] = "dense",
     k: Annotated[int, Parameter(help="How many items.", validator=Number(gte=1))] = 10,
     release: Annotated[str | None, Parameter(help="Name of a release; default: the current one.")] = None,
+    exact: Annotated[
+        bool, Parameter(help="Compare all vectors, whether they have an index or not.", negative="")
+    ] = False,
     json: AsJson = False,
 ) -> int:
     """Show the items nearest to an item.
@@ -27,11 +28,8 @@ def similar(
     Example: knowflow similar "Heat" --config examples/movielens/knowflow.yaml
     """
     settings = load_config(config)
-    store = open_store(settings)
-    chosen, items = get_release(store, release), open_dataset(settings).items
-    found = find_item(items, item)
-    titles = dict(items.select("item", "title").iter_rows())
-    near = similar_items(store, chosen, task, encoder, found, k)
+    near, found, chosen, items = near_items(settings, item, k, task, encoder, release, {}, exact=exact)
+    titles = dict(items.iter_rows())
     if json:
         shown = [{"item": one.item, "title": titles.get(one.item), "score": one.score} for one in near]
         print_json({"item": found, "title": titles.get(found), "vectors": f"{task}/{encoder}", "similar": shown})

@@ -17,6 +17,7 @@ from feature_store.damage import is_damage, reading
 from feature_store.database import Store, Writer
 from feature_store.files import forget_versions
 from feature_store.traces import Traces, of_users, reading_any
+from feature_store.vector_index import COLUMN, index_again
 from feature_store.vectors import STATES_TABLE
 
 Kept = Callable[[str, pl.DataFrame], pl.Series]
@@ -93,10 +94,11 @@ def clean_table(store: Store, staged: Store, table: str, versions: Mapping[str, 
         dataset = store.open(table, version)
         with reading(store.path(table)):
             whole = dataset.to_table()
-        rows = whole.filter(pa.array(kept(table, pl.DataFrame(pl.from_arrow(_without_vectors(whole))))))
+        rows = whole.filter(kept(table, pl.DataFrame(pl.from_arrow(_without_vectors(whole)))).to_arrow())
         _write(writer, table, rows, before)
         for index in dataset.describe_indices():
-            writer.index_words(table, index.field_names[0])
+            column = index.field_names[0]
+            index_again(writer, table, index.name) if column == COLUMN else writer.index_words(table, column)
         new[version] = pass_numbers(staged, table, newest)
         before = rows
     for release, version in versions.items():
@@ -122,7 +124,7 @@ def _write(writer: Writer, table: str, rows: pa.Table, before: pa.Table | None) 
     old = dict(then.iter_rows())
     changed = [digest != old.get(name) for name, digest in now.iter_rows()]
     if any(changed) or rows.schema.names != before.schema.names:
-        writer.upsert(table, rows.filter(pa.array(changed)), rows.schema)
+        writer.upsert(table, rows.filter(pa.array(changed, pa.bool_())), rows.schema)
 
 
 def _digests(rows: pa.Table, key: str) -> pl.DataFrame:

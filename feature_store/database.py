@@ -16,7 +16,7 @@ from base.faults import CheckFailed, WrongUse
 from feature_store.bucket import Bucket
 from feature_store.damage import reading
 from feature_store.disk import reason_of
-from feature_store.identity import Identity, Note, StoreFault
+from feature_store.identity import FORMAT, Identity, Note, StoreFault
 from feature_store.place import Folder, Place
 from feature_store.schemas import LATER
 from feature_store.writer import Writer
@@ -209,6 +209,11 @@ class Store:
         if identity is None and self.on_disk():
             raise StoreFault(
                 f"{self}: this store was made before stores had a format number\n"
+                "  bring it up to date, which keeps everything in it: knowflow migrate"
+            )
+        if identity is not None and identity.format < FORMAT:
+            raise StoreFault(
+                f"{self}: this store is of format {identity.format}, and this version writes format {FORMAT}\n"
                 "  bring it up to date, which keeps everything in it: knowflow migrate"
             )
         if identity is None:

@@ -5,6 +5,7 @@ that answers which were asked anew of the same model, and differ in their words,
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -31,10 +32,22 @@ COMPARED_TEXTS = 2_000
 """Rows whose words are compared."""
 SWAPS = 20
 """How often old and new texts of rows are swapped by chance, to see what chance alone would do."""
-Side = tuple[pl.DataFrame, ReleasedVectors]
-"""The lineage of a release, and what it records of some vectors."""
 FindTexts = Callable[[pl.Series], pl.DataFrame]
 """Returns text_key and text of some keys, each once, in any order."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Vectors of a release or of the candidate."""
+
+    rows: pl.DataFrame
+    """Its lineage: at least row and text_key."""
+    made: ReleasedVectors
+    """What it records of the vectors."""
+    table: str
+    """The table that holds them."""
+    version: int | None = None
+    """Version of the table; None = the newest."""
 
 
 def vector_gates(store: Store, name: VectorName, new: Side, old: Side, config: GatesConfig) -> list[Gate]:
@@ -43,19 +56,19 @@ def vector_gates(store: Store, name: VectorName, new: Side, old: Side, config: G
     Args:
         store: The store.
         name: The vectors.
-        new: Lineage of the candidate, and what it records of the vectors.
-        old: The same of the current release.
+        new: The candidate.
+        old: The current release.
         config: Thresholds.
     """
-    both = _both(new[0], old[0], PROBES)
+    both = _both(new.rows, old.rows, PROBES)
     if len(both) < LEAST_ROWS:
         few = f"{len(both):,} rows in both releases are too few to compare"
         return [Gate(f"{name} {setting}", True, few, setting=setting) for setting in ("neighbours", "means", "spread")]
-    same_space = new[1].fingerprint == old[1].fingerprint
+    same_space = new.made.fingerprint == old.made.fingerprint
     if same_space and both["text_key"].equals(both["old_key"]):
         share, moved, spread = 1.0, 0.0, 0.0
     else:
-        now, then = _vectors(store, name, both, new[1], old[1])
+        now, then = _vectors(store, both, new, old)
         pairs = zip(_nearest(now), _nearest(then), strict=True)
         share = float(np.mean([len(set(a) & set(b)) / NEAREST for a, b in pairs]))
         moved, spread = moves(now, then) if same_space else (0.0, 0.0)
@@ -91,19 +104,13 @@ def least_hashes(rows: pl.DataFrame, most: int) -> pl.DataFrame:
     return rows[hashes.arg_sort()[:most]]
 
 
-def _vectors(
-    store: Store, name: VectorName, both: pl.DataFrame, new: ReleasedVectors, old: ReleasedVectors
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read the vectors of the texts of both releases, at once if one encoder made them: most texts are the same."""
-    if (new.fingerprint, new.dimension) != (old.fingerprint, old.dimension):
-        now, then = (
-            read_vectors(store, name.encoder, made.dimension, made.fingerprint, both[key].to_list())
-            for made, key in ((new, "text_key"), (old, "old_key"))
-        )
-        return now, then
-    keys = [*both["text_key"], *both["old_key"]]
-    found = read_vectors(store, name.encoder, new.dimension, new.fingerprint, keys)
-    return found[: len(both)], found[len(both) :]
+def _vectors(store: Store, both: pl.DataFrame, new: Side, old: Side) -> tuple[np.ndarray, np.ndarray]:
+    """Read the vectors of the texts of both sides."""
+    now, then = (
+        read_vectors(store, one.table, one.made.dimension, one.made.fingerprint, both[key].to_list(), one.version)
+        for one, key in ((new, "text_key"), (old, "old_key"))
+    )
+    return now, then
 
 
 def _nearest(vectors: np.ndarray) -> np.ndarray:

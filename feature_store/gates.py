@@ -12,7 +12,7 @@ import polars as pl
 from feature_store.answers import TABLE as ANSWERS_TABLE
 from feature_store.cost_gate import cost_gates
 from feature_store.database import Store
-from feature_store.drift_gates import FindTexts, vector_gates
+from feature_store.drift_gates import FindTexts, Side, vector_gates
 from feature_store.gate import Gate, GatesConfig
 from feature_store.kept_facts import complete_facts, keep_facts, read_facts, with_facts
 from feature_store.keys import check_keys
@@ -20,7 +20,7 @@ from feature_store.leak_check import LeakReport
 from feature_store.lineage import TABLE as LINEAGE_TABLE
 from feature_store.lineage import VectorName, find_texts, read_lineage
 from feature_store.releases import TABLE as RELEASES_TABLE
-from feature_store.releases import Release, ReleasedVectors, released_lineage
+from feature_store.releases import Release, ReleasedVectors, released_lineage, released_table
 from feature_store.schemas import ANSWERS, vectors_schema
 from feature_store.text_gates import text_gates
 from feature_store.vectors import spaces_of, vectors_table
@@ -65,9 +65,9 @@ def check_gates(
         for name, made in vectors.items():
             if name.task == task:
                 gates.append(_encoded(store, name, part, made))
-                made_then = before.vectors.get(name) if before else None
-                if then is not None and made_then is not None and gates[-1].holds:
-                    gates += vector_gates(store, name, (part, made), (then, made_then), config)
+                if before is not None and then is not None and name in before.vectors and gates[-1].holds:
+                    new = Side(part, made, vectors_table(name, made.dimension))
+                    gates += vector_gates(store, name, new, _current_side(name, then, before), config)
     gates += [*_same_space(store, vectors), *cost_gates(asked, config.cost)]
     gates = [replace(gate, blocks=False) if gate.setting in config.warn else gate for gate in gates]
     return [*gates, _no_leak(leaks)]
@@ -107,6 +107,12 @@ def _no_leak(leaks: LeakReport) -> Gate:
     for one in leaks.counter_examples[:1]:  # a candidate that is not published cannot be inspected afterwards
         found += f"; the first: {one.question}: {one.row}, {one.event}; {one.fix}"
     return Gate("no leak", leaks.leaks == 0, found)
+
+
+def _current_side(name: VectorName, rows: pl.DataFrame, current: Release) -> Side:
+    made = current.vectors[name]
+    table = released_table(current, name, made.dimension)
+    return Side(rows, made, table, current.versions.get(table))
 
 
 def _unique(store: Store) -> Gate:
@@ -158,7 +164,7 @@ def _drift(task: str, rows: pl.DataFrame, before: pl.DataFrame | None, most: flo
 
 
 def _encoded(store: Store, name: VectorName, rows: pl.DataFrame, made: ReleasedVectors) -> Gate:
-    table, schema = vectors_table(name.encoder, made.dimension), vectors_schema(made.dimension)
+    table, schema = vectors_table(name, made.dimension), vectors_schema(made.dimension)
     where = f"fingerprint = {quoted(made.fingerprint)}"
     known = pl.DataFrame(pl.from_arrow(store.read(table, schema, columns=["text_key"], where=where)))
     wanted = rows.select(pl.col("text_key").drop_nulls())

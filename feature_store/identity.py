@@ -16,7 +16,7 @@ from base.faults import WrongUse
 from base.files import write_whole
 
 logger = logging.getLogger(__name__)
-FORMAT = 1
+FORMAT = 2
 """Format of the stores that this version writes; `feature_store.migrations` brings older ones up to it."""
 FILE = "store.json"
 

@@ -1,17 +1,15 @@
-"""Search one table at one version in the database: nearest vectors and matching words."""
+"""Search one table at one version in the database for words; `feature_store.near` searches vectors."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from feature_store.damage import reading
 from feature_store.database import Store
 
 if TYPE_CHECKING:
-    from lancedb.query import LanceFtsQueryBuilder, LanceVectorQueryBuilder
+    from lancedb.query import LanceFtsQueryBuilder
     from lancedb.table import Table
 
 
@@ -20,24 +18,6 @@ class PinnedTable:
 
     def __init__(self, table: "Table") -> None:
         self._table = table
-
-    def nearest(self, vector: np.ndarray, limit: int, columns: Sequence[str], where: str | None = None) -> pl.DataFrame:
-        """Return the rows whose `vector` is nearest by cosine.
-
-        Args:
-            vector: [d] float32.
-            limit: Maximum number of rows; ties at the limit are broken arbitrarily.
-            columns: Columns to read.
-            where: SQL condition on the rows.
-
-        Returns:
-            The columns and `distance` (1 - cosine, Float64), nearest first.
-        """
-        query = cast("LanceVectorQueryBuilder", self._table.search(vector, vector_column_name="vector"))
-        query = query.distance_type("cosine").select([*columns, "_distance"]).limit(limit)
-        if where is not None:
-            query = query.where(where, prefilter=True)
-        return _frame(query.to_arrow(), columns, "distance")
 
     def matching(self, words: str, column: str, limit: int, columns: Sequence[str]) -> pl.DataFrame:
         """Return the rows that share a word with the query, using the index made by `Writer.index_words`.
@@ -55,12 +35,8 @@ class PinnedTable:
 
         match = MatchQuery(query=words, column=column)  # pyright: ignore[reportCallIssue] - the others have defaults
         query = cast("LanceFtsQueryBuilder", self._table.search(match, query_type="fts"))
-        return _frame(query.select([*columns, "_score"]).limit(limit).to_arrow(), columns, "score")
-
-
-def _frame(found: pa.Table, columns: Sequence[str], measure: str) -> pl.DataFrame:
-    frame = pl.DataFrame(pl.from_arrow(found))
-    return frame.select(*columns, pl.col(f"_{measure}").cast(pl.Float64).alias(measure))
+        found = pl.DataFrame(pl.from_arrow(query.select([*columns, "_score"]).limit(limit).to_arrow()))
+        return found.select(*columns, score=pl.col("_score").cast(pl.Float64))
 
 
 def open_pinned(store: Store, table: str, version: int, columns: Sequence[str]) -> PinnedTable:

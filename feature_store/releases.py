@@ -22,7 +22,7 @@ from feature_store.release_list import TABLE, NoRelease, all_releases, get_relea
 from feature_store.release_list import list_releases as list_releases  # noqa: PLC0414 - read with all that is below
 from feature_store.release_record import Release, ReleasedVectors, read_row, row_of
 from feature_store.schemas import ANSWERS, RELEASES
-from feature_store.vectors import Knowledge, mean_of_sets, read_vectors, vectors_table
+from feature_store.vectors import Knowledge, mean_of_sets, read_vectors, shared_table, vectors_table
 
 COPY = "releases.jsonl"
 """A copy of the table beside it."""
@@ -165,9 +165,13 @@ def made_vectors(release: Release, task: str, encoder: str, fix: str) -> Release
     return vectors[name]
 
 
-def released_knowledge(
-    store: Store, release: Release, task: str, encoder: str, *, pooled: bool = True, entity: str | None = None
-) -> Knowledge:
+def released_table(release: Release, name: VectorName, dimension: int) -> str:
+    """Return the table in which a release holds some vectors: their own, or that which all techniques once shared."""
+    own, shared = vectors_table(name, dimension), shared_table(name.encoder, dimension)
+    return shared if own not in release.versions and shared in release.versions else own
+
+
+def released_knowledge(store: Store, release: Release, task: str, encoder: str, *, pooled: bool = True) -> Knowledge:
     """Read the vectors of one task, or of one part of its answers, from one encoder, through a release.
 
     If an answer has a set of texts, an entity has several vectors at one moment: their mean is returned or, with
@@ -182,7 +186,6 @@ def released_knowledge(
         task: Name of the technique, or of a part of its answers.
         encoder: Name of the encoder.
         pooled: Whether to average the vectors of a set.
-        entity: Read those of one entity, without reading all others.
 
     Raises:
         NoRelease: The release holds no such vectors.
@@ -192,15 +195,14 @@ def released_knowledge(
         release, task, encoder, "add the task and the encoder to knowflow.yaml, then run: knowflow refresh"
     )
     rows = released_lineage(store, release, [task], KNOWN).drop_nulls("text_key").sort("row")
-    rows = rows if entity is None else rows.filter(pl.col("entity") == entity)
     seen_until = made.known_from
     if seen_until is not None:
         rows = _known_later(rows, seen_until)
     seen_until = _with_models(rows, seen_until)
-    table = vectors_table(encoder, made.dimension)
+    table = released_table(release, VectorName(task, encoder), made.dimension)
     keys, version = rows["text_key"].to_list(), release.versions.get(table)
     holder = f"release {release.name}"
-    vectors = read_vectors(store, encoder, made.dimension, made.fingerprint, keys, version, holder)
+    vectors = read_vectors(store, table, made.dimension, made.fingerprint, keys, version, holder)
     knowledge = Knowledge(
         task=task,
         encoder=encoder,

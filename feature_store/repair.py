@@ -18,6 +18,7 @@ from feature_store.releases import COPY, all_releases, mark_damaged, write_copy
 from feature_store.releases import TABLE as RELEASES_TABLE
 from feature_store.schemas import RELEASES
 from feature_store.table_repair import TableRepair, plan_table, set_aside
+from feature_store.vectors import SHARED
 from feature_store.verify import (
     REPAIR,
     Finding,
@@ -107,7 +108,9 @@ def _identity_step(store: Store, releases: Iterable[Release]) -> Step:
     noted = store.note.read() if store.note else None
     said = [one.facts["store"] for one in releases if one.facts.get("store")]
     new = Identity.new(every_table(store, releases))
-    identity = replace(new, id=noted["id"] if noted else said[-1] if said else new.id)
+    # A store of format 1 is migrated again rather than never: the step finds nothing left to do where it was done.
+    at = 1 if any(map(SHARED.fullmatch, new.tables)) else new.format
+    identity = replace(new, id=noted["id"] if noted else said[-1] if said else new.id, format=at)
 
     def run(writer: Writer) -> None:
         set_aside(store.folder, store.folder / IDENTITY)

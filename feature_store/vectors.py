@@ -1,6 +1,7 @@
 """Vectors: stored by text and encoder, and read by a model with two clocks; and the states of fitted encoders."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -11,10 +12,13 @@ import pyarrow as pa
 
 from base.faults import WrongUse
 from feature_store.database import Store, Writer
+from feature_store.lineage import VectorName
 from feature_store.schemas import STATES, vectors_schema
 from feature_store.writer import quoted
 
 STATES_TABLE = "encoder_states"
+SHARED = re.compile(r"vectors_(?P<encoder>[A-Za-z0-9_-]+)_(?P<dimension>\d+)")
+"""Names of tables that hold the vectors of several techniques, up to format 1 of the store."""
 FEW = 100
 """Vectors up to this number are read by their keys, more by reading all of their encoder."""
 
@@ -29,25 +33,42 @@ def vector_key(text: str, fingerprint: str) -> str:
     return hashlib.sha256(f"{text}/{fingerprint}".encode()).hexdigest()
 
 
-def vectors_table(encoder: str, dimension: int) -> str:
-    """Return the name of the table with one encoder's vectors of one length."""
+def vectors_table(name: VectorName, dimension: int) -> str:
+    """Return the name of the table with the vectors of one technique, or part of its answers, from one encoder.
+
+    Each has a table of its own, so that a search of items reads no vectors of users.
+
+    Example:
+        >>> vectors_table(VectorName("once_profile.topics", "dense"), 384), vectors_table(VectorName("größe", "e"), 2)
+        ('vectors_dense_384.once_profile.topics', 'vectors_e_2.gr-c3-b6-c3-9fe')
+    """
+    return f"{shared_table(name.encoder, dimension)}.{re.sub(r'[^A-Za-z0-9_.]', _as_bytes, name.task)}"
+
+
+def _as_bytes(character: re.Match[str]) -> str:
+    """Write a character that LanceDB does not allow in a name."""
+    return "".join(f"-{byte:02x}" for byte in character.group().encode())
+
+
+def shared_table(encoder: str, dimension: int) -> str:
+    """Return the name of the table that all techniques shared before format 2 of the store; old releases read it."""
     return f"vectors_{encoder}_{dimension}"
 
 
-def known_vectors(store: Store, encoder: str, dimension: int, fingerprint: str) -> pl.Series:
-    """Return the text keys that already have a vector from this encoder."""
-    table = vectors_table(encoder, dimension)
+def known_vectors(store: Store, name: VectorName, dimension: int, fingerprint: str) -> pl.Series:
+    """Return the text keys of a technique that already have a vector from this encoder."""
     where = f"fingerprint = {quoted(fingerprint)}"
-    rows = store.read(table, vectors_schema(dimension), columns=["text_key"], where=where)
+    schema = vectors_schema(dimension)
+    rows = store.read(vectors_table(name, dimension), schema, columns=["text_key"], where=where)
     return pl.Series("text_key", rows["text_key"], dtype=pl.String)
 
 
-def write_vectors(writer: Writer, encoder: str, fingerprint: str, keys: Sequence[str], vectors: np.ndarray) -> int:
+def write_vectors(writer: Writer, name: VectorName, fingerprint: str, keys: Sequence[str], vectors: np.ndarray) -> int:
     """Commit vectors.
 
     Args:
         writer: The store's writer.
-        encoder: Name of the encoder.
+        name: The technique, or part of its answers, and the encoder.
         fingerprint: Identifies everything that shapes its vectors.
         keys: [n] text keys.
         vectors: [n, d] float32; stored in half precision.
@@ -62,7 +83,7 @@ def write_vectors(writer: Writer, encoder: str, fingerprint: str, keys: Sequence
             "vector": pa.FixedSizeListArray.from_arrays(flat, dimension),
         }
     )
-    return writer.upsert(vectors_table(encoder, dimension), rows, vectors_schema(dimension))
+    return writer.upsert(vectors_table(name, dimension), rows, vectors_schema(dimension))
 
 
 class MissingVectors(WrongUse):
@@ -71,7 +92,7 @@ class MissingVectors(WrongUse):
 
 def read_vectors(
     store: Store,
-    encoder: str,
+    table: str,
     dimension: int,
     fingerprint: str,
     keys: Sequence[str],
@@ -82,9 +103,9 @@ def read_vectors(
 
     Args:
         store: The store.
-        encoder: Name of the encoder.
-        dimension: Length of its vectors.
-        fingerprint: Identifies everything that shapes its vectors.
+        table: The table that holds them: `vectors_table`, or `released_table` of a release.
+        dimension: Length of the vectors.
+        fingerprint: Identifies everything that shapes them.
         keys: [n] text keys.
         version: Version of the table; None = the newest.
         holder: What should hold the vectors, for messages: `release 7`.
@@ -95,7 +116,6 @@ def read_vectors(
     Raises:
         MissingVectors: A text has no vector from this encoder; the gates of a release rule this out.
     """
-    table = vectors_table(encoder, dimension)
     where = f"fingerprint = {quoted(fingerprint)}"
     if len(keys) <= FEW:
         where += f" AND text_key IN ({', '.join(map(quoted, keys))})" if keys else " AND false"

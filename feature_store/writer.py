@@ -25,6 +25,8 @@ KEYS_COMPARED = 1_000_000
 """Keys of a table that are compared with new ones at once."""
 KEYS_IN_A_CONDITION = 1_000
 """Maximum keys in one delete condition."""
+SAMPLE = 256
+"""Rows for each partition of an index of vectors from which its centre is learned."""
 LARGEST_MERGE = 64 << 20
 """Maximum bytes in one merge; LanceDB's merge has a memory pool of 150 MB."""
 
@@ -122,6 +124,12 @@ class Writer:
             with reading(self.store.uri(table)):
                 handle.delete(f"{key} IN ({chosen})")
 
+    def clear(self, table: str) -> None:
+        """Delete all rows of a table; versions pinned by a release keep theirs."""
+        handle = self._open(table)
+        with reading(self.store.uri(table)):
+            handle.delete("true")
+
     def compact_when_many(self, table: str) -> None:
         """Compact a table that has many small files."""
         # Not more often: releases would pin every generation of the joined files.
@@ -146,6 +154,31 @@ class Writer:
         handle = self._open(table)
         with reading(self.store.uri(table)):
             handle.create_index(column, config=as_they_are, replace=True)
+
+    def index_vectors(self, table: str, column: str, name: str, partitions: int, instead: Collection[str]) -> None:
+        """Make the index of a column of vectors; versions of the table pinned by a release keep theirs.
+
+        Args:
+            table: Name of the table.
+            column: The column.
+            name: Name of the index.
+            partitions: Number of its partitions.
+            instead: Names of the indices of this column that are there.
+        """
+        self._held()
+        with reading(self.store.uri(table)):
+            dataset = self.store.dataset(table)
+            dataset.create_index(
+                column, "IVF_FLAT", name, metric="cosine", replace=True, num_partitions=partitions, sample_rate=SAMPLE
+            )
+            for other in set(instead) - {name}:
+                self.store.dataset(table).drop_index(other)
+
+    def add_to_index(self, table: str, name: str) -> None:
+        """Put the rows that were written since into an index."""
+        self._held()
+        with reading(self.store.uri(table)):
+            self.store.dataset(table).optimize.optimize_indices(index_names=[name])
 
     def is_indexed(self, table: str, column: str) -> bool:
         """Return whether a column has an index of all rows; after a kill it may not."""

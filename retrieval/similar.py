@@ -1,25 +1,19 @@
 """Find items with similar vectors in a release, with LanceDB."""
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
 from base.faults import WrongUse
 from feature_store.database import Store
-from feature_store.pinned import open_pinned
-from feature_store.releases import (
-    NoRelease,
-    Release,
-    ReleasedVectors,
-    made_vectors,
-    released_knowledge,
-    released_lineage,
-)
-from feature_store.vectors import vectors_table
-from feature_store.writer import quoted
+from feature_store.lineage import VectorName
+from feature_store.near import PinnedVectors, open_vectors
+from feature_store.releases import NoRelease, Release, ReleasedVectors, made_vectors, released_lineage
 from retrieval.number import check_number
+
+KNOWN = ["entity", "entity_type", "as_of", "text_key"]
 
 
 @dataclass(frozen=True)
@@ -59,53 +53,116 @@ def find_item(items: pl.DataFrame, named: str) -> str:
     raise WrongUse(f"'{named}': no item has this id or title\n  {fix}")
 
 
-def similar_items(store: Store, release: Release, task: str, encoder: str, item: str, k: int = 10) -> list[Near]:
-    """Return the k items nearest to an item, without the item itself.
+@dataclass(frozen=True)
+class ItemVectors:
+    """The items of a release by their vectors, opened once to be asked often; `open_items` makes it."""
+
+    held: str
+    """Whose vectors they are, for messages."""
+    vectors: PinnedVectors | None
+    """The vectors; None if the technique has no text."""
+    items: pl.DataFrame = field(repr=False)
+    """entity, as_of and place of each text of an item."""
+
+    def near_item(self, item: str, k: int = 10, *, exact: bool = False) -> list[Near]:
+        """Return the k items nearest to an item, without the item itself.
+
+        Of an item with several texts, the mean of the vectors of its newest ones is asked for.
+
+        Args:
+            item: Id of the item.
+            k: Maximum number of items.
+            exact: Compare all vectors, whether they have an index or not.
+
+        Returns:
+            The nearest first; ties by id.
+
+        Raises:
+            WrongUse: k is below 1.
+            NoRelease: The item has no vector.
+        """
+        check_number(k)
+        own = self.items.filter(pl.col("entity") == item)
+        if self.vectors is None or own.is_empty():
+            raise NoRelease(f"{self.held} holds no vector of item {item}\n  see: knowflow refresh --help")
+        newest = own.filter(pl.col("as_of") == pl.col("as_of").max())["place"]
+        asked = self.vectors.read(newest.to_list()).mean(axis=0, dtype=np.float64).astype(np.float32)
+        return self._nearest(self.vectors, asked, k, exact, without=item)
+
+    def near(self, vector: np.ndarray, k: int = 10, *, exact: bool = False) -> list[Near]:
+        """Return the k items nearest to a vector, such as that of a query.
+
+        Args:
+            vector: [d] float32, from the encoder of these vectors.
+            k: Maximum number of items.
+            exact: Compare all vectors, whether they have an index or not.
+
+        Returns:
+            The nearest first; ties by id.
+
+        Raises:
+            WrongUse: k is below 1.
+        """
+        check_number(k)
+        return [] if self.vectors is None else self._nearest(self.vectors, vector, k, exact)
+
+    def _nearest(
+        self, vectors: PinnedVectors, vector: np.ndarray, k: int, exact: bool, without: str | None = None
+    ) -> list[Near]:
+        # Several items can share a text: more vectors are read until k items remain.
+        # Two more than wanted: the item itself, and one that shows that no other is as near as the k-th.
+        limit, items = k + 2, self.items if without is None else self.items.filter(pl.col("entity") != without)
+        while True:
+            hits = vectors.nearest(vector, limit, exact=exact)
+            known = items.filter(pl.col("place").is_in(hits["place"].implode()))
+            near = hits.join(known, on="place").sort("distance", "entity").unique("entity", maintain_order=True)
+            # The search returns an arbitrary choice of equally near ones: all that tie with the k-th are read.
+            if len(hits) < limit or (len(near) >= k and hits["distance"][-1] > near["distance"][k - 1]):
+                break
+            limit *= 4
+        if len(near) < k and vectors.probes and not exact:  # the partitions that were read hold too few
+            return self._nearest(vectors, vector, k, exact=True, without=without)
+        return [Near(entity, 1 - distance) for entity, distance in near.head(k).select("entity", "distance").rows()]
+
+
+def open_items(store: Store, release: Release, task: str, encoder: str) -> ItemVectors:
+    """Open the vectors of items in a release.
 
     Args:
         store: The store.
         release: The release whose vectors are searched.
         task: Technique about items.
         encoder: Encoder of its vectors.
-        item: Id of the item.
-        k: Maximum number of items.
-
-    Returns:
-        The nearest first; ties by id.
 
     Raises:
-        WrongUse: k is below 1.
-        NoRelease: The release has no such vectors, or none of this item.
-    """
-    check_number(k)
-    knowledge = released_knowledge(store, release, task, encoder, entity=item)
-    if knowledge.entity != "item" or not len(knowledge.vectors):
-        raise NoRelease(
-            f"{release.name}: {task}/{encoder} holds no vector of item {item}\n  see: knowflow refresh --help"
-        )
-    return _nearest(store, release, task, encoder, knowledge.vectors[0], k, without=item)
-
-
-def items_near(store: Store, release: Release, task: str, encoder: str, vector: np.ndarray, k: int = 10) -> list[Near]:
-    """Return the k items nearest to a vector, such as that of a query.
-
-    Args:
-        store: The store.
-        release: The release whose vectors are searched.
-        task: Technique about items.
-        encoder: Encoder of its vectors, and of this one.
-        vector: [d] float32.
-        k: Maximum number of items.
-
-    Returns:
-        The nearest first; ties by id.
-
-    Raises:
-        WrongUse: k is below 1.
         NoRelease: The release has no such vectors.
     """
+    made, held = searched_vectors(release, task, encoder), f"{release.name}: {task}/{encoder}"
+    vectors = open_vectors(store, release, VectorName(task, encoder), made)
+    rows = released_lineage(store, release, [task], KNOWN).drop_nulls("text_key")
+    rows = rows.filter(pl.col("entity_type") == "item").select("entity", "as_of", "text_key")
+    texts = pl.DataFrame(schema={"text_key": pl.String, "place": pl.UInt64}) if vectors is None else vectors.texts
+    return ItemVectors(held, vectors, rows.join(texts, on="text_key").drop("text_key"))
+
+
+def similar_items(
+    store: Store, release: Release, task: str, encoder: str, item: str, k: int = 10, *, exact: bool = False
+) -> list[Near]:
+    """Return the k items nearest to an item, without the item itself; for one question: see `ItemVectors.near_item`.
+
+    Example:
+        similar_items(store, get_release(store), "item_facts", "dense", "318", k=3)
+    """
     check_number(k)
-    return _nearest(store, release, task, encoder, vector, k)
+    return open_items(store, release, task, encoder).near_item(item, k, exact=exact)
+
+
+def items_near(
+    store: Store, release: Release, task: str, encoder: str, vector: np.ndarray, k: int = 10, *, exact: bool = False
+) -> list[Near]:
+    """Return the k items nearest to a vector, such as that of a query; for one question: see `ItemVectors.near`."""
+    check_number(k)
+    return open_items(store, release, task, encoder).near(vector, k, exact=exact)
 
 
 def searched_vectors(release: Release, task: str, encoder: str) -> ReleasedVectors:
@@ -116,29 +173,3 @@ def searched_vectors(release: Release, task: str, encoder: str) -> ReleasedVecto
     """
     fix = f"name one of them with --task and --encoder, or make these: knowflow refresh --task {task}"
     return made_vectors(release, task, encoder, fix)
-
-
-def _nearest(
-    store: Store, release: Release, task: str, encoder: str, vector: np.ndarray, k: int, without: str | None = None
-) -> list[Near]:
-    """Search the vectors of a release for the items with the nearest texts."""
-    rows = released_lineage(store, release, [task], ["entity", "text_key"]).drop_nulls()
-    rows = rows.filter(pl.col("entity") != without) if without is not None else rows
-    made = searched_vectors(release, task, encoder)
-    name = vectors_table(encoder, made.dimension)
-    if name not in release.versions or k < 1:  # a technique without a text has no table of vectors
-        return []
-    table = open_pinned(store, name, release.versions[name], ["text_key", "vector"])
-    where = f"fingerprint = {quoted(made.fingerprint)}"
-    # Several items, and other tasks, can share a text: more rows are read until k items remain.
-    # Two more than wanted: the item itself, and one that shows that no other is as near as the k-th.
-    limit = k + 2
-    while True:
-        hits = table.nearest(vector, limit, ["text_key"], where)
-        near = hits.join(rows, on="text_key").sort("distance", "entity")
-        # The search returns an arbitrary choice of equally near ones: all that tie with the k-th are read.
-        if len(hits) < limit or (len(near) >= k and hits["distance"][-1] > near["distance"][k - 1]):
-            break
-        limit *= 4
-    best = near.head(k)
-    return [Near(entity, 1 - distance) for entity, distance in best.select("entity", "distance").iter_rows()]

@@ -21,7 +21,8 @@ from encoders.protocol import Encoder, EncoderConfig, EncoderKind, Fitting, TooF
 from encoders.spread import Spread, stay
 from feature_store.database import Store, Writer
 from feature_store.identity import StoreFault
-from feature_store.lineage import find_texts, read_lineage
+from feature_store.lineage import VectorName, find_texts, read_lineage
+from feature_store.vector_index import update_index
 from feature_store.vectors import STATES_TABLE, known_vectors, newest_state, write_state, write_vectors
 from llm_tasks.pipeline.rows import parts_of
 from llm_tasks.pipeline.task import Task
@@ -95,21 +96,24 @@ def encode_task(
             encoder, fitted = spread(_built(name, kind, options, folder), config), ""
         seen_until = encoder.seen_until.isoformat() if encoder.seen_until else None
         for whose, keys in of_each.items():
-            known = known_vectors(store, name, encoder.dimension, encoder.fingerprint)
+            vectors = VectorName(whose, name)
+            known = known_vectors(store, vectors, encoder.dimension, encoder.fingerprint)
             missing = find_texts(store, _others(keys, known)).sort("text_key")
             if len(missing):
                 encoder.encode(missing["text"].head(FIRST).to_list(), silent)
             started = time.monotonic()
-            _encode_missing(name, encoder, whose, missing, writer, progress)
+            _encode_missing(vectors, encoder, missing, writer, progress)
             ended = time.monotonic()
+            if task.entity == "item":  # what `similar` and `search` read; nothing searches the others
+                update_index(writer, vectors, encoder.dimension, encoder.fingerprint)
             made = (whose, name, encoder.fingerprint, encoder.dimension, len(keys), len(missing), fitted, seen_until)
             done.append(Encoded(*made, ended - started, started - begun))
-            begun = ended
+            begun = time.monotonic()
     return done
 
 
 def _encode_missing(
-    name: str, encoder: Encoder, whose: str, missing: pl.DataFrame, writer: Writer, progress: Progress
+    name: VectorName, encoder: Encoder, missing: pl.DataFrame, writer: Writer, progress: Progress
 ) -> None:
     """Encode texts that have no vector yet, given as text_key and text in order of the keys."""
     waiting, since = list[tuple[list[str], np.ndarray]](), time.monotonic()
@@ -122,7 +126,7 @@ def _encode_missing(
     try:
         for start in range(0, len(missing), ENCODED_AT_ONCE):
             part = missing[start : start + ENCODED_AT_ONCE]
-            vectors = encoder.encode(part["text"].to_list(), _shifted(progress, whose, start, len(missing)))
+            vectors = encoder.encode(part["text"].to_list(), _shifted(progress, name.task, start, len(missing)))
             waiting.append((part["text_key"].to_list(), vectors))
             if len(waiting) * ENCODED_AT_ONCE >= WRITE_ROWS or time.monotonic() - since >= WRITE_SECONDS:
                 write()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from encoders.protocol import EncoderConfig
+from encoders.protocol import Encoder, EncoderConfig
 from feature_store.database import Store
-from feature_store.lineage import read_lineage
+from feature_store.lineage import VectorName, read_lineage
 from feature_store.vectors import known_vectors, text_key
 from llm_tasks.pipeline.encode import ready_encoder
 from llm_tasks.pipeline.plan import TaskPlan
@@ -62,9 +62,14 @@ def texts_to_encode(
     found = list[ToEncode]()
     for name, config in encoders.items():
         encoder = ready_encoder(name, config, space, fitted_on, store, folder, folders)
-        known = set(known_vectors(store, name, encoder.dimension, encoder.fingerprint)) if encoder else set[str]()
-        found += [ToEncode(whose, name, len(keys - known)) for whose, keys in of_each.items()]
+        for whose, keys in of_each.items():
+            found.append(ToEncode(whose, name, len(keys - _known(store, VectorName(whose, name), encoder))))
     return found
+
+
+def _known(store: Store, name: VectorName, encoder: Encoder | None) -> set[str]:
+    """Return the keys of the texts that have a vector; none of an encoder that would be fitted first."""
+    return set() if encoder is None else {*known_vectors(store, name, encoder.dimension, encoder.fingerprint)}
 
 
 def _keys(plan: TaskPlan, store: Store, retry: bool) -> set[str]:

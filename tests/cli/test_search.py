@@ -94,7 +94,7 @@ def test_similar_shows_the_nearest_without_the_item_itself(call):
 
 
 def test_twins_are_near_with_cosine_one_and_lexical_vectors_can_be_asked_for(call):
-    twin = json.loads(call("similar", "i4", "--k", "1", "--json")[1])["similar"]
+    twin = json.loads(call("similar", "i4", "--k", "1", "--exact", "--json")[1])["similar"]
     lexical = json.loads(call("similar", "i4", "--encoder", "lexical", "--k", "1", "--json")[1])
 
     assert [one["item"] for one in twin] == ["i5"]

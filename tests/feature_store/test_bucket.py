@@ -1,6 +1,7 @@
 """A store in a bucket, here with a folder for an address; `tests/app/test_bucket_elsewhere.py` asks a real service."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pyarrow as pa
@@ -13,9 +14,12 @@ from feature_store.damage import reading
 from feature_store.database import Store
 from feature_store.identity import Note, StoreFault
 from feature_store.lease import KEY
-from feature_store.releases import get_release, list_releases, publish, read_copy, roll_back
+from feature_store.lineage import EPOCH, VectorName, write_lineage
+from feature_store.migrations import migrate
+from feature_store.releases import get_release, list_releases, publish, read_copy, released_knowledge, roll_back
 from feature_store.retention import disk_use
-from feature_store.schemas import key_field
+from feature_store.schemas import LINEAGE, key_field, vectors_schema
+from feature_store.vectors import shared_table, vectors_table
 
 SCHEMA = pa.schema([key_field("key"), pa.field("value", pa.int64())])
 
@@ -77,6 +81,30 @@ def test_releases_are_pointers_that_every_machine_sees(make):
     assert other.read("things", SCHEMA, version=current.versions["things"]).to_pylist() == [{"key": "a", "value": 1}]
     assert other.read("things", SCHEMA).to_pylist() == [{"key": "a", "value": 2}]
     assert [one.name for one in read_copy(store)] == [one.name for one in list_releases(other)]
+
+
+def test_a_store_of_format_1_is_migrated_and_its_releases_read_as_before(make):
+    store, name = make(), VectorName("kar_item", "dense")
+    row = {"row": "kar_item/a/0", "task": "kar_item", "entity_type": "item", "entity": "a", "as_of": EPOCH}
+    row |= {"text": "A", "text_key": "k", "created_at": EPOCH}
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array([1, 2, 3, 4], pa.float32()).cast(pa.float16()), 2)
+    shared = {"key": ["x", "y"], "text_key": ["k", "of nobody"], "fingerprint": ["f", "f"], "vector": vectors}
+    with store.writer("a test") as writer:
+        write_lineage(writer, [dict.fromkeys(LINEAGE.names) | row])
+        writer.upsert(shared_table("dense", 2), pa.table(shared), vectors_schema(2))
+        publish(writer, {"vectors": {str(name): {"fingerprint": "f", "dimension": 2}}})
+    store.place.identify(replace(store.place.identity(), format=1))
+    with pytest.raises(StoreFault, match=r"is of format 1, and this version writes format \d\n.*knowflow migrate"):
+        write(store, a=1)
+
+    done = migrate(store, "a test")
+    with make("other").writer("a test") as writer:
+        publish(writer, get_release(store).facts)
+
+    assert [step.to for step in done] == [2]
+    assert store.open(vectors_table(name, 2)).count_rows() == 1
+    for release in list_releases(store):
+        assert released_knowledge(store, release, *name).vectors.tolist() == [[1, 2]]
 
 
 def test_two_writers_are_never_at_work_at_once(make):

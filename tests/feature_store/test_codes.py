@@ -22,7 +22,7 @@ from feature_store.database import Store
 from feature_store.leak_check import leak_check
 from feature_store.leak_codes import UNSAID_CODES, seen_behind
 from feature_store.leak_evidence import Evidence
-from feature_store.lineage import EPOCH, row_key, write_lineage
+from feature_store.lineage import EPOCH, VectorName, row_key, write_lineage
 from feature_store.releases import NoRelease, publish
 from feature_store.schemas import LINEAGE
 from feature_store.vectors import text_key, write_vectors
@@ -153,7 +153,7 @@ def released(folder, codes: Codes, edges: Edges | None = None, seen_until: str |
     facts |= {"codes": {"ids": codes.made.facts()}} | ({"edges": {"graph": edges.made.facts()}} if edges else {})
     with store.writer("a test") as writer:
         write_lineage(writer, [row(FIRST, "A")])
-        write_vectors(writer, "note", "fp", [text_key("A")], np.ones((1, 2), dtype=np.float32))
+        write_vectors(writer, VectorName("facts", "note"), "fp", [text_key("A")], np.ones((1, 2), dtype=np.float32))
         write_codes(writer, codes)
         if edges:
             write_edges(writer, edges)

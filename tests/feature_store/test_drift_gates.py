@@ -9,11 +9,11 @@ from scipy.spatial.distance import jensenshannon
 
 from feature_store.cost_gate import cost_gates
 from feature_store.database import Store
-from feature_store.drift_gates import PROJECTIONS, _both, divergence, moves, vector_gates, vocabulary_gate
+from feature_store.drift_gates import PROJECTIONS, Side, _both, divergence, moves, vector_gates, vocabulary_gate
 from feature_store.gate import GatesConfig
 from feature_store.lineage import VectorName
 from feature_store.releases import ReleasedVectors
-from feature_store.vectors import write_vectors
+from feature_store.vectors import vectors_table, write_vectors
 
 
 def rows(texts: list[str]) -> pl.DataFrame:
@@ -29,10 +29,15 @@ def test_neighbours_that_changed_are_found_by_the_share_that_is_left(tmp_path):
     count, store = 60, Store(tmp_path / "store")
     random_vectors = np.random.default_rng(0).normal(size=(2, count, 8)).astype(np.float16)
     now, before = rows([f"new {n}" for n in range(count)]), rows([f"old {n}" for n in range(count)])
+    name = VectorName("kar_item", "lexical")
     with store.writer("a test") as writer:
-        write_vectors(writer, "lexical", "one fit", now["text_key"].to_list(), random_vectors[0].astype(np.float32))
-        write_vectors(writer, "lexical", "old fit", before["text_key"].to_list(), random_vectors[1].astype(np.float32))
-    name, one, old = VectorName("kar_item", "lexical"), ReleasedVectors("one fit", 8), ReleasedVectors("old fit", 8)
+        write_vectors(writer, name, "old fit", before["text_key"].to_list(), random_vectors[1].astype(np.float32))
+        pinned = store.version(vectors_table(name, 8))
+        # What was written since does not count: the current release is compared as it is pinned.
+        write_vectors(writer, name, "old fit", before["text_key"].to_list(), np.ones((count, 8), dtype=np.float32))
+        write_vectors(writer, name, "one fit", now["text_key"].to_list(), random_vectors[0].astype(np.float32))
+    one = Side(now, ReleasedVectors("one fit", 8), vectors_table(name, 8))
+    old = Side(before, ReleasedVectors("old fit", 8), vectors_table(name, 8), pinned)
 
     def nearest(vectors: np.ndarray) -> list[set[int]]:
         unit = [row / np.sqrt((row**2).sum()) for row in vectors.astype(np.float64)]
@@ -40,8 +45,8 @@ def test_neighbours_that_changed_are_found_by_the_share_that_is_left(tmp_path):
         return [set(sorted(range(count), key=lambda b, a=a: -cosine[a][b])[:10]) for a in range(count)]
 
     share = np.mean([len(a & b) / 10 for a, b in zip(*map(nearest, random_vectors), strict=True)])
-    changed, *unknown = vector_gates(store, name, (now, one), (before, old), GatesConfig())
-    same, *unmoved = vector_gates(store, name, (now, one), (now, one), GatesConfig())
+    changed, *unknown = vector_gates(store, name, one, old, GatesConfig())
+    same, *unmoved = vector_gates(store, name, one, one, GatesConfig())
 
     assert changed.found == f"{share:.1%} of the 10 nearest among 60 rows are the same, at least 50.0%"
     assert (changed.holds, same.holds, same.found[:6]) == (False, True, "100.0%")

@@ -93,6 +93,31 @@ def test_no_byte_of_id_or_text_is_left_and_every_release_reads_as_before_for_all
     assert receipt["input_files"] == {"events.parquet": 5}
 
 
+def test_a_migrated_store_forgets_in_the_table_that_its_old_releases_read_too(tmp_path):
+    with zipfile.ZipFile(Path(__file__).parent / "stores" / "format-1.zip") as packed:
+        packed.extractall(tmp_path)
+    config = load_config(tmp_path / "knowflow.yaml")
+    store = damaged_store(config)
+    migrate(store, "a test")
+    with store.writer("a test") as writer:
+        publish(writer, get_release(store).facts)
+
+    def held(name: str) -> list[tuple[str, list[float]]]:
+        known = released_knowledge(store, get_release(store, name), "kar_user", "lexical")
+        return list(zip(known.entities.tolist(), known.vectors.tolist(), strict=True))
+
+    before, names = held("rel-000001"), ("rel-000001", "rel-000002")
+    user, other = (entity for entity, _ in before)
+    keys = read_lineage(store).filter(entity=user, task="kar_user")["text_key"].to_list()
+
+    forget(config, [user])
+
+    assert [held(name) for name in names] == [before[1:], before[1:]]
+    assert other in before[1]
+    assert holding(tmp_path / "runs", *keys) == set()
+    assert verify(store).whole
+
+
 def test_the_next_refresh_asks_nothing_about_them_and_asks_anew_what_quoted_them(shop):
     forget(load_config(shop.config), [USER])
     asked = len(shop.calls())
@@ -116,7 +141,7 @@ def test_a_plan_changes_no_byte(shop):
     plan = plan_forgetting(load_config(shop.config), [USER])
 
     assert files(home) == before
-    vectors = ("vectors_lexical_1", "vectors_lexical_4")
+    vectors = ("vectors_lexical_1.circles", "vectors_lexical_4.kar_user")
     assert plan.tables.tables == ("answers", "encoder_states", "lineage", *vectors)  # a state was fitted on circles
     assert plan.tables.releases == ("rel-000001", "rel-000002")
     assert plan.removed()["rows"] == {"circles": 1, "kar_user": 2}

@@ -14,13 +14,14 @@ from feature_store.gate import GatesClosed, GatesConfig
 from feature_store.gates import check_gates
 from feature_store.leak_check import LeakReport
 from feature_store.lineage import VectorName, row_key, write_lineage
-from feature_store.releases import ReleasedVectors, publish
-from feature_store.schemas import LINEAGE
-from feature_store.vectors import text_key, write_state, write_vectors
+from feature_store.releases import Release, ReleasedVectors, publish
+from feature_store.schemas import LINEAGE, vectors_schema
+from feature_store.vectors import shared_table, text_key, vectors_table, write_state, write_vectors
 
 DAY = datetime(2024, 5, 1, tzinfo=UTC)
 CLEAN = LeakReport(rows=10, samples=20, pairs=30, leaks=0, counter_examples=())
-MADE = {VectorName("toy", "lexical"): ReleasedVectors("fit", 2)}
+NAME = VectorName("toy", "lexical")
+MADE = {NAME: ReleasedVectors("fit", 2)}
 
 
 def row(entity: str, text: str | None, error: str | None = None, task: str = "toy") -> dict:
@@ -42,7 +43,7 @@ def filled(tmp_path):
         )
         with store.writer("a test") as writer:
             write_lineage(writer, rows)
-            write_vectors(writer, "lexical", "fit", keys, np.ones((len(keys), 2), dtype=np.float32))
+            write_vectors(writer, NAME, "fit", keys, np.ones((len(keys), 2), dtype=np.float32))
         return store
 
     return fill
@@ -107,7 +108,7 @@ def test_a_text_that_was_not_encoded_closes_its_gate(filled):
 
 
 def test_a_vector_of_another_fit_does_not_count(filled):
-    found = closed(filled(ten(10, "")), vectors={VectorName("toy", "lexical"): ReleasedVectors("other fit", 2)})
+    found = closed(filled(ten(10, "")), vectors={NAME: ReleasedVectors("other fit", 2)})
 
     assert found == {"toy/lexical encoded": "10 texts without a vector"}
 
@@ -123,11 +124,13 @@ def test_a_leak_closes_its_gate(filled):
 def test_tasks_of_one_space_encoded_by_two_fits_close_a_gate(filled):
     store = filled([row("i0", "one"), row("u0", "two", task="toy_user")])
     with store.writer("a test") as writer:
-        write_vectors(writer, "lexical", "new fit", [text_key("one")], np.ones((1, 2), dtype=np.float32))
+        write_vectors(writer, NAME, "new fit", [text_key("one")], np.ones((1, 2), dtype=np.float32))
+        other = VectorName("toy_user", "lexical")
+        write_vectors(writer, other, "fit", [text_key("two")], np.ones((1, 2), dtype=np.float32))
         write_state(writer, "lexical", "toy", "fit", [], b"")
         write_state(writer, "lexical", "toy", "new fit", [], b"")
     made = {
-        VectorName("toy", "lexical"): ReleasedVectors("new fit", 2),
+        NAME: ReleasedVectors("new fit", 2),
         VectorName("toy_user", "lexical"): ReleasedVectors("fit", 2),
     }
 
@@ -137,12 +140,37 @@ def test_tasks_of_one_space_encoded_by_two_fits_close_a_gate(filled):
     assert closed(store, tasks=("toy", "toy_user"), vectors=dict.fromkeys(made, ReleasedVectors("fit", 2))) == {}
 
 
+@pytest.mark.parametrize("layout", ["its own table", "the table that techniques shared"])
+def test_vectors_of_the_current_release_are_compared_as_it_pins_them(filled, layout):
+    vectors = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    rows = [row(f"i{n}", f"new {n}") for n in range(30)]
+    store = filled([row(f"i{n}", f"old {n}") for n in range(30)], encoded=[])
+    old, lineage = [text_key(f"old {n}") for n in range(30)], store.version("lineage")
+    table = vectors_table(NAME, 2) if layout == "its own table" else shared_table("lexical", 2)
+    with store.writer("a test") as writer:
+        write_vectors(writer, NAME, "fit", old, vectors)
+        if layout != "its own table":
+            writer.upsert(table, store.open(vectors_table(NAME, 2)).to_table(), vectors_schema(2))
+        pinned = store.version(table)
+        write_lineage(writer, rows)
+        writer.clear(vectors_table(NAME, 2))
+        write_vectors(writer, NAME, "fit", old, vectors[::-1])  # nobody's
+        write_vectors(writer, NAME, "fit", [one["text_key"] for one in rows], vectors)
+    facts = {"vectors": {str(NAME): MADE[NAME].to_facts()}}
+    current = Release("rel-000001", DAY, None, {table: pinned, "lineage": lineage}, facts)
+
+    gates = check_gates(store, ["toy"], MADE, GatesConfig(), CLEAN, current)
+
+    (found,) = [gate.found for gate in gates if gate.name == "toy/lexical neighbours"]
+    assert found == "100.0% of the 10 nearest among 30 rows are the same, at least 50.0%"
+
+
 def test_a_doubled_key_in_any_table_ends_the_check(filled):
     store = filled(ten(10, ""))
-    table = lance.dataset(str(store.path("vectors_lexical_2"))).to_table()
-    lance.write_dataset(table.slice(0, 1), str(store.path("vectors_lexical_2")), mode="append")
+    table = lance.dataset(str(store.path("vectors_lexical_2.toy"))).to_table()
+    lance.write_dataset(table.slice(0, 1), str(store.path("vectors_lexical_2.toy")), mode="append")
 
-    with pytest.raises(CheckFailed, match="vectors_lexical_2: 1 of 11 rows repeat a key"):
+    with pytest.raises(CheckFailed, match=r"vectors_lexical_2\.toy: 1 of 11 rows repeat a key"):
         closed(store)
 
 

@@ -13,7 +13,9 @@ from base.faults import WrongUse
 from feature_store.database import Store
 from feature_store.identity import FORMAT, Note, StoreFault, read_identity
 from feature_store.migrations import MIGRATIONS, migrate, pending
+from feature_store.releases import get_release, list_releases, released_knowledge
 from feature_store.schemas import key_field
+from feature_store.vectors import vectors_table
 
 SCHEMA = pa.schema([key_field("key"), pa.field("value", pa.int64())])
 STORES = Path(__file__).parent / "stores"
@@ -22,6 +24,13 @@ STORES = Path(__file__).parent / "stores"
 def write(store: Store, table: str = "things") -> None:
     with store.writer("a test") as writer:
         writer.upsert(table, pa.table({"key": ["a"], "value": [1]}), SCHEMA)
+
+
+def vectors_of(store: Store, name: str | None = None) -> dict[str, list]:
+    """What a release says of all its vectors: entities and vectors of each technique."""
+    release = get_release(store, name)
+    read = {str(one): released_knowledge(store, release, *one) for one in release.vectors}
+    return {one: [known.entities.tolist(), known.vectors.tolist()] for one, known in read.items()}
 
 
 @pytest.fixture
@@ -114,23 +123,32 @@ def test_a_store_of_a_past_format_is_read_refused_to_a_writer_migrated_and_goes_
     with zipfile.ZipFile(STORES / f"format-{number}.zip") as packed:
         packed.extractall(tmp_path)
     config = ["--config", tmp_path / "knowflow.yaml"]
+    store = Store(tmp_path / "runs" / "store")
+    before = vectors_of(store)
 
     shown, refused = knowflow.run("release", "show", *config), knowflow.run("refresh", *config)
     migrated, again = knowflow.run("migrate", *config), knowflow.run("migrate", *config)
     refreshed = knowflow.run("refresh", *config)
 
-    store = Store(tmp_path / "runs" / "store")
     assert shown.stdout.startswith("rel-000001, made ")
     assert refused.returncode == 2
     assert "bring it up to date, which keeps everything in it: knowflow migrate" in refused.stderr
     assert migrated.stdout.startswith(f"format {number + 1}: ")
+    assert migrated.stdout.count("\n") == FORMAT - number
     assert (again.returncode, again.stdout) == (0, "")
     assert pending(store) == migrate(store, "a test") == []
-    assert (refreshed.returncode, refreshed.stderr) == (
-        0,
-        "nothing is new, 0 asked, 0 encoded: rel-000001 stays the current release\n",
-    )
+    assert refreshed.stdout.startswith("released rel-000002\n")  # its vectors are in tables of their own
+    assert {row.split()[3] for row in refreshed.stdout.splitlines() if row.startswith("kar_")} == {"0"}  # calls
+    assert "encoding" not in refreshed.stderr
     assert "answers" in read_identity(store.folder).tables
+    old, new = (one.vectors for one in list_releases(store))
+    assert old == new
+    assert vectors_of(store, "rel-000001") == vectors_of(store, "rel-000002") == before
+    tables = {vectors_table(name, made.dimension) for name, made in new.items()}
+    assert {name: store.open(name).count_rows() > 0 for name in store.tables() if name.startswith("vectors_")} == {
+        "vectors_lexical_2": False,
+        **dict.fromkeys(tables, True),
+    }
 
 
 def test_a_config_whose_store_has_gone_pays_for_nothing_again_until_it_is_told_to(tmp_path, knowflow):

@@ -12,7 +12,7 @@ import pytest
 from base.faults import WrongUse
 from feature_store.answers import answer_log
 from feature_store.database import Store
-from feature_store.lineage import read_lineage, row_key, write_lineage
+from feature_store.lineage import VectorName, read_lineage, row_key, write_lineage
 from feature_store.releases import (
     NoRelease,
     get_release,
@@ -28,6 +28,7 @@ from feature_store.vectors import text_key, write_vectors
 from feature_store.writer import COMPACT_EVERY
 
 DAY = datetime(2024, 5, 1, tzinfo=UTC)
+DENSE = VectorName("kar_user", "dense")
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def write_state_of(writer, number: int) -> None:
     texts = {user: f"text {number} of {user}" for user in "abc"}
     write_lineage(writer, [lineage_row(user, text) for user, text in texts.items()])
     keys = [text_key(text) for text in texts.values()]
-    write_vectors(writer, "dense", "fit", keys, np.full((3, 2), number, dtype=np.float32))
+    write_vectors(writer, DENSE, "fit", keys, np.full((3, 2), number, dtype=np.float32))
     with answer_log(writer) as log:
         log.append({**dict.fromkeys(ANSWERS.names), "key": "k", "text": f"answer {number}", "created_at": DAY})
 
@@ -82,7 +83,7 @@ def test_releases_are_numbered_and_the_last_one_is_current(store):
     assert [release.name for release in list_releases(store)] == ["rel-000001", "rel-000002"]
     assert get_release(store).facts["number"] == 2
     assert get_release(store, "rel-000001").facts["number"] == 1
-    assert set(get_release(store).versions) == {"answers", "lineage", "vectors_dense_2"}
+    assert set(get_release(store).versions) == {"answers", "lineage", "vectors_dense_2.kar_user"}
     with pytest.raises(NoRelease, match="no release 'rel-7'; the newest are rel-000001, rel-000002"):
         get_release(store, "rel-7")
 
@@ -92,7 +93,7 @@ def test_between_the_tags_and_the_row_a_reader_sees_the_old_release(store):
         write_state_of(writer, 1)
         publish(writer, FACTS)
         write_state_of(writer, 2)
-        for table in ("answers", "lineage", "vectors_dense_2"):  # what `publish` does first; then it is killed
+        for table in ("answers", "lineage", "vectors_dense_2.kar_user"):  # what `publish` does first; then it is killed
             writer.tag(table, "rel-000002", store.version(table))
 
         assert [release.name for release in list_releases(store)] == ["rel-000001"]
@@ -175,7 +176,7 @@ def test_rolling_back_to_nothing_is_refused_and_the_current_release_stays(store)
 
 def test_a_table_that_came_after_a_release_is_none_of_it(store):
     with store.writer("a test") as writer:
-        write_vectors(writer, "dense", "fit", ["a"], np.ones((1, 2), dtype=np.float32))
+        write_vectors(writer, DENSE, "fit", ["a"], np.ones((1, 2), dtype=np.float32))
         early = publish(writer, FACTS)
         write_state_of(writer, 1)
 
@@ -195,9 +196,8 @@ def test_knowledge_has_both_its_clock_and_its_entity_beside_each_vector_and_leav
             lineage_row("c", "one", task="other"),
         ]
         write_lineage(writer, rows)
-        write_vectors(
-            writer, "dense", "fit", [text_key("one"), text_key("two")], np.array([[1, 1], [2, 2]], dtype=np.float32)
-        )
+        keys = [text_key("one"), text_key("two")]
+        write_vectors(writer, DENSE, "fit", keys, np.array([[1, 1], [2, 2]], dtype=np.float32))
         release = publish(writer, FACTS)
 
     knowledge = released_knowledge(store, release, "kar_user", "dense")
@@ -208,31 +208,6 @@ def test_knowledge_has_both_its_clock_and_its_entity_beside_each_vector_and_leav
     assert found == {"2024-05-01": 1.0, "2024-05-02": 2.0}
     assert knowledge.entities.tolist() == ["a", "a"]
     assert (knowledge.task, knowledge.encoder, knowledge.entity) == ("kar_user", "dense", "user")
-
-
-def test_the_knowledge_of_one_entity_is_its_part_of_all_whether_vectors_are_read_by_key_or_not(store):
-    texts = [f"text {number % 150}" for number in range(200)]  # more than are read by key, some of several entities
-    with store.writer("a test") as writer:
-        days = (DAY, DAY + timedelta(days=1))
-        rows = [lineage_row(f"u{number // 2}", text, days[number % 2]) for number, text in enumerate(texts)]
-        write_lineage(writer, rows)
-        own = list(dict.fromkeys(texts))
-        vectors = np.arange(2 * len(own), dtype=np.float32).reshape(-1, 2)
-        write_vectors(writer, "dense", "fit", [text_key(text) for text in own], vectors)
-        write_vectors(writer, "dense", "another", [text_key(text) for text in own], vectors + 500)
-        release = publish(writer, FACTS)
-
-    everything = released_knowledge(store, release, "kar_user", "dense")
-
-    assert len(everything.vectors) == 200
-    for entity in ("u0", "u3", "u80", "nobody"):
-        found, here = (
-            released_knowledge(store, release, "kar_user", "dense", entity=entity),
-            everything.entities == entity,
-        )
-        assert found.entities.tolist() == [entity] * here.sum() == [entity] * (0 if entity == "nobody" else 2)
-        assert found.vectors.tolist() == everything.vectors[here].tolist()
-        assert found.as_of.tolist() == everything.as_of[here].tolist()
 
 
 def test_vectors_that_a_release_does_not_hold_are_named_with_those_it_does(store):
@@ -251,7 +226,7 @@ def test_vectors_that_a_release_lacks_are_named_with_the_release_the_table_and_t
         release = publish(writer, FACTS)
 
     with pytest.raises(
-        WrongUse, match=rf"release {release.name}: 1 of 4 texts .* vectors_dense_2 .*\n.*knowflow refresh"
+        WrongUse, match=rf"release {release.name}: 1 of 4 texts .* vectors_dense_2\.kar_user .*\n.*knowflow refresh"
     ):
         released_knowledge(store, release, "kar_user", "dense")
 

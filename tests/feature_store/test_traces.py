@@ -12,7 +12,7 @@ from feature_store.database import Store
 from feature_store.forget import forget_in_store
 from feature_store.forgotten import forgotten_in, note_forgotten, read_forgotten
 from feature_store.identity import StoreFault
-from feature_store.lineage import read_lineage, row_key, write_lineage
+from feature_store.lineage import VectorName, read_lineage, row_key, write_lineage
 from feature_store.needles import Needles, needles_of
 from feature_store.releases import get_release, list_releases, publish, released_lineage
 from feature_store.schemas import ANSWERS, LINEAGE
@@ -131,7 +131,8 @@ def test_vectors_of_texts_that_somebody_else_has_stay_and_states_fitted_on_their
     same, theirs = text_key("short"), text_key(read_lineage(store).filter(entity="anna", entity_type="user")["text"][0])
     with store.writer("a test") as writer:
         write_lineage(writer, [row("anna", "short", "of both", row="told/anna/5", as_of=WHEN)])
-        write_vectors(writer, "toy", "f", [same, theirs, "of an old text"], np.eye(3, 4, dtype=np.float32))
+        keys, name = [same, theirs, "of an old text"], VectorName("told", "toy")
+        write_vectors(writer, name, "f", keys, np.eye(3, 4, dtype=np.float32))
         write_state(writer, "toy", "told", "with theirs", [same, theirs], b"1")
         write_state(writer, "toy", "told", "without", [same], b"2")
         write_state(writer, "toy", "items", "of items", ["of an old text"], b"3")
@@ -139,8 +140,8 @@ def test_vectors_of_texts_that_somebody_else_has_stay_and_states_fitted_on_their
 
         forget_in_store(writer, find_traces(store, {"anna"}, {"item"}))
 
-    assert read_vectors(store, "toy", 4, "f", [same]).tolist() == [[1, 0, 0, 0]]
-    assert store.open("vectors_toy_4").count_rows() == 1
+    assert read_vectors(store, "vectors_toy_4.told", 4, "f", [same]).tolist() == [[1, 0, 0, 0]]
+    assert store.open("vectors_toy_4.told").count_rows() == 1
     assert set(store.open("encoder_states").to_table()["fingerprint"].to_pylist()) == {"without", "of items"}
 
 

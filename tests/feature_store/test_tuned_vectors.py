@@ -10,7 +10,7 @@ from feature_store.database import Store
 from feature_store.leak_check import leak_check
 from feature_store.leak_evidence import Evidence
 from feature_store.leak_made import UNSAID
-from feature_store.lineage import EPOCH, row_key, write_lineage
+from feature_store.lineage import EPOCH, VectorName, row_key, write_lineage
 from feature_store.releases import publish, released_knowledge
 from feature_store.schemas import LINEAGE
 from feature_store.vectors import as_of_rows, text_key, write_vectors
@@ -35,8 +35,9 @@ def released(folder, seen_until: str | None, *rows: dict):
     made = {"fingerprint": "fit", "dimension": 2} | ({"seen_until": seen_until} if seen_until else {})
     with store.writer("a test") as writer:
         write_lineage(writer, list(rows))
-        vectors = np.array([[place, 1] for place in range(len(rows))], dtype=np.float32)
-        write_vectors(writer, "note", "fit", [one["text_key"] for one in rows], vectors)
+        for place, one in enumerate(rows):
+            vector, name = np.array([[place, 1]], dtype=np.float32), VectorName(one["task"], "note")
+            write_vectors(writer, name, "fit", [one["text_key"]], vector)
         return store, publish(writer, {"vectors": {f"{one['task']}/note": made for one in rows}})
 
 

@@ -12,7 +12,7 @@ from feature_store import checksums
 from feature_store.checksums import check_files, note_sums, read_sums
 from feature_store.database import Store
 from feature_store.identity import StoreFault
-from feature_store.lineage import EPOCH, row_key, write_lineage
+from feature_store.lineage import EPOCH, VectorName, row_key, write_lineage
 from feature_store.releases import get_release, list_releases, publish, released_knowledge
 from feature_store.schemas import LINEAGE, key_field
 from feature_store.vectors import text_key, write_vectors
@@ -32,7 +32,13 @@ def add(store: Store, *keys: str) -> str:
     ]
     with store.writer("a test") as writer:
         write_lineage(writer, rows)
-        write_vectors(writer, "toy", "f", [text_key(key) for key in keys], np.ones((len(keys), 8), dtype=np.float32))
+        write_vectors(
+            writer,
+            VectorName("told", "toy"),
+            "f",
+            [text_key(key) for key in keys],
+            np.ones((len(keys), 8), dtype=np.float32),
+        )
         return publish(writer, {"vectors": {"told/toy": {"fingerprint": "f", "dimension": 8}}}).name
 
 
@@ -64,26 +70,26 @@ def test_a_whole_store_is_said_to_be_whole_and_all_its_files_have_a_checksum(sto
 
 
 def test_one_flipped_bit_of_a_vector_is_found_and_not_served(store):
-    file = files(store, "vectors_toy_8")[0]
+    file = files(store, "vectors_toy_8.told")[0]
     flip(file)
 
     (found,) = verify(store).findings
 
-    assert (found.fault.table, store.folder / found.fault.file) == ("vectors_toy_8", file)
+    assert (found.fault.table, store.folder / found.fault.file) == ("vectors_toy_8.told", file)
     assert (found.fault.what, found.releases) == ("its bytes have changed", ("rel-000001", "rel-000002"))
     with pytest.raises(StoreFault, match=rf"{file.name} is damaged: its bytes have changed\n.*knowflow verify"):
         released_knowledge(store, get_release(store), "told", "toy")
 
 
 def test_a_later_file_touches_only_the_later_release(store):
-    flip(files(store, "vectors_toy_8")[-1])
+    flip(files(store, "vectors_toy_8.told")[-1])
 
     assert [found.releases for found in verify(store).findings] == [("rel-000002",)]
     assert verify(store, "rel-000001").whole
     assert len(released_knowledge(store, list_releases(store)[0], "told", "toy").entities) == 300
 
 
-@pytest.mark.parametrize("table", ["lineage", "vectors_toy_8", "releases"])
+@pytest.mark.parametrize("table", ["lineage", "vectors_toy_8.told", "releases"])
 @pytest.mark.parametrize("part", ["data", "_versions"])
 @pytest.mark.parametrize("how", ["cut off", "zeroed", "missing"])
 def test_every_damaged_file_is_an_error_in_words_to_a_reader(store, table, part, how):
@@ -135,7 +141,7 @@ def test_a_file_that_was_only_copied_is_whole(store):
 def test_files_without_a_checksum_are_read_in_a_process_that_may_die_of_them(store):
     (store.folder / checksums.FILE).unlink()
     whole = verify(store)
-    file = files(store, "vectors_toy_8")[0]
+    file = files(store, "vectors_toy_8.told")[0]
     file.write_bytes(file.read_bytes()[:-400] + bytes(100) + file.read_bytes()[-300:])
 
     assert whole.whole

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from feature_store.database import Store
-from feature_store.lineage import EPOCH, row_key, write_lineage
+from feature_store.lineage import EPOCH, VectorName, row_key, write_lineage
 from feature_store.releases import publish
 from feature_store.schemas import LINEAGE
 from feature_store.vectors import Knowledge, text_key, write_vectors
@@ -115,8 +115,12 @@ def released_examples(folder, seen_until: datetime | None, **columns):
     made = {"fingerprint": "fit", "dimension": 2} | ({"seen_until": seen_until.isoformat()} if seen_until else {})
     with store.writer("a test") as writer:
         write_lineage(writer, items + reasonings)
-        keys = [one["text_key"] for one in items + reasonings]
-        write_vectors(writer, "dense", "fit", keys, np.array([[1, 0], [0, 1], [1, 1], [1, 1]], dtype=np.float32))
+        for task, rows, vectors in [
+            ("item_facts", items, [[1, 0], [0, 1]]),
+            ("cot_examples", reasonings, [[1, 1], [1, 1]]),
+        ]:
+            keys, name = [one["text_key"] for one in rows], VectorName(task, "dense")
+            write_vectors(writer, name, "fit", keys, np.array(vectors, dtype=np.float32))
         release = publish(writer, {"vectors": {"item_facts/dense": made, "cot_examples/dense": made}})
     return open_examples(store, release, events.with_columns(part=pl.Series(["train", "train", "test"]), **columns))
 

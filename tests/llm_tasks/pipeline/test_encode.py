@@ -7,7 +7,8 @@ from base.faults import WrongUse
 from base.progress import silent
 from encoders.protocol import EncoderConfig
 from engines.model_folder import minilm_folder
-from feature_store.vectors import newest_state, read_vectors
+from feature_store.lineage import VectorName
+from feature_store.vectors import newest_state, read_vectors, vectors_table
 from llm_tasks.pipeline.catalogue import choose_tasks
 from llm_tasks.pipeline.encode import choose_encoders, encode_task, model_encoder, task_texts
 
@@ -116,9 +117,10 @@ def test_vectors_come_back_in_the_order_asked_for(shop):
     shop.ask("kar_item")
     (made,) = shop.encode("kar_item")
     store, keys = shop.place().store, sorted(task_texts(shop.place().store, "kar_item"))
+    table = vectors_table(VectorName("kar_item", "lexical"), made.dimension)
 
-    forward = read_vectors(store, "lexical", made.dimension, made.fingerprint, keys)
-    backward = read_vectors(store, "lexical", made.dimension, made.fingerprint, keys[::-1])
+    forward = read_vectors(store, table, made.dimension, made.fingerprint, keys)
+    backward = read_vectors(store, table, made.dimension, made.fingerprint, keys[::-1])
 
     assert forward.shape == (12, 4)
     assert (forward[::-1] == backward).all()
@@ -150,7 +152,7 @@ def test_vectors_are_written_when_enough_wait_or_after_so_long(shop, monkeypatch
     (made,) = shop.encode("kar_item")
 
     assert made.new == 12
-    assert shop.place().store.version("vectors_lexical_4") == 1 + writes  # the first one made the table
+    assert shop.place().store.version("vectors_lexical_4.kar_item") == 1 + writes  # the first one made the table
 
 
 def test_the_dense_encoder_encodes_only_what_is_new(make_shop):
@@ -251,7 +253,13 @@ def test_an_encoder_in_a_team_s_folder_encodes_a_technique_s_texts(shop, folder)
     assert (first.texts, first.new, first.dimension, first.fingerprint) == (12, 12, 16, "hashed-16")
     assert second.new == 0
     store = shop.place().store
-    vectors = read_vectors(store, "words", 16, "hashed-16", sorted(task_texts(store, "kar_item")))
+    vectors = read_vectors(
+        store,
+        vectors_table(VectorName("kar_item", "words"), 16),
+        16,
+        "hashed-16",
+        sorted(task_texts(store, "kar_item")),
+    )
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(12), abs=1e-3)  # stored in 16 bits
 
 
