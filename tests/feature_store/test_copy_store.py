@@ -146,7 +146,7 @@ def test_a_place_with_a_store_or_with_something_else_is_refused(store, bucket, t
 
 
 def test_a_damaged_file_is_not_copied_on(store, bucket):
-    file = next((store.folder / "vectors_lexical_4.lance" / "data").glob("*.lance"))
+    file = next((store.folder / "vectors_lexical_4.kar_item.lance" / "data").glob("*.lance"))
     content = bytearray(file.read_bytes())
     content[9] ^= 1
     file.write_bytes(content)

@@ -95,7 +95,7 @@ def test_a_whole_store_is_whole_and_nothing_changes_and_nothing_is_left_here(con
 
 
 def test_a_changed_byte_is_found_and_repaired_and_only_then_is_the_store_whole(config):
-    damage(largest(config, "vectors_lexical_4"))
+    damage(largest(config, "vectors_lexical_4.kar_item"))
     store = open_store(config)
 
     found = verify(store)
@@ -103,7 +103,7 @@ def test_a_changed_byte_is_found_and_repaired_and_only_then_is_the_store_whole(c
     again = verify(store)
 
     assert [one.fault.what for one in found.findings] == ["its bytes have changed"]
-    assert any("vectors_lexical_4" in step.what for step in steps)
+    assert any("vectors_lexical_4.kar_item" in step.what for step in steps)
     assert again.whole
     assert {one.name for one in list_releases(store)} <= {"rel-000001"}  # the other one, or both, hold that file
     assert is_clean(config)
