@@ -14,7 +14,7 @@ import random
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ import yaml
 from app.config import load_config
 from app.encoding import encode_texts
 from app.publish import publish_release
-from app.workplace import chosen_tasks, one_task, open_workplace
+from app.workplace import chosen_tasks, kept_plans, one_task, open_workplace
 from base.progress import silent
 from feature_store.releases import get_release
 from llm_tasks.pipeline.generate import Spending, generate
@@ -95,7 +95,7 @@ def refresh(path: Path) -> None:
     """Ask, encode and publish; print calls and CPU seconds as JSON."""
     begun, steps = cpu_seconds(), {}
     config = load_config(path)
-    workplace = open_workplace(config)
+    workplace = replace(open_workplace(config), kept=kept_plans(config))
     names, asked = [task.name for task in chosen_tasks(config, None)], []
     steps["read"] = cpu_seconds() - begun
     for name in names:
