@@ -78,6 +78,15 @@ def code_digest(config: Config) -> str | None:
     return digest.hexdigest()
 
 
+def named_digest(config: Config, settings: Any) -> str:
+    """Return a digest of some settings and of the files that they name."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    for path in sorted({*_named(config, settings)}):
+        digest.update(f"\0{path}\0".encode(errors="surrogateescape"))
+        add_file(digest, path)  # of a model's weights, a few samples
+    return digest.hexdigest()
+
+
 def software() -> list[str]:
     """Return the names and versions of everything that is installed."""
     folders = [Path(one) for one in sys.path if one and Path(one).is_dir()]

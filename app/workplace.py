@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from app.config import Config, load_config
 from app.home import damaged_store, open_store
 from app.kept_data import forgotten_users, kept_dataset, loaded_digest
-from app.unchanged import code_digest
+from app.unchanged import code_digest, named_digest
 from base.faults import WrongUse
 from encoders.protocol import EncoderConfig
 from engines.choose import build_engine
@@ -101,8 +102,10 @@ def open_workplace(config: Config, secret: SecretReader | None = None, dataset: 
 
 def kept_plans(config: Config) -> KeptPlans | None:
     """Return where refreshes keep what they planned; None if no digest covers the code that plans."""
-    code = code_digest(config)
-    return None if code is None else KeptPlans(config.home_folder / PLANS, code)
+    code, named = code_digest(config), partial(named_digest, config)
+    if code is None:
+        return None
+    return KeptPlans(config.home_folder / PLANS, code, named(config.engine.model_dump(mode="json")), named)
 
 
 def _engine(config: Config, domain: Domain, secret: SecretReader | None) -> Engine:

@@ -127,13 +127,16 @@ class KeptPlan:
 def shape_of(task: Task, prompt: Prompt | None, workplace: Workplace, kept: KeptPlans) -> str:
     """Return a digest of all that shapes a technique's plan but the data and the store."""
     only, dataset = workplace.inputs_of(task).only, workplace.dataset
+    options = workplace.options_of(task).model_dump(mode="json")
     shapes = {
         "code": kept.code,
         "prompt": prompt.digest if prompt else None,
         "model": asdict(workplace.identity_of(task)) if prompt else None,
         "context": [workplace.engine.context_tokens, sorted(special_tokens(workplace.engine))] if prompt else None,
+        "engine": kept.engine if prompt else None,
         "domain": workplace.domain.model_dump(mode="json"),
-        "options": workplace.options_of(task).model_dump(mode="json"),
+        "options": options,
+        "named": kept.named(options),
         "only": None if only is None else sorted(only),
         "tables": [repr(t.schema) for t in (dataset.events, dataset.items, dataset.users) if t is not None],
         "fields": [dataset.text_fields, dataset.category_fields, dataset.number_fields],

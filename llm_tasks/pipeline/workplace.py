@@ -1,11 +1,11 @@
 """What all stages of a refresh share, and the options of each technique in knowflow.yaml."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -34,6 +34,10 @@ class KeptPlans:
     """The folder."""
     code: str
     """Digest of all code that shapes a plan."""
+    engine: str = ""
+    """Digest of the engine's settings and of the files that they name, such as a tokenizer's."""
+    named: Callable[[Any], str] = lambda _: ""
+    """Returns a digest of the files that settings name."""
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,19 @@ def test_other_code_plans_everything_and_its_plan_replaces_the_older_one(shop):
     assert plan(shop, "kar_item", "2").rows == ()
 
 
+def test_another_engine_or_another_file_that_an_option_names_plans_everything(shop):
+    def rows(task: str, engine: str, words: str) -> int:
+        kept = KeptPlans(shop.folder / "planned", "1", engine, lambda _: words)
+        place = replace(shop.place(), kept=kept)
+        with place.store.writer("a test") as writer:
+            made = plan_task(choose_tasks([task])[0], place)
+            generate(made, place, writer, silent)
+        return len(made.rows)
+
+    assert [rows("kar_item", *one) for one in (("a", "x"), ("a", "x"), ("b", "x"), ("b", "y"))] == [12, 0, 12, 12]
+    assert [rows("item_facts", *one) for one in (("a", "x"), ("b", "x"), ("b", "y"))] == [12, 0, 12]  # asks no engine
+
+
 def test_an_answer_that_was_given_anew_is_read_anew(shop):
     ask(shop, "kar_item")
     old = shop.lineage("kar_item")["kar_item/i3/0"]
