@@ -8,7 +8,7 @@ from cli.output import DEFAULT_CONFIG, AsJson, ConfigPath, print_json, print_lin
 from feature_store.lineage import EPOCH, count_rows
 from feature_store.release_list import list_releases
 
-PINNED = ", pinned: refresh publishes nothing until knowflow release unpin"
+PINNED = ", pinned: refresh publishes nothing until knowflow release unpin {}"
 
 
 def status(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
@@ -36,7 +36,8 @@ def status(*, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> int:
         print_json(found)
         return 0
     print_line(f"store            {found['store']}")
-    print_line(f"current release  {found['release'] or 'none; make one: knowflow refresh'}{PINNED * found['pinned']}")
+    pinned = PINNED.format(found["release"]) if found["pinned"] else ""
+    print_line(f"current release  {found['release'] or 'none; make one: knowflow refresh'}{pinned}")
     print_line(f"newest training  {found['train_run'] or 'none; make one: knowflow train'}")
     print_line(f"kept models      {found['models'] or 'none; make some: knowflow train'}")
     print_line(f"report           {found['report'] or 'none; make one: knowflow report'}")

@@ -189,7 +189,7 @@ def test_a_pinned_release_stays_until_it_is_unpinned_by_name(tmp_path, knowflow)
 
     assert held.returncode == 0
     assert "rel-000002 is pinned: the tables were filled, nothing was published\n" in held.stderr
-    assert "current release  rel-000002, pinned: refresh publishes nothing until" in status.stdout
+    assert "rel-000002, pinned: refresh publishes nothing until knowflow release unpin rel-000002" in status.stdout
     assert (wrong.returncode, twice.returncode, lifted.returncode) == (2, 2, 0)
     assert "rel-000007 is not the current release, which is rel-000002" in wrong.stderr
     assert "rel-000002 is not pinned: refresh publishes" in twice.stderr
