@@ -40,14 +40,14 @@ def states_of(dataset: Dataset, entity: str) -> pl.DataFrame:
         entity: item or user.
     """
     items = dataset.items
-    fields = items.select("item", fields=items.hash_rows(0))
+    fields = items.select("item", fields=_hashed(items))
     if entity == "item":
         return _added_up(fields.select(subjects_of(fields["item"]), state="fields"))
     events = dataset.events.drop("part").join(fields, on="item", how="left", maintain_order="left")
-    of_events = events.select(subjects_of(events["user"]), state=events.hash_rows(0))
+    of_events = events.select(subjects_of(events["user"]), state=_hashed(events))
     if (users := dataset.users) is None:
         return _added_up(of_events)
-    return _added_up(pl.concat([of_events, users.select(subjects_of(users["user"]), state=users.hash_rows(1))]))
+    return _added_up(pl.concat([of_events, users.select(subjects_of(users["user"]), state=_hashed(users, 1))]))
 
 
 def without_subjects(dataset: Dataset, entity: str, subjects: pl.Series) -> Dataset:
@@ -65,6 +65,13 @@ def without_subjects(dataset: Dataset, entity: str, subjects: pl.Series) -> Data
     events = _others(dataset.events, "user", subjects)
     users = None if dataset.users is None else _others(dataset.users, "user", subjects)
     return replace(dataset, events=events, items=dataset.items.join(events, on="item", how="semi"), users=users)
+
+
+def _hashed(table: pl.DataFrame, seed: int = 0) -> pl.Series:
+    """Return a number for each row; -0 and 0, which are equal, have two, because they are written differently."""
+    numbers = [name for name, kind in table.schema.items() if kind.is_float()]
+    below = [(1 / pl.col(name) < 0).alias(f"{name} below 0") for name in numbers]
+    return table.with_columns(below).hash_rows(seed)
 
 
 def _added_up(numbers: pl.DataFrame) -> pl.DataFrame:

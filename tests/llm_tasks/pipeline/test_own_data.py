@@ -53,6 +53,20 @@ def test_an_event_is_part_of_its_users_state_whatever_is_other_about_it(place, c
     assert changed(DATA, after, "item") == set()
 
 
+def test_minus_zero_is_another_number_than_zero_as_it_is_written_in_another_way():
+    zero, minus = (
+        replace(
+            DATA,
+            events=EVENTS.with_columns(rating=pl.when(pl.col("user") == "b").then(of).otherwise("rating")),
+            items=ITEMS.with_columns(price=pl.when(pl.col("item") == "z").then(of).otherwise("price")),
+        )
+        for of in (pl.lit(0.0), pl.lit(-0.0))
+    )
+
+    assert changed(zero, minus, "user") == {"b", "c"}
+    assert changed(zero, minus, "item") == {"z"}
+
+
 @pytest.mark.parametrize("column", ["title", "kinds", "price"])
 @pytest.mark.parametrize(("place", "users"), [(0, {"a", "b"}), (1, {"a"}), (2, {"c"})])
 def test_a_field_is_part_of_the_state_of_its_item_and_of_the_users_who_met_it(place, users, column):
