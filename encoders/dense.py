@@ -161,7 +161,7 @@ class DenseEncoder:
         wanted, found = whole._encode(texts, silent), self._encode(texts, silent)
         # A text without a token has no direction, whatever the precision.
         cosines = np.where(wanted.any(axis=1), (wanted * found).sum(axis=1), 1.0)
-        if (worst := float(cosines.min())) < AGREE:
+        if not (worst := float(cosines.min())) >= AGREE:  # a vector that is no number has no cosine
             text = texts[int(cosines.argmin())]
             raise WrongUse(
                 f"model '{self._model}': with precision {self._precision} the vector of a text has a cosine of"

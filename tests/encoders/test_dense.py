@@ -135,6 +135,14 @@ def test_a_run_stops_where_vectors_of_bfloat16_are_not_those_of_float32(monkeypa
         broken.encode(TEXTS, silent)
 
 
+def test_a_run_stops_where_vectors_of_bfloat16_are_no_numbers(monkeypatch):
+    broken = half()
+    monkeypatch.setattr(broken, "_encode", lambda texts, progress: np.full((len(texts), 384), np.nan, np.float32))
+
+    with pytest.raises(WrongUse, match="has a cosine of nan with that of float32"):
+        broken.encode(TEXTS, silent)
+
+
 def test_bfloat16_is_refused_where_nothing_multiplies_it(monkeypatch):
     monkeypatch.setattr("encoders.layers.onednn.multiplies_bfloat16", lambda device: False)
 
