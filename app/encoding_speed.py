@@ -5,6 +5,7 @@ lengths. A run with other settings, with another executor or on another machine 
 """
 
 import json
+import logging
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from llm_tasks.pipeline.plan import TaskPlan
 FILE = "encoding_speed.json"
 RECENT = 5
 """How many past runs to average."""
+LOG = logging.getLogger(__name__)
 Runs = dict[str, list[dict[str, float]]]
 
 
@@ -50,7 +52,11 @@ def note_speeds(config: Config, made: Sequence[Mapping[str, Any]]) -> None:
     worked = [one for one in made if one["new"]]
     if not worked:
         return
-    runs = _read(config)
+    try:
+        runs = _read(config)
+    except WrongUse as fault:  # what is encoded is worth more than its speed
+        LOG.warning("%s; it is begun anew", str(fault).splitlines()[0])
+        runs = {}
     for one in worked:
         run = {name: one[name] for name in ("new", "seconds", "start_seconds")}
         key = _key(config, one["task"], one["encoder"])
@@ -103,6 +109,9 @@ def _file(config: Config) -> Path:
 def _read(config: Config) -> Runs:
     file = _file(config)
     try:
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        noted = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     except ValueError:
-        raise WrongUse(f"{file}: is damaged\n  delete it: it only says how fast encoders were") from None
+        noted = None
+    if not isinstance(noted, dict):
+        raise WrongUse(f"{file}: is damaged\n  delete it: it only says how fast encoders were")
+    return noted

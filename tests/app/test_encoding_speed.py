@@ -79,10 +79,14 @@ def test_a_run_that_encoded_nothing_is_not_noted(shop):
     assert [len(runs) for runs in json.loads(noted).values()] == [1]
 
 
-def test_a_damaged_note_says_what_to_do(shop):
+@pytest.mark.parametrize("damage", ["{", "[]"])
+def test_a_damaged_note_says_what_to_do_and_stops_no_refresh(shop, damage, caplog):
+    shop.ask("item_facts")
     config = load_config(shop.config)
-    config.home_folder.mkdir()
-    (config.home_folder / FILE).write_text("{")
+    (config.home_folder / FILE).write_text(damage)
 
     with pytest.raises(WrongUse, match=r"encoding_speed.json: is damaged\n  delete it"):
         expected(shop)
+    assert encode_texts(config, ["item_facts"], silent)[0]["new"] == 12
+    assert "encoding_speed.json: is damaged; it is begun anew" in caplog.text
+    assert expected(shop).texts == 0
