@@ -105,7 +105,8 @@ def kept_plans(config: Config) -> KeptPlans | None:
     code, named = code_digest(config), partial(named_digest, config)
     if code is None:
         return None
-    return KeptPlans(config.home_folder / PLANS, code, named(config.engine.model_dump(mode="json")), named)
+    engine = named(config.engine.model_dump(mode="json"))
+    return KeptPlans(config.home_folder / PLANS, code, engine, named, lambda: code_digest(config) == code)
 
 
 def _engine(config: Config, domain: Domain, secret: SecretReader | None) -> Engine:

@@ -16,7 +16,7 @@ from app.input_lock import drop_left_inputs
 from app.kept_data import keep_dataset
 from app.progress import progress
 from app.publish import publish_release
-from app.unchanged import note_refreshed, unchanged_since, what_is_read
+from app.unchanged import code_digest, note_refreshed, unchanged_since, what_is_read
 from app.workplace import chosen_tasks, kept_plans, one_task, open_store, open_workplace, sharing_a_space
 from base.failures import kind_of
 from base.faults import WrongUse
@@ -49,6 +49,7 @@ def refresh(config: str, tasks: list[str] | None = None, asking: Asking = Asking
     """
     settings = read_settings(config, asking)
     read = what_is_read(settings, tasks, asking)  # before anything is read: a later change is another digest
+    code = code_digest(settings)
     if (current := unchanged_since(settings, read)) is not None:
         what = f"Nothing has changed since {current}: data, prompts, model and store are as they were."
         create_markdown_artifact(key="refresh", markdown=what)
@@ -70,7 +71,8 @@ def refresh(config: str, tasks: list[str] | None = None, asking: Asking = Asking
     name = release(config, names, asking, [one for one in asked if not one["left"]], vectors)
     if spent:
         raise BudgetReached(f"{spent}\n  {name} holds what is complete: {', '.join(names)}")
-    if not any(one["waits"] for one in asked):
+    covered = code_digest(settings) == code  # else a plug-in has imported more while it ran
+    if covered and not any(one["waits"] for one in asked):
         note_refreshed(settings, read, name)
     return name
 

@@ -84,7 +84,8 @@ class KeptPlan:
     ) -> None:
         """Keep the plan of a refresh that has written its rows, in place of the older one.
 
-        A subject is kept if each of its rows has a text, of one answer or of the technique itself.
+        A subject is kept if each of its rows has a text, of one answer or of the technique itself. Nothing is kept if
+        planning imported code that the file's name does not cover.
 
         Args:
             settled: Rows that were left as they are.
@@ -93,6 +94,8 @@ class KeptPlan:
             workplace: Holds the store.
             task: The technique.
         """
+        if workplace.kept is None or not workplace.kept.covers():
+            return
         columns = {
             "entity": [row.entity for row in rows],
             "key": [row.row for row in rows],

@@ -38,6 +38,8 @@ class KeptPlans:
     """Digest of the engine's settings and of the files that they name, such as a tokenizer's."""
     named: Callable[[Any], str] = lambda _: ""
     """Returns a digest of the files that settings name."""
+    covers: Callable[[], bool] = lambda: True
+    """Returns whether the digest of the code still covers all that was imported."""
 
 
 @dataclass(frozen=True)

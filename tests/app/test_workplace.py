@@ -1,6 +1,9 @@
 """What names a kept plan beside the data: the settings of the engine and of a technique, with the files they name."""
 
+import importlib
 import json
+import sys
+import time
 
 import pytest
 
@@ -44,3 +47,17 @@ def test_a_file_that_an_option_names_is_read(shop):
     (shop.folder / "words.txt").write_text("warm", encoding="utf-8")
 
     assert kept_of(shop).named(options) != before
+
+
+def test_code_that_is_imported_while_rows_are_made_is_not_covered(shop, monkeypatch):
+    (shop.folder / "late_words.py").write_text("WORD = 'grim'\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(shop.folder)
+    monkeypatch.setattr("app.unchanged.STARTED", time.time() + 1)  # the file is older than the process
+    kept = kept_of(shop)
+    assert kept.covers()
+    try:
+        importlib.import_module("late_words")
+        assert not kept.covers()
+        assert kept_of(shop).covers()  # imported before, as in a later plan of this process
+    finally:
+        del sys.modules["late_words"]

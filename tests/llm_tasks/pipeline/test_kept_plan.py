@@ -194,6 +194,14 @@ def test_another_engine_or_another_file_that_an_option_names_plans_everything(sh
     assert [rows("item_facts", *one) for one in (("a", "x"), ("b", "x"), ("b", "y"))] == [12, 0, 12]  # asks no engine
 
 
+def test_a_plan_whose_code_the_digest_does_not_cover_is_not_kept(shop):
+    place = replace(shop.place(), kept=KeptPlans(shop.folder / "planned", "1", covers=lambda: False))
+    with place.store.writer("a test") as writer:
+        generate(plan_task(choose_tasks(["kar_item"])[0], place), place, writer, silent)
+
+    assert files(shop) == []
+
+
 def test_an_answer_that_was_given_anew_is_read_anew(shop):
     ask(shop, "kar_item")
     old = shop.lineage("kar_item")["kar_item/i3/0"]
