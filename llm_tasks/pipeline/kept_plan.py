@@ -113,7 +113,7 @@ class KeptPlan:
         self._write(pl.concat([settled, made]), task)
 
     def _write(self, rows: pl.DataFrame, task: Task) -> None:
-        """Write the file whole, and delete older ones of the technique."""
+        """Write the file whole, and delete older ones of the technique, and what a kill left half written."""
         folder = self.file.parent
         folder.mkdir(parents=True, exist_ok=True)
         half = folder / f".{task.name}.{secrets.token_hex(4)}"
@@ -122,7 +122,7 @@ class KeptPlan:
             half.replace(self.file)
         finally:
             half.unlink(missing_ok=True)
-        for older in folder.glob(f"{task.name}.*.parquet"):
+        for older in [*folder.glob(f"{task.name}.*.parquet"), *folder.glob(f".{task.name}.*")]:
             if older != self.file:
                 older.unlink(missing_ok=True)
 

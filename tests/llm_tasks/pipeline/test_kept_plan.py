@@ -181,6 +181,15 @@ def test_other_code_plans_everything_and_its_plan_replaces_the_older_one(shop):
     assert plan(shop, "kar_item", "2").rows == ()
 
 
+def test_what_a_kill_left_half_written_is_deleted(shop):
+    (shop.folder / "planned").mkdir()
+    for name in (".kar_item.0123abcd", ".kar_user.0123abcd"):
+        (shop.folder / "planned" / name).write_bytes(b"PAR1")
+
+    ask(shop, "kar_item")
+    assert [file.name[:9] for file in files(shop)] == [".kar_user", "kar_item."]
+
+
 def test_another_engine_or_another_file_that_an_option_names_plans_everything(shop):
     def rows(task: str, engine: str, words: str) -> int:
         kept = KeptPlans(shop.folder / "planned", "1", engine, lambda _: words)
