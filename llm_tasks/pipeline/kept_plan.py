@@ -7,6 +7,7 @@ its rows if the store holds each of them, and its answer, as the last refresh le
 
 import hashlib
 import json
+import logging
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -35,7 +36,8 @@ SCHEMA = pl.Schema(
     }
 )
 BROKEN = (OSError, pl.exceptions.PolarsError)
-"""What reading a missing or damaged file raises."""
+"""What reading a missing or damaged file, or writing to a full disk, raises."""
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class KeptPlan:
         workplace: Workplace,
         task: Task,
     ) -> None:
-        """Keep the plan of a refresh that has written its rows, in place of the older one.
+        """Keep the plan of a refresh that has written its rows, in place of the older one; a full disk costs only time.
 
         A subject is kept if each of its rows has a text, of one answer or of the technique itself. Nothing is kept if
         planning imported code that the file's name does not cover.
@@ -110,7 +112,11 @@ class KeptPlan:
         made = planned.filter("plain").join(stored, on="row").join(self.states, on="subject")
         lost = planned.join(made, on="row", how="anti")
         made = made.join(lost, on="subject", how="anti").select(SCHEMA.names())
-        self._write(pl.concat([settled, made]), task)
+        try:
+            self._write(pl.concat([settled, made]), task)
+        except BROKEN as error:  # the rows are written: what is paid for is released all the same
+            words = "the plan of %s cannot be kept, so the next refresh plans everything: %s\n  free space in %s"
+            LOG.warning(words, task.name, str(error).splitlines()[0], self.file.parent)
 
     def _write(self, rows: pl.DataFrame, task: Task) -> None:
         """Write the file whole, and delete older ones of the technique, and what a kill left half written."""

@@ -181,6 +181,14 @@ def test_other_code_plans_everything_and_its_plan_replaces_the_older_one(shop):
     assert plan(shop, "kar_item", "2").rows == ()
 
 
+def test_a_plan_that_cannot_be_kept_stops_no_refresh(shop, caplog):
+    (shop.folder / "planned").write_text("a file where the folder should be", encoding="utf-8")
+
+    assert ask(shop, "kar_item").calls == 12
+    assert "the plan of kar_item cannot be kept, so the next refresh plans everything" in caplog.text
+    assert len(plan(shop, "kar_item").rows) == 12
+
+
 def test_what_a_kill_left_half_written_is_deleted(shop):
     (shop.folder / "planned").mkdir()
     for name in (".kar_item.0123abcd", ".kar_user.0123abcd"):
