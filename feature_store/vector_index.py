@@ -51,10 +51,13 @@ def index_name(fingerprint: str, partitions: int) -> str:
 
 
 def index_again(writer: Writer, table: str, index: str) -> None:
-    """Make the index that a version of a table had for a table that is written anew with about the same vectors."""
-    partitions = min(partitions_of(index), writer.store.dataset(table).count_rows())
-    if partitions:
-        writer.index_vectors(table, COLUMN, index, partitions, ())
+    """Make the index that a version of a table had for a table that is written anew with about the same vectors.
+
+    Indices of the versions before go: a search would use the oldest.
+    """
+    dataset = writer.store.dataset(table)
+    if partitions := min(partitions_of(index), dataset.count_rows()):
+        writer.index_vectors(table, COLUMN, index, partitions, [*indices_of(dataset)])
 
 
 def update_index(writer: Writer, name: VectorName, dimension: int, fingerprint: str, least: int = LEAST) -> bool:
@@ -82,7 +85,8 @@ def update_index(writer: Writer, name: VectorName, dimension: int, fingerprint: 
     if ours is None or partitions_of(ours) * GROWN <= partitions:
         writer.index_vectors(table, COLUMN, index_name(fingerprint, partitions), partitions, list(there))
         return True
+    left = writer.drop_indices(table, there.keys() - {ours})  # a killed run has made ours, and they are still there
     if rows - there[ours] < SHARE_OUTSIDE * there[ours]:
-        return False
+        return left
     writer.add_to_index(table, ours)
     return True

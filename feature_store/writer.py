@@ -171,8 +171,15 @@ class Writer:
             dataset.create_index(
                 column, "IVF_FLAT", name, metric="cosine", replace=True, num_partitions=partitions, sample_rate=SAMPLE
             )
-            for other in set(instead) - {name}:
-                self.store.dataset(table).drop_index(other)
+        self.drop_indices(table, set(instead) - {name})
+
+    def drop_indices(self, table: str, names: Collection[str]) -> bool:
+        """Drop indices of a table; versions pinned by a release keep theirs. Return whether there were any."""
+        self._held()
+        with reading(self.store.uri(table)):
+            for name in sorted(names):
+                self.store.dataset(table).drop_index(name)
+        return bool(names)
 
     def add_to_index(self, table: str, name: str) -> None:
         """Put the rows that were written since into an index."""

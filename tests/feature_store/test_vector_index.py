@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import lance
 import numpy as np
 import pytest
 
@@ -33,6 +34,10 @@ def nearest_by_hand(vectors: np.ndarray, asked: np.ndarray, k: int) -> list[int]
     stored, wanted = vectors.astype(np.float16).astype(np.float64), asked.astype(np.float64)
     cosine = stored @ wanted / (np.sqrt((stored**2).sum(axis=1)) * np.sqrt((wanted**2).sum()))
     return np.argsort(-cosine, kind="stable")[:k].tolist()
+
+
+def raise_interrupt(*_) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -152,6 +157,32 @@ def test_a_table_that_is_written_anew_without_some_vectors_has_its_index_in_ever
         assert indices_of(staged.open(TABLE, moved.versions[TABLE])) == {index_name("fit", 2): rows}
         assert found(staged, moved, clustered(800)[8], 1) != [8]
         assert found(staged, moved, clustered(800)[16], 1) == [16]
+
+
+def test_a_table_that_is_written_anew_has_in_each_version_the_index_of_that_version_and_no_older_one(disk, tmp_path):
+    first, _ = write(disk, clustered(800))
+    second, _ = write(disk, clustered(800, seed=2), fit="other fit")
+    staged = Store(tmp_path / "staged")
+    versions = {one.name: one.versions[TABLE] for one in (first, second)}
+
+    new = clean_table(disk, staged, TABLE, versions, lambda _, rows: rows["text_key"] != "t8")
+
+    inside = [[*indices_of(staged.open(TABLE, new[one.versions[TABLE]]))] for one in (first, second)]
+    assert inside == [[index_name("fit", 2)], [index_name("other fit", 3)]]
+
+
+def test_an_old_index_that_a_killed_run_has_left_is_dropped_by_the_next_run(disk, monkeypatch):
+    write(disk, clustered(800))
+    with monkeypatch.context() as patched:
+        patched.setattr(lance.LanceDataset, "drop_index", raise_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            write(disk, clustered(800, seed=2), fit="other fit")
+    left = {*indices_of(disk.open(TABLE))}
+
+    _, changed = write(disk, clustered(1, seed=3), fit="other fit", start=5_000)
+
+    assert left == {index_name("fit", 2), index_name("other fit", 3)}
+    assert (changed, [*indices_of(disk.open(TABLE))]) == (True, [index_name("other fit", 3)])
 
 
 def test_a_damaged_index_is_left_out_by_a_repair_and_made_again_by_the_next_run(disk):
