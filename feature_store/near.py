@@ -44,7 +44,7 @@ class PinnedVectors:
 
         Args:
             vector: [d] float32.
-            limit: Maximum number of vectors; ties at the limit are broken arbitrarily.
+            limit: Maximum number of vectors, however large; ties at the limit are broken arbitrarily.
             exact: Compare all vectors; otherwise the index chooses which, and vectors newer than it are compared too.
 
         Returns:
@@ -52,7 +52,8 @@ class PinnedVectors:
         """
         use_index = self.probes > 0 and not exact
         probes = {"minimum_nprobes": self.probes, "maximum_nprobes": self.probes, "refine_factor": REFINE}
-        asked = {"column": "vector", "q": vector, "k": limit, "metric": "cosine", "use_index": use_index}
+        most = max(1, min(limit, len(self.texts)))  # LanceDB reserves memory for as many as are asked for
+        asked = {"column": "vector", "q": vector, "k": most, "metric": "cosine", "use_index": use_index}
         asked |= probes if use_index else {}
         with reading(self.address):
             scan = self.table.scanner([DISTANCE], self.where, nearest=asked, prefilter=True, with_row_id=True)

@@ -185,6 +185,14 @@ def test_an_old_index_that_a_killed_run_has_left_is_dropped_by_the_next_run(disk
     assert (changed, [*indices_of(disk.open(TABLE))]) == (True, [index_name("other fit", 3)])
 
 
+@pytest.mark.parametrize("limit", [10**9, 2**70])  # LanceDB dies of the first with an index
+def test_more_vectors_than_there_are_can_be_asked_for(disk, limit):
+    release, _ = write(disk, clustered(800))
+
+    assert len(found(disk, release, clustered(800)[3], limit, exact=True)) == 800
+    assert found(disk, release, clustered(800)[3], limit)[0] == 3
+
+
 def test_a_damaged_index_is_left_out_by_a_repair_and_made_again_by_the_next_run(disk):
     write(disk, clustered(800))
     file = max((disk.path(TABLE) / "_indices").rglob("*.idx"), key=lambda one: one.stat().st_size)
