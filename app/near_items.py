@@ -60,8 +60,9 @@ def _titles(config: Config, kept: Kept) -> pl.DataFrame:
 
 
 def _vectors(store: Store, release: Release, task: str, encoder: str, kept: Kept) -> ItemVectors:
-    """Return the opened vectors of a release; of one whose tables were written anew, the new ones."""
-    key = (str(store), release.name, tuple(sorted(release.versions.items())), task, encoder)
+    """Return the opened vectors of a release; of a new store, or of tables written anew, the new ones."""
+    made = (release.name, release.created_at, tuple(sorted(release.versions.items())))
+    key = (str(store), made, task, encoder)
     return _keep(kept, "vectors", key, lambda: open_items(store, release, task, encoder))
 
 

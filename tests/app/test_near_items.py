@@ -69,3 +69,19 @@ def test_a_new_release_is_opened_and_finds_what_it_holds(ask, films):
     after = ask()
 
     assert (after[0][:2], after[1]) == (before[0][1:], ["open_items"])
+
+
+def test_a_new_store_in_the_same_place_is_opened(ask, films):
+    before = ask()
+    shutil.rmtree(films.folder / "runs")
+    (films.folder / ".knowflow.yaml.store").unlink(missing_ok=True)
+    items = pl.read_parquet(films.folder / "items.parquet")
+    items.with_columns(title=pl.col("title").gather([1, 2, 3, 4, 5, 6, 0])).write_parquet(
+        films.folder / "items.parquet"
+    )
+    films.release("item_facts")  # its tables have the same versions as before
+
+    after = ask()
+
+    assert after[1] == ["open_dataset", "open_items"]
+    assert after[0] != before[0]
