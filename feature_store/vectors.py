@@ -58,8 +58,9 @@ def shared_table(encoder: str, dimension: int) -> str:
 def known_vectors(store: Store, name: VectorName, dimension: int, fingerprint: str) -> pl.Series:
     """Return the text keys of a technique that already have a vector from this encoder."""
     where = f"fingerprint = {quoted(fingerprint)}"
-    schema = vectors_schema(dimension)
-    rows = store.read(vectors_table(name, dimension), schema, columns=["text_key"], where=where)
+    own, shared = vectors_table(name, dimension), shared_table(name.encoder, dimension)
+    table = shared if not store.has(own) and store.has(shared) else own  # `knowflow plan` reads old stores, too
+    rows = store.read(table, vectors_schema(dimension), columns=["text_key"], where=where)
     return pl.Series("text_key", rows["text_key"], dtype=pl.String)
 
 

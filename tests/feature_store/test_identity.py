@@ -12,10 +12,11 @@ import pytest
 from base.faults import WrongUse
 from feature_store.database import Store
 from feature_store.identity import FORMAT, Note, StoreFault, read_identity
+from feature_store.lineage import read_lineage
 from feature_store.migrations import MIGRATIONS, migrate, pending
 from feature_store.releases import get_release, list_releases, released_knowledge
 from feature_store.schemas import key_field
-from feature_store.vectors import vectors_table
+from feature_store.vectors import known_vectors, vectors_table
 
 SCHEMA = pa.schema([key_field("key"), pa.field("value", pa.int64())])
 STORES = Path(__file__).parent / "stores"
@@ -31,6 +32,14 @@ def vectors_of(store: Store, name: str | None = None) -> dict[str, list]:
     release = get_release(store, name)
     read = {str(one): released_knowledge(store, release, *one) for one in release.vectors}
     return {one: [known.entities.tolist(), known.vectors.tolist()] for one, known in read.items()}
+
+
+def known_in(store: Store) -> dict[str, list[str]]:
+    """The texts of each technique that need no vector any more, as far as its release has vectors of them."""
+    made = get_release(store).vectors
+    wanted = {name: read_lineage(store, [name.task])["text_key"] for name in made}
+    found = {name: known_vectors(store, name, made[name].dimension, made[name].fingerprint) for name in made}
+    return {str(name): sorted({*keys} & {*wanted[name]}) for name, keys in found.items()}
 
 
 @pytest.fixture
@@ -124,7 +133,7 @@ def test_a_store_of_a_past_format_is_read_refused_to_a_writer_migrated_and_goes_
         packed.extractall(tmp_path)
     config = ["--config", tmp_path / "knowflow.yaml"]
     store = Store(tmp_path / "runs" / "store")
-    before = vectors_of(store)
+    before, known = vectors_of(store), known_in(store)
 
     shown, refused = knowflow.run("release", "show", *config), knowflow.run("refresh", *config)
     migrated, again = knowflow.run("migrate", *config), knowflow.run("migrate", *config)
@@ -143,6 +152,8 @@ def test_a_store_of_a_past_format_is_read_refused_to_a_writer_migrated_and_goes_
     assert "answers" in read_identity(store.folder).tables
     old, new = (one.vectors for one in list_releases(store))
     assert old == new
+    assert known == known_in(store)  # what `knowflow plan` says of encoding is the same before and after
+    assert all(known.values())
     assert vectors_of(store, "rel-000001") == vectors_of(store, "rel-000002") == before
     tables = {vectors_table(name, made.dimension) for name, made in new.items()}
     assert {name: store.open(name).count_rows() > 0 for name in store.tables() if name.startswith("vectors_")} == {
