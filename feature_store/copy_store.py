@@ -8,17 +8,20 @@ command goes on: files that have arrived whole are not sent again.
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from base.faults import CheckFailed, WrongUse
 from base.progress import Progress, silent
 from feature_store.answers import answer_log
 from feature_store.bucket import COPYING, KEY, Bucket
-from feature_store.checksums import Sum, note_sums, read_sums
+from feature_store.checksums import Sum, note_sums, read_sums, write_sums
 from feature_store.damage import reading
 from feature_store.database import Store
-from feature_store.identity import Identity
+from feature_store.disk import reason_of
+from feature_store.forgotten import FILE as FORGOTTEN
+from feature_store.identity import Identity, parse_identity
 from feature_store.lock import only_writer
 from feature_store.object_sums import read_object_sums
 from feature_store.objects import Objects
@@ -71,7 +74,7 @@ def copy_store(writer: Writer, target: Store, purpose: str, report: Progress = s
         pass  # opening it moves the answers of the journal to the table
     identity = store.place.identity()
     assert identity is not None  # a writer gives one
-    with _receiving(store, target, identity, purpose) as (staged, held):
+    with _telling(store, target), _receiving(store, target, identity, purpose) as (staged, held):
         made = make_same(
             Objects.at(str(store), store.place.options),
             Objects.at(str(staged), staged.place.options),
@@ -86,6 +89,20 @@ def copy_store(writer: Writer, target: Store, purpose: str, report: Progress = s
     releases = tuple(one.name for one in all_releases(store))
     versions = sum(isinstance(one, tuple) for one in told)
     return Copied(len(identity.tables), versions, releases, made.files, made.size, made.copied)
+
+
+@contextmanager
+def _telling(store: Store, target: Store) -> Iterator[None]:
+    """Say that it is the copy that a disk has rejected; whoever writes to the store would say that of the store."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if (reason := reason_of(error)) is None:
+            raise
+        raise CheckFailed(
+            f"{target}: {store} cannot be copied to here: {reason}\n  what has arrived is kept;"
+            " free space or fix the disk, then run the same command again to continue"
+        ) from error
 
 
 def _known(store: Store) -> Mapping[str, Sum]:
@@ -115,10 +132,15 @@ def _receiving(store: Store, target: Store, identity: Identity, purpose: str) ->
     same = target.folder == store.folder  # of a bucket: its writer holds the lock of this folder, too
     with nullcontext() if same else only_writer(target.folder, purpose):
         drop_left(target.folder)
-        if target.place.identity() is not None or target.on_disk():
+        found = target.place.identity()
+        if found is not None and found.id == identity.id:
+            shutil.rmtree(target.folder / STAGED, ignore_errors=True)  # empty, if that run was killed at its end
+            raise _there_already(str(target), f"home: {target.folder.parent}", "move this one away first")
+        if found is not None or target.on_disk():
             raise WrongUse(f"{target}: there is a store already\n  move it away first, or name another place")
         staged = Store(target.folder / STAGED)
         staged.folder.mkdir(exist_ok=True)
+        (staged.folder / FORGOTTEN).unlink(missing_ok=True)  # may be of another store, whose copy was not finished
         yield staged, lambda: None
         _put_in_place(staged, identity)
 
@@ -134,14 +156,25 @@ def _begin(bucket: Bucket, identity: Identity) -> None:
             "  finish that one, or name another prefix"
         )
     if KEY in texts:
+        if parse_identity(texts[KEY], bucket.address).id == identity.id:
+            raise _there_already(bucket.address, f"store.url: {bucket.address}", "delete this prefix first")
         raise WrongUse(f"{bucket.address}: there is a store already\n  name another prefix")
     bucket.tables()  # refuses tables of something else
     bucket.control.change(COPYING, texts.get(COPYING), identity.id)
 
 
+def _there_already(place: str, setting: str, first: str) -> WrongUse:
+    """Say that a copy is there; an earlier run may have been killed when all was done."""
+    return WrongUse(
+        f"{place}: there is a copy of this store already, as an earlier run has finished it\n"
+        f"  to use it, set {setting}; to copy what is newer, {first}, or name another place"
+    )
+
+
 def _put_in_place(staged: Store, identity: Identity) -> None:
     """Complete a copy in a folder, and move all of it to where it belongs."""
     identity.write(staged.folder)
+    _restamp(staged.folder)
     for release in all_releases(staged):
         if release.damaged is None:
             note_sums(staged.folder, release.versions)
@@ -154,6 +187,12 @@ def _put_in_place(staged: Store, identity: Identity) -> None:
         part.rename(new / part.name)
     replace_staged(folder)
     shutil.rmtree(staged.folder)
+
+
+def _restamp(folder: Path) -> None:
+    """Give the checksums, which have just been compared, the times of these files: others are hashed by every read."""
+    there = {path: one for path, one in read_sums(folder).items() if (folder / path).is_file()}
+    write_sums(folder, {path: replace(one, written=(folder / path).stat().st_mtime_ns) for path, one in there.items()})
 
 
 def content(store: Store, identity: Identity) -> dict[Any, Any]:

@@ -189,7 +189,7 @@ def test_a_store_is_copied_there_and_back_through_a_kill_and_no_answer_is_asked_
     assert (early.returncode, twice.returncode) == (2, 2)
     assert "was not finished: this is no store yet" in early.stderr
     assert f"  store:\n    url: {there}\n    endpoint: {service}\n" in copied.stdout
-    assert "there is a store already" in twice.stderr
+    assert "there is a copy of this store already" in twice.stderr
     assert "rel-000002 is pinned" in used.stderr
     assert "leave out store: and set in knowflow.yaml" in back.stderr
     assert back.stdout.endswith("  home: runs\n")

@@ -29,7 +29,7 @@ def test_it_prints_json_and_refuses_a_second_time(shop, plain_knowflow):
     assert (told["releases"], told["settings"], told["leave_out"]) == (["rel-000001"], ["home: second"], None)
     assert told["sent"] == told["files"] > 5
     assert again.returncode == 2
-    assert "there is a store already\n  move it away first" in again.stderr
+    assert "there is a copy of this store already" in again.stderr
 
 
 def test_a_store_that_is_not_there_is_not_copied(shop, plain_knowflow):

@@ -1,6 +1,10 @@
 """A store is copied to a bucket and back; here a folder stands for the bucket, see `tests/app/test_bucket_elsewhere.py`."""
 
+import resource
+import signal
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 from people_shop import copy_of, people_shop
@@ -8,8 +12,10 @@ from people_shop import copy_of, people_shop
 from base.faults import CheckFailed, WrongUse
 from feature_store.answers import answer_log, known_answers
 from feature_store.bucket import Bucket
+from feature_store.checksums import read_sums
 from feature_store.copy_store import copy_store
 from feature_store.database import Store
+from feature_store.forgotten import read_forgotten
 from feature_store.identity import StoreFault
 from feature_store.lineage import EPOCH
 from feature_store.objects import Objects
@@ -68,6 +74,10 @@ def test_every_release_reads_the_same_from_the_copy_and_from_the_copy_of_the_cop
     assert verify(again).findings == ()
     assert verify(again).without_sum == 0
     assert not (again.folder / "copying").exists()
+    sums = read_sums(again.folder)  # a file of another time would be hashed by every command that reads it
+    assert {path: (again.folder / path).stat().st_mtime_ns for path in sums} == {
+        path: one.written for path, one in sums.items()
+    }
 
 
 def test_answers_of_a_killed_run_are_in_the_copy(store, bucket):
@@ -119,6 +129,58 @@ def test_a_copy_that_was_stopped_is_no_store_and_the_next_one_goes_on(store, buc
     assert done.files - done.sent == pytest.approx(files, abs=0)
 
 
+@pytest.mark.parametrize("renames", [3, 12, 15, 20])
+def test_a_copy_stopped_while_it_is_put_in_place_is_finished_or_said_to_be_there(store, tmp_path, monkeypatch, renames):
+    target, left, rename = Store(tmp_path / "back" / "store"), [renames], Path.rename
+
+    def counted(self, to):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return rename(self, to)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", counted)
+        with pytest.raises(KeyboardInterrupt):
+            copy(store, target)
+
+    if renames > 3:  # all of it had been staged
+        with pytest.raises(WrongUse, match=r"there is a copy of this store already, as an earlier run has finished it"):
+            copy(store, target)
+    else:
+        copy(store, target)
+
+    assert read_all(target) == read_all(store)
+    assert verify(target).findings == ()
+    assert not (target.folder / "copying").exists()
+
+
+def test_a_disk_that_rejects_the_copy_is_named_and_the_next_one_goes_on(store, tmp_path):
+    target, limits = Store(tmp_path / "back" / "store"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
+        with pytest.raises(CheckFailed, match=r"back/store: .*runs/store cannot be copied to here: File too large\n"):
+            copy(store, target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+    copy(store, target)
+
+    assert read_all(target) == read_all(store)
+
+
+def test_forgotten_users_of_another_store_whose_copy_was_stopped_are_not_in_the_copy(store, tmp_path):
+    target = Store(tmp_path / "back" / "store")
+    (target.folder / "copying").mkdir(parents=True)
+    read_forgotten(store.folder).adding(["somebody"], "2024").write(target.folder / "copying")
+
+    copy(store, target)
+
+    assert not read_forgotten(target.folder)
+
+
 def test_what_changed_after_a_copy_was_stopped_is_in_the_copy(store, bucket, monkeypatch):
     with monkeypatch.context() as patched:
         stop_after(patched, 30)
@@ -137,8 +199,18 @@ def test_what_changed_after_a_copy_was_stopped_is_in_the_copy(store, bucket, mon
 def test_a_place_with_a_store_or_with_something_else_is_refused(store, bucket, tmp_path):
     copy(store, bucket)
 
+    with pytest.raises(
+        WrongUse, match=r"bucket: there is a copy of this store already.*\n  to use it, set store.url: "
+    ):
+        copy(store, bucket)
+    with pytest.raises(WrongUse, match=r"there is a copy of this store already.*\n  to use it, set home: .*runs;"):
+        copy(bucket, Store(store.folder))
+    other = replace(store.place.identity(), id="another")
+    bucket.place.identify(other)
     with pytest.raises(WrongUse, match=r"bucket: there is a store already\n  name another prefix"):
         copy(store, bucket)
+    other.write(store.folder)
+    bucket.place.identify(replace(other, id="the first"))
     with pytest.raises(WrongUse, match=r"there is a store already\n  move it away first"):
         copy(bucket, Store(store.folder))
     with bucket.writer("knowflow refresh"), pytest.raises(WrongUse, match="another process is writing"):
