@@ -24,14 +24,12 @@ from feature_store.identity import read_identity
 from feature_store.needles import Needles
 from feature_store.scrub import Scrubber
 from feature_store.seek import Search, search_folder
-from feature_store.swap import WORK
+from feature_store.swap import BEGUN, WORK
 from feature_store.table_repair import ASIDE
 from feature_store.traces import IMPERSONAL, Traces, find_traces
 from feature_store.work_copy import WorkCopy, on_this_machine, to_look_at
 from llm_tasks.pipeline.catalogue import find_tasks
 
-BEGUN = "begun.json"
-"""What a forgetting has begun with: it holds ids and texts, and is deleted at the end."""
 Elsewhere = Callable[[Callable[[Any], bool]], Mapping[str, Any] | None]
 """Forgets users in a place outside the home: gets what says whether plain JSON names one, returns what it did."""
 OLD_OBJECTS = (

@@ -14,6 +14,8 @@ from base.files import write_whole
 WORK = "forgetting"
 """Folder of the store for what is staged."""
 NEW, OLD, LIST = "new", "old", "swap.json"
+BEGUN = "begun.json"
+"""What a forgetting has begun with: it holds ids and texts, and is deleted at the end."""
 
 
 def staged_folder(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from feature_store.identity import Identity, NewerStore, StoreFault, read_identi
 from feature_store.release_record import Release
 from feature_store.releases import COPY, NoRelease, all_releases, read_copy
 from feature_store.releases import TABLE as RELEASES_TABLE
-from feature_store.swap import WORK
+from feature_store.swap import BEGUN, LIST, WORK
 from feature_store.whole import Checker, Fault
 from feature_store.work_copy import to_look_at
 
@@ -155,6 +155,8 @@ def check_beside(store: Store) -> tuple[Mapping[str, Sum], list[Finding]]:
     found += [_beside(JOURNAL, f"line {number} is damaged", fix) for number in damaged_lines(store.folder)]
     if (store.folder / WORK).is_dir():
         what, fix = "users were being forgotten, and that was not finished", "knowflow forget --yes"
+        if (store.folder / WORK / LIST).is_file() and not (store.folder / WORK / BEGUN).is_file():
+            what, fix = "a copy to here was being put in place", "the same knowflow copy-store again, which finishes it"
         found.append(Finding(Fault("", WORK, what), fix, harmless=True))
     return known, found
 
