@@ -164,10 +164,10 @@ def _begin(bucket: Bucket, identity: Identity) -> None:
 
 
 def _there_already(place: str, setting: str, first: str) -> WrongUse:
-    """Say that a copy is there; an earlier run may have been killed when all was done."""
+    """Say that a copy is there: of an earlier run, killed at its very end or not, or what this one was copied from."""
     return WrongUse(
-        f"{place}: there is a copy of this store already, as an earlier run has finished it\n"
-        f"  to use it, set {setting}; to copy what is newer, {first}, or name another place"
+        f"{place}: there is a copy of this store already, which may be older\n"
+        f"  to use that one, set {setting}; to copy anew, {first}, or name another place"
     )
 
 
