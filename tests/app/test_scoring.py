@@ -49,11 +49,13 @@ def test_a_pair_scores_the_same_alone_and_among_others_of_its_user_and_item(conf
         }
     )
 
-    together = score_pairs(config, model, pairs)["score"].to_list()
+    together = score_pairs(config, model, pairs)["score"].to_numpy()
 
     alone = [score_pairs(config, model, pairs[row])["score"].item() for row in range(len(pairs))]
-    assert together == alone
-    assert len(set(together)) == len(together)
+    # The last digit of a product in single precision depends on how many rows are multiplied at once; what a pair
+    # would see of another one shows a hundred times as much.
+    np.testing.assert_allclose(together, alone, atol=2e-7, rtol=0)
+    assert np.diff(np.sort(together)).min() > 2e-5
 
 
 def test_a_live_pair_sees_the_whole_log_and_scores_as_an_event_right_after_it(config, log):
