@@ -8,6 +8,7 @@ Formula:   guess = START + 2 inputs + N max(28 H, 8 sum_v d_v) + 12 sum_v m_v d_
            need = 1.1 guess peak / guess then, where a peak was measured.
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from app.train_runs import TrainRun
+from base.faults import WrongUse
 
 AT_ONCE = "at_once"
 """Part of a training run: how many arms trained at once, and what each took."""
@@ -28,6 +30,7 @@ SPARE = 1.1
 """What is measured ten times a second is not quite the peak, and the same arm takes a little more another time."""
 LOOK_BACK = 5
 """Earlier runs that are looked at for an arm."""
+logger = logging.getLogger("app.arm_memory")
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,12 @@ def earlier_peaks(home: Path, run: TrainRun) -> dict[str, Peak]:
     found: dict[str, Peak] = {}
     before = [TrainRun(path.parent) for path in sorted(home.glob(f"train/train-*/{AT_ONCE}.json"))]
     for one in [one for one in before if one.name < run.name][: -LOOK_BACK - 1 : -1]:
-        noted: Mapping[str, Mapping[str, Any]] = one.read(AT_ONCE)["peaks"]
-        if _backbone(one) == _backbone(run):
-            found = {name: Peak(**peak) for name, peak in noted.items()} | found
+        try:
+            noted: Mapping[str, Mapping[str, Any]] = one.read(AT_ONCE)["peaks"]
+            if _backbone(one) == _backbone(run):
+                found = {name: Peak(**peak) for name, peak in noted.items()} | found
+        except (WrongUse, OSError, ValueError, KeyError, TypeError, AttributeError):  # deleted meanwhile, or damaged
+            logger.warning("%s: what its arms took cannot be read, and is guessed", one.name)
     return found
 
 

@@ -19,7 +19,7 @@ _held: dict[Path, FileLock] = {}
 def lock_inputs(run: TrainRun) -> None:
     """Let `drop_left_inputs` of all processes leave the inputs of a run alone, until `drop_inputs`."""
     lock = FileLock(run.folder / LOCK, thread_local=False)  # another thread may end the run
-    lock.acquire(timeout=0)
+    lock.acquire(timeout=10)  # another command may be looking whether the inputs of a killed run are left
     _held[run.folder] = lock
 
 

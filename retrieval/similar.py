@@ -16,6 +16,10 @@ from retrieval.number import check_number
 KNOWN = ["entity", "entity_type", "as_of", "text_key"]
 
 
+BY_INDEX = 20
+"""Most items that are looked for by an index: of more of them, more lie in partitions that it does not read."""
+
+
 @dataclass(frozen=True)
 class Near:
     """One item near another."""
@@ -72,7 +76,7 @@ class ItemVectors:
         Args:
             item: Id of the item.
             k: Maximum number of items.
-            exact: Compare all vectors, whether they have an index or not.
+            exact: Compare all vectors, whether they have an index or not; done for more than `BY_INDEX` items, too.
 
         Returns:
             The nearest first; ties by id.
@@ -95,7 +99,7 @@ class ItemVectors:
         Args:
             vector: [d] float32, from the encoder of these vectors.
             k: Maximum number of items.
-            exact: Compare all vectors, whether they have an index or not.
+            exact: Compare all vectors, whether they have an index or not; done for more than `BY_INDEX` items, too.
 
         Returns:
             The nearest first; ties by id.
@@ -111,6 +115,7 @@ class ItemVectors:
     ) -> list[Near]:
         # Several items can share a text: more vectors are read until k items remain.
         # Two more than wanted: the item itself, and one that shows that no other is as near as the k-th.
+        exact = exact or k > BY_INDEX
         limit, items = k + 2, self.items if without is None else self.items.filter(pl.col("entity") != without)
         while True:
             hits = vectors.nearest(vector, limit, exact=exact)

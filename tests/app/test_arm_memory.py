@@ -2,6 +2,8 @@
 
 from dataclasses import asdict
 
+import pytest
+
 from app.arm_memory import AT_ONCE, START, Peak, earlier_peaks, guess_bytes, need_bytes
 from app.train_runs import new_run
 
@@ -41,3 +43,15 @@ def test_the_newest_of_the_last_runs_that_trained_an_arm_counts(tmp_path):
 
     assert found == {"kar": Peak(100, 105), "base": Peak(100, 103), "old": Peak(100, 101)}
     assert earlier_peaks(tmp_path, runs[0]) == {}
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"peaks": {"kar": {}}}', '{"peaks": {"kar": []}}'])
+def test_a_damaged_note_of_an_earlier_run_stops_no_training(tmp_path, damage, caplog):
+    runs = [new_run(tmp_path) for _ in range(3)]
+    for run in runs:
+        run.write("run", {"train": {"backbone": "blend"}})
+        run.write(AT_ONCE, {"peaks": {"kar": {"guessed": 100, "measured": 90}}})
+    (runs[1].folder / f"{AT_ONCE}.json").write_text(damage, encoding="utf-8")
+
+    assert earlier_peaks(tmp_path, runs[2]) == {"kar": Peak(100, 90)}
+    assert f"{runs[1].name}: what its arms took cannot be read" in caplog.text

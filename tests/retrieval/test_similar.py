@@ -14,7 +14,7 @@ from feature_store.releases import NoRelease, publish, roll_back
 from feature_store.schemas import LINEAGE
 from feature_store.vector_index import update_index
 from feature_store.vectors import text_key, write_vectors
-from retrieval.similar import find_item, items_near, open_items, similar_items
+from retrieval.similar import BY_INDEX, find_item, items_near, open_items, similar_items
 
 VECTORS = {"a": [1.0, 0.0], "b": [1.0, 0.1], "c": [0.0, 1.0], "d": [1.0, 1.0]}
 
@@ -121,6 +121,23 @@ def test_neighbours_are_those_of_an_independent_reference_by_cosine_then_id_also
         assert exact[item] == sorted(exact[item], key=lambda one: (-one.score, one.item))
     assert np.mean([len(by_index[item] & {one.item for one in exact[item]}) / 12 for item in asked]) >= 0.95
     assert len(items.near_item("i000", 599)) == 599  # more than the partition holds: all are compared
+
+
+def test_many_items_are_looked_for_without_the_index_which_would_miss_more_of_them(tmp_path):
+    chance = np.random.default_rng(1)
+    vectors = {f"text {n}": chance.normal(size=16).tolist() for n in range(4000)}  # in no clusters
+    texts = {f"i{n:04}": f"text {n}" for n in range(4000)}
+    store, release = release_of(tmp_path, texts, vectors, indexed_from=100)
+    items = open_items(store, release, "facts", "dense")
+    asked = [f"i{n:04}" for n in range(0, 4000, 400)]
+
+    few, many = (
+        [items.near_item(item, k) == items.near_item(item, k, exact=True) for item in asked]
+        for k in (BY_INDEX, BY_INDEX + 1)
+    )
+
+    assert not all(few)
+    assert all(many)
 
 
 def test_a_release_goes_on_finding_its_own_vectors_after_later_ones_and_when_it_is_current_again(tmp_path):
