@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from base.faults import CheckFailed
 from feature_store.damage import reading
-from feature_store.files import ROWS_IN_A_FILE, forget_versions, join_small_files
+from feature_store.files import forget_versions, join_small_files
 from feature_store.place import Held
 
 if TYPE_CHECKING:
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
 KEEP_UNTAGGED = timedelta(days=7)
 COMPACT_EVERY = 20
-"""Number of files above which a table is compacted: thousands of small files slow down reads several times."""
+"""Small files above which a table is compacted: thousands of them slow down reads several times."""
 KEYS_COMPARED = 1_000_000
 """Keys of a table that are compared with new ones at once."""
+ROWS_ENOUGH = 20_000
+"""Rows of a file that need not be joined: a first refresh of millions writes files of so many, and joining them would
+copy all that it has just written."""
 KEYS_IN_A_CONDITION = 1_000
 """Maximum keys in one delete condition."""
 SAMPLE = 256
@@ -136,7 +139,7 @@ class Writer:
         # Counted in the table, not in this process: a nightly run commits only once or twice, but every night.
         with reading(self.store.uri(table)):
             dataset = self.store.dataset(table)
-        if len(dataset.get_fragments()) > COMPACT_EVERY + dataset.count_rows() // ROWS_IN_A_FILE:
+        if len(dataset.get_fragments()) > COMPACT_EVERY + dataset.count_rows() // ROWS_ENOUGH:
             self.compact(table)
 
     def index_words(self, table: str, column: str) -> None:

@@ -157,6 +157,23 @@ def test_small_files_are_joined_though_every_process_makes_but_one(tmp_path):
     assert check_keys(store, "things", "key") == 3 * COMPACT_EVERY
 
 
+def test_files_of_a_large_first_run_are_not_copied_by_joining_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("feature_store.writer.ROWS_ENOUGH", 50)
+    store, sizes = Store(tmp_path / "store"), [50] * (2 * COMPACT_EVERY) + [1] * COMPACT_EVERY
+    with store.writer("a first run, then small ones") as writer:
+        for number, size in enumerate(sizes):
+            writer.upsert("things", rows(**{f"k{number}-{row}": row for row in range(size)}), SCHEMA)
+            if number == 2 * COMPACT_EVERY - 1:
+                first = len(lance.dataset(str(store.path("things"))).get_fragments())
+        before = len(lance.dataset(str(store.path("things"))).get_fragments())
+        writer.upsert("things", rows(last=1), SCHEMA)
+    after = len(lance.dataset(str(store.path("things"))).get_fragments())
+
+    assert (first, before) == (2 * COMPACT_EVERY, 3 * COMPACT_EVERY)
+    assert after < before
+    assert check_keys(store, "things", "key") == sum(sizes) + 1
+
+
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"]), max_size=5), st.integers(0, 9), min_size=1, max_size=8
